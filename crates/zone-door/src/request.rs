@@ -1,0 +1,91 @@
+//! The operations that can be asked for, with their parameters.
+
+use serde::Serialize;
+
+use crate::{Operation, Uniqid};
+
+/// A call for one of the operations.
+///
+/// Empty `bootargs` mean the configured ones; an empty `locale` means `C`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "method", content = "parameters")]
+pub enum Request {
+    /// Bring the virtual platform up.
+    #[serde(rename = "org.zones.zoneadmd.Ready")]
+    Ready {
+        /// The language for the messages.
+        locale: String,
+    },
+    /// Start init, after making the zone ready if it is not.
+    #[serde(rename = "org.zones.zoneadmd.Boot")]
+    Boot {
+        /// Arguments for the boot.
+        bootargs: String,
+        /// The language for the messages.
+        locale: String,
+    },
+    /// Halt and boot.
+    #[serde(rename = "org.zones.zoneadmd.Reboot")]
+    Reboot {
+        /// Arguments for the boot.
+        bootargs: String,
+        /// Only if the zone is still this incarnation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        uniqid: Option<Uniqid>,
+        /// The language for the messages.
+        locale: String,
+    },
+    /// End the zone at once.
+    #[serde(rename = "org.zones.zoneadmd.Halt")]
+    Halt {
+        /// The language for the messages.
+        locale: String,
+    },
+    /// Let the zone's init end it.
+    #[serde(rename = "org.zones.zoneadmd.Shutdown")]
+    Shutdown {
+        /// Seconds after which the zone is ended all the same; the daemon's own limit if none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout: Option<u32>,
+        /// Boot again afterwards.
+        reboot: bool,
+        /// Arguments for that boot.
+        bootargs: String,
+        /// The language for the messages.
+        locale: String,
+    },
+    /// Tell the console that the zone is being uninstalled.
+    #[serde(rename = "org.zones.zoneadmd.NoteUninstalling")]
+    NoteUninstalling {
+        /// The language for the messages.
+        locale: String,
+    },
+}
+
+impl Request {
+    /// Which operation it asks for.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Ready { .. } => Operation::Ready,
+            Self::Boot { .. } => Operation::Boot,
+            Self::Reboot { .. } => Operation::Reboot,
+            Self::Halt { .. } => Operation::Halt,
+            Self::Shutdown { .. } => Operation::Shutdown,
+            Self::NoteUninstalling { .. } => Operation::NoteUninstalling,
+        }
+    }
+
+    /// The language in which the caller reads; empty means `C`.
+    #[must_use]
+    pub fn locale(&self) -> &str {
+        match self {
+            Self::Ready { locale }
+            | Self::Boot { locale, .. }
+            | Self::Reboot { locale, .. }
+            | Self::Halt { locale }
+            | Self::Shutdown { locale, .. }
+            | Self::NoteUninstalling { locale } => locale,
+        }
+    }
+}
