@@ -1,0 +1,4 @@
+//! The small init of sparse zones
+#![forbid(unsafe_code)]
+
+fn main() {}

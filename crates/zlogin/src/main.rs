@@ -1,0 +1,4 @@
+//! Enter a zone
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! The virtual platform: everything that is built around a zone before its init runs
+#![forbid(unsafe_code)]

@@ -1,0 +1,23 @@
+//! Every raw system call of the project, and all of its `unsafe`.
+//!
+//! What `rustix` has is used from `rustix` directly, all over the project. This crate holds only
+//! what it lacks (`clone3`, `mount_setattr`, `close_range`, seccomp loading, `execve` without an
+//! allocator, signal dispositions) and a few compositions that every program needs in the same
+//! shape (sockets in a directory, file descriptors over sockets).
+//!
+//! All functions are safe to call. Where a call has a condition that the type system cannot hold,
+//! a token type carries it ([`clone::SingleThreaded`]). Errors print like `strace`:
+//! `clone3(0x20000) failed`, with the kernel's errno as the source.
+
+pub mod clone;
+mod error;
+pub mod exec;
+pub mod mount;
+pub mod net;
+pub mod pidfd;
+pub mod process;
+pub mod seccomp;
+pub mod signal;
+pub mod unix;
+
+pub use error::{Arg, Error, Result};

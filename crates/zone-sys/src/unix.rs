@@ -1,0 +1,213 @@
+//! Unix sockets in a directory, their peers, and descriptors sent over them.
+
+use crate::{Arg, Error, Result};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, openat, unlinkat};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recvmsg,
+    sendmsg, socket_with,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::path::Path;
+
+/// The most descriptors sent with one message.
+pub const MAX_FDS: usize = 120;
+
+/// Who is at the other end of a connected Unix socket, in the kernel's words (`SO_PEERCRED`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Process id when it connected; 0 if it is in a PID namespace that the caller cannot see.
+    pub pid: i32,
+    /// Effective user id when it connected.
+    pub uid: u32,
+    /// Effective group id when it connected.
+    pub gid: u32,
+}
+
+/// The peer of a connected socket.
+///
+/// # Errors
+/// What `getsockopt(2)` says.
+pub fn peer(socket: impl AsFd) -> Result<Peer> {
+    let fd = socket.as_fd().as_raw_fd();
+    let mut cred = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    // ucred is 12 bytes.
+    let mut len = 12;
+    // SAFETY: `cred` and `len` are valid for writing and `len` is the size of `cred`. (rustix's
+    // own form cannot tell a peer in a foreign PID namespace, whose pid is 0.)
+    let ret = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut cred).cast(), &raw mut len)
+    };
+    if ret == 0 {
+        return Ok(Peer { pid: cred.pid, uid: cred.uid, gid: cred.gid });
+    }
+    Err(Error::last("getsockopt").arg(Arg::Fd(fd)).arg(Arg::Word("SO_PEERCRED")))
+}
+
+/// A socket listening at `dir/name`, mode 0600, close-on-exec. A file of that name that is no
+/// directory is removed first: whoever calls this holds the lock that makes it stale.
+///
+/// The address goes through `/proc/self/fd`, so the directory's path may be longer than the 107
+/// bytes of `sockaddr_un`.
+///
+/// # Errors
+/// `EISDIR` if a directory stands there; what `bind(2)` or `listen(2)` says.
+pub fn bind_in(dir: &Path, name: &str, kind: SocketType, backlog: i32) -> Result<OwnedFd> {
+    let (dirfd, address) = address(dir, name)?;
+    let sock = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+        .map_err(|e| Error::new("socket", e))?;
+    match unlinkat(&dirfd, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(e) => return Err(Error::new("unlinkat", e).arg(Arg::Word("stale socket"))),
+    }
+    // The mode of the socket's own inode is what bind gives to the file (less the umask).
+    fchmod(&sock, Mode::RUSR | Mode::WUSR).map_err(|e| Error::new("fchmod", e).arg(Arg::Word("socket")))?;
+    bind(&sock, &address).map_err(|e| Error::new("bind", e))?;
+    listen(&sock, backlog).map_err(|e| Error::new("listen", e))?;
+    Ok(sock)
+}
+
+/// A socket connected to the one listening at `dir/name`.
+///
+/// # Errors
+/// `ENOENT` if there is none, `ECONNREFUSED` if nobody listens any more.
+pub fn connect_in(dir: &Path, name: &str, kind: SocketType) -> Result<OwnedFd> {
+    let (_dirfd, address) = address(dir, name)?;
+    let sock = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+        .map_err(|e| Error::new("socket", e))?;
+    connect(&sock, &address).map_err(|e| Error::new("connect", e))?;
+    Ok(sock)
+}
+
+fn address(dir: &Path, name: &str) -> Result<(OwnedFd, SocketAddrUnix)> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dirfd = openat(CWD, dir, flags, Mode::empty()).map_err(|e| Error::new("openat", e))?;
+    let path = format!("/proc/self/fd/{}/{name}", dirfd.as_raw_fd());
+    let address = SocketAddrUnix::new(path).map_err(|e| Error::new("sockaddr_un", e))?;
+    Ok((dirfd, address))
+}
+
+/// Sends one message with descriptors attached.
+///
+/// # Errors
+/// `EINVAL` for more than [`MAX_FDS`]; what `sendmsg(2)` says. `SIGPIPE` is never raised.
+pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if fds.len() > MAX_FDS || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds))) {
+        return Err(Error::new("sendmsg", Errno::INVAL).arg(Arg::Num(fds.len() as u64)));
+    }
+    sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
+        .map_err(|e| Error::new("sendmsg", e).arg(Arg::Fd(socket.as_fd().as_raw_fd())))
+}
+
+/// Descriptors received with a message, in the order they were sent.
+#[derive(Debug)]
+pub struct Fds {
+    slots: [Option<OwnedFd>; MAX_FDS],
+    len: usize,
+}
+
+impl Fds {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { slots: [const { None }; MAX_FDS], len: 0 }
+    }
+
+    /// How many came.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none came.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes the descriptor at `index` out; `None` if it is not there (any more).
+    pub fn take(&mut self, index: usize) -> Option<OwnedFd> {
+        self.slots.get_mut(index)?.take()
+    }
+
+    /// Borrows the descriptor at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<BorrowedFd<'_>> {
+        self.slots.get(index)?.as_ref().map(AsFd::as_fd)
+    }
+
+    fn push(&mut self, fd: OwnedFd) {
+        if let Some(slot) = self.slots.get_mut(self.len) {
+            *slot = Some(fd);
+            self.len += 1;
+        }
+    }
+}
+
+impl Default for Fds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Receives one message into `bytes` (0 at the end of the stream) with its descriptors, each
+/// close-on-exec.
+///
+/// # Errors
+/// `EMSGSIZE` if the message or its descriptors were cut short; what `recvmsg(2)` says.
+pub fn recv(socket: impl AsFd, bytes: &mut [u8], flags: RecvFlags) -> Result<(usize, Fds)> {
+    let fd = socket.as_fd().as_raw_fd();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut iov = [IoSliceMut::new(bytes)];
+    let msg = recvmsg(&socket, &mut iov, &mut control, flags | RecvFlags::CMSG_CLOEXEC)
+        .map_err(|e| Error::new("recvmsg", e).arg(Arg::Fd(fd)))?;
+    let mut fds = Fds::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            received.for_each(|fd| fds.push(fd));
+        }
+    }
+    let cut = rustix::net::ReturnFlags::TRUNC | rustix::net::ReturnFlags::CTRUNC;
+    if msg.flags.intersects(cut) {
+        return Err(Error::new("recvmsg", Errno::MSGSIZE).arg(Arg::Fd(fd)));
+    }
+    Ok((msg.bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{accept, socketpair};
+
+    #[test]
+    fn descriptors_cross_in_order() {
+        let (a, b) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        send(&a, b"hi", &[a.as_fd(), b.as_fd()]).unwrap();
+        let mut buf = [0; 8];
+        let (n, mut fds) = recv(&b, &mut buf, RecvFlags::empty()).unwrap();
+        assert_eq!((&buf[..n], fds.len()), (&b"hi"[..], 2));
+        assert!(fds.take(1).is_some() && fds.take(1).is_none() && fds.take(2).is_none());
+    }
+
+    #[test]
+    fn a_long_directory_is_no_obstacle_and_a_stale_socket_is_replaced() {
+        let dir = std::env::temp_dir().join(format!("zone-sys-{}-{}", std::process::id(), "d".repeat(120)));
+        std::fs::create_dir_all(&dir).unwrap();
+        drop(bind_in(&dir, "s", SocketType::STREAM, 1).unwrap());
+        let stale = connect_in(&dir, "s", SocketType::STREAM).unwrap_err();
+        assert_eq!(stale.errno(), Errno::CONNREFUSED);
+        let listener = bind_in(&dir, "s", SocketType::STREAM, 1).unwrap();
+        let client = connect_in(&dir, "s", SocketType::STREAM).unwrap();
+        let served = accept(&listener).unwrap();
+        assert_eq!(peer(&served).unwrap().pid.unsigned_abs(), std::process::id());
+        drop(client);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,4 @@
+//! Administer zones
+#![forbid(unsafe_code)]
+
+fn main() {}
