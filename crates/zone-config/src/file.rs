@@ -1,0 +1,179 @@
+//! Files that are written whole or not at all, and the lock under which they are.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// An operation on a file that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}", .path.display())]
+pub struct FileError {
+    /// What was tried: a verb, and what of the file.
+    pub operation: &'static str,
+    /// On which file.
+    pub path: PathBuf,
+    /// What the system answered.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Makes the error of `operation` on `path`; for `map_err`.
+    pub fn new<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
+        move |error| Self { operation, path: path.to_owned(), source: error.into() }
+    }
+}
+
+/// Reads a file; a missing one is `None`.
+///
+/// # Errors
+/// When it exists and cannot be read.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::new("read", path)(error)),
+    }
+}
+
+/// Makes a file have these contents and this mode, or leaves it as it was: a temporary file beside it,
+/// fsync, rename, fsync of the directory. After a crash at any point one of the two versions is there, whole.
+///
+/// # Errors
+/// When any step fails; the temporary file is then gone.
+pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Two writers of one file hold the same lock, so that the process id is enough to tell writers apart.
+    let temporary = dir.join(format!(".{name}.{}", std::process::id()));
+    let written = write_new(&temporary, contents, mode)
+        .and_then(|()| fs::rename(&temporary, path).map_err(FileError::new("replace", path)));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+        return written;
+    }
+    sync_dir(dir)
+}
+
+/// Removes a file and makes that last; a missing one is fine.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_dir(path.parent().unwrap_or(Path::new("/"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(FileError::new("remove", path)(error)),
+    }
+}
+
+/// Makes a directory and those above it that are missing; the mode is that of the ones made.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
+    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(FileError::new("make directory", path))
+}
+
+fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+    // What a writer that was killed left behind has the name of nobody alive.
+    remove(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(FileError::new("create", path))?;
+    // The mode at creation is cut by the umask of whoever runs us.
+    rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(mode))
+        .map_err(FileError::new("set the mode of", path))?;
+    file.write_all(contents).map_err(FileError::new("write", path))?;
+    file.sync_all().map_err(FileError::new("sync", path))
+}
+
+fn sync_dir(dir: &Path) -> Result<(), FileError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::new("sync directory", dir))
+}
+
+/// An exclusive lock on a file, held until this is dropped or the process ends. The file stays.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes the lock, waiting for whoever has it. The file and its directory are made when missing, the
+    /// directory with mode 0700.
+    ///
+    /// # Errors
+    /// When the file cannot be made or opened for writing.
+    pub fn take(path: &Path) -> Result<Self, FileError> {
+        let file = Self::open(path)?;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(FileError::new("lock", path)(error)),
+            }
+        }
+    }
+
+    /// Takes the lock if nobody has it.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn try_take(path: &Path) -> Result<Option<Self>, FileError> {
+        let file = Self::open(path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(FileError::new("lock", path)(error)),
+        }
+    }
+
+    fn open(path: &Path) -> Result<File, FileError> {
+        if let Some(dir) = path.parent() {
+            make_dir(dir, 0o700)?;
+        }
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(FileError::new("open", path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        replace(&path, b"one", 0o600).unwrap();
+        replace(&path, b"two", 0o644).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(read_if_there(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_lock_excludes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/lock");
+        let held = FileLock::take(&path).unwrap();
+        assert!(FileLock::try_take(&path).unwrap().is_none());
+        drop(held);
+        assert!(FileLock::try_take(&path).unwrap().is_some());
+    }
+}

@@ -1,0 +1,191 @@
+//! The range of ids that a zone owns on the host: `/etc/zones/idmap`.
+//!
+//! Every zone lives in a user namespace, and the ids of no two of them meet on the host. The range is given
+//! at install and kept until uninstall; it is also written to `/etc/subuid` and `/etc/subgid`, where
+//! useradd(8), newuidmap(1) and systemd-nspawn(1) look before they take one.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::file::{self, FileError, FileLock};
+use crate::{Layout, ZoneName};
+
+mod ranges;
+
+/// How many ids a zone has: 0 to 65535, as many as 16 bits of an on-disk owner ever needed.
+pub const COUNT: u32 = 65_536;
+/// The first id that may be a zone's: what systemd calls the container range begins here.
+pub const FIRST: u32 = 524_288;
+/// The last id that may be a zone's: above it systemd's foreign and dynamic ranges and the sign bit begin.
+pub const LAST: u32 = 1_879_048_191;
+
+const SLOTS: u32 = (LAST - FIRST + 1) / COUNT;
+
+/// A run of ids on the host; the zone sees them from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdRange {
+    /// What the zone's id 0 is on the host.
+    pub base: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl IdRange {
+    /// What `/proc/PID/uid_map` and `gid_map` are to be given.
+    pub fn map_text(self) -> String {
+        format!("0 {} {}\n", self.base, self.count)
+    }
+
+    /// Whether a host id is one of these.
+    pub fn contains(self, id: u32) -> bool {
+        self.overlaps(Self { base: id, count: 1 })
+    }
+
+    /// Whether the two have an id in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        let ends = |range: Self| u64::from(range.base) + u64::from(range.count);
+        u64::from(self.base) < ends(other) && u64::from(other.base) < ends(self)
+    }
+}
+
+impl fmt::Display for IdRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.base, self.count)
+    }
+}
+
+/// No range could be had or given back.
+#[derive(Debug, thiserror::Error)]
+pub enum IdMapError {
+    /// A file of ids could not be read, locked or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// All ranges are taken.
+    #[error(
+        "no free range of {COUNT} ids for zone '{0}' between {FIRST} and {LAST}: uninstall a zone or free a range in /etc/subuid"
+    )]
+    Full(ZoneName),
+    /// The zone's recorded range is one we never give.
+    #[error("{}, line {line}: {reason}", .path.display())]
+    Record {
+        /// The id map.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Gives a zone its range of ids: the recorded one when there is one, else a free one, recorded before this
+/// returns. The search starts where a hash of root and name points, so that a zone that is made again, or
+/// made on another host, mostly has the range it had.
+///
+/// Takes the index lock.
+///
+/// # Errors
+/// [`IdMapError`].
+pub fn allocate(layout: &Layout, zone: &ZoneName) -> Result<IdRange, IdMapError> {
+    allocate_beside(layout, zone, Path::new("/etc"))
+}
+
+/// The range a zone has, if it has one.
+///
+/// # Errors
+/// When the id map cannot be read, or the zone's line in it makes no sense.
+pub fn lookup(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdMapError> {
+    let path = layout.idmap();
+    let bytes = file::read_if_there(&path)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let prefix = format!("{zone}:");
+    let Some((number, line)) = text.lines().enumerate().find(|(_, line)| line.starts_with(&prefix)) else {
+        return Ok(None);
+    };
+    let range = ranges::read_line(line).map(|(_, range)| range).filter(|range| is_ours(*range));
+    let reason =
+        || format!("not '{zone}:BASE:{COUNT}' with BASE a multiple of {COUNT} between {FIRST} and {LAST}");
+    range.map(Some).ok_or_else(|| IdMapError::Record { path, line: number + 1, reason: reason() })
+}
+
+/// Gives a zone's range back; a zone without one is fine. Takes the index lock.
+///
+/// # Errors
+/// When a file of ids cannot be read or written.
+pub fn release(layout: &Layout, zone: &ZoneName) -> Result<(), IdMapError> {
+    let _lock = FileLock::take(&layout.index_lock())?;
+    let owner = owner(zone);
+    for path in registers(layout) {
+        ranges::edit(&path, &owner, None)?;
+    }
+    // The record goes last: as long as it is there, the range is nobody else's.
+    Ok(ranges::edit(&layout.idmap(), zone.as_str(), None)?)
+}
+
+fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<IdRange, IdMapError> {
+    let _lock = FileLock::take(&layout.index_lock())?;
+    let owner = owner(zone);
+    let range = match lookup(layout, zone)? {
+        Some(range) => range,
+        None => {
+            let taken = taken(layout, &owner, host_etc)?;
+            choose(layout, zone, &taken).ok_or_else(|| IdMapError::Full(zone.clone()))?
+        }
+    };
+    // All three are written even when the record was there: a crash may have come between them.
+    file::make_dir(&layout.etc(), 0o755)?;
+    ranges::edit(&layout.idmap(), zone.as_str(), Some(range))?;
+    for path in registers(layout) {
+        ranges::edit(&path, &owner, Some(range))?;
+    }
+    Ok(range)
+}
+
+fn choose(layout: &Layout, zone: &ZoneName, taken: &[IdRange]) -> Option<IdRange> {
+    let root = layout.root().as_os_str().as_encoded_bytes();
+    let hash = fnv1a(root.iter().chain(b"\0").chain(zone.as_str().as_bytes()));
+    let start = u32::try_from(hash % u64::from(SLOTS)).unwrap_or_default();
+    (0..SLOTS)
+        .map(|step| IdRange { base: FIRST + (start + step) % SLOTS * COUNT, count: COUNT })
+        .find(|range| !taken.iter().any(|other| range.overlaps(*other)))
+}
+
+/// Every range that somebody else has: other zones, subordinate ids of users, and the users and groups themselves.
+fn taken(layout: &Layout, owner: &str, host_etc: &Path) -> Result<Vec<IdRange>, FileError> {
+    let mut taken: Vec<IdRange> =
+        ranges::read(&layout.idmap())?.into_iter().map(|(_, range)| range).collect();
+    let host = ["subuid", "subgid"].map(|name| host_etc.join(name));
+    for path in host.into_iter().chain(registers(layout)) {
+        let others = ranges::read(&path)?.into_iter().filter(|(who, _)| who != owner);
+        taken.extend(others.map(|(_, range)| range));
+    }
+    for name in ["passwd", "group"] {
+        taken.extend(ranges::read_ids(&host_etc.join(name))?);
+    }
+    Ok(taken)
+}
+
+fn is_ours(range: IdRange) -> bool {
+    range.count == COUNT
+        && range.base.is_multiple_of(COUNT)
+        && (FIRST..=LAST - COUNT + 1).contains(&range.base)
+}
+
+/// Under what name a zone's range stands in the subordinate id files; no user can be called so as to meet it by chance.
+fn owner(zone: &ZoneName) -> String {
+    format!("zone-{zone}")
+}
+
+fn registers(layout: &Layout) -> [PathBuf; 2] {
+    ["etc/subuid", "etc/subgid"].map(|name| layout.root().join(name))
+}
+
+/// The 64-bit FNV-1a hash, which unlike the standard library's is the same in every build and on every host.
+fn fnv1a<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests;

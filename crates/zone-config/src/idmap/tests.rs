@@ -1,0 +1,97 @@
+//! Tests of the id map, with a stand-in for the host's /etc.
+
+use std::fs;
+
+use super::*;
+
+struct Place {
+    dir: tempfile::TempDir,
+    layout: Layout,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().join("root"))).unwrap();
+        fs::create_dir_all(dir.path().join("etc")).unwrap();
+        fs::create_dir_all(layout.etc()).unwrap();
+        Self { dir, layout }
+    }
+
+    fn host(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join("etc").join(name), text).unwrap();
+    }
+
+    fn allocate(&self, zone: &str) -> Result<IdRange, IdMapError> {
+        allocate_beside(&self.layout, &zone.parse().unwrap(), &self.dir.path().join("etc"))
+    }
+}
+
+#[test]
+fn a_range_is_given_once_and_kept() {
+    let place = Place::new();
+    let web = place.allocate("web").unwrap();
+    assert!(is_ours(web));
+    assert_eq!(place.allocate("web").unwrap(), web);
+    let db = place.allocate("db").unwrap();
+    assert!(!web.overlaps(db));
+    let subuid = fs::read_to_string(place.layout.root().join("etc/subuid")).unwrap();
+    assert_eq!(subuid, format!("zone-web:{web}\nzone-db:{db}\n"));
+    assert_eq!(lookup(&place.layout, &"db".parse().unwrap()).unwrap(), Some(db));
+}
+
+#[test]
+fn nobody_elses_ids_are_taken() {
+    let free = Place::new().allocate("web").unwrap();
+    // The roots differ, and so do the hashes: ask for what this root would give, then take it away.
+    for (file, line) in [
+        ("subuid", "joe:{base}:10\n"),
+        ("subgid", "joe:{base}:10\n"),
+        ("passwd", "joe:x:{base}:100::/:/bin/sh\n"),
+        ("group", "joe:x:{base}:\n"),
+    ] {
+        let place = Place::new();
+        let wanted = place.allocate("web").unwrap();
+        release(&place.layout, &"web".parse().unwrap()).unwrap();
+        place.host(file, &line.replace("{base}", &(wanted.base + 65_530).to_string()));
+        assert!(!place.allocate("web").unwrap().overlaps(wanted), "{file}");
+    }
+    assert!(is_ours(free));
+}
+
+#[test]
+fn release_removes_our_lines_alone() {
+    let place = Place::new();
+    let subuid = place.layout.root().join("etc/subuid");
+    fs::write(&subuid, "# hand made\njoe:100000:65536").unwrap();
+    place.allocate("web").unwrap();
+    place.allocate("web2").unwrap();
+    release(&place.layout, &"web".parse().unwrap()).unwrap();
+    release(&place.layout, &"web".parse().unwrap()).unwrap();
+    let text = fs::read_to_string(&subuid).unwrap();
+    assert!(text.starts_with("# hand made\njoe:100000:65536\nzone-web2:") && text.lines().count() == 3);
+    assert!(!fs::read_to_string(place.layout.idmap()).unwrap().contains("web:"));
+}
+
+#[test]
+fn a_record_edited_into_nonsense_is_refused() {
+    let place = Place::new();
+    for bad in ["web:5", "web:5:65536", "web:0:65536", "web:524288:65537", "web:x:65536"] {
+        fs::write(place.layout.idmap(), format!("db:589824:65536\n{bad}\n")).unwrap();
+        let refused = place.allocate("web").unwrap_err().to_string();
+        assert!(refused.contains("idmap, line 2: not 'web:BASE:65536'"), "{refused}");
+    }
+}
+
+#[test]
+fn a_full_house_is_said() {
+    let place = Place::new();
+    place.host("subuid", &format!("all:0:{}\n", u32::MAX));
+    assert!(matches!(place.allocate("web"), Err(IdMapError::Full(_))));
+}
+
+#[test]
+fn the_hash_is_the_published_one() {
+    assert_eq!(fnv1a(b"".iter()), 0xcbf2_9ce4_8422_2325);
+    assert_eq!(fnv1a(b"foobar".iter()), 0x8594_4171_f739_67e8);
+}

@@ -1,0 +1,236 @@
+//! `/etc/zones/index`: which zones there are and how far each has come, below ready.
+//!
+//! One line a zone, `name:state:path:uuid`, as on Solaris; the path is in double quotes when it has a colon.
+//! Comments, blank lines, the line of `global` and lines that make no sense stay where they are, byte for
+//! byte: a file that was truncated or edited into nonsense loses nothing by our writing it.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use crate::file::{self, FileError, FileLock};
+use crate::{Layout, State, ZoneName};
+
+mod line;
+
+use line::Line;
+
+/// What the index says about one zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, once in the index.
+    pub name: ZoneName,
+    /// Configured, incomplete or installed.
+    pub state: State,
+    /// Where it is installed, or would be.
+    pub zonepath: PathBuf,
+    /// Given when the state first goes above configured, gone when it is back there.
+    pub uuid: Option<Uuid>,
+}
+
+/// A line of the index that is neither a zone nor a comment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}, line {line}: {reason}; the line is kept as it is", .path.display())]
+pub struct IndexProblem {
+    /// The index.
+    pub path: PathBuf,
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong with it, and what a line should be.
+    pub reason: String,
+}
+
+/// A change of the index that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Reading, locking or writing it failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No line for that zone.
+    #[error("{0}: No such zone configured")]
+    NoSuchZone(ZoneName),
+    /// A second line for one zone.
+    #[error("{0}: Zone name already in use")]
+    InUse(ZoneName),
+    /// A state that is derived from what lives, never stored.
+    #[error("{zone}: the index cannot hold the state '{state}', only configured, incomplete and installed")]
+    NotStored {
+        /// The zone.
+        zone: ZoneName,
+        /// The state.
+        state: State,
+    },
+    /// A path that its line could not hold.
+    #[error("{zone}: zonepath {path:?} must be valid UTF-8 without double quotes and control characters")]
+    Path {
+        /// The zone.
+        zone: ZoneName,
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+/// The index in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    path: PathBuf,
+    lines: Vec<Line>,
+}
+
+impl Index {
+    /// Reads the index as it is now. It is replaced by rename, so that no lock is needed to read; a missing one is empty.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read. Lines that make no sense are no error: see [`Self::problems`].
+    pub fn load(layout: &Layout) -> Result<Self, IndexError> {
+        let path = layout.index();
+        let bytes = file::read_if_there(&path)?.unwrap_or_default();
+        Ok(Self { lines: line::parse(&bytes), path })
+    }
+
+    /// Changes the index under its lock: reads it, lets `change` work on it, and writes it if that succeeded and
+    /// made a difference. When this returns an error, the file is as it was.
+    ///
+    /// The lock is also that of the id map: `change` must not allocate or release ids.
+    ///
+    /// # Errors
+    /// Those of `change`, and those of locking, reading and writing.
+    pub fn update<T, E, F>(layout: &Layout, change: F) -> Result<T, E>
+    where
+        E: From<IndexError>,
+        F: FnOnce(&mut Self) -> Result<T, E>,
+    {
+        let _lock = FileLock::take(&layout.index_lock()).map_err(IndexError::from)?;
+        let mut index = Self::load(layout)?;
+        let before = index.lines.clone();
+        let answer = change(&mut index)?;
+        if index.lines != before {
+            file::make_dir(&layout.etc(), 0o755).map_err(IndexError::from)?;
+            file::replace(&index.path, &line::print(&index.lines), 0o644).map_err(IndexError::from)?;
+        }
+        Ok(answer)
+    }
+
+    /// The zones, in the file's order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.lines.iter().filter_map(Line::entry)
+    }
+
+    /// One zone.
+    pub fn get(&self, zone: &ZoneName) -> Option<&Entry> {
+        self.entries().find(|entry| entry.name == *zone)
+    }
+
+    /// The zone that has this uuid.
+    pub fn by_uuid(&self, uuid: Uuid) -> Option<&Entry> {
+        self.entries().find(|entry| entry.uuid == Some(uuid))
+    }
+
+    /// The lines that make no sense, for whoever can tell a person.
+    pub fn problems(&self) -> Vec<IndexProblem> {
+        let problem = |(number, line): (usize, &Line)| match line {
+            Line::Garbage { reason, .. } => {
+                Some(IndexProblem { path: self.path.clone(), line: number + 1, reason: reason.clone() })
+            }
+            _ => None,
+        };
+        self.lines.iter().enumerate().filter_map(problem).collect()
+    }
+
+    /// Adds a zone after the others.
+    ///
+    /// # Errors
+    /// [`IndexError::InUse`], [`IndexError::NotStored`], [`IndexError::Path`].
+    pub fn add(&mut self, entry: Entry) -> Result<(), IndexError> {
+        if self.get(&entry.name).is_some() {
+            return Err(IndexError::InUse(entry.name));
+        }
+        check(&entry)?;
+        self.lines.push(Line::entry_of(entry));
+        Ok(())
+    }
+
+    /// Takes a zone out.
+    ///
+    /// # Errors
+    /// [`IndexError::NoSuchZone`].
+    pub fn remove(&mut self, zone: &ZoneName) -> Result<Entry, IndexError> {
+        let found = self.get(zone).cloned().ok_or_else(|| IndexError::NoSuchZone(zone.clone()))?;
+        self.lines.retain(|line| line.entry() != Some(&found));
+        Ok(found)
+    }
+
+    /// Sets a zone's state. Going above configured for the first time gives it a uuid, going back takes it away.
+    ///
+    /// # Errors
+    /// [`IndexError::NoSuchZone`], [`IndexError::NotStored`].
+    pub fn set_state(&mut self, zone: &ZoneName, state: State) -> Result<(), IndexError> {
+        self.change(zone, |entry| {
+            entry.state = state;
+            entry.uuid = match state {
+                State::Configured => None,
+                _ => Some(entry.uuid.unwrap_or_else(Uuid::new_v4)),
+            };
+        })
+    }
+
+    /// Sets where a zone is.
+    ///
+    /// # Errors
+    /// [`IndexError::NoSuchZone`], [`IndexError::Path`].
+    pub fn set_zonepath(&mut self, zone: &ZoneName, zonepath: PathBuf) -> Result<(), IndexError> {
+        self.change(zone, |entry| entry.zonepath = zonepath)
+    }
+
+    /// Gives a zone another name, in the same line.
+    ///
+    /// # Errors
+    /// [`IndexError::NoSuchZone`], [`IndexError::InUse`].
+    pub fn rename(&mut self, zone: &ZoneName, to: &ZoneName) -> Result<(), IndexError> {
+        if zone != to && self.get(to).is_some() {
+            return Err(IndexError::InUse(to.clone()));
+        }
+        self.change(zone, |entry| entry.name = to.clone())
+    }
+
+    fn change(&mut self, zone: &ZoneName, how: impl FnOnce(&mut Entry)) -> Result<(), IndexError> {
+        let line = self.lines.iter_mut().find(|line| line.entry().is_some_and(|e| e.name == *zone));
+        let Some((line, old)) = line.and_then(|line| line.entry().cloned().map(|old| (line, old))) else {
+            return Err(IndexError::NoSuchZone(zone.clone()));
+        };
+        let mut new = old.clone();
+        how(&mut new);
+        check(&new)?;
+        if new != old {
+            *line = Line::entry_of(new);
+        }
+        Ok(())
+    }
+}
+
+/// The text of an entry's line, without the line break.
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.zonepath.display();
+        write!(f, "{}:{}:", self.name, self.state)?;
+        if self.zonepath.as_os_str().as_encoded_bytes().contains(&b':') {
+            write!(f, "\"{path}\":")?;
+        } else {
+            write!(f, "{path}:")?;
+        }
+        self.uuid.map_or(Ok(()), |uuid| f.write_str(uuid.hyphenated().to_string().as_str()))
+    }
+}
+
+fn check(entry: &Entry) -> Result<(), IndexError> {
+    if !entry.state.is_stored() {
+        return Err(IndexError::NotStored { zone: entry.name.clone(), state: entry.state });
+    }
+    match entry.zonepath.to_str() {
+        Some(path) if !path.chars().any(|c| c == '"' || c.is_control()) => Ok(()),
+        _ => Err(IndexError::Path { zone: entry.name.clone(), path: entry.zonepath.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Where everything is, under the host's root or under `-R ROOT`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::ZoneName;
+
+/// Names the root for every program that was not given `-R`.
+pub const ROOT_VARIABLE: &str = "ZONES_ROOT";
+
+/// The daemon's request socket, in [`Layout::zone_run`].
+pub const DOOR: &str = "door";
+/// The console's socket, in [`Layout::zone_run`].
+pub const CONSOLE: &str = "console";
+/// The keeper's socket, in [`Layout::zone_run`].
+pub const ZSCHED: &str = "zsched";
+
+/// Where an installed copy keeps the programs that people do not start themselves.
+const LIBEXEC: [&str; 2] = ["/usr/libexec/zones", "/usr/lib/zones"];
+
+/// The places of one installation of zones. A test suite or a second installation has another root and
+/// never touches the host's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// A root that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// A relative path would name another place for the daemon than for its client.
+    #[error("{origin}: {root:?} is not an absolute path: the root of an installation starts with '/'")]
+    Relative {
+        /// `-R` or the name of the environment variable.
+        origin: &'static str,
+        /// What was given.
+        root: PathBuf,
+    },
+}
+
+impl Layout {
+    /// The layout under the root of the `-R` option, else of `$ZONES_ROOT`, else under `/`.
+    ///
+    /// # Errors
+    /// [`LayoutError::Relative`] when the root is not absolute.
+    pub fn new(root: Option<PathBuf>) -> Result<Self, LayoutError> {
+        let (origin, root) = match (root, env::var_os(ROOT_VARIABLE)) {
+            (Some(root), _) => ("-R", root),
+            (None, Some(root)) if !root.is_empty() => (ROOT_VARIABLE, PathBuf::from(root)),
+            _ => return Ok(Self::host()),
+        };
+        if root.is_absolute() { Ok(Self { root }) } else { Err(LayoutError::Relative { origin, root }) }
+    }
+
+    /// The host's own layout, whatever the environment says.
+    pub fn host() -> Self {
+        Self { root: PathBuf::from("/") }
+    }
+
+    /// Whether this is the host's own.
+    pub fn is_default(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// ROOT.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `ROOT/etc/zones`: configurations and the index.
+    pub fn etc(&self) -> PathBuf {
+        self.root.join("etc/zones")
+    }
+
+    /// `ROOT/run/zones`: sockets and locks. Its mode, 0700, is what keeps others from the sockets.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run/zones")
+    }
+
+    /// `ROOT/var/log/zones`.
+    pub fn log_dir(&self) -> PathBuf {
+        self.root.join("var/log/zones")
+    }
+
+    /// The index of zones.
+    pub fn index(&self) -> PathBuf {
+        self.etc().join("index")
+    }
+
+    /// Held while the index or the id map is changed.
+    pub fn index_lock(&self) -> PathBuf {
+        self.run().join("index.lock")
+    }
+
+    /// Which zone owns which range of ids.
+    pub fn idmap(&self) -> PathBuf {
+        self.etc().join("idmap")
+    }
+
+    /// A zone's configuration.
+    pub fn config(&self, zone: &ZoneName) -> PathBuf {
+        self.etc().join(format!("{zone}.toml"))
+    }
+
+    /// Where a zone's files go unless its configuration says otherwise.
+    pub fn default_zonepath(&self, zone: &ZoneName) -> PathBuf {
+        self.root.join("var/lib/zones").join(zone)
+    }
+
+    /// The directory of a zone's sockets, locks and live records.
+    pub fn zone_run(&self, zone: &ZoneName) -> PathBuf {
+        self.run().join(zone)
+    }
+
+    /// The configuration that a live zone runs with; exists from ready to halt.
+    pub fn snapshot(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("snapshot.toml")
+    }
+
+    /// What the bring-up of a live zone has done so far.
+    pub fn journal(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("journal")
+    }
+
+    /// Held by the zone's daemon for its whole life.
+    pub fn lock(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("lock")
+    }
+
+    /// Held by a command that changes the zone's state (install, uninstall, ...).
+    pub fn oplock(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("oplock")
+    }
+
+    /// Finds a program of this workspace: beside the running one, so that a build directory works
+    /// uninstalled, then where packages put it. When it is nowhere, the answer is where it belongs, so
+    /// that the failure to execute it names a path that helps.
+    pub fn program(name: &str) -> PathBuf {
+        let beside = env::current_exe().ok().and_then(|exe| exe.parent().map(|dir| dir.join(name)));
+        beside
+            .into_iter()
+            .chain(LIBEXEC.iter().map(|dir| Path::new(dir).join(name)))
+            .find(|path| path.is_file())
+            .unwrap_or_else(|| Path::new(LIBEXEC[0]).join(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_below_the_root() {
+        let layout = Layout::new(Some("/a/b".into())).unwrap();
+        let zone = "web".parse().unwrap();
+        for path in [
+            layout.index(),
+            layout.index_lock(),
+            layout.idmap(),
+            layout.config(&zone),
+            layout.default_zonepath(&zone),
+            layout.snapshot(&zone),
+            layout.journal(&zone),
+            layout.lock(&zone),
+            layout.oplock(&zone),
+            layout.log_dir(),
+        ] {
+            assert!(path.starts_with("/a/b"), "{path:?}");
+        }
+        assert_eq!(Layout::host().config(&zone), Path::new("/etc/zones/web.toml"));
+        assert!(Layout::host().is_default());
+        assert!(!layout.is_default());
+    }
+
+    #[test]
+    fn a_relative_root_is_refused() {
+        let refused = Layout::new(Some("a".into())).unwrap_err();
+        assert!(refused.to_string().starts_with("-R: \"a\" is not an absolute path"));
+    }
+}

@@ -1,0 +1,40 @@
+//! What a zone is on disk: names, states, index, configuration schema, snapshot, boot arguments.
+//!
+//! Nothing here needs privilege and nothing here acts on a zone; every program of the workspace
+//! reads its facts through this crate, so that a path, a limit or a default is written once.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`name`], [`state`] | the two words every command line has |
+//! | [`layout`] | where things are, under `-R ROOT` |
+//! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
+//! | [`schema`], [`value`], [`document`] | the table of properties, and a configuration as that table sees it |
+//! | [`config`] | the same configuration, typed |
+//! | [`store`] | a configuration and its index line, changed together |
+//! | [`lex`], [`command`] | the language of `zonecfg` |
+//! | [`brand`] | what the two kinds of guest differ in |
+//! | [`idmap`] | the range of ids that a zone owns on the host |
+//! | [`snapshot`], [`lastexit`], [`bootargs`] | what a live zone was started with, and how the last one ended |
+#![forbid(unsafe_code)]
+
+pub mod bootargs;
+pub mod brand;
+pub mod config;
+pub mod file;
+pub mod idmap;
+pub mod index;
+pub mod lastexit;
+pub mod layout;
+pub mod name;
+pub mod snapshot;
+pub mod state;
+
+pub use brand::Brand;
+pub use config::ZoneConfig;
+pub use idmap::IdRange;
+pub use index::{Entry, Index};
+pub use layout::Layout;
+pub use name::ZoneName;
+pub use snapshot::Snapshot;
+pub use state::State;
+pub use uuid::Uuid;

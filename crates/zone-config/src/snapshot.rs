@@ -1,0 +1,203 @@
+//! What a live zone was started with: `RUN/NAME/snapshot.toml`, from ready to halt.
+//!
+//! Everything that is read about a live zone comes from here, so that an edit of the configuration touches a
+//! zone at its next boot and never in between, and teardown knows what bring-up was told.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::file::{self, FileError};
+use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName};
+
+/// The version that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// The last line. A file that was cut between two tables is still TOML; without this line it is known as cut.
+const END: &str = "# end of snapshot\n";
+
+/// What a live zone was started with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Snapshot {
+    /// The version of this form.
+    pub version: u32,
+    /// The zone.
+    pub name: ZoneName,
+    /// The zone's identity, which a change of its name does not change.
+    #[serde(with = "uuid_text")]
+    pub uuid: Uuid,
+    /// When it was made, in seconds since 1970 UTC.
+    pub made: u64,
+    /// The ids it owns on the host.
+    pub idmap: IdRange,
+    /// The whole brand: its file may change while the zone lives.
+    pub brand: Brand,
+    /// The whole configuration.
+    pub config: ZoneConfig,
+}
+
+/// A snapshot that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// There is none: the zone is not live.
+    #[error("zone '{zone}' has no snapshot {}: it is not ready", .path.display())]
+    Missing {
+        /// The zone.
+        zone: ZoneName,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Truncated, edited, or of another program.
+    #[error("snapshot {} is damaged: halt the zone, the next boot writes it anew", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Without its last line: cut short.
+    #[error("snapshot {} is cut short: halt the zone, the next boot writes it anew", .path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Of a version that this program does not know.
+    #[error("snapshot {} is of version {found}, this program knows {VERSION}", .path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+    },
+    /// Of another zone.
+    #[error("snapshot {} is of zone '{found}'", .path.display())]
+    OtherZone {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: ZoneName,
+    },
+    /// No value of ours does this.
+    #[error("cannot put snapshot {} into words", .path.display())]
+    Print {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: toml::ser::Error,
+    },
+}
+
+impl Snapshot {
+    /// Takes a snapshot, as of now.
+    pub fn new(name: ZoneName, uuid: Uuid, idmap: IdRange, brand: Brand, config: ZoneConfig) -> Self {
+        let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { version: VERSION, name, uuid, made, idmap, brand, config }
+    }
+
+    /// Writes it where only root can read it; the zone's run directory is made when missing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, layout: &Layout) -> Result<(), SnapshotError> {
+        let path = layout.snapshot(&self.name);
+        file::make_dir(&layout.zone_run(&self.name), 0o700)?;
+        match toml::to_string(self) {
+            Ok(text) => Ok(file::replace(&path, format!("{text}{END}").as_bytes(), 0o600)?),
+            Err(source) => Err(SnapshotError::Print { path, source }),
+        }
+    }
+
+    /// Reads a zone's snapshot.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Missing`] when the zone is not live; else whatever is wrong with it.
+    pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Self, SnapshotError> {
+        let path = layout.snapshot(zone);
+        let Some(bytes) = file::read_if_there(&path)? else {
+            return Err(SnapshotError::Missing { zone: zone.clone(), path });
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        if !text.ends_with(END) {
+            return Err(SnapshotError::Truncated { path });
+        }
+        match toml::from_str::<Self>(&text) {
+            Err(source) => Err(SnapshotError::Damaged { path, source: Box::new(source) }),
+            Ok(found) if found.version != VERSION => {
+                Err(SnapshotError::Version { path, found: found.version })
+            }
+            Ok(found) if found.name != *zone => Err(SnapshotError::OtherZone { path, found: found.name }),
+            Ok(found) => Ok(found),
+        }
+    }
+
+    /// Removes a zone's snapshot; a missing one is fine.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), SnapshotError> {
+        Ok(file::remove(&layout.snapshot(zone))?)
+    }
+}
+
+/// A uuid as the text that people know.
+mod uuid_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&uuid.hyphenated())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Uuid, D::Error> {
+        Uuid::try_parse(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Fs, FsType};
+    use std::fs;
+
+    fn sample() -> Snapshot {
+        let mut config = ZoneConfig::new("/zones/web".into());
+        config.fs.push(Fs {
+            dir: "/data".into(),
+            special: "/srv".into(),
+            fstype: FsType::Lofs,
+            options: vec!["ro".into()],
+        });
+        let idmap = IdRange { base: 524_288, count: 65_536 };
+        Snapshot::new("web".parse().unwrap(), Uuid::new_v4(), idmap, Brand::load("sparse").unwrap(), config)
+    }
+
+    #[test]
+    fn a_snapshot_comes_back_or_says_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let snapshot = sample();
+        let web = snapshot.name.clone();
+        assert!(matches!(Snapshot::load(&layout, &web), Err(SnapshotError::Missing { .. })));
+        snapshot.save(&layout).unwrap();
+        assert_eq!(Snapshot::load(&layout, &web).unwrap(), snapshot);
+
+        let path = layout.snapshot(&web);
+        let whole = fs::read_to_string(&path).unwrap();
+        for cut in (0..whole.len()).filter(|&cut| whole.is_char_boundary(cut)) {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert!(matches!(Snapshot::load(&layout, &web), Err(SnapshotError::Truncated { .. })), "{cut}");
+        }
+        fs::write(&path, format!("surprise = 1\n{whole}")).unwrap();
+        assert!(matches!(Snapshot::load(&layout, &web), Err(SnapshotError::Damaged { .. })));
+        Snapshot::remove(&layout, &web).unwrap();
+        assert!(!path.exists());
+    }
+}
