@@ -4,17 +4,30 @@
 //! ended by a NUL byte. `org.zones.zoneadmd.varlink` beside this crate is the contract and what introspection
 //! answers; the types here are its Rust shape.
 //!
+//! | module | is |
+//! |---|---|
+//! | [`client`] | the blocking half, for the commands |
+//! | [`server`] | the half of the daemon, on a current-thread Tokio runtime |
+//!
 //! [Varlink]: https://varlink.org
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod error;
+mod params;
 mod request;
+pub mod server;
+mod service;
 mod state;
 mod types;
 mod uniqid;
+mod wire;
 
+pub use client::{CallError, Client};
 pub use error::DoorError;
 pub use request::Request;
+pub use server::{Caller, Handler, Reporter, Server};
+pub use service::ServiceError;
 pub use state::{Operation, State};
 pub use types::{Console, Event, Exit, How, OpResult, Progress, Status, Step};
 pub use uniqid::Uniqid;

@@ -1,0 +1,288 @@
+//! The client's half of the door: small and blocking, because the programs that use it do one thing at a time.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::service::ServiceError;
+use crate::wire::{Frame, Framer, MAX_REPLY, Reply, encode};
+use crate::{DoorError, Event, INTERFACE, OpResult, Progress, Request, SOCKET_NAME, Status};
+
+/// How long the daemon may take to read a call. It reads at once; a daemon that does not is stopped or ill.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a call brought no result.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// No socket, or nobody behind it: the daemon has to be started.
+    #[error("no zoneadmd listens at {}", path.display())]
+    NotListening {
+        /// The socket.
+        path: PathBuf,
+        /// What `connect` said.
+        source: io::Error,
+    },
+    /// The daemon went away before it answered, or is about to: start another one and call again.
+    #[error("zoneadmd went away before it answered")]
+    Gone,
+    /// The daemon was silent for longer than the time limit that was set.
+    #[error("zoneadmd has not answered for {} seconds", after.as_secs())]
+    TimedOut {
+        /// The limit.
+        after: Duration,
+    },
+    /// The daemon understood and did not do it.
+    #[error(transparent)]
+    Door(DoorError),
+    /// The daemon did not understand: it is of another version.
+    #[error(
+        "zoneadmd does not understand this call; it may be of another version: halt the zone to replace it"
+    )]
+    Service(#[source] ServiceError),
+    /// What came back is not what the interface promises.
+    #[error("zoneadmd sent what the interface does not know: {0}")]
+    Protocol(String),
+    /// The socket failed.
+    #[error("cannot {operation} the door at {}", path.display())]
+    Io {
+        /// What was tried, as a verb that goes with "the door".
+        operation: &'static str,
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A connection to the daemon of one zone.
+///
+/// After any error but [`CallError::Door`] and [`CallError::Service`] the connection is of no use any more, and
+/// every further call returns [`CallError::Gone`].
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    path: PathBuf,
+    framer: Framer,
+    timeout: Option<Duration>,
+}
+
+#[derive(Serialize)]
+struct OutgoingCall<'a, C> {
+    #[serde(flatten)]
+    call: &'a C,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Query {
+    method: String,
+    parameters: Map<String, Value>,
+}
+
+impl Query {
+    fn new(method: &str) -> Self {
+        Self { method: format!("{INTERFACE}.{method}"), parameters: Map::new() }
+    }
+}
+
+impl Client {
+    /// Connects to the daemon of the zone whose run directory this is.
+    ///
+    /// # Errors
+    /// [`CallError::NotListening`] if the socket or the directory is not there or nobody listens,
+    /// [`CallError::Io`] if anything else is wrong.
+    pub fn connect(run_dir: &Path) -> Result<Self, CallError> {
+        let path = run_dir.join(SOCKET_NAME);
+        let stream = connect_in(run_dir, SOCKET_NAME).map_err(|source| match source.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                CallError::NotListening { path: path.clone(), source }
+            }
+            _ => CallError::Io { operation: "connect to", path: path.clone(), source },
+        })?;
+        Self::over(stream, path)
+    }
+
+    /// Speaks over a socket that is connected already; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`CallError::Io`] if the socket takes no time limit.
+    pub fn over(stream: UnixStream, path: PathBuf) -> Result<Self, CallError> {
+        match stream.set_write_timeout(Some(WRITE_TIMEOUT)) {
+            Ok(()) => Ok(Self { stream, path, framer: Framer::new(MAX_REPLY), timeout: None }),
+            Err(source) => Err(CallError::Io { operation: "set the time limit of", path, source }),
+        }
+    }
+
+    /// Limits how long the daemon may be silent within a call; no limit at first, since a guest may take its time
+    /// to shut down.
+    ///
+    /// # Errors
+    /// [`CallError::Io`] if the limit is zero.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<(), CallError> {
+        self.stream.set_read_timeout(timeout).map_err(|e| self.io_error("set the time limit of", e))?;
+        self.timeout = timeout;
+        Ok(())
+    }
+
+    /// Has an operation performed and waits for its end.
+    ///
+    /// # Errors
+    /// See [`CallError`]. After [`CallError::Gone`] it is not known whether the operation was performed; all of
+    /// them may be repeated.
+    pub fn call(
+        &mut self,
+        request: &Request,
+        mut on_progress: impl FnMut(&Progress),
+    ) -> Result<OpResult, CallError> {
+        self.send(&OutgoingCall { call: request, more: Some(true) })?;
+        loop {
+            let (mut parameters, continues) = self.receive()?;
+            if !continues {
+                return self.field(&mut parameters, "result");
+            }
+            on_progress(&self.field(&mut parameters, "progress")?);
+        }
+    }
+
+    /// Asks for the zone's status.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn status(&mut self) -> Result<Status, CallError> {
+        self.send(&OutgoingCall { call: &Query::new("GetStatus"), more: None })?;
+        let (mut parameters, _) = self.receive()?;
+        self.field(&mut parameters, "status")
+    }
+
+    /// Follows what happens to the zone. The first event is the present state.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn monitor(mut self) -> Result<Events, CallError> {
+        self.send(&OutgoingCall { call: &Query::new("Monitor"), more: Some(true) })?;
+        Ok(Events { client: self, ended: false })
+    }
+
+    fn send<T: Serialize>(&mut self, message: &T) -> Result<(), CallError> {
+        let bytes = encode(message).map_err(|error| CallError::Protocol(error.to_string()))?;
+        self.stream.write_all(&bytes).map_err(|error| self.lost("write to", WRITE_TIMEOUT, error))
+    }
+
+    /// The parameters of the next reply, and whether more replies follow.
+    fn receive(&mut self) -> Result<(Map<String, Value>, bool), CallError> {
+        let message = self.next_message()?;
+        let reply: Reply = serde_json::from_slice(&message).map_err(|error| self.protocol(&error))?;
+        let parameters = reply.parameters.unwrap_or(Value::Null);
+        let Some(name) = reply.error else {
+            return match parameters {
+                Value::Object(map) => Ok((map, reply.continues == Some(true))),
+                _ => Err(self.protocol(&"a reply without parameters")),
+            };
+        };
+        // The derived readers want the name and the parameters in one object, and an object even if it is empty.
+        let parameters = if parameters.is_null() { Value::Object(Map::new()) } else { parameters };
+        let error = serde_json::json!({ "error": name, "parameters": parameters });
+        if name.starts_with("org.varlink.service.") {
+            return Err(serde_json::from_value(error).map_or_else(|e| self.protocol(&e), CallError::Service));
+        }
+        match serde_json::from_value(error) {
+            Ok(DoorError::Dying {}) => {
+                self.close();
+                Err(CallError::Gone)
+            }
+            Ok(error) => Err(CallError::Door(error)),
+            Err(_) => Err(self.protocol(&name)),
+        }
+    }
+
+    fn next_message(&mut self) -> Result<Vec<u8>, CallError> {
+        loop {
+            match self.framer.next() {
+                Some(Frame::Message(message)) => return Ok(message),
+                Some(Frame::TooLong) => return Err(self.protocol(&"a reply that is too long")),
+                None => {}
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(CallError::Gone),
+                Ok(count) => self.framer.push(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(self.lost("read from", self.timeout.unwrap_or_default(), error));
+                }
+            }
+        }
+    }
+
+    fn field<T: DeserializeOwned>(
+        &self,
+        parameters: &mut Map<String, Value>,
+        name: &str,
+    ) -> Result<T, CallError> {
+        let value = parameters.remove(name).unwrap_or(Value::Null);
+        serde_json::from_value(value).map_err(|error| self.protocol(&format_args!("{name}: {error}")))
+    }
+
+    fn protocol(&self, what: &dyn std::fmt::Display) -> CallError {
+        self.close();
+        CallError::Protocol(what.to_string())
+    }
+
+    /// Reading or writing failed: sorts out why, and makes sure that a late reply is never taken for another's.
+    fn lost(&self, operation: &'static str, after: Duration, error: io::Error) -> CallError {
+        self.close();
+        match error.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::NotConnected => CallError::Gone,
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => CallError::TimedOut { after },
+            _ => self.io_error(operation, error),
+        }
+    }
+
+    fn io_error(&self, operation: &'static str, source: io::Error) -> CallError {
+        CallError::Io { operation, path: self.path.clone(), source }
+    }
+
+    fn close(&self) {
+        // It fails only if the other side has closed already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// What happens to the zone, until the daemon ends; ends with the first error.
+#[derive(Debug)]
+pub struct Events {
+    client: Client,
+    ended: bool,
+}
+
+impl Iterator for Events {
+    type Item = Result<Event, CallError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let event = self.client.receive().and_then(|(mut parameters, continues)| {
+            self.ended = !continues;
+            self.client.field(&mut parameters, "event")
+        });
+        self.ended |= event.is_err();
+        Some(event)
+    }
+}
+
+/// Connects to a socket in a directory, however long the directory's path is: a socket's own path is limited to
+/// 108 bytes.
+fn connect_in(dir: &Path, name: &str) -> io::Result<UnixStream> {
+    use std::os::fd::AsRawFd;
+    let dir = std::fs::File::open(dir)?;
+    UnixStream::connect(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
+}
