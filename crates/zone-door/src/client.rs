@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::SocketType;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -26,8 +28,16 @@ pub enum CallError {
     NotListening {
         /// The socket.
         path: PathBuf,
-        /// What `connect` said.
-        source: io::Error,
+        /// What the kernel said.
+        source: zone_sys::Error,
+    },
+    /// The socket cannot be reached for another reason.
+    #[error("cannot connect to the door at {}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        source: zone_sys::Error,
     },
     /// The daemon went away before it answered, or is about to: start another one and call again.
     #[error("zoneadmd went away before it answered")]
@@ -98,16 +108,16 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError::NotListening`] if the socket or the directory is not there or nobody listens,
-    /// [`CallError::Io`] if anything else is wrong.
+    /// [`CallError::Connect`] if anything else is wrong.
     pub fn connect(run_dir: &Path) -> Result<Self, CallError> {
         let path = run_dir.join(SOCKET_NAME);
-        let stream = connect_in(run_dir, SOCKET_NAME).map_err(|source| match source.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                CallError::NotListening { path: path.clone(), source }
+        match zone_sys::unix::connect_in(run_dir, SOCKET_NAME, SocketType::STREAM) {
+            Ok(socket) => Self::over(UnixStream::from(socket), path),
+            Err(source) if matches!(source.errno(), Errno::NOENT | Errno::CONNREFUSED) => {
+                Err(CallError::NotListening { path, source })
             }
-            _ => CallError::Io { operation: "connect to", path: path.clone(), source },
-        })?;
-        Self::over(stream, path)
+            Err(source) => Err(CallError::Connect { path, source }),
+        }
     }
 
     /// Speaks over a socket that is connected already; `path` is for messages.
@@ -277,12 +287,4 @@ impl Iterator for Events {
         self.ended |= event.is_err();
         Some(event)
     }
-}
-
-/// Connects to a socket in a directory, however long the directory's path is: a socket's own path is limited to
-/// 108 bytes.
-fn connect_in(dir: &Path, name: &str) -> io::Result<UnixStream> {
-    use std::os::fd::AsRawFd;
-    let dir = std::fs::File::open(dir)?;
-    UnixStream::connect(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
 }

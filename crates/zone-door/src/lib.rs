@@ -14,26 +14,30 @@
 
 pub mod client;
 mod error;
+mod operation;
 mod params;
 mod request;
 pub mod server;
 mod service;
-mod state;
 mod types;
 mod uniqid;
 mod wire;
 
 pub use client::{CallError, Client};
 pub use error::DoorError;
+pub use operation::Operation;
 pub use request::Request;
-pub use server::{Caller, Handler, Reporter, Server};
+pub use server::{Handler, Reporter, Server};
 pub use service::ServiceError;
-pub use state::{Operation, State};
-pub use types::{Console, Event, Exit, How, OpResult, Progress, Status, Step};
+pub use types::{Console, Event, Exit, OpResult, Progress, Status, Step};
 pub use uniqid::Uniqid;
+pub use zone_config::State;
+pub use zone_config::lastexit::How;
+/// Who calls, as the kernel tells it: the process that connected, at that time.
+pub use zone_sys::unix::Peer as Caller;
 
 /// The socket's name in the zone's run directory.
-pub const SOCKET_NAME: &str = "door";
+pub const SOCKET_NAME: &str = zone_config::layout::DOOR;
 
 /// The interface's name.
 pub const INTERFACE: &str = "org.zones.zoneadmd";

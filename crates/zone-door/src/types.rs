@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Operation, State, Uniqid};
+use zone_config::lastexit::LastExit;
+
+use crate::{How, Operation, State, Uniqid};
 
 /// One finished step of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,24 +28,6 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// How an incarnation of a zone came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum How {
-    /// Init returned a status.
-    Exited,
-    /// Init died by a signal.
-    Killed,
-    /// Reboot was called inside the zone.
-    Reboot,
-    /// Halt or poweroff was called inside the zone.
-    Halt,
-    /// An administrator halted or rebooted it from outside.
-    Admin,
-    /// Nobody was there to see it: the keeper of the zone was killed.
-    Lost,
-}
-
 /// How and when an incarnation of a zone ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
@@ -54,13 +38,19 @@ pub struct Exit {
     /// Init's exit status, with [`How::Exited`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i32>,
-    /// The signal's number, with [`How::Killed`].
+    /// The signal's number, with [`How::Killed`] and [`How::Crashed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
     /// Seconds since the Unix epoch.
-    pub when: i64,
+    pub when: u64,
     /// How often init had been started again when this incarnation ended.
     pub restarts: u32,
+}
+
+impl From<LastExit> for Exit {
+    fn from(LastExit { uniqid, how, status, signal, when, restarts }: LastExit) -> Self {
+        Self { uniqid: Uniqid(uniqid), how, status, signal, when, restarts }
+    }
 }
 
 /// Somebody attached to the zone's console.
@@ -71,7 +61,7 @@ pub struct Console {
     /// The client's user, as the kernel told it.
     pub uid: u32,
     /// Seconds since the Unix epoch.
-    pub since: i64,
+    pub since: u64,
     /// Whether the client only watches.
     pub read_only: bool,
 }
@@ -98,7 +88,7 @@ pub struct Status {
     pub pid: Option<i32>,
     /// When the zone entered its state, in seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<i64>,
+    pub since: Option<u64>,
     /// How often init has been started again since the zone was booted.
     pub restarts: u32,
     /// The operation that runs now.
@@ -159,4 +149,91 @@ pub enum Event {
         /// How many.
         count: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The names between the parentheses of a type of the interface file.
+    fn declared(name: &str) -> Vec<String> {
+        let (_, rest) = crate::INTERFACE_DESCRIPTION.split_once(&format!("\ntype {name} (")).unwrap();
+        let (inside, _) = rest.split_once(')').unwrap();
+        inside.split(',').map(|field| field.split(':').next().unwrap().trim().to_owned()).collect()
+    }
+
+    fn sent<T: Serialize>(value: &T) -> Vec<String> {
+        match serde_json::to_value(value).unwrap() {
+            Value::Object(map) => map.keys().cloned().collect(),
+            Value::String(word) => vec![word],
+            other => panic!("{other}"),
+        }
+    }
+
+    fn assert_fields<T: Serialize>(name: &str, value: &T) {
+        let mut declared = declared(name);
+        declared.sort();
+        assert_eq!(sent(value), declared, "{name}");
+    }
+
+    fn exit() -> Exit {
+        Exit { uniqid: Uniqid(7), how: How::Killed, status: Some(1), signal: Some(9), when: 2, restarts: 3 }
+    }
+
+    #[test]
+    fn the_interface_file_has_the_fields_that_are_sent() {
+        let step = Step { name: "root".into(), usec: 5 };
+        let console = Console { pid: 1, uid: 0, since: 0, read_only: true };
+        let status = Status {
+            zone: "z".into(),
+            state: State::Ready,
+            uniqid: Some(Uniqid(7)),
+            uuid: Some("u".into()),
+            brand: "linux".into(),
+            zonepath: "/z".into(),
+            pid: Some(1),
+            since: Some(2),
+            restarts: 0,
+            operation: Some(Operation::Boot),
+            step: Some("root".into()),
+            last_exit: Some(exit()),
+            consoles: vec![console.clone()],
+        };
+        assert_eq!(serde_json::from_value::<Status>(json!(status)).unwrap(), status);
+        assert_fields("Status", &status);
+        assert_fields("Console", &console);
+        assert_fields("Exit", &exit());
+        assert_fields("Step", &step);
+        assert_fields("Progress", &Progress { step: Some("root".into()), message: Some("m".into()) });
+        assert_fields("Result", &OpResult { messages: vec![], timings: vec![step], state: State::Ready });
+    }
+
+    #[test]
+    fn the_interface_file_has_the_words_that_are_sent() {
+        assert_eq!(State::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("State"));
+        assert_eq!(Operation::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("Operation"));
+        assert_eq!(Operation::ALL.map(|operation| operation.to_string()).to_vec(), declared("Operation"));
+        use How::*;
+        let hows = [Exited, Killed, Crashed, Poweroff, Rebooted, Halted, Shutdown];
+        assert_eq!(hows.iter().flat_map(sent).collect::<Vec<_>>(), declared("How"));
+    }
+
+    #[test]
+    fn the_interface_file_has_the_events_that_are_sent() {
+        let events = [
+            Event::State { state: State::Running, uniqid: Some(Uniqid(7)) },
+            Event::Step { operation: Operation::Halt, step: "root".into() },
+            Event::Notice { text: "t".into() },
+            Event::Exit { exit: exit() },
+            Event::Lost { count: 1 },
+        ];
+        let fields = declared("Event");
+        for (event, kind) in events.iter().zip(declared("EventKind")) {
+            assert_eq!(json!(event)["kind"], kind);
+            assert!(sent(event).iter().all(|field| fields.contains(field)), "{kind}");
+            assert_eq!(&serde_json::from_value::<Event>(json!(event)).unwrap(), event);
+        }
+    }
 }

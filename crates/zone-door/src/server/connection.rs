@@ -11,11 +11,11 @@ use tokio::task::{consume_budget, spawn_local};
 
 use super::io::{Gone, Io};
 use super::slots::{Activity, Place};
-use super::{Caller, Handler, Reporter, Shared};
+use super::{Handler, Reporter, Shared};
 use crate::params::{self, InvalidParameter, Params};
 use crate::service::{Description, Info, SERVICE, ServiceError};
 use crate::wire::{Call, Frame};
-use crate::{DoorError, Event, INTERFACE, OpResult, Progress, Request, Status};
+use crate::{Caller, DoorError, Event, INTERFACE, OpResult, Progress, Request, Status};
 
 /// The replies, in the shapes of the interface file.
 #[derive(Serialize)]

@@ -27,7 +27,7 @@ use tokio::task::spawn_local;
 
 use self::calls::Calls;
 use self::slots::Slots;
-use crate::{DoorError, Event, OpResult, Progress, Request, Status};
+use crate::{Caller, DoorError, Event, OpResult, Progress, Request, Status};
 
 /// So many connections are served at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -40,17 +40,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Progress that a client has not read yet; more is left out rather than kept.
 const MAX_UNREAD_PROGRESS: usize = 64;
-
-/// Who calls, as the kernel tells it (`SO_PEERCRED`): the process that connected, at that time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The process; 0 if it is in a pid namespace that cannot be seen from here.
-    pub pid: i32,
-    /// Its effective user.
-    pub uid: u32,
-    /// Its effective group.
-    pub gid: u32,
-}
 
 /// What stands behind the door.
 ///
@@ -193,8 +182,8 @@ impl<H: Handler> Server<H> {
 
     /// Gives the connection a slot and a task, or closes it if every slot is at work.
     fn admit(&self, stream: UnixStream) {
-        let caller = match stream.peer_cred() {
-            Ok(cred) => Caller { pid: cred.pid().unwrap_or(0), uid: cred.uid(), gid: cred.gid() },
+        let caller = match zone_sys::unix::peer(&stream) {
+            Ok(caller) => caller,
             Err(error) => {
                 tracing::warn!(%error, "the door closed a connection whose peer the kernel does not name");
                 return;
