@@ -1,0 +1,13 @@
+//! The zone console: kept output, the line protocol, the relay.
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod frame;
+pub mod ident;
+pub mod notice;
+pub mod sanitize;
+pub mod term;
+
+pub use error::Error;
+pub use notice::Notice;
+pub use zone_ring as ring;
