@@ -53,7 +53,7 @@ pub enum CallError {
     Door(DoorError),
     /// The daemon did not understand: it is of another version.
     #[error(
-        "zoneadmd does not understand this call; it may be of another version: halt the zone to replace it"
+        "zoneadmd does not understand this call; it may be of another version: end it, the next command starts the present one"
     )]
     Service(#[source] ServiceError),
     /// What came back is not what the interface promises.
