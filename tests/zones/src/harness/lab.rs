@@ -1,0 +1,258 @@
+//! A test's own installation of zones: a private root, the programs, the zones made in it.
+
+use super::command::words;
+use super::{Command, Ran, Zone, skip};
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// Where everything is that a test needs.
+#[derive(Debug, Clone)]
+pub struct LabSpec {
+    /// The test's own directory, empty.
+    pub dir: PathBuf,
+    /// Where the programs are.
+    pub bin: PathBuf,
+    /// Where the guests' archives are, if they were made.
+    pub guests: Option<PathBuf>,
+    /// A Python that has the `varlink` package, if there is one.
+    pub python: Option<PathBuf>,
+}
+
+/// The stage of one test.
+pub struct Lab {
+    spec: LabSpec,
+    zones: RefCell<Vec<String>>,
+}
+
+impl Lab {
+    /// Sets the stage.
+    #[must_use]
+    pub fn new(spec: LabSpec) -> Self {
+        make_dir(&spec.dir.join("root"), 0o755);
+        Self { spec, zones: RefCell::default() }
+    }
+
+    /// ROOT: what `-R` would be given.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.spec.dir.join("root")
+    }
+
+    /// A path for the test's own files, outside ROOT.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.spec.dir.join(name)
+    }
+
+    /// ROOT/etc/zones.
+    #[must_use]
+    pub fn etc(&self) -> PathBuf {
+        self.root().join("etc/zones")
+    }
+
+    /// ROOT/run/zones.
+    #[must_use]
+    pub fn run(&self) -> PathBuf {
+        self.root().join("run/zones")
+    }
+
+    /// The path of one of our programs.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.spec.bin.join(name)
+    }
+
+    /// One of our programs, told of the private root.
+    #[must_use]
+    pub fn command<S: AsRef<OsStr>>(&self, program: &str, args: impl IntoIterator<Item = S>) -> Command {
+        Command::new(self.program(program)).args(words(args)).env("ZONES_ROOT", self.root())
+    }
+
+    /// Runs `zoneadm ARGS`.
+    #[track_caller]
+    #[must_use]
+    pub fn zoneadm<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+        self.command("zoneadm", args).run()
+    }
+
+    /// Runs `zonecfg -z ZONE SCRIPT`, the script as one argument.
+    #[track_caller]
+    #[must_use]
+    pub fn zonecfg(&self, zone: &str, script: &str) -> Ran {
+        self.command("zonecfg", ["-z", zone, script]).run()
+    }
+
+    /// A zone by its name, which need not exist. It is removed at the end if it does.
+    #[must_use]
+    pub fn zone(&self, name: &str) -> Zone<'_> {
+        let mut zones = self.zones.borrow_mut();
+        if !zones.iter().any(|known| known == name) {
+            zones.push(name.to_owned());
+        }
+        Zone::new(self, name)
+    }
+
+    /// Configures a zone: `create`, then `script`.
+    #[track_caller]
+    #[must_use]
+    pub fn configured(&self, name: &str, script: &str) -> Zone<'_> {
+        let zone = self.zone(name);
+        self.zonecfg(name, &format!("create; {script}")).ok();
+        zone
+    }
+
+    /// Configures and installs a sparse zone.
+    #[track_caller]
+    #[must_use]
+    pub fn sparse(&self, name: &str) -> Zone<'_> {
+        self.sparse_with(name, "")
+    }
+
+    /// Configures and installs a sparse zone that has more in its configuration.
+    #[track_caller]
+    #[must_use]
+    pub fn sparse_with(&self, name: &str, script: &str) -> Zone<'_> {
+        let zone = self.configured(name, &format!("set brand=sparse; {script}"));
+        zone.zoneadm(["install"]).ok();
+        zone
+    }
+
+    /// Configures and installs a zone of brand `linux` whose root is busybox and whose init is the
+    /// shell script `init`.
+    #[track_caller]
+    #[must_use]
+    pub fn tiny(&self, name: &str, init: &str) -> Zone<'_> {
+        let tree = self.tiny_tree(&format!("{name}.tree"), init);
+        let zone = self.configured(name, "set brand=linux");
+        zone.zoneadm([OsStr::new("install"), OsStr::new("-d"), tree.as_os_str()]).ok();
+        zone
+    }
+
+    /// A directory tree with busybox and the shell script `init` as `/sbin/init`.
+    #[track_caller]
+    #[must_use]
+    pub fn tiny_tree(&self, name: &str, init: &str) -> PathBuf {
+        let tree = self.path(name);
+        for dir in ["bin", "sbin", "etc", "dev", "proc", "sys", "run", "root", "var"] {
+            make_dir(&tree.join(dir), 0o755);
+        }
+        make_dir(&tree.join("tmp"), 0o1777);
+        copy_program(&busybox(), &tree.join("bin/busybox"));
+        for applet in ["sh", "sleep", "cat", "kill", "id", "reboot", "halt", "poweroff", "env", "ls", "touch"] {
+            symlink("busybox", tree.join("bin").join(applet)).unwrap_or_else(|e| panic!("{applet}: {e}"));
+        }
+        write(&tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+        write(&tree.join("etc/group"), "root:x:0:\n");
+        write_program(&tree.join("sbin/init"), &format!("#!/bin/sh\n{init}\n"));
+        tree
+    }
+
+    /// Configures a zone of brand `linux` and installs a real guest into it.
+    #[track_caller]
+    #[must_use]
+    pub fn guest(&self, name: &str, guest: &str, script: &str) -> Zone<'_> {
+        let archive = self.guest_archive(guest);
+        let zone = self.configured(name, &format!("set brand=linux; {script}"));
+        let install = [OsStr::new("install"), OsStr::new("-a"), archive.as_os_str()];
+        zone.zoneadm_within(180, install).ok();
+        zone
+    }
+
+    /// The archive of a guest. Skips the test when it was not made.
+    #[must_use]
+    pub fn guest_archive(&self, guest: &str) -> PathBuf {
+        let Some(dir) = &self.spec.guests else { skip("no guests were made for this run") };
+        let archive = dir.join(format!("{guest}.tar"));
+        if !archive.is_file() {
+            skip(format!("the guest {guest} was not made for this run (cargo xtask test --all-guests makes it)"));
+        }
+        archive
+    }
+
+    /// A Python that can `import varlink`. Skips the test when there is none.
+    #[must_use]
+    pub fn python(&self) -> &Path {
+        match &self.spec.python {
+            Some(python) => python,
+            None => skip("there is no Python with the varlink package"),
+        }
+    }
+
+    /// Takes the stage down: every zone halted, uninstalled and deleted by our own programs, and
+    /// nothing of them left in ROOT.
+    #[track_caller]
+    pub fn finish(&self) {
+        let zones = self.zones.take();
+        for name in &zones {
+            if self.etc().join(format!("{name}.toml")).exists() {
+                Zone::new(self, name).remove();
+            }
+        }
+        let left: Vec<String> = ["etc/zones", "run/zones", "var/lib/zones"]
+            .iter()
+            .flat_map(|dir| fs::read_dir(self.root().join(dir)).into_iter().flatten().flatten())
+            .filter(|entry| zones.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name.as_str())))
+            .map(|entry| entry.path().display().to_string())
+            .collect();
+        assert!(left.is_empty(), "after all zones were deleted there is still: {}", left.join(", "));
+    }
+
+    /// Removes what a failed test left, as far as our own programs can, and reports nothing.
+    pub fn abandon(&self) {
+        for name in self.zones.take() {
+            let _ = self.zoneadm(["-z", &name, "halt"]);
+            let _ = self.zoneadm(["-z", &name, "uninstall", "-F"]);
+        }
+    }
+}
+
+/// The static busybox that small roots are made of.
+fn busybox() -> PathBuf {
+    let places = ["/bin/busybox", "/usr/bin/busybox"];
+    match places.iter().map(PathBuf::from).find(|path| path.is_file()) {
+        Some(path) => path,
+        None => skip("there is no /bin/busybox (Debian package busybox-static)"),
+    }
+}
+
+/// Makes a directory and what is above it.
+#[track_caller]
+pub(crate) fn make_dir(path: &Path, mode: u32) {
+    fs::create_dir_all(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    set_mode(path, mode);
+}
+
+/// Writes a file.
+#[track_caller]
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
+    fs::write(path, content).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// Reads a file of text.
+#[track_caller]
+pub(crate) fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Writes an executable file.
+#[track_caller]
+pub(crate) fn write_program(path: &Path, content: &str) {
+    write(path, content);
+    set_mode(path, 0o755);
+}
+
+#[track_caller]
+fn copy_program(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+    set_mode(to, 0o755);
+}
+
+/// Changes the mode of a file.
+#[track_caller]
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    let done = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    done.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}

@@ -1,0 +1,148 @@
+//! A program on a terminal, as `expect` would drive it.
+
+use super::Command;
+use super::command::wait_child;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a text may take to appear.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program with a terminal of its own: the test holds the other end.
+pub struct Terminal {
+    manager: OwnedFd,
+    /// Held, so that the settings can be looked at after the program is gone.
+    subsidiary: OwnedFd,
+    child: Child,
+    line: String,
+    seen: Vec<u8>,
+    /// Up to where the test has read.
+    read: usize,
+}
+
+impl Terminal {
+    /// Starts `command` as the leader of a session with this terminal.
+    #[track_caller]
+    pub(super) fn start(command: Command, rows: u16, columns: u16) -> Self {
+        let (manager, subsidiary) = pair().unwrap_or_else(|e| panic!("no pty: {e}"));
+        resize(&manager, rows, columns);
+        let (program, line) = command.into_parts();
+        // setsid(1) does what only a child between fork and exec could do: a new session with its
+        // standard input as the controlling terminal.
+        let mut leader = std::process::Command::new("setsid");
+        leader.args(["--ctty", "--wait"]).arg(program.get_program()).args(program.get_args()).env_clear();
+        leader.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let end = || subsidiary.try_clone().map(Stdio::from).unwrap_or_else(|e| panic!("dup: {e}"));
+        leader.stdin(end()).stdout(end()).stderr(end());
+        let child = leader.spawn().unwrap_or_else(|e| panic!("cannot start setsid for `{line}`: {e}"));
+        Self { manager, subsidiary, child, line, seen: Vec::new(), read: 0 }
+    }
+
+    /// Types `text`.
+    #[track_caller]
+    pub fn types(&mut self, text: &str) {
+        let mut bytes = text.as_bytes();
+        while !bytes.is_empty() {
+            let n = rustix::io::write(&self.manager, bytes).unwrap_or_else(|e| panic!("write to the pty: {e}"));
+            bytes = &bytes[n..];
+        }
+    }
+
+    /// Waits until `text` appears after what was waited for last, and gives all up to its end.
+    #[track_caller]
+    #[allow(clippy::must_use_candidate)]
+    pub fn shows(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let fresh = &self.seen[self.read..];
+            if let Some(at) = fresh.windows(text.len()).position(|window| window == text.as_bytes()) {
+                let end = at + text.len();
+                let found = String::from_utf8_lossy(&fresh[..end]).into_owned();
+                self.read += end;
+                return found;
+            }
+            let more = self.more(deadline);
+            assert!(more, "`{}` must show {text:?}; it showed: {:?}", self.line, self.screen());
+        }
+    }
+
+    /// Changes the size of the terminal, which the kernel tells the program by SIGWINCH.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        resize(&self.manager, rows, columns);
+    }
+
+    /// Whether the program has the terminal in raw mode.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        let raw = |settings: Termios| !settings.local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO);
+        tcgetattr(&self.subsidiary).is_ok_and(raw)
+    }
+
+    /// Waits for the program's end. Gives its exit status and all it has shown.
+    #[track_caller]
+    #[must_use]
+    pub fn ends(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            // The program may wait for its output to be read, so both are looked after in turn.
+            let _ = self.more(Instant::now() + Duration::from_millis(50));
+            if let Ok(Some(status)) = self.child.try_wait() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                let screen = self.screen();
+                let _ = self.child.kill();
+                let _ = wait_child(&mut self.child, Duration::from_secs(5));
+                panic!("`{}` must end; it showed: {screen:?}", self.line);
+            }
+        };
+        while self.more(Instant::now()) {}
+        (status, self.screen())
+    }
+
+    /// The process on the terminal (`setsid`, the parent of the program).
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn screen(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    /// Reads what is there, waiting for it until `deadline`. False when nothing came.
+    fn more(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let mut fds = [PollFd::new(&self.manager, PollFlags::IN)];
+        if poll(&mut fds, Some(&limit)).unwrap_or(0) == 0 {
+            return false;
+        }
+        let mut buffer = [0; 8192];
+        let n = rustix::io::read(&self.manager, &mut buffer).unwrap_or(0);
+        self.seen.extend_from_slice(&buffer[..n]);
+        n > 0
+    }
+}
+
+fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let manager = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&manager)?;
+    unlockpt(&manager)?;
+    let name = ptsname(&manager, Vec::new())?;
+    let subsidiary = open(&name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok((manager, subsidiary))
+}
+
+fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(terminal, size).unwrap_or_else(|e| panic!("TIOCSWINSZ: {e}"));
+}

@@ -1,0 +1,68 @@
+//! A zone as `zoneadm list -v --json` tells it.
+
+use serde::Deserialize;
+
+/// What is known of a zone.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Status {
+    /// Its name.
+    #[serde(alias = "zone")]
+    pub name: String,
+    /// Its state, by the name that `list -v` prints.
+    pub state: String,
+    /// Where it is.
+    #[serde(default)]
+    pub zonepath: String,
+    /// Its brand.
+    #[serde(default)]
+    pub brand: String,
+    /// Tells one incarnation from another; none below ready.
+    #[serde(default)]
+    pub uniqid: Option<String>,
+    /// From the index; none below incomplete.
+    #[serde(default)]
+    pub uuid: Option<String>,
+    /// PID 1 of the zone as seen from here; none below ready.
+    #[serde(default)]
+    pub pid: Option<i32>,
+    /// How often init was started again.
+    #[serde(default)]
+    pub restarts: u32,
+    /// What is being done with the zone.
+    #[serde(default)]
+    pub operation: Option<String>,
+    /// How the incarnation before ended.
+    #[serde(default)]
+    pub last_exit: Option<Exit>,
+}
+
+/// How an incarnation ended.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Exit {
+    /// Which one.
+    pub uniqid: String,
+    /// `exited`, `killed`, `reboot`, `halt`, `admin` or `lost`.
+    pub how: String,
+    /// Init's exit status.
+    #[serde(default)]
+    pub status: Option<i32>,
+    /// The signal that killed init.
+    #[serde(default)]
+    pub signal: Option<i32>,
+}
+
+impl Status {
+    /// The incarnation's name. Panics below ready.
+    #[track_caller]
+    #[must_use]
+    pub fn incarnation(&self) -> String {
+        self.uniqid.clone().unwrap_or_else(|| panic!("a zone that is {} must have a uniqid: {self:?}", self.state))
+    }
+
+    /// PID 1. Panics below ready.
+    #[track_caller]
+    #[must_use]
+    pub fn pid1(&self) -> i32 {
+        self.pid.unwrap_or_else(|| panic!("a zone that is {} must have a PID 1: {self:?}", self.state))
+    }
+}

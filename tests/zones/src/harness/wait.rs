@@ -1,0 +1,30 @@
+//! Waiting for a named thing to be so.
+
+use std::time::{Duration, Instant};
+
+/// The longest that any condition may take to come true. Not a measurement: a machine under load
+/// gets all the time it needs, a thing that never happens ends the test.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Looks until `condition` gives something, and gives that. `what` names it in the failure.
+#[track_caller]
+pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    match within(PATIENCE, condition) {
+        Some(value) => value,
+        None => panic!("waited {PATIENCE:?} in vain: {what}"),
+    }
+}
+
+/// Looks until `condition` gives something or the time is over.
+pub(super) fn within<T>(patience: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(value) = condition() {
+            return Some(value);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

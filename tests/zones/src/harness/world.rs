@@ -1,0 +1,151 @@
+//! What a test could leave behind, listed before and after it.
+//!
+//! The suite has a PID and a mount namespace of its own, so every process and every mount in sight
+//! is its own doing. Control groups, loop devices and links are the machine's: there the difference
+//! counts, less what belongs to processes outside (which show as process 0 in here).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders of the host in which a zone program would leave something if it forgot its `-R`.
+const HOST_FOLDERS: [&str; 9] =
+    ["/etc", "/run", "/tmp", "/var/lib", "/var/log", "/var/tmp", "/dev/shm", "/run/netns", "/run/systemd"];
+
+/// Everything that can be left, as lines that can be compared and shown.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct World(BTreeSet<String>);
+
+impl World {
+    /// Looks at the machine. `spared` are the processes of the suite itself.
+    #[must_use]
+    pub fn look(spared: &[u32]) -> Self {
+        let mut seen = BTreeSet::new();
+        processes(spared, &mut seen);
+        for line in fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines() {
+            seen.insert(format!("mount {}", mount(line)));
+        }
+        for dir in cgroups() {
+            seen.insert(format!("cgroup {}", dir.display()));
+        }
+        for (device, file) in loops() {
+            seen.insert(format!("loop device {device} of {file}"));
+        }
+        for link in names(Path::new("/sys/class/net")) {
+            seen.insert(format!("link {link}"));
+        }
+        for folder in HOST_FOLDERS {
+            for name in names(Path::new(folder)).filter(|name| name.contains("zone") || name.contains("zsched")) {
+                seen.insert(format!("file {folder}/{name}"));
+            }
+        }
+        Self(seen)
+    }
+
+    /// What is in this world and was not in the earlier one.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Vec<String> {
+        let new = self.0.difference(&before.0);
+        new.filter(|thing| thing.strip_prefix("cgroup ").is_none_or(|dir| !is_foreign(Path::new(dir)))).cloned().collect()
+    }
+}
+
+/// Every process in sight, and every namespace that one of them is in or holds open.
+fn processes(spared: &[u32], seen: &mut BTreeSet<String>) {
+    for pid in names(Path::new("/proc")).filter_map(|name| name.parse::<u32>().ok()) {
+        let dir = PathBuf::from(format!("/proc/{pid}"));
+        let known = spared.contains(&pid);
+        if !known {
+            let words = fs::read(dir.join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
+            seen.insert(format!("process {pid} {} ({})", name.trim(), words.trim()));
+        }
+        for kind in ["ns", "fd"] {
+            for entry in names(&dir.join(kind)) {
+                let target = fs::read_link(dir.join(kind).join(&entry)).unwrap_or_default();
+                let target = target.to_string_lossy().into_owned();
+                if kind == "ns" || namespace(&target) {
+                    seen.insert(format!("namespace {target}"));
+                }
+            }
+        }
+    }
+}
+
+/// Whether the target of a link in `/proc/PID/fd` is a namespace.
+fn namespace(target: &str) -> bool {
+    let kind = target.split_once(":[").map(|(kind, _)| kind);
+    kind.is_some_and(|kind| ["mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time"].contains(&kind))
+}
+
+/// Where, what type and of what, from a line of mountinfo; its numbers differ from time to time.
+fn mount(line: &str) -> String {
+    let (left, right) = line.split_once(" - ").unwrap_or((line, ""));
+    let place = left.split(' ').nth(4).unwrap_or("?");
+    let what: Vec<&str> = right.split(' ').take(2).collect();
+    format!("{place} ({})", what.join(" "))
+}
+
+/// All directories of all mounted cgroup hierarchies.
+fn cgroups() -> Vec<PathBuf> {
+    let info = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut found = Vec::new();
+    for line in info.lines() {
+        if line.split_once(" - ").is_some_and(|(_, right)| right.starts_with("cgroup")) {
+            walk(Path::new(line.split(' ').nth(4).unwrap_or("/nonexistent")), &mut found);
+        }
+    }
+    found
+}
+
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+            walk(&entry.path(), found);
+        }
+    }
+}
+
+/// Whether a process from outside our PID namespace is in this cgroup or in one below it.
+fn is_foreign(dir: &Path) -> bool {
+    let mut all = vec![dir.to_owned()];
+    walk(dir, &mut all);
+    all.iter().any(|dir| {
+        fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|pids| pids.lines().any(|pid| pid == "0"))
+    })
+}
+
+/// The loop devices in use, with the file behind each.
+fn loops() -> Vec<(String, String)> {
+    let devices = names(Path::new("/sys/block")).filter(|name| name.starts_with("loop"));
+    let backing = |device: String| {
+        let file = fs::read_to_string(format!("/sys/block/{device}/loop/backing_file")).ok()?;
+        Some((device, file.trim().to_owned()))
+    };
+    devices.filter_map(backing).collect()
+}
+
+fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
+
+/// Removes by force what a failed test left, so that the next one begins with a clean machine.
+pub(super) fn sweep(left: &[String]) {
+    let pids = left.iter().filter_map(|thing| thing.strip_prefix("process ")?.split(' ').next()?.parse().ok());
+    for pid in pids.filter_map(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    for thing in left.iter().rev() {
+        if let Some((place, _)) = thing.strip_prefix("mount ").and_then(|rest| rest.rsplit_once(" (")) {
+            let _ = rustix::mount::unmount(place, rustix::mount::UnmountFlags::DETACH);
+        } else if let Some(dir) = thing.strip_prefix("cgroup ") {
+            // Empty as soon as the processes above are dead, which the look after this waits for.
+            super::wait::within(std::time::Duration::from_secs(3), || fs::remove_dir(dir).ok());
+        } else if let Some(device) = thing.strip_prefix("loop device ").and_then(|rest| rest.split(' ').next()) {
+            let _ = std::process::Command::new("losetup").args(["-d", &format!("/dev/{device}")]).status();
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A zone of a test, driven through the programs.
+
+use super::command::words;
+use super::{Command, Lab, Ran, Status, Terminal, until};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A zone by its name.
+pub struct Zone<'lab> {
+    lab: &'lab Lab,
+    name: String,
+}
+
+impl<'lab> Zone<'lab> {
+    pub(super) fn new(lab: &'lab Lab, name: &str) -> Self {
+        Self { lab, name: name.to_owned() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `zoneadm -z NAME ARGS`, not yet run.
+    #[must_use]
+    pub fn zoneadm_command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        self.lab.command("zoneadm", ["-z", &self.name]).args(words(args))
+    }
+
+    /// Runs `zoneadm -z NAME ARGS`.
+    #[track_caller]
+    #[must_use]
+    pub fn zoneadm<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+        self.zoneadm_command(args).run()
+    }
+
+    /// Runs `zoneadm -z NAME ARGS`, which may take long.
+    #[track_caller]
+    #[must_use]
+    pub fn zoneadm_within<S: AsRef<OsStr>>(&self, secs: u64, args: impl IntoIterator<Item = S>) -> Ran {
+        self.zoneadm_command(args).within(secs).run()
+    }
+
+    /// Runs `zonecfg -z NAME SCRIPT`.
+    #[track_caller]
+    #[must_use]
+    pub fn zonecfg(&self, script: &str) -> Ran {
+        self.lab.zonecfg(&self.name, script)
+    }
+
+    /// `zlogin NAME ARGS`, not yet run.
+    #[must_use]
+    pub fn zlogin_command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        self.lab.command("zlogin", [&self.name]).args(words(args))
+    }
+
+    /// Runs `zlogin NAME ARGS`.
+    #[track_caller]
+    #[must_use]
+    pub fn zlogin<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+        self.zlogin_command(args).run()
+    }
+
+    /// Runs `zlogin NAME /bin/sh -c SCRIPT`.
+    #[track_caller]
+    #[must_use]
+    pub fn sh(&self, script: &str) -> Ran {
+        self.zlogin(["/bin/sh", "-c", script])
+    }
+
+    /// Starts `zlogin NAME` on a terminal.
+    #[track_caller]
+    #[must_use]
+    pub fn terminal(&self, rows: u16, columns: u16) -> Terminal {
+        Terminal::start(self.zlogin_command::<&str>([]), rows, columns)
+    }
+
+    /// Boots it, which must succeed without a word.
+    #[track_caller]
+    pub fn boot(&self) {
+        self.zoneadm(["boot"]).ok().quiet();
+        self.is("running");
+    }
+
+    /// Halts it, which must succeed without a word.
+    #[track_caller]
+    pub fn halt(&self) {
+        self.zoneadm(["halt"]).ok().quiet();
+        self.is("installed");
+    }
+
+    /// What `zoneadm list` says of it.
+    #[track_caller]
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let ran = self.zoneadm(["list", "-v", "--json"]);
+        let json = ran.ok().json();
+        let zone = json.as_array().and_then(|zones| zones.first()).unwrap_or(&json);
+        serde_json::from_value(zone.clone()).unwrap_or_else(|e| panic!("{e}\n{ran}"))
+    }
+
+    /// Asserts its state.
+    #[track_caller]
+    pub fn is(&self, state: &str) {
+        let status = self.status();
+        assert!(status.state == state, "zone '{}' must be {state}: {status:?}", self.name);
+    }
+
+    /// Waits until its state is `state`.
+    #[track_caller]
+    #[allow(clippy::must_use_candidate)]
+    pub fn becomes(&self, state: &str) -> Status {
+        self.waits_for(&format!("zone '{}' becomes {state}", self.name), |status| status.state == state)
+    }
+
+    /// Waits until another incarnation than `before` runs.
+    #[track_caller]
+    #[allow(clippy::must_use_candidate)]
+    pub fn runs_again(&self, before: &Status) -> Status {
+        self.waits_for(&format!("zone '{}' runs anew", self.name), |now| {
+            now.state == "running" && now.uniqid.is_some() && now.uniqid != before.uniqid
+        })
+    }
+
+    /// Waits until its status is as `condition` says.
+    #[track_caller]
+    #[allow(clippy::must_use_candidate)]
+    pub fn waits_for(&self, what: &str, condition: impl Fn(&Status) -> bool) -> Status {
+        until(what, || Some(self.status()).filter(&condition))
+    }
+
+    /// ROOT/run/zones/NAME.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.lab.run().join(&self.name)
+    }
+
+    /// Its zonepath, as long as nobody configured another.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.lab.root().join("var/lib/zones").join(&self.name)
+    }
+
+    /// A file below its root.
+    #[must_use]
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.path().join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// The process that serves its door, by the kernel's word. `None` when nobody does.
+    #[must_use]
+    pub fn daemon(&self) -> Option<i32> {
+        let door = zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
+        Some(zone_sys::unix::peer(&door).ok()?.pid)
+    }
+
+    /// Kills its daemon with SIGKILL and waits until it is no more. Gives the pid it had.
+    #[track_caller]
+    #[allow(clippy::must_use_candidate)]
+    pub fn kill_daemon(&self) -> i32 {
+        let pid = self.daemon().unwrap_or_else(|| panic!("zone '{}' has no zoneadmd to kill", self.name));
+        kill_and_wait(pid);
+        pid
+    }
+
+    /// Waits until nobody serves its door.
+    #[track_caller]
+    pub fn daemon_leaves(&self) {
+        until(&format!("the daemon of zone '{}' has gone", self.name), || {
+            self.daemon().is_none().then_some(())
+        });
+    }
+
+    /// The keeper: the parent of its PID 1.
+    #[track_caller]
+    #[must_use]
+    pub fn keeper(&self) -> i32 {
+        let pid1 = self.status().pid1();
+        parent_of(pid1).unwrap_or_else(|| panic!("PID 1 of zone '{}', {pid1}, has no parent", self.name))
+    }
+
+    /// Halts, uninstalls and deletes it, whatever its state. Each must succeed.
+    #[track_caller]
+    pub fn remove(&self) {
+        if ["ready", "running", "shutting_down", "down"].contains(&self.status().state.as_str()) {
+            self.zoneadm(["halt"]).ok();
+        }
+        if self.status().state != "configured" {
+            self.zoneadm(["uninstall", "-F"]).ok();
+        }
+        self.zonecfg("delete -F").ok();
+        self.daemon_leaves();
+    }
+}
+
+/// Kills a process with SIGKILL and waits until the kernel has ended it.
+#[track_caller]
+pub(crate) fn kill_and_wait(pid: i32) {
+    let pid = Pid::from_raw(pid).unwrap_or_else(|| panic!("{pid} is no process id"));
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap_or_else(|e| panic!("pidfd_open({pid:?}): {e}"));
+    kill_process(pid, Signal::KILL).unwrap_or_else(|e| panic!("kill({pid:?}): {e}"));
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let limit = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+    let ended = rustix::event::poll(&mut fds, Some(&limit)).unwrap_or(0);
+    assert!(ended == 1, "{pid:?} outlived SIGKILL");
+}
+
+/// A line of `/proc/PID/status`.
+#[must_use]
+pub(crate) fn proc_status(pid: i32, field: &str) -> Option<String> {
+    let text = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.map(|value| value.trim().to_owned())
+}
+
+/// A process's parent.
+#[must_use]
+pub(crate) fn parent_of(pid: i32) -> Option<i32> {
+    proc_status(pid, "PPid")?.parse().ok()
+}
+
+/// When a process was started, in clock ticks since the machine's boot: together with its number
+/// this tells whether it is still the same one.
+#[must_use]
+pub(crate) fn started_at(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}

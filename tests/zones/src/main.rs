@@ -1,0 +1,125 @@
+//! Runs the zones suite in a PID and a mount namespace of its own.
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use rustix::process::{WaitOptions, wait};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use zones_suite::cases;
+use zones_suite::harness::{LabSpec, runner};
+
+/// Boots real zones as root and asserts that nothing is left.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Args {
+    /// Run only the tests whose name contains one of these
+    filter: Vec<String>,
+    /// Do not run the tests whose name contains one of these
+    #[arg(long, value_name = "FILTER")]
+    except: Vec<String>,
+    /// Print the names and run nothing
+    #[arg(long)]
+    list: bool,
+    /// The folder for everything that the tests make
+    #[arg(long, value_name = "FOLDER", default_value = "target/zones-suite")]
+    dir: PathBuf,
+    /// The folder of the programs to test [default: this program's own]
+    #[arg(long, value_name = "FOLDER")]
+    bin: Option<PathBuf>,
+    /// The folder of the guests' archives
+    #[arg(long, value_name = "FOLDER")]
+    guests: Option<PathBuf>,
+    /// A Python that has the varlink package
+    #[arg(long, value_name = "PROGRAM")]
+    python: Option<PathBuf>,
+    /// Write the count to this file, as JSON, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Run this test in this process, in the folder given by --dir
+    #[arg(long, hide = true)]
+    one: Option<String>,
+    /// The namespaces are already made
+    #[arg(long, hide = true)]
+    inside: bool,
+}
+
+fn main() -> ExitCode {
+    runner::quiet_skips();
+    run(Args::parse()).unwrap_or_else(|e| {
+        eprintln!("zones-suite: {e}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(args: Args) -> io::Result<ExitCode> {
+    if args.list {
+        selected(&args).iter().for_each(|case| println!("{}", case.name()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let here = std::env::current_exe()?;
+    let bin = args.bin.clone().or_else(|| here.parent().map(PathBuf::from)).unwrap_or_default();
+    let (guests, python) = (args.guests.clone(), args.python.clone());
+    let spec = LabSpec { dir: args.dir.clone(), bin, guests, python };
+    if let Some(name) = &args.one {
+        let case = cases::all().find(|case| case.name() == *name);
+        let case = case.ok_or_else(|| io::Error::other(format!("there is no test {name}")))?;
+        return Ok(runner::run_here(&case, spec));
+    }
+    if std::process::id() == 1 {
+        return be_init(Command::new(here).args(std::env::args_os().skip(1)).arg("--inside"));
+    }
+    if !args.inside {
+        // Private namespaces, whose end is the end of everything in them, however we end.
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        return Err(unshare.arg(here).args(std::env::args_os().skip(1)).exec());
+    }
+    let mut more = Vec::new();
+    for (option, value) in [("--guests", &spec.guests), ("--python", &spec.python)] {
+        if let Some(value) = value {
+            more.extend([option.to_owned(), value.display().to_string()]);
+        }
+    }
+    std::fs::create_dir_all(&args.dir)?;
+    let base = std::fs::canonicalize(&args.dir)?.join("run");
+    let tally = runner::run_all(&selected(&args), &base, &spec, &more)?;
+    conclude(&args, &tally)
+}
+
+fn selected(args: &Args) -> Vec<zones_suite::harness::Case> {
+    let wanted = |name: &str| args.filter.is_empty() || args.filter.iter().any(|part| name.contains(part));
+    let spared = |name: &str| args.except.iter().any(|part| name.contains(part));
+    cases::all().filter(|case| wanted(&case.name()) && !spared(&case.name())).collect()
+}
+
+/// Process 1 of the suite's PID namespace: starts the runner and reaps what is orphaned.
+fn be_init(runner: &mut Command) -> io::Result<ExitCode> {
+    let runner = runner.spawn()?;
+    loop {
+        if let Some((pid, status)) = wait(WaitOptions::empty())?
+            && pid.as_raw_nonzero().get().unsigned_abs() == runner.id()
+        {
+            let code = status.exit_status().and_then(|code| u8::try_from(code).ok());
+            return Ok(ExitCode::from(code.unwrap_or(1)));
+        }
+    }
+}
+
+fn conclude(args: &Args, tally: &runner::Tally) -> io::Result<ExitCode> {
+    let (failed, skipped) = (tally.failed.len(), tally.skipped.len());
+    match &args.report {
+        Some(file) => {
+            let report = serde_json::json!({
+                "passed": tally.passed, "failed": tally.failed, "skipped": tally.skipped,
+            });
+            std::fs::write(file, report.to_string())?;
+        }
+        None => {
+            tally.failed.iter().for_each(|name| println!("failed: {name}"));
+            println!("{} passed, {failed} failed, {skipped} skipped", tally.passed);
+        }
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
