@@ -6,8 +6,10 @@ pub mod frame;
 pub mod ident;
 pub mod notice;
 pub mod sanitize;
+pub mod server;
 pub mod term;
 
 pub use error::Error;
 pub use notice::Notice;
+pub use server::{ConsoleServer, Handle, Limits, Setup};
 pub use zone_ring as ring;

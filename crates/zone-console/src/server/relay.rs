@@ -1,0 +1,427 @@
+//! The one task: what happens each time something has woken it.
+
+use super::client::{self, Client};
+use super::handshake::{Handshake, Outcome};
+use super::manager::{Manager, watched};
+use super::{Access, ClientInfo, Command, Limits, Setup, State};
+use crate::frame::{End, Frame};
+use crate::ident::{Answer, Ident, Position};
+use crate::{Error, Notice};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, SocketFlags};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Sleep};
+use zone_ring::Ring;
+use zone_sys::unix::Peer;
+
+/// The most that is read from the pty before the clients have their turn.
+const BATCH: usize = 64 << 10;
+/// What is read from a client at once. A pty takes 4 KiB of typing anyway.
+const INPUT: usize = 4096;
+/// How many connections are accepted, and pieces of input taken, before the others' turn.
+const ROUNDS: usize = 16;
+/// Without a descriptor to spare, accepting is tried again after this.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+#[derive(Debug)]
+pub(super) struct Relay {
+    manager: Manager,
+    ring: Ring<OwnedFd>,
+    /// The ring could not be written; said once.
+    ring_failed: bool,
+    listener: AsyncFd<OwnedFd>,
+    accept_after: Option<Instant>,
+    handshakes: Vec<Handshake>,
+    /// The holder, if there is one, and watchers.
+    clients: Vec<Client>,
+    limits: Limits,
+    commands: mpsc::UnboundedReceiver<Command>,
+    state: watch::Sender<State>,
+    stopping: bool,
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    buffer: Box<[u8]>,
+}
+
+impl Relay {
+    pub(super) fn new(
+        setup: Setup,
+        limits: Limits,
+        commands: mpsc::UnboundedReceiver<Command>,
+        state: watch::Sender<State>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            manager: Manager::new(setup.manager)?,
+            ring: setup.ring,
+            ring_failed: false,
+            listener: watched(setup.listener)?,
+            accept_after: None,
+            handshakes: Vec::new(),
+            clients: Vec::new(),
+            limits,
+            commands,
+            state,
+            stopping: false,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed: None,
+            buffer: vec![0; BATCH].into_boxed_slice(),
+        })
+    }
+
+    /// Waits and works until it is time to let others work; false when it is time to end.
+    pub(super) async fn turn(&mut self) -> bool {
+        std::future::poll_fn(|cx| self.poll_turn(cx)).await
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut more = self.relay_output(cx);
+        self.obey(cx);
+        more |= self.accept(cx);
+        self.identify(cx);
+        more |= self.relay_input(cx);
+        for client in &mut self.clients {
+            more |= client.flush(cx, &self.ring, &mut self.buffer);
+        }
+        more |= self.expire(cx);
+        self.bury();
+        self.publish();
+        if self.stopping && self.clients.is_empty() {
+            Poll::Ready(false)
+        } else if more {
+            Poll::Ready(true)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// One batch from the pty, to the ring and to whoever can take it.
+    fn relay_output(&mut self, cx: &mut Context<'_>) -> bool {
+        let (len, more) = self.manager.read_batch(cx, &mut self.buffer);
+        let bytes = &self.buffer[..len];
+        let base = self.ring.total();
+        // The ring comes first: after a kill, nobody may have seen what it does not have.
+        match self.ring.append(bytes) {
+            Ok(()) => self.ring_failed = false,
+            Err(error) if !self.ring_failed => {
+                self.ring_failed = true;
+                tracing::warn!(error = &error as &dyn std::error::Error, "the console's output is not kept");
+            }
+            Err(_) => {}
+        }
+        if len > 0 {
+            for client in self.clients.iter_mut().filter(|client| !client.is_closing()) {
+                client.offer(cx, base, bytes);
+            }
+        }
+        more
+    }
+
+    fn obey(&mut self, cx: &mut Context<'_>) {
+        while !self.stopping {
+            match self.commands.poll_recv(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Command::Notice(notice))) => self.tell_all(&notice),
+                Poll::Ready(Some(Command::Resize(size))) => self.manager.resize(size),
+                Poll::Ready(Some(Command::ReplaceManager { manager })) => match Manager::new(manager) {
+                    Ok(manager) => self.manager = manager,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the console's new pty is not usable"
+                        );
+                    }
+                },
+                Poll::Ready(Some(Command::Stop(end))) => self.stop(end),
+                Poll::Ready(None) => self.stop(End::Leaving),
+            }
+        }
+    }
+
+    fn tell_all(&mut self, notice: &Notice) {
+        if matches!(notice, Notice::Booting { .. } | Notice::Rebooting { .. }) {
+            // Only the first part of this boot depends on it; the next append will report.
+            let _ = self.ring.mark_boot();
+        }
+        let (at, deadline) = (self.ring.total(), Instant::now() + self.limits.linger);
+        for client in &mut self.clients {
+            client.tell(at, notice);
+            if notice.disconnects(client.disconnect) {
+                client.close(at, End::Notice, deadline);
+            }
+        }
+    }
+
+    fn stop(&mut self, end: End) {
+        self.stopping = true;
+        self.handshakes.clear();
+        if end == End::Leaving {
+            self.tell_all(&Notice::Leaving);
+        }
+        let (at, deadline) = (self.ring.total(), Instant::now() + self.limits.linger);
+        for client in &mut self.clients {
+            client.close(at, end, deadline);
+        }
+    }
+
+    fn accept(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.stopping || self.accept_after.is_some() {
+            return false;
+        }
+        for _ in 0..ROUNDS {
+            let Poll::Ready(Ok(mut guard)) = self.listener.poll_read_ready(cx) else { return false };
+            let accepted = guard.try_io(|fd| {
+                rustix::net::accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).map_err(Into::into)
+            });
+            match accepted {
+                Ok(Ok(socket)) => self.greet(socket),
+                // It hung up before its turn.
+                Ok(Err(error)) if error.raw_os_error() == Some(Errno::CONNABORTED.raw_os_error()) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a console client cannot be accepted"
+                    );
+                    self.accept_after = Some(Instant::now() + ACCEPT_PAUSE);
+                    return false;
+                }
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    fn greet(&mut self, socket: OwnedFd) {
+        match Handshake::new(socket, Instant::now() + self.limits.handshake) {
+            Ok(handshake) => {
+                if self.handshakes.len() >= self.limits.handshakes.max(1) {
+                    self.handshakes.remove(0);
+                }
+                self.handshakes.push(handshake);
+            }
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a console client cannot be served"
+                );
+            }
+        }
+    }
+
+    fn identify(&mut self, cx: &mut Context<'_>) {
+        let mut at = 0;
+        while at < self.handshakes.len() {
+            match self.handshakes[at].poll(cx, &mut self.buffer[..INPUT]) {
+                Poll::Pending => at += 1,
+                Poll::Ready(outcome) => {
+                    let Handshake { socket, peer, .. } = self.handshakes.remove(at);
+                    if let Outcome::Line(ident, rest) = outcome {
+                        self.answer(cx, socket, peer, ident, &rest);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The holder or watcher that a line asks for, or the words that refuse it.
+    fn answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: AsyncFd<OwnedFd>,
+        peer: Peer,
+        ident: Option<Ident>,
+        rest: &[u8],
+    ) {
+        let access = (self.limits.access)(&peer);
+        let watching = ident.as_ref().is_some_and(|ident| ident.options.watch);
+        if access == Access::Refuse {
+            return client::hang_up(socket);
+        }
+        if !watching && let Some(holder) = self.holder() {
+            let stealing = access == Access::Hold && ident.as_ref().is_some_and(|ident| ident.options.steal);
+            let (pid, dead) = (self.clients[holder].info.pid, self.clients[holder].is_dead());
+            if dead {
+                self.clients[holder].gone = true;
+                self.manager.forget_input();
+            } else if stealing {
+                self.depose(holder, peer.pid);
+            } else {
+                // As on Solaris, whoever sends any line learns who has it.
+                let _ = rustix::net::send(
+                    socket.get_ref(),
+                    Answer::Busy(pid).line().as_bytes(),
+                    SendFlags::NOSIGNAL,
+                );
+                return client::hang_up(socket);
+            }
+            return self.admit(cx, socket, peer, ident, rest, (!dead).then_some(pid));
+        }
+        let watchers = self.clients.iter().filter(|client| client.info.read_only).count();
+        if (watching && watchers >= self.limits.watchers) || (!watching && access != Access::Hold) {
+            return client::hang_up(socket);
+        }
+        self.admit(cx, socket, peer, ident, rest, None);
+    }
+
+    fn holder(&self) -> Option<usize> {
+        self.clients.iter().position(|client| !client.info.read_only && !client.is_closing() && !client.gone)
+    }
+
+    fn depose(&mut self, holder: usize, by: i32) {
+        let (at, deadline) = (self.ring.total(), Instant::now() + self.limits.linger);
+        self.manager.forget_input();
+        self.clients[holder].tell(at, &Notice::TakenOver { by });
+        self.clients[holder].close(at, End::TakenOver, deadline);
+    }
+
+    fn admit(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: AsyncFd<OwnedFd>,
+        peer: Peer,
+        ident: Option<Ident>,
+        rest: &[u8],
+        took_over_from: Option<i32>,
+    ) {
+        let Some(ident) = ident else { return client::hang_up(socket) };
+        let options = ident.options;
+        let info =
+            ClientInfo { pid: peer.pid, uid: peer.uid, since: SystemTime::now(), read_only: options.watch };
+        let total = self.ring.total();
+        let resumed = options.resume.filter(|position| position.ring == self.ring.id());
+        let offset = match (resumed, options.replay) {
+            (Some(position), _) => position.offset.min(total),
+            (None, Some(count)) => self.replay_start(count),
+            (None, None) => total,
+        };
+        let replay_until = if resumed.is_some() { offset } else { total };
+        let start = Position { ring: self.ring.id(), offset };
+        let mut client = Client::new(socket, info, ident, start, replay_until);
+        if options.resume.is_some() {
+            client.tell(total, &Notice::Restarted);
+        }
+        if let Some(from) = took_over_from {
+            client.tell(total, &Notice::TookOver { from });
+        }
+        if !options.watch
+            && let Some(size) = options.size
+        {
+            self.manager.resize(size);
+        }
+        self.input_from(cx, &mut client, rest);
+        if options.watch { self.clients.push(client) } else { self.clients.insert(0, client) }
+    }
+
+    /// Where to begin so that the last `count` bytes come, but no half line at their head.
+    fn replay_start(&mut self, count: u64) -> u64 {
+        let start = self.ring.replay_start(count);
+        if count == 0 || start == 0 || start == self.ring.boot_start() {
+            return start;
+        }
+        let head = match self.ring.read_from(start, &mut self.buffer[..INPUT]) {
+            Ok(read) => &self.buffer[..read.len],
+            Err(_) => return start,
+        };
+        let line_end = head.iter().position(|byte| *byte == b'\n');
+        start + line_end.map_or(0, |end| end as u64 + 1)
+    }
+
+    /// What the clients send, as long as the pty takes it.
+    fn relay_input(&mut self, cx: &mut Context<'_>) -> bool {
+        self.manager.push_input(cx);
+        let mut clients = std::mem::take(&mut self.clients);
+        let mut input = [0; INPUT];
+        let mut more = false;
+        for client in clients.iter_mut().filter(|client| !client.is_closing()) {
+            more |= self.input_rounds(cx, client, &mut input);
+        }
+        self.clients = clients;
+        more
+    }
+
+    fn input_rounds(&mut self, cx: &mut Context<'_>, client: &mut Client, input: &mut [u8]) -> bool {
+        for _ in 0..ROUNDS {
+            if client.gone {
+                return false;
+            }
+            if self.manager.is_choked() && !client.info.read_only {
+                client.ignore_input(cx);
+                return false;
+            }
+            match client.poll_input(cx, input) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(0) | Err(_)) => client.gone = true,
+                Poll::Ready(Ok(len)) => self.input_from(cx, client, &input[..len]),
+            }
+        }
+        true
+    }
+
+    fn input_from(&mut self, cx: &mut Context<'_>, client: &mut Client, mut bytes: &[u8]) {
+        while let Some(frame) = client.next_input(&mut bytes) {
+            match frame {
+                _ if client.info.read_only => {}
+                Frame::Data(bytes) => self.manager.write(cx, bytes),
+                Frame::Window(size) => self.manager.resize(size),
+                _ => {}
+            }
+        }
+    }
+
+    /// The earliest moment that anybody waits for is up: see who that was.
+    fn expire(&mut self, cx: &mut Context<'_>) -> bool {
+        let handshakes = self.handshakes.iter().map(|handshake| handshake.deadline);
+        let clients = self.clients.iter().filter_map(Client::deadline);
+        let Some(deadline) = handshakes.chain(clients).chain(self.accept_after).min() else {
+            self.armed = None;
+            return false;
+        };
+        if self.armed != Some(deadline) {
+            self.timer.as_mut().reset(deadline);
+            self.armed = Some(deadline);
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.armed = None;
+        let now = Instant::now();
+        self.accept_after = self.accept_after.filter(|moment| *moment > now);
+        self.handshakes.retain(|handshake| handshake.deadline > now);
+        for client in &mut self.clients {
+            client.gone |= client.deadline().is_some_and(|moment| moment <= now);
+        }
+        true
+    }
+
+    fn bury(&mut self) {
+        for client in self.clients.extract_if(.., |client| client.gone) {
+            if !client.info.read_only && !client.is_closing() {
+                self.manager.forget_input();
+            }
+            client.hang_up();
+        }
+    }
+
+    fn publish(&mut self) {
+        self.state.send_if_modified(|state| {
+            let attached =
+                || self.clients.iter().filter(|client| !client.is_closing()).map(|client| &client.info);
+            let same = state.handshakes == self.handshakes.len()
+                && state.manager_lost == self.manager.is_lost()
+                && attached().eq(&state.clients);
+            if !same {
+                *state = State {
+                    clients: attached().cloned().collect(),
+                    handshakes: self.handshakes.len(),
+                    manager_lost: self.manager.is_lost(),
+                };
+            }
+            !same
+        });
+    }
+}
