@@ -46,15 +46,6 @@ pub struct Brand {
     /// The signal that asks init to reboot, when `orderly` cannot know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_signal: Option<String>,
-    /// The default of `restart-init`.
-    #[serde(default = "yes")]
-    pub restart_init: bool,
-    /// The default of `restart-init-on-exit-0`.
-    #[serde(default)]
-    pub restart_init_on_exit_0: bool,
-    /// The default of `reboot-on-init-exit`.
-    #[serde(default)]
-    pub reboot_on_init_exit: bool,
     /// Whether the zone sees the host's /usr, read-only, and our own small programs in /native.
     #[serde(default)]
     pub host_usr: bool,
@@ -68,10 +59,6 @@ fn default_shell() -> String {
 
 fn default_orderly() -> String {
     "auto".to_owned()
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A brand that cannot be used.
@@ -161,7 +148,7 @@ mod tests {
     fn the_built_in_ones() {
         let sparse = Brand::load_from(&[], DEFAULT).unwrap();
         assert_eq!((sparse.name.as_str(), sparse.init.as_str()), ("sparse", "/native/sbin/init"));
-        assert!(sparse.host_usr && sparse.restart_init && sparse.orderly == "auto");
+        assert!(sparse.host_usr && sparse.orderly == "auto");
         let linux = Brand::load_from(&[], "linux").unwrap();
         assert!(!linux.host_usr && !linux.login_path.contains("/native"));
         let unknown = Brand::load_from(&[], "solaris").unwrap_err();

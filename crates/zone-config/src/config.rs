@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Document, DocumentError, Problem};
 use crate::file::{self, FileError};
-use crate::{Brand, Layout, ZoneName};
+use crate::{Brand, Layout, ZoneName, store};
+
+mod typed;
 
 /// The configuration of a zone, as `/etc/zones/NAME.toml` has it and the properties of `zonecfg` name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +79,8 @@ pub enum IpType {
 }
 
 impl IpType {
+    const ALL: [Self; 1] = [Self::Exclusive];
+
     /// The word in a configuration.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,6 +116,8 @@ pub enum FsType {
 }
 
 impl FsType {
+    const ALL: [Self; 2] = [Self::Lofs, Self::Tmpfs];
+
     /// The word in a configuration.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -148,6 +155,8 @@ pub enum AttrType {
 }
 
 impl AttrType {
+    const ALL: [Self; 4] = [Self::String, Self::Int, Self::Uint, Self::Boolean];
+
     /// The word in a configuration.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -168,13 +177,16 @@ pub enum ConfigError {
     /// Its file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It makes no sense.
-    #[error("{origin}: {reason}")]
-    Parse {
+    /// Its file has a place that is not a configuration.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// Its file lacks something.
+    #[error("{}: {problem}", .origin.display())]
+    Incomplete {
         /// The file.
-        origin: String,
-        /// What is wrong.
-        reason: String,
+        origin: PathBuf,
+        /// What is missing, with what is allowed.
+        problem: Problem,
     },
 }
 
@@ -219,9 +231,8 @@ impl ZoneConfig {
     /// # Errors
     /// When there is none, or it cannot be read or understood.
     pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Self, ConfigError> {
-        let path = layout.config(zone);
-        let bytes = file::read_if_there(&path)?.ok_or_else(|| ConfigError::NoSuchZone(zone.clone()))?;
-        Self::parse(&String::from_utf8_lossy(&bytes), &path)
+        let document = store::load(layout, zone)?;
+        Self::from_document(&document, &layout.config(zone))
     }
 
     /// Reads a configuration from text; `origin` is the file's name for errors.
@@ -229,9 +240,28 @@ impl ZoneConfig {
     /// # Errors
     /// When it is not a configuration.
     pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::Parse {
-            origin: origin.display().to_string(),
-            reason: error.to_string(),
-        })
+        Self::from_document(&Document::parse(text, origin)?, origin)
+    }
+
+    /// The form on disk.
+    pub fn to_toml(&self) -> String {
+        self.to_document().to_toml()
+    }
+
+    /// Writes a zone's configuration, whole or not at all; the index is not touched, see [`store`] for that.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, layout: &Layout, zone: &ZoneName) -> Result<(), ConfigError> {
+        file::make_dir(&layout.etc(), 0o755)?;
+        Ok(file::replace(&layout.config(zone), self.to_toml().as_bytes(), 0o644)?)
+    }
+
+    /// Everything that is wrong with it, not just the first.
+    pub fn verify(&self) -> Vec<Problem> {
+        self.to_document().verify()
     }
 }
+
+#[cfg(test)]
+mod tests;

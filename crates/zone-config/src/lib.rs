@@ -20,14 +20,19 @@
 pub mod bootargs;
 pub mod brand;
 pub mod config;
+pub mod document;
 pub mod file;
 pub mod idmap;
 pub mod index;
 pub mod lastexit;
 pub mod layout;
 pub mod name;
+pub mod privilege;
+pub mod schema;
 pub mod snapshot;
 pub mod state;
+pub mod store;
+pub mod value;
 
 pub use brand::Brand;
 pub use config::ZoneConfig;

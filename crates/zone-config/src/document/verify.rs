@@ -1,0 +1,107 @@
+//! What must hold of a configuration as a whole. The machine is not looked at: that is `zoneadm verify`.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::{Document, Instance, Properties};
+use crate::Brand;
+use crate::schema::{Property, RESOURCES};
+
+/// Something that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The resource it is in, as `fs /data`; `None` for the zone itself.
+    pub resource: Option<String>,
+    /// The property.
+    pub property: &'static str,
+    /// What is wrong, with what is allowed.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(resource) = &self.resource {
+            write!(f, "{resource}: ")?;
+        }
+        write!(f, "{} {}", self.property, self.reason)
+    }
+}
+
+impl Document {
+    /// Everything that is wrong, not just the first; empty when the zone could be installed.
+    pub fn verify(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = Self::stored_globals()
+            .filter_map(|row| Some((row.name, self.globals.fault(row)?)))
+            .map(|(property, reason)| Problem { resource: None, property, reason })
+            .collect();
+        if let Some(brand) = self.globals.text("brand")
+            && let Err(error) = Brand::load(brand)
+        {
+            let reason = match std::error::Error::source(&error) {
+                Some(source) => format!("cannot be used: {error}: {source}"),
+                None => format!("cannot be used: {error}"),
+            };
+            problems.push(Problem { resource: None, property: "brand", reason });
+        }
+        for resource in RESOURCES {
+            let mut seen = HashSet::new();
+            for (position, instance) in self.of(resource.name).enumerate() {
+                let title = match instance.key() {
+                    Some(key) => format!("{} {key}", resource.name),
+                    None => format!("{} number {}", resource.name, position + 1),
+                };
+                let twice = instance.key().is_some_and(|key| !seen.insert(key.to_string()));
+                let twice =
+                    twice.then(|| (resource.key, "is that of another resource of this type".to_owned()));
+                let rows = resource.properties.iter();
+                let faults = rows.filter_map(|row| Some((row.name, instance.values.fault(row)?)));
+                let found = faults.chain(twice).chain(instance.mismatch());
+                problems.extend(found.map(|(property, reason)| Problem {
+                    resource: Some(title.clone()),
+                    property,
+                    reason,
+                }));
+            }
+        }
+        problems
+    }
+}
+
+impl Properties {
+    /// What is wrong with one property, whoever set it.
+    fn fault(&self, row: &Property) -> Option<String> {
+        let allowed = row.kind.allowed();
+        match self.get(row.name) {
+            None if row.is_required() => Some(format!("not specified; allowed: {allowed}")),
+            Some(value) if !row.kind.allows(value) => Some(format!("is \"{value}\"; allowed: {allowed}")),
+            _ => None,
+        }
+    }
+}
+
+impl Instance {
+    /// Two properties of a resource that do not go together.
+    pub fn mismatch(&self) -> Option<(&'static str, String)> {
+        let text = |name| self.values.text(name);
+        match self.resource.name {
+            "fs" => match (text("type")?, text("special")?) {
+                ("lofs", special) if !special.starts_with('/') => Some((
+                    "special",
+                    format!("is \"{special}\"; for type lofs allowed: an absolute path of the host"),
+                )),
+                _ => None,
+            },
+            "attr" => {
+                let (kind, value) = (text("type")?, text("value")?);
+                let (fits, allowed) = match kind {
+                    "int" => (value.parse::<i64>().is_ok(), "a whole number"),
+                    "uint" => (value.parse::<u64>().is_ok(), "a whole number that is not negative"),
+                    "boolean" => (matches!(value, "true" | "false"), "true, false"),
+                    _ => (true, ""),
+                };
+                (!fits).then(|| ("value", format!("is \"{value}\"; for type {kind} allowed: {allowed}")))
+            }
+            _ => None,
+        }
+    }
+}

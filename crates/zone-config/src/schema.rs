@@ -1,0 +1,315 @@
+//! The one table of what a zone's configuration can say.
+//!
+//! The parser of `NAME.toml`, the `zonecfg` language, `info`, `export`, help, manual page and completion
+//! all read it: a property is added by a row here, a field in [`ZoneConfig`](crate::ZoneConfig), and whatever acts on it.
+
+use crate::value::{Kind, Value};
+
+/// What a property is when nobody sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unset {
+    /// It must be set.
+    Required,
+    /// It is this word.
+    Is(&'static str),
+    /// It comes from elsewhere, in these words.
+    From(&'static str),
+    /// It is nothing.
+    Nothing,
+}
+
+/// One property, of the zone or of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// Its name, in the language and in TOML.
+    pub name: &'static str,
+    /// What its values may be.
+    pub kind: Kind,
+    /// What it is when nobody sets it.
+    pub unset: Unset,
+    /// Whether it cannot be changed once the zone is installed.
+    pub sealed: bool,
+    /// Whether it is in `NAME.toml`; the zone's name is the file's.
+    pub stored: bool,
+    /// What it is for, in a sentence.
+    pub help: &'static str,
+    /// The first version that had it.
+    pub since: &'static str,
+}
+
+/// One type of resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name, in the language and in TOML.
+    pub name: &'static str,
+    /// The property that no two of them share.
+    pub key: &'static str,
+    /// Whether a zone has at most one.
+    pub single: bool,
+    /// Its properties, in the order of `info` and `export`.
+    pub properties: &'static [Property],
+    /// What it is for, in a sentence.
+    pub help: &'static str,
+    /// The first version that had it.
+    pub since: &'static str,
+}
+
+impl Property {
+    const fn new(name: &'static str, kind: Kind, unset: Unset, help: &'static str) -> Self {
+        Self { name, kind, unset, sealed: false, stored: true, help, since: "0.1.0" }
+    }
+
+    const fn sealed(mut self) -> Self {
+        self.sealed = true;
+        self
+    }
+
+    const fn not_stored(mut self) -> Self {
+        self.stored = false;
+        self
+    }
+
+    /// Whether it must be set.
+    pub fn is_required(&self) -> bool {
+        self.unset == Unset::Required
+    }
+
+    /// The value it has when nobody sets it, when that is the same for every zone.
+    pub fn default_value(&self) -> Option<Value> {
+        match self.unset {
+            Unset::Is(word) => self.kind.read(word),
+            _ => None,
+        }
+    }
+
+    /// Understands a word given for it.
+    ///
+    /// # Errors
+    /// With what is allowed.
+    pub fn read(&self, word: &str) -> Result<Value, ValueError> {
+        self.kind.read(word).ok_or_else(|| ValueError::new(self, format!("\"{word}\"")))
+    }
+
+    /// Understands a list given for it; one item is as good as the word alone.
+    ///
+    /// # Errors
+    /// With what is allowed.
+    pub fn read_list(&self, items: Vec<String>) -> Result<Value, ValueError> {
+        let given = format!("[{}]", items.join(","));
+        let value = match (self.kind.read_list(items.clone()), items.as_slice()) {
+            (None, [one]) => self.kind.read(one),
+            (value, _) => value,
+        };
+        value.ok_or_else(|| ValueError::new(self, given))
+    }
+}
+
+impl Resource {
+    /// One of its properties.
+    pub fn property(&self, name: &str) -> Option<&'static Property> {
+        self.properties.iter().find(|property| property.name == name)
+    }
+}
+
+/// A value that its property does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{property}: {given} is not allowed; allowed: {allowed}")]
+pub struct ValueError {
+    /// The property.
+    pub property: &'static str,
+    /// What was given, as it was written.
+    pub given: String,
+    /// What is allowed instead.
+    pub allowed: String,
+}
+
+impl ValueError {
+    pub(crate) fn new(property: &Property, given: String) -> Self {
+        Self { property: property.name, given, allowed: property.kind.allowed() }
+    }
+}
+
+/// The properties of a zone, in the order of `info` and `export`.
+pub static GLOBALS: &[Property] = &[
+    Property::new(
+        "zonename",
+        Kind::ZoneName,
+        Unset::Required,
+        "The zone's name; setting it renames the zone.",
+    )
+    .sealed()
+    .not_stored(),
+    Property::new(
+        "zonepath",
+        Kind::Path,
+        Unset::Required,
+        "The host's directory that holds the zone; its root is ZONEPATH/root.",
+    )
+    .sealed(),
+    Property::new(
+        "brand",
+        Kind::Label,
+        Unset::Is(crate::brand::DEFAULT),
+        "The kind of guest: sparse shares the host's /usr, linux is a whole root of its own.",
+    )
+    .sealed(),
+    Property::new("autoboot", Kind::Bool, Unset::Is("false"), "Whether the zone boots with the host."),
+    Property::new(
+        "bootargs",
+        Kind::BootArgs,
+        Unset::Is(""),
+        "The boot arguments when 'zoneadm boot' names none.",
+    ),
+    Property::new(
+        "limitpriv",
+        Kind::Privileges,
+        Unset::From("the brand's default"),
+        "The capabilities that processes in the zone can have at most.",
+    ),
+    Property::new(
+        "ip-type",
+        Kind::Choice(&["exclusive"]),
+        Unset::Is("exclusive"),
+        "Whose network stack the zone has: exclusive is its own.",
+    ),
+    Property::new(
+        "hostname",
+        Kind::HostName,
+        Unset::From("the zone's name"),
+        "The zone's host name at boot.",
+    ),
+    Property::new(
+        "init",
+        Kind::Path,
+        Unset::From("the brand's init"),
+        "The program that is the zone's PID 1, as seen inside.",
+    ),
+    Property::new(
+        "restart-init",
+        Kind::Bool,
+        Unset::Is("true"),
+        "Whether an init that exits is started again; if not, the zone halts.",
+    ),
+    Property::new(
+        "restart-init-on-exit-0",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether init is started again only when it exited with 0; otherwise the zone halts.",
+    ),
+    Property::new(
+        "reboot-on-init-exit",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether an init that exits reboots the zone; with restart-init-on-exit-0 only when it exited with 0.",
+    ),
+    Property::new(
+        "shutdown-timeout",
+        Kind::Seconds(86_400),
+        Unset::Is("60"),
+        "How many seconds 'zoneadm shutdown' gives the zone's init before the zone is halted.",
+    ),
+];
+
+/// The types of resources, in the order of `info` and `export`.
+pub static RESOURCES: &[Resource] = &[
+    Resource {
+        name: "fs",
+        key: "dir",
+        single: false,
+        properties: &[
+            Property::new("dir", Kind::Path, Unset::Required, "Where it is mounted, as seen inside."),
+            Property::new(
+                "special",
+                Kind::Word,
+                Unset::Required,
+                "What is mounted: for lofs a path of the host, for tmpfs any word.",
+            ),
+            Property::new(
+                "type",
+                Kind::Choice(&["lofs", "tmpfs"]),
+                Unset::Required,
+                "The type: lofs shows a directory or file of the host, tmpfs is memory.",
+            ),
+            Property::new(
+                "options",
+                Kind::Options,
+                Unset::Nothing,
+                "Mount options, such as ro, nosuid, nodev, noexec.",
+            ),
+        ],
+        help: "A file system that is mounted in the zone before its init starts.",
+        since: "0.1.0",
+    },
+    Resource {
+        name: "attr",
+        key: "name",
+        single: false,
+        properties: &[
+            Property::new("name", Kind::Label, Unset::Required, "Its name."),
+            Property::new(
+                "type",
+                Kind::Choice(&["string", "int", "uint", "boolean"]),
+                Unset::Required,
+                "What the value must look like.",
+            ),
+            Property::new("value", Kind::Text, Unset::Required, "The value."),
+        ],
+        help: "A named value for the administrator's own use; the zone does not see it.",
+        since: "0.1.0",
+    },
+];
+
+/// A property of the zone, by its name.
+pub fn global(name: &str) -> Option<&'static Property> {
+    GLOBALS.iter().find(|property| property.name == name)
+}
+
+/// A type of resource, by its name.
+pub fn resource(name: &str) -> Option<&'static Resource> {
+    RESOURCES.iter().find(|resource| resource.name == name)
+}
+
+/// The names of rows, for "allowed: ".
+pub fn names<'a>(rows: impl IntoIterator<Item = &'a Property>) -> String {
+    rows.into_iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The names of all types of resources, for "allowed: ".
+pub fn resource_names() -> String {
+    RESOURCES.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_is_sound() {
+        let tables = RESOURCES.iter().map(|resource| resource.properties).chain([GLOBALS]);
+        for table in tables {
+            let names: BTreeSet<_> = table.iter().map(|property| property.name).collect();
+            assert_eq!(names.len(), table.len(), "{names:?}");
+            for property in table {
+                assert!(property.help.ends_with('.'), "{}", property.name);
+                if let Unset::Is(word) = property.unset {
+                    assert!(property.kind.read(word).is_some(), "{}", property.name);
+                }
+            }
+        }
+        for resource in RESOURCES {
+            assert!(resource.property(resource.key).is_some_and(Property::is_required));
+            assert!(global(resource.name).is_none(), "{}", resource.name);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_allowed() {
+        let fs_type = resource("fs").unwrap().property("type").unwrap();
+        assert_eq!(
+            fs_type.read("ext4").unwrap_err().to_string(),
+            "type: \"ext4\" is not allowed; allowed: lofs, tmpfs"
+        );
+        assert!(fs_type.read_list(vec!["lofs".into()]).is_ok());
+    }
+}

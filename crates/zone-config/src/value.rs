@@ -1,0 +1,228 @@
+//! The values of properties, and what each kind of property allows.
+
+use std::fmt;
+
+use crate::{ZoneName, bootargs, privilege};
+
+/// A value that its property allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// One word or one line of text.
+    Text(String),
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Number(u64),
+    /// Words, in order.
+    List(Vec<String>),
+}
+
+/// How a value is written, in TOML and in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A string.
+    Text,
+    /// A boolean.
+    Bool,
+    /// An integer.
+    Number,
+    /// An array of strings.
+    List,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "a string",
+            Self::Bool => "true or false, without quotes",
+            Self::Number => "a number, without quotes",
+            Self::List => "an array of strings",
+        })
+    }
+}
+
+/// What a property's values may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The name of a zone.
+    ZoneName,
+    /// An absolute path other than `/`.
+    Path,
+    /// Any text, perhaps empty.
+    Text,
+    /// Any text but the empty one.
+    Word,
+    /// Boot arguments.
+    BootArgs,
+    /// The name of a host.
+    HostName,
+    /// The name of a thing of the administrator's.
+    Label,
+    /// `true` or `false`.
+    Bool,
+    /// A number of seconds, from 1 to this.
+    Seconds(u64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Mount options.
+    Options,
+    /// Names of privileges.
+    Privileges,
+}
+
+/// Longest host name the kernel keeps, in bytes (sethostname(2)).
+const HOST_NAME_MAX: usize = 64;
+
+impl Kind {
+    /// How its values are written.
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::Bool => Shape::Bool,
+            Self::Seconds(_) => Shape::Number,
+            Self::Options | Self::Privileges => Shape::List,
+            _ => Shape::Text,
+        }
+    }
+
+    /// What is allowed, to follow "allowed: ".
+    pub fn allowed(self) -> String {
+        match self {
+            Self::ZoneName => "1 to 63 letters, digits, '_', '-' and '.', the first a letter or digit; not 'global', not 'SUNW...'".to_owned(),
+            Self::Path => "an absolute path other than '/', without '.', '..', double quotes and control characters".to_owned(),
+            Self::Text => "text on one line, without double quotes".to_owned(),
+            Self::Word => "text on one line, without double quotes, not empty".to_owned(),
+            Self::BootArgs => format!("text on one line, without double quotes, at most {} bytes", bootargs::MAX_LEN),
+            Self::HostName => format!("1 to {HOST_NAME_MAX} letters, digits, '_', '-' and '.', the first a letter or digit"),
+            Self::Label => "letters, digits, '-' and '.', the first a letter or digit".to_owned(),
+            Self::Bool => "true, false".to_owned(),
+            Self::Seconds(most) => format!("a whole number of seconds from 1 to {most}"),
+            Self::Choice(words) => words.join(", "),
+            Self::Options => "a list of words without blanks, commas and double quotes, such as [ro,nosuid]".to_owned(),
+            Self::Privileges => "a list of 'default', 'all', 'none' or a capability such as sys_time, with '!' before one that is taken away".to_owned(),
+        }
+    }
+
+    /// Understands one word; `None` when it is not allowed. A list takes it as its items, separated by commas.
+    pub fn read(self, word: &str) -> Option<Value> {
+        let text = |allowed: bool| allowed.then(|| Value::Text(word.to_owned()));
+        match self {
+            Self::ZoneName => text(word.parse::<ZoneName>().is_ok()),
+            Self::Path => clean_path(word).map(Value::Text),
+            Self::Text => text(is_line(word)),
+            Self::Word => text(is_line(word) && !word.is_empty()),
+            Self::BootArgs => text(is_line(word) && word.len() <= bootargs::MAX_LEN),
+            Self::HostName => text(is_name(word, "_-.") && word.len() <= HOST_NAME_MAX),
+            Self::Label => text(is_name(word, "-.")),
+            Self::Bool => word.parse().ok().map(Value::Bool),
+            Self::Seconds(most) => {
+                // A number has one way to be written: no sign, no zeros before it.
+                word.parse()
+                    .ok()
+                    .filter(|n| (1..=most).contains(n) && n.to_string() == word)
+                    .map(Value::Number)
+            }
+            Self::Choice(words) => text(words.contains(&word)),
+            Self::Options | Self::Privileges => {
+                let items = word.split(',').filter(|_| !word.is_empty()).map(str::to_owned);
+                self.read_list(items.collect())
+            }
+        }
+    }
+
+    /// Whether a value is one of its own, whoever made it.
+    pub fn allows(self, value: &Value) -> bool {
+        match value {
+            Value::List(items) => self.read_list(items.clone()).as_ref() == Some(value),
+            value => self.read(&value.to_string()).as_ref() == Some(value),
+        }
+    }
+
+    /// Understands a list; `None` when an item is not allowed, or when a list is not.
+    pub fn read_list(self, items: Vec<String>) -> Option<Value> {
+        let allowed: fn(&str) -> bool = match self {
+            Self::Options => is_option,
+            Self::Privileges => privilege::is_word,
+            _ => return None,
+        };
+        items.iter().all(|item| allowed(item)).then_some(Value::List(items))
+    }
+}
+
+/// What is written for people: a list in brackets.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::List(items) => write!(f, "[{}]", items.join(",")),
+        }
+    }
+}
+
+/// Whether the zonecfg language can write a text: quotes have no escapes there, and a line ends a command.
+fn is_line(text: &str) -> bool {
+    !text.chars().any(|c| c == '"' || (c.is_control() && c != '\t'))
+}
+
+fn is_option(text: &str) -> bool {
+    is_line(text) && !text.is_empty() && !text.contains([',', ' ', '\t'])
+}
+
+fn is_name(text: &str, marks: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c))
+}
+
+/// An absolute path with its doubled and trailing slashes gone.
+fn clean_path(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.strip_prefix('/')?.split('/').filter(|part| !part.is_empty()).collect();
+    let proper = !parts.is_empty() && is_line(text) && !parts.contains(&".") && !parts.contains(&"..");
+    proper.then(|| format!("/{}", parts.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(text: &str) -> Option<Value> {
+        Some(Value::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn each_kind_knows_its_values() {
+        assert_eq!(Kind::Path.read("//a///b/"), text("/a/b"));
+        for bad in ["", "a", "/", "//", "/a/../b", "/a/./b", "/a\"b", "/a\nb"] {
+            assert_eq!(Kind::Path.read(bad), None, "{bad:?}");
+        }
+        assert_eq!(Kind::Bool.read("true"), Some(Value::Bool(true)));
+        assert_eq!(Kind::Bool.read("True"), None);
+        assert_eq!(Kind::Seconds(60).read("60"), Some(Value::Number(60)));
+        for bad in ["0", "61", "-1", "+1", "01", "1s", ""] {
+            assert_eq!(Kind::Seconds(60).read(bad), None, "{bad:?}");
+        }
+        assert_eq!(Kind::Choice(&["lofs", "tmpfs"]).read("ext4"), None);
+        assert_eq!(
+            Kind::Options.read("ro,size=1m"),
+            Kind::Options.read_list(vec!["ro".into(), "size=1m".into()])
+        );
+        assert_eq!(Kind::Options.read(""), Some(Value::List(vec![])));
+        assert_eq!(Kind::Options.read("ro,,rw"), None);
+        assert_eq!(Kind::Text.read_list(vec![]), None);
+        assert_eq!(Kind::Privileges.read("default,!sys_time").unwrap().to_string(), "[default,!sys_time]");
+        assert_eq!(Kind::Privileges.read("default,fly"), None);
+        assert_eq!(Kind::HostName.read(&"h".repeat(65)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_read_reads_the_same_again(word in ".{0,40}") {
+            for kind in [Kind::Path, Kind::Text, Kind::HostName, Kind::Bool, Kind::Seconds(99), Kind::Label] {
+                if let Some(value) = kind.read(&word) {
+                    prop_assert_eq!(kind.read(&value.to_string()), Some(value));
+                }
+            }
+        }
+    }
+}
