@@ -1,0 +1,110 @@
+//! Programs on `/dev/console`.
+
+use crate::passwd::Root;
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, ioctl_tiocsctty, setsid};
+use rustix::termios::{
+    Action, InputModes, LocalModes, OptionalActions, OutputModes, tcflow, tcgetattr, tcsetattr,
+};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
+
+const CONSOLE: &str = "/dev/console";
+
+/// The status of a child that could not execute its program, as shells have it.
+const NOT_EXECUTED: i32 = 127;
+
+/// Opens the console without taking it as the terminal of this process, and without ever waiting
+/// for it: process 1 must not stop because somebody pressed ^S.
+fn console(flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    open(CONSOLE, flags | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Whether there is a console.
+pub(crate) fn exists() -> bool {
+    console(OFlags::RDWR | OFlags::NONBLOCK).is_ok()
+}
+
+/// Says something on the console, if it takes it at once.
+pub(crate) fn say(text: &str) {
+    if let Ok(fd) = console(OFlags::WRONLY | OFlags::NONBLOCK) {
+        let _ = rustix::io::write(&fd, format!("\r\nzinit: {text}\r\n").as_bytes());
+    }
+}
+
+/// Runs `/etc/rc` in a session of its own on the console; `None` if it is not there, not
+/// executable, or cannot be started.
+pub(crate) fn run_rc(proof: SingleThreaded) -> Option<Pid> {
+    const RC: &str = "/etc/rc";
+    rustix::fs::access(RC, rustix::fs::Access::EXEC_OK).ok()?;
+    start(proof, |console| on(Command::new(RC), console))
+}
+
+/// Runs root's login shell on the console; `None` if it cannot be started.
+pub(crate) fn run_shell(proof: SingleThreaded) -> Option<Pid> {
+    start(proof, |console| {
+        let Root { home, shell } = Root::load();
+        let name = shell.rsplit('/').next().unwrap_or("sh");
+        let mut command = on(Command::new(&shell), console);
+        command.arg0(format!("-{name}")).env("HOME", &home).env("SHELL", &shell);
+        command.env("USER", "root").env("LOGNAME", "root");
+        command.current_dir(if std::path::Path::new(&home).is_dir() { &home } else { "/" });
+        command
+    })
+}
+
+/// The command with the console as its input and output. Without a console there is none either
+/// for the command.
+fn on(mut command: Command, console: Option<OwnedFd>) -> Command {
+    let copies = console.and_then(|fd| Some((fd.try_clone().ok()?, fd.try_clone().ok()?, fd)));
+    match copies {
+        Some((a, b, c)) => command.stdin(a).stdout(b).stderr(c),
+        None => command.stdin(std::process::Stdio::null()),
+    };
+    command
+}
+
+/// Forks; in the child makes a session with the console as its terminal and executes what `make`
+/// makes of it.
+fn start(proof: SingleThreaded, make: impl FnOnce(Option<OwnedFd>) -> Command) -> Option<Pid> {
+    match Clone::new(Namespaces::NONE).spawn(proof) {
+        Ok(Cloned::Parent { pid, .. }) => Some(pid),
+        Ok(Cloned::Child) => {
+            zone_sys::signal::reset_all();
+            let _ = setsid();
+            let console = console(OFlags::RDWR).ok();
+            if let Some(fd) = &console {
+                // Another session may hold it (a login started by hand): the shell works without
+                // job control then.
+                let _ = ioctl_tiocsctty(fd);
+                make_sane(fd);
+            }
+            let mut command = make(console);
+            let error = command.exec();
+            say(&format!("could not execute {}: {error}", command.get_program().display()));
+            exit_now(NOT_EXECUTED)
+        }
+        Err(error) => {
+            say(&format!("could not start a process: {}", error.errno()));
+            None
+        }
+    }
+}
+
+/// Undoes what a program that died in raw mode, or a ^S that nobody took back, left behind.
+fn make_sane(console: &OwnedFd) {
+    let _ = tcflow(console, Action::OOn);
+    if let Ok(mut terminal) = tcgetattr(console) {
+        terminal.input_modes |= InputModes::BRKINT | InputModes::ICRNL | InputModes::IXON;
+        terminal.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
+        terminal.local_modes |= LocalModes::ISIG
+            | LocalModes::ICANON
+            | LocalModes::IEXTEN
+            | LocalModes::ECHO
+            | LocalModes::ECHOE
+            | LocalModes::ECHOK;
+        let _ = tcsetattr(console, OptionalActions::Now, &terminal);
+    }
+}
