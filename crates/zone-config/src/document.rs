@@ -63,9 +63,13 @@ impl Properties {
         self.get(property.name).cloned().or_else(|| property.default_value())
     }
 
-    /// Sets a property.
+    /// Sets a property; a list without items is as good as none.
     pub fn set(&mut self, property: &'static Property, value: Value) {
-        self.0.insert(property.name, value);
+        if value == Value::List(Vec::new()) {
+            self.clear(property);
+        } else {
+            self.0.insert(property.name, value);
+        }
     }
 
     /// Makes a property as if it had never been set.

@@ -19,6 +19,7 @@
 
 pub mod bootargs;
 pub mod brand;
+pub mod command;
 pub mod config;
 pub mod document;
 pub mod file;
@@ -26,6 +27,7 @@ pub mod idmap;
 pub mod index;
 pub mod lastexit;
 pub mod layout;
+pub mod lex;
 pub mod name;
 pub mod privilege;
 pub mod schema;

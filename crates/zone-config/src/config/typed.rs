@@ -58,7 +58,7 @@ impl ZoneConfig {
             ("brand", text(&self.brand)),
             ("autoboot", Some(Value::Bool(self.autoboot))),
             ("bootargs", text(&self.bootargs)),
-            ("limitpriv", Some(Value::List(self.limitpriv.clone())).filter(|_| !self.limitpriv.is_empty())),
+            ("limitpriv", Some(Value::List(self.limitpriv.clone()))),
             ("ip-type", text(self.ip_type.as_str())),
             ("hostname", self.hostname.clone().map(Value::Text)),
             ("init", self.init.clone().map(Value::Text)),
@@ -69,12 +69,11 @@ impl ZoneConfig {
         ];
         fill(&mut document.globals, GLOBALS, globals);
         for fs in &self.fs {
-            let options = Some(Value::List(fs.options.clone())).filter(|_| !fs.options.is_empty());
             let values = [
                 ("dir", text(&fs.dir)),
                 ("special", text(&fs.special)),
                 ("type", text(fs.fstype.as_str())),
-                ("options", options),
+                ("options", Some(Value::List(fs.options.clone()))),
             ];
             push(&mut document, "fs", values);
         }

@@ -1,0 +1,131 @@
+//! The table of commands, for the parser's usage lines, help, manual page and completion.
+
+/// Where a command makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Outside a resource.
+    Global,
+    /// Between `add` or `select` and `end` or `cancel`.
+    Resource,
+    /// Everywhere.
+    Both,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// The word it begins with.
+    pub name: &'static str,
+    /// Its forms.
+    pub usage: &'static [&'static str],
+    /// Where it makes sense.
+    pub scope: Scope,
+    /// What it does.
+    pub help: &'static str,
+    /// Its single-letter options; one that takes a word has a colon after it, as in getopt(3).
+    pub(super) options: &'static str,
+}
+
+const fn row(
+    name: &'static str,
+    usage: &'static [&'static str],
+    scope: Scope,
+    options: &'static str,
+    help: &'static str,
+) -> CommandSpec {
+    CommandSpec { name, usage, scope, help, options }
+}
+
+/// All commands.
+pub static COMMANDS: &[CommandSpec] = &[
+    row(
+        "create",
+        &["create [-F] [-b | -t ZONE]"],
+        Scope::Global,
+        "Fbt:",
+        "Begins a new configuration: with defaults, with nothing set (-b), or as a copy of another zone's but for \
+         its zonepath (-t). Nothing is written before commit. -F writes over an existing one.",
+    ),
+    row(
+        "add",
+        &["add RESOURCE", "add PROPERTY VALUE"],
+        Scope::Both,
+        "",
+        "Begins a new resource, up to end or cancel; in a resource, adds to a property that is a list.",
+    ),
+    row(
+        "set",
+        &["set PROPERTY=VALUE", "set PROPERTY=[VALUE,VALUE...]"],
+        Scope::Both,
+        "",
+        "Sets a property of the zone, or of the resource one is in. A value with blanks or any of ;=[]() goes in \
+         double quotes.",
+    ),
+    row("clear", &["clear PROPERTY"], Scope::Both, "", "Makes a property as if it had never been set."),
+    row(
+        "remove",
+        &["remove [-F] RESOURCE [PROPERTY=VALUE...]", "remove PROPERTY VALUE"],
+        Scope::Both,
+        "F",
+        "Removes a resource, or with -F all of its type; in a resource, removes from a property that is a list.",
+    ),
+    row(
+        "select",
+        &["select RESOURCE PROPERTY=VALUE..."],
+        Scope::Global,
+        "",
+        "Goes into the one resource that has these values, to change it, up to end or cancel.",
+    ),
+    row("end", &["end"], Scope::Resource, "", "Completes the resource one is in."),
+    row("cancel", &["cancel"], Scope::Resource, "", "Leaves the resource one is in as it was before."),
+    row(
+        "info",
+        &["info [--json] [RESOURCE [PROPERTY=VALUE...] | PROPERTY]"],
+        Scope::Both,
+        "",
+        "Shows the configuration with its defaults; what comes from elsewhere is in square brackets.",
+    ),
+    row(
+        "export",
+        &["export [--json] [-f FILE]"],
+        Scope::Both,
+        "f:",
+        "Writes the commands that make this configuration again.",
+    ),
+    row("verify", &["verify"], Scope::Both, "", "Says everything that is wrong with the configuration."),
+    row(
+        "commit",
+        &["commit"],
+        Scope::Both,
+        "",
+        "Verifies and saves. In a command file, what was committed is saved when the whole file has succeeded. A live \
+         zone keeps what it was booted with until its next boot.",
+    ),
+    row("revert", &["revert [-F]"], Scope::Global, "F", "Goes back to what was saved last."),
+    row(
+        "delete",
+        &["delete [-F]"],
+        Scope::Global,
+        "F",
+        "Removes the configuration, but no file of the zone. It must be in state configured, or with -F not live.",
+    ),
+    row(
+        "exit",
+        &["exit [-F]"],
+        Scope::Both,
+        "F",
+        "Ends the session, saving what was changed if it verifies. -F leaves without asking.",
+    ),
+    row(
+        "help",
+        &["help [COMMAND | RESOURCE | PROPERTY | commands | syntax | usage]", "?"],
+        Scope::Both,
+        "",
+        "Explains.",
+    ),
+];
+
+/// The row of a command.
+pub fn spec(name: &str) -> Option<&'static CommandSpec> {
+    COMMANDS.iter().find(|row| row.name == name)
+}
