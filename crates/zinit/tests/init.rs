@@ -1,0 +1,171 @@
+//! zinit as process 1 of real PID and mount namespaces, with a pty as its console.
+//!
+//! Needs root and `unshare` of util-linux, which passes on the signal that ended the first process.
+//! Nothing waits for a time: each test reads the console until it says what it must say.
+
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// How process 1 ends by `reboot(2)` (pid_namespaces(7)).
+const REBOOT: Option<i32> = Some(1);
+const HALT: Option<i32> = Some(2);
+
+struct Zone {
+    unshare: Child,
+    console: OwnedFd,
+    seen: String,
+    _dir: Dir,
+}
+
+/// A private directory, removed at the end.
+struct Dir(std::path::PathBuf);
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Zone {
+    /// Boots with `rc` as `/etc/rc` (none if empty) and `args` as boot arguments.
+    fn boot(test: &str, rc: &str, args: &str) -> Self {
+        let dir = Dir(std::env::temp_dir().join(format!("zinit-{}-{test}", std::process::id())));
+        std::fs::create_dir_all(&dir.0).unwrap();
+        for name in ["init", "reboot", "halt", "poweroff", "shutdown"] {
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_zinit"), dir.0.join(name)).unwrap();
+        }
+        let console = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&console).unwrap();
+        unlockpt(&console).unwrap();
+        let pts = ptsname(&console, Vec::new()).unwrap().into_string().unwrap();
+        let slave = rustix::fs::open(&pts, OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap();
+        // Without echo, what the console says is only what the zone says.
+        let mut terminal = tcgetattr(&slave).unwrap();
+        terminal.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        tcsetattr(&slave, OptionalActions::Now, &terminal).unwrap();
+        // A private /etc: root's shell is a plain one with a prompt that cannot be confused.
+        std::fs::write(dir.0.join("passwd"), "root:x:0:0:root:/:/bin/sh\n").unwrap();
+        if !rc.is_empty() {
+            std::fs::write(dir.0.join("rc"), format!("#!/bin/sh\n{rc}\n")).unwrap();
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(dir.0.join("rc"), executable).unwrap();
+        }
+        let script = format!(
+            "mount --make-rprivate / && mount --bind {0} /etc && mount --bind {pts} /dev/console && exec {0}/init {args}",
+            dir.0.display()
+        );
+        let unshare = Command::new("unshare")
+            .args(["--pid", "--mount", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])
+            .env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", dir.0.display()))
+            .env("PS1", "READY> ")
+            .stdin(Stdio::null())
+            .stdout(slave.try_clone().unwrap())
+            .stderr(slave)
+            .spawn()
+            .unwrap();
+        Self { unshare, console, seen: String::new(), _dir: dir }
+    }
+
+    /// Reads the console until it has said `text`; what came before it is forgotten.
+    fn expect(&mut self, text: &str) {
+        let mut buffer = [0; 4096];
+        while !self.seen.contains(text) {
+            let n = rustix::io::read(&self.console, &mut buffer).unwrap_or(0);
+            assert!(n > 0, "the console ended without {text:?}: {:?}", self.seen);
+            self.seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
+        }
+        let end = self.seen.find(text).unwrap() + text.len();
+        self.seen.drain(..end);
+    }
+
+    fn type_line(&self, line: &str) {
+        rustix::io::write(&self.console, format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    fn end(mut self) -> ExitStatus {
+        self.unshare.wait().unwrap()
+    }
+}
+
+#[test]
+fn rc_runs_first_then_a_login_shell_that_comes_back() {
+    let mut zone = Zone::boot("rc", "echo rc-$((40+2)) pid $$", "");
+    zone.expect("rc-42");
+    zone.expect("READY> ");
+    // A login shell by its name, the leader of a session, with the console as its terminal.
+    zone.type_line("echo name=$0; tty; ps -o sid= -p $$ | tr -d ' '; echo pid=$$");
+    zone.expect("name=-sh");
+    zone.expect("/dev/");
+    zone.type_line("exit");
+    zone.expect("READY> ");
+    zone.type_line("poweroff; echo status=$?");
+    zone.expect("going down for power-off");
+    assert_eq!(zone.end().signal(), HALT);
+}
+
+#[test]
+fn single_user_skips_rc() {
+    let mut zone = Zone::boot("single", "echo rc-$((40+2))", "-s");
+    zone.expect("READY> ");
+    assert!(!zone.seen.contains("rc-42"));
+    zone.type_line("test -e /etc/rc && reboot");
+    assert_eq!(zone.end().signal(), REBOOT);
+}
+
+#[test]
+fn every_command_ends_the_zone_in_its_way() {
+    for (number, (command, end)) in [
+        ("reboot", REBOOT),
+        ("halt", HALT),
+        ("poweroff", HALT),
+        ("reboot -f", REBOOT),
+        ("halt -f", HALT),
+        ("shutdown -r now bye", REBOOT),
+        ("shutdown -h now", HALT),
+        ("init 6", REBOOT),
+        ("init 0", HALT),
+        ("kill -s USR1 1", HALT),
+        ("kill -s INT 1", REBOOT),
+        ("kill -37 1", HALT),
+        ("kill -39 1", REBOOT),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut zone = Zone::boot(&format!("command-{number}"), "", "");
+        zone.expect("READY> ");
+        zone.type_line(command);
+        assert_eq!(zone.end().signal(), end, "{command}");
+    }
+}
+
+#[test]
+fn orphans_are_reaped_and_everybody_is_asked_to_end() {
+    let mut zone = Zone::boot("orphans", "", "");
+    zone.expect("READY> ");
+    zone.type_line("(sh -c 'exit 0' &) ; (sh -c 'trap \"echo asked; exit\" TERM; echo armed; while :; do read x < /proc/1/fd/none || sleep 1; done' 2>/dev/null &)");
+    zone.expect("armed");
+    zone.type_line("ps -eo stat= | grep -c Z");
+    zone.expect("0");
+    zone.type_line("reboot");
+    zone.expect("asked");
+    assert_eq!(zone.end().signal(), REBOOT);
+}
+
+#[test]
+fn a_second_request_ends_those_who_do_not_listen() {
+    let mut zone = Zone::boot("stubborn", "", "");
+    zone.expect("READY> ");
+    // Asked to end, it does not, but asks init for something else instead.
+    zone.type_line(
+        "sh -c 'trap \"\" HUP; trap \"kill -s TERM 1\" TERM; echo armed; while :; do sleep 1000; done' &",
+    );
+    zone.expect("armed");
+    zone.type_line("kill -s USR1 1");
+    zone.expect("going down for halt");
+    assert_eq!(zone.end().signal(), REBOOT);
+}
