@@ -61,12 +61,23 @@ impl Manager {
                 Poll::Ready(guard) => guard?,
                 Poll::Pending => return Poll::Pending,
             };
+            let hung_up = guard.ready().is_read_closed();
             if let Ok(result) = guard.try_io(|pty| {
-                rustix::io::retry_on_intr(|| rustix::io::read(pty, &mut *buffer)).map_err(Into::into)
+                rustix::io::retry_on_intr(|| rustix::io::read(pty, &mut *buffer)).map_err(io::Error::from)
             }) {
                 return Poll::Ready(result);
             }
+            if hung_up {
+                self.watch_anew()?;
+            }
         }
+    }
+
+    /// The runtime takes a hangup for final and would call a pty ready for ever after.
+    fn watch_anew(&mut self) -> io::Result<()> {
+        let pty = self.pty.get_ref().try_clone()?;
+        self.pty = watched(pty).map_err(io::Error::other)?;
+        Ok(())
     }
 
     /// The pty gives EIO when every subsidiary is closed or was hung up, as happens whenever the
@@ -74,12 +85,14 @@ impl Manager {
     fn revive(&mut self, error: io::Error) {
         self.revivals += 1;
         let again = if self.revivals > MAX_REVIVALS {
-            Err(Errno::IO)
+            Err(Errno::IO.into())
         } else {
             rustix::pty::ioctl_tiocgptpeer(
                 self.pty.get_ref(),
                 OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
             )
+            .map_err(io::Error::from)
+            .and_then(|subsidiary| self.watch_anew().map(|()| subsidiary))
         };
         match again {
             Ok(subsidiary) => self.held = Some(subsidiary),
@@ -114,6 +127,7 @@ impl Manager {
     pub(super) fn push_input(&mut self, cx: &mut Context<'_>) {
         while self.written < self.input.len() {
             let Poll::Ready(Ok(mut guard)) = self.pty.poll_write_ready(cx) else { return };
+            let hung_up = guard.ready().is_write_closed();
             let rest = &self.input[self.written..];
             match guard.try_io(|pty| {
                 match rustix::io::retry_on_intr(|| rustix::io::write(pty, rest)) {
@@ -125,6 +139,11 @@ impl Manager {
                 Ok(Ok(written)) => self.written += written,
                 // Hung up: there is nobody to read it. Reading will find out and mend it.
                 Ok(Err(_)) => break,
+                Err(_) if hung_up => {
+                    if self.watch_anew().is_err() {
+                        break;
+                    }
+                }
                 Err(_) => {}
             }
         }
