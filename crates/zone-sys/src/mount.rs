@@ -39,7 +39,11 @@ impl MountAttr {
 /// # Errors
 /// What `mount_setattr(2)` says.
 pub fn set_attr(mount: BorrowedFd<'_>, set: MountAttr, clear: MountAttr, recursive: bool) -> Result<()> {
-    setattr(mount, raw::mount_attr { attr_set: set.0, attr_clr: clear.0, propagation: 0, userns_fd: 0 }, recursive)
+    setattr(
+        mount,
+        raw::mount_attr { attr_set: set.0, attr_clr: clear.0, propagation: 0, userns_fd: 0 },
+        recursive,
+    )
 }
 
 /// Maps the owners of the files of a *detached* mount through a user namespace: what is owned by 0

@@ -20,5 +20,9 @@ pub fn loopback_up() -> Result<()> {
     request.ifr_ifru.ifru_flags = 0x41;
     // SAFETY: SIOCSIFFLAGS reads one ifreq, which `request` is.
     let ret = unsafe { libc::ioctl(sock.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
-    if ret == 0 { Ok(()) } else { Err(Error::last("ioctl").arg(Arg::Word("SIOCSIFFLAGS")).arg(Arg::Word("lo"))) }
+    if ret == 0 {
+        Ok(())
+    } else {
+        Err(Error::last("ioctl").arg(Arg::Word("SIOCSIFFLAGS")).arg(Arg::Word("lo")))
+    }
 }

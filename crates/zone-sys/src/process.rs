@@ -1,6 +1,7 @@
 //! Descriptors and identity of the calling process.
 
 use crate::{Arg, Error, Result};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Closes every descriptor from `first` up (`close_range(2)`, Linux 5.9).
 ///
@@ -22,11 +23,27 @@ pub fn cloexec_from(first: u32) -> Result<()> {
     close_range(first, libc::CLOSE_RANGE_CLOEXEC)
 }
 
+/// Closes every descriptor from `first` up but `keep`.
+///
+/// # Errors
+/// What `close_range(2)` says.
+pub fn close_all_but(first: u32, keep: BorrowedFd<'_>) -> Result<()> {
+    let keep = keep.as_raw_fd().unsigned_abs();
+    if keep > first {
+        close_between(first, keep - 1, 0)?;
+    }
+    close_from(first.max(keep + 1))
+}
+
 fn close_range(first: u32, flags: u32) -> Result<()> {
+    close_between(first, u32::MAX, flags)
+}
+
+fn close_between(first: u32, last: u32, flags: u32) -> Result<()> {
     // SAFETY: plain numbers; descriptors are closed or flagged, no memory is touched. That nobody
     // uses a closed one afterwards is the caller's duty, as the functions above say; at worst a
     // later call on it fails with EBADF.
-    let ret = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    let ret = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if ret == 0 {
         return Ok(());
     }
@@ -41,4 +58,53 @@ pub fn set_dumpable(dumpable: bool) -> Result<()> {
     // SAFETY: PR_SET_DUMPABLE takes one number and touches no memory.
     let ret = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(dumpable), 0, 0, 0) };
     if ret == 0 { Ok(()) } else { Err(Error::last("prctl").arg(Arg::Word("PR_SET_DUMPABLE"))) }
+}
+
+/// Takes over a descriptor that this program was started with. `None` if it is not open.
+///
+/// Meant for `main`, once for each number, before anything else is opened.
+#[must_use]
+pub fn inherited(number: i32) -> Option<OwnedFd> {
+    // SAFETY: fcntl with F_GETFD touches no memory and refuses a closed descriptor.
+    let open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
+    // SAFETY: the descriptor is open and was made by whoever exec'd us, so no value in this process
+    // owns it; that this is asked once per number is the caller's duty, as said above.
+    open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Puts `fds` at 3, 4, 5, … for the program that is exec'd next, and marks every one above
+/// close-on-exec. Only for a cloned child that execs or ends right after: descriptors that were at
+/// those numbers are closed, whoever owns them.
+///
+/// # Errors
+/// What `fcntl(2)` or `dup2(2)` says.
+pub fn place_for_exec(fds: &[BorrowedFd<'_>]) -> Result<()> {
+    const HIGH: i32 = 200;
+    let count = i32::try_from(fds.len()).unwrap_or(i32::MAX);
+    // First all out of the way, so that no target number is still a source.
+    for (i, fd) in (0..count).zip(fds) {
+        // SAFETY: F_DUPFD takes a number and makes a new descriptor.
+        let high = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH + i) };
+        if high != HIGH + i {
+            return Err(Error::last("fcntl").arg(Arg::Word("F_DUPFD")).arg(Arg::Fd(fd.as_raw_fd())));
+        }
+    }
+    for i in 0..count {
+        // SAFETY: dup2 of descriptors that this function made; what it closes is given up by the caller.
+        if unsafe { libc::dup2(HIGH + i, 3 + i) } < 0 {
+            return Err(Error::last("dup2").arg(Arg::Fd(HIGH + i)).arg(Arg::Fd(3 + i)));
+        }
+    }
+    cloexec_from(3 + count.unsigned_abs())
+}
+
+/// Gives this process a session keyring of its own, so that it does not possess the keys of
+/// whoever started it. Source: keyctl_join_session_keyring(3).
+///
+/// # Errors
+/// What `keyctl(2)` says; `ENOSYS` on a kernel without keyrings.
+pub fn new_session_keyring() -> Result<()> {
+    // SAFETY: KEYCTL_JOIN_SESSION_KEYRING with a null name makes an anonymous keyring.
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, 1, std::ptr::null::<u8>()) };
+    if ret >= 0 { Ok(()) } else { Err(Error::last("keyctl").arg(Arg::Word("JOIN_SESSION_KEYRING"))) }
 }

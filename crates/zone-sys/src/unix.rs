@@ -165,8 +165,13 @@ pub fn recv(socket: impl AsFd, bytes: &mut [u8], flags: RecvFlags) -> Result<(us
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut iov = [IoSliceMut::new(bytes)];
-    let msg = recvmsg(&socket, &mut iov, &mut control, flags | RecvFlags::CMSG_CLOEXEC)
-        .map_err(|e| Error::new("recvmsg", e).arg(Arg::Fd(fd)))?;
+    let msg = loop {
+        match recvmsg(&socket, &mut iov, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
+            // A socket with a time limit is interrupted even by ignored signals (signal(7)).
+            Err(Errno::INTR) => {}
+            received => break received.map_err(|e| Error::new("recvmsg", e).arg(Arg::Fd(fd)))?,
+        }
+    };
     let mut fds = Fds::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {

@@ -1,0 +1,199 @@
+//! The zone's first process before it is init: sets itself up inside its namespaces, waits at the
+//! gate, and execs. Everything here runs as the zone's root in the zone's user namespace; nothing
+//! here may trust a path of the zone.
+
+use crate::builder::{attach, open_beneath};
+use crate::report::Report;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, openat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen, open_tree,
+};
+use rustix::net::RecvFlags;
+use rustix::thread::{
+    CapabilitySet, remove_capability_from_bounding_set, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
+};
+use std::ffi::CStr;
+use zone_sys::mount::MountAttr;
+use zsched::wire::{Create, Failure, Stage};
+
+const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// Sets up, waits, becomes init. Returns only if that failed, having said so, or if zsched is gone.
+pub(crate) fn run(gate: &OwnedFd, request: &Create<'_>) {
+    if let Err(failure) = prepare(gate, request) {
+        let _ = Report::Failed(failure).send(gate, &[]);
+        return;
+    }
+    let mut block = [0; zone_sys::exec::MAX_BLOCK];
+    if let Ok((n @ 1.., _)) = zone_sys::unix::recv(gate, &mut block, RecvFlags::empty()) {
+        // The gate is close-on-exec: that it closes is how zsched learns that this worked.
+        let failure = become_init(request, &block[..n]);
+        let _ = Report::Failed(failure).send(gate, &[]);
+    }
+}
+
+fn prepare(gate: &OwnedFd, request: &Create<'_>) -> Result<(), Failure> {
+    // Nothing of zsched's stays open here: not its sockets, not the console's manager side.
+    zone_sys::process::close_all_but(3, gate.as_fd())
+        .map_err(|e| Failure::new(Stage::Identity, e.errno()))?;
+    identity().map_err(|errno| Failure::new(Stage::Identity, errno))?;
+    rustix::system::sethostname(request.hostname).map_err(|errno| Failure::new(Stage::Hostname, errno))?;
+    zone_sys::net::loopback_up().map_err(|e| Failure::new(Stage::Loopback, e.errno()))?;
+    proc_and_sys(gate)?;
+    own_mount(c"cgroup2", c"/sys/fs/cgroup").map_err(|errno| Failure::new(Stage::Cgroup, errno))?;
+    match own_mount(c"mqueue", c"/dev/mqueue") {
+        // A kernel without POSIX message queues is no reason not to run a zone.
+        Ok(()) | Err(Errno::NODEV | Errno::NOENT) => {}
+        Err(errno) => return Err(Failure::new(Stage::Mqueue, errno)),
+    }
+    mask(request)?;
+    bounding(request.bounding).map_err(|errno| Failure::new(Stage::Capabilities, errno))?;
+    Report::Waiting.send(gate, &[]).map_err(|e| Failure::new(Stage::Lost, e.errno()))
+}
+
+/// Becomes user and group 0 of the zone, in a session and with a keyring of its own.
+fn identity() -> Result<(), Errno> {
+    set_thread_groups(&[])?;
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    match zone_sys::process::new_session_keyring().map_err(|e| e.errno()) {
+        Ok(()) | Err(Errno::NOSYS) => {}
+        Err(errno) => return Err(errno),
+    }
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    rustix::process::setsid().map(|_| ())
+}
+
+/// proc and sysfs show the namespaces of whoever opens them, so they are opened here; zsched mounts
+/// them (see `create::mount_contexts`), and they are attached here.
+fn proc_and_sys(gate: &OwnedFd) -> Result<(), Failure> {
+    let open = |name: &CStr, stage| {
+        let context =
+            fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| Failure::new(stage, errno))?;
+        // Shown as the device in mount tables; without it they read "none".
+        fsconfig_set_string(&context, c"source", name).map_err(|errno| Failure::new(stage, errno))?;
+        Ok(context)
+    };
+    let (proc, sysfs) = (open(c"proc", Stage::Proc)?, open(c"sysfs", Stage::Sysfs)?);
+    let lost = |errno| Failure::new(Stage::Proc, errno);
+    Report::Contexts.send(gate, &[proc.as_fd(), sysfs.as_fd()]).map_err(|e| lost(e.errno()))?;
+    let mounts = match Report::recv(gate).map_err(lost)? {
+        Some((Report::Contexts, mounts)) => mounts,
+        _ => return Err(lost(Errno::PROTO)),
+    };
+    for (index, (place, stage)) in [(c"/proc", Stage::Proc), (c"/sys", Stage::Sysfs)].into_iter().enumerate()
+    {
+        let mount = mounts.get(index).ok_or(lost(Errno::BADF))?;
+        open_beneath(place)
+            .and_then(|place| attach(mount, place.as_fd()))
+            .map_err(|errno| Failure::new(stage, errno))?;
+    }
+    Ok(())
+}
+
+/// Mounts a file system that the zone's root may mount itself.
+fn own_mount(name: &CStr, place: &CStr) -> Result<(), Errno> {
+    let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", name)?;
+    fsconfig_create(&context)?;
+    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)?;
+    attach(mount.as_fd(), open_beneath(place)?.as_fd())
+}
+
+/// Covers what the zone has no business with, and makes read-only what it may only look at. Paths
+/// that this kernel does not have are passed over.
+fn mask(request: &Create<'_>) -> Result<(), Failure> {
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mut empty = None;
+    for (index, path) in request.masked.iter().enumerate() {
+        let fail = |errno| Failure::nth(Stage::Mask, index, errno);
+        let Some(place) = existing(path).map_err(fail)? else { continue };
+        let directory = FileType::from_raw_mode(fstat(&place).map_err(fail)?.st_mode) == FileType::Directory;
+        let cover = if directory {
+            // One empty file system serves them all.
+            let shared = match empty.take() {
+                Some(shared) => shared,
+                None => empty_dir().map_err(fail)?,
+            };
+            let flags = clone | OpenTreeFlags::AT_EMPTY_PATH;
+            attach(shared.as_fd(), place.as_fd()).map_err(fail)?;
+            // A copy of the attached one is the next to be used.
+            empty = Some(open_tree(&shared, c"", flags).map_err(fail)?);
+            continue;
+        } else {
+            open_tree(CWD, c"/dev/null", clone).map_err(fail)?
+        };
+        attach(cover.as_fd(), place.as_fd()).map_err(fail)?;
+    }
+    for (index, path) in request.readonly.iter().enumerate() {
+        let fail = |errno| Failure::nth(Stage::ReadOnly, index, errno);
+        let Some(place) = existing(path).map_err(fail)? else { continue };
+        let same = open_tree(&place, c"", clone | OpenTreeFlags::AT_EMPTY_PATH).map_err(fail)?;
+        zone_sys::mount::set_attr(same.as_fd(), MountAttr::RDONLY, MountAttr::NONE, false)
+            .map_err(|e| fail(e.errno()))?;
+        attach(same.as_fd(), place.as_fd()).map_err(fail)?;
+    }
+    Ok(())
+}
+
+fn existing(path: &CStr) -> Result<Option<OwnedFd>, Errno> {
+    match open_beneath(path) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn empty_dir() -> Result<OwnedFd, Errno> {
+    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"mode", c"0555")?;
+    fsconfig_set_string(&context, c"size", c"4k")?;
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE | MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+/// Drops what is not in `keep` from the bounding set: no process of the zone can ever have it.
+fn bounding(keep: u64) -> Result<(), Errno> {
+    for number in 0..64 {
+        if keep & (1 << number) != 0 {
+            continue;
+        }
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            // EINVAL: this kernel has no such capability.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// What is left to do once the zone boots. The console is opened by its name in the zone: it is our
+/// own `/dev`, where nobody has run yet.
+fn become_init(request: &Create<'_>, block: &[u8]) -> Failure {
+    let console = match openat(CWD, c"/dev/console", OFlags::RDWR | OFlags::NOCTTY, Mode::empty()) {
+        Ok(console) => console,
+        Err(errno) => return Failure::new(Stage::Console, errno),
+    };
+    let stdio = rustix::stdio::dup2_stdin(&console)
+        .and_then(|()| rustix::stdio::dup2_stdout(&console))
+        .and_then(|()| rustix::stdio::dup2_stderr(&console));
+    if let Err(errno) = stdio {
+        return Failure::new(Stage::Console, errno);
+    }
+    zone_sys::signal::reset_all();
+    if let Err(e) = zone_sys::process::cloexec_from(3) {
+        return Failure::new(Stage::Exec, e.errno());
+    }
+    if !request.seccomp.is_empty()
+        && let Err(e) = zone_sys::seccomp::load(request.seccomp)
+    {
+        return Failure::new(Stage::Seccomp, e.errno());
+    }
+    Failure::new(Stage::Exec, zone_sys::exec::exec(block).errno())
+}

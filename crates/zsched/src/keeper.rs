@@ -1,0 +1,311 @@
+//! The one loop of zsched: connections, the console while nobody else reads it, the first process.
+
+use crate::clients::{Clients, MAX};
+use crate::create::{self, First};
+use crate::report::Report;
+use crate::upcall::Upcall;
+use crate::userns;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::time::{ClockId, clock_gettime};
+use zone_ring::Ring;
+use zone_sys::clone::SingleThreaded;
+use zone_sys::unix::{self, Fds};
+use zsched::wire::{Create, End, Failure, MAX_MESSAGE, Op, Phase, Reply, Stage, Status};
+
+/// The console as zsched holds it: both ends, so that neither ever sees the other hang up.
+#[derive(Debug)]
+pub(crate) struct Console {
+    pub(crate) manager: OwnedFd,
+    pub(crate) subsidiary: OwnedFd,
+    pub(crate) ring: Ring<OwnedFd>,
+}
+
+#[derive(Debug)]
+struct Zone {
+    status: Status,
+    first: First,
+    cgroup: OwnedFd,
+}
+
+/// All that zsched is.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    proof: SingleThreaded,
+    listener: OwnedFd,
+    clients: Clients,
+    console: Console,
+    /// Whether reading the console works; not after a hangup, until a daemon brings a new pair.
+    readable: bool,
+    zone: Option<Zone>,
+    last_uniqid: u64,
+    upcall: Upcall,
+    message: Box<[u8; MAX_MESSAGE]>,
+}
+
+/// What the poll table holds besides the connections, in order.
+const LISTENER: usize = MAX;
+const MANAGER: usize = MAX + 1;
+const FIRST: usize = MAX + 2;
+const STARTING: usize = MAX + 3;
+const TABLE: usize = MAX + 4;
+
+impl Keeper {
+    pub(crate) fn new(
+        proof: SingleThreaded,
+        listener: OwnedFd,
+        daemon: OwnedFd,
+        console: Console,
+        upcall: Upcall,
+    ) -> Self {
+        Self {
+            proof,
+            listener,
+            clients: Clients::new(daemon),
+            console,
+            readable: true,
+            zone: None,
+            last_uniqid: 0,
+            upcall,
+            message: Box::new([0; MAX_MESSAGE]),
+        }
+    }
+
+    /// Serves until a daemon says that it is over.
+    pub(crate) fn run(mut self) {
+        loop {
+            let unheard = self.unheard();
+            if unheard {
+                self.upcall.start_if_due(self.proof);
+            }
+            let wait = if unheard { self.upcall.wait() } else { None };
+            let mut ready = [PollFlags::empty(); TABLE];
+            {
+                let mut table: [PollFd<'_>; TABLE] =
+                    std::array::from_fn(|_| PollFd::new(&self.listener, PollFlags::empty()));
+                self.fill(&mut table);
+                match poll(&mut table, wait.as_ref()) {
+                    Ok(_) => ready.iter_mut().zip(&table).for_each(|(out, entry)| *out = entry.revents()),
+                    Err(_) => continue,
+                }
+            }
+            // The end of the first process comes before requests, so that they see it.
+            if !ready[FIRST].is_empty() {
+                self.reap();
+            }
+            if !ready[STARTING].is_empty() {
+                self.upcall.started();
+            }
+            if !ready[MANAGER].is_empty() {
+                self.drain();
+            }
+            for (slot, flags) in ready[..MAX].iter().enumerate() {
+                if !flags.is_empty() && self.serve(slot) {
+                    return;
+                }
+            }
+            if !ready[LISTENER].is_empty() {
+                self.clients.accept(&self.listener);
+            }
+        }
+    }
+
+    fn fill<'a>(&'a self, table: &mut [PollFd<'a>; TABLE]) {
+        self.clients.poll(table);
+        table[LISTENER] = PollFd::new(&self.listener, PollFlags::IN);
+        if self.readable && self.clients.daemon().is_none() {
+            table[MANAGER] = PollFd::new(&self.console.manager, PollFlags::IN);
+        }
+        if let Some(zone) = &self.zone
+            && zone.status.phase != Phase::Down
+        {
+            table[FIRST] = PollFd::new(&zone.first.pidfd, PollFlags::IN);
+        }
+        if let Some(starting) = self.upcall.starting() {
+            table[STARTING] = PollFd::from_borrowed_fd(starting, PollFlags::IN);
+        }
+    }
+
+    /// Whether a zone has ended and no daemon is there to be told.
+    fn unheard(&self) -> bool {
+        self.status().phase == Phase::Down && self.clients.daemon().is_none()
+    }
+
+    fn status(&self) -> Status {
+        let mut status = self.zone.as_ref().map_or_else(Status::default, |zone| zone.status);
+        status.keeper = rustix::process::getpid().as_raw_nonzero().get();
+        status
+    }
+
+    /// The first process has ended: note how, tell the daemon.
+    fn reap(&mut self) {
+        let Some(zone) = &mut self.zone else { return };
+        let id = WaitId::PidFd(zone.first.pidfd.as_fd());
+        let Ok(Some(ended)) = waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) else { return };
+        zone.status.phase = Phase::Down;
+        zone.status.ended = seconds();
+        zone.status.end = Some(match (ended.exit_status(), ended.terminating_signal()) {
+            (Some(status), _) => End::Exited(status),
+            (None, signal) => End::Killed(signal.unwrap_or(0)),
+        });
+        let event = Reply::Ended(self.status()).encode();
+        if let Some(daemon) = self.clients.daemon() {
+            let _ = unix::send(daemon, &event, &[]);
+        }
+    }
+
+    /// Reads what the console says into the ring.
+    fn drain(&mut self) {
+        let mut chunk = [0; 4096];
+        match rustix::io::read(&self.console.manager, &mut chunk) {
+            // Bytes that cannot be kept are counted by the ring itself.
+            Ok(n @ 1..) => drop(self.console.ring.append(&chunk[..n])),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Ok(_) | Err(_) => self.readable = false,
+        }
+    }
+
+    /// Takes one request from the connection at `slot`. True if that was the last thing to do.
+    fn serve(&mut self, slot: usize) -> bool {
+        let Some(socket) = self.clients.get(slot) else { return false };
+        let received = unix::recv(socket, &mut self.message[..], RecvFlags::DONTWAIT);
+        let (n, fds) = match received {
+            Ok((n @ 1.., fds)) => (n, fds),
+            Err(e) if e.errno() == Errno::AGAIN => return false,
+            Ok(_) | Err(_) => {
+                if self.clients.daemon().is_some_and(|daemon| std::ptr::eq(daemon, socket)) {
+                    // The ring was written by the daemon until now.
+                    let _ = self.console.ring.reload();
+                }
+                self.clients.close(slot);
+                return false;
+            }
+        };
+        let last = Op::of(&self.message[..n]) == Some(Op::Quit) && self.zone.is_none();
+        let carried = self.carry_out(slot, n, fds);
+        let (reply, out) = match carried {
+            Ok(out) => (Reply::Done(self.status()), out),
+            Err(failure) => (Reply::Failed(failure), Out::Nothing),
+        };
+        let Some(socket) = self.clients.get(slot) else { return last };
+        let console =
+            [self.console.manager.as_fd(), self.console.subsidiary.as_fd(), self.console.ring.as_fd()];
+        let zone = self.zone.as_ref().map(|zone| [zone.first.pidfd.as_fd(), zone.cgroup.as_fd()]);
+        let borrowed: &[BorrowedFd<'_>] = match &out {
+            Out::Nothing => &[],
+            Out::One(fd) => &[fd.as_fd()],
+            Out::Console => &console,
+            Out::Zone => zone.as_ref().map_or(&[], |fds| &fds[..]),
+        };
+        if unix::send(socket, &reply.encode(), borrowed).is_err() {
+            self.clients.close(slot);
+        }
+        last
+    }
+
+    fn carry_out(&mut self, slot: usize, n: usize, mut fds: Fds) -> Result<Out, Failure> {
+        let refuse = |stage, errno| Err(Failure::new(stage, errno));
+        let Some(op) = Op::of(&self.message[..n]) else { return refuse(Stage::Request, Errno::OPNOTSUPP) };
+        let body = &self.message[4..n];
+        match op {
+            Op::Status => {}
+            Op::UserNamespace => return userns::make(self.proof, body).map(Out::One),
+            Op::Create => {
+                if self.zone.is_some() {
+                    return refuse(Stage::Busy, Errno::BUSY);
+                }
+                let Some(request) = Create::decode(body) else { return refuse(Stage::Request, Errno::INVAL) };
+                let first = create::make(self.proof, &request, &fds)?;
+                let note = request.note;
+                let Some(cgroup) = fds.take(crate::builder::CGROUP) else {
+                    return refuse(Stage::Request, Errno::BADF);
+                };
+                self.last_uniqid = nanoseconds().max(self.last_uniqid + 1);
+                let status = Status {
+                    phase: Phase::Ready,
+                    uniqid: self.last_uniqid,
+                    pid: first.pid,
+                    since: seconds(),
+                    note,
+                    ..Status::default()
+                };
+                self.zone = Some(Zone { status, first, cgroup });
+            }
+            Op::Boot => self.boot(n)?,
+            Op::Attach => {
+                self.clients.attach(slot);
+                self.upcall.calm();
+                return Ok(Out::Console);
+            }
+            Op::Fds => {
+                return if self.zone.is_some() { Ok(Out::Zone) } else { refuse(Stage::NoZone, Errno::SRCH) };
+            }
+            Op::Stopping | Op::Consume => {
+                let named = body.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+                let Some(zone) = &mut self.zone else { return refuse(Stage::NoZone, Errno::SRCH) };
+                if named != Some(zone.status.uniqid) {
+                    return refuse(Stage::StaleUniqid, Errno::STALE);
+                }
+                match (op, zone.status.phase) {
+                    (Op::Consume, Phase::Down) => self.zone = None,
+                    (Op::Consume, _) => return refuse(Stage::Busy, Errno::BUSY),
+                    (_, Phase::Ready | Phase::Running) => zone.status.phase = Phase::Stopping,
+                    _ => {}
+                }
+            }
+            Op::Console => {
+                let (Some(manager), Some(subsidiary)) = (fds.take(0), fds.take(1)) else {
+                    return refuse(Stage::Request, Errno::BADF);
+                };
+                (self.console.manager, self.console.subsidiary) = (manager, subsidiary);
+                self.readable = true;
+            }
+            Op::Quit if self.zone.is_some() => return refuse(Stage::Busy, Errno::BUSY),
+            Op::Quit => {}
+        }
+        Ok(Out::Nothing)
+    }
+
+    /// Opens the gate: the first process execs, or says why not and ends.
+    fn boot(&mut self, n: usize) -> Result<(), Failure> {
+        let Some(zone) = &mut self.zone else { return Err(Failure::new(Stage::NoZone, Errno::SRCH)) };
+        if zone.status.phase != Phase::Ready {
+            return Err(Failure::new(Stage::Busy, Errno::BUSY));
+        }
+        unix::send(&zone.first.gate, &self.message[4..n], &[])
+            .map_err(|e| Failure::new(Stage::Lost, e.errno()))?;
+        match Report::recv(&zone.first.gate) {
+            // The other side closed: the exec went through, or the process was killed just before,
+            // which the pidfd tells next.
+            Ok(None) => {
+                zone.status.phase = Phase::Running;
+                zone.status.since = seconds();
+                Ok(())
+            }
+            Ok(Some((Report::Failed(failure), _))) => Err(failure),
+            Ok(Some(_)) => Err(Failure::new(Stage::Lost, Errno::PROTO)),
+            Err(Errno::AGAIN) => Err(Failure::new(Stage::Timeout, Errno::TIMEDOUT)),
+            Err(errno) => Err(Failure::new(Stage::Lost, errno)),
+        }
+    }
+}
+
+/// Which descriptors go with a reply.
+enum Out {
+    Nothing,
+    One(OwnedFd),
+    Console,
+    Zone,
+}
+
+fn seconds() -> u64 {
+    clock_gettime(ClockId::Realtime).tv_sec.unsigned_abs()
+}
+
+fn nanoseconds() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}

@@ -1,0 +1,77 @@
+//! The upcall: when a zone's first process has ended and no zoneadmd is there to hear it, start one,
+//! again and again until the news has been dealt with. (On Solaris the kernel calls zoneadmd's door
+//! once a second for ever.)
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
+
+const FIRST_DELAY_MS: i64 = 50;
+const LAST_DELAY_MS: i64 = 30_000;
+
+/// How to start a zoneadmd, and when to try next.
+#[derive(Debug)]
+pub(crate) struct Upcall {
+    block: Vec<u8>,
+    starting: Option<OwnedFd>,
+    delay_ms: i64,
+    next_ms: i64,
+}
+
+impl Upcall {
+    /// `None` if the arguments cannot be passed on.
+    pub(crate) fn new(name: &str, zoneadmd: &str, root: &str) -> Option<Self> {
+        let args = ["zoneadmd", "-R", root, "-z", name].map(String::from);
+        let env = [("PATH".to_string(), "/usr/sbin:/usr/bin:/sbin:/bin".to_string())];
+        let block = zone_sys::exec::block(zoneadmd, &args, &env)?;
+        Some(Self { block, starting: None, delay_ms: FIRST_DELAY_MS, next_ms: 0 })
+    }
+
+    /// Starts a daemon now if it is time and none is starting.
+    pub(crate) fn start_if_due(&mut self, proof: SingleThreaded) {
+        if self.starting.is_some() || now_ms() < self.next_ms {
+            return;
+        }
+        self.next_ms = now_ms() + self.delay_ms;
+        self.delay_ms = (self.delay_ms * 2).min(LAST_DELAY_MS);
+        match Clone::new(Namespaces::NONE).spawn(proof) {
+            Ok(Cloned::Child) => {
+                let _ = zone_sys::process::close_from(3);
+                zone_sys::signal::reset_all();
+                let _ = zone_sys::exec::exec(&self.block);
+                exit_now(127)
+            }
+            Ok(Cloned::Parent { pidfd, .. }) => self.starting = Some(pidfd),
+            Err(_) => {}
+        }
+    }
+
+    /// The start that is under way, to be polled.
+    pub(crate) fn starting(&self) -> Option<BorrowedFd<'_>> {
+        self.starting.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The process that was to start a daemon has ended.
+    pub(crate) fn started(&mut self) {
+        if let Some(pidfd) = self.starting.take() {
+            crate::create::reap(pidfd.as_fd());
+        }
+    }
+
+    /// A daemon is there: the next silence is a new one.
+    pub(crate) fn calm(&mut self) {
+        self.delay_ms = FIRST_DELAY_MS;
+        self.next_ms = 0;
+    }
+
+    /// How long to wait before the next try; `None` while one is under way.
+    pub(crate) fn wait(&self) -> Option<Timespec> {
+        let ms = (self.next_ms - now_ms()).max(0);
+        self.starting.is_none().then_some(Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 })
+    }
+}
+
+fn now_ms() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+}
