@@ -16,9 +16,12 @@ use zones_suite::harness::{LabSpec, runner};
 struct Args {
     /// Run only the tests whose name contains one of these
     filter: Vec<String>,
-    /// Do not run the tests whose name contains one of these
-    #[arg(long, value_name = "FILTER")]
-    except: Vec<String>,
+    /// Run only the tests of this subject
+    #[arg(long, value_name = "SUBJECT")]
+    only: Option<String>,
+    /// Do not run the tests of this subject
+    #[arg(long, value_name = "SUBJECT")]
+    except: Option<String>,
     /// Print the names and run nothing
     #[arg(long)]
     list: bool,
@@ -73,7 +76,15 @@ fn run(args: Args) -> io::Result<ExitCode> {
     if !args.inside {
         // Private namespaces, whose end is the end of everything in them, however we end.
         let mut unshare = Command::new("unshare");
-        unshare.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        unshare.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ]);
         return Err(unshare.arg(here).args(std::env::args_os().skip(1)).exec());
     }
     let mut more = Vec::new();
@@ -89,9 +100,13 @@ fn run(args: Args) -> io::Result<ExitCode> {
 }
 
 fn selected(args: &Args) -> Vec<zones_suite::harness::Case> {
-    let wanted = |name: &str| args.filter.is_empty() || args.filter.iter().any(|part| name.contains(part));
-    let spared = |name: &str| args.except.iter().any(|part| name.contains(part));
-    cases::all().filter(|case| wanted(&case.name()) && !spared(&case.name())).collect()
+    let is_of = |name: &str, subject: &String| name.starts_with(&format!("{subject}::"));
+    let wanted = |name: &str| {
+        args.only.as_ref().is_none_or(|subject| is_of(name, subject))
+            && args.except.as_ref().is_none_or(|subject| !is_of(name, subject))
+            && (args.filter.is_empty() || args.filter.iter().any(|part| name.contains(part)))
+    };
+    cases::all().filter(|case| wanted(&case.name())).collect()
 }
 
 /// Process 1 of the suite's PID namespace: starts the runner and reaps what is orphaned.

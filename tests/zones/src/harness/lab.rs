@@ -141,7 +141,8 @@ impl Lab {
         }
         make_dir(&tree.join("tmp"), 0o1777);
         copy_program(&busybox(), &tree.join("bin/busybox"));
-        for applet in ["sh", "sleep", "cat", "kill", "id", "reboot", "halt", "poweroff", "env", "ls", "touch"] {
+        for applet in ["sh", "sleep", "cat", "kill", "id", "reboot", "halt", "poweroff", "env", "ls", "touch"]
+        {
             symlink("busybox", tree.join("bin").join(applet)).unwrap_or_else(|e| panic!("{applet}: {e}"));
         }
         write(&tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
@@ -167,7 +168,9 @@ impl Lab {
         let Some(dir) = &self.spec.guests else { skip("no guests were made for this run") };
         let archive = dir.join(format!("{guest}.tar"));
         if !archive.is_file() {
-            skip(format!("the guest {guest} was not made for this run (cargo xtask test --all-guests makes it)"));
+            skip(format!(
+                "the guest {guest} was not made for this run (cargo xtask test --all-guests makes it)"
+            ));
         }
         archive
     }
@@ -194,7 +197,9 @@ impl Lab {
         let left: Vec<String> = ["etc/zones", "run/zones", "var/lib/zones"]
             .iter()
             .flat_map(|dir| fs::read_dir(self.root().join(dir)).into_iter().flatten().flatten())
-            .filter(|entry| zones.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name.as_str())))
+            .filter(|entry| {
+                zones.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name.as_str()))
+            })
             .map(|entry| entry.path().display().to_string())
             .collect();
         assert!(left.is_empty(), "after all zones were deleted there is still: {}", left.join(", "));

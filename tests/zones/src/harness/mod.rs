@@ -10,8 +10,8 @@ mod wait;
 pub mod world;
 mod zone;
 
-pub use case::{Case, Skip, skip};
 pub(crate) use case::cases;
+pub use case::{Case, Skip, skip};
 pub use command::{Command, Ran, Running};
 pub use lab::{Lab, LabSpec};
 pub use pty::Terminal;

@@ -48,7 +48,8 @@ impl Terminal {
     pub fn types(&mut self, text: &str) {
         let mut bytes = text.as_bytes();
         while !bytes.is_empty() {
-            let n = rustix::io::write(&self.manager, bytes).unwrap_or_else(|e| panic!("write to the pty: {e}"));
+            let n =
+                rustix::io::write(&self.manager, bytes).unwrap_or_else(|e| panic!("write to the pty: {e}"));
             bytes = &bytes[n..];
         }
     }

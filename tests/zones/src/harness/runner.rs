@@ -128,7 +128,9 @@ fn run_one(case: &Case, dir: &Path, spec: &LabSpec, arguments: &[String]) -> io:
         None => Verdict::Failed(format!("{said}\nnot done after its limit of {:?}", case.limit)),
         Some(Some(0)) if left.is_empty() => Verdict::Passed,
         Some(Some(0)) => Verdict::Failed(format!("{said}\nit left behind:\n  {}", left.join("\n  "))),
-        Some(Some(code)) if code == i32::from(SKIPPED) => Verdict::Skipped(fs::read_to_string(dir.join("skipped"))?),
+        Some(Some(code)) if code == i32::from(SKIPPED) => {
+            Verdict::Skipped(fs::read_to_string(dir.join("skipped"))?)
+        }
         Some(_) => Verdict::Failed(said),
     };
     clear(dir)?;

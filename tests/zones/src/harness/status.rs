@@ -56,7 +56,9 @@ impl Status {
     #[track_caller]
     #[must_use]
     pub fn incarnation(&self) -> String {
-        self.uniqid.clone().unwrap_or_else(|| panic!("a zone that is {} must have a uniqid: {self:?}", self.state))
+        self.uniqid
+            .clone()
+            .unwrap_or_else(|| panic!("a zone that is {} must have a uniqid: {self:?}", self.state))
     }
 
     /// PID 1. Panics below ready.

@@ -35,7 +35,9 @@ impl World {
             seen.insert(format!("link {link}"));
         }
         for folder in HOST_FOLDERS {
-            for name in names(Path::new(folder)).filter(|name| name.contains("zone") || name.contains("zsched")) {
+            for name in
+                names(Path::new(folder)).filter(|name| name.contains("zone") || name.contains("zsched"))
+            {
                 seen.insert(format!("file {folder}/{name}"));
             }
         }
@@ -46,7 +48,9 @@ impl World {
     #[must_use]
     pub fn since(&self, before: &Self) -> Vec<String> {
         let new = self.0.difference(&before.0);
-        new.filter(|thing| thing.strip_prefix("cgroup ").is_none_or(|dir| !is_foreign(Path::new(dir)))).cloned().collect()
+        new.filter(|thing| thing.strip_prefix("cgroup ").is_none_or(|dir| !is_foreign(Path::new(dir))))
+            .cloned()
+            .collect()
     }
 }
 
@@ -134,7 +138,8 @@ fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
 
 /// Removes by force what a failed test left, so that the next one begins with a clean machine.
 pub(super) fn sweep(left: &[String]) {
-    let pids = left.iter().filter_map(|thing| thing.strip_prefix("process ")?.split(' ').next()?.parse().ok());
+    let pids =
+        left.iter().filter_map(|thing| thing.strip_prefix("process ")?.split(' ').next()?.parse().ok());
     for pid in pids.filter_map(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
@@ -144,7 +149,9 @@ pub(super) fn sweep(left: &[String]) {
         } else if let Some(dir) = thing.strip_prefix("cgroup ") {
             // Empty as soon as the processes above are dead, which the look after this waits for.
             super::wait::within(std::time::Duration::from_secs(3), || fs::remove_dir(dir).ok());
-        } else if let Some(device) = thing.strip_prefix("loop device ").and_then(|rest| rest.split(' ').next()) {
+        } else if let Some(device) =
+            thing.strip_prefix("loop device ").and_then(|rest| rest.split(' ').next())
+        {
             let _ = std::process::Command::new("losetup").args(["-d", &format!("/dev/{device}")]).status();
         }
     }

@@ -153,7 +153,8 @@ impl<'lab> Zone<'lab> {
     /// The process that serves its door, by the kernel's word. `None` when nobody does.
     #[must_use]
     pub fn daemon(&self) -> Option<i32> {
-        let door = zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
+        let door =
+            zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
         Some(zone_sys::unix::peer(&door).ok()?.pid)
     }
 

@@ -1,0 +1,61 @@
+//! `cargo xtask build`: the programs as they ship.
+
+use crate::{paths, say, sh};
+use anyhow::{Context, Result};
+use std::process::{Command, ExitCode};
+
+/// How to build.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Static release programs in target/zones, each built by itself
+    #[arg(long)]
+    release: bool,
+}
+
+/// Builds.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.release {
+        release()?;
+    } else {
+        debug()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All programs as the demo and the suite run them.
+pub(crate) fn debug() -> Result<()> {
+    let mut build = sh::cargo();
+    build.arg("build");
+    for program in paths::PROGRAMS {
+        build.args(["-p", program]);
+    }
+    sh::run(&mut build)
+}
+
+/// All programs, static, one by one: features unify across a build of several, and would give the
+/// smallest what only the largest needs.
+pub(crate) fn release() -> Result<()> {
+    let host = host()?;
+    sh::make_dir(&paths::dist())?;
+    for program in paths::PROGRAMS {
+        let mut build = sh::cargo();
+        // With --target the flags are for the program alone; macros must stay loadable.
+        build.args(["build", "--release", "--target", &host, "-p", program]);
+        build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+        say::command(&format!("RUSTFLAGS='-C target-feature=+crt-static' {}", sh::line(&build)));
+        sh::run(&mut build)?;
+        let from = paths::target().join(&host).join("release").join(program);
+        let to = paths::dist().join(program);
+        let _ = std::fs::remove_file(&to);
+        let size = std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        say::note(&format!("{} {} kB", to.display(), size / 1024));
+    }
+    Ok(())
+}
+
+/// The triple of the machine that we build on.
+fn host() -> Result<String> {
+    let text = sh::capture(Command::new("rustc").arg("-vV"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(line.context("rustc -vV names no host")?.to_owned())
+}

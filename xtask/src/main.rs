@@ -1,0 +1,48 @@
+//! What people and CI both run: `cargo xtask demo`, `test`, `bench`, `build`, `ci`.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod ci;
+mod demo;
+mod dist;
+mod guests;
+mod needs;
+mod paths;
+mod say;
+mod sh;
+mod test;
+mod units;
+mod zones;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The project's tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+enum Task {
+    /// Make a zone, boot it, use it, kill its daemon, take it down: with every command shown
+    Demo(demo::Args),
+    /// Run the unit tests and the zones suite
+    Test(test::Args),
+    /// Measure, beside the floor and beside other managers
+    Bench(bench::Args),
+    /// Build the programs as they ship: release, static, one by one
+    Build(dist::Args),
+    /// All that CI checks: format, lints, dependencies, tests
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Build(args) => dist::run(&args),
+        Task::Ci => ci::run(),
+    };
+    done.unwrap_or_else(|e| {
+        say::error(&e);
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,28 @@
+//! Where things are in the checkout.
+
+use std::path::{Path, PathBuf};
+
+/// The top of the checkout.
+pub(crate) fn top() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), |dir| top().join(dir))
+}
+
+/// Where `cargo build` puts the programs.
+pub(crate) fn debug() -> PathBuf {
+    target().join("debug")
+}
+
+/// Where `cargo xtask build --release` puts them.
+pub(crate) fn dist() -> PathBuf {
+    target().join("zones")
+}
+
+/// The programs of the project, the smallest first.
+pub(crate) const PROGRAMS: [&str; 7] =
+    ["zsched", "zinit", "zonename", "zlogin", "zonecfg", "zoneadm", "zoneadmd"];

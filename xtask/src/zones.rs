@@ -1,0 +1,102 @@
+//! Running the zones suite: building what it tests, its Python, its report.
+
+use crate::test::Count;
+use crate::{guests, paths, say, sh};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Which of its tests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// All.
+    All,
+    /// Those that need no guest.
+    WithoutGuests,
+    /// Those that do.
+    OnlyGuests,
+}
+
+/// What the suite writes with `--report`.
+#[derive(Deserialize)]
+struct Report {
+    passed: usize,
+    failed: Vec<String>,
+    skipped: Vec<(String, String)>,
+}
+
+/// Builds all programs and runs the suite on them.
+pub(crate) fn run(selection: Selection, filter: Option<&str>, python: Option<&Path>) -> Result<Count> {
+    let place = paths::target().join("zones-suite");
+    sh::run(sh::cargo().args(["build", "--workspace"]))?;
+    let bin = copy_programs(&place)?;
+    let report = place.join("report.json");
+    let _ = std::fs::remove_file(&report);
+    let mut suite = Command::new(bin.join("zones-suite"));
+    suite.arg("--dir").arg(&place).arg("--report").arg(&report);
+    suite.arg("--guests").arg(guests::place());
+    if let Some(python) = python {
+        suite.arg("--python").arg(python);
+    }
+    match selection {
+        Selection::All => {}
+        Selection::WithoutGuests => {
+            suite.args(["--except", "guests"]);
+        }
+        Selection::OnlyGuests => {
+            suite.args(["--only", "guests"]);
+        }
+    }
+    suite.args(filter);
+    let status = sh::status(&mut suite)?;
+    let Ok(text) = std::fs::read(&report) else { bail!("the zones suite ended without a report ({status})") };
+    let report: Report = serde_json::from_slice(&text).context("the zones suite's report")?;
+    for (name, reason) in &report.skipped {
+        say::note(&format!("skipped: {name}: {reason}"));
+    }
+    for name in &report.failed {
+        say::note(&format!("failed: {name}"));
+    }
+    Ok(Count { passed: report.passed, failed: report.failed.len(), skipped: report.skipped.len() })
+}
+
+/// Copies the programs, so that a build during the run does not change what is tested.
+fn copy_programs(place: &Path) -> Result<PathBuf> {
+    let bin = place.join("bin");
+    sh::make_dir(&bin)?;
+    for program in paths::PROGRAMS.iter().chain(&["zones-suite"]) {
+        let to = bin.join(program);
+        // A new file: one that is still being executed cannot be written to.
+        let _ = std::fs::remove_file(&to);
+        std::fs::copy(paths::debug().join(program), &to).with_context(|| format!("cannot copy {program}"))?;
+    }
+    Ok(bin)
+}
+
+/// A Python that has the `varlink` package, in an environment of its own below the target folder.
+/// `None`, said with its reason, when it cannot be had: the tests that want it are then skipped.
+pub(crate) fn python() -> Option<PathBuf> {
+    let venv = paths::target().join("venv");
+    let python = venv.join("bin/python");
+    let works = |python: &Path| {
+        let mut import = Command::new(python);
+        import.args(["-c", "import varlink"]).output().is_ok_and(|output| output.status.success())
+    };
+    if works(&python) {
+        return Some(python);
+    }
+    say::note("The Python package varlink is missing: a client of the door that is not ours");
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv"]).arg(&venv);
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "varlink"]);
+    for command in [&mut make, &mut install] {
+        say::command(&sh::line(command));
+        if let Err(e) = sh::run(command) {
+            say::note(&format!("{e:#}; the tests with it are skipped"));
+            return None;
+        }
+    }
+    works(&python).then_some(python)
+}
