@@ -1,4 +1,37 @@
-//! Administer zones
+//! `zoneadm`: installs zones, starts and stops them, lists them.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod context;
+mod daemon;
+mod exit;
+mod list;
+mod live;
+mod message;
+mod output;
+mod sanity;
+mod steps;
+mod verbs;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => match verbs::run(&cli) {
+            Ok(()) => Exit::Ok,
+            Err(failure) => failure.report(),
+        },
+        Err(error) => {
+            // Help is an "error" of clap's that goes to standard output; that nobody reads it is no failure.
+            let _ = error.print();
+            if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage }
+        }
+    };
+    exit.into()
+}

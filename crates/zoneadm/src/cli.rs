@@ -1,0 +1,346 @@
+//! The command line as it is typed. What it means is up to the verbs.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Everything on the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "zoneadm",
+    version,
+    about = "Administer zones",
+    long_about = "Administer zones: install them, start and stop them, list them.\n\n\
+        A zone is described with zonecfg, brought up and taken down with zoneadm, and entered with zlogin.",
+    after_long_help = HELP,
+    disable_help_flag = true,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    max_term_width = 100,
+    override_usage = "zoneadm help [SUBCOMMAND]\n       \
+        zoneadm [-R ROOT] [-z ZONE | -u UUID] list [OPTIONS]\n       \
+        zoneadm [-R ROOT] {-z ZONE | -u UUID} SUBCOMMAND [OPTIONS]"
+)]
+pub(crate) struct Cli {
+    /// Work on the zones under ROOT (ROOT/etc/zones, ROOT/run/zones, ...) instead of the host's
+    #[arg(short = 'R', value_name = "ROOT")]
+    pub(crate) root: Option<PathBuf>,
+    /// The zone to work on
+    #[arg(short = 'z', value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// The zone to work on, by its uuid; if no zone has it, the one of -z
+    #[arg(short = 'u', value_name = "UUID")]
+    pub(crate) uuid: Option<String>,
+    /// Print help
+    #[arg(short = 'h', visible_short_alias = '?', long, global = true, action = ArgAction::HelpLong)]
+    help: Option<bool>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List zones and their states
+    #[command(after_long_help = LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [--json]")]
+    List(ListArgs),
+    /// Check that a zone could be run on this machine
+    #[command(after_long_help = VERIFY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE verify")]
+    Verify,
+    /// Put an operating system under the zonepath
+    #[command(after_long_help = INSTALL_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE install [-d DIRECTORY | -a ARCHIVE | --debootstrap SUITE [--mirror URL] [--include PKG,...]]")]
+    Install(InstallArgs),
+    /// Remove what install put there, and everything that was written since
+    #[command(after_long_help = UNINSTALL_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE uninstall [-F]")]
+    Uninstall(UninstallArgs),
+    /// Set up the virtual platform and start nothing in it
+    #[command(after_long_help = READY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE ready")]
+    Ready,
+    /// Start a zone
+    #[command(after_long_help = BOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE boot [--timings [--json]] [-s] [-- BOOTARGS...]")]
+    Boot(BootArgs),
+    /// End a zone at once and start it again
+    #[command(after_long_help = REBOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE reboot [-- BOOTARGS...]")]
+    Reboot(RebootArgs),
+    /// End a zone at once, asking nobody inside
+    #[command(after_long_help = HALT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE halt")]
+    Halt,
+    /// Have the zone's init shut the zone down, and wait for it
+    #[command(after_long_help = SHUTDOWN_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE shutdown [-t SECONDS] [-r [-- BOOTARGS...]]")]
+    Shutdown(ShutdownArgs),
+    /// Declare an installed zone broken, so that it can only be uninstalled
+    #[command(after_long_help = MARK_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE mark incomplete")]
+    Mark(MarkArgs),
+}
+
+/// `list`.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct ListArgs {
+    /// All zones, whatever their state (default: those that are ready, running or on their way down)
+    #[arg(short = 'c')]
+    pub(crate) configured: bool,
+    /// Also the zones that are installed and not running
+    #[arg(short = 'i')]
+    pub(crate) installed: bool,
+    /// Without the global zone
+    #[arg(short = 'n')]
+    pub(crate) no_global: bool,
+    /// For programs: zoneid:zonename:state:zonepath:uuid:brand:ip-type
+    #[arg(short = 'p')]
+    pub(crate) parsable: bool,
+    /// A table, with id, state, path, brand and ip-type
+    #[arg(short = 'v')]
+    pub(crate) verbose: bool,
+    /// For programs: everything that is known, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `install`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct InstallArgs {
+    /// Copy this directory
+    #[arg(short = 'd', value_name = "DIRECTORY", conflicts_with_all = ["archive", "suite"])]
+    pub(crate) directory: Option<PathBuf>,
+    /// Unpack this archive: .tar, .tar.gz, .tar.xz or .tar.zst
+    #[arg(short = 'a', value_name = "ARCHIVE", conflicts_with = "suite")]
+    pub(crate) archive: Option<PathBuf>,
+    /// Have debootstrap make a root of this Debian or Ubuntu release
+    #[arg(long = "debootstrap", value_name = "SUITE")]
+    pub(crate) suite: Option<String>,
+    /// Where debootstrap gets its packages
+    #[arg(long, value_name = "URL", requires = "suite")]
+    pub(crate) mirror: Option<String>,
+    /// More packages for debootstrap
+    #[arg(long, value_name = "PKG,...", value_delimiter = ',', requires = "suite")]
+    pub(crate) include: Vec<String>,
+}
+
+/// `uninstall`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct UninstallArgs {
+    /// Do not ask
+    #[arg(short = 'F')]
+    pub(crate) force: bool,
+}
+
+/// `boot`.
+#[derive(Debug, Args)]
+pub(crate) struct BootArgs {
+    /// Tell where the time went, step by step
+    #[arg(long)]
+    pub(crate) timings: bool,
+    /// The timings as JSON
+    #[arg(long, requires = "timings")]
+    pub(crate) json: bool,
+    /// Single-user; the same as "-- -s"
+    #[arg(short = 's')]
+    pub(crate) single: bool,
+    #[command(flatten)]
+    pub(crate) bootargs: Bootargs,
+}
+
+/// `reboot`.
+#[derive(Debug, Args)]
+pub(crate) struct RebootArgs {
+    #[command(flatten)]
+    pub(crate) bootargs: Bootargs,
+}
+
+/// `shutdown`.
+#[derive(Debug, Args)]
+pub(crate) struct ShutdownArgs {
+    /// Boot again afterwards
+    #[arg(short = 'r')]
+    pub(crate) reboot: bool,
+    /// How long the zone's init may take before the zone is ended all the same
+    #[arg(short = 't', value_name = "SECONDS")]
+    pub(crate) timeout: Option<u32>,
+    #[command(flatten)]
+    pub(crate) bootargs: Bootargs,
+}
+
+/// What follows `--`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Bootargs {
+    /// Boot arguments: -s (single-user), -m OPTIONS, -i PATH (another init); they replace the configured ones
+    #[arg(last = true, value_name = "BOOTARGS", allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+impl Bootargs {
+    /// As the daemon takes them: one text, empty for the configured ones. It is split on blanks again, for
+    /// boot arguments know no quoting.
+    pub(crate) fn text(&self) -> String {
+        self.words.join(" ")
+    }
+
+    /// Whether there are any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+}
+
+/// `mark`.
+#[derive(Debug, Args)]
+pub(crate) struct MarkArgs {
+    /// The only state that can be marked is "incomplete"
+    #[arg(value_name = "STATE", value_parser = ["incomplete"])]
+    pub(crate) state: String,
+}
+
+const HELP: &str = "\
+Examples:
+  zoneadm list -cv                       every zone and its state
+  zoneadm -z web install                 install a zone of brand sparse
+  zoneadm -z deb install -a deb.tar.zst  install a zone of brand linux
+  zoneadm -z web boot                    start it
+  zoneadm -z web shutdown -t 30          stop it, cleanly if it can
+  zoneadm help boot                      all about one subcommand
+
+Exit status:
+  0  it is as was asked, by this run or already before it
+  1  it is not; standard error says why
+  2  the command line makes no sense
+
+Environment:
+  ZONES_ROOT  as -R, which comes before it
+
+See also: zonecfg(8), zlogin(1), zones(7)";
+
+const LIST_HELP: &str = "\
+The ID of a zone is the process id of its first process as the host sees it, \"-\" when it is not up; the
+global zone's is 0. Nothing is started to answer: a zone's state is asked of its keeper, zsched.
+
+Examples:
+  zoneadm list                       names of the zones that are up
+  zoneadm list -cv                   every zone, as a table
+  zoneadm list -p | cut -d: -f2,3    names and states, for a script
+  zoneadm -z web list -v --json      everything about one zone";
+
+const VERIFY_HELP: &str = "\
+Also done by install, ready, boot and reboot, so there is no need to do it first.
+
+Examples:
+  zoneadm -z web verify";
+
+const INSTALL_HELP: &str = "\
+A zone of brand sparse needs no source: it uses the host's /usr. A zone of brand linux needs exactly one of
+-d, -a and --debootstrap. An install that fails or is interrupted leaves the zone incomplete; uninstall -F
+clears that.
+
+Examples:
+  zoneadm -z web install
+  zoneadm -z deb install -d /srv/roots/debian
+  zoneadm -z deb install -a debian.tar.zst
+  zoneadm -z deb install --debootstrap bookworm --mirror http://deb.debian.org/debian --include systemd-sysv";
+
+const UNINSTALL_HELP: &str = "\
+Examples:
+  zoneadm -z web uninstall       asks first
+  zoneadm -z web uninstall -F    for scripts, and for a zone whose install failed";
+
+const READY_HELP: &str = "\
+The zone's namespaces and file systems then exist, and no program runs in them. boot continues from there;
+halt undoes it.
+
+Examples:
+  zoneadm -z web ready";
+
+const BOOT_HELP: &str = "\
+Success means that the zone's init was started; what it then does is on the zone's console (zlogin -C).
+
+Examples:
+  zoneadm -z web boot
+  zoneadm -z web boot -- -s                 single-user
+  zoneadm -z web boot -- -i /bin/sh         with another init
+  zoneadm -z web boot --timings             and where the time went";
+
+const REBOOT_HELP: &str = "\
+Programs in the zone get no warning; \"shutdown -r\" is the gentle way.
+
+Examples:
+  zoneadm -z web reboot
+  zoneadm -z web reboot -- -s";
+
+const HALT_HELP: &str = "\
+Programs in the zone get no warning; \"shutdown\" is the gentle way.
+
+Examples:
+  zoneadm -z web halt";
+
+const SHUTDOWN_HELP: &str = "\
+If the zone's init has not ended the zone within the time limit, the zone is ended as by halt, and that is said.
+
+Examples:
+  zoneadm -z web shutdown
+  zoneadm -z web shutdown -t 30
+  zoneadm -z web shutdown -r -- -s    and boot it again, to single-user";
+
+const MARK_HELP: &str = "\
+Examples:
+  zoneadm -z web mark incomplete";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, ErrorKind> {
+        let words = ["zoneadm"].into_iter().chain(line.split_whitespace());
+        Cli::try_parse_from(words).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_table_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn boot_arguments_follow_the_dashes() {
+        let Verb::Boot(boot) = parse("-z a boot --timings -- -s -m verbose").unwrap().verb else { panic!() };
+        assert_eq!(
+            (boot.timings, boot.single, boot.bootargs.text().as_str()),
+            (true, false, "-s -m verbose")
+        );
+        let Verb::Boot(boot) = parse("-z a boot -s").unwrap().verb else { panic!() };
+        assert!(boot.single && boot.bootargs.is_empty());
+        let Verb::Shutdown(down) = parse("-z a shutdown -r -t 5 -- -s").unwrap().verb else { panic!() };
+        assert_eq!((down.reboot, down.timeout, down.bootargs.text().as_str()), (true, Some(5), "-s"));
+        assert_eq!(parse("-z a boot -x").unwrap_err(), ErrorKind::UnknownArgument);
+        assert_eq!(parse("-z a boot now").unwrap_err(), ErrorKind::UnknownArgument);
+    }
+
+    #[test]
+    fn letters_may_share_a_dash() {
+        let Verb::List(list) = parse("-R /r list -cnv").unwrap().verb else { panic!() };
+        assert!(list.configured && list.no_global && list.verbose && !list.parsable && !list.installed);
+    }
+
+    #[test]
+    fn one_source_at_most() {
+        assert_eq!(parse("-z a install -d /x -a y").unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(parse("-z a install -a x --debootstrap y").unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(parse("-z a install --mirror http://m").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        let Verb::Install(install) = parse("-z a install --debootstrap sid --include a,b").unwrap().verb
+        else {
+            panic!()
+        };
+        assert_eq!(install.include, ["a", "b"]);
+    }
+
+    #[test]
+    fn help_is_everywhere() {
+        for line in ["--help", "-?", "-h", "help", "help boot", "boot --help", "boot -?", "-z a list -?"] {
+            assert_eq!(parse(line).unwrap_err(), ErrorKind::DisplayHelp, "{line}");
+        }
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  zoneadm "), "{}", verb.get_name());
+        }
+        assert_eq!(parse("").unwrap_err(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    }
+}

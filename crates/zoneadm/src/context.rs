@@ -1,0 +1,75 @@
+//! What the words before the subcommand mean.
+
+use zone_config::{Entry, Index, Layout, Uuid, ZoneName};
+
+use crate::cli::Cli;
+use crate::message::{Failure, Outcome, warn};
+
+/// The name of the host, among the zones.
+pub(crate) const GLOBAL: &str = "global";
+
+/// Where to work, and on which zone.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where everything is.
+    pub(crate) layout: Layout,
+    zone: Option<String>,
+    uuid: Option<Uuid>,
+}
+
+/// The zone that was named.
+#[derive(Debug)]
+pub(crate) enum Selection {
+    /// None was.
+    Nothing,
+    /// The host.
+    Global,
+    /// This one.
+    Zone(Entry),
+}
+
+impl Context {
+    /// Reads the options before the subcommand.
+    pub(crate) fn new(cli: &Cli) -> Outcome<Self> {
+        let layout = Layout::new(cli.root.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
+        let uuid = cli.uuid.as_deref().map(|text| {
+            Uuid::try_parse(text).map_err(|_| {
+                Failure::Usage(format!("-u {text}: not a uuid; \"zoneadm list -p\" shows those of the zones"))
+            })
+        });
+        Ok(Self { layout, zone: cli.zone.clone(), uuid: uuid.transpose()? })
+    }
+
+    /// Reads the index.
+    pub(crate) fn index(&self) -> Outcome<Index> {
+        Index::load(&self.layout).map_err(Failure::general)
+    }
+
+    /// Whether a zone was named at all.
+    pub(crate) fn names_a_zone(&self) -> bool {
+        self.zone.is_some() || self.uuid.is_some()
+    }
+
+    /// Finds the zone that was named: by its uuid if one has it, else by its name.
+    pub(crate) fn select(&self, index: &Index) -> Outcome<Selection> {
+        if let Some(entry) = self.uuid.and_then(|uuid| index.by_uuid(uuid)) {
+            return Ok(Selection::Zone(entry.clone()));
+        }
+        match (self.zone.as_deref(), self.uuid) {
+            (Some(GLOBAL), _) => Ok(Selection::Global),
+            (Some(text), _) => {
+                let name: ZoneName = text.parse().map_err(Failure::general)?;
+                let entry = index.get(&name).cloned();
+                entry.map(Selection::Zone).ok_or_else(|| {
+                    // The line may be there and not be readable, which would explain it.
+                    index.problems().iter().for_each(warn);
+                    Failure::text(&name, "No such zone configured")
+                })
+            }
+            (None, Some(uuid)) => {
+                Err(Failure::general(anyhow::anyhow!("No such zone configured: none has the uuid {uuid}")))
+            }
+            (None, None) => Ok(Selection::Nothing),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Starting zoneadmd.
+
+use std::time::{Duration, Instant};
+
+use zone_config::file::{FileError, FileLock};
+use zone_config::{Layout, ZoneName};
+use zone_door::Client;
+
+use super::process::{Daemon, ProcessError};
+use crate::message::warn;
+
+/// What came of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Started {
+    /// A daemon serves: this one, or one that somebody else has started meanwhile.
+    Serving,
+    /// Ours gave way, without a word, to another that holds the zone: one that is not serving yet, or not any
+    /// more.
+    Beaten,
+}
+
+/// Why no daemon could be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The lock under which a daemon is started could not be had.
+    #[error(transparent)]
+    Lock(#[from] FileError),
+    /// The program could not be run.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It said why it cannot serve this zone, and that was passed on.
+    #[error("it exited with status {status}")]
+    Refused {
+        /// Its exit status.
+        status: i32,
+    },
+}
+
+/// Starts the zone's daemon and waits until it serves. The operation lock is held meanwhile, and only meanwhile, so
+/// that of several who find no daemon one starts it and the others find it.
+///
+/// What the daemon says is passed on line by line.
+pub(super) fn start(layout: &Layout, zone: &ZoneName, limit: Duration) -> Result<Started, StartError> {
+    let until = Instant::now() + limit;
+    let _lock = FileLock::take(&layout.oplock(zone))?;
+    if Client::connect(&layout.zone_run(zone)).is_ok() {
+        return Ok(Started::Serving);
+    }
+    let ended = Daemon::spawn(layout, zone)?.wait(until)?;
+    ended.said.lines().for_each(warn);
+    match ended.status {
+        0 => Ok(Started::Serving),
+        _ if ended.said.trim().is_empty() => Ok(Started::Beaten),
+        status => Err(StartError::Refused { status }),
+    }
+}

@@ -1,0 +1,93 @@
+//! Everything about a zone, for programs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use zone_config::lastexit::{How, LastExit};
+use zone_config::{Layout, State};
+use zone_door::{Client, Console, Operation};
+
+use super::row::Row;
+
+/// How long a daemon may take to say who is at the console. It answers at once or is ill, and the list does not wait
+/// for the ill.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One zone. Times are seconds since 1970 UTC; what is unknown or does not apply is null.
+#[derive(Debug, Serialize)]
+pub(super) struct Zone<'a> {
+    name: &'a str,
+    /// As `list -v` shows it.
+    id: Option<i32>,
+    state: Option<State>,
+    zonepath: &'a Path,
+    uuid: Option<String>,
+    brand: Option<&'a str>,
+    ip_type: Option<&'static str>,
+    /// The incarnation, in decimal: 64 bits, which many readers of JSON numbers do not keep.
+    uniqid: Option<String>,
+    /// The first process as the host sees it.
+    pid: Option<i32>,
+    /// When the incarnation was made.
+    since: Option<u64>,
+    /// How many times in a row init was started again before this incarnation.
+    restarts: Option<u32>,
+    last_exit: Option<End>,
+    /// What the daemon is doing, if one runs and does something.
+    operation: Option<Operation>,
+    step: Option<String>,
+    /// Who is at the console; null when no daemon runs to know it.
+    consoles: Option<Vec<Console>>,
+}
+
+/// How an incarnation ended.
+#[derive(Debug, Serialize)]
+struct End {
+    uniqid: String,
+    how: How,
+    status: Option<i32>,
+    signal: Option<i32>,
+    when: u64,
+    restarts: u32,
+}
+
+impl From<LastExit> for End {
+    fn from(exit: LastExit) -> Self {
+        let LastExit { uniqid, how, status, signal, when, restarts } = exit;
+        Self { uniqid: uniqid.to_string(), how, status, signal, when, restarts }
+    }
+}
+
+impl<'a> Zone<'a> {
+    /// Gathers what is known, from the daemon too if one answers.
+    pub(super) fn of(layout: &Layout, row: &'a Row) -> Self {
+        let live = row.live.as_ref();
+        let daemon = row.zone.as_ref().and_then(|zone| {
+            let mut client = Client::connect(&layout.zone_run(zone)).ok()?;
+            client.set_timeout(Some(PATIENCE)).ok()?;
+            client.status().ok()
+        });
+        let (operation, step, consoles) = match daemon {
+            Some(status) => (status.operation, status.step, Some(status.consoles)),
+            None => (None, None, None),
+        };
+        Self {
+            name: &row.name,
+            id: row.id(),
+            state: row.state,
+            zonepath: &row.zonepath,
+            uuid: row.uuid.map(|uuid| uuid.to_string()),
+            brand: row.brand.as_deref(),
+            ip_type: row.ip_type,
+            uniqid: live.map(|status| status.uniqid.to_string()),
+            pid: live.map(|status| status.pid),
+            since: live.map(|status| status.since),
+            restarts: live.map(zsched::wire::Status::restarts),
+            last_exit: row.last_exit().map(End::from),
+            operation,
+            step,
+            consoles,
+        }
+    }
+}

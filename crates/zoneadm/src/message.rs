@@ -1,0 +1,124 @@
+//! What the program says on standard error, and failures that say it.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, IsTerminal, Write as _};
+
+use crate::exit::Exit;
+
+/// How a verb ended that did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line makes no sense.
+    Usage(String),
+    /// It could not be done; about a zone if `zone` names one.
+    Error {
+        /// The zone it is about.
+        zone: Option<String>,
+        /// Why, with its sources.
+        error: anyhow::Error,
+    },
+    /// It could not be done, and everything about that has been said.
+    Told,
+    /// Nobody reads our output any more. That is the reader's choice and no failure.
+    Unread,
+}
+
+/// The result of a verb.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure that is about no one zone.
+    pub(crate) fn general(error: impl Into<anyhow::Error>) -> Self {
+        Self::Error { zone: None, error: error.into() }
+    }
+
+    /// A failure about `zone`; for `map_err`.
+    pub(crate) fn of<E: Into<anyhow::Error>>(zone: &(impl Display + ?Sized)) -> impl FnOnce(E) -> Self {
+        move |error| Self::Error { zone: Some(zone.to_string()), error: error.into() }
+    }
+
+    /// A failure about `zone` that is fully said by `text`.
+    pub(crate) fn text(zone: &(impl Display + ?Sized), text: impl Display) -> Self {
+        Self::Error { zone: Some(zone.to_string()), error: anyhow::Error::msg(text.to_string()) }
+    }
+
+    /// Says it, and tells with which status to exit.
+    pub(crate) fn report(&self) -> Exit {
+        match self {
+            Self::Usage(text) => {
+                say(format_args!("zoneadm: {text}"));
+                return Exit::Usage;
+            }
+            Self::Error { zone: Some(zone), error } => warn_zone(zone, format_args!("{error:#}")),
+            Self::Error { zone: None, error } => warn(format_args!("{error:#}")),
+            Self::Told => {}
+            Self::Unread => return Exit::Ok,
+        }
+        Exit::Error
+    }
+}
+
+/// Says something about the whole.
+pub(crate) fn warn(text: impl Display) {
+    say(format_args!("zoneadm: {text}"));
+}
+
+/// Says something about a zone.
+pub(crate) fn warn_zone(zone: &(impl Display + ?Sized), text: impl Display) {
+    say(format_args!("zoneadm: zone '{zone}': {text}"));
+}
+
+/// Passes on what the zone's daemon says: each line, with the zone it is about.
+pub(crate) fn relay(zone: &(impl Display + ?Sized), text: &str) {
+    for line in text.lines() {
+        say(format_args!("zone '{zone}': {line}"));
+    }
+}
+
+/// Writes one line to standard error. That nobody reads it is nothing to fail for.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let text = line.to_string();
+    let mut stderr = io::stderr().lock();
+    let text = if stderr.is_terminal() { harmless(&text) } else { Cow::Borrowed(text.as_str()) };
+    let _ = writeln!(stderr, "{text}");
+}
+
+/// A text that cannot move a terminal's cursor, change its colours or turn its writing around: part of what we
+/// print was chosen inside a zone (names of files, boot arguments).
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| {
+        c.is_control() && c != '\n' && c != '\t'
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if harmful(c) {
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_are_not_steered() {
+        assert_eq!(harmless("plain\ttext"), "plain\ttext");
+        assert_eq!(harmless("a\x1b[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
+    }
+
+    #[test]
+    fn statuses() {
+        assert_eq!(Failure::Usage(String::new()).report(), Exit::Usage);
+        assert_eq!(Failure::Told.report(), Exit::Error);
+        assert_eq!(Failure::Unread.report(), Exit::Ok);
+    }
+}

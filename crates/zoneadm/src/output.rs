@@ -1,0 +1,45 @@
+//! Standard output: results, for people or for programs.
+
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use crate::message::{Failure, Outcome, harmless};
+
+/// Standard output, buffered; must be ended with [`Output::end`] so that nothing is lost unsaid.
+#[derive(Debug)]
+pub(crate) struct Output {
+    to: BufWriter<StdoutLock<'static>>,
+    terminal: bool,
+}
+
+impl Output {
+    /// Takes standard output for the rest of the program.
+    pub(crate) fn new() -> Self {
+        let stdout = io::stdout().lock();
+        let terminal = stdout.is_terminal();
+        Self { to: BufWriter::new(stdout), terminal }
+    }
+
+    /// Writes one line.
+    pub(crate) fn line(&mut self, text: &str) -> Outcome {
+        let text = if self.terminal { harmless(text) } else { text.into() };
+        writeln!(self.to, "{text}").map_err(failed)
+    }
+
+    /// Writes a value as JSON, indented, for this is read by people too.
+    pub(crate) fn json(&mut self, value: &impl serde::Serialize) -> Outcome {
+        serde_json::to_writer_pretty(&mut self.to, value).map_err(|error| failed(error.into()))?;
+        writeln!(self.to).map_err(failed)
+    }
+
+    /// Sees that everything has left.
+    pub(crate) fn end(mut self) -> Outcome {
+        self.to.flush().map_err(failed)
+    }
+}
+
+fn failed(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Unread,
+        _ => Failure::general(anyhow::Error::new(error).context("cannot write to standard output")),
+    }
+}

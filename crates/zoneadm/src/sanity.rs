@@ -1,0 +1,163 @@
+//! What must hold before a verb does anything: who asks, about which zone, in which state. The order of the tests
+//! and their texts are those of zoneadm on Solaris.
+
+use zone_config::{Entry, Index, Layout, State, ZoneName};
+use zsched::wire::Status;
+
+use crate::context::{Context, Selection};
+use crate::live;
+use crate::message::{Failure, Outcome};
+
+/// The verbs that need a zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Verify,
+    Install,
+    Uninstall,
+    Ready,
+    Boot,
+    Reboot,
+    Halt,
+    Shutdown,
+    Mark,
+}
+
+/// Whether a verb wants the zone up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Up,
+    NotUp,
+    Either,
+}
+
+impl Action {
+    /// As messages spell it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
+            Self::Ready => "ready",
+            Self::Boot => "boot",
+            Self::Reboot => "reboot",
+            Self::Halt => "halt",
+            Self::Shutdown => "shutdown",
+            Self::Mark => "mark",
+        }
+    }
+
+    fn wants(self) -> Wants {
+        match self {
+            Self::Reboot | Self::Shutdown => Wants::Up,
+            Self::Install | Self::Uninstall | Self::Mark => Wants::NotUp,
+            Self::Verify | Self::Ready | Self::Boot | Self::Halt => Wants::Either,
+        }
+    }
+
+    /// Why it cannot be done to a zone of which the index says `stored`.
+    fn refusal(self, zone: &ZoneName, stored: State) -> Option<String> {
+        let clear = || format!("Run \"zoneadm -z {zone} uninstall -F\" first.");
+        match (self, stored) {
+            (Self::Uninstall, State::Configured) => Some(format!("is already in state '{stored}'.")),
+            (Self::Install, State::Installed) => Some(format!("is already {stored}.")),
+            (Self::Install | Self::Verify, State::Incomplete) => {
+                Some(format!("zone is {stored}; uninstall required. {}", clear()))
+            }
+            (Self::Install | Self::Uninstall | Self::Verify | Self::Mark, _) => None,
+            (_, State::Incomplete) => {
+                Some(format!("must be {} before {}. {}", State::Installed, self.name(), clear()))
+            }
+            (_, State::Configured) => Some(format!("must be {} before {}.", State::Installed, self.name())),
+            _ => None,
+        }
+    }
+}
+
+/// A zone that a verb may be applied to.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    /// Where everything is.
+    pub(crate) layout: &'a Layout,
+    /// All zones, as they were when this one was looked up.
+    pub(crate) index: Index,
+    /// This one.
+    pub(crate) entry: Entry,
+    /// What its keeper said, if the verb depends on whether the zone is up.
+    pub(crate) live: Option<Status>,
+}
+
+impl Target<'_> {
+    /// Its name.
+    pub(crate) fn name(&self) -> &ZoneName {
+        &self.entry.name
+    }
+}
+
+/// Makes sure that `action` makes sense, before anything is done.
+pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
+    let verb = action.name();
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::general(anyhow::anyhow!("only a privileged user may {verb} a zone.")));
+    }
+    let index = cx.index()?;
+    let entry = match cx.select(&index)? {
+        Selection::Zone(entry) => entry,
+        Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
+        Selection::Global => {
+            return Err(Failure::text("global", format!("{verb} operation is invalid for the global zone.")));
+        }
+    };
+    let mut target = Target { layout: &cx.layout, index, entry, live: None };
+    let zone = &target.entry.name;
+    if action.wants() != Wants::Either {
+        let status = live::ask(&cx.layout, zone)
+            .map_err(|error| Failure::of(zone)(anyhow::Error::new(error).context("could not get state")))?;
+        match (action.wants(), &status) {
+            (Wants::Up, None) => return Err(Failure::text(zone, "not running")),
+            (Wants::NotUp, Some(_)) => {
+                let state = live::state(status.as_ref(), target.entry.state);
+                let text = format!("{verb} operation is invalid for {state} zones.");
+                return Err(Failure::text(zone, text));
+            }
+            _ => {}
+        }
+        target.live = status;
+    }
+    let zone = target.name();
+    match action.refusal(zone, target.entry.state) {
+        Some(refusal) => Err(Failure::text(zone, refusal)),
+        None => Ok(target),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_the_references() {
+        let zone: ZoneName = "a".parse().unwrap();
+        let text = |action: Action, state| action.refusal(&zone, state).unwrap_or_default();
+        for (action, state, begins) in [
+            (Action::Uninstall, State::Configured, "is already in state 'configured'."),
+            (Action::Install, State::Installed, "is already installed."),
+            (Action::Install, State::Incomplete, "zone is incomplete; uninstall required. Run \"zoneadm"),
+            (Action::Verify, State::Incomplete, "zone is incomplete; uninstall required."),
+            (Action::Ready, State::Configured, "must be installed before ready."),
+            (Action::Boot, State::Incomplete, "must be installed before boot. Run \"zoneadm"),
+            (Action::Halt, State::Configured, "must be installed before halt."),
+        ] {
+            assert!(text(action, state).starts_with(begins), "{action:?} {state}");
+        }
+        for (action, state) in [
+            (Action::Install, State::Configured),
+            (Action::Uninstall, State::Incomplete),
+            (Action::Uninstall, State::Installed),
+            (Action::Boot, State::Installed),
+            (Action::Verify, State::Configured),
+            (Action::Mark, State::Configured),
+        ] {
+            assert_eq!(text(action, state), "", "{action:?} {state}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Showing on a terminal what a long operation is doing.
+
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use zone_door::{Operation, Progress};
+
+use crate::message::harmless;
+
+/// What ends sooner is not worth a line that flashes by.
+const WORTH_SHOWING: Duration = Duration::from_millis(500);
+
+/// A line on the terminal that tells the current step once the operation has taken a while, and that is gone
+/// when this is dropped. Without a terminal it does nothing.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    line: Option<(Sender<String>, JoinHandle<()>)>,
+}
+
+impl Steps {
+    /// Begins to watch an operation.
+    pub(crate) fn watch(operation: Operation) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { line: None };
+        }
+        let (sender, receiver) = mpsc::channel();
+        let thread = std::thread::Builder::new().spawn(move || draw(operation, &receiver)).ok();
+        Self { line: thread.map(|thread| (sender, thread)) }
+    }
+
+    /// Tells what the daemon reports.
+    pub(crate) fn show(&self, progress: &Progress) {
+        let Some((sender, _)) = &self.line else { return };
+        if let Some(text) = progress.message.as_ref().or(progress.step.as_ref()) {
+            // It cannot fail before the drop: the receiver lives as long as the sender.
+            let _ = sender.send(text.clone());
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        if let Some((sender, thread)) = self.line.take() {
+            drop(sender);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn draw(operation: Operation, steps: &Receiver<String>) {
+    let show_from = Instant::now() + WORTH_SHOWING;
+    let mut current: Option<String> = None;
+    let mut drawn = false;
+    loop {
+        let wait = show_from.saturating_duration_since(Instant::now());
+        let next = if drawn || wait.is_zero() {
+            steps.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            steps.recv_timeout(wait)
+        };
+        match next {
+            Ok(step) => current = Some(step),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if let Some(step) = current.as_ref().filter(|_| Instant::now() >= show_from) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K{operation}: {} ...", harmless(step));
+            drawn = true;
+        }
+    }
+    if drawn {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+}

@@ -1,0 +1,148 @@
+//! `zoneadm install`: puts an operating system under the zonepath.
+
+mod source;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use zone_config::file::FileLock;
+use zone_config::{Brand, Index, State, ZoneConfig, ZoneName, idmap};
+use zone_install::install::Summary;
+use zone_install::progress::Options;
+use zone_install::{remove, zonepath};
+
+use crate::cli::InstallArgs;
+use crate::context::Context;
+use crate::message::{Failure, Outcome, relay, warn_zone};
+use crate::sanity::{self, Action, Target};
+use crate::verbs::verify;
+use crate::work::{self, Display};
+
+use source::Source;
+
+pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
+    let target = sanity::check(cx, Action::Install)?;
+    let config = verify::installable(&target)?;
+    let brand = Brand::load(&config.brand).map_err(Failure::of(target.name()))?;
+    let source = Source::of(args, &brand)?;
+    let _lock = operation_lock(&target)?;
+    let options = work::interruptible().map_err(Failure::of(target.name()))?;
+    let is_new = fs::symlink_metadata(&config.zonepath).is_err();
+    prepare(&target, &config)?;
+    idmap::allocate(target.layout, target.name()).map_err(Failure::of(target.name()))?;
+    begin(&target)?;
+    match fill(target.name(), &config, &source, &options) {
+        Ok(summary) => {
+            set_state(&target, State::Installed)?;
+            tell(target.name(), &config.root(), &summary);
+            Ok(())
+        }
+        Err(error) => {
+            let zone = target.name();
+            warn_zone(zone, format_args!("{error:#}"));
+            if is_missing(&config.root()) {
+                undo(&target, &config, is_new, &options)?;
+            } else {
+                let remedy = format!("run \"zoneadm -z {zone} uninstall -F\", then install it again");
+                warn_zone(zone, format_args!("the zone is {} now: {remedy}.", State::Incomplete));
+            }
+            Err(Failure::Told)
+        }
+    }
+}
+
+/// The lock that says that somebody is at work on the zone's files.
+///
+/// # Errors
+/// When somebody else has it: an install may take an hour, and waiting for it in silence helps nobody.
+pub(crate) fn operation_lock(target: &Target<'_>) -> Outcome<FileLock> {
+    let lock =
+        FileLock::try_take(&target.layout.oplock(target.name())).map_err(Failure::of(target.name()))?;
+    lock.ok_or_else(|| Failure::text(target.name(), "another zoneadm may have an operation in progress."))
+}
+
+/// Records a state.
+pub(crate) fn set_state(target: &Target<'_>, state: State) -> Outcome {
+    Index::update(target.layout, |index| index.set_state(target.name(), state))
+        .map_err(Failure::of(target.name()))
+}
+
+/// Makes the zonepath what it must be, telling what had to be changed.
+fn prepare(target: &Target<'_>, config: &ZoneConfig) -> Outcome {
+    let repairs = zonepath::prepare(&config.zonepath).map_err(Failure::of(target.name()))?;
+    repairs.iter().for_each(|repair| warn_zone(target.name(), repair));
+    // What was repaired may have kept the check from getting as far as the other zones' paths.
+    verify::zonepath(target, config)
+}
+
+/// Takes the zone from configured to incomplete, unless somebody else was faster: the state that was looked at
+/// before the lock was taken may be an old one.
+fn begin(target: &Target<'_>) -> Outcome {
+    let zone = target.name();
+    let state = Index::update(target.layout, |index| {
+        let state = index.get(zone).map_or(State::Configured, |entry| entry.state);
+        if state == State::Configured {
+            index.set_state(zone, State::Incomplete)?;
+        }
+        Ok::<_, zone_config::index::IndexError>(state)
+    });
+    match state.map_err(Failure::of(zone))? {
+        State::Configured => Ok(()),
+        other => Err(Failure::text(zone, format_args!("is already {other}."))),
+    }
+}
+
+fn fill(
+    zone: &ZoneName,
+    config: &ZoneConfig,
+    source: &Source,
+    options: &Options,
+) -> Result<Summary, zone_install::Error> {
+    let mut display = Display::new(zone);
+    source.fill(config.hostname(zone), &config.zonepath, options, &mut |progress| display.show(progress))
+}
+
+fn is_missing(root: &Path) -> bool {
+    matches!(fs::symlink_metadata(root), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Goes back to configured, when the install failed before it had put anything there.
+fn undo(target: &Target<'_>, config: &ZoneConfig, is_new: bool, options: &Options) -> Outcome {
+    let zone = target.name();
+    if is_new {
+        // A directory that is not ours alone, or not empty, stays; then there is nothing that needs it gone.
+        let _ = remove::plan(&config.zonepath, options, &mut |_| {})
+            .and_then(|plan| remove::execute(&plan, options, &mut |_| {}));
+    }
+    idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
+    set_state(target, State::Configured)
+}
+
+fn tell(zone: &ZoneName, root: &Path, summary: &Summary) {
+    let entries = work::count(summary.entries, "entry", "entries");
+    relay(zone, &format!("installed in {}: {entries}, {}.", root.display(), work::size(summary.bytes)));
+    for (number, one, many, why) in [
+        (summary.devices_skipped, "device node", "device nodes", "left out: a zone gets a /dev of its own."),
+        (summary.sockets_skipped, "socket", "sockets", "left out: nobody listens there any more."),
+        (
+            summary.xattrs_skipped,
+            "extended attribute",
+            "extended attributes",
+            "left out: only the other machine, or another file system, knows what to do with it.",
+        ),
+        (
+            summary.foreign_owners,
+            "entry",
+            "entries",
+            "with an owner or group above 65535, who is nobody inside the zone.",
+        ),
+    ] {
+        if number > 0 {
+            relay(zone, &format!("{} {why}", work::count(number, one, many)));
+        }
+    }
+    for mount in &summary.mounts_skipped {
+        relay(zone, &format!("{} is another file system and was not entered.", mount.display()));
+    }
+}

@@ -1,0 +1,152 @@
+//! `zoneadm uninstall`: removes what install put there, and everything that was written since.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use zone_config::file::{self, FileLock};
+use zone_config::{State, idmap, layout};
+use zone_door::Request;
+use zone_install::remove::{self, Plan, Removed};
+use zone_install::zonepath::ZonepathError;
+
+use crate::cli::UninstallArgs;
+use crate::context::Context;
+use crate::daemon;
+use crate::message::{Failure, Outcome, relay, warn_zone};
+use crate::output::Output;
+use crate::sanity::{self, Action, Target};
+use crate::verbs::install::{operation_lock, set_state};
+use crate::work::{self, Display};
+
+/// How long the daemon may take to leave after it was told of the uninstall.
+const DEPARTURE: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
+    let target = sanity::check(cx, Action::Uninstall)?;
+    let zone = target.name();
+    nobody_elses(&target)?;
+    if !args.force && !io::stdin().is_terminal() {
+        let text = "Input not from terminal and -F not specified: uninstall not done.";
+        return Err(Failure::text(zone, text));
+    }
+    let lock = operation_lock(&target)?;
+    let options = work::interruptible().map_err(Failure::of(zone))?;
+    let zonepath = target.entry.zonepath.as_path();
+    let plan = {
+        let mut display = Display::new(zone);
+        remove::plan(zonepath, &options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
+    };
+    if !plan.mounts.is_empty() {
+        let mounts = plan.mounts.clone();
+        let error = zone_install::Error::MountsBelow { zonepath: zonepath.to_owned(), mounts };
+        return Err(Failure::of(zone)(error));
+    }
+    describe(&plan)?;
+    if !args.force && !agreed(&target)? {
+        return Ok(());
+    }
+    daemon::notify(target.layout, zone, &Request::NoteUninstalling { locale: daemon::locale() });
+    dismiss(&target)?;
+    set_state(&target, State::Incomplete)?;
+    let removed = {
+        let mut display = Display::new(zone);
+        remove::execute(&plan, &options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
+    };
+    tell(&target, &removed);
+    idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
+    set_state(&target, State::Configured)?;
+    drop(lock);
+    Ok(())
+}
+
+/// An index that was edited by hand may give two zones one zonepath; what would be removed is then the other's.
+fn nobody_elses(target: &Target<'_>) -> Outcome {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let own = real(&target.entry.zonepath);
+    let overlaps = |path: &Path| own.starts_with(path) || path.starts_with(&own);
+    let others = target.index.entries().filter(|other| other.name != *target.name());
+    for other in others.filter(|other| other.state != State::Configured) {
+        if overlaps(&real(&other.zonepath)) {
+            return Err(Failure::of(target.name())(ZonepathError::Overlap {
+                zone: target.name().to_string(),
+                path: target.entry.zonepath.clone(),
+                other: other.name.to_string(),
+                other_path: other.zonepath.clone(),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Says what will be gone.
+fn describe(plan: &Plan) -> Outcome {
+    let mut out = Output::new();
+    if plan.standard.is_empty() {
+        out.line(&format!("There is nothing to remove in {}.", plan.zonepath().display()))?;
+    } else {
+        out.line("This will be removed:")?;
+    }
+    for part in &plan.standard {
+        let entries = work::count(part.entries, "entry", "entries");
+        let path = plan.zonepath().join(&part.name);
+        out.line(&format!("  {} ({entries}, {})", path.display(), work::size(part.bytes)))?;
+    }
+    if !plan.extra.is_empty() {
+        let names: Vec<_> = plan.extra.iter().map(|name| name.to_string_lossy()).collect();
+        out.line(&format!("This is not part of the zone and stays: {}", names.join(", ")))?;
+    }
+    out.end()
+}
+
+fn agreed(target: &Target<'_>) -> Outcome<bool> {
+    let ask = || -> io::Result<bool> {
+        write!(io::stdout(), "Are you sure you want to uninstall zone {} (y/[n])? ", target.name())?;
+        io::stdout().flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(answer.trim_start().starts_with(['y', 'Y']))
+    };
+    ask().map_err(Failure::general)
+}
+
+/// Sees that neither daemon nor keeper of the zone is left, and what their sockets were: the zone is not up, so the
+/// keeper holds a console at most, and the daemon has been told to leave.
+fn dismiss(target: &Target<'_>) -> Outcome {
+    let (layout, zone) = (target.layout, target.name());
+    let run = layout.zone_run(zone);
+    let until = Instant::now() + DEPARTURE;
+    let mut pause = Duration::from_millis(1);
+    let daemon = loop {
+        match FileLock::try_take(&layout.lock(zone)).map_err(Failure::of(zone))? {
+            Some(lock) => break lock,
+            None if Instant::now() < until => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+            None => {
+                let text =
+                    "its zoneadmd does not leave; it may be at work, or somebody may be at the console.";
+                return Err(Failure::text(zone, text));
+            }
+        }
+    };
+    match zsched::client::Client::connect(&run).and_then(|keeper| keeper.quit()) {
+        Ok(()) | Err(zsched::client::ClientError::NotRunning) => {}
+        Err(error) => return Err(Failure::of(zone)(error)),
+    }
+    let leftovers = [layout::DOOR, layout::CONSOLE, layout::ZSCHED].map(|name| run.join(name));
+    for path in leftovers.into_iter().chain([layout.snapshot(zone), layout.journal(zone)]) {
+        file::remove(&path).map_err(Failure::of(zone))?;
+    }
+    drop(daemon);
+    Ok(())
+}
+
+fn tell(target: &Target<'_>, removed: &Removed) {
+    if let Some(left) = &removed.left {
+        left.to_string().lines().for_each(|line| warn_zone(target.name(), line));
+    }
+    let entries = work::count(removed.entries, "entry", "entries");
+    relay(target.name(), &format!("uninstalled: {entries} removed."));
+}

@@ -1,0 +1,163 @@
+//! Long work on files: how it is shown, and how it is stopped.
+
+use std::io::{self, IsTerminal};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::event::{PollFd, PollFlags, poll};
+use zone_config::ZoneName;
+use zone_install::progress::{Options, Phase, Progress};
+use zone_sys::signal::{self, SIGHUP, SIGINT, SIGTERM};
+
+use crate::exit::Exit;
+use crate::message::{harmless, relay};
+
+/// Makes the signals that end a program raise a flag instead, so that what has been begun is put into words and into
+/// the index. The second such signal ends the program at once.
+///
+/// # Errors
+/// When the signals cannot be redirected.
+pub(crate) fn interruptible() -> Result<Options, anyhow::Error> {
+    let options = Options { cancel: Arc::new(AtomicBool::new(false)) };
+    let signals = signal::as_fd(&[SIGINT, SIGTERM, SIGHUP])?;
+    let cancel = Arc::clone(&options.cancel);
+    std::thread::Builder::new().spawn(move || listen(&signals, &cancel))?;
+    Ok(options)
+}
+
+fn listen(signals: &OwnedFd, cancel: &AtomicBool) {
+    loop {
+        let mut fds = [PollFd::new(signals, PollFlags::IN)];
+        if poll(&mut fds, None).is_err() {
+            continue;
+        }
+        while let Ok(Some(_)) = signal::read(signals) {
+            if cancel.swap(true, Ordering::Relaxed) {
+                std::process::exit(Exit::Error as i32);
+            }
+        }
+    }
+}
+
+/// Shows how far the work has come: a bar on a terminal, else a line for each phase.
+pub(crate) struct Display<'a> {
+    zone: &'a ZoneName,
+    phase: Option<Phase>,
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> Display<'a> {
+    /// Nothing is shown until there is something to show.
+    pub(crate) fn new(zone: &'a ZoneName) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self { zone, phase: None, bar }
+    }
+
+    /// Takes a report.
+    pub(crate) fn show(&mut self, progress: Progress<'_>) {
+        let begins = self.phase != Some(progress.phase);
+        self.phase = Some(progress.phase);
+        match &self.bar {
+            None if begins => relay(self.zone, word(progress.phase)),
+            None => {}
+            Some(bar) => draw(bar, begins, &progress),
+        }
+    }
+}
+
+impl Drop for Display<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn draw(bar: &ProgressBar, begins: bool, progress: &Progress<'_>) {
+    let (done, total) = match (progress.total_bytes, progress.total_entries) {
+        (Some(total), _) => (progress.done_bytes, Some(total)),
+        (None, Some(total)) => (progress.entries, Some(total)),
+        (None, None) => (progress.entries, None),
+    };
+    if begins {
+        let form = match (progress.total_bytes, total) {
+            (Some(_), _) => "{prefix} [{bar:30}] {bytes} of {total_bytes}, {eta} left  {wide_msg}",
+            (None, Some(_)) => "{prefix} [{bar:30}] {human_pos} of {human_len}, {eta} left  {wide_msg}",
+            (None, None) => "{prefix} {spinner} {human_pos}  {wide_msg}",
+        };
+        // The forms are ours; a test sees that they are right.
+        if let Ok(style) = ProgressStyle::with_template(form) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(word(progress.phase));
+        bar.reset();
+    }
+    if let Some(total) = total {
+        bar.set_length(total);
+    }
+    bar.set_position(done);
+    bar.set_message(harmless(&progress.current.display().to_string()).into_owned());
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Measuring => "measuring",
+        Phase::Copying => "copying",
+        Phase::Unpacking => "unpacking",
+        Phase::Debootstrapping => "running debootstrap",
+        Phase::Syncing => "writing to disk",
+        Phase::Removing => "removing",
+        _ => "working",
+    }
+}
+
+/// A number of bytes for people.
+pub(crate) fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+/// A count for people.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{} {word}", indicatif::HumanCount(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_bar_takes_all_phases() {
+        let bar = ProgressBar::hidden();
+        let progress = |phase, total_bytes, total_entries| Progress {
+            phase,
+            done_bytes: 3,
+            total_bytes,
+            entries: 2,
+            total_entries,
+            current: Path::new("a\x1bb"),
+        };
+        draw(&bar, true, &progress(Phase::Copying, Some(10), Some(4)));
+        assert_eq!((bar.position(), bar.length(), bar.message().as_str()), (3, Some(10), "a\\u{1b}b"));
+        draw(&bar, true, &progress(Phase::Removing, None, Some(4)));
+        assert_eq!((bar.position(), bar.length()), (2, Some(4)));
+        draw(&bar, true, &progress(Phase::Debootstrapping, None, None));
+        assert_eq!(bar.position(), 2);
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(count(1, "entry", "entries"), "1 entry");
+        assert_eq!(count(12_345, "entry", "entries"), "12,345 entries");
+        assert_eq!(size(3 << 20), "3.00 MiB");
+    }
+}
