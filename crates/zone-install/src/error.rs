@@ -1,0 +1,235 @@
+//! What can go wrong, in one sentence each.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::progress::Phase;
+
+/// Why an install or an uninstall stopped.
+///
+/// `Display` is one sentence that names the thing, the place and, where there is one, the remedy. It never
+/// repeats the source: print the chain.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The cancel flag was raised.
+    #[error("{}", interrupted(*.phase))]
+    Interrupted {
+        /// What was going on.
+        phase: Phase,
+    },
+    /// `ENOSPC` or `EDQUOT`, or only the part of the disk that is kept for root was left.
+    #[error(
+        "no space left on the file system of {} while writing {}; free some space, then uninstall -F and \
+         install again",
+        shown(place),
+        shown(entry)
+    )]
+    NoSpace {
+        /// The directory that was being filled.
+        place: PathBuf,
+        /// The entry that did not fit, relative to `place`.
+        entry: PathBuf,
+    },
+    /// A system call failed.
+    #[error("cannot {doing} {}", shown(path))]
+    Io {
+        /// The operation, as a verb phrase that a path follows.
+        doing: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The zone root exists and has something in it.
+    #[error("{} already exists and is not empty; uninstall the zone before installing it again", shown(.0))]
+    RootNotEmpty(PathBuf),
+    /// The source directory and the zonepath contain one another.
+    #[error(
+        "the source {} and the zonepath {} contain one another; choose a source outside the zonepath",
+        shown(source_dir),
+        shown(zonepath)
+    )]
+    SourceOverlaps {
+        /// The directory given as the source.
+        source_dir: PathBuf,
+        /// The zonepath.
+        zonepath: PathBuf,
+    },
+    /// The file is no archive we read.
+    #[error("{} is {found}; give a .tar, .tar.gz, .tar.xz or .tar.zst archive", shown(archive))]
+    NotAnArchive {
+        /// The file.
+        archive: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// An entry, or a hard link's target, would be outside the zone's root.
+    #[error(
+        "entry '{}' of {} would leave the zone's root: {why}; make the archive again without it",
+        shown(entry),
+        shown(archive)
+    )]
+    Leaves {
+        /// The archive.
+        archive: PathBuf,
+        /// The name in the archive, as it stands there.
+        entry: PathBuf,
+        /// Which rule it breaks.
+        why: &'static str,
+    },
+    /// An entry makes no sense.
+    #[error(
+        "entry '{}' of {} {why}; the archive is damaged or was not made for this",
+        shown(entry),
+        shown(archive)
+    )]
+    Malformed {
+        /// The archive.
+        archive: PathBuf,
+        /// The name in the archive; empty before the first.
+        entry: PathBuf,
+        /// What is wrong with it, as a verb phrase.
+        why: &'static str,
+    },
+    /// The archive ends inside an entry.
+    #[error("{} ends in the middle of '{}'; it was cut short, fetch it again", shown(archive), shown(entry))]
+    Truncated {
+        /// The archive.
+        archive: PathBuf,
+        /// The entry that is not whole.
+        entry: PathBuf,
+    },
+    /// The archive could not be read or decompressed.
+    #[error("cannot read {} after '{}'; it may be damaged, fetch it again", shown(archive), shown(entry))]
+    Archive {
+        /// The archive.
+        archive: PathBuf,
+        /// The last entry that was begun.
+        entry: PathBuf,
+        /// What the decompressor or the disk said.
+        source: io::Error,
+    },
+    /// `debootstrap` is not on this machine.
+    #[error(
+        "debootstrap is not installed; install the package 'debootstrap' (apt-get install debootstrap) and try again"
+    )]
+    NoDebootstrap,
+    /// A value given for debootstrap would be taken for something else.
+    #[error("'{value}' is not a {what}; {allowed}")]
+    BadValue {
+        /// `suite`, `mirror` or `package name`.
+        what: &'static str,
+        /// The value.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// debootstrap ended with an error.
+    #[error("debootstrap of {suite} failed ({status}): {said}; the whole log is {}", shown(log))]
+    Debootstrap {
+        /// The suite.
+        suite: String,
+        /// Exit status or signal, in words.
+        status: String,
+        /// Its last error or warning line.
+        said: String,
+        /// debootstrap's own log file.
+        log: PathBuf,
+    },
+    /// File systems are still mounted below the zonepath. The list is the reference's form: a line each.
+    #[error("These file-systems are mounted on subdirectories of {}:{}", shown(zonepath), indented(mounts))]
+    MountsBelow {
+        /// The zonepath.
+        zonepath: PathBuf,
+        /// The mount points.
+        mounts: Vec<PathBuf>,
+    },
+    /// A file is immutable or append-only.
+    #[error(
+        "{} is immutable or append-only and cannot be removed; run chattr -i -a on it and uninstall again",
+        shown(.0)
+    )]
+    Immutable(PathBuf),
+    /// The zonepath is not something that may be emptied.
+    #[error("{} cannot be removed: {why}", shown(zonepath))]
+    NotRemovable {
+        /// The zonepath.
+        zonepath: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`].
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Io { doing, path: path.into(), source: source.into() }
+    }
+}
+
+/// True of the errors that mean "the disk, or the user's share of it, is full".
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|code| code == Errno::NOSPC.raw_os_error() || code == Errno::DQUOT.raw_os_error())
+}
+
+/// A path fit for a message: names come out of archives and zones, so control characters (a terminal would
+/// obey them) are escaped and an endless name is cut.
+pub(crate) fn shown(path: &Path) -> String {
+    const LONGEST: usize = 300;
+    let mut text = String::new();
+    for (count, c) in path.to_string_lossy().chars().enumerate() {
+        if count == LONGEST {
+            text.push('…');
+            break;
+        }
+        if c.is_control() {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+    if text.is_empty() {
+        text.push('.');
+    }
+    text
+}
+
+fn indented(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("\n  {}", shown(path))).collect()
+}
+
+fn interrupted(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Removing => "the uninstall was interrupted; run uninstall -F again to finish it",
+        _ => "the install was interrupted; run uninstall -F, then install again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_cannot_speak_to_the_terminal() {
+        assert_eq!(shown(Path::new("a\x1b[2Jb\nc")), "a\\u{1b}[2Jb\\nc");
+        assert!(shown(Path::new(&"x".repeat(9000))).chars().count() < 400);
+        assert_eq!(shown(Path::new("")), ".");
+    }
+
+    #[test]
+    fn mounts_are_listed_one_a_line() {
+        let error = Error::MountsBelow {
+            zonepath: "/zones/a".into(),
+            mounts: vec!["/zones/a/root/x".into(), "/zones/a/root/y".into()],
+        };
+        assert_eq!(
+            error.to_string(),
+            "These file-systems are mounted on subdirectories of /zones/a:\n  /zones/a/root/x\n  /zones/a/root/y"
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! Extended header records: `LENGTH KEY=VALUE\n` (pax(1), POSIX.1-2017), values may hold any byte.
+
+/// The keys that matter, gathered from the records in force for one entry.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Records {
+    list: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Records {
+    /// Adds the records of one extended header; `None` when it is not well formed.
+    pub(super) fn add(&mut self, mut data: &[u8]) -> Option<()> {
+        // Some writers pad with NULs.
+        while data.first().is_some_and(|byte| *byte != 0) {
+            let blank = data.iter().position(|byte| *byte == b' ')?;
+            let length: usize = number(&data[..blank])?.try_into().ok()?;
+            let (record, rest) = data.split_at_checked(length)?;
+            let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
+            let equals = body.iter().position(|byte| *byte == b'=')?;
+            self.list.push((body[..equals].to_vec(), body[equals + 1..].to_vec()));
+            data = rest;
+        }
+        Some(())
+    }
+
+    /// Puts global records before these: an entry's own come last and so count.
+    pub(super) fn prepend(&mut self, global: &Self) {
+        let own = std::mem::replace(&mut self.list, global.list.clone());
+        self.list.extend(own);
+    }
+
+    /// The last value of a key; an empty value takes an earlier one back.
+    pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
+        self.list
+            .iter()
+            .rev()
+            .find(|(name, _)| name == key.as_bytes())
+            .map(|(_, value)| value.as_slice())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A key with a number in it: `Some(None)` when it is not one.
+    #[expect(clippy::option_option, reason = "absent and unreadable are different things here")]
+    pub(super) fn number(&self, key: &str) -> Option<Option<u64>> {
+        self.get(key).map(number)
+    }
+
+    /// A key with a time: seconds, with a sign and decimals if need be.
+    #[expect(clippy::option_option, reason = "absent and unreadable are different things here")]
+    pub(super) fn time(&self, key: &str) -> Option<Option<(i64, u32)>> {
+        self.get(key).map(time)
+    }
+
+    /// Names and values of the extended attributes.
+    pub(super) fn xattrs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.list.iter().filter_map(|(key, value)| {
+            let name = key.strip_prefix(b"SCHILY.xattr.")?;
+            Some((name, value.as_slice()))
+        })
+    }
+
+    /// True when a key with this beginning is there.
+    pub(super) fn any(&self, prefix: &str) -> bool {
+        self.list.iter().any(|(key, _)| key.starts_with(prefix.as_bytes()))
+    }
+
+    /// Every record, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.list.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+}
+
+/// Decimal digits and nothing else.
+pub(super) fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Seconds and nanoseconds, the latter always counting forwards.
+fn time(text: &[u8]) -> Option<(i64, u32)> {
+    let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+    let mut parts = text.splitn(2, |byte| *byte == b'.');
+    let seconds = i64::try_from(number(parts.next()?)?).ok()?;
+    let mut nanos = 0;
+    if let Some(decimals) = parts.next() {
+        let mut digits = [b'0'; 9];
+        for (digit, given) in digits.iter_mut().zip(decimals) {
+            *digit = *given;
+        }
+        nanos = u32::try_from(number(&digits)?).ok()?;
+    }
+    Some(match (negative, nanos) {
+        (false, _) => (seconds, nanos),
+        (true, 0) => (-seconds, 0),
+        (true, _) => (-seconds - 1, 1_000_000_000 - nanos),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
+        let body = key.len() + value.len() + 3;
+        let mut length = body + 1;
+        while length != body + length.to_string().len() {
+            length = body + length.to_string().len();
+        }
+        let mut bytes = format!("{length} ").into_bytes();
+        bytes.extend_from_slice(key);
+        bytes.push(b'=');
+        bytes.extend_from_slice(value);
+        bytes.push(b'\n');
+        bytes
+    }
+
+    #[test]
+    fn times_have_signs_and_decimals() {
+        assert_eq!(time(b"12.5"), Some((12, 500_000_000)));
+        assert_eq!(time(b"-1.25"), Some((-2, 750_000_000)));
+        assert_eq!(time(b"1.1234567899"), Some((1, 123_456_789)));
+        assert_eq!(time(b"-3"), Some((-3, 0)));
+        assert_eq!(time(b"x"), None);
+        assert_eq!(time(b""), None);
+    }
+
+    #[test]
+    fn lengths_that_lie_are_refused() {
+        for bad in [&b"5 a=b"[..], b"99 a=b\n", b"1 a=b\n", b"0 \n", b"6 ab\n\n", b"x a=b\n", b" a=b\n"] {
+            assert!(Records::default().add(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_comes_back(
+            key in "[a-zA-Z.]{1,20}",
+            value in proptest::collection::vec(any::<u8>(), 1..300),
+        ) {
+            let mut records = Records::default();
+            prop_assert!(records.add(&record(key.as_bytes(), &value)).is_some());
+            prop_assert_eq!(records.get(&key), Some(&value[..]));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut records = Records::default();
+            let _ = records.add(&data);
+            let _ = records.time("mtime");
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The zone's root while it is being filled. Every entry is made by file descriptor, below the root's own.
+//!
+//! Parents of an entry are resolved *as if the root were `/`* (`openat2(2)`, `RESOLVE_IN_ROOT`): real trees
+//! have links such as `lib -> usr/lib` or `/var/run -> /run`, and later entries go through them. A link can
+//! therefore lead anywhere inside the root and nowhere outside, whatever it says. The last component is never
+//! followed: what is in the way is removed and the entry is made anew (`O_EXCL`).
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
+};
+use rustix::io::Errno;
+
+use super::Summary;
+use crate::error::{Error, is_full};
+
+/// Inside the root, through links but not through `/proc` magic links nor into another mount.
+const IN_ROOT: ResolveFlags =
+    ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
+const DIR: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// How much may be written before the free space is looked at again.
+const LOOK_AFTER_BYTES: u64 = 32 << 20;
+const LOOK_AFTER_ENTRIES: u64 = 4096;
+
+/// Names and values of extended attributes.
+pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What an entry has beside its name and contents.
+#[derive(Debug, Clone)]
+pub(crate) struct Meta {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) times: Timestamps,
+    /// Only those that [`keeps_xattr`] lets through.
+    pub(crate) xattrs: Xattrs,
+}
+
+impl Meta {
+    /// Something of our own making: root's, and as old as this moment.
+    pub(crate) fn ours(mode: u32) -> Self {
+        let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        Self { mode, uid: us().as_raw(), gid: our_group().as_raw(), times: both(now), xattrs: Vec::new() }
+    }
+}
+
+/// Extended attributes that belong to the files rather than to the machine they came from. Labels and hashes
+/// (`security.selinux`, `security.ima`) are the host's policy, and `trusted.*` would steer an overlayfs.
+pub(crate) fn keeps_xattr(name: &[u8]) -> bool {
+    name.starts_with(b"user.")
+        || name == b"security.capability"
+        || name == b"system.posix_acl_access"
+        || name == b"system.posix_acl_default"
+}
+
+/// Both times the same.
+pub(crate) fn both(time: Timespec) -> Timestamps {
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// An open zone root.
+pub(crate) struct Target {
+    root: OwnedFd,
+    place: PathBuf,
+    /// The last parent used: neighbours come together.
+    parent: Option<(PathBuf, Rc<OwnedFd>)>,
+    /// Owners, modes and times of directories, set when everything is in them: writing into a directory
+    /// changes its time, and its mode may forbid it.
+    directories: Vec<(PathBuf, Meta)>,
+    unwatched: (u64, u64),
+    pub(crate) summary: Summary,
+}
+
+impl Target {
+    /// Makes `ZONEPATH/root`, which must be missing or empty.
+    pub(crate) fn create(zonepath: &Path) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat2(CWD, zonepath, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+            .map_err(|errno| Error::io("open the zonepath", zonepath, errno))?;
+        let place = zonepath.join("root");
+        match rustix::fs::mkdirat(&fd, "root", Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Error::io("create", place, errno)),
+        }
+        Self::open(&place)
+    }
+
+    /// Takes an empty directory as the root.
+    pub(crate) fn open(place: &Path) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let failed = |errno: Errno| Error::io("open", place, errno);
+        let root = rustix::fs::openat2(CWD, place, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+            .map_err(failed)?;
+        for entry in rustix::fs::Dir::read_from(&root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name() != c"." && entry.file_name() != c".." {
+                return Err(Error::RootNotEmpty(place.to_owned()));
+            }
+        }
+        Ok(Self {
+            root,
+            place: place.to_owned(),
+            parent: None,
+            directories: Vec::new(),
+            unwatched: (0, 0),
+            summary: Summary::default(),
+        })
+    }
+
+    /// An error of an entry: a full disk is told apart.
+    pub(crate) fn fault(
+        &self,
+        doing: &'static str,
+        entry: &Path,
+        source: impl Into<std::io::Error>,
+    ) -> Error {
+        let source = source.into();
+        if is_full(&source) {
+            return Error::NoSpace { place: self.place.clone(), entry: entry.to_owned() };
+        }
+        Error::io(doing, self.place.join(entry), source)
+    }
+
+    /// Counts an entry or bytes, and stops before the part of the disk that is kept for root is eaten: an
+    /// archive that unpacks to more than the disk holds must not take the machine's other services with it.
+    pub(crate) fn grew(&mut self, entries: u64, bytes: u64, at: &Path) -> Result<(), Error> {
+        self.summary.entries += entries;
+        self.summary.bytes += bytes;
+        self.unwatched.0 += entries;
+        self.unwatched.1 += bytes;
+        if self.unwatched.0 < LOOK_AFTER_ENTRIES && self.unwatched.1 < LOOK_AFTER_BYTES {
+            return Ok(());
+        }
+        self.unwatched = (0, 0);
+        let stat = rustix::fs::fstatvfs(&self.root).map_err(|errno| self.fault("measure", at, errno))?;
+        // File systems without a size (or without a notion of inodes) report zero of both.
+        if (stat.f_blocks > 0 && stat.f_bavail == 0) || (stat.f_files > 0 && stat.f_favail == 0) {
+            return Err(Error::NoSpace { place: self.place.clone(), entry: at.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The directory `entry` belongs in, made when missing, and the entry's own name in it.
+    fn locate<'e>(&mut self, entry: &'e Path) -> Result<(Rc<OwnedFd>, &'e OsStr), Error> {
+        let name = entry.file_name().ok_or_else(|| self.fault("create", entry, Errno::INVAL))?;
+        let parent = entry.parent().unwrap_or_else(|| Path::new(""));
+        if let Some((path, fd)) = &self.parent
+            && path == parent
+        {
+            return Ok((Rc::clone(fd), name));
+        }
+        let fd = Rc::new(self.enter(parent)?);
+        self.parent = Some((parent.to_owned(), Rc::clone(&fd)));
+        Ok((fd, name))
+    }
+
+    /// Opens a directory of the root, making what is missing with mode 0755.
+    fn enter(&self, directory: &Path) -> Result<OwnedFd, Error> {
+        let fault = |errno| self.fault("enter", directory, errno);
+        if let Ok(fd) = self.resolve(directory) {
+            return Ok(fd);
+        }
+        let mut at = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(fault)?;
+        let mut done = PathBuf::new();
+        for name in directory {
+            done.push(name);
+            at = match self.resolve(&done) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) => {
+                    // EEXIST here is a link that leads to nothing yet.
+                    rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)).map_err(fault)?;
+                    self.resolve(&done).map_err(fault)?
+                }
+                Err(errno) => return Err(fault(errno)),
+            };
+        }
+        Ok(at)
+    }
+
+    fn resolve(&self, directory: &Path) -> Result<OwnedFd, Errno> {
+        let path = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        // EAGAIN: something was renamed while a `..` of a link was resolved; the manual says try again.
+        for _ in 0..16 {
+            match rustix::fs::openat2(&self.root, path, DIR, Mode::empty(), IN_ROOT) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Runs `make`; when something is in the way, removes it and runs it again.
+    fn place<T>(
+        &mut self,
+        doing: &'static str,
+        entry: &Path,
+        make: impl Fn(&OwnedFd, &OsStr) -> Result<T, Errno>,
+    ) -> Result<T, Error> {
+        let (parent, name) = self.locate(entry)?;
+        match make(&parent, name) {
+            Err(Errno::EXIST) => {}
+            other => return other.map_err(|errno| self.fault(doing, entry, errno)),
+        }
+        // The last of several entries of one name counts, as with tar(1). Only an empty directory gives way.
+        self.parent = None;
+        let removed = match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR | Errno::PERM) => rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR),
+            other => other,
+        };
+        removed
+            .and_then(|()| make(&parent, name))
+            .map_err(|errno| self.fault("replace the earlier entry", entry, errno))
+    }
+
+    /// Makes a directory, or takes the one that is there. The empty path is the root itself.
+    ///
+    /// Where a link to a directory stands, it stays, and the directory behind it is left as it is: packages
+    /// ship `lib/` long after `lib` became a link, and dpkg(1) does the same.
+    pub(crate) fn directory(&mut self, entry: &Path, meta: Meta) -> Result<(), Error> {
+        if !entry.as_os_str().is_empty() {
+            let (parent, name) = self.locate(entry)?;
+            match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => match self.kind(&parent, name, entry)? {
+                    FileType::Directory => {}
+                    FileType::Symlink if self.resolve(entry).is_ok() => return self.grew(1, 0, entry),
+                    _ => self.place("create directory", entry, |parent, name| {
+                        rustix::fs::mkdirat(parent, name, Mode::RWXU)
+                    })?,
+                },
+                Err(errno) => return Err(self.fault("create directory", entry, errno)),
+            }
+            self.directories.push((entry.to_owned(), meta));
+        }
+        self.grew(1, 0, entry)
+    }
+
+    fn kind(&self, parent: &OwnedFd, name: &OsStr, entry: &Path) -> Result<FileType, Error> {
+        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| self.fault("look at", entry, errno))?;
+        Ok(FileType::from_raw_mode(stat.st_mode))
+    }
+
+    /// Makes an empty file, for nobody else to see until [`Target::finish_file`].
+    pub(crate) fn create_file(&mut self, entry: &Path) -> Result<File, Error> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = self.place("create file", entry, |parent, name| {
+            rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)
+        })?;
+        Ok(File::from(fd))
+    }
+
+    /// Gives a file its owner, mode, attributes and times. In this order: a change of owner clears the setuid
+    /// bit and the capabilities, and every change moves the time.
+    pub(crate) fn finish_file(&mut self, file: &File, entry: &Path, meta: &Meta) -> Result<(), Error> {
+        let fault = |errno| self.fault("set the owner, mode or time of", entry, errno);
+        rustix::fs::fchown(file, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))
+            .map_err(fault)?;
+        rustix::fs::fchmod(file, Mode::from_raw_mode(meta.mode)).map_err(fault)?;
+        let lost = self.attributes(entry, meta, |name, value| {
+            rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())
+        })?;
+        let fault = |errno| self.fault("set the time of", entry, errno);
+        rustix::fs::futimens(file, &meta.times).map_err(fault)?;
+        self.summary.xattrs_skipped += lost;
+        self.count_owner(meta);
+        self.grew(1, 0, entry)
+    }
+
+    /// Makes a symbolic link. Its text may say what it likes; it is only ever followed inside the zone.
+    pub(crate) fn symlink(&mut self, entry: &Path, text: &Path, meta: &Meta) -> Result<(), Error> {
+        self.place("create link", entry, |parent, name| rustix::fs::symlinkat(text, parent, name))?;
+        let (parent, name) = self.locate(entry)?;
+        let fault = |errno| self.fault("set the owner or time of", entry, errno);
+        rustix::fs::chownat(
+            &*parent,
+            name,
+            Some(Uid::from_raw(meta.uid)),
+            Some(Gid::from_raw(meta.gid)),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .map_err(fault)?;
+        rustix::fs::utimensat(&*parent, name, &meta.times, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?;
+        self.count_owner(meta);
+        self.grew(1, 0, entry)
+    }
+
+    /// Makes a named pipe.
+    pub(crate) fn fifo(&mut self, entry: &Path, meta: &Meta) -> Result<(), Error> {
+        self.place("create fifo", entry, |parent, name| {
+            rustix::fs::mknodat(parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        })?;
+        let (parent, name) = self.locate(entry)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&*parent, name, flags, Mode::empty())
+            .map_err(|errno| self.fault("open", entry, errno))?;
+        self.by_path_fd(&fd, entry, meta)?;
+        self.grew(1, 0, entry)
+    }
+
+    /// Makes another name of an earlier entry. False when there is no such entry.
+    pub(crate) fn hard_link(&mut self, entry: &Path, earlier: &Path) -> Result<bool, Error> {
+        let Some(old_name) = earlier.file_name() else { return Ok(false) };
+        let old_parent = match self.resolve(earlier.parent().unwrap_or_else(|| Path::new(""))) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
+            Err(errno) => return Err(self.fault("enter", earlier, errno)),
+        };
+        match rustix::fs::statat(&old_parent, old_name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) if entry == earlier => return Ok(true),
+            Ok(_) => {}
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
+            Err(errno) => return Err(self.fault("look at", earlier, errno)),
+        }
+        self.place("create hard link", entry, |parent, name| {
+            rustix::fs::linkat(&old_parent, old_name, parent, name, AtFlags::empty())
+        })?;
+        self.summary.hard_links += 1;
+        self.grew(1, 0, entry)?;
+        Ok(true)
+    }
+
+    /// Sets what directories were promised, deepest last made first, makes the root `root:root` 0755 whatever
+    /// the source's was, and puts everything on the disk.
+    pub(crate) fn finish(mut self) -> Result<Summary, Error> {
+        let flags = DIR | OFlags::NOFOLLOW;
+        for (entry, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
+            let (parent, name) = self.locate(&entry)?;
+            // A later entry may have taken the directory's place; it has its own.
+            let Ok(fd) = rustix::fs::openat(&*parent, name, flags, Mode::empty()) else { continue };
+            self.by_path_fd(&fd, &entry, &meta)?;
+        }
+        let top = Path::new("");
+        rustix::fs::fchmod(&self.root, Mode::from_raw_mode(0o755))
+            .and_then(|()| rustix::fs::fchown(&self.root, Some(us()), Some(our_group())))
+            .map_err(|errno| self.fault("set the owner or mode of", top, errno))?;
+        rustix::fs::syncfs(&self.root).map_err(|errno| self.fault("sync the file system of", top, errno))?;
+        Ok(self.summary)
+    }
+
+    /// Owner, mode, attributes and times through an `O_PATH` descriptor, which only a `/proc` path can do for
+    /// all of them. The descriptor's own link is exact: nothing can be put in its place.
+    fn by_path_fd(&mut self, fd: &OwnedFd, entry: &Path, meta: &Meta) -> Result<(), Error> {
+        let link = PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()));
+        let fault = |errno| self.fault("set the owner, mode or time of", entry, errno);
+        let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+        rustix::fs::chownat(fd, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH).map_err(fault)?;
+        rustix::fs::chmodat(CWD, &link, Mode::from_raw_mode(meta.mode), AtFlags::empty()).map_err(fault)?;
+        let lost = self.attributes(entry, meta, |name, value| {
+            rustix::fs::setxattr(&link, name, value, XattrFlags::empty())
+        })?;
+        let fault = |errno| self.fault("set the time of", entry, errno);
+        rustix::fs::utimensat(CWD, &link, &meta.times, AtFlags::empty()).map_err(fault)?;
+        self.summary.xattrs_skipped += lost;
+        self.count_owner(meta);
+        Ok(())
+    }
+
+    /// Sets the attributes; returns how many the file system has no place for.
+    fn attributes(
+        &self,
+        entry: &Path,
+        meta: &Meta,
+        set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>,
+    ) -> Result<u64, Error> {
+        let mut lost = 0;
+        for (name, value) in &meta.xattrs {
+            match set(name, value) {
+                Ok(()) => {}
+                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::PERM) => lost += 1,
+                Err(errno) => return Err(self.fault("set an extended attribute of", entry, errno)),
+            }
+        }
+        Ok(lost)
+    }
+
+    fn count_owner(&mut self, meta: &Meta) {
+        if meta.uid >= Summary::IDS || meta.gid >= Summary::IDS {
+            self.summary.foreign_owners += 1;
+        }
+    }
+}
+
+/// The owner of what we make of our own: root. Somebody else can only be running unit tests.
+pub(crate) fn us() -> Uid {
+    rustix::process::geteuid()
+}
+
+pub(crate) fn our_group() -> Gid {
+    if us().is_root() { Gid::ROOT } else { rustix::process::getegid() }
+}

@@ -1,0 +1,300 @@
+//! Taking a zone's files away: look first ([`plan`]), then do it ([`execute`]).
+//!
+//! Only what an install puts into a zonepath is removed: `root`, `dev`, `logs`, `lastexit.toml` and the
+//! directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
+//! between runs: after an interruption, planning and executing again removes what is left.
+
+mod tree;
+
+use std::ffi::{CStr, OsString};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use self::tree::{Visit, identity, walk};
+use crate::error::{Error, shown};
+use crate::mounts;
+use crate::progress::{Meter, Options, Phase, Reporter};
+
+/// What is ours in a zonepath; the root last, so that an interrupted removal still looks like a zone.
+const STANDARD: [&CStr; 4] = [c"dev", c"logs", c"lastexit.toml", c"root"];
+
+/// What [`execute`] will remove.
+#[derive(Debug)]
+pub struct Plan {
+    zonepath: PathBuf,
+    directory: Option<OwnedFd>,
+    /// The standard entries that are there.
+    pub standard: Vec<Standard>,
+    /// Names of everything else in the zonepath, which stays.
+    pub extra: Vec<OsString>,
+    /// File systems mounted below the zonepath. As long as there are any, [`execute`] refuses.
+    pub mounts: Vec<PathBuf>,
+}
+
+/// A standard entry of a zonepath.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standard {
+    /// Its name in the zonepath.
+    pub name: String,
+    /// Files, directories and links, itself included.
+    pub entries: u64,
+    /// Bytes on the disk that will be free; of files with several names only their share.
+    pub bytes: u64,
+}
+
+/// What [`execute`] has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Entries deleted.
+    pub entries: u64,
+    /// Why the zonepath itself is still there, if it is.
+    pub left: Option<Left>,
+}
+
+/// Why a zonepath remains. `Display` is the warning to print.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// It has more in it than a zone.
+    UserData {
+        /// The zonepath.
+        zonepath: PathBuf,
+        /// What is still in it.
+        names: Vec<OsString>,
+    },
+    /// A file system is mounted on it, which is empty now.
+    MountPoint(PathBuf),
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UserData { zonepath, .. } => write!(
+                f,
+                "WARNING: Unable to completely remove {}\nbecause it contains additional user data.  Only the \
+                 standard directory entries have been removed.",
+                shown(zonepath)
+            ),
+            Self::MountPoint(zonepath) => write!(
+                f,
+                "WARNING: {} is a mount point; it has been emptied, unmount and remove it yourself.",
+                shown(zonepath)
+            ),
+        }
+    }
+}
+
+impl Plan {
+    /// The zonepath.
+    pub fn zonepath(&self) -> &Path {
+        &self.zonepath
+    }
+
+    /// True when there is nothing at the zonepath.
+    pub fn is_missing(&self) -> bool {
+        self.directory.is_none()
+    }
+
+    /// Entries to be removed, all together.
+    pub fn entries(&self) -> u64 {
+        self.standard.iter().map(|standard| standard.entries).sum()
+    }
+
+    /// Bytes to be freed, all together.
+    pub fn bytes(&self) -> u64 {
+        self.standard.iter().map(|standard| standard.bytes).sum()
+    }
+}
+
+/// Looks at what is there. The directory is held open from now on: it is the one that [`execute`] empties.
+///
+/// The zonepath must be absolute, free of symbolic links, root's, and closed to others (mode 0700, which an
+/// install sees to): a wrong path in a hand-edited configuration must not empty some other directory.
+///
+/// # Errors
+/// [`Error::NotRemovable`], [`Error::Io`], or [`Error::Interrupted`].
+pub fn plan(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Result<Plan, Error> {
+    let mut plan = Plan {
+        zonepath: zonepath.to_owned(),
+        directory: None,
+        standard: Vec::new(),
+        extra: Vec::new(),
+        mounts: Vec::new(),
+    };
+    let Some(directory) = open_zonepath(zonepath)? else { return Ok(plan) };
+    plan.mounts = mounts::below(zonepath)?;
+    let failed = |errno: Errno| Error::io("read", zonepath, errno);
+    let mut meter = Meter::new(Phase::Measuring, options, report);
+    for entry in Dir::read_from(&directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        if !STANDARD.contains(&name) {
+            plan.extra.push(OsString::from_vec(name.to_bytes().to_vec()));
+            continue;
+        }
+        let mut count = Count { meter: &mut meter, entries: 0, bytes: 0 };
+        walk(&directory, zonepath, name, &mut count)?;
+        let name = name.to_string_lossy().into_owned();
+        plan.standard.push(Standard { name, entries: count.entries, bytes: count.bytes });
+    }
+    plan.standard.sort_by(|a, b| a.name.cmp(&b.name));
+    plan.extra.sort();
+    plan.directory = Some(directory);
+    Ok(plan)
+}
+
+/// Removes what was planned, and the zonepath if nothing else is in it.
+///
+/// No link is followed and no mount is entered; a tree may have any depth and any modes.
+///
+/// # Errors
+/// [`Error::MountsBelow`] before anything was touched; [`Error::Immutable`], [`Error::Interrupted`] or
+/// [`Error::Io`] naming the entry on the way. What was removed until then stays removed.
+pub fn execute(plan: &Plan, options: &Options, report: &mut Reporter<'_>) -> Result<Removed, Error> {
+    let zonepath = &plan.zonepath;
+    let Some(directory) = &plan.directory else { return Ok(Removed { entries: 0, left: None }) };
+    let mounts = mounts::below(zonepath)?;
+    if !mounts.is_empty() {
+        return Err(Error::MountsBelow { zonepath: zonepath.clone(), mounts });
+    }
+    let mut meter = Meter::new(Phase::Removing, options, report);
+    meter.phase(Phase::Removing, None, Some(plan.entries()));
+    let mut delete = Delete { meter, entries: 0 };
+    for name in STANDARD {
+        walk(directory, zonepath, name, &mut delete)?;
+    }
+    let left = remove_zonepath(zonepath, directory)?;
+    Ok(Removed { entries: delete.entries, left })
+}
+
+/// `None` when it is not there.
+fn open_zonepath(zonepath: &Path) -> Result<Option<OwnedFd>, Error> {
+    let refuse = |why| Err(Error::NotRemovable { zonepath: zonepath.to_owned(), why });
+    if !zonepath.is_absolute() || zonepath.file_name().is_none() {
+        return refuse("it is not the absolute path of a directory of its own; correct the zonepath");
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = match rustix::fs::openat2(CWD, zonepath, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return refuse("its path goes through a symbolic link; correct the zonepath"),
+        Err(Errno::NOTDIR) => return refuse("it is not a directory; correct the zonepath"),
+        Err(errno) => return Err(Error::io("open", zonepath, errno)),
+    };
+    let stat = rustix::fs::fstat(&fd).map_err(|errno| Error::io("look at", zonepath, errno))?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+        return refuse(
+            "no zone was installed there, for it is open to others; if one was, run chown 0:0 and chmod 0700 on it",
+        );
+    }
+    Ok(Some(fd))
+}
+
+fn remove_zonepath(zonepath: &Path, directory: &OwnedFd) -> Result<Option<Left>, Error> {
+    let failed = |errno: Errno| Error::io("remove", zonepath, errno);
+    let (Some(parent), Some(name)) = (zonepath.parent(), zonepath.file_name()) else { return Ok(None) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent =
+        rustix::fs::openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).map_err(failed)?;
+    let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+    if identity(directory).map_err(failed)? != (stat.st_dev, stat.st_ino) {
+        return Err(failed(Errno::STALE));
+    }
+    match rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) => Ok(None),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {
+            let names = names(directory).map_err(failed)?;
+            Ok(Some(Left::UserData { zonepath: zonepath.to_owned(), names }))
+        }
+        Err(Errno::BUSY) => match names(directory).map_err(failed)? {
+            names if names.is_empty() => Ok(Some(Left::MountPoint(zonepath.to_owned()))),
+            names => Ok(Some(Left::UserData { zonepath: zonepath.to_owned(), names })),
+        },
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+fn names(directory: &OwnedFd) -> Result<Vec<OsString>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(OsString::from_vec(name));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+struct Count<'m, 'r> {
+    meter: &'m mut Meter<'r>,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Visit for Count<'_, '_> {
+    const DOING: &'static str = "look at";
+    const SKIPS_MOUNTS: bool = true;
+
+    fn before(&mut self, _path: &dyn Fn() -> PathBuf) -> Result<(), Error> {
+        self.meter.entry(Path::new(""))
+    }
+
+    fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return Err(Errno::ISDIR);
+        }
+        self.entries += 1;
+        #[allow(clippy::useless_conversion, reason = "narrower on other machines")]
+        let links = u64::from(stat.st_nlink).max(1);
+        // st_blocks counts units of 512 bytes whatever the block size (stat(2)).
+        self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512 / links;
+        Ok(())
+    }
+
+    fn directory(&mut self, _parent: &OwnedFd, _name: &CStr) -> Result<(), Errno> {
+        self.entries += 1;
+        Ok(())
+    }
+}
+
+struct Delete<'r> {
+    meter: Meter<'r>,
+    entries: u64,
+}
+
+impl Visit for Delete<'_> {
+    const DOING: &'static str = "remove";
+    const SKIPS_MOUNTS: bool = false;
+
+    fn before(&mut self, path: &dyn Fn() -> PathBuf) -> Result<(), Error> {
+        // The path costs an allocation, so not every entry is shown.
+        if self.entries.is_multiple_of(64) {
+            return self.meter.reached(self.entries, &path());
+        }
+        self.meter.check()
+    }
+
+    fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
+        self.entries += 1;
+        Ok(())
+    }
+
+    fn directory(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+        self.entries += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
