@@ -6,9 +6,10 @@
 //! | module | is |
 //! |---|---|
 //! | [`name`], [`state`] | the two words every command line has |
-//! | [`layout`] | where things are, under `-R ROOT` |
+//! | [`layout`], [`here`] | where things are, under `-R ROOT`, and in which zone we are |
+//! | [`file`] | files written whole, and locks |
 //! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
-//! | [`schema`], [`value`], [`document`] | the table of properties, and a configuration as that table sees it |
+//! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
 //! | [`store`] | a configuration and its index line, changed together |
 //! | [`lex`], [`command`] | the language of `zonecfg` |
@@ -23,6 +24,7 @@ pub mod command;
 pub mod config;
 pub mod document;
 pub mod file;
+pub mod here;
 pub mod idmap;
 pub mod index;
 pub mod lastexit;

@@ -1,7 +1,7 @@
 //! A configuration and its line in the index, changed together under the index lock.
 //!
 //! The order of the steps is such that after a crash between any two of them no zone of the index lacks its
-//! file: at worst a file is left that no line names, and the next `create` writes over it.
+//! file: at worst a file is left that no line names, which a `commit` registers and a `create -F` writes over.
 
 use std::path::PathBuf;
 

@@ -1,0 +1,39 @@
+//! In which zone this program runs.
+
+use std::fs;
+use std::path::Path;
+
+/// Where the virtual platform tells a zone its name.
+pub const NAME_FILE: &str = "/run/zone/name";
+
+/// What the host calls itself.
+pub const GLOBAL: &str = "global";
+
+/// The name of the zone this program runs in; `None` on the host. It is what the zone was told, and inside a zone its
+/// root may have changed it: fit for a prompt, not for a decision about trust.
+pub fn zone() -> Option<String> {
+    read(Path::new(NAME_FILE))
+}
+
+fn read(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let name = text.trim();
+    // The text goes to terminals: what is not a name is not passed on.
+    name.parse::<crate::ZoneName>().is_ok().then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_says_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("name");
+        assert_eq!(read(&file), None);
+        fs::write(&file, "web\n").unwrap();
+        assert_eq!(read(&file).as_deref(), Some("web"));
+        fs::write(&file, "\u{1b}[2J").unwrap();
+        assert_eq!(read(&file), None);
+    }
+}

@@ -1,0 +1,52 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+const EXAMPLES: &str = "\
+Commands are separated by ';' or line breaks; 'zonecfg help commands' lists them.
+When a command fails, a command line or file changes nothing.
+
+Exit status: 0 done, 1 failed, 2 wrong usage.
+
+Examples:
+  Describe a zone that shares the host's /usr:
+    zonecfg -z web 'create; set autoboot=true; commit'
+  Give it a directory of the host, read-only:
+    zonecfg -z web 'add fs; set dir=/data; set special=/srv/data; set type=lofs; add options ro; end'
+  Look at it:
+    zonecfg -z web info
+  Make another like it:
+    zonecfg -z web export > web.cfg && zonecfg -z web2 -f web.cfg
+  Remove the description:
+    zonecfg -z web delete -F";
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "zonecfg",
+    version,
+    about = "Describe zones",
+    after_help = EXAMPLES,
+    override_usage = "zonecfg [-R ROOT] -z ZONE [-f FILE | COMMAND...]\n       zonecfg help [COMMAND | RESOURCE | PROPERTY | commands | syntax | usage]",
+    disable_help_flag = true,
+    max_term_width = 100
+)]
+pub struct Args {
+    /// The zone to describe
+    #[arg(short = 'z', value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// Read commands from FILE; '-' is standard input
+    #[arg(short = 'f', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Work on the zones under ROOT instead of the host's
+    #[arg(short = 'R', value_name = "ROOT")]
+    pub root: Option<PathBuf>,
+    /// Print help
+    #[arg(short = 'h', visible_short_alias = '?', long, action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// The commands, all words joined by blanks
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub commands: Vec<String>,
+}

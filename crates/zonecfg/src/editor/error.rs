@@ -1,0 +1,133 @@
+//! Edits that cannot be, in the words of zonecfg(8).
+
+use zone_config::schema::ValueError;
+use zone_config::{State, ZoneName};
+
+/// An edit that cannot be; the configuration is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// A command for outside a resource, given inside.
+    #[error("The {0} command only makes sense in the global scope.")]
+    GlobalOnly(&'static str),
+    /// A command for inside a resource, given outside.
+    #[error("The {0} command only makes sense in the resource scope.")]
+    ResourceOnly(&'static str),
+    /// No such type of resource.
+    #[error("No such resource type '{name}'; allowed: {allowed}")]
+    NoResourceType {
+        /// What was given.
+        name: String,
+        /// What there is.
+        allowed: String,
+    },
+    /// No such property.
+    #[error("No such property type '{name}' of {scope}; allowed: {allowed}")]
+    NoProperty {
+        /// Of what.
+        scope: &'static str,
+        /// What was given.
+        name: String,
+        /// What there is.
+        allowed: String,
+    },
+    /// A value the property does not allow.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// A value the property of a resource does not allow.
+    #[error("{resource}: {source}")]
+    ResourceValue {
+        /// The type of resource.
+        resource: &'static str,
+        /// What is wrong; part of the one sentence.
+        source: ValueError,
+    },
+    /// A second resource where there can be one.
+    #[error("The {0} resource already exists.")]
+    Single(&'static str),
+    /// `add` and `remove` work on lists.
+    #[error("{property} is not a list: use 'set {property}=VALUE', not {command}")]
+    NotList {
+        /// `add` or `remove`.
+        command: &'static str,
+        /// The property.
+        property: &'static str,
+    },
+    /// `add` and `remove` need to know what.
+    #[error("{command} {property}: a value is missing; the form is: {command} PROPERTY VALUE")]
+    NoValue {
+        /// `add` or `remove`.
+        command: &'static str,
+        /// The property.
+        property: &'static str,
+    },
+    /// What is to be removed is not there.
+    #[error("{property} has no '{item}'")]
+    NotInList {
+        /// The property.
+        property: &'static str,
+        /// What was given.
+        item: String,
+    },
+    /// A resource is not complete.
+    #[error("{resource}: {property} not specified; allowed: {allowed}")]
+    NotSpecified {
+        /// The type of resource.
+        resource: &'static str,
+        /// What is missing.
+        property: &'static str,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// Properties of a resource do not go together.
+    #[error("{resource}: {property} {reason}")]
+    Mismatch {
+        /// The type of resource.
+        resource: &'static str,
+        /// The property.
+        property: &'static str,
+        /// What is wrong and what is allowed.
+        reason: String,
+    },
+    /// Two resources of one key.
+    #[error("A {resource} resource with the {key} '{value}' already exists.")]
+    Duplicate {
+        /// The type of resource.
+        resource: &'static str,
+        /// The key's name.
+        key: &'static str,
+        /// The key.
+        value: String,
+    },
+    /// Nothing matches.
+    #[error("No such {0} resource.")]
+    NoResource(&'static str),
+    /// Several match.
+    #[error("Insufficient specification: give PROPERTY=VALUE that only one {0} resource has")]
+    Insufficient(&'static str),
+    /// Several would be removed.
+    #[error(
+        "There are multiple instances of this resource ({0}).  Either qualify the resource to remove a single instance or use the -F option to remove all instances."
+    )]
+    Many(&'static str),
+    /// A property that must be set.
+    #[error("Clearing this property is not allowed: {0} must be set")]
+    Required(&'static str),
+    /// A property that is fixed once there is something at the zonepath.
+    #[error("Zone {zone} {}; set {property} not allowed.", already(.state))]
+    Sealed {
+        /// The zone.
+        zone: ZoneName,
+        /// Its state.
+        state: State,
+        /// The property.
+        property: &'static str,
+    },
+}
+
+/// Why a zone in this state cannot be changed, in the reference's words where it has them.
+pub(crate) fn already(state: &State) -> &'static str {
+    match state {
+        State::Incomplete => "is incomplete",
+        _ => "already installed",
+    }
+}

@@ -1,0 +1,111 @@
+//! Tests of edits, as lines of the language.
+
+use zone_config::command::{Command, Script};
+
+use super::*;
+
+fn editor() -> Editor {
+    Editor::new("web".parse().unwrap(), Document::default(), None)
+}
+
+/// Does the edits of a text; the first error.
+fn edit(editor: &mut Editor, text: &str) -> Result<(), String> {
+    for located in Script::new(text, 1) {
+        match located.unwrap().command {
+            Command::Add { what, value } => editor.add(&what, value.as_ref()),
+            Command::Set { property, value } => editor.set(&property, &value),
+            Command::Clear { property } => editor.clear(&property),
+            Command::Remove { force, what, qualifiers, value } => {
+                editor.remove(&what, &qualifiers, value.as_ref(), force)
+            }
+            Command::Select { resource, qualifiers } => editor.select(&resource, &qualifiers),
+            Command::End => editor.end(),
+            Command::Cancel => editor.cancel(),
+            other => panic!("{other:?}"),
+        }
+        .map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+const TWO: &str = "add fs; set dir=/a; set special=/srv; set type=lofs; end
+                   add fs; set dir=/b; set special=swap; set type=tmpfs; set options=[ro,\"size=1m\"]; end";
+
+#[test]
+fn resources_are_added_selected_and_removed() {
+    let mut editor = editor();
+    edit(&mut editor, TWO).unwrap();
+    edit(&mut editor, "select fs dir=/b; remove options ro; add options [noexec,nodev]; set dir=/c; end")
+        .unwrap();
+    let options: Vec<_> = editor.document.of("fs").map(|fs| fs.values.list("options").join(" ")).collect();
+    assert_eq!(options, ["", "size=1m noexec nodev"]);
+    edit(&mut editor, "select fs dir=/c; set options=[]; clear options; end; remove fs dir=/a").unwrap();
+    assert_eq!(editor.document.resources.len(), 1);
+    edit(&mut editor, "add fs; set dir=/x; cancel; remove fs").unwrap();
+    assert_eq!(editor.document, Document::default());
+}
+
+#[test]
+fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
+    for (setup, text, said) in [
+        ("", "end", "The end command only makes sense in the resource scope."),
+        ("", "add net", "No such resource type 'net'; allowed: fs, attr"),
+        ("", "add fs ro", "The add PROPERTY VALUE command only makes sense in the resource scope."),
+        ("", "set autobot=true", "No such property type 'autobot' of the zone; allowed: zonename, zonepath"),
+        ("", "set autoboot=yes", "autoboot: \"yes\" is not allowed; allowed: true, false"),
+        ("", "set autoboot=[true,false]", "autoboot: [true,false] is not allowed; allowed: true, false"),
+        ("", "set hostname=(a=b)", "hostname: (a=b) is not allowed"),
+        ("", "clear zonepath", "Clearing this property is not allowed: zonepath must be set"),
+        ("", "remove fs", "No such fs resource."),
+        ("add fs", "select fs dir=/a", "The select command only makes sense in the global scope."),
+        ("add fs", "add attr", "The add command only makes sense in the global scope."),
+        ("add fs", "set type=ext4", "fs: type: \"ext4\" is not allowed; allowed: lofs, tmpfs"),
+        (
+            "add fs",
+            "set raw=/dev/x",
+            "No such property type 'raw' of fs; allowed: dir, special, type, options",
+        ),
+        ("add fs; set dir=/a", "end", "fs: special not specified; allowed: text on one line"),
+        (
+            "add fs; set dir=/a; set special=srv; set type=lofs",
+            "end",
+            "fs: special is \"srv\"; for type lofs",
+        ),
+        ("add fs", "add dir /x", "dir is not a list: use 'set dir=VALUE', not add"),
+        ("add fs", "remove options ro", "options has no 'ro'"),
+        ("add fs", "add options", "add options: a value is missing"),
+        (TWO, "remove fs", "There are multiple instances of this resource (fs)."),
+        (TWO, "remove fs dir=/x", "No such fs resource."),
+        (TWO, "select fs", "Insufficient specification"),
+        (TWO, "select fs type=zfs", "fs: type: \"zfs\" is not allowed"),
+        (
+            TWO,
+            "add fs; set dir=/a; set special=x; set type=tmpfs; end",
+            "A fs resource with the dir '/a' already",
+        ),
+        (TWO, "select fs dir=/a; set dir=/b; end", "A fs resource with the dir '/b' already exists."),
+    ] {
+        let mut editor = editor();
+        edit(&mut editor, setup).unwrap();
+        let before = editor.document.clone();
+        let error = edit(&mut editor, text).unwrap_err();
+        assert!(error.starts_with(said), "{text}: {error}");
+        assert_eq!(editor.document, before, "{text}");
+    }
+}
+
+#[test]
+fn some_properties_are_fixed_after_install() {
+    for (state, said) in [(State::Installed, "already installed"), (State::Incomplete, "is incomplete")] {
+        let mut editor = Editor { sealed: Some(state), ..editor() };
+        for set in ["set zonepath=/x", "set brand=linux", "set zonename=db", "clear brand"] {
+            let property = set.split([' ', '=']).nth(1).unwrap();
+            let error = edit(&mut editor, set).unwrap_err();
+            assert_eq!(error, format!("Zone web {said}; set {property} not allowed."));
+        }
+        edit(&mut editor, "set autoboot=true").unwrap();
+    }
+    let mut editor = editor();
+    edit(&mut editor, "set zonename=db").unwrap();
+    assert_eq!(editor.zone.as_str(), "db");
+}

@@ -1,0 +1,120 @@
+//! Help, made from the tables.
+
+use std::fmt::Write as _;
+
+use zone_config::command::{self, COMMANDS, CommandSpec, Scope};
+use zone_config::schema::{self, GLOBALS, Property, RESOURCES, Resource, Unset};
+
+use crate::session::Failure;
+
+const USAGE: &str = "\
+usage:\tzonecfg help
+\tzonecfg -z ZONE                    ask for commands
+\tzonecfg -z ZONE COMMAND...         do these commands, separated by ';'
+\tzonecfg -z ZONE -f FILE            do the commands of FILE; '-' is standard input
+";
+
+const SYNTAX: &str = "
+Commands end with a line break or ';'; a line that begins with '#' is a comment.
+A value with blanks or any of ;=[]() goes in double quotes, which have no escapes.
+A list is [VALUE,VALUE...], and [] is the empty one.
+In a resource, between 'add' or 'select' and 'end' or 'cancel', properties are the resource's.
+";
+
+/// Help about a command, a resource, a property, or everything.
+///
+/// # Errors
+/// When there is none about the topic.
+pub fn about(topic: Option<&str>) -> Result<String, Failure> {
+    let Some(topic) = topic else { return Ok(format!("{USAGE}\n{}", commands())) };
+    let topic = if topic == "?" { "help" } else { topic };
+    match (topic, command::spec(topic), schema::resource(topic), schema::global(topic)) {
+        ("usage", ..) => Ok(USAGE.to_owned()),
+        ("commands", ..) => Ok(commands()),
+        ("syntax", ..) => Ok(syntax()),
+        (_, Some(spec), ..) => Ok(one_command(spec)),
+        (_, _, Some(row), _) => Ok(one_resource(row)),
+        (_, _, _, Some(row)) => Ok(one_property(row)),
+        _ => in_resources(topic).ok_or_else(|| Failure::NoHelp(topic.to_owned())),
+    }
+}
+
+fn commands() -> String {
+    let mut text = "Commands:\n".to_owned();
+    for usage in COMMANDS.iter().flat_map(|row| row.usage) {
+        let _ = writeln!(text, "\t{usage}");
+    }
+    text + "'help COMMAND' explains one; 'help syntax' shows resources and properties.\n"
+}
+
+fn one_command(spec: &CommandSpec) -> String {
+    let scope = match spec.scope {
+        Scope::Global => "outside a resource",
+        Scope::Resource => "in a resource",
+        Scope::Both => "everywhere",
+    };
+    format!("usage:\t{}\n{}\nIt makes sense {scope}.\n", spec.usage.join("\n\t"), spec.help)
+}
+
+fn syntax() -> String {
+    let mut text = "Properties of the zone:\n".to_owned();
+    for row in GLOBALS {
+        let _ = writeln!(text, "\t{:<24}{}", row.name, row.help);
+    }
+    for row in RESOURCES {
+        let _ = writeln!(text, "Resource {}: {}", row.name, row.help);
+        for row in row.properties {
+            let _ = writeln!(text, "\t{:<24}{}", row.name, row.help);
+        }
+    }
+    text + SYNTAX
+}
+
+fn one_resource(resource: &Resource) -> String {
+    let mut text = format!("{}: {}\n", resource.name, resource.help);
+    for row in resource.properties {
+        let needed = if row.is_required() { " (required)" } else { "" };
+        let _ = writeln!(text, "\t{}{needed}: {}\n\t\tallowed: {}", row.name, row.help, row.kind.allowed());
+    }
+    let set = resource.properties.iter().filter(|row| row.is_required());
+    let example: Vec<String> = set.map(|row| format!("set {}=...", row.name)).collect();
+    text + &format!("Example: add {}; {}; end\n", resource.name, example.join("; "))
+}
+
+fn one_property(row: &Property) -> String {
+    let unset = match row.unset {
+        Unset::Required => "It must be set.".to_owned(),
+        Unset::Is("") | Unset::Nothing => "By default it is empty.".to_owned(),
+        Unset::Is(word) => format!("By default it is {word}."),
+        Unset::From(elsewhere) => format!("By default it is {elsewhere}."),
+    };
+    let sealed = if row.sealed { "\nIt cannot be changed once the zone is installed." } else { "" };
+    format!("{}: {}\nallowed: {}\n{unset}{sealed}\n", row.name, row.help, row.kind.allowed())
+}
+
+/// Help about a property that only resources have.
+fn in_resources(name: &str) -> Option<String> {
+    let rows = RESOURCES.iter().filter_map(|resource| Some((resource.name, resource.property(name)?)));
+    let texts: Vec<String> =
+        rows.map(|(resource, row)| format!("In resource {resource}, {}", one_property(row))).collect();
+    (!texts.is_empty()).then(|| texts.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_in_the_tables_has_help() {
+        let commands = COMMANDS.iter().map(|row| row.name);
+        let resources = RESOURCES.iter().map(|row| row.name);
+        let properties = RESOURCES.iter().flat_map(|row| row.properties).chain(GLOBALS).map(|row| row.name);
+        for topic in commands.chain(resources).chain(properties).chain(["usage"]) {
+            assert!(about(Some(topic)).unwrap().contains(topic), "{topic}");
+        }
+        for topic in ["commands", "syntax", "?"] {
+            assert!(about(Some(topic)).unwrap().ends_with(".\n"), "{topic}");
+        }
+        assert!(matches!(about(Some("nothing")), Err(Failure::NoHelp(_))));
+    }
+}

@@ -1,0 +1,16 @@
+//! `zonecfg`: describe zones, from a command line, a file or a terminal.
+//!
+//! The language and the table of properties are [`zone_config`]'s. Here is what a session does with them:
+//! [`editor`] changes a configuration in memory, [`session`] decides what is saved and when, [`show`] prints it,
+//! and [`run`] reads commands from where they come.
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod editor;
+pub mod help;
+pub mod run;
+pub mod session;
+pub mod show;
+pub mod talk;
+
+pub use run::main;

@@ -1,0 +1,6 @@
+//! Describes zones.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    zonecfg::main()
+}

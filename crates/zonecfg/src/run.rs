@@ -1,0 +1,213 @@
+//! Where commands come from: the command line, a file, a terminal.
+
+use std::error::Error;
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use zone_config::command::{Script, SyntaxError};
+use zone_config::lex::Place;
+use zone_config::{Layout, here};
+
+use crate::args::Args;
+use crate::help;
+use crate::session::{Failure, Flow, Session};
+use crate::talk::Talk;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+/// The program.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut talk = Talk::new(&mut out, &mut err);
+    let status = match start(&args, &mut talk) {
+        Ok(status) => status,
+        Err(error) => {
+            talk.note(&format!("{error:#}"));
+            FAILED
+        }
+    };
+    ExitCode::from(status)
+}
+
+fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
+    let zone = match (&args.zone, args.commands.as_slice()) {
+        (Some(zone), _) => zone,
+        (None, [help, topic @ ..]) if help == "help" && topic.len() < 2 => {
+            let text = help::about(topic.first().map(String::as_str))?;
+            talk.out.write_all(text.as_bytes())?;
+            return Ok(0);
+        }
+        (None, _) => return usage(talk, "name the zone with -z"),
+    };
+    if args.file.is_some() && !args.commands.is_empty() {
+        return usage(talk, "commands come from -f or from the command line, not both");
+    }
+    let zone = match zone.parse() {
+        Ok(zone) => zone,
+        Err(error) => return usage(talk, &format!("-z: {error}")),
+    };
+    let layout = match Layout::new(args.root.clone()) {
+        Ok(layout) => layout,
+        Err(error) => return usage(talk, &error.to_string()),
+    };
+    if here::zone().is_some() && layout.is_default() {
+        anyhow::bail!("zonecfg can only be run from the global zone.");
+    }
+
+    let (text, origin) = match &args.file {
+        Some(path) if path == Path::new("-") => (None, Origin::File("standard input".to_owned())),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the command file {}", path.display()))?;
+            (Some(text), Origin::File(path.display().to_string()))
+        }
+        None if args.commands.is_empty() => (None, Origin::File("standard input".to_owned())),
+        None => (Some(args.commands.join(" ")), Origin::CommandLine),
+    };
+    let with_person = text.is_none() && io::stdin().is_terminal();
+    let mut session = Session::begin(layout, zone, with_person, talk)?;
+    if with_person {
+        return Ok(u8::from(!converse(&mut session, talk)));
+    }
+    let text = match text {
+        Some(text) => text,
+        None => {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+            text
+        }
+    };
+    Ok(u8::from(!run_script(&mut session, &text, &origin, talk)))
+}
+
+/// What a text of commands is called in errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file, by this name.
+    File(String),
+    /// The command line, or the line a person typed.
+    CommandLine,
+}
+
+/// Does the commands of a text up to the first that fails; only when none does, what was committed is saved. Whether none did.
+pub fn run_script(session: &mut Session, text: &str, origin: &Origin, talk: &mut Talk<'_>) -> bool {
+    for found in Script::new(text, 1) {
+        let place = match &found {
+            Ok(located) => located.place,
+            Err(error) => error.place,
+        };
+        match found.map(|located| session.execute(&located.command, talk)) {
+            Ok(Ok(Flow::Next)) => {}
+            Ok(Ok(Flow::Quit)) => return true,
+            Ok(Err(failure)) => {
+                report(&failure, origin, place, text.contains('\n'), talk);
+                return false;
+            }
+            Err(error) => {
+                report_syntax(&error, origin, talk);
+                return false;
+            }
+        }
+    }
+    match session.finish() {
+        Ok(_) => true,
+        Err(failure) => {
+            talk.note(&with_causes(&failure));
+            false
+        }
+    }
+}
+
+/// Does what a person types, line by line, until they leave. Whether everything that was to be saved is.
+fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
+    if session.is_read_only() {
+        talk.note("WARNING: you do not have write access to this zone's configuration file;");
+        talk.note("going into read-only mode.");
+    }
+    if !session.has_zone() {
+        talk.note(&format!(
+            "{}: No such zone configured\nUse 'create' to begin configuring a new zone.",
+            session.zone()
+        ));
+    }
+    loop {
+        let prompted = write!(talk.out, "{}", session.prompt()).and_then(|()| talk.out.flush());
+        let mut line = String::new();
+        match prompted.and_then(|()| io::stdin().lock().read_line(&mut line)) {
+            Ok(0) | Err(_) => {
+                let _ = writeln!(talk.out);
+                talk.person = false;
+                return match session.exit(false, talk) {
+                    Ok(_) => true,
+                    Err(failure) => {
+                        talk.note(&with_causes(&failure));
+                        false
+                    }
+                };
+            }
+            Ok(_) => {}
+        }
+        for found in Script::new(&line, 1) {
+            match found.map(|located| session.execute(&located.command, talk)) {
+                Ok(Ok(Flow::Next)) => {}
+                Ok(Ok(Flow::Quit)) => return true,
+                Ok(Err(failure)) => talk.note(&with_causes(&failure)),
+                Err(error) => report_syntax(&error, &Origin::CommandLine, talk),
+            }
+        }
+    }
+}
+
+fn report(failure: &Failure, origin: &Origin, place: Place, many_lines: bool, talk: &mut Talk<'_>) {
+    if let Failure::Stream(error) = failure
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        return;
+    }
+    let text = with_causes(failure);
+    match origin {
+        Origin::File(name) => talk.note(&format!("On line {} of {name}: {text}", place.line)),
+        Origin::CommandLine if many_lines => {
+            talk.note(&format!("On line {} of the command line: {text}", place.line));
+        }
+        Origin::CommandLine => talk.note(&text),
+    }
+}
+
+fn report_syntax(error: &SyntaxError, origin: &Origin, talk: &mut Talk<'_>) {
+    let Place { line, column } = error.place;
+    let name = match origin {
+        Origin::File(name) => name,
+        Origin::CommandLine => "the command line",
+    };
+    talk.note(&format!("syntax error on line {line} of {name}, column {column}: {error}"));
+    for usage in error.usage {
+        talk.note(&format!("usage: {usage}"));
+    }
+}
+
+/// The failure and what it comes from, on one line; a cause that the failure's own text has is not told twice.
+fn with_causes(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(source) = cause {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = source.source();
+    }
+    text
+}
+
+fn usage(talk: &mut Talk<'_>, text: &str) -> anyhow::Result<u8> {
+    talk.note(text);
+    talk.err.write_all(help::about(Some("usage"))?.as_bytes())?;
+    Ok(USAGE)
+}

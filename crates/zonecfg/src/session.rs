@@ -1,0 +1,400 @@
+//! What is saved, and when.
+//!
+//! A session works on a copy in memory. `commit` verifies it and either saves at once (with a person at a terminal)
+//! or notes what is to be saved when the whole command line or file has succeeded: what failed half-way
+//! has changed nothing.
+
+use std::fs;
+use std::path::PathBuf;
+
+use zone_config::command::{Command, Template};
+use zone_config::config::ConfigError;
+use zone_config::document::Document;
+use zone_config::{Index, Layout, State, ZoneName, schema, store};
+
+use crate::editor::{EditError, Editor};
+use crate::talk::{Answer, Talk};
+use crate::{help, show};
+
+mod access;
+mod error;
+
+pub use error::Failure;
+
+/// Names that Solaris has for the two templates that are not zones.
+const DEFAULT_TEMPLATE: &str = "SUNWdefault";
+const BLANK_TEMPLATE: &str = "SUNWblank";
+
+/// Whether the session goes on after a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    Next,
+    /// It is over.
+    Quit,
+}
+
+/// A session on one zone.
+#[derive(Debug)]
+pub struct Session {
+    layout: Layout,
+    /// The name it was begun with, for when there is no configuration.
+    zone: ZoneName,
+    current: Current,
+    /// What was committed last, or read from disk.
+    saved: Option<(ZoneName, Document)>,
+    disk: Disk,
+    plan: Plan,
+    /// Whether a commit is saved at once.
+    at_once: bool,
+    read_only: bool,
+}
+
+/// The configuration in hand.
+#[derive(Debug)]
+enum Current {
+    /// None yet.
+    None,
+    /// One that cannot be understood: it can be deleted or created anew.
+    Broken(Failure),
+    /// This.
+    Here(Box<Editor>),
+}
+
+/// What was on disk when the session began, or is since it last saved.
+#[derive(Clone, Debug, Default)]
+struct Disk {
+    /// The name, when there is an index line or a file.
+    name: Option<ZoneName>,
+    /// The state in the index.
+    state: Option<State>,
+}
+
+/// What is to be done to the disk.
+#[derive(Debug, Default)]
+struct Plan {
+    /// Remove this zone's configuration; with force if so.
+    delete: Option<(ZoneName, bool)>,
+    /// Save this configuration, of the zone that is now called the first name, under the second.
+    save: Option<(ZoneName, ZoneName, Document)>,
+}
+
+impl Session {
+    /// Begins a session; `at_once` when a person is there and expects `commit` to save.
+    ///
+    /// # Errors
+    /// When the index cannot be read. A configuration that makes no sense is told by the first command that needs it.
+    pub fn begin(
+        layout: Layout,
+        zone: ZoneName,
+        at_once: bool,
+        talk: &mut Talk<'_>,
+    ) -> Result<Self, Failure> {
+        let index = Index::load(&layout)?;
+        for problem in index.problems() {
+            talk.note(&format!("WARNING: {problem}"));
+        }
+        let state = index.get(&zone).map(|entry| entry.state);
+        let (current, saved) = match (store::load(&layout, &zone), state) {
+            (Ok(document), _) => {
+                let editor = Editor::new(zone.clone(), document.clone(), above_configured(state));
+                (Current::Here(Box::new(editor)), Some((zone.clone(), document)))
+            }
+            (Err(ConfigError::NoSuchZone(_)), None) => (Current::None, None),
+            (Err(ConfigError::NoSuchZone(_)), Some(_)) => {
+                let missing = Failure::FileMissing { zone: zone.clone(), path: layout.config(&zone) };
+                (Current::Broken(missing), None)
+            }
+            (Err(error), _) => (Current::Broken(error.into()), None),
+        };
+        let there = !matches!(current, Current::None);
+        let disk = Disk { name: there.then(|| zone.clone()), state };
+        let read_only = !access::can_write(&layout);
+        Ok(Self { layout, zone, current, saved, disk, plan: Plan::default(), at_once, read_only })
+    }
+
+    /// Whether nothing can be saved, for want of access.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// What a person is prompted with.
+    pub fn prompt(&self) -> String {
+        match &self.current {
+            Current::Here(editor) => match editor.open() {
+                Some(open) => format!("zonecfg:{}:{}> ", editor.zone, open.resource.name),
+                None => format!("zonecfg:{}> ", editor.zone),
+            },
+            _ => format!("zonecfg:{}> ", self.zone),
+        }
+    }
+
+    /// The zone, by the name it has on disk or was to have.
+    pub fn zone(&self) -> &ZoneName {
+        &self.zone
+    }
+
+    /// Whether there is a configuration to work on.
+    pub fn has_zone(&self) -> bool {
+        !matches!(self.current, Current::None)
+    }
+
+    /// Does one command.
+    ///
+    /// # Errors
+    /// [`Failure`]; the configuration in hand and the disk are as they were before the command.
+    pub fn execute(&mut self, command: &Command, talk: &mut Talk<'_>) -> Result<Flow, Failure> {
+        self.check_access(command)?;
+        match command {
+            Command::Create { force, template } => self.create(*force, template, talk)?,
+            Command::Add { what, value } => self.editor()?.add(what, value.as_ref())?,
+            Command::Set { property, value } => self.editor()?.set(property, value)?,
+            Command::Clear { property } => self.editor()?.clear(property)?,
+            Command::Remove { force, what, qualifiers, value } => {
+                let editor = self.editor()?;
+                let removed = editor.remove(what, qualifiers, value.as_ref(), *force);
+                if !matches!(removed, Err(EditError::Many(_))) {
+                    removed?;
+                } else if talk.ask(&format!("Are you sure you want to remove ALL '{what}' resources"))?
+                    == Answer::Yes
+                {
+                    editor.remove(what, qualifiers, value.as_ref(), true)?;
+                } else if !talk.person {
+                    removed?;
+                }
+            }
+            Command::Select { resource, qualifiers } => self.editor()?.select(resource, qualifiers)?,
+            Command::End => self.editor()?.end()?,
+            Command::Cancel => self.editor()?.cancel()?,
+            Command::Info { json, what, qualifiers } => {
+                show::info(talk.out, self.editor()?, *json, what.as_deref(), qualifiers)?;
+            }
+            Command::Export { json, file } => {
+                let text = show::export(self.editor()?, *json);
+                match file {
+                    Some(path) => fs::write(path, text)
+                        .map_err(|source| Failure::Export { path: PathBuf::from(path), source })?,
+                    None => talk.out.write_all(text.as_bytes())?,
+                }
+            }
+            Command::Verify => self.verify()?,
+            Command::Commit => self.commit()?,
+            Command::Revert { force } => self.revert(*force, talk)?,
+            Command::Delete { force } => self.delete(*force, talk)?,
+            Command::Exit { force } => return self.exit(*force, talk),
+            Command::Help { topic } => talk.out.write_all(help::about(topic.as_deref())?.as_bytes())?,
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Ends a command line or file: saves what was committed, and what was changed since if it verifies.
+    ///
+    /// # Errors
+    /// When a resource is open, when the configuration does not verify, or when it cannot be saved.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        match &self.current {
+            Current::Here(editor) if editor.open().is_some() => return Err(Failure::ResourceOpen),
+            Current::Here(_) if self.is_dirty() => self.commit()?,
+            _ => {}
+        }
+        self.apply()
+    }
+
+    /// Ends a session: as [`Self::finish`], but a person may say to leave what cannot be saved.
+    ///
+    /// # Errors
+    /// When there is something that cannot be saved, and nobody who says to leave all the same.
+    pub fn exit(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<Flow, Failure> {
+        let failure = match self.finish() {
+            Ok(()) => return Ok(Flow::Quit),
+            Err(failure) if !self.at_once => return Err(failure),
+            Err(failure) => failure,
+        };
+        let question = match failure {
+            Failure::ResourceOpen => "Resource incomplete; really quit",
+            _ => "Configuration not saved; really quit",
+        };
+        talk.note(&failure.to_string());
+        if force {
+            return Ok(Flow::Quit);
+        }
+        match talk.ask(question)? {
+            Answer::Yes => Ok(Flow::Quit),
+            Answer::No => Ok(Flow::Next),
+            Answer::Nobody => Err(Failure::NotSaved),
+        }
+    }
+
+    fn check_access(&self, command: &Command) -> Result<(), Failure> {
+        let changes = matches!(
+            command,
+            Command::Create { .. }
+                | Command::Add { .. }
+                | Command::Set { .. }
+                | Command::Clear { .. }
+                | Command::Remove { .. }
+                | Command::Commit
+                | Command::Revert { .. }
+                | Command::Delete { .. }
+        );
+        if changes && self.read_only {
+            return Err(Failure::ReadOnly { zone: self.zone.clone(), command: command.name() });
+        }
+        Ok(())
+    }
+
+    fn editor(&mut self) -> Result<&mut Editor, Failure> {
+        match &mut self.current {
+            Current::Here(editor) => Ok(editor),
+            Current::None => Err(Failure::NoSuchZone(self.zone.clone())),
+            Current::Broken(why) => Err(Failure::Broken(why.to_string())),
+        }
+    }
+
+    fn is_dirty(&self) -> bool {
+        match (&self.current, &self.saved) {
+            (Current::Here(editor), Some((zone, document))) => {
+                editor.zone != *zone || editor.document != *document
+            }
+            (Current::Here(_), None) => true,
+            _ => false,
+        }
+    }
+
+    fn global_scope(&self, command: &'static str) -> Result<(), Failure> {
+        match &self.current {
+            Current::Here(editor) if editor.open().is_some() => Err(EditError::GlobalOnly(command).into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn create(&mut self, force: bool, template: &Template, talk: &mut Talk<'_>) -> Result<(), Failure> {
+        self.global_scope("create")?;
+        if let Some(state) = above_configured(self.disk.state) {
+            return Err(Failure::Installed { zone: self.zone.clone(), state, command: "create" });
+        }
+        if let Some(zone) = &self.disk.name {
+            if force {
+                talk.note(&format!("Zone {zone} already exists; overwriting."));
+            } else {
+                match talk.ask(&format!("Zone {zone} already exists; create anyway"))? {
+                    Answer::Yes => {}
+                    Answer::No => return Ok(()),
+                    Answer::Nobody => return Err(Failure::Exists { zone: zone.clone() }),
+                }
+            }
+        }
+        let mut document = match template {
+            Template::Blank => Document::default(),
+            Template::Zone(name) if name == BLANK_TEMPLATE => Document::default(),
+            Template::Zone(name) if name != DEFAULT_TEMPLATE => {
+                let template: ZoneName = name.parse()?;
+                store::load(&self.layout, &template)?
+            }
+            _ => Document::default(),
+        };
+        let blank = *template == Template::Blank || *template == Template::Zone(BLANK_TEMPLATE.to_owned());
+        if let (false, Some(row)) = (blank, schema::global("zonepath")) {
+            // No two zones have one zonepath, so that a copy gets its own.
+            let zonepath = self.layout.default_zonepath(&self.zone);
+            document.globals.set(row, row.read(&zonepath.to_string_lossy())?);
+        }
+        self.current = Current::Here(Box::new(Editor::new(self.zone.clone(), document, None)));
+        self.saved = None;
+        Ok(())
+    }
+
+    fn verify(&mut self) -> Result<(), Failure> {
+        let editor = self.editor()?;
+        if editor.open().is_some() {
+            return Err(Failure::ResourceOpen);
+        }
+        match editor.document.verify() {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Failure::Verify { zone: editor.zone.clone(), problems }),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), Failure> {
+        self.verify()?;
+        let editor = self.editor()?;
+        let (to, document) = (editor.zone.clone(), editor.document.clone());
+        let to_be_deleted = self.plan.delete.as_ref().map(|(name, _)| name);
+        let is_ours = self.disk.name.as_ref() == Some(&to) || to_be_deleted == Some(&to);
+        if !is_ours && Index::load(&self.layout)?.get(&to).is_some() {
+            return Err(Failure::NameInUse(to));
+        }
+        let from = self.disk.name.clone().unwrap_or_else(|| to.clone());
+        self.plan.save = Some((from, to.clone(), document.clone()));
+        self.saved = Some((to, document));
+        if self.at_once { self.apply() } else { Ok(()) }
+    }
+
+    fn revert(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<(), Failure> {
+        if self.global_scope("revert").is_err() {
+            return Err(Failure::RevertInResource);
+        }
+        let sealed = above_configured(self.disk.state);
+        let Some((zone, document)) = self.saved.clone() else {
+            return Err(Failure::NothingSaved(self.zone.clone()));
+        };
+        if !self.is_dirty() {
+            return Err(Failure::NothingToRevert);
+        }
+        if !force {
+            match talk.ask("Are you sure you want to revert")? {
+                Answer::Yes => {}
+                Answer::No => return Ok(()),
+                Answer::Nobody => return Err(Failure::NobodyToAsk("revert")),
+            }
+        }
+        self.current = Current::Here(Box::new(Editor::new(zone, document, sealed)));
+        Ok(())
+    }
+
+    fn delete(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<(), Failure> {
+        self.global_scope("delete")?;
+        let Some(zone) =
+            self.disk.name.clone().or_else(|| self.plan.save.as_ref().map(|save| save.1.clone()))
+        else {
+            return Err(Failure::NoSuchZone(self.zone.clone()));
+        };
+        if above_configured(self.disk.state).is_some() && !force {
+            return Err(Failure::NotConfigured(zone));
+        }
+        if self.layout.snapshot(&zone).exists() {
+            return Err(Failure::Live(zone));
+        }
+        if !force {
+            match talk.ask(&format!("Are you sure you want to delete zone {zone}"))? {
+                Answer::Yes => {}
+                Answer::No => return Ok(()),
+                Answer::Nobody => return Err(Failure::NobodyToAsk("delete")),
+            }
+        }
+        self.plan = Plan { delete: self.disk.name.clone().map(|name| (name, force)), save: None };
+        self.disk = Disk::default();
+        self.current = Current::None;
+        self.saved = None;
+        if self.at_once { self.apply() } else { Ok(()) }
+    }
+
+    /// Makes real what was planned.
+    fn apply(&mut self) -> Result<(), Failure> {
+        let Plan { delete, save } = std::mem::take(&mut self.plan);
+        if let Some((zone, force)) = delete {
+            store::delete(&self.layout, &zone, force)?;
+        }
+        if let Some((from, to, document)) = save {
+            store::save(&self.layout, &from, &to, &document)?;
+            let state = self.disk.state.or(Some(State::Configured));
+            self.disk = Disk { name: Some(to.clone()), state };
+            self.zone = to;
+        }
+        Ok(())
+    }
+}
+
+fn above_configured(state: Option<State>) -> Option<State> {
+    state.filter(|state| *state > State::Configured)
+}

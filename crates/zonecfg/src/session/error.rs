@@ -1,0 +1,134 @@
+//! What a command can fail of.
+
+use std::io;
+use std::path::PathBuf;
+
+use zone_config::config::ConfigError;
+use zone_config::document::Problem;
+use zone_config::index::IndexError;
+use zone_config::name::NameError;
+use zone_config::schema::ValueError;
+use zone_config::store::StoreError;
+use zone_config::{State, ZoneName};
+
+use crate::editor::{EditError, already};
+
+/// A command that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing to work on.
+    #[error("{0}: No such zone configured")]
+    NoSuchZone(ZoneName),
+    /// The configuration cannot be understood.
+    #[error("{0}; correct the file, or use 'create -F' or 'delete -F'")]
+    Broken(String),
+    /// The index has it, but there is no file.
+    #[error("{zone}: {} is missing, though the index has the zone", .path.display())]
+    FileMissing {
+        /// The zone.
+        zone: ZoneName,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An edit that cannot be.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// A value that cannot be.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// A name that cannot be.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A configuration that cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The change cannot be saved.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is something at the zonepath.
+    #[error("Zone {zone} {}; {command} not allowed.", already(.state))]
+    Installed {
+        /// The zone.
+        zone: ZoneName,
+        /// Its state.
+        state: State,
+        /// The command.
+        command: &'static str,
+    },
+    /// `create` of what there is, and nobody to ask.
+    #[error(
+        "Zone {zone} exists, input not from terminal and -F not specified: create command ignored, exiting."
+    )]
+    Exists {
+        /// The zone.
+        zone: ZoneName,
+    },
+    /// A command that asks, and nobody to ask.
+    #[error("Input not from terminal and -F not specified: {0} command ignored, exiting.")]
+    NobodyToAsk(&'static str),
+    /// The name that the zone is to have is another's.
+    #[error("{0}: Zone name already in use")]
+    NameInUse(ZoneName),
+    /// `delete` of what is installed.
+    #[error("Zone {0} not in configured state; delete not allowed.  Use -F to force delete.")]
+    NotConfigured(ZoneName),
+    /// `delete` of what runs.
+    #[error("Zone {0} is live; delete not allowed.  Halt it first with 'zoneadm -z {0} halt'.")]
+    Live(ZoneName),
+    /// A resource is open.
+    #[error("resource specification incomplete: use 'end' or 'cancel' first")]
+    ResourceOpen,
+    /// `revert` in a resource.
+    #[error(
+        "You can only use revert in the global scope.  Use 'cancel' to cancel changes to a resource specification."
+    )]
+    RevertInResource,
+    /// `revert` of what was never saved.
+    #[error("{0}: no such saved zone to revert to.")]
+    NothingSaved(ZoneName),
+    /// `revert` of nothing.
+    #[error("No changes to revert.")]
+    NothingToRevert,
+    /// It is not right.
+    #[error("Zone {zone} failed to verify{}", lines(.problems))]
+    Verify {
+        /// The zone.
+        zone: ZoneName,
+        /// Everything that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// The session ended with something unsaved.
+    #[error("Configuration not saved")]
+    NotSaved,
+    /// No access.
+    #[error(
+        "{zone}: cannot {command} in read-only mode: you do not have write access to this zone's configuration file"
+    )]
+    ReadOnly {
+        /// The zone.
+        zone: ZoneName,
+        /// The command.
+        command: &'static str,
+    },
+    /// No such help.
+    #[error("no help about '{0}'; 'help commands' lists the commands, 'help syntax' the rest")]
+    NoHelp(String),
+    /// The exported text has no place.
+    #[error("cannot write {}", .path.display())]
+    Export {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Standard output or input failed.
+    #[error("cannot use the terminal or pipe")]
+    Stream(#[from] io::Error),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}

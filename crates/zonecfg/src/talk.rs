@@ -1,0 +1,56 @@
+//! What the session says and asks.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+/// The three streams, and whether there is a person behind them.
+pub struct Talk<'a> {
+    /// What was asked for.
+    pub out: &'a mut dyn Write,
+    /// Warnings and errors.
+    pub err: &'a mut dyn Write,
+    /// Whether standard input is a terminal, so that there is somebody to ask.
+    pub person: bool,
+}
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// `y` or `yes`.
+    Yes,
+    /// Anything else: no is the default.
+    No,
+    /// There is nobody to ask.
+    Nobody,
+}
+
+impl<'a> Talk<'a> {
+    /// Talks through these streams; asks when standard input is a terminal.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
+        Self { out, err, person: io::stdin().is_terminal() }
+    }
+
+    /// Asks a question whose default is no.
+    ///
+    /// # Errors
+    /// When the streams cannot be used.
+    pub fn ask(&mut self, question: &str) -> io::Result<Answer> {
+        if !self.person {
+            return Ok(Answer::Nobody);
+        }
+        write!(self.out, "{question} (y/[n])? ")?;
+        self.out.flush()?;
+        let mut line = String::new();
+        if io::stdin().lock().read_line(&mut line)? == 0 {
+            // The person has gone.
+            self.person = false;
+            writeln!(self.out)?;
+            return Ok(Answer::Nobody);
+        }
+        Ok(if matches!(line.trim(), "y" | "Y" | "yes") { Answer::Yes } else { Answer::No })
+    }
+
+    /// Says something that is no answer; a standard error that is gone silences it.
+    pub fn note(&mut self, text: &str) {
+        let _ = writeln!(self.err, "zonecfg: {text}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Whatever a configuration holds, `export` writes commands that make it again.
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
+use proptest::prelude::*;
+use zone_config::Layout;
+use zone_config::command::Script;
+use zone_config::document::{Document, Instance, Properties};
+use zone_config::schema::{Property, RESOURCES};
+use zone_config::value::{Kind, Value};
+use zonecfg::editor::Editor;
+use zonecfg::session::Session;
+use zonecfg::show;
+use zonecfg::talk::Talk;
+
+fn any_value(kind: Kind) -> BoxedStrategy<Value> {
+    let word = match kind {
+        Kind::Choice(words) => proptest::sample::select(words).prop_map(str::to_owned).boxed(),
+        Kind::Bool => "true|false".boxed(),
+        Kind::Seconds(_) => "[1-9][0-9]{0,3}".boxed(),
+        Kind::Privileges => "default(,!sys_time)?|!net_raw".boxed(),
+        Kind::Path => "(/[ -!#-.0-~é]{1,8}){1,3}".boxed(),
+        Kind::HostName | Kind::Label | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
+        _ => "([ -!#-~é\t]{0,6},?){0,3}".boxed(),
+    };
+    word.prop_filter_map("a value of this kind", move |word| kind.read(&word)).boxed()
+}
+
+fn any_properties(rows: Vec<&'static Property>) -> impl Strategy<Value = Properties> {
+    let maybe = |row: &&'static Property| match (row.is_required(), any_value(row.kind)) {
+        (true, value) => value.prop_map(Some).boxed(),
+        (false, value) => proptest::option::weighted(0.6, value).boxed(),
+    };
+    let each: Vec<_> = rows.iter().map(maybe).collect();
+    each.prop_map(move |values| {
+        let mut set = Properties::default();
+        for (row, value) in rows.iter().zip(values) {
+            if let Some(value) = value {
+                set.set(row, value);
+            }
+        }
+        set
+    })
+}
+
+/// A configuration that `end` would let pass.
+fn any_document() -> impl Strategy<Value = Document> {
+    let globals = any_properties(Document::stored_globals().collect());
+    let mut of_types = Vec::new();
+    for resource in RESOURCES {
+        let instance = any_properties(resource.properties.iter().collect())
+            .prop_map(move |values| Instance { resource, values })
+            .prop_filter("properties that go together", |instance| instance.mismatch().is_none());
+        of_types.push(proptest::collection::vec(instance, 0..3).boxed());
+    }
+    (globals, of_types).prop_map(|(globals, of_types)| {
+        let mut document = Document { globals, resources: Vec::new() };
+        for instance in of_types.into_iter().flatten() {
+            if !document.of(instance.resource.name).any(|other| other.key() == instance.key()) {
+                document.resources.push(instance);
+            }
+        }
+        document
+    })
+}
+
+proptest! {
+    #[test]
+    fn export_makes_it_again(document in any_document()) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let editor = Editor::new("web".parse().unwrap(), document, None);
+        let exported = show::export(&editor, false);
+
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut talk = Talk { out: &mut out, err: &mut err, person: false };
+        let mut session = Session::begin(layout, "web".parse().unwrap(), false, &mut talk).unwrap();
+        for located in Script::new(&format!("{exported}export\n"), 1) {
+            let done = session.execute(&located.unwrap().command, &mut talk);
+            prop_assert!(done.is_ok(), "{}\n{:?}", exported, done);
+        }
+        prop_assert_eq!(String::from_utf8(out).unwrap(), exported);
+    }
+}

@@ -1,0 +1,298 @@
+//! The program as a person runs it, under a private root.
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use zone_config::{Index, Layout, State, ZoneConfig, ZoneName};
+
+struct Place {
+    dir: tempfile::TempDir,
+    layout: Layout,
+}
+
+/// How a run ended: its status, standard output and standard error.
+struct Ran {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { status: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        Self { dir, layout }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zonecfg"));
+        command.arg("-R").arg(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn zonecfg(&self, args: &[&str]) -> Ran {
+        self.command().args(args).output().unwrap().into()
+    }
+
+    fn on(&self, zone: &str, commands: &str) -> Ran {
+        self.zonecfg(&["-z", zone, commands])
+    }
+
+    fn done(&self, zone: &str, commands: &str) -> String {
+        let ran = self.on(zone, commands);
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{commands}");
+        ran.out
+    }
+
+    /// Runs what must fail with 1 and say this.
+    fn refused(&self, zone: &str, commands: &str, said: &str) {
+        let before = self.files();
+        let ran = self.on(zone, commands);
+        assert_eq!(ran.status, 1, "{commands}: {}", ran.err);
+        assert!(ran.err.contains(said), "{commands}: {}", ran.err);
+        assert_eq!(self.files(), before, "{commands}: what fails changes nothing");
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// Everything below etc/zones.
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        let Ok(dir) = fs::read_dir(self.layout.etc()) else { return Vec::new() };
+        let mut files: Vec<_> = dir
+            .map(|file| {
+                let path = file.unwrap().path();
+                let text = fs::read_to_string(&path).unwrap();
+                (path, text)
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn set_state(&self, zone: &str, state: State) {
+        Index::update(&self.layout, |index| index.set_state(&zone.parse().unwrap(), state)).unwrap();
+    }
+}
+
+const WEB: &str = "create; set zonepath=/zones/web; set brand=linux; set bootargs=\"-m verbose; #1\"
+    set limitpriv=\"default,!net_raw\"
+    add fs; set dir=/data; set special=\"/srv/a b\"; set type=lofs; add options [ro,nodev]; end
+    add attr; set name=note; set type=string; set value=\"x=[1]\"; end
+    verify; commit";
+
+#[test]
+fn a_zone_is_described_shown_copied_and_deleted() {
+    let place = Place::new();
+    let web: ZoneName = "web".parse().unwrap();
+    assert_eq!(place.done("web", WEB), "");
+    assert_eq!(fs::read_to_string(place.layout.index()).unwrap(), "web:configured:/zones/web:\n");
+    let config = ZoneConfig::load(&place.layout, &web).unwrap();
+    assert_eq!((config.fs[0].special.as_str(), config.bootargs.as_str()), ("/srv/a b", "-m verbose; #1"));
+
+    let info = place.done("web", "info");
+    assert!(
+        info.starts_with("zonename: web\nzonepath: /zones/web\nbrand: linux\nautoboot: false\n"),
+        "{info}"
+    );
+    assert!(
+        info.contains(
+            "limitpriv: default,!net_raw\nip-type: exclusive\n[hostname: web]\n[init: /sbin/init]\n"
+        )
+    );
+    assert!(
+        info.contains("fs:\n\tdir: /data\n\tspecial: /srv/a b\n\ttype: lofs\n\toptions: [ro,nodev]\nattr:\n")
+    );
+    assert_eq!(
+        place.done("web", "info attr name=note"),
+        "attr:\n\tname: note\n\ttype: string\n\tvalue: x=[1]\n"
+    );
+
+    let exported = place.done("web", "export");
+    let file = place.file("copy.cfg", &exported);
+    assert_eq!(place.zonecfg(&["-z", "web2", "-f", &file]).status, 0);
+    assert_eq!(place.done("web2", "export"), exported);
+    let copy = fs::read_to_string(place.layout.config(&"web2".parse().unwrap())).unwrap();
+    assert_eq!(copy, fs::read_to_string(place.layout.config(&web)).unwrap());
+
+    place.done("web", "delete -F");
+    assert!(!place.layout.config(&web).exists());
+    assert_eq!(fs::read_to_string(place.layout.index()).unwrap(), "web2:configured:/zones/web:\n");
+    place.refused("web", "info", "zonecfg: web: No such zone configured");
+}
+
+#[test]
+fn a_command_file_that_fails_changes_nothing_and_says_where() {
+    let place = Place::new();
+    for (text, said) in [
+        (
+            "create\nset autoboot=maybe\n",
+            "On line 2 of FILE: autoboot: \"maybe\" is not allowed; allowed: true, false",
+        ),
+        (
+            "create; commit\nadd fs\n\nset type=ext4",
+            "On line 4 of FILE: fs: type: \"ext4\" is not allowed; allowed: lofs, tmpfs",
+        ),
+        ("create\ncommit\nset x", "syntax error on line 3 of FILE, column 5: expected '=' after 'x'"),
+        ("create\nadd fs", "resource specification incomplete"),
+        (
+            "create -b\ncommit",
+            "On line 2 of FILE: Zone web failed to verify\n  zonepath not specified; allowed: an absolute path",
+        ),
+        ("create -b", "Zone web failed to verify"),
+        (
+            "create\nset brand=solaris\nexit",
+            "On line 3 of FILE: Zone web failed to verify\n  brand cannot be used: no brand \"solaris\"",
+        ),
+        ("info", "On line 1 of FILE: web: No such zone configured"),
+    ] {
+        let file = place.file("f", text);
+        let ran = place.zonecfg(&["-z", "web", "-f", &file]);
+        assert_eq!(ran.status, 1, "{text}");
+        assert!(ran.err.contains(&said.replace("FILE", &file)), "{text}: {}", ran.err);
+        assert_eq!(place.files(), [], "{text}");
+    }
+}
+
+#[test]
+fn what_exists_is_guarded() {
+    let place = Place::new();
+    place.done("web", "create");
+    place.refused("web", "create", "Zone web exists, input not from terminal and -F not specified");
+    place.refused("web", "delete", "Input not from terminal and -F not specified: delete command ignored");
+    let over = place.on("web", "create -F; set autoboot=true");
+    assert_eq!((over.status, over.err.as_str()), (0, "zonecfg: Zone web already exists; overwriting.\n"));
+
+    place.set_state("web", State::Installed);
+    for (commands, said) in [
+        ("set zonepath=/x", "Zone web already installed; set zonepath not allowed."),
+        ("set brand=linux", "Zone web already installed; set brand not allowed."),
+        ("set zonename=db", "Zone web already installed; set zonename not allowed."),
+        ("create -F", "Zone web already installed; create not allowed."),
+        ("delete", "Zone web not in configured state; delete not allowed.  Use -F to force delete."),
+    ] {
+        place.refused("web", commands, said);
+    }
+    place.done("web", "set autoboot=false");
+    let web: ZoneName = "web".parse().unwrap();
+    assert_eq!(Index::load(&place.layout).unwrap().get(&web).unwrap().state, State::Installed);
+    fs::create_dir_all(place.layout.zone_run(&web)).unwrap();
+    fs::write(place.layout.snapshot(&web), "").unwrap();
+    place.refused("web", "delete -F", "Zone web is live; delete not allowed.");
+    fs::remove_file(place.layout.snapshot(&web)).unwrap();
+    place.done("web", "delete -F; create; set autoboot=true; commit");
+    assert_eq!(Index::load(&place.layout).unwrap().get(&web).unwrap().state, State::Configured);
+}
+
+#[test]
+fn a_zone_is_renamed_while_it_is_configured() {
+    let place = Place::new();
+    place.done("web", "create");
+    place.done("db", "create");
+    place.refused("web", "set zonename=db", "db: Zone name already in use");
+    place.refused(
+        "web",
+        "set zonename=global",
+        "zonename: \"global\" is not allowed; allowed: 1 to 63 letters",
+    );
+    place.done("web", "set zonename=www; commit; set autoboot=true");
+    let names: Vec<String> = place.files().iter().map(|(path, _)| path.display().to_string()).collect();
+    assert!(
+        names.iter().any(|name| name.ends_with("www.toml"))
+            && !names.iter().any(|name| name.ends_with("web.toml"))
+    );
+    assert!(place.done("www", "info autoboot") == "autoboot: true\n");
+}
+
+#[test]
+fn templates() {
+    let place = Place::new();
+    place.done("web", "create; set autoboot=true; set hostname=www");
+    place.done("copy", "create -t web");
+    let path = place.layout.default_zonepath(&"copy".parse().unwrap());
+    let exported = place.done("copy", "export");
+    assert_eq!(
+        exported,
+        format!("create -b\nset zonepath={}\nset autoboot=true\nset hostname=www\n", path.display())
+    );
+    place.refused("new", "create -t nothing", "nothing: No such zone configured");
+}
+
+#[test]
+fn json_for_programs() {
+    let place = Place::new();
+    place.done("web", WEB);
+    let info: serde_json::Value = serde_json::from_str(&place.done("web", "info --json")).unwrap();
+    assert_eq!(info["zonename"], "web");
+    assert_eq!(info["hostname"], "web");
+    assert_eq!(info["shutdown-timeout"], 60);
+    assert_eq!(info["fs"][0]["options"][1], "nodev");
+    let set: serde_json::Value = serde_json::from_str(&place.done("web", "export --json")).unwrap();
+    assert_eq!(set["attr"][0]["value"], "x=[1]");
+    assert!(set.get("autoboot").is_none());
+}
+
+#[test]
+fn a_file_edited_into_nonsense_can_be_replaced() {
+    let place = Place::new();
+    place.done("web", "create");
+    let path = place.layout.config(&"web".parse().unwrap());
+    fs::write(&path, "zonepath = \"/z\"\nautoboot = \"yes\"\n").unwrap();
+    for commands in ["info", "set autoboot=true", "export", "verify"] {
+        place.refused("web", commands, "web.toml, line 2, column 12: autoboot: ");
+    }
+    fs::remove_file(&path).unwrap();
+    place.refused("web", "info", "is missing, though the index has the zone");
+    place.done("web", "delete -F");
+    assert_eq!(fs::read_to_string(place.layout.index()).unwrap(), "");
+}
+
+#[test]
+fn standard_input_is_a_command_file() {
+    let place = Place::new();
+    for args in [["-z", "web", "-f", "-"].as_slice(), &["-z", "db"]] {
+        let mut child =
+            place.command().args(args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"create\nset autoboot=true\nbogus\n").unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.status, 1);
+        assert!(
+            ran.err.contains("syntax error on line 3 of standard input, column 1: 'bogus' is not a command")
+        );
+    }
+    assert_eq!(place.files(), []);
+}
+
+#[test]
+fn usage_and_help() {
+    let place = Place::new();
+    for args in [["info"].as_slice(), &["-z"], &["-z", "a/b", "info"], &["-z", "web", "-f", "x", "info"], &[]]
+    {
+        assert_eq!(place.zonecfg(args).status, 2, "{args:?}");
+    }
+    let relative =
+        Command::new(env!("CARGO_BIN_EXE_zonecfg")).args(["-R", "x", "-z", "web", "info"]).output().unwrap();
+    assert_eq!(relative.status.code(), Some(2));
+    let help = place.zonecfg(&["--help"]);
+    assert!(help.status == 0 && help.out.contains("Examples:"));
+    let help = place.zonecfg(&["help", "fs"]);
+    assert!(
+        help.status == 0 && help.out.contains("type (required)") && help.out.contains("allowed: lofs, tmpfs")
+    );
+    assert!(place.done("nothing", "help set").starts_with("usage:\tset PROPERTY=VALUE"));
+    place.refused("nothing", "help nothing", "no help about 'nothing'");
+    assert!(!place.layout.etc().exists());
+}
