@@ -14,11 +14,13 @@ Examples:
   Describe a zone that shares the host's /usr:
     zonecfg -z web 'create; set autoboot=true; commit'
   Give it a directory of the host, read-only:
-    zonecfg -z web 'add fs; set dir=/data; set special=/srv/data; set type=lofs; add options ro; end'
+    zonecfg -z web 'add fs; set dir=/data; set special=/srv; set type=lofs; add options ro; end'
   Look at it:
     zonecfg -z web info
-  Make another like it:
-    zonecfg -z web export > web.cfg && zonecfg -z web2 -f web.cfg
+  Make another like it, with a zonepath of its own:
+    zonecfg -z web2 'create -t web'
+  Keep the commands that make it again:
+    zonecfg -z web export -f web.cfg
   Remove the description:
     zonecfg -z web delete -F";
 
