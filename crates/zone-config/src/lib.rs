@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`name`], [`state`] | the two words every command line has |
 //! | [`layout`], [`here`] | where things are, under `-R ROOT`, and in which zone we are |
-//! | [`file`] | files written whole, and locks |
+//! | [`mod@file`] | files written whole, and locks |
 //! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
