@@ -1,2 +1,49 @@
-//! The virtual platform: everything that is built around a zone before its init runs
+//! The virtual platform: everything that is built around a zone before its init runs.
+//!
+//! The daemon makes every mount *detached*, as a descriptor, and every other thing as a value; the keeper only attaches
+//! mounts, enters namespaces and executes. So whatever is wrong is found here and said in one sentence. The order is the
+//! list [`steps`]; each facility is a module of its own.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`kernel`] | what the kernel must have |
+//! | [`root`] | the zone's path and root: checks, and the id-mapped mount |
+//! | [`zoneroot`] | the only way to files of a zone |
+//! | [`cgroup`] | the zone's cgroup, from its making to its removal |
+//! | [`kernelfs`], `dev` | /run, /dev, /dev/pts, /dev/shm, the console; what of /proc and /sys is hidden |
+//! | `sparse` | the host's /usr for brands that have it |
+//! | [`filesystems`] | the `fs` resources |
+//! | [`privileges`], [`seccomp`] | what the zone's root may not do |
+//! | [`guest`] | what the guest is told |
+//! | [`orderly`] | how the guest's init is asked to stop |
+//! | [`verify`] | all checks that need no running zone |
+//!
+//! Nothing of a platform outlives the zone but its cgroup: mounts go with the mount namespace that the keeper made.
 #![forbid(unsafe_code)]
+
+mod build;
+pub mod cgroup;
+mod dev;
+mod error;
+pub mod filesystems;
+pub mod guest;
+pub mod kernel;
+pub mod kernelfs;
+mod mountinfo;
+mod mounts;
+pub mod orderly;
+pub mod privileges;
+pub mod root;
+pub mod seccomp;
+mod sparse;
+mod step;
+pub mod verify;
+pub mod zoneroot;
+
+pub use build::{Attachment, Build, Platform};
+pub use error::{Failed, PlatformError};
+pub use step::{BringUp, Step, TearDown, Undo, steps, tear_down_steps};
+pub use zoneroot::ZoneRoot;
+
+#[cfg(test)]
+mod testing;

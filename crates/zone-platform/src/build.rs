@@ -1,0 +1,161 @@
+//! A platform while it is built, and when it is.
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use zone_config::{Layout, Snapshot};
+
+use crate::privileges::Capabilities;
+use crate::root::Root;
+use crate::zoneroot::{Canonical, Kind, Making};
+use crate::{Failed, PlatformError, ZoneRoot, guest, kernelfs};
+
+/// A mount and where it goes.
+#[derive(Debug)]
+pub struct Attachment {
+    /// Detached.
+    pub mount: OwnedFd,
+    /// Where, as seen inside: an absolute path without symlinks.
+    pub target: String,
+}
+
+/// All that the keeper needs to make the zone's PID 1.
+#[derive(Debug)]
+pub struct Platform {
+    /// The mount of the zone's root: detached, id-mapped.
+    pub root: OwnedFd,
+    /// The other mounts in the order of attaching: parents first.
+    pub attachments: Vec<Attachment>,
+    /// The zone's cgroup, for `CLONE_INTO_CGROUP`.
+    pub cgroup: OwnedFd,
+    /// The zone's user namespace, as it was handed in.
+    pub userns: OwnedFd,
+    /// The zone's host name.
+    pub hostname: String,
+    /// Which capabilities stay in the bounding set.
+    pub bounding: Capabilities,
+    /// The seccomp program, an array of `struct sock_filter`.
+    pub seccomp: &'static [u8],
+    /// The environment of init.
+    pub environment: Vec<(String, String)>,
+    /// What PID 1 hides; see [`kernelfs::MASKED`].
+    pub masked: &'static [&'static str],
+    /// What PID 1 makes read-only; see [`kernelfs::READONLY`].
+    pub readonly: &'static [&'static str],
+    /// The tree of the zone as it will be, for [`ZoneRoot::check_init`].
+    pub tree: ZoneRoot,
+    /// What the requester is to be told though nothing failed.
+    pub warnings: Vec<String>,
+}
+
+/// A platform while the steps build it. Dropped before it is finished, it leaves nothing but the cgroup, which the
+/// tear-down steps remove.
+#[derive(Debug)]
+pub struct Build<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) console: BorrowedFd<'a>,
+    pub(crate) userns: OwnedFd,
+    pub(crate) checked: Option<Root>,
+    pub(crate) root: Option<OwnedFd>,
+    pub(crate) tree: Option<ZoneRoot>,
+    pub(crate) cgroup: Option<OwnedFd>,
+    pub(crate) bounding: Option<Capabilities>,
+    pub(crate) seccomp: Option<&'static [u8]>,
+    attachments: Vec<Attachment>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Build<'a> {
+    /// Starts with nothing. `console` is the subsidiary side of the console's pty; `userns` is the zone's user
+    /// namespace, its ids mapped to the snapshot's range.
+    #[must_use]
+    pub fn new(layout: &'a Layout, snapshot: &'a Snapshot, console: BorrowedFd<'a>, userns: OwnedFd) -> Self {
+        Self {
+            layout,
+            snapshot,
+            console,
+            userns,
+            checked: None,
+            root: None,
+            tree: None,
+            cgroup: None,
+            bounding: None,
+            seccomp: None,
+            attachments: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What the steps so far have to say though nothing failed.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The platform.
+    ///
+    /// # Errors
+    /// [`PlatformError::Order`] when not all steps were run.
+    pub fn finish(self) -> Result<Platform, PlatformError> {
+        const FINISH: &str = "finish";
+        Ok(Platform {
+            root: self.root.ok_or(missing(FINISH, "root"))?,
+            attachments: self.attachments,
+            cgroup: self.cgroup.ok_or(missing(FINISH, "cgroup"))?,
+            userns: self.userns,
+            hostname: guest::hostname(self.snapshot, &self.snapshot.name).to_owned(),
+            bounding: self.bounding.ok_or(missing(FINISH, "limits"))?,
+            seccomp: self.seccomp.ok_or(missing(FINISH, "limits"))?,
+            environment: guest::environment(self.snapshot),
+            masked: &kernelfs::MASKED,
+            readonly: &kernelfs::READONLY,
+            tree: self.tree.ok_or(missing(FINISH, "check"))?,
+            warnings: self.warnings,
+        })
+    }
+
+    /// What the zone's id 0 is on the host.
+    pub(crate) fn base(&self) -> u32 {
+        self.snapshot.idmap.base
+    }
+
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    pub(crate) fn tree(&self, step: &'static str) -> Result<&ZoneRoot, PlatformError> {
+        self.tree.as_ref().ok_or(missing(step, "check"))
+    }
+
+    /// Has `mount` attached at `at`, whose mount point is checked and made when missing. Files below it are looked up
+    /// in it from now on.
+    pub(crate) fn attach(
+        &mut self,
+        mount: OwnedFd,
+        at: &Canonical,
+        kind: Kind,
+        making: Making,
+    ) -> Result<(), PlatformError> {
+        let dir = mount.try_clone().map_err(Failed::to("duplicate the descriptor of", at))?;
+        self.attach_over(mount, at, kind, dir.as_fd(), making)
+    }
+
+    /// As [`Self::attach`]; files below are looked up, and mount points made, in `dir`: what the mount is a copy of.
+    pub(crate) fn attach_over(
+        &mut self,
+        mount: OwnedFd,
+        at: &Canonical,
+        kind: Kind,
+        dir: BorrowedFd<'_>,
+        making: Making,
+    ) -> Result<(), PlatformError> {
+        let tree = self.tree.as_mut().ok_or(missing("attach", "check"))?;
+        tree.mountpoint(at, kind)?;
+        tree.cover(at, dir, making)?;
+        self.attachments.push(Attachment { mount, target: at.to_string() });
+        Ok(())
+    }
+}
+
+pub(crate) fn missing(step: &'static str, needs: &'static str) -> PlatformError {
+    PlatformError::Order { step, needs }
+}

@@ -1,0 +1,111 @@
+use super::*;
+use crate::testing::{BASE, chain};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+struct Place {
+    _dir: tempfile::TempDir,
+    layout: Layout,
+    zone: ZoneName,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        Self { _dir: dir, layout, zone: "probe".parse().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        Tree::find(&self.layout, &self.zone).unwrap().path().join(ZONE)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = kill(&self.layout, &self.zone, Duration::from_secs(10));
+        let _ = remove(&self.layout, &self.zone);
+    }
+}
+
+/// A process in a cgroup. It is put there by the slow way, which tests may take.
+fn process_in(dir: BorrowedFd<'_>) -> Child {
+    let child = Command::new("sleep").arg("1000").spawn().unwrap();
+    write(dir, "cgroup.procs", &child.id().to_string()).unwrap();
+    child
+}
+
+#[test]
+fn a_cgroup_is_made_delegated_and_removed() {
+    let place = Place::new();
+    let dir = make(&place.layout, &place.zone, BASE).unwrap();
+    make(&place.layout, &place.zone, BASE).unwrap();
+    assert_eq!(std::fs::metadata(place.path()).unwrap().uid(), BASE);
+    for file in ["cgroup.procs", "cgroup.subtree_control"] {
+        assert_eq!(std::fs::metadata(place.path().join(file)).unwrap().uid(), BASE, "{file}");
+    }
+    // What bounds the zone stays ours.
+    assert_eq!(std::fs::metadata(place.path().join("cgroup.kill")).unwrap().uid(), 0);
+    assert_eq!(std::fs::metadata(place.path().parent().unwrap()).unwrap().uid(), 0);
+    drop(dir);
+    assert!(open(&place.layout, &place.zone).unwrap().is_some());
+    remove(&place.layout, &place.zone).unwrap();
+    remove(&place.layout, &place.zone).unwrap();
+    assert!(open(&place.layout, &place.zone).unwrap().is_none());
+    assert!(!place.path().ancestors().nth(2).unwrap().exists());
+}
+
+#[test]
+fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
+    let place = Place::new();
+    let dir = make(&place.layout, &place.zone, BASE).unwrap();
+    for deep in ["a/b/c", "a/d", "e"] {
+        std::fs::create_dir_all(place.path().join(deep)).unwrap();
+    }
+    let deep = open_dir(dir.as_fd(), "a").and_then(|a| open_dir(a.as_fd(), "d")).unwrap();
+    let mut victim = process_in(deep.as_fd());
+    kill(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
+    kill(&place.layout, &place.zone, Duration::ZERO).unwrap();
+    victim.wait().unwrap();
+    drop((dir, deep));
+    remove(&place.layout, &place.zone).unwrap();
+    assert!(!place.path().exists());
+}
+
+#[test]
+fn what_does_not_die_is_named() {
+    let place = Place::new();
+    let error = CgroupError::Alive {
+        zone: place.zone.clone(),
+        seconds: 10,
+        pids: format!("{}, 1", end::with_name(&std::process::id().to_string())),
+    };
+    let text = chain(&error);
+    assert!(text.starts_with("zone 'probe' still has processes 10 s after they were killed: "), "{text}");
+    assert!(text.contains(&format!("{} (", std::process::id())));
+}
+
+#[test]
+fn a_supervisor_is_swept_up_when_it_is_gone() {
+    let place = Place::new();
+    let dir = supervisor(&place.layout, &place.zone).unwrap();
+    let mut alive = process_in(dir.as_fd());
+    sweep(&place.layout, &place.zone).unwrap();
+    assert!(place.path().parent().unwrap().join(SUPERVISOR).exists());
+    alive.kill().unwrap();
+    alive.wait().unwrap();
+    sweep(&place.layout, &place.zone).unwrap();
+    assert!(!place.path().parent().unwrap().exists());
+    // Without a zone there is nothing to undo.
+    kill(&place.layout, &place.zone, Duration::ZERO).unwrap();
+    sweep(&place.layout, &place.zone).unwrap();
+}
+
+#[test]
+fn installations_do_not_meet() {
+    let [a, b] = [Place::new(), Place::new()];
+    assert_ne!(installation(&a.layout), installation(&b.layout));
+    assert_eq!(installation(&Layout::host()), "zones");
+    assert_eq!(installation(&a.layout).len(), "zones-".len() + 16);
+}

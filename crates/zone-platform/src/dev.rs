@@ -1,0 +1,125 @@
+//! The zone's /dev: our own tmpfs, node by node, and never one of the guest's.
+//!
+//! The nodes are made by the host's root, for no root in a user namespace can make any; so what is here is all
+//! that the zone will ever have. The file system belongs to the zone's root, who may remove and rename in it.
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, fchown, makedev, mkdirat,
+};
+use rustix::fs::{mknodat, openat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use zone_sys::mount::{MountAttr, set_attr};
+
+use crate::Failed;
+use crate::kernelfs::memory;
+use crate::mounts::{copy, new_fs};
+
+/// The group that owns terminals, in every distribution.
+const TTY_GID: u32 = 5;
+/// As many terminals as a zone can have; without a limit it could take all of the host's (`kernel.pty.max`).
+const MOST_PTYS: &str = "1024";
+
+/// Character devices that no zone can do harm with, by name, major and minor (Documentation/admin-guide/devices.txt).
+const NODES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+const LINKS: [(&str, &str); 6] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    // The devpts instance's own, which makes terminals in that instance.
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Mount points in /dev.
+const DIRS: [&str; 3] = ["pts", "shm", "mqueue"];
+
+/// The tmpfs of /dev with everything in it.
+///
+/// # Errors
+/// When something cannot be made in it.
+pub(crate) fn tree(base: u32) -> Result<OwnedFd, Failed> {
+    // Not nodev, of course; and not noexec, since programs map /dev/zero to have executable memory.
+    let options = [("mode", "755"), ("size", "4m"), ("nr_inodes", "64k")];
+    let dev = memory("/dev", base, &options, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
+    for (name, major, minor) in NODES {
+        let rdev = makedev(major, minor);
+        let mode = Mode::from_raw_mode(0o666);
+        let group = if name == "tty" { base + TTY_GID } else { base };
+        mknodat(&dev, name, FileType::CharacterDevice, mode, rdev)
+            // The mode at creation is cut by the umask. Nobody but us can reach the file system yet.
+            .and_then(|()| chmodat(&dev, name, mode, AtFlags::empty()))
+            .and_then(|()| own(&dev, name, base, group))
+            .map_err(failed(name))?;
+    }
+    for (name, target) in LINKS {
+        symlinkat(target, &dev, name).and_then(|()| own(&dev, name, base, base)).map_err(failed(name))?;
+    }
+    for name in DIRS {
+        mkdirat(&dev, name, Mode::from_raw_mode(0o755))
+            .and_then(|()| chmodat(&dev, name, Mode::from_raw_mode(0o755), AtFlags::empty()))
+            .and_then(|()| own(&dev, name, base, base))
+            .map_err(failed(name))?;
+    }
+    // An empty file for the console to be mounted on.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    openat(&dev, "console", flags, Mode::from_raw_mode(0o600)).map_err(failed("console"))?;
+    own(&dev, "console", base, base).map_err(failed("console"))?;
+    Ok(dev)
+}
+
+fn own(dir: &OwnedFd, name: &str, user: u32, group: u32) -> Result<(), Errno> {
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    chownat(dir, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn failed(name: &'static str) -> impl FnOnce(Errno) -> Failed {
+    Failed::to("make the zone's", format!("/dev/{name}"))
+}
+
+/// The zone's terminals: an instance of devpts of its own.
+///
+/// # Errors
+/// When the kernel refuses it.
+pub(crate) fn pts(base: u32) -> Result<OwnedFd, Failed> {
+    let gid = (base + TTY_GID).to_string();
+    let options = [
+        // What every instance is since Linux 4.7; older documentation and mount tables still show it.
+        ("newinstance", ""),
+        ("gid", gid.as_str()),
+        ("mode", "620"),
+        ("ptmxmode", "666"),
+        ("max", MOST_PTYS),
+    ];
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let pts = new_fs("/dev/pts", "devpts", &options, attributes)?;
+    // Made by the host's root, they would be nobody's in the zone.
+    own(&pts, ".", base, base)
+        .and_then(|()| own(&pts, "ptmx", base, base))
+        .map_err(Failed::to("give the zone", "/dev/pts"))?;
+    Ok(pts)
+}
+
+/// The mount of the console on /dev/console: the pty's subsidiary side, by its descriptor, never by its name.
+///
+/// # Errors
+/// When the terminal cannot be given to the zone or copied as a mount.
+pub(crate) fn console(pty: BorrowedFd<'_>, base: u32) -> Result<OwnedFd, Failed> {
+    const WHAT: &str = "the console's terminal";
+    if !rustix::termios::isatty(pty) {
+        return Err(Failed::to("use as", WHAT)(Errno::NOTTY));
+    }
+    fchown(pty, Some(Uid::from_raw(base)), Some(Gid::from_raw(base + TTY_GID)))
+        .and_then(|()| fchmod(pty, Mode::from_raw_mode(0o620)))
+        .map_err(Failed::to("give the zone", WHAT))?;
+    let mount = copy(pty, false).map_err(Failed::to("copy the mount of", WHAT))?;
+    // Where the host mounts its devpts nodev or read-only, the zone's console must still open.
+    let clear = MountAttr::NODEV.and(MountAttr::RDONLY);
+    set_attr(mount.as_fd(), MountAttr::NOSUID.and(MountAttr::NOEXEC), clear, false)
+        .map_err(Failed::to("set the mount options of", WHAT))?;
+    Ok(mount)
+}

@@ -1,0 +1,68 @@
+//! What can go wrong while the platform is built or undone.
+
+use std::error::Error;
+use std::fmt::Display;
+
+use crate::cgroup::CgroupError;
+use crate::filesystems::FsError;
+use crate::kernel::KernelError;
+use crate::privileges::PrivilegeError;
+use crate::root::RootError;
+use crate::zoneroot::PathError;
+
+/// A call to the system that failed: what was tried, on what, and the system's answer.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {subject}")]
+pub struct Failed {
+    /// What was tried: a verb, and what of the subject.
+    pub operation: &'static str,
+    /// On what.
+    pub subject: String,
+    /// What the system answered.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl Failed {
+    /// Makes the error of `operation` on `subject`; for `map_err`.
+    pub(crate) fn to<E: Into<Box<dyn Error + Send + Sync>>>(
+        operation: &'static str,
+        subject: impl Display,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self { operation, subject: subject.to_string(), source: source.into() }
+    }
+}
+
+/// Why a step of the platform failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// The kernel lacks something.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The zone's path or root is not fit.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A path inside the zone is not what it must be.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A file system of the zone's configuration is not fit.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The cgroup cannot be made or removed.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// `limitpriv` is not fit.
+    #[error(transparent)]
+    Privilege(#[from] PrivilegeError),
+    /// A call to the system failed.
+    #[error(transparent)]
+    Failed(#[from] Failed),
+    /// A step was run before one that it builds upon.
+    #[error("step '{step}' needs what step '{needs}' makes: run the steps in their order")]
+    Order {
+        /// The step that was run.
+        step: &'static str,
+        /// The step that was not.
+        needs: &'static str,
+    },
+}

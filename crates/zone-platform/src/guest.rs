@@ -1,0 +1,76 @@
+//! What the guest is told about where it runs.
+//!
+//! The rules are systemd's, for whatever runs a container (`CONTAINER_INTERFACE` of systemd.io); other inits take what
+//! they know. Nothing is written to the zone's own files: the uuid reaches systemd by the environment, which then
+//! makes the machine id from it at the first boot, and only then.
+
+use std::io::Write;
+
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags, fchmod, mkdirat, openat};
+use rustix::io::Errno;
+use zone_config::{Snapshot, ZoneName};
+
+use crate::Failed;
+use crate::zoneroot::give;
+
+/// What `$container` says; systemd shows it as the virtualisation, `systemd-detect-virt` as `container-other`.
+pub const MANAGER: &str = "zones";
+
+/// The environment of init.
+#[must_use]
+pub fn environment(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let uuid = snapshot.uuid.hyphenated().to_string();
+    let pairs = [
+        ("container", MANAGER),
+        ("container_uuid", uuid.as_str()),
+        ("PATH", snapshot.brand.login_path.as_str()),
+        ("HOME", "/"),
+        // Who will look at the console is not known yet; every terminal since understands this one.
+        ("TERM", "vt220"),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// The host name, as the kernel holds it: at most 64 bytes (sethostname(2)).
+#[must_use]
+pub fn hostname<'a>(snapshot: &'a Snapshot, zone: &'a ZoneName) -> &'a str {
+    snapshot.config.hostname(zone)
+}
+
+/// Writes into the zone's /run, before the zone can, what programs other than init find there.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn describe(run: BorrowedFd<'_>, snapshot: &Snapshot) -> Result<(), Failed> {
+    let base = snapshot.idmap.base;
+    let uuid = snapshot.uuid.hyphenated().to_string();
+    let files = [
+        ("host", [("container-manager", MANAGER), ("container-uuid", uuid.as_str())]),
+        ("zone", [("name", snapshot.name.as_str()), ("brand", snapshot.brand.name.as_str())]),
+    ];
+    for (dir, files) in files {
+        for (file, text) in files {
+            write(run, dir, file, text, base)
+                .map_err(Failed::to("write the zone's", format!("/run/{dir}/{file}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn write(run: BorrowedFd<'_>, dir: &str, file: &str, text: &str, base: u32) -> Result<(), Errno> {
+    match mkdirat(run, dir, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = openat(run, dir, flags, Mode::empty())?;
+    fchmod(&dir, Mode::from_raw_mode(0o755))?;
+    give(dir.as_fd(), base)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let fd = openat(&dir, file, flags, Mode::from_raw_mode(0o444))?;
+    fchmod(&fd, Mode::from_raw_mode(0o444))?;
+    give(fd.as_fd(), base)?;
+    let written = writeln!(std::fs::File::from(fd), "{text}");
+    written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}

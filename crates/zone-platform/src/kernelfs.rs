@@ -1,0 +1,67 @@
+//! The file systems that the kernel provides: where they go, and what of them a zone does not see.
+//!
+//! proc, sysfs, cgroup2 and mqueue show the namespaces of whoever mounts them, so PID 1 of the zone mounts them
+//! itself, before it runs anything of the zone. Here are made those that are only memory.
+
+use rustix::fd::OwnedFd;
+use rustix::mount::MountAttrFlags;
+
+use crate::Failed;
+use crate::mounts::new_fs;
+
+/// Directories that must be in the root for the rest to be mounted on; made when missing.
+pub(crate) const POINTS: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
+
+/// What PID 1 hides below /proc and /sys: the machine's, not the zone's. A file is covered by the zone's /dev/null, a
+/// directory by an empty one; what is not there is skipped.
+///
+/// The permissions of the kernel already keep a zone in its user namespace from most of these; hiding them guards
+/// against the day when one of them is forgotten.
+pub const MASKED: [&str; 16] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/kmsg",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+    "/sys/kernel/debug",
+    "/sys/kernel/tracing",
+];
+
+/// What PID 1 makes read-only below /proc. Not /proc/sys: what a zone may write there is its own, by namespace, and
+/// the kernel refuses the rest.
+pub const READONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"];
+
+/// /run: empty at every boot, as guests expect.
+pub(crate) fn run(base: u32) -> Result<OwnedFd, Failed> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    memory("/run", base, &[("mode", "755"), ("size", "10%"), ("nr_inodes", "400k")], attributes)
+}
+
+/// /dev/shm: POSIX shared memory.
+pub(crate) fn shm(base: u32) -> Result<OwnedFd, Failed> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    memory("/dev/shm", base, &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")], attributes)
+}
+
+/// A tmpfs whose root belongs to the zone's root. Always with a size: memory has an end, and without one a zone may
+/// take half of the host's.
+pub(crate) fn memory(
+    at: &str,
+    base: u32,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Failed> {
+    let base = base.to_string();
+    let owner = [("uid", base.as_str()), ("gid", base.as_str())];
+    let options: Vec<(&str, &str)> = owner.into_iter().chain(options.iter().copied()).collect();
+    new_fs(at, "tmpfs", &options, attributes)
+}

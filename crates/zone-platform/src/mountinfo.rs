@@ -1,0 +1,103 @@
+//! The table of mounts, `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use crate::Failed;
+
+const TABLE: &str = "/proc/self/mountinfo";
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mount {
+    /// Its id, which `statx(2)` also gives.
+    pub(crate) id: u64,
+    /// What of its file system is mounted: `/` for the whole.
+    pub(crate) root: PathBuf,
+    /// Where.
+    pub(crate) point: PathBuf,
+    /// The type of its file system.
+    pub(crate) fstype: String,
+}
+
+/// All mounts that this process sees, in the kernel's order: a later one at the same place hides an earlier one.
+pub(crate) fn read() -> Result<Vec<Mount>, Failed> {
+    let bytes = std::fs::read(TABLE).map_err(Failed::to("read", TABLE))?;
+    Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
+}
+
+/// The mounts below a directory, whose path has no symlinks; not one at the directory itself.
+pub(crate) fn below<'a>(mounts: &'a [Mount], dir: &'a Path) -> impl Iterator<Item = &'a Mount> {
+    mounts.iter().filter(move |mount| mount.point != dir && mount.point.starts_with(dir))
+}
+
+/// A line; one that is not understood is skipped, for fields may be added only where they do no harm.
+fn parse(line: &[u8]) -> Option<Mount> {
+    // id parent major:minor root point options [optional...] - fstype source superoptions
+    let mut fields = line.split(|&b| b == b' ');
+    let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let (root, point) = (fields.nth(2)?, fields.next()?);
+    let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let path = |field| PathBuf::from(OsString::from_vec(unescape(field)));
+    Some(Mount {
+        id,
+        root: path(root),
+        point: path(point),
+        fstype: String::from_utf8_lossy(fstype).into_owned(),
+    })
+}
+
+/// Blank, tab, line break and backslash stand as a backslash with three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = (byte == b'\\').then(|| after.first_chunk::<3>().and_then(octal)).flatten();
+        out.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &after[3..] } else { after };
+    }
+    out
+}
+
+fn octal(digits: &[u8; 3]) -> Option<u8> {
+    let value = digits.iter().try_fold(0u32, |value, digit| {
+        (b'0'..=b'7').contains(digit).then(|| value * 8 + u32::from(digit - b'0'))
+    });
+    value.and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_is_taken_apart() {
+        let mount = parse(br"36 35 98:0 /m\0401 /mnt\134\0112 rw,noatime master:1 shared:2 - ext4 /dev/x rw")
+            .unwrap();
+        assert_eq!((mount.id, mount.root.to_str(), mount.fstype.as_str()), (36, Some("/m 1"), "ext4"));
+        assert_eq!(mount.point.to_str(), Some("/mnt\\\t2"));
+        let plain = parse(b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755").unwrap();
+        assert_eq!(plain.fstype, "tmpfs");
+        assert!(parse(b"").is_none() && parse(b"1 2 0:1 / /x rw shared:1").is_none());
+        assert_eq!(unescape(br"\999\04\777"), br"\999\04\777");
+    }
+
+    #[test]
+    fn what_is_below() {
+        let at = |point: &str| Mount { id: 1, root: "/".into(), point: point.into(), fstype: "x".into() };
+        let mounts = ["/z", "/z/root", "/z/root/a b", "/z/rootless"].map(at);
+        let below: Vec<_> = below(&mounts, Path::new("/z/root")).map(|m| m.point.to_str()).collect();
+        assert_eq!(below, [Some("/z/root/a b")]);
+        assert!(read().unwrap().iter().any(|mount| mount.point == Path::new("/proc")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_too_odd(line in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = parse(&line);
+            prop_assert!(unescape(&line).len() <= line.len());
+        }
+    }
+}

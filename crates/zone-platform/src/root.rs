@@ -1,0 +1,221 @@
+//! The zone's path and root: whether they are fit, and the root's mount.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, StatVfsMountFlags, StatxFlags, fstat, fstatvfs, statx};
+use zone_config::{Layout, ZoneConfig, ZoneName};
+use zone_sys::mount::MountAttr;
+
+use crate::mountinfo::{self, Mount};
+use crate::mounts::{CopyError, copy_mapped, host_path};
+use crate::{Failed, kernel};
+
+mod others;
+
+pub use others::{Other, others};
+
+/// A zone's path or root that is not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// Somebody else could change what the zone runs.
+    #[error("{} is not owned by root: say 'chown root:root {}'", .0.display(), .0.display())]
+    Owner(PathBuf),
+    /// Others on the host could reach into the zone, or the zone's users could not reach their root.
+    #[error("{} must have mode {wanted:04o}, not {found:04o}: say 'chmod {wanted:o} {}'", .path.display(), .path.display())]
+    Mode {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        found: u32,
+        /// What it must be.
+        wanted: u32,
+    },
+    /// The root was replaced by something that leads elsewhere.
+    #[error("{} is a symlink: put the zone's root itself there", .0.display())]
+    Symlink(PathBuf),
+    /// Not a directory.
+    #[error("{} is not a directory", .0.display())]
+    NotDirectory(PathBuf),
+    /// Not there.
+    #[error("{} does not exist: if its file system is not mounted, mount it; else uninstall the zone with -F and install it again", .0.display())]
+    Missing(PathBuf),
+    /// Another zone has it.
+    #[error("zone root {} already in use by zone {zone}: give one of the two another zonepath", .root.display())]
+    InUse {
+        /// This zone's root.
+        root: PathBuf,
+        /// The other zone.
+        zone: ZoneName,
+    },
+    /// What was left below would be hidden or shown by the zone.
+    #[error("These file-systems are mounted on subdirectories of {}: unmount them\n{}", .root.display(), list(.mounts))]
+    MountsBelow {
+        /// The zone's root.
+        root: PathBuf,
+        /// Where.
+        mounts: Vec<PathBuf>,
+    },
+    /// A mount option that no zone can live with.
+    #[error("{} is on a file system mounted {option}, {effect}: say 'mount -o remount,{remedy} {}'", .path.display(), .point.display())]
+    MountOption {
+        /// The zone's root.
+        path: PathBuf,
+        /// The option.
+        option: &'static str,
+        /// What it would do to the zone.
+        effect: &'static str,
+        /// The opposite option.
+        remedy: &'static str,
+        /// The mount.
+        point: PathBuf,
+    },
+    /// Not here.
+    #[error("Zonepath {} is on an NFS mounted file system: a local file system must be used", .0.display())]
+    Nfs(PathBuf),
+    /// The owners of its files cannot be those of a zone.
+    #[error(
+        "{} is on a file system ({fstype}) that Linux {running} cannot id-map: put the zonepath on ext4 or xfs (since Linux 5.12), btrfs (5.15), f2fs (5.18), tmpfs (6.3) or ZFS (OpenZFS 2.2)",
+        .path.display()
+    )]
+    NoIdmap {
+        /// The zone's root.
+        path: PathBuf,
+        /// The file system's type.
+        fstype: String,
+        /// The running kernel.
+        running: String,
+        /// The kernel's answer.
+        #[source]
+        source: Box<zone_sys::Error>,
+    },
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] zone_config::index::IndexError),
+    /// A call to the system failed.
+    #[error(transparent)]
+    Failed(#[from] Failed),
+}
+
+fn list(mounts: &[PathBuf]) -> String {
+    let lines: Vec<_> = mounts.iter().map(|mount| format!("  {}", mount.display())).collect();
+    lines.join("\n")
+}
+
+/// A zone's root that was found fit.
+#[derive(Debug)]
+pub struct Root {
+    /// Names the directory, with the owners that are on disk.
+    pub fd: OwnedFd,
+    /// Where it is, without symlinks.
+    pub path: PathBuf,
+    /// The type of its file system.
+    pub fstype: String,
+}
+
+/// Checks all that can be checked of an installed zone's path and root while it is not running.
+///
+/// A `nodev` file system is fit: the zone's own /dev is in memory, and its root is mounted `nodev` anyway.
+///
+/// # Errors
+/// [`RootError`]: the first thing that is not right.
+pub fn check(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Root, RootError> {
+    let zonepath = canonical(&config.zonepath)?;
+    let meta = fs::symlink_metadata(&zonepath).map_err(Failed::to("look at", zonepath.display()))?;
+    fit(&zonepath, (meta.mode(), meta.uid()), 0o700)?;
+    let path = zonepath.join("root");
+    let fd = match host_path(&path) {
+        Err(rustix::io::Errno::NOENT) => return Err(RootError::Missing(path)),
+        opened => opened.map_err(Failed::to("open", path.display()))?,
+    };
+    let stat = fstat(&fd).map_err(Failed::to("look at", path.display()))?;
+    fit(&path, (stat.st_mode, stat.st_uid), 0o755)?;
+    for other in others(layout, zone)? {
+        if other.meets(&zonepath, &stat) {
+            return Err(RootError::InUse { root: path, zone: other.zone });
+        }
+    }
+    let table = mountinfo::read()?;
+    let below: Vec<PathBuf> = mountinfo::below(&table, &path).map(|mount| mount.point.clone()).collect();
+    if !below.is_empty() {
+        return Err(RootError::MountsBelow { root: path, mounts: below });
+    }
+    let fstype = check_mount(&path, fd.as_fd(), &table)?;
+    Ok(Root { fd, path, fstype })
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, RootError> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(RootError::Missing(path.to_owned()))
+        }
+        found => Ok(found.map_err(Failed::to("find", path.display()))?),
+    }
+}
+
+/// A directory, owned by root, with exactly this mode.
+fn fit(path: &Path, (mode, uid): (u32, u32), wanted: u32) -> Result<(), RootError> {
+    match FileType::from_raw_mode(mode) {
+        FileType::Directory => {}
+        FileType::Symlink => return Err(RootError::Symlink(path.to_owned())),
+        _ => return Err(RootError::NotDirectory(path.to_owned())),
+    }
+    if uid != 0 {
+        return Err(RootError::Owner(path.to_owned()));
+    }
+    match mode & 0o7777 {
+        found if found != wanted => Err(RootError::Mode { path: path.to_owned(), found, wanted }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the mount that the root is on, and says the type of its file system.
+fn check_mount(path: &Path, fd: BorrowedFd<'_>, table: &[Mount]) -> Result<String, RootError> {
+    let mount = mount_of(fd, table);
+    let fstype = mount.map_or_else(|| "of unknown type".to_owned(), |mount| mount.fstype.clone());
+    if fstype == "nfs" || fstype == "nfs4" {
+        return Err(RootError::Nfs(path.to_owned()));
+    }
+    let point = mount.map_or_else(|| PathBuf::from("MOUNT"), |mount| mount.point.clone());
+    let flags = fstatvfs(fd).map_err(Failed::to("look at the file system of", path.display()))?.f_flag;
+    for (flag, option, effect, remedy) in [
+        (StatVfsMountFlags::NOSUID, "nosuid", "so that su, sudo and passwd would fail in the zone", "suid"),
+        (StatVfsMountFlags::NOEXEC, "noexec", "so that no program would run in the zone", "exec"),
+        (StatVfsMountFlags::RDONLY, "ro", "so that the zone could not write its files", "rw"),
+    ] {
+        if flags.contains(flag) {
+            return Err(RootError::MountOption { path: path.to_owned(), option, effect, remedy, point });
+        }
+    }
+    Ok(fstype)
+}
+
+/// The entry of the mount table that a descriptor is on.
+pub(crate) fn mount_of<'a>(fd: BorrowedFd<'_>, table: &'a [Mount]) -> Option<&'a Mount> {
+    // STATX_MNT_ID, Linux 5.8.
+    let found = statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    table.iter().find(|mount| mount.id == found.stx_mnt_id)
+}
+
+/// The mount of the zone's root, detached, with the owners of the zone.
+///
+/// Its device nodes cannot be opened: those of the zone are in its /dev, and one in an image is nobody's intention.
+///
+/// # Errors
+/// [`RootError::NoIdmap`]
+pub fn mount(root: &Root, userns: BorrowedFd<'_>) -> Result<OwnedFd, RootError> {
+    copy_mapped(root.fd.as_fd(), Some(userns), MountAttr::NODEV, false).map_err(|error| match error {
+        CopyError::Idmap(source) => RootError::NoIdmap {
+            path: root.path.clone(),
+            fstype: root.fstype.clone(),
+            running: kernel::release(),
+            source: Box::new(source),
+        },
+        CopyError::Other(source) => Failed::to("copy the mount of", root.path.display())(source).into(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

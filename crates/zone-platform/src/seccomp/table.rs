@@ -1,0 +1,150 @@
+//! The default list: which calls, by what numbers, with what answer, and why.
+
+/// What a refused call returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// "You may not": for what only root may do anyway. Programs know this answer from unprivileged users.
+    Perm,
+    /// "There is no such call": where programs have another way for old kernels, or leave the thing out.
+    NoSys,
+    /// "No such family of addresses", for sockets.
+    NoFamily,
+}
+
+impl Answer {
+    pub(super) fn errno(self) -> u32 {
+        match self {
+            Self::Perm => 1,
+            Self::NoSys => 38,
+            Self::NoFamily => 97,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Perm => "EPERM",
+            Self::NoSys => "ENOSYS",
+            Self::NoFamily => "EAFNOSUPPORT",
+        }
+    }
+}
+
+/// Which calls of that number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// All.
+    Always,
+    /// Those with any of these bits in an argument.
+    AnyBit { arg: u32, bits: u32 },
+    /// Those with one of these values in an argument.
+    OneOf { arg: u32, values: &'static [u32] },
+}
+
+/// In place of a number where an architecture does not have the call.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// A line of the list; no call has two.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) call: &'static str,
+    /// By architecture: x86_64, i386, what aarch64 and riscv64 share (asm-generic/unistd.h), arm.
+    pub(super) numbers: [u32; 4],
+    pub(super) when: When,
+    pub(super) answer: Answer,
+    pub(super) why: &'static str,
+}
+
+/// An architecture in the sense of `struct seccomp_data`.
+pub(super) struct Arch {
+    /// `AUDIT_ARCH_*`
+    pub(super) audit: u32,
+    /// Which of a rule's numbers are its own.
+    pub(super) column: usize,
+    /// Whether calls of x32 come under the same name.
+    pub(super) has_x32: bool,
+}
+
+/// What this machine can run: its own architecture and that of its 32-bit programs.
+pub(super) fn architectures() -> Vec<Arch> {
+    if cfg!(target_arch = "x86_64") {
+        vec![
+            Arch { audit: 0xc000_003e, column: 0, has_x32: true },
+            Arch { audit: 0x4000_0003, column: 1, has_x32: false },
+        ]
+    } else if cfg!(target_arch = "aarch64") {
+        vec![
+            Arch { audit: 0xc000_00b7, column: 2, has_x32: false },
+            Arch { audit: 0x4000_0028, column: 3, has_x32: false },
+        ]
+    } else if cfg!(target_arch = "riscv64") {
+        vec![Arch { audit: 0xc000_00f3, column: 2, has_x32: false }]
+    } else {
+        // Better no list than one with the numbers of another machine; the namespaces and capabilities hold.
+        vec![]
+    }
+}
+
+const fn always(call: &'static str, numbers: [u32; 4], answer: Answer, why: &'static str) -> Rule {
+    Rule { call, numbers, when: When::Always, answer, why }
+}
+
+use Answer::{NoFamily, NoSys, Perm};
+
+const MACHINE: &str = "changes the machine's kernel";
+const HANDLE: &str = "reaches files by number, past every directory the zone is confined to";
+const DISK: &str = "is over the machine's disks";
+const KEYS: &str = "keyrings are shared by all who have the same user id, and are no part of a zone";
+const OBSERVE: &str = "watches the whole machine, and has a history of faults";
+const OLD: &str = "is obsolete, and code that nobody runs is code that nobody tests";
+const PORTS: &str = "is over the machine's ports";
+const NESTED: &str = "a user namespace in the zone opens much of the kernel to every user of it";
+
+/// `CLONE_NEWUSER` (linux/sched.h).
+const NEW_USER: When = When::AnyBit { arg: 0, bits: 0x1000_0000 };
+/// `TIOCSTI` types into a terminal, `TIOCLINUX` pastes into a virtual console (ioctl_tty(2), ioctl_console(2)).
+const TYPE_IN: When = When::OneOf { arg: 1, values: &[0x5412, 0x541c] };
+/// `AF_VSOCK` (linux/socket.h). A 32-bit x86 program may still ask by socketcall(2), whose arguments no filter sees.
+const VSOCK: When = When::OneOf { arg: 0, values: &[40] };
+
+/// The list. Left out on purpose:
+///
+/// * what a missing capability refuses anyway with a good answer: setting clocks, hostnames of others, raw I/O;
+/// * `mount` and its kin, `ptrace`, `setns`, `name_to_handle_at`: a system needs them, and they stay within the namespaces;
+/// * io_uring: no ring can do what this list refuses, and the host's own switch for it, `kernel.io_uring_disabled`, holds in zones.
+#[rustfmt::skip]
+pub(super) const RULES: [Rule; 33] = [
+    always("kexec_load",        [246, 283, 104, 347],    Perm,  MACHINE),
+    always("kexec_file_load",   [320, NONE, 294, 401],   Perm,  MACHINE),
+    always("init_module",       [175, 128, 105, 128],    Perm,  MACHINE),
+    always("finit_module",      [313, 350, 273, 379],    Perm,  MACHINE),
+    always("delete_module",     [176, 129, 106, 129],    Perm,  MACHINE),
+    always("syslog",            [103, 103, 116, 103],    Perm,  "shows the kernel's log, of the host and of all zones"),
+    always("acct",              [163, 51, 89, 51],       Perm,  "writes a record of every process of the machine"),
+    always("swapon",            [167, 87, 224, 87],      Perm,  DISK),
+    always("swapoff",           [168, 115, 225, 115],    Perm,  DISK),
+    always("quotactl",          [179, 131, 60, 131],     Perm,  DISK),
+    always("quotactl_fd",       [443, 443, 443, 443],    Perm,  DISK),
+    always("open_by_handle_at", [304, 342, 265, 371],    Perm,  HANDLE),
+    always("iopl",              [172, 110, NONE, NONE],  Perm,  PORTS),
+    always("ioperm",            [173, 101, NONE, NONE],  Perm,  PORTS),
+    always("bpf",               [321, 357, 280, 386],    Perm,  OBSERVE),
+    always("perf_event_open",   [298, 336, 241, 364],    Perm,  OBSERVE),
+    always("lookup_dcookie",    [212, 253, 18, 249],     Perm,  OBSERVE),
+    always("userfaultfd",       [323, 374, 282, 388],    Perm,  "holds the kernel still in the middle of things, which is what attacks on it want"),
+    always("add_key",           [248, 286, 217, 309],    NoSys, KEYS),
+    always("request_key",       [249, 287, 218, 310],    NoSys, KEYS),
+    always("keyctl",            [250, 288, 219, 311],    NoSys, KEYS),
+    always("vm86",              [NONE, 166, NONE, NONE], NoSys, OLD),
+    always("vm86old",           [NONE, 113, NONE, NONE], NoSys, OLD),
+    always("uselib",            [134, 86, NONE, 86],     NoSys, OLD),
+    always("ustat",             [136, 62, NONE, 62],     NoSys, OLD),
+    always("nfsservctl",        [180, 169, 42, 169],     NoSys, OLD),
+    always("_sysctl",           [156, 149, NONE, 149],   NoSys, OLD),
+    // The C libraries fall back to clone, whose flags are no pointer and so can be looked at.
+    always("clone3",            [435, 435, 435, 435],    NoSys, "its flags are behind a pointer, where no filter sees them"),
+    Rule { call: "clone",   numbers: [56, 120, 220, 120],  when: NEW_USER, answer: Perm, why: NESTED },
+    Rule { call: "unshare", numbers: [272, 310, 97, 337],  when: NEW_USER, answer: Perm, why: NESTED },
+    Rule { call: "ioctl",   numbers: [16, 54, 29, 54],     when: TYPE_IN,  answer: Perm, why: "types into a terminal as if its user did" },
+    Rule { call: "socket",  numbers: [41, 359, 198, 281],  when: VSOCK,    answer: NoFamily, why: "talks to the hypervisor or its other guests, in no network namespace" },
+    always("create_module",     [174, 127, NONE, NONE],  NoSys, OLD),
+];

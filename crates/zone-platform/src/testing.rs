@@ -1,0 +1,149 @@
+//! What the tests of this crate stand on: a zone in a directory of its own, and a user namespace for it.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Stat, statat};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use zone_config::index::IndexError;
+use zone_config::{Brand, Entry, IdRange, Index, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName};
+
+use crate::step::TearDown;
+use crate::{Build, Platform, PlatformError, steps, tear_down_steps};
+
+/// Within the range that zones get, but nobody's.
+pub(crate) const BASE: u32 = 1_000_013_824;
+
+/// An installation of zones with one installed zone.
+pub(crate) struct Lab {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) layout: Layout,
+    pub(crate) snapshot: Snapshot,
+}
+
+impl Lab {
+    pub(crate) fn new(brand: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let name: ZoneName = "probe".parse().unwrap();
+        let zonepath = layout.default_zonepath(&name);
+        let mut config = ZoneConfig::new(zonepath.clone());
+        brand.clone_into(&mut config.brand);
+        let idmap = IdRange { base: BASE, count: 65_536 };
+        let snapshot = Snapshot::new(name, Uuid::new_v4(), idmap, Brand::load(brand).unwrap(), config);
+        let lab = Self { dir, layout, snapshot };
+        lab.add_zone("probe", &zonepath);
+        lab
+    }
+
+    pub(crate) fn add_zone(&self, name: &str, zonepath: &Path) {
+        std::fs::create_dir_all(zonepath.join("root")).unwrap();
+        mode(zonepath, 0o700);
+        mode(&zonepath.join("root"), 0o755);
+        let name: ZoneName = name.parse().unwrap();
+        let entry = Entry { name, state: State::Installed, zonepath: zonepath.to_owned(), uuid: None };
+        Index::update::<_, IndexError, _>(&self.layout, |index| index.add(entry)).unwrap();
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.snapshot.config.root()
+    }
+
+    /// Makes directories below the zone's root.
+    pub(crate) fn dirs(&self, dirs: &[&str]) {
+        for dir in dirs {
+            std::fs::create_dir_all(self.root().join(dir)).unwrap();
+        }
+    }
+
+    /// Runs all steps.
+    pub(crate) fn build(&self) -> Result<Platform, PlatformError> {
+        let (_manager, console) = pty();
+        let userns = userns();
+        let mut build = Build::new(&self.layout, &self.snapshot, console.as_fd(), userns);
+        steps().iter().try_for_each(|step| (step.bring_up)(&mut build))?;
+        build.finish()
+    }
+
+    pub(crate) fn tear_down(&self) -> Result<(), PlatformError> {
+        let limit = std::time::Duration::from_secs(10);
+        let down = TearDown { layout: &self.layout, zone: &self.snapshot.name, limit };
+        tear_down_steps().filter_map(|step| step.tear_down).try_for_each(|undo| undo(&down))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let torn_down = self.tear_down();
+        if !std::thread::panicking() {
+            torn_down.unwrap();
+        }
+    }
+}
+
+pub(crate) fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// A process that lives until it is dropped.
+pub(crate) struct Held(pub(crate) Child);
+
+impl Held {
+    /// Starts `command`, which says a line when it is where it should be and then waits for its input to end.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) const READY: &str = "echo ready; read x";
+
+/// A user namespace whose ids are those of the zone.
+pub(crate) fn userns() -> OwnedFd {
+    let held = Held::start(Command::new("unshare").args(["--user", "sh", "-c", READY]));
+    let proc = PathBuf::from(format!("/proc/{}", held.0.id()));
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(proc.join(map), format!("0 {BASE} 65536\n")).unwrap();
+    }
+    std::fs::File::open(proc.join("ns/user")).unwrap().into()
+}
+
+/// A terminal: manager and subsidiary.
+pub(crate) fn pty() -> (OwnedFd, OwnedFd) {
+    let manager = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&manager).unwrap();
+    unlockpt(&manager).unwrap();
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let subsidiary = ioctl_tiocgptpeer(&manager, flags).unwrap();
+    (manager, subsidiary)
+}
+
+/// What is at a path in a mount.
+pub(crate) fn stat(mount: BorrowedFd<'_>, path: &str) -> Stat {
+    statat(mount, path, AtFlags::SYMLINK_NOFOLLOW).unwrap_or_else(|errno| panic!("{path}: {errno}"))
+}
+
+/// The descriptor of the attachment at `target`.
+pub(crate) fn at<'a>(platform: &'a Platform, target: &str) -> BorrowedFd<'a> {
+    let found = platform.attachments.iter().find(|attachment| attachment.target == target);
+    found.unwrap_or_else(|| panic!("nothing at {target}")).mount.as_fd()
+}
+
+/// The whole chain of an error in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source())
+        .fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
