@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -42,10 +42,15 @@ fn listen(signals: &OwnedFd, cancel: &AtomicBool) {
     }
 }
 
-/// Shows how far the work has come: a bar on a terminal, else a line for each phase.
+/// A phase that ends sooner is not worth a line.
+const WORTH_A_LINE: Duration = Duration::from_secs(2);
+
+/// Shows how far the work has come: a bar on a terminal, else a line for each phase that takes its time.
 pub(crate) struct Display<'a> {
     zone: &'a ZoneName,
     phase: Option<Phase>,
+    begun: Instant,
+    told: bool,
     bar: Option<ProgressBar>,
 }
 
@@ -57,17 +62,24 @@ impl<'a> Display<'a> {
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        Self { zone, phase: None, bar }
+        Self { zone, phase: None, begun: Instant::now(), told: false, bar }
     }
 
     /// Takes a report.
     pub(crate) fn show(&mut self, progress: Progress<'_>) {
         let begins = self.phase != Some(progress.phase);
-        self.phase = Some(progress.phase);
+        if begins {
+            self.phase = Some(progress.phase);
+            self.begun = Instant::now();
+            self.told = false;
+        }
         match &self.bar {
-            None if begins => relay(self.zone, word(progress.phase)),
-            None => {}
             Some(bar) => draw(bar, begins, &progress),
+            None if !self.told && self.begun.elapsed() >= WORTH_A_LINE => {
+                self.told = true;
+                relay(self.zone, &format!("{} ...", word(progress.phase)));
+            }
+            None => {}
         }
     }
 }

@@ -1,16 +1,20 @@
 //! The process that becomes zoneadmd.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, WaitId, WaitIdOptions};
 use zone_config::{Layout, ZoneName};
+use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
+use zone_sys::{exec, signal};
 
 /// What it may say before it serves; more is cut.
 const MOST_SAID: u64 = 64 * 1024;
@@ -21,21 +25,21 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// The program could not be run to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
-    /// It could not be executed.
-    #[error("cannot execute {}", .program.display())]
-    Execute {
+    /// A word of its command line is not UTF-8, or the command line is too long.
+    #[error("cannot execute {} for the root {}, which is too long or not valid UTF-8", .program.display(), .root.display())]
+    Unspeakable {
         /// The program.
         program: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// ROOT.
+        root: PathBuf,
     },
-    /// It could not be waited for.
+    /// The system refused something.
     #[error("cannot {operation}")]
-    Wait {
+    System {
         /// What was tried.
         operation: &'static str,
         /// What the system said.
-        source: io::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// It neither served nor gave up.
     #[error("it was not ready after {} seconds and was ended", after.as_secs())]
@@ -60,42 +64,39 @@ pub(super) struct Ended {
     pub(super) said: String,
 }
 
-fn wait_error<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> ProcessError {
-    move |error| ProcessError::Wait { operation, source: error.into() }
+fn system<E: Into<Box<dyn Error + Send + Sync>>>(operation: &'static str) -> impl FnOnce(E) -> ProcessError {
+    move |error| ProcessError::System { operation, source: error.into() }
 }
 
 impl Daemon {
-    /// Starts `zoneadmd -z ZONE [-R ROOT]` with a clean environment.
+    /// Starts `zoneadmd -z ZONE [-R ROOT]` with a clean environment, in a cgroup for the zone's supervisors: that of
+    /// whoever runs zoneadm may be a login session, and end with it.
     pub(super) fn spawn(layout: &Layout, zone: &ZoneName) -> Result<Self, ProcessError> {
         let program = Layout::program("zoneadmd");
+        let block = block(&program, layout, zone).ok_or_else(|| ProcessError::Unspeakable {
+            program: program.clone(),
+            root: layout.root().into(),
+        })?;
+        let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(system("open /dev/null"))?;
+        let (said, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
+        fcntl_setfl(&said, OFlags::NONBLOCK).map_err(system("make a pipe"))?;
+        // Where there is no such cgroup to be had, the daemon stays in ours; it says itself what that means for the zone.
+        let cgroup = zone_platform::cgroup::supervisor(layout, zone).ok();
+        let mut child = Clone::new(Namespaces::NONE);
+        if let Some(cgroup) = &cgroup {
+            child = child.into_cgroup(cgroup.as_fd());
+        }
         let begun = Instant::now();
-        let mut command = Command::new(&program);
-        command.arg("-z").arg(zone.as_str());
-        if !layout.is_default() {
-            command.arg("-R").arg(layout.root());
+        let proof = SingleThreaded::assert().map_err(system("start a process"))?;
+        match child.spawn(proof).map_err(system("start a process"))? {
+            Cloned::Parent { pidfd, .. } => Ok(Self { pidfd, said: File::from(said), begun }),
+            Cloned::Child => become_daemon(&program, &block, &null, &stderr),
         }
-        command.env_clear().env("PATH", PATH);
-        for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let execute = |source| ProcessError::Execute { program: program.clone(), source };
-        let mut child = command.spawn().map_err(execute)?;
-        let said = child.stderr.take().map(OwnedFd::from).map(File::from);
-        let said = said.ok_or_else(|| execute(io::ErrorKind::BrokenPipe.into()))?;
-        // The child is not reaped before our own wait, so that its number is still its own.
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| execute(io::ErrorKind::InvalidData.into()))?;
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-            .map_err(wait_error("watch the starting zoneadmd"))?;
-        Ok(Self { pidfd, said, begun })
     }
 
     /// Waits for its end and gathers what it says; ends it if it takes longer than `until`.
     pub(super) fn wait(mut self, until: Instant) -> Result<Ended, ProcessError> {
-        rustix::io::ioctl_fionbio(&self.said, true).map_err(wait_error("read from the starting zoneadmd"))?;
         let mut said = Vec::new();
         let mut open = true;
         loop {
@@ -110,12 +111,11 @@ impl Daemon {
             }
             match poll(&mut fds, limit.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(wait_error("wait for the starting zoneadmd")(errno)),
+                Err(errno) => return Err(system("wait for the starting zoneadmd")(errno)),
             }
             let exited = !fds[0].revents().is_empty();
             if open {
-                open = drain(&mut self.said, &mut said)
-                    .map_err(wait_error("read from the starting zoneadmd"))?;
+                open = drain(&mut self.said, &mut said).map_err(system("read from the starting zoneadmd"))?;
             }
             if exited {
                 let status = self.reap()?;
@@ -126,7 +126,7 @@ impl Daemon {
 
     fn reap(&self) -> Result<i32, ProcessError> {
         let ended = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
-            .map_err(wait_error("wait for the starting zoneadmd"))?;
+            .map_err(system("wait for the starting zoneadmd"))?;
         let status = ended.map(|ended| {
             ended.exit_status().unwrap_or_else(|| 128 + ended.terminating_signal().unwrap_or_default())
         });
@@ -141,6 +141,32 @@ impl Daemon {
             Err(error) => error,
         }
     }
+}
+
+/// What the child executes.
+fn block(program: &Path, layout: &Layout, zone: &ZoneName) -> Option<Vec<u8>> {
+    let program = program.to_str()?;
+    let mut args = vec![program.to_owned(), "-z".to_owned(), zone.to_string()];
+    if !layout.is_default() {
+        args.extend(["-R".to_owned(), layout.root().to_str()?.to_owned()]);
+    }
+    let mut environment = vec![("PATH".to_owned(), PATH.to_owned())];
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter();
+    environment.extend(locale.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))));
+    exec::block(program, &args, &environment)
+}
+
+/// The child's part: what it cannot do it says where the daemon's own complaints go.
+fn become_daemon(program: &Path, block: &[u8], null: &OwnedFd, stderr: &OwnedFd) -> ! {
+    use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+    let redirected = dup2_stdin(null).and_then(|()| dup2_stdout(null)).and_then(|()| dup2_stderr(stderr));
+    if redirected.is_ok() {
+        signal::reset_all();
+        let error = exec::exec(block);
+        let text = format!("cannot execute {}: {}\n", program.display(), error.errno());
+        let _ = rustix::io::write(stderr, text.as_bytes());
+    }
+    exit_now(127)
 }
 
 /// Reads what is there; `false` at the end. What is over the limit is read and forgotten, so that the writer never

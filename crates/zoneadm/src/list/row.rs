@@ -10,6 +10,7 @@ use zsched::wire::{End, Status};
 use crate::context::GLOBAL;
 use crate::live;
 use crate::message::warn_zone;
+use crate::verbs::verify::config_error;
 
 /// What stands for a value that could not be had.
 pub(super) const UNKNOWN: &str = "???";
@@ -108,8 +109,8 @@ impl Row {
                 true
             }
             Err(error) => {
-                let error = anyhow::Error::new(error).context("could not get brand name");
-                warn_zone(zone, format_args!("{error:#}"));
+                let cause = config_error(layout, zone, error);
+                warn_zone(zone, format_args!("could not get brand name: {cause}"));
                 false
             }
         }

@@ -40,8 +40,15 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
         }
         Err(error) => {
             let zone = target.name();
-            warn_zone(zone, format_args!("{error:#}"));
-            if is_missing(&config.root()) {
+            let untouched = is_missing(&config.root());
+            match error {
+                // Its own text speaks of the zone that would have to be cleared first.
+                zone_install::Error::Interrupted { .. } if untouched => {
+                    warn_zone(zone, "the install was interrupted before it had written anything");
+                }
+                error => warn_zone(zone, format_args!("{:#}", anyhow::Error::new(error))),
+            }
+            if untouched {
                 undo(&target, &config, is_new, &options)?;
             } else {
                 let remedy = format!("run \"zoneadm -z {zone} uninstall -F\", then install it again");

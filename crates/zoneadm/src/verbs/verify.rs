@@ -1,14 +1,12 @@
 //! `zoneadm verify`: could this zone be run here? And the part of it that is done before every boot.
 
 use std::fmt::Display;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use zone_config::config::{Fs, FsType};
-use zone_config::{Brand, State, ZoneConfig};
+use zone_config::config::ConfigError;
+use zone_config::{Brand, Layout, State, ZoneConfig, ZoneName};
 use zone_install::zonepath::{self, Warning, ZonepathError};
+use zone_platform::verify::{Severity, verify};
 
 use crate::context::Context;
 use crate::message::{Failure, Outcome, say, warn_zone};
@@ -23,12 +21,19 @@ pub(crate) fn run(cx: &Context) -> Outcome {
 fn fully(target: &Target<'_>) -> Outcome {
     let mut findings = Findings { target, wrong: false };
     let config = findings.config()?;
+    let installed = target.entry.state == State::Installed;
     match findings.check(&config, |_| true) {
-        Ok(warnings) => warnings.iter().for_each(|warning| warn_zone(target.name(), warning)),
-        Err(error) => findings.zonepath_error(&config, error),
+        Ok(warnings) => {
+            // The platform looks at an installed zone's path itself, and warns itself.
+            let told = warnings.iter().filter(|_| !installed);
+            told.for_each(|warning| warn_zone(target.name(), warning));
+            findings.platform(&config, installed);
+        }
+        Err(error) => {
+            findings.zonepath_error(&config, error);
+            findings.platform(&config, false);
+        }
     }
-    findings.root(&config);
-    findings.resources(&config);
     findings.end(config).map(drop)
 }
 
@@ -45,7 +50,7 @@ pub(crate) fn installable(target: &Target<'_>) -> Outcome<ZoneConfig> {
             if path == config.zonepath => {}
         Err(error) => findings.zonepath_error(&config, error),
     }
-    findings.resources(&config);
+    findings.platform(&config, false);
     findings.end(config)
 }
 
@@ -69,7 +74,6 @@ pub(crate) fn before(target: &Target<'_>) -> Outcome {
     if let Err(error) = findings.check(&config, overlaps) {
         findings.zonepath_error(&config, error);
     }
-    findings.root(&config);
     findings.end(config).map(drop)
 }
 
@@ -103,7 +107,7 @@ impl Findings<'_> {
                 Ok(config)
             }
             Err(error) => {
-                self.wrong(chain(error));
+                self.wrong(config_error(layout, name, error));
                 Err(self.verdict())
             }
         }
@@ -124,14 +128,16 @@ impl Findings<'_> {
         zonepath::check(name.as_str(), &config.zonepath, &others)
     }
 
-    /// The brand, and what the zone's file systems are made of.
-    fn resources(&mut self, config: &ZoneConfig) {
-        if let Err(error) = Brand::load(&config.brand) {
-            self.wrong(chain(error));
-        }
-        for fs in &config.fs {
-            if let Some(problem) = special_problem(fs) {
-                self.wrong(format_args!("could not verify fs {}: {problem}", fs.dir));
+    /// The brand, and what the platform can say without building anything.
+    fn platform(&mut self, config: &ZoneConfig, installed: bool) {
+        let brand = match Brand::load(&config.brand) {
+            Ok(brand) => brand,
+            Err(error) => return self.wrong(chain(error)),
+        };
+        for finding in verify(self.target.layout, self.target.name(), config, &brand, installed) {
+            match finding.severity {
+                Severity::Error => self.wrong(finding.text),
+                Severity::Warning => warn_zone(self.target.name(), finding.text),
             }
         }
     }
@@ -140,15 +146,6 @@ impl Findings<'_> {
         self.wrong(chain(error));
         let path = config.zonepath.display();
         self.wrong(format_args!("could not verify zonepath {path} because of the above errors."));
-    }
-
-    /// An installed zone has a root; that is what installing it made.
-    fn root(&mut self, config: &ZoneConfig) {
-        if self.target.entry.state == State::Installed
-            && let Some(problem) = root_problem(&config.root())
-        {
-            self.wrong(problem);
-        }
     }
 
     fn end(self, config: ZoneConfig) -> Outcome<ZoneConfig> {
@@ -161,71 +158,17 @@ impl Findings<'_> {
     }
 }
 
+/// Why the configuration of a zone that is in the index cannot be had.
+pub(crate) fn config_error(layout: &Layout, zone: &ZoneName, error: ConfigError) -> String {
+    match error {
+        ConfigError::NoSuchZone(_) => format!(
+            "its configuration {} is missing; bring it back, or delete the zone with zonecfg",
+            layout.config(zone).display()
+        ),
+        error => chain(error),
+    }
+}
+
 fn chain(error: impl Into<anyhow::Error>) -> String {
     format!("{:#}", error.into())
-}
-
-/// What is wrong with the root of an installed zone.
-fn root_problem(root: &Path) -> Option<String> {
-    let path = root.display();
-    let metadata = match fs::symlink_metadata(root) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Some(format!(
-                "{path} does not exist, though the zone is installed; bring it back, or uninstall the zone."
-            ));
-        }
-        Err(error) => return Some(format!("cannot look at {path}: {error}")),
-    };
-    let mode = metadata.mode() & 0o7777;
-    if !metadata.is_dir() {
-        Some(format!("{path} is not a directory."))
-    } else if metadata.uid() != rustix::process::geteuid().as_raw() {
-        Some(format!("{path} is not owned by root; run chown 0:0 {path}."))
-    } else if mode != 0o755 {
-        Some(format!("{path} must be mode 0755 (it is {mode:04o}); run chmod 0755 {path}."))
-    } else {
-        None
-    }
-}
-
-/// What is wrong with what a file system is to be made of.
-fn special_problem(fs: &Fs) -> Option<String> {
-    match fs.fstype {
-        FsType::Lofs => fs::metadata(&fs.special).err().map(|error| format!("{}: {error}", fs.special)),
-        FsType::Tmpfs => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn roots_that_cannot_be_booted() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("root");
-        assert!(root_problem(&root).unwrap().contains("does not exist"));
-        fs::create_dir(&root).unwrap();
-        let chmod = |mode| fs::set_permissions(&root, fs::Permissions::from_mode(mode)).unwrap();
-        chmod(0o777);
-        assert!(root_problem(&root).unwrap().contains("must be mode 0755 (it is 0777)"));
-        chmod(0o755);
-        assert_eq!(root_problem(&root), None);
-        fs::remove_dir(&root).unwrap();
-        std::os::unix::fs::symlink("/", &root).unwrap();
-        assert!(root_problem(&root).unwrap().ends_with("is not a directory."));
-    }
-
-    #[test]
-    fn a_lofs_needs_its_directory() {
-        let mut fs = Fs { dir: "/d".into(), special: "/proc".into(), fstype: FsType::Lofs, options: vec![] };
-        assert_eq!(special_problem(&fs), None);
-        fs.special = "/nowhere/at/all".into();
-        assert!(special_problem(&fs).unwrap().starts_with("/nowhere/at/all: "));
-        fs.fstype = FsType::Tmpfs;
-        assert_eq!(special_problem(&fs), None);
-    }
 }
