@@ -1,14 +1,14 @@
 //! zinit as process 1 of real PID and mount namespaces, with a pty as its console.
 //!
 //! Needs root and `unshare` of util-linux, which passes on the signal that ended the first process.
-//! Nothing waits for a time: each test reads the console until it says what it must say.
+//! Nothing waits for a time: each test reads the console until it says what it must say. The console
+//! echoes what is typed, so what is waited for is never part of a typed line: `$((0))` becomes `0`.
 
 #![allow(clippy::unwrap_used)] // what a test cannot do is its failure
 
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -20,7 +20,7 @@ struct Zone {
     unshare: Child,
     console: OwnedFd,
     seen: String,
-    _dir: Dir,
+    dir: Dir,
 }
 
 /// A private directory, removed at the end.
@@ -45,10 +45,6 @@ impl Zone {
         unlockpt(&console).unwrap();
         let pts = ptsname(&console, Vec::new()).unwrap().into_string().unwrap();
         let slave = rustix::fs::open(&pts, OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap();
-        // Without echo, what the console says is only what the zone says.
-        let mut terminal = tcgetattr(&slave).unwrap();
-        terminal.local_modes.remove(rustix::termios::LocalModes::ECHO);
-        tcsetattr(&slave, OptionalActions::Now, &terminal).unwrap();
         // A private /etc: root's shell is a plain one with a prompt that cannot be confused.
         std::fs::write(dir.0.join("passwd"), "root:x:0:0:root:/:/bin/sh\n").unwrap();
         if !rc.is_empty() {
@@ -69,7 +65,7 @@ impl Zone {
             .stderr(slave)
             .spawn()
             .unwrap();
-        Self { unshare, console, seen: String::new(), _dir: dir }
+        Self { unshare, console, seen: String::new(), dir }
     }
 
     /// Reads the console until it has said `text`; what came before it is forgotten.
@@ -99,8 +95,8 @@ fn rc_runs_first_then_a_login_shell_that_comes_back() {
     zone.expect("rc-42");
     zone.expect("READY> ");
     // A login shell by its name, the leader of a session, with the console as its terminal.
-    zone.type_line("echo name=$0; tty; ps -o sid= -p $$ | tr -d ' '; echo pid=$$");
-    zone.expect("name=-sh");
+    zone.type_line("echo name$((0))=$0; tty; ps -o sid= -p $$ | tr -d ' '; echo pid=$$");
+    zone.expect("name0=-sh");
     zone.expect("/dev/");
     zone.type_line("exit");
     zone.expect("READY> ");
@@ -145,16 +141,25 @@ fn every_command_ends_the_zone_in_its_way() {
     }
 }
 
+/// Starts a process in the background that runs `trap` when it is asked to end, and waits in a
+/// built-in of the shell, which a signal cannot miss.
+fn start_waiter(zone: &mut Zone, trap: &str) {
+    let fifo = zone.dir.0.join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let wait = format!("exec 3<>{}; echo arm$((0))ed; while :; do read x <&3; done", fifo.display());
+    zone.type_line(&format!("(sh -c 'trap \"\" HUP; trap \"{trap}\" TERM; {wait}' &)"));
+    zone.expect("arm0ed");
+}
+
 #[test]
 fn orphans_are_reaped_and_everybody_is_asked_to_end() {
     let mut zone = Zone::boot("orphans", "", "");
     zone.expect("READY> ");
-    zone.type_line("(sh -c 'exit 0' &) ; (sh -c 'trap \"echo asked; exit\" TERM; echo armed; while :; do read x < /proc/1/fd/none || sleep 1; done' 2>/dev/null &)");
-    zone.expect("armed");
-    zone.type_line("ps -eo stat= | grep -c Z");
-    zone.expect("0");
+    start_waiter(&mut zone, "echo ask\\$((0))ed; exit");
+    zone.type_line("(sh -c 'exit 0' &); while ps -eo stat= | grep -q Z; do :; done; echo reap$((0))ed");
+    zone.expect("reap0ed");
     zone.type_line("reboot");
-    zone.expect("asked");
+    zone.expect("ask0ed");
     assert_eq!(zone.end().signal(), REBOOT);
 }
 
@@ -163,10 +168,7 @@ fn a_second_request_ends_those_who_do_not_listen() {
     let mut zone = Zone::boot("stubborn", "", "");
     zone.expect("READY> ");
     // Asked to end, it does not, but asks init for something else instead.
-    zone.type_line(
-        "(sh -c 'trap \"\" HUP; trap \"kill -s TERM 1\" TERM; echo armed; while :; do sleep 1000; done' &)",
-    );
-    zone.expect("armed");
+    start_waiter(&mut zone, "kill -s TERM 1");
     zone.type_line("kill -s USR1 1");
     zone.expect("going down for halt");
     assert_eq!(zone.end().signal(), REBOOT);
