@@ -1,7 +1,7 @@
 //! One attached client: a place in the output, and what it must be told in between.
 
 use super::ClientInfo;
-use super::handshake::poll_receive;
+use super::descriptor::Descriptor;
 use crate::Notice;
 use crate::frame::{self, Decoder, End, Frame, MAX_DATA};
 use crate::ident::{Answer, Ident, Position};
@@ -11,7 +11,6 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
-use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use zone_ring::{Read, Ring};
 
@@ -24,7 +23,7 @@ const SEND_BUFFER: usize = 512 << 10;
 
 #[derive(Debug)]
 pub(super) struct Client {
-    socket: AsyncFd<OwnedFd>,
+    socket: Descriptor,
     pub(super) info: ClientInfo,
     pub(super) gone: bool,
     pub(super) disconnect: bool,
@@ -61,15 +60,15 @@ enum Progress {
 impl Client {
     /// A client that is admitted: it gets its `OK` and then the output from `start`.
     pub(super) fn new(
-        socket: AsyncFd<OwnedFd>,
+        socket: Descriptor,
         info: ClientInfo,
         ident: Ident,
         start: Position,
         replay_until: u64,
     ) -> Self {
         // A smaller buffer works too.
-        let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(socket.get_ref(), SEND_BUFFER)
-            .or_else(|_| rustix::net::sockopt::set_socket_send_buffer_size(socket.get_ref(), SEND_BUFFER));
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(socket.get(), SEND_BUFFER)
+            .or_else(|_| rustix::net::sockopt::set_socket_send_buffer_size(socket.get(), SEND_BUFFER));
         let mut out = Answer::Ok.line().into_bytes();
         if ident.options.frames {
             Frame::Position(start).encode(&mut out);
@@ -101,7 +100,7 @@ impl Client {
 
     /// Whether the other end is closed, although we may not have read so far.
     pub(super) fn is_dead(&self) -> bool {
-        let mut fds = [PollFd::new(self.socket.get_ref(), PollFlags::empty())];
+        let mut fds = [PollFd::new(self.socket.get(), PollFlags::empty())];
         let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
         let polled = rustix::event::poll(&mut fds, Some(&now));
         polled.is_ok() && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
@@ -129,25 +128,22 @@ impl Client {
     /// Receives what it sends; 0 at its end.
     pub(super) fn poll_input(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if std::mem::take(&mut self.unread)
-            && let Ok(len) = rustix::io::read(self.socket.get_ref(), &mut *buffer)
+            && let Ok(len) = rustix::io::read(self.socket.get(), &mut *buffer)
         {
             self.unread = len > 0;
             return Poll::Ready(Ok(len));
         }
-        poll_receive(&self.socket, cx, buffer)
+        self.socket.poll_read(cx, buffer.len(), |fd| rustix::io::read(fd, &mut *buffer))
     }
 
     /// Leaves what it sends unread, since the guest takes no more, but notices when it dies.
     pub(super) fn ignore_input(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(guard) = self.socket.poll_read_ready(cx) {
+        while let Poll::Ready(ended) = self.socket.poll_ignore(cx) {
             self.unread = true;
-            let Ok(mut guard) = guard else { return };
-            if guard.ready().is_read_closed() {
-                drop(guard);
+            if !matches!(ended, Ok(false)) {
                 self.gone |= self.is_dead();
                 return;
             }
-            guard.clear_ready();
         }
     }
 
@@ -189,6 +185,7 @@ impl Client {
                 Progress::Sent => {}
                 Progress::Blocked => return false,
                 Progress::Idle => {
+                    self.socket.written();
                     self.gone |= self.is_closing();
                     return false;
                 }
@@ -213,7 +210,7 @@ impl Client {
             return Progress::Sent;
         }
         // Reading for a client that can take nothing would be in vain.
-        if self.socket.poll_write_ready(cx).is_pending() {
+        if self.socket.is_full(cx) {
             return Progress::Blocked;
         }
         let left = usize::try_from(limit - self.offset).unwrap_or(usize::MAX);
@@ -291,19 +288,15 @@ impl Client {
 
     /// `None`: the socket takes nothing now (and will wake us), or the client is gone.
     fn send(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Option<usize> {
-        loop {
-            let Poll::Ready(Ok(mut guard)) = self.socket.poll_write_ready(cx) else { return None };
-            match guard.try_io(|fd| {
-                let mut none = SendAncillaryBuffer::default();
-                rustix::io::retry_on_intr(|| rustix::net::sendmsg(fd, parts, &mut none, SendFlags::NOSIGNAL))
-                    .map_err(io::Error::from)
-            }) {
-                Ok(Ok(sent)) => return Some(sent),
-                Ok(Err(_)) => {
-                    self.gone = true;
-                    return None;
-                }
-                Err(_) => {}
+        let sent = self.socket.poll_write(cx, |fd| {
+            rustix::net::sendmsg(fd, parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        });
+        match sent {
+            Poll::Pending => None,
+            Poll::Ready(Ok(sent)) => Some(sent),
+            Poll::Ready(Err(_)) => {
+                self.gone = true;
+                None
             }
         }
     }
@@ -315,7 +308,7 @@ impl Client {
 }
 
 /// Closes a socket. Unread input would turn the peer's end of file into ECONNRESET, so it is eaten.
-pub(super) fn hang_up(socket: AsyncFd<OwnedFd>) {
+pub(super) fn hang_up(socket: Descriptor) {
     let socket = socket.into_inner();
     let _ = rustix::net::shutdown(&socket, Shutdown::Both);
     let mut scratch = [0; 4096];

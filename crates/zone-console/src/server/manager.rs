@@ -1,5 +1,6 @@
 //! The manager side of the pty: what the guest says, and what it is told.
 
+use super::descriptor::Descriptor;
 use crate::Error;
 use crate::term::Size;
 use rustix::fd::OwnedFd;
@@ -7,16 +8,17 @@ use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use std::io;
 use std::task::{Context, Poll};
-use tokio::io::unix::AsyncFd;
 
 /// How often in a row a hung-up pty is opened again before it is given up.
 const MAX_REVIVALS: u32 = 8;
 /// One read of a pty gives at most this much; with less room left, a batch is full.
 const ONE_READ: usize = 4096;
+/// A read below this is somebody typing; above, it is a flood that has more by the time we ask.
+const TRICKLE: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Manager {
-    pty: AsyncFd<OwnedFd>,
+    pty: Descriptor,
     /// A subsidiary opened here because every other one was gone or hung up.
     held: Option<OwnedFd>,
     revivals: u32,
@@ -28,7 +30,8 @@ pub(super) struct Manager {
 
 impl Manager {
     pub(super) fn new(pty: OwnedFd) -> Result<Self, Error> {
-        Ok(Self { pty: watched(pty)?, held: None, revivals: 0, lost: false, input: Vec::new(), written: 0 })
+        let pty = Descriptor::new(pty)?;
+        Ok(Self { pty, held: None, revivals: 0, lost: false, input: Vec::new(), written: 0 })
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -42,66 +45,35 @@ impl Manager {
             if buffer.len() - len < ONE_READ {
                 return (len, true);
             }
-            match self.poll_read(cx, &mut buffer[len..]) {
+            let rest = &mut buffer[len..];
+            match self.pty.poll_read(cx, TRICKLE, |pty| rustix::io::read(pty, &mut *rest)) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => self.revive(io::ErrorKind::UnexpectedEof.into()),
+                Poll::Ready(Ok(0)) => self.revive(&io::ErrorKind::UnexpectedEof.into()),
                 Poll::Ready(Ok(read)) => {
                     len += read;
                     self.revivals = 0;
                 }
-                Poll::Ready(Err(error)) => self.revive(error),
+                Poll::Ready(Err(error)) => self.revive(&error),
             }
         }
         (len, false)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            let mut guard = match self.pty.poll_read_ready(cx) {
-                Poll::Ready(guard) => guard?,
-                Poll::Pending => return Poll::Pending,
-            };
-            let hung_up = guard.ready().is_read_closed();
-            if let Ok(result) = guard.try_io(|pty| {
-                rustix::io::retry_on_intr(|| rustix::io::read(pty, &mut *buffer)).map_err(io::Error::from)
-            }) {
-                return Poll::Ready(result);
-            }
-            if hung_up {
-                self.watch_anew()?;
-            }
-        }
-    }
-
-    /// The runtime takes a hangup for final and would call a pty ready for ever after.
-    fn watch_anew(&mut self) -> io::Result<()> {
-        let pty = self.pty.get_ref().try_clone()?;
-        self.pty = watched(pty).map_err(io::Error::other)?;
-        Ok(())
-    }
-
     /// The pty gives EIO when every subsidiary is closed or was hung up, as happens whenever the
     /// leader of the guest's session ends. Opening one anew cures it.
-    fn revive(&mut self, error: io::Error) {
+    fn revive(&mut self, error: &io::Error) {
         self.revivals += 1;
-        let again = if self.revivals > MAX_REVIVALS {
-            Err(Errno::IO.into())
-        } else {
-            rustix::pty::ioctl_tiocgptpeer(
-                self.pty.get_ref(),
-                OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
-            )
-            .map_err(io::Error::from)
-            .and_then(|subsidiary| self.watch_anew().map(|()| subsidiary))
-        };
-        match again {
-            Ok(subsidiary) => self.held = Some(subsidiary),
-            Err(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the console's pty is lost");
-                self.lost = true;
-                self.forget_input();
-            }
+        if self.revivals > MAX_REVIVALS || self.hold().is_err() {
+            tracing::warn!(error = error as &dyn std::error::Error, "the console's pty is lost");
+            self.lost = true;
+            self.forget_input();
         }
+    }
+
+    fn hold(&mut self) -> io::Result<()> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        self.held = Some(rustix::pty::ioctl_tiocgptpeer(self.pty.get(), flags)?);
+        self.pty.watch_anew()
     }
 
     /// Whether input still waits for the guest to read it.
@@ -113,6 +85,7 @@ impl Manager {
     pub(super) fn forget_input(&mut self) {
         self.input.clear();
         self.written = 0;
+        self.pty.written();
     }
 
     /// Passes input on as far as the pty takes it, and keeps the rest for [`Manager::push_input`].
@@ -126,47 +99,30 @@ impl Manager {
     /// Writes what waits. Registers for the moment when the pty takes more.
     pub(super) fn push_input(&mut self, cx: &mut Context<'_>) {
         while self.written < self.input.len() {
-            let Poll::Ready(Ok(mut guard)) = self.pty.poll_write_ready(cx) else { return };
-            let hung_up = guard.ready().is_write_closed();
             let rest = &self.input[self.written..];
-            match guard.try_io(|pty| {
-                match rustix::io::retry_on_intr(|| rustix::io::write(pty, rest)) {
-                    // A pty without room may take nothing and not call it EAGAIN.
-                    Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
-                    other => other.map_err(io::Error::from),
-                }
-            }) {
-                Ok(Ok(written)) => self.written += written,
+            let written = self.pty.poll_write(cx, |pty| match rustix::io::write(pty, rest) {
+                // A pty without room may take nothing and not call it EAGAIN.
+                Ok(0) => Err(Errno::AGAIN),
+                other => other,
+            });
+            match written {
+                Poll::Pending => return,
+                Poll::Ready(Ok(written)) => self.written += written,
                 // Hung up: there is nobody to read it. Reading will find out and mend it.
-                Ok(Err(_)) => break,
-                Err(_) if hung_up => {
-                    if self.watch_anew().is_err() {
-                        break;
-                    }
-                }
-                Err(_) => {}
+                Poll::Ready(Err(_)) => break,
             }
         }
-        self.forget_input();
+        if self.is_choked() {
+            self.forget_input();
+        }
     }
 
     pub(super) fn resize(&self, size: Size) {
-        if let Err(error) = size.apply(self.pty.get_ref()) {
+        if let Err(error) = size.apply(self.pty.get()) {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "the console's window size cannot be set"
             );
         }
     }
-}
-
-/// `fd`, non-blocking and registered with the runtime.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe to call; what that demands, that the descriptor is neither closed nor \
-              replaced meanwhile, an OwnedFd that nobody can reach mutably gives"
-)]
-pub(super) fn watched(fd: OwnedFd) -> Result<AsyncFd<OwnedFd>, Error> {
-    rustix::io::ioctl_fionbio(&fd, true).map_err(|e| Error::system("ioctl(FIONBIO)", e))?;
-    AsyncFd::new(fd).map_err(|e| Error::system("epoll_ctl", e))
 }

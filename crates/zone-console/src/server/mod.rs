@@ -12,6 +12,7 @@
 //! * After a full batch the task yields, so that the daemon's other tasks are served in a flood.
 
 mod client;
+mod descriptor;
 mod handshake;
 mod manager;
 mod relay;

@@ -1,8 +1,9 @@
 //! The one task: what happens each time something has woken it.
 
 use super::client::{self, Client};
+use super::descriptor::Descriptor;
 use super::handshake::{Handshake, Outcome};
-use super::manager::{Manager, watched};
+use super::manager::Manager;
 use super::{Access, ClientInfo, Command, Limits, Setup, State};
 use crate::frame::{End, Frame};
 use crate::ident::{Answer, Ident, Position};
@@ -14,7 +15,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use zone_ring::Ring;
@@ -35,7 +35,7 @@ pub(super) struct Relay {
     ring: Ring<OwnedFd>,
     /// The ring could not be written; said once.
     ring_failed: bool,
-    listener: AsyncFd<OwnedFd>,
+    listener: Descriptor,
     accept_after: Option<Instant>,
     handshakes: Vec<Handshake>,
     /// The holder, if there is one, and watchers.
@@ -44,8 +44,8 @@ pub(super) struct Relay {
     commands: mpsc::UnboundedReceiver<Command>,
     state: watch::Sender<State>,
     stopping: bool,
-    timer: Pin<Box<Sleep>>,
-    armed: Option<Instant>,
+    /// Rings at the earliest moment that anybody waits for; none when nobody does.
+    timer: Option<Pin<Box<Sleep>>>,
     buffer: Box<[u8]>,
 }
 
@@ -60,7 +60,7 @@ impl Relay {
             manager: Manager::new(setup.manager)?,
             ring: setup.ring,
             ring_failed: false,
-            listener: watched(setup.listener)?,
+            listener: Descriptor::new(setup.listener)?,
             accept_after: None,
             handshakes: Vec::new(),
             clients: Vec::new(),
@@ -68,8 +68,7 @@ impl Relay {
             commands,
             state,
             stopping: false,
-            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            armed: None,
+            timer: None,
             buffer: vec![0; BATCH].into_boxed_slice(),
         })
     }
@@ -81,7 +80,7 @@ impl Relay {
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut more = self.relay_output(cx);
-        self.obey(cx);
+        more |= self.obey(cx);
         more |= self.accept(cx);
         self.identify(cx);
         more |= self.relay_input(cx);
@@ -122,14 +121,19 @@ impl Relay {
         more
     }
 
-    fn obey(&mut self, cx: &mut Context<'_>) {
+    /// True when there is another pty, which was not read yet.
+    fn obey(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut replaced = false;
         while !self.stopping {
             match self.commands.poll_recv(cx) {
-                Poll::Pending => return,
+                Poll::Pending => break,
                 Poll::Ready(Some(Command::Notice(notice))) => self.tell_all(&notice),
                 Poll::Ready(Some(Command::Resize(size))) => self.manager.resize(size),
                 Poll::Ready(Some(Command::ReplaceManager { manager })) => match Manager::new(manager) {
-                    Ok(manager) => self.manager = manager,
+                    Ok(manager) => {
+                        self.manager = manager;
+                        replaced = true;
+                    }
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
@@ -141,6 +145,7 @@ impl Relay {
                 Poll::Ready(None) => self.stop(End::Leaving),
             }
         }
+        replaced
     }
 
     fn tell_all(&mut self, notice: &Notice) {
@@ -174,15 +179,16 @@ impl Relay {
             return false;
         }
         for _ in 0..ROUNDS {
-            let Poll::Ready(Ok(mut guard)) = self.listener.poll_read_ready(cx) else { return false };
-            let accepted = guard.try_io(|fd| {
-                rustix::net::accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).map_err(Into::into)
+            let accepted = self.listener.poll_read(cx, 0, |fd| {
+                rustix::net::accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
             });
             match accepted {
-                Ok(Ok(socket)) => self.greet(socket),
+                Poll::Pending => return false,
+                Poll::Ready(Ok(socket)) => self.greet(socket),
                 // It hung up before its turn.
-                Ok(Err(error)) if error.raw_os_error() == Some(Errno::CONNABORTED.raw_os_error()) => {}
-                Ok(Err(error)) => {
+                Poll::Ready(Err(error))
+                    if error.raw_os_error() == Some(Errno::CONNABORTED.raw_os_error()) => {}
+                Poll::Ready(Err(error)) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "a console client cannot be accepted"
@@ -190,7 +196,6 @@ impl Relay {
                     self.accept_after = Some(Instant::now() + ACCEPT_PAUSE);
                     return false;
                 }
-                Err(_) => {}
             }
         }
         true
@@ -232,7 +237,7 @@ impl Relay {
     fn answer(
         &mut self,
         cx: &mut Context<'_>,
-        socket: AsyncFd<OwnedFd>,
+        socket: Descriptor,
         peer: Peer,
         ident: Option<Ident>,
         rest: &[u8],
@@ -252,11 +257,8 @@ impl Relay {
                 self.depose(holder, peer.pid);
             } else {
                 // As on Solaris, whoever sends any line learns who has it.
-                let _ = rustix::net::send(
-                    socket.get_ref(),
-                    Answer::Busy(pid).line().as_bytes(),
-                    SendFlags::NOSIGNAL,
-                );
+                let _ =
+                    rustix::net::send(socket.get(), Answer::Busy(pid).line().as_bytes(), SendFlags::NOSIGNAL);
                 return client::hang_up(socket);
             }
             return self.admit(cx, socket, peer, ident, rest, (!dead).then_some(pid));
@@ -282,7 +284,7 @@ impl Relay {
     fn admit(
         &mut self,
         cx: &mut Context<'_>,
-        socket: AsyncFd<OwnedFd>,
+        socket: Descriptor,
         peer: Peer,
         ident: Option<Ident>,
         rest: &[u8],
@@ -378,17 +380,17 @@ impl Relay {
         let handshakes = self.handshakes.iter().map(|handshake| handshake.deadline);
         let clients = self.clients.iter().filter_map(Client::deadline);
         let Some(deadline) = handshakes.chain(clients).chain(self.accept_after).min() else {
-            self.armed = None;
+            self.timer = None;
             return false;
         };
-        if self.armed != Some(deadline) {
-            self.timer.as_mut().reset(deadline);
-            self.armed = Some(deadline);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
         }
-        if self.timer.as_mut().poll(cx).is_pending() {
+        if timer.as_mut().poll(cx).is_pending() {
             return false;
         }
-        self.armed = None;
+        self.timer = None;
         let now = Instant::now();
         self.accept_after = self.accept_after.filter(|moment| *moment > now);
         self.handshakes.retain(|handshake| handshake.deadline > now);
