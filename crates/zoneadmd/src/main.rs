@@ -1,4 +1,54 @@
-//! The daemon of one zone: brings it up, takes it down, serves its door and its console
+//! `zoneadmd -z NAME [-R ROOT]`: the daemon of one zone. It may be killed at any instruction; what it
+//! knows it asks of zsched and reads from disk.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod audit;
+mod daemon;
+mod ending;
+mod errand;
+mod exclusive;
+mod halt;
+mod handshake;
+mod journal;
+mod keeper;
+mod log;
+mod matrix;
+mod operate;
+mod ready;
+mod recover;
+mod shutdown;
+mod startup;
+mod upcall;
+mod zone;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Some((zone, root)) = options() else {
+        eprintln!("Usage: zoneadmd -z zonename\n\tNote: zoneadmd should not be run directly.");
+        return ExitCode::from(2);
+    };
+    match startup::start(&zone, root) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{}", errand::render(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `-z NAME` and `-R ROOT`, once each; `None` for anything else.
+fn options() -> Option<(String, Option<PathBuf>)> {
+    let (mut zone, mut root) = (None, None);
+    let mut args = std::env::args_os().skip(1);
+    while let Some(option) = args.next() {
+        let value = args.next()?;
+        match option.to_str()? {
+            "-z" => zone = Some(value.into_string().ok()?),
+            "-R" => root = Some(PathBuf::from(value)),
+            _ => return None,
+        }
+    }
+    Some((zone?, root))
+}

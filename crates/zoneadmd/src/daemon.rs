@@ -1,0 +1,263 @@
+//! The daemon at work: one thread, one event loop; long work runs beside it, one operation at a time.
+
+use crate::errand::{Current, Errand, OpError};
+use crate::exclusive::Exclusive;
+use crate::startup::{StartError, Started};
+use crate::zone::Zone;
+use crate::{ending, operate, recover, upcall};
+use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::{Mutex, broadcast, watch};
+use tokio::task::{LocalSet, spawn_local};
+use zone_config::{Layout, State, ZoneName};
+use zone_console::Notice;
+use zone_console::server::{ConsoleServer, Handle, Limits, Setup};
+use zone_door::{Event, Operation, Reporter, Server, Uniqid};
+use zone_ring::Ring;
+use zsched::client::Client;
+use zsched::wire::{Phase, Status};
+
+/// Everything that lives as long as the daemon. None of it is truth: that is zsched's and the disk's.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub(crate) zone: Arc<Zone>,
+    pub(crate) console: Handle,
+    /// What zsched said last.
+    status: watch::Sender<Status>,
+    /// One operation at a time.
+    pub(crate) turn: Mutex<()>,
+    pub(crate) operation: Cell<Option<Operation>>,
+    pub(crate) current: Arc<Current>,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// How the last incarnation ended, as read from disk.
+    pub(crate) last_exit: RefCell<Option<zone_config::lastexit::LastExit>>,
+    /// An orderly shutdown under way: this incarnation's end is what was asked for.
+    pub(crate) shutting_down: Cell<Option<u64>>,
+    /// The zone is being uninstalled: nothing keeps this daemon alive.
+    pub(crate) uninstalling: Cell<bool>,
+}
+
+/// The state that zsched's word stands for; `stored` is the index's, for a zone that does not live.
+pub(crate) fn state_of(status: &Status, stored: State) -> State {
+    match status.phase {
+        Phase::None => stored,
+        Phase::Ready => State::Ready,
+        Phase::Running => State::Running,
+        Phase::Stopping => State::ShuttingDown,
+        Phase::Down => State::Down,
+    }
+}
+
+/// Serves until the zone is below ready and nobody needs the daemon. `serving` is called once door
+/// and console answer.
+pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // A worker thread that idles would wake up once more only to end.
+        .thread_keep_alive(Duration::from_millis(1))
+        .max_blocking_threads(8)
+        .build()
+        .map_err(StartError::Runtime)?;
+    LocalSet::new().block_on(&runtime, serve(started, serving))
+}
+
+async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
+    let Started { layout, name, exclusive, keeper, door, console } = started;
+    let setup = |e: std::io::Error| StartError::Runtime(e);
+    let ring = Ring::open(keeper.console.ring).map_err(|e| setup(std::io::Error::other(e.to_string())))?;
+    let (server, handle) = ConsoleServer::new(
+        Setup { manager: keeper.console.manager, ring, listener: console },
+        Limits::default(),
+    )
+    .map_err(|e| setup(std::io::Error::other(crate::errand::render(&e))))?;
+    let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary);
+    let daemon = Rc::new(Daemon::new(zone, handle, keeper.status));
+    let console_task = spawn_local(server.run());
+    let door_server = Server::new(Rc::new(operate::Door(Rc::clone(&daemon))));
+    let door_task = spawn_local({
+        let server = door_server.clone();
+        async move {
+            let error = server.serve(UnixListener::from(door)).await;
+            tracing::error!("{}", crate::errand::render(&error));
+        }
+    });
+    let keeper_task = spawn_local(upcall::listen(Rc::clone(&daemon), keeper.events));
+    let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
+    // Whatever a predecessor left comes before any request.
+    recover::recover(&daemon).await;
+    serving();
+
+    ending::wait(&daemon, &door_server, &keeper_task).await;
+    door_server.begin_dying();
+    door_task.abort();
+    ending::dismantle(&daemon, &door_server).await;
+    daemon.console.stop(zone_console::frame::End::Leaving);
+    let _ = console_task.await;
+    keeper_task.abort();
+    console_watch.abort();
+    ending::remove_run_dir(&daemon, exclusive);
+    Ok(())
+}
+
+/// Brings a new pty when the old one was hung up for good: a zone cannot do that while it has a user
+/// namespace, the host's root can.
+async fn replace_console(daemon: Rc<Daemon>) {
+    let mut state = daemon.console.state();
+    while state.wait_for(|state| state.manager_lost).await.is_ok() {
+        tracing::warn!("the console was hung up; it is opened anew, for the next boot");
+        let Ok((manager, subsidiary)) = crate::keeper::pty() else { return };
+        use rustix::fd::AsFd;
+        if daemon.zone.keeper().replace_console(manager.as_fd(), subsidiary.as_fd()).is_err() {
+            return;
+        }
+        *daemon.zone.subsidiary() = subsidiary;
+        daemon.console.replace_manager(manager);
+        if state.wait_for(|state| !state.manager_lost).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Daemon {
+    fn new(zone: Zone, console: Handle, status: Status) -> Self {
+        let last_exit =
+            zone.zonepath().and_then(|path| zone_config::lastexit::LastExit::load(&path).ok().flatten());
+        Self {
+            zone: Arc::new(zone),
+            console,
+            status: watch::Sender::new(status),
+            turn: Mutex::new(()),
+            operation: Cell::new(None),
+            current: Arc::default(),
+            events: broadcast::Sender::new(256),
+            last_exit: RefCell::new(last_exit),
+            shutting_down: Cell::new(None),
+            uninstalling: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.zone.layout
+    }
+
+    pub(crate) fn name(&self) -> &ZoneName {
+        &self.zone.name
+    }
+
+    /// What zsched said last.
+    pub(crate) fn status(&self) -> Status {
+        *self.status.borrow()
+    }
+
+    /// To wait for changes of it.
+    pub(crate) fn changes(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// The zone's state now.
+    pub(crate) fn state(&self) -> State {
+        let status = self.status();
+        let stored = || self.zone.entry().map_or(State::Installed, |entry| entry.state);
+        state_of(&status, if status.exists() { State::Installed } else { stored() })
+    }
+
+    /// Takes over what zsched says, and tells those who watch.
+    pub(crate) fn note(&self, status: Status) {
+        let before = self.status.send_replace(status);
+        if (before.phase, before.uniqid) != (status.phase, status.uniqid) {
+            let uniqid = status.exists().then_some(Uniqid(status.uniqid));
+            let _ = self.events.send(Event::State { state: self.state(), uniqid });
+        }
+    }
+
+    /// Asks zsched anew.
+    pub(crate) fn refresh(&self) {
+        let asked = self.zone.keeper().status();
+        match asked {
+            Ok(status) => self.note(status),
+            Err(error) => tracing::error!("{}", crate::errand::render(&error)),
+        }
+    }
+
+    /// Says something on the console and to those who monitor.
+    pub(crate) fn notice(&self, notice: Notice) {
+        let _ = self.events.send(Event::Notice { text: notice.text("C", false) });
+        self.console.notice(notice);
+    }
+
+    /// Shows that `operation` runs, until what this gives is dropped.
+    pub(crate) fn begin(&self, operation: Operation) -> Running<'_> {
+        self.operation.set(Some(operation));
+        self.current.reset();
+        Running(self)
+    }
+
+    /// An errand of this daemon.
+    pub(crate) fn errand(&self, operation: Operation, reporter: Reporter) -> Errand {
+        Errand {
+            operation,
+            reporter,
+            current: Arc::clone(&self.current),
+            events: self.events.clone(),
+            messages: Vec::new(),
+            timings: Vec::new(),
+        }
+    }
+
+    /// Does long work beside the event loop. The errand comes back with what was said meanwhile.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        mut errand: Errand,
+        work: impl FnOnce(&Zone, &mut Errand) -> Result<T, OpError> + Send + 'static,
+    ) -> (Errand, Result<T, OpError>) {
+        let zone = Arc::clone(&self.zone);
+        let operation = errand.operation;
+        let spare = self.errand(operation, Reporter::silent());
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&zone, &mut errand);
+            (errand, result)
+        })
+        .await;
+        self.refresh();
+        match done {
+            Ok(done) => done,
+            Err(panic) => (spare, Err(OpError::Orderly(format!("internal error: {panic}")))),
+        }
+    }
+}
+
+/// Waits for packets of a zsched that we are attached to; `None` when it has gone.
+pub(crate) async fn next_event(socket: &UnixStream, client: &Client) -> Option<Status> {
+    loop {
+        socket.readable().await.ok()?;
+        let read = socket.try_io(Interest::READABLE, || match client.event() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err(std::io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(std::io::Error::other(error)),
+        });
+        match read {
+            Ok(status) => return Some(status),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// An operation that others can see.
+pub(crate) struct Running<'a>(&'a Daemon);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.operation.set(None);
+        self.0.current.reset();
+    }
+}
+
+/// Kept so that the lock lives as long as this type says.
+pub(crate) type Lock = Exclusive;

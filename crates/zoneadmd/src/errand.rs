@@ -1,0 +1,139 @@
+//! One operation on its way through the steps: what is told meanwhile, what it took, how it can be
+//! called off, and what can go wrong.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::broadcast;
+use zone_door::{Event, Operation, Reporter, Step};
+
+/// Why an operation came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpError {
+    #[error("the operation was called off by a halt, before step '{0}'")]
+    Cancelled(String),
+    #[error("unable to create snapshot")]
+    Snapshot(#[source] Box<dyn Error + Send + Sync>),
+    #[error("the zone's configuration is not right: {0}")]
+    Config(String),
+    #[error(transparent)]
+    Platform(#[from] zone_platform::PlatformError),
+    #[error("{root}{target}: {what}")]
+    Mount { root: String, target: String, what: &'static str, source: rustix::io::Errno },
+    #[error(transparent)]
+    Keeper(#[from] zsched::client::ClientError),
+    #[error(transparent)]
+    Init(Box<dyn Error + Send + Sync>),
+    #[error("{0}")]
+    BootArgs(&'static str),
+    #[error("could not write the journal {0}")]
+    Journal(String, #[source] std::io::Error),
+    #[error("destroying snapshot")]
+    DestroySnapshot(#[source] Box<dyn Error + Send + Sync>),
+    #[error(
+        "unable to shutdown zone: its first process (pid {pid}) has not ended {seconds} seconds after SIGKILL"
+    )]
+    Unkillable { pid: i32, seconds: u64 },
+    #[error("could not record how the zone ended")]
+    LastExit(#[source] zone_config::lastexit::LastExitError),
+    #[error("unable to shutdown zone: {0}")]
+    Orderly(String),
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn render(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        // Transparent wrappers repeat what they wrap.
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// What the daemon shows of a running operation.
+#[derive(Debug, Default)]
+pub(crate) struct Current {
+    step: Mutex<Option<String>>,
+    cancelled: AtomicBool,
+}
+
+impl Current {
+    /// The step that it is at.
+    pub(crate) fn step(&self) -> Option<String> {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls a bring-up off; it ends before its next step.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+    }
+
+    /// The next operation begins.
+    pub(crate) fn reset(&self) {
+        self.cancelled.store(false, Ordering::Release);
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// One operation.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub(crate) operation: Operation,
+    pub(crate) reporter: Reporter,
+    pub(crate) current: Arc<Current>,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// For the one who asked.
+    pub(crate) messages: Vec<String>,
+    /// What the steps took.
+    pub(crate) timings: Vec<Step>,
+}
+
+impl Errand {
+    /// Takes a step that only makes things: not if the operation has been called off.
+    pub(crate) fn make<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, OpError>,
+    ) -> Result<T, OpError> {
+        if self.current.cancelled.load(Ordering::Acquire) {
+            return Err(OpError::Cancelled(name.into()));
+        }
+        self.step(name, work)
+    }
+
+    /// Takes a step.
+    pub(crate) fn step<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, OpError>,
+    ) -> Result<T, OpError> {
+        *self.current.step.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.into());
+        self.reporter.step(name);
+        let _ = self.events.send(Event::Step { operation: self.operation, step: name.into() });
+        let start = Instant::now();
+        let result = work(self);
+        let usec = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.timings.push(Step { name: name.into(), usec });
+        result
+    }
+
+    /// Says something to the one who asked, and to the log.
+    pub(crate) fn say(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        tracing::info!("{text}");
+        self.messages.push(text);
+    }
+
+    /// Notes what went wrong, for the one who asked and for the log.
+    pub(crate) fn fail(&mut self, error: &OpError) {
+        let text = render(error);
+        tracing::error!("{text}");
+        self.messages.push(text);
+    }
+}

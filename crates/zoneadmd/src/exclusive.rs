@@ -1,0 +1,67 @@
+//! One daemon for one zone: a lock that is held for life.
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
+use rustix::io::Errno;
+use std::path::Path;
+use zone_config::{Layout, ZoneName};
+
+/// Why this is not the zone's daemon.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotExclusive {
+    /// Another one is. Nothing went wrong, and nothing is said: whoever started us asks that one.
+    #[error("")]
+    Another,
+    /// A directory could not be made.
+    #[error("could not mkdir '{0}'")]
+    Mkdir(String, #[source] Errno),
+    /// Something else stands in its place.
+    #[error("'{0}' is not a directory")]
+    NotADirectory(String),
+    /// The lock file could not be opened.
+    #[error("failed to open {0}")]
+    Open(String, #[source] Errno),
+}
+
+/// The lock; given up by dying, however.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    _lock: OwnedFd,
+    /// A door of a daemon that is no more was found.
+    pub(crate) stale: bool,
+}
+
+/// Makes the run directories (0700: a socket's own mode is not everywhere honoured) and takes the lock.
+pub(crate) fn become_exclusive(layout: &Layout, zone: &ZoneName) -> Result<Exclusive, NotExclusive> {
+    if let Some(parent) = layout.run().parent() {
+        // Only for a private root: the host has a /run.
+        std::fs::create_dir_all(parent).map_err(|e| {
+            NotExclusive::Mkdir(parent.display().to_string(), Errno::from_io_error(&e).unwrap_or(Errno::IO))
+        })?;
+    }
+    directory(&layout.run())?;
+    let run = layout.zone_run(zone);
+    directory(&run)?;
+    let path = layout.lock(zone);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let lock = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(|e| NotExclusive::Open(path.display().to_string(), e))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Err(NotExclusive::Another),
+        Err(e) => return Err(NotExclusive::Open(path.display().to_string(), e)),
+    }
+    let stale = run.join(zone_config::layout::DOOR).symlink_metadata().is_ok();
+    Ok(Exclusive { _lock: lock, stale })
+}
+
+fn directory(path: &Path) -> Result<(), NotExclusive> {
+    let shown = || path.display().to_string();
+    match mkdirat(CWD, path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(e) => return Err(NotExclusive::Mkdir(shown(), e)),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let dir = openat(CWD, path, flags, Mode::empty()).map_err(|_| NotExclusive::NotADirectory(shown()))?;
+    rustix::fs::fchmod(&dir, Mode::RWXU).map_err(|e| NotExclusive::Open(shown(), e))
+}

@@ -1,0 +1,99 @@
+//! Finding the zone's zsched, or starting one.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use zone_config::{Layout, ZoneName};
+use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
+use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
+use zone_sys::exec;
+use zsched::client::{Client, ClientError, ConsoleFds, SOCKET};
+use zsched::wire::Status;
+
+/// Why there is no zsched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeeperError {
+    #[error("could not make the console's pty")]
+    Pty(#[source] Errno),
+    #[error("could not make the memory for the console's kept output")]
+    Memory(#[source] Errno),
+    #[error("could not prepare the console's kept output")]
+    Ring(#[source] zone_ring::Error),
+    #[error("could not start zsched")]
+    Start(#[source] zone_sys::Error),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// A zsched that we are the daemon of.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    /// The connection on which its events come.
+    pub(crate) events: Client,
+    /// The connection for requests.
+    pub(crate) requests: Client,
+    /// How it was when we attached.
+    pub(crate) status: Status,
+    /// The console.
+    pub(crate) console: ConsoleFds,
+}
+
+/// Attaches to the zone's zsched, or starts one if there is none.
+pub(crate) fn find_or_start(
+    proof: SingleThreaded,
+    layout: &Layout,
+    zone: &ZoneName,
+) -> Result<Keeper, KeeperError> {
+    let run = layout.zone_run(zone);
+    let events = match Client::connect(&run) {
+        Ok(client) => client,
+        Err(ClientError::NotRunning) => start(proof, layout, zone)?,
+        Err(e) => return Err(e.into()),
+    };
+    let (status, console) = events.attach()?;
+    let requests = Client::connect(&run)?;
+    Ok(Keeper { events, requests, status, console })
+}
+
+/// A new pty pair. It is one of the host's devpts: a mount of its own would have to be kept somewhere,
+/// and the descriptor is all that is ever used of it.
+pub(crate) fn pty() -> Result<(OwnedFd, OwnedFd), KeeperError> {
+    let manager =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).map_err(KeeperError::Pty)?;
+    unlockpt(&manager).map_err(KeeperError::Pty)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let subsidiary = ioctl_tiocgptpeer(&manager, flags).map_err(KeeperError::Pty)?;
+    Ok((manager, subsidiary))
+}
+
+fn start(proof: SingleThreaded, layout: &Layout, zone: &ZoneName) -> Result<Client, KeeperError> {
+    let (manager, subsidiary) = pty()?;
+    let memfd = memfd_create("zone-console", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .map_err(KeeperError::Memory)?;
+    let ring =
+        Ring::create(memfd, DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP).map_err(KeeperError::Ring)?.into_fd();
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(|e| KeeperError::Start(zone_sys::Error::new("socketpair", e)))?;
+    let listener = zone_sys::unix::bind_in(&layout.zone_run(zone), SOCKET, SocketType::SEQPACKET, 16)
+        .map_err(KeeperError::Start)?;
+
+    let program = |name| Layout::program(name).display().to_string();
+    let args = ["zsched".into(), zone.to_string(), program("zoneadmd"), layout.root().display().to_string()];
+    let block = exec::block(&program("zsched"), &args, &[])
+        .ok_or_else(|| KeeperError::Start(zone_sys::Error::new("execve", Errno::TOOBIG)))?;
+    match Clone::new(Namespaces::NONE).spawn(proof).map_err(KeeperError::Start)? {
+        Cloned::Child => {
+            // Of all processes of the host this one is killed last: it holds what cannot be had again.
+            let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+            let _ = rustix::process::setsid();
+            let fds = [&listener, &theirs, &manager, &subsidiary, &ring].map(AsFd::as_fd);
+            if zone_sys::process::place_for_exec(&fds).is_ok() {
+                let _ = exec::exec(&block);
+            }
+            exit_now(127)
+        }
+        Cloned::Parent { .. } => Ok(Client::over(ours)?),
+    }
+}

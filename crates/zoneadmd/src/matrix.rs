@@ -1,0 +1,96 @@
+//! What each operation does in each state: Solaris' table, in one place.
+
+use Decision::{Already, Do, Invalid};
+use zone_config::State;
+use zone_door::Operation;
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Make it ready.
+    Ready,
+    /// Make it ready and start init.
+    ReadyBoot,
+    /// Start init.
+    Boot,
+    /// Halt it and make it ready.
+    HaltReady,
+    /// Halt it.
+    Halt,
+    /// Halt it, make it ready and start init.
+    Reboot,
+    /// Ask init to shut down; halt it when that takes too long.
+    Shutdown,
+    /// Tell the console's clients, who are then disconnected.
+    NoteUninstalling,
+}
+
+/// The answer to an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Refused: `%s operation is invalid for zones in state '%s'`.
+    Invalid,
+    /// Success, with this message: the zone is where it is wanted.
+    Already(&'static str),
+    /// To be done.
+    Do(Action),
+}
+
+/// One row: the answers in the states installed, ready, and running, shutting_down or down.
+/// Configured and incomplete zones have no daemon; every operation on them is invalid.
+fn row(operation: Operation) -> [Decision; 3] {
+    match operation {
+        Operation::Ready => [Do(Action::Ready), Already("zone is already ready"), Do(Action::HaltReady)],
+        Operation::Boot => [Do(Action::ReadyBoot), Do(Action::Boot), Already("zone is already booted")],
+        Operation::Halt => [Already("zone is already halted"), Do(Action::Halt), Do(Action::Halt)],
+        Operation::Reboot => [Invalid, Invalid, Do(Action::Reboot)],
+        Operation::Shutdown => [Already("zone is already halted"), Invalid, Do(Action::Shutdown)],
+        Operation::NoteUninstalling => [Do(Action::NoteUninstalling), Invalid, Invalid],
+    }
+}
+
+/// The answer to `operation` in `state`.
+pub(crate) fn decide(operation: Operation, state: State) -> Decision {
+    let [installed, ready, live] = row(operation);
+    match state {
+        State::Configured | State::Incomplete => Invalid,
+        State::Installed => installed,
+        State::Ready => ready,
+        State::Running | State::ShuttingDown | State::Down => live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_reference_s() {
+        use Operation as O;
+        use State as S;
+        let live = [S::Running, S::ShuttingDown, S::Down];
+        for state in [S::Configured, S::Incomplete] {
+            assert!(O::ALL.iter().all(|&op| decide(op, state) == Invalid));
+        }
+        assert_eq!(decide(O::Ready, S::Installed), Do(Action::Ready));
+        assert_eq!(decide(O::Boot, S::Installed), Do(Action::ReadyBoot));
+        assert_eq!(decide(O::Halt, S::Installed), Already("zone is already halted"));
+        assert_eq!(decide(O::Reboot, S::Installed), Invalid);
+        assert_eq!(decide(O::Shutdown, S::Installed), Already("zone is already halted"));
+        assert_eq!(decide(O::NoteUninstalling, S::Installed), Do(Action::NoteUninstalling));
+        assert_eq!(decide(O::Ready, S::Ready), Already("zone is already ready"));
+        assert_eq!(decide(O::Boot, S::Ready), Do(Action::Boot));
+        assert_eq!(decide(O::Halt, S::Ready), Do(Action::Halt));
+        for op in [O::Reboot, O::Shutdown, O::NoteUninstalling] {
+            assert_eq!(decide(op, S::Ready), Invalid);
+        }
+        for state in live {
+            assert_eq!(decide(O::Ready, state), Do(Action::HaltReady));
+            assert_eq!(decide(O::Boot, state), Already("zone is already booted"));
+            assert_eq!(decide(O::Halt, state), Do(Action::Halt));
+            assert_eq!(decide(O::Reboot, state), Do(Action::Reboot));
+            assert_eq!(decide(O::Shutdown, state), Do(Action::Shutdown));
+            assert_eq!(decide(O::NoteUninstalling, state), Invalid);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The door's side of the daemon: takes its turn, looks at the table, has it done, tells the truth.
+
+use crate::daemon::Daemon;
+use crate::errand::{Errand, OpError};
+use crate::journal;
+use crate::matrix::{Action, Decision, decide};
+use crate::zone::Zone;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::{MutexGuard, broadcast};
+use zone_config::bootargs::BootArgs;
+use zone_config::lastexit::{How, LastExit};
+use zone_console::Notice;
+use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
+use zsched::wire::Phase;
+
+/// How long an operation waits for the one before it; then it is refused with the name of the step
+/// that takes so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What stands behind the door.
+#[derive(Debug)]
+pub(crate) struct Door(pub(crate) Rc<Daemon>);
+
+impl Handler for Door {
+    fn status(&self) -> zone_door::Status {
+        let daemon = &self.0;
+        let status = daemon.status();
+        let config = daemon.zone.config();
+        let entry = daemon.zone.entry().ok();
+        let alive = matches!(status.phase, Phase::Ready | Phase::Running | Phase::Stopping);
+        zone_door::Status {
+            zone: daemon.name().to_string(),
+            state: daemon.state(),
+            uniqid: status.exists().then_some(Uniqid(status.uniqid)),
+            uuid: entry.as_ref().and_then(|entry| entry.uuid).map(|uuid| uuid.to_string()),
+            brand: config.as_ref().map_or_else(|| "???".into(), |config| config.brand.clone()),
+            zonepath: entry.map_or_else(|| "???".into(), |entry| entry.zonepath.display().to_string()),
+            pid: alive.then_some(status.pid),
+            since: status.exists().then_some(status.since),
+            restarts: status.restarts(),
+            operation: daemon.operation.get(),
+            step: daemon.operation.get().and_then(|_| daemon.current.step()),
+            last_exit: daemon.last_exit.borrow().clone().map(Into::into),
+            consoles: daemon.console.clients().iter().map(console).collect(),
+        }
+    }
+
+    async fn operate(
+        &self,
+        request: Request,
+        caller: Caller,
+        reporter: Reporter,
+    ) -> Result<OpResult, DoorError> {
+        operate(&self.0, request, caller, reporter).await
+    }
+
+    fn events(&self) -> broadcast::Receiver<Event> {
+        self.0.events.subscribe()
+    }
+}
+
+fn console(client: &zone_console::server::ClientInfo) -> zone_door::Console {
+    let since = client.since.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    zone_door::Console { pid: client.pid, uid: client.uid, since, read_only: client.read_only }
+}
+
+async fn operate(
+    daemon: &Rc<Daemon>,
+    request: Request,
+    caller: Caller,
+    reporter: Reporter,
+) -> Result<OpResult, DoorError> {
+    let operation = request.operation();
+    let turn = take_turn(daemon, operation, &reporter).await?;
+    daemon.refresh();
+    let state = daemon.state();
+    if let Request::Reboot { uniqid: Some(given), .. } = &request {
+        let present = daemon.status();
+        if Uniqid(present.uniqid) != *given {
+            return Err(DoorError::stale_uniqid(present.exists().then_some(Uniqid(present.uniqid)), *given));
+        }
+    }
+    let action = match decide(operation, state) {
+        Decision::Invalid => return Err(DoorError::invalid_state(operation, state)),
+        Decision::Already(message) => {
+            return Ok(OpResult { messages: vec![message.into()], timings: Vec::new(), state });
+        }
+        Decision::Do(action) => action,
+    };
+    let args = BootArguments::of(daemon, &request)?;
+    tracing::info!("{operation} asked for by process {} of user {}", caller.pid, caller.uid);
+    if action == Action::Shutdown {
+        return crate::shutdown::shutdown(daemon, turn, request, caller, reporter).await;
+    }
+    let running = daemon.begin(operation);
+    let (errand, result) = perform(daemon, action, args, daemon.errand(operation, reporter)).await;
+    drop((running, turn));
+    crate::audit::record(daemon, operation, Some(caller), result.is_ok());
+    finish(daemon, errand, result)
+}
+
+/// Waits for the operation before. A halt calls a bring-up off.
+pub(crate) async fn take_turn<'a>(
+    daemon: &'a Rc<Daemon>,
+    operation: Operation,
+    reporter: &Reporter,
+) -> Result<MutexGuard<'a, ()>, DoorError> {
+    if let Ok(turn) = daemon.turn.try_lock() {
+        return Ok(turn);
+    }
+    if let Some(running) = daemon.operation.get() {
+        let bring_up = matches!(running, Operation::Ready | Operation::Boot | Operation::Reboot);
+        if operation == Operation::Halt && bring_up {
+            daemon.current.cancel();
+        }
+        reporter.message(format!("waiting for {running} to finish"));
+    }
+    tokio::time::timeout(PATIENCE, daemon.turn.lock()).await.map_err(|_| {
+        let running = daemon.operation.get().unwrap_or(operation);
+        DoorError::busy(running, daemon.current.step())
+    })
+}
+
+/// The answer: the messages, or what went wrong.
+pub(crate) fn finish(
+    daemon: &Daemon,
+    mut errand: Errand,
+    result: Result<(), OpError>,
+) -> Result<OpResult, DoorError> {
+    match result {
+        Ok(()) => Ok(OpResult { messages: errand.messages, timings: errand.timings, state: daemon.state() }),
+        Err(error) => {
+            errand.fail(&error);
+            Err(DoorError::failed(errand.messages))
+        }
+    }
+}
+
+async fn perform(
+    daemon: &Rc<Daemon>,
+    action: Action,
+    args: BootArguments,
+    mut errand: Errand,
+) -> (Errand, Result<(), OpError>) {
+    if matches!(action, Action::ReadyBoot | Action::Boot | Action::Reboot) {
+        args.tell(daemon, &mut errand);
+    }
+    match action {
+        Action::Ready => {
+            let (errand, result) = daemon.work(errand, Zone::ready_or_undo).await;
+            if result.is_ok() {
+                daemon.notice(Notice::Readied);
+            }
+            (errand, result)
+        }
+        Action::HaltReady => {
+            let (errand, result) = daemon
+                .work(errand, |zone, errand| {
+                    let last = zone.halt(errand, Some(How::Halted))?;
+                    zone.ready_or_undo(errand).map(|()| last)
+                })
+                .await;
+            daemon.notice(if result.is_ok() { Notice::Readied } else { Notice::Halted });
+            (errand, result.map(|last| daemon.remember(last)))
+        }
+        Action::ReadyBoot | Action::Boot => {
+            daemon.notice(Notice::Booting { args: args.text.clone() });
+            let ready = action == Action::ReadyBoot;
+            let (errand, result) =
+                daemon.work(errand, move |zone, errand| zone.boot_or_undo(errand, &args, ready)).await;
+            if result.is_err() {
+                daemon.notice(Notice::BootFailed);
+            }
+            (errand, result)
+        }
+        Action::Reboot => {
+            daemon.notice(Notice::Rebooting { args: args.text.clone() });
+            let (errand, result) = daemon
+                .work(errand, move |zone, errand| zone.reboot(errand, How::Rebooted, &args.parsed, 0))
+                .await;
+            if result.is_err() {
+                daemon.notice(Notice::BootFailed);
+            }
+            (errand, result.map(|last| daemon.remember(last)))
+        }
+        Action::Halt => {
+            let (errand, result) =
+                daemon.work(errand, |zone, errand| zone.halt(errand, Some(How::Halted))).await;
+            (
+                errand,
+                result.map(|last| {
+                    daemon.remember(last);
+                    daemon.notice(Notice::Halted);
+                }),
+            )
+        }
+        Action::NoteUninstalling => {
+            daemon.notice(Notice::Uninstalling);
+            daemon.uninstalling.set(true);
+            (errand, Ok(()))
+        }
+        // Taken care of before: it gives its turn back while it waits.
+        Action::Shutdown => (errand, Ok(())),
+    }
+}
+
+/// The arguments of a boot: as given, else as configured.
+#[derive(Debug, Default)]
+pub(crate) struct BootArguments {
+    pub(crate) text: String,
+    pub(crate) parsed: BootArgs,
+}
+
+impl BootArguments {
+    pub(crate) fn of(daemon: &Daemon, request: &Request) -> Result<Self, DoorError> {
+        let given = match request {
+            Request::Boot { bootargs, .. }
+            | Request::Reboot { bootargs, .. }
+            | Request::Shutdown { bootargs, .. } => bootargs,
+            _ => return Ok(Self::default()),
+        };
+        let text = if given.is_empty() {
+            let config = zone_config::ZoneConfig::load(daemon.layout(), daemon.name());
+            config.map(|config| config.bootargs).unwrap_or_default()
+        } else {
+            given.clone()
+        };
+        let parsed = BootArgs::parse(&text).map_err(|_| DoorError::boot_args_too_long())?;
+        Ok(Self { text, parsed })
+    }
+
+    /// Says what of them means nothing; they boot all the same.
+    pub(crate) fn tell(&self, daemon: &Daemon, errand: &mut Errand) {
+        if !self.parsed.invalid.is_empty() {
+            daemon.notice(Notice::BadArgs { args: self.parsed.invalid.join(" ") });
+        }
+        if let Some(warning) = self.parsed.warning() {
+            errand.say(warning);
+        }
+    }
+}
+
+impl Zone {
+    /// Makes the zone ready, or leaves nothing.
+    fn ready_or_undo(&self, errand: &mut Errand) -> Result<(), OpError> {
+        let mut journal = journal::Journal::open(&self.layout, &self.name)?;
+        journal.begin(errand.operation, "")?;
+        match self.ready(errand, 0) {
+            Ok(_) => journal.end(errand.operation),
+            Err(error) => {
+                self.undo(errand);
+                Err(error)
+            }
+        }
+    }
+
+    /// Boots the zone, making it ready before if need be; or leaves it installed.
+    fn boot_or_undo(&self, errand: &mut Errand, args: &BootArguments, ready: bool) -> Result<(), OpError> {
+        let mut journal = journal::Journal::open(&self.layout, &self.name)?;
+        journal.begin(errand.operation, &args.text)?;
+        let made = if ready { self.ready(errand, 0).map(|_| ()) } else { Ok(()) };
+        match made.and_then(|()| self.boot(errand, &args.parsed)) {
+            Ok(_) => journal.end(errand.operation),
+            Err(error) => {
+                self.undo(errand);
+                Err(error)
+            }
+        }
+    }
+
+    /// Halts the zone and boots it. The journal holds the intent until it is through, so that a
+    /// reboot survives the daemon.
+    pub(crate) fn reboot(
+        &self,
+        errand: &mut Errand,
+        how: How,
+        args: &BootArgs,
+        restarts: u32,
+    ) -> Result<Option<LastExit>, OpError> {
+        let words: Vec<String> = args
+            .init
+            .iter()
+            .flat_map(|init| ["-i".to_owned(), init.clone()])
+            .chain(args.args.iter().cloned())
+            .collect();
+        let mut journal = journal::Journal::open(&self.layout, &self.name)?;
+        journal.begin(Operation::Reboot, &words.join(" "))?;
+        let last = self.halt(errand, Some(how))?;
+        match self.ready(errand, restarts).and_then(|_| self.boot(errand, args)) {
+            Ok(_) => journal.end(Operation::Reboot).map(|()| last),
+            Err(error) => {
+                // No longer something to be carried on.
+                journal.end(Operation::Reboot)?;
+                errand.operation = Operation::Halt;
+                self.undo(errand);
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Bringing a zone up: from its configuration to a first process that waits, and from there to init.
+
+use crate::errand::{Errand, OpError};
+use crate::journal::Journal;
+use crate::zone::Zone;
+use rustix::fd::AsFd;
+use zone_config::bootargs::BootArgs;
+use zone_config::brand::Brand;
+use zone_config::{Snapshot, ZoneConfig, idmap};
+use zone_platform::{Build, Platform, ZoneRoot, steps};
+use zsched::client::ClientError;
+use zsched::wire::{Create, Failure, Stage, Status, Strings};
+
+impl Zone {
+    /// Makes the zone ready. What a failure leaves is undone by [`Zone::undo`].
+    pub(crate) fn ready(&self, errand: &mut Errand, restarts: u32) -> Result<Status, OpError> {
+        let snapshot = errand.make("snapshot", |_| self.snapshot())?;
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        let userns =
+            errand.make("userns", |_| Ok(self.keeper().user_namespace(&snapshot.idmap.map_text())?))?;
+        let subsidiary = self.subsidiary();
+        let mut build = Build::new(&self.layout, &snapshot, subsidiary.as_fd(), userns);
+        for step in steps() {
+            // Only what outlives this process needs to be known to the next one.
+            let kept = step.tear_down.is_some();
+            if kept {
+                journal.intent(step.name)?;
+            }
+            errand.make(step.name, |_| Ok((step.bring_up)(&mut build)?))?;
+            if kept {
+                journal.done(step.name)?;
+            }
+        }
+        let platform = build.finish()?;
+        journal.intent("create")?;
+        let status = errand.make("create", |_| self.create(&platform, restarts))?;
+        journal.done("create")?;
+        platform.warnings.iter().for_each(|warning| errand.say(format!("WARNING: {warning}")));
+        *self.tree() = Some(platform.tree);
+        Ok(status)
+    }
+
+    /// Freezes the configuration for as long as the zone lives.
+    fn snapshot(&self) -> Result<Snapshot, OpError> {
+        let failed = |e: Box<dyn std::error::Error + Send + Sync>| OpError::Snapshot(e);
+        let config = ZoneConfig::load(&self.layout, &self.name).map_err(|e| failed(e.into()))?;
+        let problems: Vec<String> = config.verify().iter().map(ToString::to_string).collect();
+        if !problems.is_empty() {
+            return Err(OpError::Config(problems.join("; ")));
+        }
+        let entry = self.entry()?;
+        if entry.zonepath != config.zonepath {
+            return Err(OpError::Config(format!(
+                "the configuration has zonepath '{}', but the index has '{}': correct the one that is wrong",
+                config.zonepath.display(),
+                entry.zonepath.display()
+            )));
+        }
+        let brand = Brand::load(&config.brand).map_err(|e| failed(e.into()))?;
+        let range = idmap::allocate(&self.layout, &self.name).map_err(|e| failed(e.into()))?;
+        let snapshot = Snapshot::new(self.name.clone(), entry.uuid.unwrap_or_default(), range, brand, config);
+        snapshot.save(&self.layout).map_err(|e| failed(e.into()))?;
+        Ok(snapshot)
+    }
+
+    fn create(&self, platform: &Platform, restarts: u32) -> Result<Status, OpError> {
+        let targets = Strings::join(platform.attachments.iter().map(|attachment| &attachment.target));
+        let masked = Strings::join(platform.masked);
+        let readonly = Strings::join(platform.readonly);
+        let request = Create {
+            note: Status::note_of(restarts),
+            bounding: platform.bounding.bits(),
+            hostname: platform.hostname.as_bytes(),
+            targets: Strings(&targets),
+            masked: Strings(&masked),
+            readonly: Strings(&readonly),
+            seccomp: platform.seccomp,
+        };
+        let mut fds = vec![platform.root.as_fd(), platform.cgroup.as_fd(), platform.userns.as_fd()];
+        fds.extend(platform.attachments.iter().map(|attachment| attachment.mount.as_fd()));
+        self.keeper().create(&request, &fds).map_err(|error| {
+            let ClientError::Refused { failure: Failure { stage, index, errno }, .. } = error else {
+                return error.into();
+            };
+            // Name the place, not its number.
+            let nth = usize::try_from(index).unwrap_or(usize::MAX);
+            let target = match stage {
+                Stage::OpenTarget | Stage::Attach => platform.attachments.get(nth).map(|a| a.target.as_str()),
+                Stage::Mask => platform.masked.get(nth).copied(),
+                Stage::ReadOnly => platform.readonly.get(nth).copied(),
+                _ => None,
+            };
+            match target {
+                Some(target) => OpError::Mount {
+                    root: platform.tree.shown().display().to_string(),
+                    target: target.into(),
+                    what: stage.text(),
+                    source: errno,
+                },
+                None => error.into(),
+            }
+        })
+    }
+
+    /// Starts init in a zone that is ready.
+    pub(crate) fn boot(&self, errand: &mut Errand, args: &BootArgs) -> Result<Status, OpError> {
+        let failed = |e| OpError::Snapshot(Box::new(e));
+        let mut snapshot = Snapshot::load(&self.layout, &self.name).map_err(failed)?;
+        let init = args.init.as_deref().unwrap_or_else(|| snapshot.config.init(&snapshot.brand)).to_owned();
+        errand.make("init", |_| self.check_init(&snapshot, &init))?;
+        let size = zone_console::term::Size::default();
+        zone_console::term::reset(self.subsidiary().as_fd(), size).map_err(|e| OpError::Init(Box::new(e)))?;
+        let mut argv = vec![init.clone()];
+        argv.extend(snapshot.brand.init_args.iter().chain(&args.args).cloned());
+        let env = zone_platform::guest::environment(&snapshot);
+        let block = zone_sys::exec::block(&init, &argv, &env)
+            .ok_or(OpError::BootArgs("boot argument string too long"))?;
+        if args.init.is_some() {
+            // Who asks this zone's init to shut down must know which one it is.
+            snapshot.config.init = Some(init);
+            snapshot.save(&self.layout).map_err(failed)?;
+        }
+        errand.make("exec", |_| Ok(self.keeper().boot(&block)?))
+    }
+
+    fn check_init(&self, snapshot: &Snapshot, init: &str) -> Result<(), OpError> {
+        let seen = self.tree();
+        let opened;
+        let tree = match &*seen {
+            Some(tree) => tree,
+            // A daemon that found the zone ready has not seen its mounts; the exec will tell.
+            None if snapshot.brand.host_usr => return Ok(()),
+            None => {
+                opened = ZoneRoot::open(&snapshot.config.root()).map_err(|e| OpError::Init(Box::new(e)))?;
+                &opened
+            }
+        };
+        tree.check_init(init).map(|_| ()).map_err(|e| OpError::Init(Box::new(e)))
+    }
+}

@@ -1,0 +1,150 @@
+//! The orderly way down: init is asked, and has a time limit. Meanwhile others have their turn, and
+//! when time is up the zone is halted, and that is said.
+
+use crate::daemon::Daemon;
+use crate::errand::{Errand, OpError};
+use crate::operate::{BootArguments, finish, take_turn};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::MutexGuard;
+use zone_config::Snapshot;
+use zone_config::lastexit::How;
+use zone_console::Notice;
+use zone_door::{Caller, DoorError, OpResult, Operation, Reporter, Request};
+use zone_platform::orderly::{self, Orderly};
+use zsched::wire::Status;
+
+/// Shuts the zone down, and boots it again if so asked. A second caller joins the first.
+pub(crate) async fn shutdown(
+    daemon: &Rc<Daemon>,
+    turn: MutexGuard<'_, ()>,
+    request: Request,
+    caller: Caller,
+    reporter: Reporter,
+) -> Result<OpResult, DoorError> {
+    let Request::Shutdown { timeout, reboot, .. } = &request else {
+        return Err(DoorError::failed(Vec::new()));
+    };
+    let args = BootArguments::of(daemon, &request)?;
+    let status = daemon.status();
+    let configured = daemon.zone.config().map_or(60, |config| config.shutdown_timeout);
+    let limit = timeout.map_or(configured, u64::from);
+    let mut errand = daemon.errand(Operation::Shutdown, reporter.clone());
+    let joined = daemon.shutting_down.replace(Some(status.uniqid)) == Some(status.uniqid);
+    let running = daemon.begin(Operation::Shutdown);
+    let asked = if joined {
+        errand.say("shutdown already in progress");
+        Ok(())
+    } else {
+        let (back, asked) =
+            daemon.work(errand, move |zone, errand| errand.step("ask init", |_| zone.ask(&status))).await;
+        errand = back;
+        asked
+    };
+    // The zone's own end needs its turn.
+    drop((running, turn));
+    if let Err(error) = &asked {
+        errand.say(format!("{}; the zone is halted without its help", crate::errand::render(error)));
+    } else {
+        reporter.step(format!("waiting up to {limit} seconds for init"));
+    }
+    let gone = asked.is_ok() && gone(daemon, &status, limit).await;
+    let result = if gone {
+        errand.say("zone was shut down by its init");
+        Ok(())
+    } else {
+        if asked.is_ok() {
+            errand.say(format!("zone did not shut down within {limit} seconds; halting it"));
+        }
+        escalate(daemon, &status, &reporter).await
+    };
+    daemon.shutting_down.set(None);
+    crate::audit::record(daemon, Operation::Shutdown, Some(caller), result.is_ok());
+    result?;
+    if *reboot { boot(daemon, args, errand, caller, reporter).await } else { finish(daemon, errand, Ok(())) }
+}
+
+/// Waits until the incarnation of `status` is no more.
+async fn gone(daemon: &Rc<Daemon>, status: &Status, limit: u64) -> bool {
+    let mut changes = daemon.changes();
+    let end = changes.wait_for(|now| now.uniqid != status.uniqid);
+    tokio::time::timeout(Duration::from_secs(limit), end).await.is_ok()
+}
+
+/// Time is up: halts the incarnation, unless it has gone meanwhile.
+async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> Result<(), DoorError> {
+    let _turn = take_turn(daemon, Operation::Halt, reporter).await?;
+    daemon.refresh();
+    if daemon.status().uniqid != status.uniqid {
+        return Ok(());
+    }
+    let _running = daemon.begin(Operation::Shutdown);
+    let errand = daemon.errand(Operation::Shutdown, reporter.clone());
+    let (errand, result) = daemon.work(errand, |zone, errand| zone.halt(errand, Some(How::Halted))).await;
+    finish(
+        daemon,
+        errand,
+        result.map(|last| {
+            daemon.remember(last);
+            daemon.notice(Notice::Halted);
+        }),
+    )
+    .map(|_| ())
+}
+
+/// The second half of `shutdown -r`.
+async fn boot(
+    daemon: &Rc<Daemon>,
+    args: BootArguments,
+    errand: Errand,
+    caller: Caller,
+    reporter: Reporter,
+) -> Result<OpResult, DoorError> {
+    let request = Request::Boot { bootargs: args.text, locale: String::new() };
+    let door = crate::operate::Door(Rc::clone(daemon));
+    let booted = Box::pin(zone_door::Handler::operate(&door, request, caller, reporter)).await?;
+    let messages = errand.messages.into_iter().chain(booted.messages).collect();
+    let timings = errand.timings.into_iter().chain(booted.timings).collect();
+    Ok(OpResult { messages, timings, state: booted.state })
+}
+
+impl crate::zone::Zone {
+    /// Asks init to shut the zone down, in the way that this init understands.
+    fn ask(&self, status: &Status) -> Result<(), OpError> {
+        let keeper = self.keeper();
+        let (now, fds) = keeper.fds()?;
+        drop(keeper);
+        if now.uniqid != status.uniqid {
+            return Ok(());
+        }
+        let snapshot =
+            Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(Box::new(e)))?;
+        match orderly::requests(&snapshot, snapshot.config.init(&snapshot.brand)).halt {
+            Orderly::Signal(number) => {
+                let signal = rustix::process::Signal::from_named_raw(number)
+                    .ok_or_else(|| OpError::Orderly(format!("no signal {number}")))?;
+                rustix::process::pidfd_send_signal(&fds.pidfd, signal)
+                    .map_err(|errno| OpError::Orderly(format!("could not signal init: {errno}")))
+            }
+            Orderly::Command(words) => self.run_inside(&words),
+        }
+    }
+
+    /// Runs a command in the zone, by zlogin: what enters a zone must be small, and is there already.
+    fn run_inside(&self, words: &[String]) -> Result<(), OpError> {
+        let zlogin = zone_config::Layout::program("zlogin");
+        let mut command = Command::new(&zlogin);
+        command.arg("-R").arg(self.layout.root()).arg("-Q").arg(self.name.as_str()).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env_clear();
+        let failed =
+            |why: String| OpError::Orderly(format!("could not run '{}' in the zone: {why}", words.join(" ")));
+        let output = command.output().map_err(|e| failed(e.to_string()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text: String =
+            String::from_utf8_lossy(&output.stderr).chars().filter(|c| !c.is_control()).take(200).collect();
+        Err(failed(format!("{}: {text}", output.status)))
+    }
+}

@@ -1,0 +1,161 @@
+//! From the command line to a daemon that serves: the checks, the fork, the sockets. The order is
+//! that of Solaris, and so are the words.
+
+use crate::exclusive::{self, Exclusive, NotExclusive};
+use crate::handshake::{self, Side, Waiting};
+use crate::{daemon, errand, keeper, log};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::net::SocketType;
+use rustix::thread::CapabilitySet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use zone_config::index::Index;
+use zone_config::layout::{CONSOLE, DOOR};
+use zone_config::{Layout, State, ZoneName};
+use zone_sys::clone::SingleThreaded;
+
+/// Why there is no daemon.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("cannot manage the global zone")]
+    Global,
+    #[error("could not manage {0}: No such zone configured")]
+    NoZone(String),
+    #[error("{0}")]
+    Name(String),
+    #[error("failed to get zone state")]
+    State(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot manage a zone which is in state '{0}'")]
+    TooEarly(State),
+    #[error("You lack sufficient privilege to run this command (all privs required)")]
+    Privilege,
+    #[error("could not fork")]
+    Fork(#[source] zone_sys::Error),
+    #[error(transparent)]
+    Exclusive(#[from] NotExclusive),
+    #[error("console setup: device initialization failed")]
+    Keeper(#[source] keeper::KeeperError),
+    #[error("console setup: socket initialization failed")]
+    Console(#[source] zone_sys::Error),
+    #[error("could not listen on the door")]
+    Door(#[source] zone_sys::Error),
+    #[error("could not detach from the terminal")]
+    Detach(#[source] Errno),
+    #[error("could not start the event loop")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// What a daemon that is about to serve has.
+pub(crate) struct Started {
+    pub(crate) layout: Layout,
+    pub(crate) name: ZoneName,
+    pub(crate) exclusive: Exclusive,
+    pub(crate) keeper: keeper::Keeper,
+    pub(crate) door: rustix::fd::OwnedFd,
+    pub(crate) console: rustix::fd::OwnedFd,
+}
+
+/// Checks, forks, serves. Returns in the parent when the daemon serves, in the daemon at its end.
+pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, StartError> {
+    let _ = std::env::set_current_dir("/");
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    if zone == "global" {
+        return Err(StartError::Global);
+    }
+    let name: ZoneName = zone.parse().map_err(|_| StartError::NoZone(zone.into()))?;
+    let layout = Layout::new(root).map_err(|e| StartError::Name(errand::render(&e)))?;
+    let index = Index::load(&layout).map_err(|e| StartError::State(e.into()))?;
+    let entry = index.get(&name).ok_or_else(|| StartError::NoZone(zone.into()))?;
+    if entry.state < State::Installed {
+        return Err(StartError::TooEarly(entry.state));
+    }
+    privileged()?;
+    let proof = SingleThreaded::assert().map_err(StartError::Fork)?;
+    match handshake::fork(proof).map_err(StartError::Fork)? {
+        Side::Parent(code) => Ok(code),
+        Side::Daemon(waiting) => Ok(serve(proof, layout, name, waiting)),
+    }
+}
+
+/// The daemon's side. What fails is said to the one who waits, and ends it.
+fn serve(proof: SingleThreaded, layout: Layout, name: ZoneName, mut waiting: Waiting) -> ExitCode {
+    let prepared = detach(&waiting).and_then(|()| prepare(proof, layout, name, &waiting));
+    match prepared.and_then(|started| daemon::run(started, || waiting.serving())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(StartError::Exclusive(NotExclusive::Another)) => ExitCode::FAILURE,
+        Err(error) => {
+            let text = errand::render(&error);
+            waiting.say(&text);
+            tracing::error!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Leaves the terminal, the session and every descriptor of whoever started us.
+fn detach(waiting: &Waiting) -> Result<(), StartError> {
+    waiting.close_all_others().map_err(|e| StartError::Detach(e.errno()))?;
+    let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(StartError::Detach)?;
+    rustix::stdio::dup2_stdin(&null)
+        .and_then(|()| rustix::stdio::dup2_stdout(&null))
+        .and_then(|()| rustix::stdio::dup2_stderr(&null))
+        .map_err(StartError::Detach)?;
+    zone_sys::signal::reset_all();
+    zone_sys::signal::ignore(zone_sys::signal::SIGPIPE);
+    rustix::process::setsid().map_err(StartError::Detach)?;
+    // Slightly above zsched's, which is as low as it goes. Not every host lets us.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
+    Ok(())
+}
+
+fn prepare(
+    proof: SingleThreaded,
+    layout: Layout,
+    name: ZoneName,
+    waiting: &Waiting,
+) -> Result<Started, StartError> {
+    log::init(&name);
+    let exclusive = exclusive::become_exclusive(&layout, &name)?;
+    let run = layout.zone_run(&name);
+    let keeper = keeper::find_or_start(proof, &layout, &name).map_err(StartError::Keeper)?;
+    if exclusive.stale && keeper.status.exists() {
+        let state = daemon::state_of(&keeper.status, State::Installed);
+        let text = format!(
+            "zone '{name}': WARNING: zone is in state '{state}', but zoneadmd does not appear to be available; \
+             restarted zoneadmd to recover."
+        );
+        waiting.say(&text);
+        tracing::warn!("{text}");
+    }
+    let console =
+        zone_sys::unix::bind_in(&run, CONSOLE, SocketType::STREAM, 64).map_err(StartError::Console)?;
+    // After the console: whoever finds the door open may count on the console.
+    let door = zone_sys::unix::bind_in(&run, DOOR, SocketType::STREAM, 256).map_err(StartError::Door)?;
+    Ok(Started { layout, name, exclusive, keeper, door, console })
+}
+
+/// Root of the host with what zones need; not every capability there is, since some hosts keep a few
+/// from everybody.
+fn privileged() -> Result<(), StartError> {
+    let needed = CapabilitySet::SYS_ADMIN
+        | CapabilitySet::CHOWN
+        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::FOWNER
+        | CapabilitySet::KILL
+        | CapabilitySet::MKNOD
+        | CapabilitySet::NET_ADMIN
+        | CapabilitySet::SETGID
+        | CapabilitySet::SETUID
+        | CapabilitySet::SYS_CHROOT
+        | CapabilitySet::SYS_PTRACE;
+    let have = rustix::thread::capabilities(None).map_err(|_| StartError::Privilege)?.effective;
+    let initial =
+        std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.trim_end().ends_with("4294967295"));
+    if have.contains(needed) && initial && rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(StartError::Privilege)
+    }
+}

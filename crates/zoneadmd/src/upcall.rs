@@ -1,0 +1,223 @@
+//! What zsched tells without being asked: the first process has ended. On Solaris this is the
+//! kernel's upcall; what follows is the zone's wish (reboot, halt) or the policy for an init that ends.
+
+use crate::daemon::{Daemon, next_event};
+use crate::errand::{Errand, OpError};
+use crate::zone::how_it_ended;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::task::spawn_local;
+use zone_config::bootargs::BootArgs;
+use zone_config::lastexit::How;
+use zone_console::Notice;
+use zone_door::{Event, Operation, Reporter};
+use zsched::client::Client;
+use zsched::wire::{End, Phase, Status};
+
+/// An init that ran for so long is not one that keeps failing: the count of restarts begins anew.
+const STEADY_SECONDS: u64 = 60;
+/// How long to wait before each restart in a row; after the last, the zone halts.
+const RESTART_DELAYS_MS: [u64; 5] = [100, 500, 1_000, 2_000, 5_000];
+
+/// Hears zsched out for as long as it lives.
+pub(crate) async fn listen(daemon: Rc<Daemon>, client: Client) {
+    let watched = client.socket().try_clone_to_owned().map(std::os::unix::net::UnixStream::from);
+    // The runtime only ever waits on it; packets are read by the client.
+    let watched = watched.and_then(|socket| socket.set_nonblocking(true).and(UnixStream::from_std(socket)));
+    let Ok(socket) = watched else { return };
+    while let Some(status) = next_event(&socket, &client).await {
+        daemon.note(status);
+        spawn_local(ended(Rc::clone(&daemon), status));
+    }
+    tracing::error!("zsched has gone; what was in the zone is killed, its state is what the index says");
+}
+
+/// What the end of a first process asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Reboot,
+    Halt,
+    /// Start init again, as a new incarnation, after so many milliseconds.
+    Restart(u64),
+    /// It was started again too often.
+    GiveUp,
+}
+
+/// The three flags of the zone, for an init that ended by itself.
+#[derive(Debug, Clone, Copy)]
+struct Policy {
+    restart: bool,
+    restart_on_0: bool,
+    reboot: bool,
+}
+
+fn wish(end: Option<End>, policy: Policy, restarts: u32) -> Wish {
+    let success = end == Some(End::Exited(0));
+    match how_it_ended(end) {
+        How::Rebooted => Wish::Reboot,
+        How::Poweroff => Wish::Halt,
+        _ if !policy.restart => Wish::Halt,
+        _ if policy.reboot && policy.restart_on_0 && !success => Wish::Halt,
+        _ if policy.reboot => Wish::Reboot,
+        _ if policy.restart_on_0 && !success => Wish::Halt,
+        _ => {
+            let nth = usize::try_from(restarts).unwrap_or(usize::MAX);
+            RESTART_DELAYS_MS.get(nth).map_or(Wish::GiveUp, |&delay| Wish::Restart(delay))
+        }
+    }
+}
+
+/// Deals with the end of an incarnation: at the latest word, only if it still is the present one.
+pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
+    let mut turn = daemon.turn.lock().await;
+    daemon.refresh();
+    if !is_present(&daemon, &status) {
+        // A halt or reboot by an administrator has dealt with it.
+        return;
+    }
+    let policy = daemon.zone.config().map_or(
+        Policy { restart: false, restart_on_0: false, reboot: false },
+        |config| Policy {
+            restart: config.restart_init,
+            restart_on_0: config.restart_init_on_exit_0,
+            reboot: config.reboot_on_init_exit,
+        },
+    );
+    let ran = status.ended.saturating_sub(status.since);
+    let restarts = if ran >= STEADY_SECONDS { 0 } else { status.restarts() };
+    let how = how_it_ended(status.end);
+    let asked = matches!(how, How::Rebooted | How::Poweroff);
+    if !asked {
+        let notice = Notice::InitExited { how: words(status.end) };
+        tracing::warn!("{}", notice.text("C", false));
+        daemon.notice(notice);
+    }
+    // An init that was asked to shut down may simply exit.
+    let shutting_down = daemon.shutting_down.get() == Some(status.uniqid);
+    let wished =
+        if shutting_down && how != How::Rebooted { Wish::Halt } else { wish(status.end, policy, restarts) };
+    if let Wish::Restart(delay) = wished {
+        drop(turn);
+        // The zone is down meanwhile, and an administrator may halt or reboot it.
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        turn = daemon.turn.lock().await;
+        daemon.refresh();
+        if !is_present(&daemon, &status) {
+            return;
+        }
+    }
+    let recorded = match how {
+        How::Poweroff | How::Exited if shutting_down => How::Shutdown,
+        how => how,
+    };
+    match wished {
+        Wish::Reboot => again(&daemon, recorded, 0).await,
+        Wish::Restart(_) => again(&daemon, recorded, restarts + 1).await,
+        Wish::Halt => halt(&daemon, recorded).await,
+        Wish::GiveUp => {
+            let text = "NOTICE: Zone init ended too often, halting".to_owned();
+            tracing::error!("{text}");
+            daemon.notice(Notice::Text(text));
+            halt(&daemon, recorded).await;
+        }
+    }
+    drop(turn);
+}
+
+fn is_present(daemon: &Daemon, status: &Status) -> bool {
+    let now = daemon.status();
+    now.phase == Phase::Down && now.uniqid == status.uniqid
+}
+
+fn words(end: Option<End>) -> String {
+    match end {
+        Some(End::Exited(status)) => format!("init exited with status {status}"),
+        Some(End::Killed(signal)) => format!("init was killed by signal {signal}"),
+        None => "init has ended".into(),
+    }
+}
+
+async fn halt(daemon: &Rc<Daemon>, how: How) {
+    let (_, result) = run(daemon, Operation::Halt, move |zone, errand| zone.halt(errand, Some(how))).await;
+    match result {
+        Ok(last) => {
+            daemon.remember(last);
+            daemon.notice(Notice::Halted);
+            crate::audit::record(daemon, Operation::Halt, None, true);
+        }
+        Err(error) => tracing::error!("{}", crate::errand::render(&error)),
+    }
+}
+
+/// Halts and boots: a reboot that the zone asked for, or a restart of its init (a PID namespace dies
+/// with its first process, so that is a new incarnation too).
+async fn again(daemon: &Rc<Daemon>, how: How, restarts: u32) {
+    daemon.notice(Notice::Rebooting { args: String::new() });
+    let (_, result) = run(daemon, Operation::Reboot, move |zone, errand| {
+        zone.reboot(errand, how, &BootArgs::default(), restarts)
+    })
+    .await;
+    crate::audit::record(daemon, Operation::Reboot, None, result.is_ok());
+    match result {
+        Ok(last) => daemon.remember(last),
+        Err(error) => {
+            tracing::error!("{}", crate::errand::render(&error));
+            daemon.notice(Notice::BootFailed);
+        }
+    }
+}
+
+async fn run<T: Send + 'static>(
+    daemon: &Rc<Daemon>,
+    operation: Operation,
+    work: impl FnOnce(&crate::zone::Zone, &mut Errand) -> Result<T, OpError> + Send + 'static,
+) -> (Errand, Result<T, OpError>) {
+    let _running = daemon.begin(operation);
+    daemon.work(daemon.errand(operation, Reporter::silent()), work).await
+}
+
+impl Daemon {
+    /// Remembers how an incarnation ended, and tells those who monitor.
+    pub(crate) fn remember(&self, last: Option<zone_config::lastexit::LastExit>) {
+        if let Some(last) = last {
+            let _ = self.events.send(Event::Exit { exit: last.clone().into() });
+            *self.last_exit.borrow_mut() = Some(last);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: Policy = Policy { restart: true, restart_on_0: false, reboot: false };
+
+    #[test]
+    fn what_the_zone_asked_for_comes_first() {
+        for policy in [DEFAULT, Policy { restart: false, ..DEFAULT }] {
+            assert_eq!(wish(Some(End::Killed(1)), policy, 9), Wish::Reboot);
+            assert_eq!(wish(Some(End::Killed(2)), policy, 9), Wish::Halt);
+        }
+    }
+
+    #[test]
+    fn the_three_flags_decide_as_on_solaris() {
+        let (ok, bad) = (Some(End::Exited(0)), Some(End::Exited(3)));
+        assert_eq!(wish(bad, Policy { restart: false, ..DEFAULT }, 0), Wish::Halt);
+        let reboot = Policy { reboot: true, ..DEFAULT };
+        assert_eq!((wish(ok, reboot, 0), wish(bad, reboot, 0)), (Wish::Reboot, Wish::Reboot));
+        let both = Policy { restart_on_0: true, ..reboot };
+        assert_eq!((wish(ok, both, 0), wish(bad, both, 0)), (Wish::Reboot, Wish::Halt));
+        let on_0 = Policy { restart_on_0: true, ..DEFAULT };
+        assert_eq!((wish(ok, on_0, 0), wish(bad, on_0, 0)), (Wish::Restart(100), Wish::Halt));
+    }
+
+    #[test]
+    fn restarts_back_off_and_end() {
+        let crash = Some(End::Killed(11));
+        assert_eq!(wish(crash, DEFAULT, 0), Wish::Restart(100));
+        assert_eq!(wish(crash, DEFAULT, 4), Wish::Restart(5_000));
+        assert_eq!(wish(crash, DEFAULT, 5), Wish::GiveUp);
+    }
+}
