@@ -1,9 +1,203 @@
-//! zonecfg.
+//! Configuring zones.
 
-use crate::harness::{Lab, cases};
+use crate::harness::{Lab, cases, read, write};
 
-cases![help_is_there];
+cases![
+    creates_a_zone_with_defaults,
+    shows_what_was_set,
+    a_command_file_does_what_it_says,
+    export_makes_the_same_zone_again,
+    a_bad_command_file_changes_nothing,
+    errors_name_the_property_and_what_is_allowed,
+    an_fs_resource_needs_all_its_properties,
+    names_follow_the_rule,
+    an_existing_zone_is_not_overwritten,
+    an_unknown_zone_is_said_to_be_unknown,
+    delete_wants_force_without_a_terminal,
+    an_installed_zone_keeps_its_path_and_brand,
+    a_live_zone_keeps_what_it_was_booted_with,
+    several_programs_write_the_index_at_once,
+];
 
-fn help_is_there(lab: &Lab) {
-    lab.command("zonecfg", ["help"]).run().ok();
+fn creates_a_zone_with_defaults(lab: &Lab) {
+    let zone = lab.zone("web");
+    lab.zonecfg("web", "create").ok().quiet();
+    zone.is("configured");
+    let index = read(&lab.etc().join("index"));
+    let place = zone.path();
+    let line = format!("web:configured:{}:", place.display());
+    assert!(index.lines().any(|l| l == line), "the index must have {line:?}:\n{index}");
+    assert!(read(&lab.etc().join("web.toml")).contains(&*place.to_string_lossy()));
+    lab.zonecfg("web", "info").ok().stdout_has("brand: sparse\n").stdout_has("ip-type: exclusive\n");
+}
+
+fn shows_what_was_set(lab: &Lab) {
+    let script = "set autoboot=true; set bootargs=\"-m verbose\"; add fs; set dir=/data; set special=/srv; \
+                  set type=lofs; add options [ro,nodev]; end; add attr; set name=owner; set type=string; \
+                  set value=\"the web team\"; end; verify; commit";
+    lab.configured("web", script);
+    let all = lab.zonecfg("web", "info");
+    all.ok()
+        .stdout_has("zonename: web\n")
+        .stdout_has("autoboot: true\n")
+        .stdout_has("bootargs: -m verbose\n");
+    all.stdout_has("fs:\n\tdir: /data\n\tspecial: /srv\n").stdout_has("options: [ro,nodev]\n");
+    lab.zonecfg("web", "info autoboot").ok().stdout_is("autoboot: true\n");
+    lab.zonecfg("web", "info fs dir=/data").ok().stdout_has("special: /srv");
+    lab.zonecfg("web", "select fs dir=/data; set special=/opt; end").ok();
+    lab.zonecfg("web", "info fs").ok().stdout_has("special: /opt");
+    lab.zonecfg("web", "remove fs dir=/data").ok();
+    let rest = lab.zonecfg("web", "info");
+    assert!(!rest.ok().out().contains("/data"), "{rest}");
+}
+
+fn a_command_file_does_what_it_says(lab: &Lab) {
+    let file = lab.path("web.cfg");
+    write(
+        &file,
+        "# a comment\ncreate\nset autoboot=true\nadd fs\nset dir=/scratch\nset special=swap\nset type=tmpfs\nend\n",
+    );
+    lab.zone("web");
+    let file = file.to_string_lossy().into_owned();
+    lab.command("zonecfg", ["-z", "web", "-f", &file]).run().ok().quiet();
+    lab.zonecfg("web", "info").ok().stdout_has("autoboot: true\n").stdout_has("type: tmpfs\n");
+}
+
+fn export_makes_the_same_zone_again(lab: &Lab) {
+    let script = "set hostname=first; set bootargs=\"-m verbose\"; add fs; set dir=/data; set special=/srv; set type=lofs; end";
+    lab.configured("one", script);
+    let export = lab.zonecfg("one", "export");
+    export.ok().stdout_has("create -b\n").stdout_has("add fs\n").stdout_has("end\n");
+    let file = lab.path("two.cfg");
+    // A path can belong to one zone only.
+    write(&file, export.out().replace("/zones/one", "/zones/two"));
+    lab.zone("two");
+    lab.command("zonecfg", ["-z", "two", "-f", &file.to_string_lossy()]).run().ok();
+    let again = lab.zonecfg("two", "export");
+    assert_eq!(again.ok().out().replace("/zones/two", "/zones/one"), export.out());
+}
+
+fn a_bad_command_file_changes_nothing(lab: &Lab) {
+    let file = lab.path("bad.cfg");
+    write(&file, "create\nset autoboot=true\nset brand=no such thing\ncommit\n");
+    lab.zone("web");
+    let path = file.to_string_lossy().into_owned();
+    let ran = lab.command("zonecfg", ["-z", "web", "-f", &path]).run();
+    ran.refuses().stderr_has("line 3").stderr_has(&path);
+    assert!(!lab.etc().join("web.toml").exists(), "a failed command file must leave nothing");
+    lab.configured("other", "");
+    let before = read(&lab.etc().join("other.toml"));
+    write(&file, "set autoboot=true\ncommit\nset nonsense=1\n");
+    let ran = lab.command("zonecfg", ["-z", "other", "-f", &path]).run();
+    ran.refuses().stderr_has("line 3").stderr_has("nonsense");
+    assert_eq!(read(&lab.etc().join("other.toml")), before, "a failed command file must change nothing");
+}
+
+fn errors_name_the_property_and_what_is_allowed(lab: &Lab) {
+    lab.configured("web", "");
+    for (script, named, allowed) in [
+        ("set autoboot=perhaps", "autoboot", "true"),
+        ("set zonepath=relative/path", "zonepath", "/"),
+        ("set ip-type=carrier-pigeon", "ip-type", "exclusive"),
+        ("set shutdown-timeout=soon", "shutdown-timeout", "seconds"),
+        ("set colour=blue", "colour", "autoboot"),
+        ("add fs; set type=ntfs", "type", "lofs"),
+        ("add net-of-fish", "net-of-fish", "fs"),
+        ("set limitpriv=\"cap_of_wonder\"", "cap_of_wonder", "limitpriv"),
+    ] {
+        lab.zonecfg("web", script).refuses().stderr_has(named).stderr_has(allowed);
+    }
+    lab.zonecfg("web", "frobnicate").exits(1).stderr_has("frobnicate");
+    lab.zonecfg("web", "end").refuses().stderr_has("The end command only makes sense in the resource scope.");
+    let in_resource = lab.zonecfg("web", "add fs; commit");
+    in_resource.refuses();
+}
+
+fn an_fs_resource_needs_all_its_properties(lab: &Lab) {
+    lab.configured("web", "");
+    lab.zonecfg("web", "add fs; set dir=/data; end").refuses().stderr_has("special not specified");
+    lab.zonecfg("web", "add fs; set dir=/data; set special=/srv; set type=lofs; end").ok();
+    let again = lab.zonecfg("web", "add fs; set dir=/data; set special=/opt; set type=lofs; end");
+    again.refuses().stderr_has("A fs resource with the dir '/data' already exists.");
+}
+
+fn names_follow_the_rule(lab: &Lab) {
+    let long = "n".repeat(63);
+    for good in ["a", "9lives", "a.b-c_d", &long] {
+        lab.zone(good);
+        lab.zonecfg(good, "create").ok();
+    }
+    let too_long = "n".repeat(64);
+    for bad in ["-a", ".a", "_a", "a/b", "a b", "SUNWzone", "..", "ä", "a\nb", &too_long] {
+        let ran = lab.zonecfg(bad, "create");
+        assert!(matches!(ran.code(), Some(1 | 2)), "must be refused\n{ran}");
+    }
+    assert_eq!(lab.zoneadm(["list", "-cn"]).ok().out().lines().count(), 4);
+}
+
+fn an_existing_zone_is_not_overwritten(lab: &Lab) {
+    lab.configured("web", "set autoboot=true");
+    lab.zonecfg("web", "create").refuses().stderr_has("-F not specified");
+    lab.zonecfg("web", "info autoboot").ok().stdout_is("autoboot: true\n");
+    lab.zonecfg("web", "create -F").ok();
+    lab.zonecfg("web", "info autoboot").ok().stdout_is("autoboot: false\n");
+}
+
+fn an_unknown_zone_is_said_to_be_unknown(lab: &Lab) {
+    lab.zonecfg("nobody", "info").refuses().stderr_has("nobody: No such zone configured");
+    lab.zoneadm(["-z", "nobody", "boot"])
+        .refuses()
+        .stderr_has("nobody")
+        .stderr_has("No such zone configured");
+}
+
+fn delete_wants_force_without_a_terminal(lab: &Lab) {
+    let zone = lab.configured("web", "");
+    lab.zonecfg("web", "delete").refuses().stderr_has("-F");
+    zone.is("configured");
+    lab.zonecfg("web", "delete -F").ok();
+    assert!(!lab.etc().join("web.toml").exists());
+    assert!(!read(&lab.etc().join("index")).contains("web:"));
+    let zone = lab.sparse("installed");
+    lab.zonecfg("installed", "delete").refuses();
+    zone.is("installed");
+}
+
+fn an_installed_zone_keeps_its_path_and_brand(lab: &Lab) {
+    lab.sparse("web");
+    for (property, value) in [("zonepath", "/elsewhere"), ("brand", "linux")] {
+        let ran = lab.zonecfg("web", &format!("set {property}={value}"));
+        ran.refuses().stderr_has(&format!("Zone web already installed; set {property} not allowed."));
+    }
+    lab.zonecfg("web", "set autoboot=true").ok();
+}
+
+fn a_live_zone_keeps_what_it_was_booted_with(lab: &Lab) {
+    let zone = lab.sparse_with("web", "set hostname=before");
+    zone.boot();
+    zone.zonecfg("set hostname=after").ok();
+    zone.zlogin(["uname", "-n"]).ok().stdout_is("before\n");
+    zone.zoneadm(["reboot"]).ok();
+    zone.zlogin(["uname", "-n"]).ok().stdout_is("after\n");
+}
+
+fn several_programs_write_the_index_at_once(lab: &Lab) {
+    let names: Vec<String> = (0..12).map(|n| format!("zone{n}")).collect();
+    let running: Vec<_> = names
+        .iter()
+        .map(|name| {
+            lab.zone(name);
+            lab.command("zonecfg", ["-z", name, "create"]).start()
+        })
+        .collect();
+    for one in running {
+        one.wait().ok();
+    }
+    let listed = lab.zoneadm(["list", "-cn"]);
+    let mut listed: Vec<&str> =
+        std::str::from_utf8(&listed.ok().stdout).unwrap_or_default().lines().collect::<Vec<_>>();
+    listed.sort_unstable();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(listed, names);
 }

@@ -215,7 +215,6 @@ impl Ran {
 
     /// Asserts that it exited with 0.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn ok(&self) -> &Self {
         assert!(self.status.success(), "must succeed\n{self}");
         self
@@ -223,7 +222,6 @@ impl Ran {
 
     /// Asserts that it exited with `code`.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn exits(&self, code: i32) -> &Self {
         assert!(self.status.code() == Some(code), "must exit with {code}\n{self}");
         self
@@ -232,7 +230,6 @@ impl Ran {
     /// Asserts that it refused: exit 1, and a sentence on standard error rather than a stack of
     /// causes or a panic.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn refuses(&self) -> &Self {
         self.exits(1);
         let err = self.err();
@@ -243,7 +240,6 @@ impl Ran {
 
     /// Asserts that standard output has `text` in it.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn stdout_has(&self, text: &str) -> &Self {
         assert!(self.out().contains(text), "standard output must have {text:?}\n{self}");
         self
@@ -251,7 +247,6 @@ impl Ran {
 
     /// Asserts that standard output is `text`.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn stdout_is(&self, text: &str) -> &Self {
         assert!(self.out() == text, "standard output must be {text:?}\n{self}");
         self
@@ -259,7 +254,6 @@ impl Ran {
 
     /// Asserts that standard error has `text` in it.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn stderr_has(&self, text: &str) -> &Self {
         assert!(self.err().contains(text), "standard error must have {text:?}\n{self}");
         self
@@ -267,7 +261,6 @@ impl Ran {
 
     /// Asserts that standard error is `text`.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn stderr_is(&self, text: &str) -> &Self {
         assert!(self.err() == text, "standard error must be {text:?}\n{self}");
         self
@@ -275,7 +268,6 @@ impl Ran {
 
     /// Asserts that it printed nothing on standard error.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn quiet(&self) -> &Self {
         self.stderr_is("")
     }

@@ -86,7 +86,6 @@ impl Lab {
     }
 
     /// A zone by its name, which need not exist. It is removed at the end if it does.
-    #[must_use]
     pub fn zone(&self, name: &str) -> Zone<'_> {
         let mut zones = self.zones.borrow_mut();
         if !zones.iter().any(|known| known == name) {
@@ -97,7 +96,6 @@ impl Lab {
 
     /// Configures a zone: `create`, then `script`.
     #[track_caller]
-    #[must_use]
     pub fn configured(&self, name: &str, script: &str) -> Zone<'_> {
         let zone = self.zone(name);
         self.zonecfg(name, &format!("create; {script}")).ok();
@@ -106,14 +104,12 @@ impl Lab {
 
     /// Configures and installs a sparse zone.
     #[track_caller]
-    #[must_use]
     pub fn sparse(&self, name: &str) -> Zone<'_> {
         self.sparse_with(name, "")
     }
 
     /// Configures and installs a sparse zone that has more in its configuration.
     #[track_caller]
-    #[must_use]
     pub fn sparse_with(&self, name: &str, script: &str) -> Zone<'_> {
         let zone = self.configured(name, &format!("set brand=sparse; {script}"));
         zone.zoneadm(["install"]).ok();
@@ -123,7 +119,6 @@ impl Lab {
     /// Configures and installs a zone of brand `linux` whose root is busybox and whose init is the
     /// shell script `init`.
     #[track_caller]
-    #[must_use]
     pub fn tiny(&self, name: &str, init: &str) -> Zone<'_> {
         let tree = self.tiny_tree(&format!("{name}.tree"), init);
         let zone = self.configured(name, "set brand=linux");
@@ -153,7 +148,6 @@ impl Lab {
 
     /// Configures a zone of brand `linux` and installs a real guest into it.
     #[track_caller]
-    #[must_use]
     pub fn guest(&self, name: &str, guest: &str, script: &str) -> Zone<'_> {
         let archive = self.guest_archive(guest);
         let zone = self.configured(name, &format!("set brand=linux; {script}"));

@@ -28,7 +28,8 @@ pub struct Terminal {
 impl Terminal {
     /// Starts `command` as the leader of a session with this terminal.
     #[track_caller]
-    pub(super) fn start(command: Command, rows: u16, columns: u16) -> Self {
+    #[must_use]
+    pub fn start(command: Command, rows: u16, columns: u16) -> Self {
         let (manager, subsidiary) = pair().unwrap_or_else(|e| panic!("no pty: {e}"));
         resize(&manager, rows, columns);
         let (program, line) = command.into_parts();
@@ -56,7 +57,6 @@ impl Terminal {
 
     /// Waits until `text` appears after what was waited for last, and gives all up to its end.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn shows(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {

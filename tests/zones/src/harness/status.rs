@@ -27,7 +27,7 @@ pub struct Status {
     pub pid: Option<i32>,
     /// How often init was started again.
     #[serde(default)]
-    pub restarts: u32,
+    pub restarts: Option<u32>,
     /// What is being done with the zone.
     #[serde(default)]
     pub operation: Option<String>,

@@ -92,6 +92,13 @@ impl<'lab> Zone<'lab> {
         self.is("installed");
     }
 
+    /// Halts it, whatever there is to halt and whatever is said about it.
+    #[track_caller]
+    pub fn halt_whatever(&self) {
+        self.zoneadm(["halt"]).ok();
+        self.is("installed");
+    }
+
     /// What `zoneadm list` says of it.
     #[track_caller]
     #[must_use]
@@ -111,14 +118,12 @@ impl<'lab> Zone<'lab> {
 
     /// Waits until its state is `state`.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn becomes(&self, state: &str) -> Status {
         self.waits_for(&format!("zone '{}' becomes {state}", self.name), |status| status.state == state)
     }
 
     /// Waits until another incarnation than `before` runs.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn runs_again(&self, before: &Status) -> Status {
         self.waits_for(&format!("zone '{}' runs anew", self.name), |now| {
             now.state == "running" && now.uniqid.is_some() && now.uniqid != before.uniqid
@@ -127,7 +132,6 @@ impl<'lab> Zone<'lab> {
 
     /// Waits until its status is as `condition` says.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn waits_for(&self, what: &str, condition: impl Fn(&Status) -> bool) -> Status {
         until(what, || Some(self.status()).filter(&condition))
     }
@@ -150,6 +154,15 @@ impl<'lab> Zone<'lab> {
         self.path().join("root").join(path.trim_start_matches('/'))
     }
 
+    /// What the zone writes to a file: waits until it ends with a whole line.
+    #[track_caller]
+    #[must_use]
+    pub fn written(&self, path: &str) -> String {
+        until(&format!("zone '{}' writes {path}", self.name), || {
+            fs::read_to_string(self.file(path)).ok().filter(|text| text.ends_with('\n'))
+        })
+    }
+
     /// The process that serves its door, by the kernel's word. `None` when nobody does.
     #[must_use]
     pub fn daemon(&self) -> Option<i32> {
@@ -160,7 +173,6 @@ impl<'lab> Zone<'lab> {
 
     /// Kills its daemon with SIGKILL and waits until it is no more. Gives the pid it had.
     #[track_caller]
-    #[allow(clippy::must_use_candidate)]
     pub fn kill_daemon(&self) -> i32 {
         let pid = self.daemon().unwrap_or_else(|| panic!("zone '{}' has no zoneadmd to kill", self.name));
         kill_and_wait(pid);

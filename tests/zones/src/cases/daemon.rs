@@ -1,0 +1,145 @@
+//! zoneadmd itself: what it refuses, when it lives, who may speak to it.
+
+use crate::harness::{Command, Lab, cases, make_dir, proc_status, until, write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+cases![
+    refuses_what_it_cannot_manage,
+    refuses_when_not_fully_privileged,
+    is_not_for_people_to_start,
+    closes_its_run_directory,
+    serves_door_and_console_when_it_says_so,
+    there_is_only_one,
+    leaves_when_there_is_nothing_to_do,
+    keeps_nothing_of_its_starter,
+    takes_the_place_of_what_should_not_be_there,
+    others_may_not_command_it,
+];
+
+fn refuses_what_it_cannot_manage(lab: &Lab) {
+    lab.configured("configured", "");
+    let refusal = |zone: &str| lab.command("zoneadmd", ["-z", zone]).run();
+    refusal("global").refuses().stderr_has("cannot manage the global zone");
+    refusal("nobody").refuses().stderr_has("could not manage nobody: No such zone configured");
+    refusal("configured").refuses().stderr_has("cannot manage a zone which is in state 'configured'");
+}
+
+fn refuses_when_not_fully_privileged(lab: &Lab) {
+    lab.sparse("web");
+    let program = lab.program("zoneadmd");
+    let less = ["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
+    let ran = Command::new("setpriv")
+        .args(less)
+        .args([program])
+        .args(["-z", "web"])
+        .env("ZONES_ROOT", lab.root())
+        .run();
+    ran.refuses().stderr_has("You lack sufficient privilege to run this command (all privs required)");
+}
+
+fn is_not_for_people_to_start(lab: &Lab) {
+    let ran = lab.command::<&str>("zoneadmd", []).run();
+    ran.exits(2).stderr_has("Usage: zoneadmd -z zonename").stderr_has("zoneadmd should not be run directly");
+}
+
+fn closes_its_run_directory(lab: &Lab) {
+    make_dir(&lab.run(), 0o755);
+    let zone = lab.sparse("web");
+    zone.zoneadm(["ready"]).ok();
+    for dir in [lab.run(), zone.run_dir()] {
+        let meta = std::fs::metadata(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+        assert_eq!((meta.mode() & 0o7777, meta.uid()), (0o700, 0), "{}", dir.display());
+    }
+}
+
+fn serves_door_and_console_when_it_says_so(lab: &Lab) {
+    let zone = lab.sparse("web");
+    lab.command("zoneadmd", ["-z", "web"]).run().ok().quiet();
+    // Without a wait: that is what its exit status promises.
+    for socket in ["door", "console"] {
+        let connected = zone_sys::unix::connect_in(&zone.run_dir(), socket, rustix::net::SocketType::STREAM);
+        assert!(connected.is_ok(), "{socket}: {connected:?}");
+    }
+}
+
+fn there_is_only_one(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.zoneadm(["ready"]).ok();
+    let daemon = zone.daemon();
+    let second = lab.command("zoneadmd", ["-z", "web"]).run();
+    assert!(second.code() == Some(0) || second.code() == Some(1), "{second}");
+    assert_eq!(zone.daemon(), daemon, "the first one stays");
+    let many: Vec<_> = (0..6).map(|_| lab.command("zoneadmd", ["-z", "web"]).start()).collect();
+    many.into_iter().for_each(|one| drop(one.wait()));
+    assert_eq!(zone.daemon(), daemon);
+}
+
+fn leaves_when_there_is_nothing_to_do(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let keeper = zone.keeper();
+    zone.halt();
+    zone.daemon_leaves();
+    until("the keeper has gone with it", || {
+        proc_status(keeper, "State").is_none_or(|s| s.starts_with('Z')).then_some(())
+    });
+    zone.boot();
+}
+
+fn keeps_nothing_of_its_starter(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let secret = lab.path("secret");
+    write(&secret, "open\n");
+    // Descriptor 7 and a variable that the daemon must not inherit.
+    let script = format!("exec 7<{}; exec \"$0\" -z web boot", secret.display());
+    let boot = Command::new("/bin/sh").args(["-c", &script]).args([lab.program("zoneadm")]);
+    boot.env("ZONES_ROOT", lab.root()).env("SECRET", "42").dir(&lab.path("")).run().ok();
+    let (daemon, keeper) = (zone.daemon().unwrap_or_default(), zone.keeper());
+    for pid in [daemon, keeper, zone.status().pid1()] {
+        let proc = Path::new("/proc").join(pid.to_string());
+        let environ = std::fs::read(proc.join("environ")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&environ).contains("SECRET"), "{pid} has the starter's environment");
+        let fds = std::fs::read_dir(proc.join("fd")).into_iter().flatten().flatten();
+        let links = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        let held: Vec<_> =
+            links.filter(|link| link.starts_with(lab.path("")) && link.ends_with("secret")).collect();
+        assert!(held.is_empty(), "{pid} holds {held:?}");
+    }
+    for pid in [daemon, keeper] {
+        let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        assert_eq!(cwd.as_deref(), Some(Path::new("/")), "{pid}");
+    }
+}
+
+fn takes_the_place_of_what_should_not_be_there(lab: &Lab) {
+    let zone = lab.sparse("web");
+    make_dir(&zone.run_dir(), 0o700);
+    write(&zone.run_dir().join("door"), "no socket\n");
+    zone.boot();
+    zone.halt();
+    zone.daemon_leaves();
+    let _ = std::fs::remove_file(zone.run_dir().join("door"));
+    make_dir(&zone.run_dir().join("door"), 0o700);
+    let ran = zone.zoneadm(["boot"]);
+    assert!(ran.code() == Some(0) || ran.err().contains("door"), "either dealt with or named\n{ran}");
+    let _ = std::fs::remove_dir(zone.run_dir().join("door"));
+}
+
+fn others_may_not_command_it(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let as_nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let program = lab.program("zoneadm");
+    let ran = Command::new("setpriv")
+        .args(as_nobody)
+        .args([program])
+        .args(["-z", "web", "halt"])
+        .env("ZONES_ROOT", lab.root())
+        .run();
+    if matches!(ran.code(), Some(126 | 127)) {
+        crate::harness::skip("nobody cannot reach the programs in this checkout");
+    }
+    ran.refuses().stderr_has("only a privileged user may halt a zone.");
+    zone.is("running");
+}

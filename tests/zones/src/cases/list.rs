@@ -1,0 +1,124 @@
+//! `zoneadm list`, help and usage.
+
+use crate::harness::{Lab, cases};
+
+cases![
+    names_only,
+    a_table,
+    lines_for_programs,
+    json_has_everything,
+    one_zone_by_name_or_uuid,
+    the_two_formats_exclude_each_other,
+    help_is_there,
+    nonsense_is_exit_2,
+    the_global_zone_is_left_alone,
+];
+
+fn names_only(lab: &Lab) {
+    lab.configured("aaa", "");
+    lab.sparse("bbb");
+    let zone = lab.sparse("ccc");
+    zone.boot();
+    lab.zoneadm(["list"]).ok().stdout_is("global\nccc\n");
+    lab.zoneadm(["list", "-n"]).ok().stdout_is("ccc\n");
+    lab.zoneadm(["list", "-i"]).ok().stdout_is("global\nccc\nbbb\n");
+    lab.zoneadm(["list", "-c"]).ok().stdout_is("global\nccc\naaa\nbbb\n");
+}
+
+fn a_table(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let row = |id: &str, state: &str| {
+        let path = zone.path().display().to_string();
+        format!("{id:>4} {:<16} {state:<10} {path:<30} {:<8} {:<6}\n", "web", "sparse", "excl")
+    };
+    let header = "  ID NAME             STATUS     PATH                           BRAND    IP    \n";
+    let table = lab.zoneadm(["list", "-cv"]);
+    table.ok().stdout_has(header).stdout_has(&row("-", "installed")).quiet();
+    zone.zoneadm(["ready"]).ok();
+    let ready = zone.status().pid1().to_string();
+    lab.zoneadm(["list", "-v"]).ok().stdout_has(&row(&ready, "ready"));
+    zone.zoneadm(["boot"]).ok();
+    let running = zone.status().pid1().to_string();
+    assert_eq!(ready, running, "the PID 1 that waits in a ready zone is the one that becomes init");
+    lab.zoneadm(["list", "-v"]).ok().stdout_has(&row(&running, "running"));
+}
+
+fn lines_for_programs(lab: &Lab) {
+    let zone = lab.configured("web", "");
+    let path = zone.path().display().to_string();
+    lab.zoneadm(["list", "-cp"]).ok().stdout_has(&format!("\n-:web:configured:{path}::sparse:excl\n"));
+    zone.zoneadm(["install"]).ok();
+    let uuid = zone.status().uuid.unwrap_or_default();
+    assert_eq!(uuid.len(), 36, "an installed zone has a uuid: {uuid:?}");
+    lab.zoneadm(["list", "-cp"]).ok().stdout_has(&format!("\n-:web:installed:{path}:{uuid}:sparse:excl\n"));
+    zone.boot();
+    let pid = zone.status().pid1();
+    lab.zoneadm(["list", "-p"]).ok().stdout_has(&format!("\n{pid}:web:running:{path}:{uuid}:sparse:excl\n"));
+    zone.halt();
+    assert_eq!(zone.status().uuid, Some(uuid), "the uuid is the installation's");
+    let place = lab.root().join("with:colon");
+    lab.configured("colon", &format!("set zonepath={}", place.display()));
+    lab.zoneadm(["list", "-cp"]).ok().stdout_has("with\\:colon:");
+}
+
+fn json_has_everything(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let before = zone.status();
+    assert!(before.uniqid.is_none() && before.pid.is_none() && before.last_exit.is_none(), "{before:?}");
+    zone.boot();
+    let now = zone.status();
+    assert_eq!((now.name.as_str(), now.brand.as_str(), now.state.as_str()), ("web", "sparse", "running"));
+    assert_eq!(now.zonepath, zone.path().display().to_string());
+    let first = now.incarnation();
+    zone.halt();
+    let ended = zone.status().last_exit;
+    let Some(ended) = ended else { panic!("a halted zone must tell how it ended") };
+    assert_eq!((ended.how.as_str(), ended.uniqid.as_str()), ("admin", first.as_str()));
+    let all = lab.zoneadm(["list", "-c", "--json"]);
+    let names = all.ok().json();
+    let names: Vec<_> =
+        names.as_array().into_iter().flatten().filter_map(|zone| zone["name"].as_str()).collect();
+    assert_eq!(names, ["global", "web"], "{all}");
+}
+
+fn one_zone_by_name_or_uuid(lab: &Lab) {
+    let zone = lab.sparse("web");
+    lab.configured("other", "");
+    zone.zoneadm(["list"]).ok().stdout_is("web\n");
+    let uuid = zone.status().uuid.unwrap_or_default();
+    lab.zoneadm(["-u", &uuid, "list"]).ok().stdout_is("web\n");
+    lab.zoneadm(["-z", "nobody", "list"]).refuses().stderr_has("nobody");
+    // With a zone, the options that select zones make no sense.
+    let ran = zone.zoneadm(["list", "-c"]);
+    assert!(ran.code() != Some(0), "{ran}");
+}
+
+fn the_two_formats_exclude_each_other(lab: &Lab) {
+    lab.zoneadm(["list", "-pv"]).refuses().stderr_has("list -p and -v are mutually exclusive.");
+}
+
+fn help_is_there(lab: &Lab) {
+    lab.zoneadm(["help"]).ok().stdout_has("install").stdout_has("shutdown");
+    lab.zoneadm(["help", "boot"]).ok().stdout_has("boot");
+    lab.zoneadm(["boot", "-?"]).ok().stdout_has("boot");
+    lab.command("zonecfg", ["help"]).run().ok().stdout_has("zonepath");
+    for program in ["zoneadm", "zonecfg", "zlogin"] {
+        lab.command(program, ["--version"]).run().ok().stdout_has(env!("CARGO_PKG_VERSION"));
+    }
+}
+
+fn nonsense_is_exit_2(lab: &Lab) {
+    lab.zoneadm(["frobnicate"]).exits(2).stderr_has("frobnicate");
+    lab.zoneadm(["-z", "web", "boot", "--no-such-option"]).exits(2);
+    let nothing = lab.zoneadm::<&str>([]);
+    nothing.exits(2);
+    lab.command::<&str>("zlogin", []).run().exits(2);
+}
+
+fn the_global_zone_is_left_alone(lab: &Lab) {
+    for verb in ["boot", "halt", "install", "uninstall"] {
+        let ran = lab.zoneadm(["-z", "global", verb]);
+        ran.refuses().stderr_has(&format!("{verb} operation is invalid for the global zone."));
+    }
+    lab.zoneadm(["boot"]).refuses().stderr_has("no zone specified");
+}
