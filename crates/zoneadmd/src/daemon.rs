@@ -1,7 +1,6 @@
 //! The daemon at work: one thread, one event loop; long work runs beside it, one operation at a time.
 
 use crate::errand::{Current, Errand, OpError};
-use crate::exclusive::Exclusive;
 use crate::startup::{StartError, Started};
 use crate::zone::Zone;
 use crate::{ending, operate, recover, upcall};
@@ -101,7 +100,8 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let _ = console_task.await;
     keeper_task.abort();
     console_watch.abort();
-    ending::remove_run_dir(&daemon, exclusive);
+    // The lock file stays: whoever had it open already would lock a file that no third one sees.
+    drop(exclusive);
     Ok(())
 }
 
@@ -258,6 +258,3 @@ impl Drop for Running<'_> {
         self.0.current.reset();
     }
 }
-
-/// Kept so that the lock lives as long as this type says.
-pub(crate) type Lock = Exclusive;

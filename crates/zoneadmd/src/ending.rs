@@ -1,7 +1,7 @@
 //! The daemon's end: when the zone is below ready and nobody is attached to its console or at its
 //! door, there is nothing to serve. Who comes while it dies is told to start another.
 
-use crate::daemon::{Daemon, Lock};
+use crate::daemon::Daemon;
 use crate::operate::Door;
 use std::rc::Rc;
 use std::time::Duration;
@@ -51,11 +51,4 @@ pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
         }
         Err(error) => tracing::error!("{}", crate::errand::render(&error)),
     }
-}
-
-/// Removes what is left of the run directory, and gives the lock up last.
-pub(crate) fn remove_run_dir(daemon: &Rc<Daemon>, lock: Lock) {
-    let _ = std::fs::remove_file(daemon.layout().lock(daemon.name()));
-    let _ = std::fs::remove_dir(daemon.layout().zone_run(daemon.name()));
-    drop(lock);
 }
