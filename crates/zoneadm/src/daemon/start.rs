@@ -48,6 +48,10 @@ pub(super) fn start(layout: &Layout, zone: &ZoneName, limit: Duration) -> Result
     }
     let ended = Daemon::spawn(layout, zone)?.wait(until)?;
     ended.said.lines().for_each(warn);
+    if ended.status != 0 {
+        // Best effort: it is empty unless another daemon is in it.
+        let _ = zone_platform::cgroup::sweep(layout, zone);
+    }
     match ended.status {
         0 => Ok(Started::Serving),
         _ if ended.said.trim().is_empty() => Ok(Started::Beaten),

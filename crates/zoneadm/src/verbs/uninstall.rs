@@ -56,6 +56,8 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     tell(&target, &removed);
     idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
     set_state(&target, State::Configured)?;
+    // What the daemon and the keeper were in; where there is no cgroup2 there is nothing to remove.
+    let _ = zone_platform::cgroup::sweep(target.layout, zone);
     drop(lock);
     Ok(())
 }
