@@ -18,3 +18,19 @@ pub fn pid(pidfd: impl AsFd) -> Result<Option<i32>> {
     let pid: i32 = line.and_then(|pid| pid.trim().parse().ok()).ok_or_else(|| fail(Errno::INVAL))?;
     Ok((pid > 0).then_some(pid))
 }
+
+/// Sends any signal, real-time ones too (rustix knows only those with a name); pidfd_send_signal(2).
+///
+/// # Errors
+/// `ESRCH` if the process has ended; else what the call says.
+pub fn send_signal(pidfd: impl AsFd, number: crate::signal::Number) -> Result<()> {
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: plain numbers and a null siginfo, which the call allows.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, fd, number, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    if ret == 0 {
+        return Ok(());
+    }
+    Err(Error::last("pidfd_send_signal").arg(Arg::Fd(fd)).arg(Arg::Num(number.unsigned_abs().into())))
+}

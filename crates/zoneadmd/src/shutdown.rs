@@ -121,12 +121,8 @@ impl crate::zone::Zone {
         let snapshot =
             Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(Box::new(e)))?;
         match orderly::requests(&snapshot, snapshot.config.init(&snapshot.brand)).halt {
-            Orderly::Signal(number) => {
-                let signal = rustix::process::Signal::from_named_raw(number)
-                    .ok_or_else(|| OpError::Orderly(format!("no signal {number}")))?;
-                rustix::process::pidfd_send_signal(&fds.pidfd, signal)
-                    .map_err(|errno| OpError::Orderly(format!("could not signal init: {errno}")))
-            }
+            Orderly::Signal(number) => zone_sys::pidfd::send_signal(&fds.pidfd, number)
+                .map_err(|e| OpError::Orderly(format!("could not signal init: {}", crate::errand::render(&e)))),
             Orderly::Command(words) => self.run_inside(&words),
         }
     }
