@@ -5,6 +5,7 @@ mod error;
 pub mod frame;
 pub mod ident;
 pub mod notice;
+pub mod record;
 pub mod sanitize;
 pub mod server;
 pub mod term;

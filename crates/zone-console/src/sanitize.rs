@@ -1,5 +1,9 @@
 //! Text of a guest or a client, made harmless for a terminal.
 
+mod filter;
+
+pub use filter::{Filter, Purpose};
+
 /// The most characters of foreign text that a notice repeats.
 const MAX_CHARS: usize = 512;
 
