@@ -1,12 +1,9 @@
 //! What the words before the subcommand mean.
 
-use zone_config::{Entry, Index, Layout, Uuid, ZoneName};
+use zone_config::{Entry, Index, Layout, Uuid, ZoneName, here};
 
 use crate::cli::Cli;
 use crate::message::{Failure, Outcome, warn};
-
-/// The name of the host, among the zones.
-pub(crate) const GLOBAL: &str = "global";
 
 /// Where to work, and on which zone.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ impl Context {
             return Ok(Selection::Zone(entry.clone()));
         }
         match (self.zone.as_deref(), self.uuid) {
-            (Some(GLOBAL), _) => Ok(Selection::Global),
+            (Some(here::GLOBAL), _) => Ok(Selection::Global),
             (Some(text), _) => {
                 let name: ZoneName = text.parse().map_err(Failure::general)?;
                 let entry = index.get(&name).cloned();

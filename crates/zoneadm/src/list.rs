@@ -4,7 +4,7 @@ mod format;
 mod json;
 mod row;
 
-use zone_config::{Entry, State};
+use zone_config::{Entry, State, here};
 
 use crate::cli::ListArgs;
 use crate::context::{Context, Selection};
@@ -15,6 +15,10 @@ use row::{Forbidden, Row};
 
 pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
     check(cx, args)?;
+    if let Some(name) = here::zone() {
+        let rows = vec![Row::here(name)];
+        return Listing { cx, args, rows, failed: false, forbidden: false }.print();
+    }
     let index = cx.index()?;
     let mut listing = Listing { cx, args, rows: Vec::new(), failed: false, forbidden: false };
     match cx.select(&index)? {

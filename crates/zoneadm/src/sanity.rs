@@ -1,7 +1,7 @@
 //! What must hold before a verb does anything: who asks, about which zone, in which state. The order of the tests
 //! and their texts are those of zoneadm on Solaris.
 
-use zone_config::{Entry, Index, Layout, State, ZoneName};
+use zone_config::{Entry, Index, Layout, State, ZoneName, here};
 use zsched::wire::Status;
 
 use crate::context::{Context, Selection};
@@ -43,6 +43,15 @@ impl Action {
             Self::Halt => "halt",
             Self::Shutdown => "shutdown",
             Self::Mark => "mark",
+        }
+    }
+
+    /// What to say to whoever asks for it inside a zone.
+    fn elsewhere(self) -> String {
+        let verb = self.name();
+        match self {
+            Self::Halt | Self::Reboot | Self::Shutdown => format!("use {verb}(8) to {verb} this zone."),
+            _ => format!("must be in the global zone to {verb} a zone."),
         }
     }
 
@@ -96,6 +105,9 @@ impl Target<'_> {
 /// Makes sure that `action` makes sense, before anything is done.
 pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
     let verb = action.name();
+    if here::zone().is_some() {
+        return Err(Failure::general(anyhow::Error::msg(action.elsewhere())));
+    }
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::general(anyhow::anyhow!("only a privileged user may {verb} a zone.")));
     }
@@ -104,7 +116,10 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
         Selection::Zone(entry) => entry,
         Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
         Selection::Global => {
-            return Err(Failure::text("global", format!("{verb} operation is invalid for the global zone.")));
+            return Err(Failure::text(
+                here::GLOBAL,
+                format!("{verb} operation is invalid for the global zone."),
+            ));
         }
     };
     let mut target = Target { layout: &cx.layout, index, entry, live: None };
@@ -133,6 +148,12 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inside_a_zone() {
+        assert_eq!(Action::Halt.elsewhere(), "use halt(8) to halt this zone.");
+        assert_eq!(Action::Boot.elsewhere(), "must be in the global zone to boot a zone.");
+    }
 
     #[test]
     fn refusals_are_the_references() {

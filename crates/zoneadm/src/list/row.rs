@@ -1,19 +1,22 @@
 //! What is known of one zone.
 
+use std::fs;
 use std::path::PathBuf;
 
 use zone_config::lastexit::{How, LastExit};
-use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName};
+use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, here};
 use zone_sys::signal::{SIGHUP, SIGINT};
 use zsched::wire::{End, Status};
 
-use crate::context::GLOBAL;
 use crate::live;
 use crate::message::warn_zone;
 use crate::verbs::verify::config_error;
 
 /// What stands for a value that could not be had.
 pub(super) const UNKNOWN: &str = "???";
+
+/// Where the virtual platform tells a zone its brand.
+const BRAND_FILE: &str = "/run/zone/brand";
 
 /// Signals by which a program that is at fault dies: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
 const FAULTS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
@@ -26,7 +29,7 @@ pub(super) struct Forbidden;
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) name: String,
-    /// None for the host.
+    /// Its name as that of a zone; none for the zone that this program runs in, be it the host.
     pub(super) zone: Option<ZoneName>,
     pub(super) state: Option<State>,
     pub(super) zonepath: PathBuf,
@@ -41,7 +44,7 @@ impl Row {
     /// The host's.
     pub(super) fn global() -> Self {
         Self {
-            name: GLOBAL.to_owned(),
+            name: here::GLOBAL.to_owned(),
             zone: None,
             state: Some(State::Running),
             zonepath: "/".into(),
@@ -50,6 +53,12 @@ impl Row {
             ip_type: Some("shared"),
             live: None,
         }
+    }
+
+    /// That of the zone this program runs in, which sees no other and of itself what it was told.
+    pub(super) fn here(name: String) -> Self {
+        let brand = fs::read_to_string(BRAND_FILE).ok().map(|text| text.trim().to_owned());
+        Self { name, brand, ip_type: Some("excl"), ..Self::global() }
     }
 
     /// A zone's, its state found out; `None` when that failed, which has then been told.
@@ -124,7 +133,7 @@ impl Row {
     /// What users take for the zone's id: the process id of its first process, and 0 for the host.
     pub(super) fn id(&self) -> Option<i32> {
         match (&self.zone, self.live) {
-            (None, _) => Some(0),
+            (None, _) => (self.name == here::GLOBAL).then_some(0),
             (Some(_), live) => live.map(|status| status.pid),
         }
     }
