@@ -1,5 +1,7 @@
 //! What `zoneadm` does without a daemon: list, verify, install, uninstall, mark. As root, in a root of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `zoneadm` and what it talks to: a daemon and a keeper of this test's own making.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::fs;
