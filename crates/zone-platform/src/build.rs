@@ -1,12 +1,14 @@
 //! A platform while it is built, and when it is.
 
+use std::path::PathBuf;
+
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use zone_config::{Layout, Snapshot};
 
 use crate::privileges::Capabilities;
 use crate::root::Root;
 use crate::zoneroot::{Canonical, Kind, Making};
-use crate::{Failed, PlatformError, ZoneRoot, guest, kernelfs};
+use crate::{Failed, PlatformError, ZoneRoot, guest, kernelfs, sparse};
 
 /// A mount and where it goes.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub struct Platform {
     pub readonly: &'static [&'static str],
     /// The tree of the zone as it will be, for [`ZoneRoot::check_init`].
     pub tree: ZoneRoot,
-    /// What the requester is to be told though nothing failed.
+    /// What the requester is to be warned of though nothing failed, each one sentence.
     pub warnings: Vec<String>,
 }
 
@@ -54,6 +56,8 @@ pub struct Build<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) console: BorrowedFd<'a>,
     pub(crate) userns: OwnedFd,
+    /// Our own init, for brands that have it.
+    pub(crate) program: PathBuf,
     pub(crate) checked: Option<Root>,
     pub(crate) root: Option<OwnedFd>,
     pub(crate) tree: Option<ZoneRoot>,
@@ -74,6 +78,7 @@ impl<'a> Build<'a> {
             snapshot,
             console,
             userns,
+            program: sparse::program(),
             checked: None,
             root: None,
             tree: None,
@@ -85,7 +90,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// What the steps so far have to say though nothing failed.
+    /// What the steps so far have to warn of though nothing failed, each one sentence.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings

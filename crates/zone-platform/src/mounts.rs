@@ -143,14 +143,14 @@ pub(crate) enum Shortfall {
 }
 
 impl Shortfall {
-    /// For whoever sees less of `what` than was asked for.
+    /// For whoever sees less of `what` than was asked for; one sentence.
     pub(crate) fn warning(self, what: &str) -> String {
         match self {
             Self::Submounts => format!(
-                "WARNING: file systems mounted below {what} are not in the zone, for not all of them can be id-mapped"
+                "file systems mounted below {what} are not in the zone, for not all of them can be id-mapped"
             ),
             Self::Owners => format!(
-                "WARNING: the file system of {what} cannot be id-mapped, so its files belong to nobody in the zone"
+                "the file system of {what} cannot be id-mapped, so its files belong to nobody in the zone"
             ),
         }
     }

@@ -7,7 +7,7 @@ use zone_config::Snapshot;
 use zone_sys::signal;
 
 use crate::zoneroot::Resolved;
-use crate::{Failed, ZoneRoot, sparse};
+use crate::{ZoneRoot, sparse};
 
 /// One request to an init.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn requests(snapshot: &Snapshot, path: &str) -> Requests {
     let brand = &snapshot.brand;
     let init = match WORDS.iter().find(|(word, _)| *word == brand.orderly) {
         Some((_, init)) => *init,
-        None => view(snapshot).map_or(Init::Other, |root| recognise(&root, path)),
+        None => ZoneRoot::of(snapshot).map_or(Init::Other, |root| recognise(&root, path)),
     };
     let (halt, reboot) = manual(init, path);
     let own = |name: &Option<String>| name.as_deref().and_then(signal_number).map(Orderly::Signal);
@@ -113,23 +113,13 @@ pub fn requests(snapshot: &Snapshot, path: &str) -> Requests {
     Requests { init, halt: or_own(halt, &brand.halt_signal), reboot: or_own(reboot, &brand.reboot_signal) }
 }
 
-/// The tree of a live zone, as far as its init may be in it.
-fn view(snapshot: &Snapshot) -> Result<ZoneRoot, Failed> {
-    let mut root = ZoneRoot::open(&snapshot.config.root())?;
-    if snapshot.brand.host_usr {
-        sparse::show_host(&mut root)?;
-    }
-    Ok(root)
-}
-
 /// Tells an init by the file that its path leads to.
 #[must_use]
 pub fn recognise(root: &ZoneRoot, path: &str) -> Init {
-    // Ours is mounted there, and not on disk.
-    if path.starts_with("/native/") {
+    let Ok(found) = root.resolve(path) else { return Init::Other };
+    if found.path == sparse::INIT {
         return Init::BusyBox;
     }
-    let Ok(found) = root.resolve(path) else { return Init::Other };
     let by_name = WORDS.iter().find(|(word, _)| *word == found.name()).map(|(_, init)| *init);
     by_name.unwrap_or_else(|| by_content(root, &found))
 }
@@ -241,6 +231,8 @@ mod tests {
     #[test]
     fn a_sparse_zone_runs_our_own_or_the_hosts() {
         let lab = Lab::new("sparse");
+        lab.dirs(&["native/sbin"]);
+        fs::write(lab.root().join("native/sbin/init"), "").unwrap();
         assert_eq!(requests(&lab.snapshot, "/native/sbin/init").init, Init::BusyBox);
         assert_eq!(requests(&lab.snapshot, "/usr/bin/nothing-of-this-name").init, Init::Other);
     }

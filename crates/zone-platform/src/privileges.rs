@@ -6,9 +6,7 @@
 
 use std::fmt;
 
-mod table;
-
-use table::{CAPABILITIES, Capability, Class};
+use zone_config::privilege;
 
 /// A set of capabilities: bit `1 << n` is capability number `n`, as in `/proc/PID/status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +27,14 @@ impl Capabilities {
 
     /// The names of those in the set, in the order of their numbers.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        CAPABILITIES.iter().filter(move |known| self.0 & known.bit() != 0).map(|known| known.name)
+        (0..).zip(privilege::NAMES).filter(move |(number, _)| self.contains(*number)).map(|(_, name)| name)
     }
 
-    fn of(wanted: impl Fn(Class) -> bool) -> Self {
-        Self(
-            CAPABILITIES.iter().filter(|known| wanted(known.class)).fold(0, |bits, known| bits | known.bit()),
-        )
+    /// All that the kernel has, less those of some lists.
+    fn all_but(lists: &[&[&str]]) -> Self {
+        let wanted = |name: &str| !lists.iter().any(|list| list.contains(&name));
+        let numbers = privilege::NAMES.into_iter().enumerate().filter(|(_, name)| wanted(name));
+        Self(numbers.fold(0, |bits, (number, _)| bits | 1 << number))
     }
 }
 
@@ -45,6 +44,26 @@ impl fmt::Display for Capabilities {
         f.write_str(&names.join(","))
     }
 }
+
+/// Without these no init changes users, ends its processes, or reboots.
+const REQUIRED: [&str; 4] = ["kill", "setgid", "setuid", "sys_boot"];
+
+/// For whoever asks: locking memory, and criu in a zone. All other guests do without.
+const OPTIONAL: [&str; 2] = ["ipc_lock", "checkpoint_restore"];
+
+/// What is over the machine, of which there is one for all zones: its kernel and ports, its clock, its log and its watchers, its
+/// security policy, its sleep, its record of processes.
+///
+/// What is left after these and the optional is what systemd-nspawn leaves to a guest with a network of its own.
+#[rustfmt::skip]
+const PROHIBITED: [&str; 12] = [
+    "sys_module", "sys_rawio",
+    "sys_time",
+    "syslog", "audit_read", "perfmon", "bpf",
+    "mac_override", "mac_admin",
+    "wake_alarm", "block_suspend",
+    "sys_pacct",
+];
 
 /// A `limitpriv` that no zone can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,45 +80,48 @@ pub enum PrivilegeError {
     Required(&'static str),
     /// No capability of that name.
     #[error(
-        "unknown privilege \"{0}\" specified in the zone's privilege set: capabilities(7) lists the names, in small letters, and there is 'default'"
+        "unknown privilege \"{0}\" specified in the zone's privilege set: capabilities(7) has the names, and there are 'default', 'all' and 'none'"
     )]
     Unknown(String),
 }
 
-/// The bounding set that `limitpriv` asks for. Its words are taken in order: `default` adds the safe set, a name adds one,
-/// a name after `!` or `-` takes one away. Without words it is the safe set. Names are those of capabilities(7), with or without
-/// `cap_`.
+/// The bounding set that `limitpriv` asks for. Its words are taken in order: `default` adds the safe set, `all` whatever a zone may
+/// have, a name adds one; after `!` or `-` each takes away; `none` empties. Without words it is the safe set. Names are those of
+/// capabilities(7), with or without `cap_`.
 ///
 /// # Errors
 /// [`PrivilegeError`]
 pub fn bounding(words: &[String]) -> Result<Capabilities, PrivilegeError> {
-    let default = Capabilities::of(|class| matches!(class, Class::Required | Class::Default));
+    let default = Capabilities::all_but(&[&OPTIONAL[..], &PROHIBITED]);
     let mut words = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).peekable();
     let mut set = if words.peek().is_none() { default } else { Capabilities(0) };
     for word in words {
-        match word.strip_prefix(['!', '-']) {
-            Some(name) => set.0 &= !find(name)?.bit(),
-            None if word == "default" => set.0 |= default.0,
-            None => {
-                let found = find(word)?;
-                if matches!(found.class, Class::Prohibited) {
-                    return Err(PrivilegeError::Prohibited(found.name));
-                }
-                set.0 |= found.bit();
+        let (name, takes) = word.strip_prefix(['!', '-']).map_or((word, false), |name| (name, true));
+        let bits = match name {
+            "default" => default.0,
+            "all" => Capabilities::all_but(&[&PROHIBITED]).0,
+            "none" => {
+                set.0 = 0;
+                continue;
             }
-        }
+            name => one(name, takes)?,
+        };
+        set.0 = if takes { set.0 & !bits } else { set.0 | bits };
     }
-    let required = |known: &&Capability| matches!(known.class, Class::Required);
-    match CAPABILITIES.iter().filter(required).find(|known| set.0 & known.bit() == 0) {
-        Some(missing) => Err(PrivilegeError::Required(missing.name)),
+    let has = |name: &&str| privilege::number(name).is_some_and(|number| set.0 & 1 << number != 0);
+    match REQUIRED.into_iter().find(|name| !has(name)) {
+        Some(missing) => Err(PrivilegeError::Required(missing)),
         None => Ok(set),
     }
 }
 
-fn find(word: &str) -> Result<&'static Capability, PrivilegeError> {
-    let lower = word.to_ascii_lowercase();
-    let found = CAPABILITIES.iter().find(|known| known.name == lower || known.name[4..] == lower);
-    found.ok_or_else(|| PrivilegeError::Unknown(word.to_owned()))
+/// The bit of one name; what is prohibited can only be taken away.
+fn one(name: &str, takes: bool) -> Result<u64, PrivilegeError> {
+    let number = privilege::number(name).ok_or_else(|| PrivilegeError::Unknown(name.to_owned()))?;
+    match privilege::NAMES[number] {
+        known if !takes && PROHIBITED.contains(&known) => Err(PrivilegeError::Prohibited(known)),
+        _ => Ok(1 << number),
+    }
 }
 
 #[cfg(test)]
@@ -120,34 +142,42 @@ mod tests {
         );
         let less = of("default,!net_raw,-CAP_MKNOD, ipc_lock").unwrap();
         assert!(!less.contains(13) && !less.contains(27) && less.contains(14));
-        assert_eq!(
-            of("cap_kill,setuid,setgid,sys_boot").unwrap().to_string(),
-            "cap_kill,cap_setgid,cap_setuid,cap_sys_boot"
-        );
+        let few = of("all,none,cap_kill,setuid,SETGID,sys_boot").unwrap();
+        assert_eq!(few.to_string(), "kill,setgid,setuid,sys_boot");
+        assert_eq!(of("all,!ipc_lock,!checkpoint_restore").unwrap(), default);
+        assert_eq!(of("all,!default").unwrap_err(), PrivilegeError::Required("kill"));
     }
 
     #[test]
     fn the_three_ways_to_be_wrong() {
-        assert_eq!(of("default,sys_module"), Err(PrivilegeError::Prohibited("cap_sys_module")));
-        assert_eq!(of("default,!sys_boot"), Err(PrivilegeError::Required("cap_sys_boot")));
-        assert_eq!(of("chown"), Err(PrivilegeError::Required("cap_kill")));
+        assert_eq!(of("default,sys_module"), Err(PrivilegeError::Prohibited("sys_module")));
+        assert_eq!(of("default,!sys_boot"), Err(PrivilegeError::Required("sys_boot")));
+        assert_eq!(of("chown"), Err(PrivilegeError::Required("kill")));
         assert_eq!(of("default,!proc_fork"), Err(PrivilegeError::Unknown("proc_fork".to_owned())));
         // Taking away what is not there is fine.
         assert!(of("default,!sys_module").is_ok());
     }
 
     #[test]
-    fn the_table_is_that_of_the_kernel() {
-        assert!(CAPABILITIES.iter().enumerate().all(|(n, known)| known.bit() == 1 << n));
+    fn the_lists_are_of_real_capabilities_and_nobody_is_in_two() {
+        let lists = [&REQUIRED[..], &OPTIONAL, &PROHIBITED].concat();
+        assert!(lists.iter().all(|name| privilege::NAMES.contains(name)));
+        let mut unique = lists.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), lists.len());
         let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap();
-        assert!(CAPABILITIES.len() >= last.trim().parse::<usize>().unwrap(), "a capability has no class yet");
+        assert!(
+            privilege::NAMES.len() > last.trim().parse::<usize>().unwrap(),
+            "a capability has no name yet"
+        );
     }
 
     proptest! {
         #[test]
-        fn whatever_is_asked_for_the_machine_is_safe(words in proptest::collection::vec("[!-]?[a-z_]{0,12}", 0..6)) {
+        fn whatever_is_asked_for_the_machine_is_safe(words in proptest::collection::vec("[!-]?[a-z_]{0,12}|all|default", 0..6)) {
             if let Ok(set) = bounding(&words) {
-                prop_assert_eq!(set.bits() & Capabilities::of(|class| class == Class::Prohibited).bits(), 0);
+                prop_assert!(!set.names().any(|name| PROHIBITED.contains(&name)));
             }
         }
     }

@@ -3,16 +3,14 @@
 //! Set-user-ID programs keep their bit: through the id-mapped mount they belong to the zone's root, so `su` works and
 //! gives nobody more than the zone has.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, chownat, fstat, openat, symlinkat};
-use rustix::fs::{Gid, Mode, OFlags, Uid};
-use rustix::mount::MountAttrFlags;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
 use zone_config::Layout;
-use zone_sys::mount::{MountAttr, set_attr};
+use zone_sys::mount::MountAttr;
 
-use crate::kernelfs::memory;
 use crate::mounts::{copy_best, host_path};
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, ZoneRoot};
@@ -21,14 +19,15 @@ use crate::{Build, Failed, PlatformError, ZoneRoot};
 /// symlinks, which the zone's root has of its own.
 const HOST_DIRS: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
-/// Where our own programs are in the zone.
-const NATIVE: &str = "/native/sbin";
-const INIT: &str = "/native/sbin/init";
+/// Where our own init is in the zone; its other names are links beside it.
+pub(crate) const INIT: &str = "/native/sbin/init";
 
-/// What the small init does when it is called by another name.
-const NAMES: [&str; 4] = ["reboot", "halt", "poweroff", "shutdown"];
+/// Where our own init is on the host.
+pub(crate) fn program() -> PathBuf {
+    Layout::program("zinit")
+}
 
-/// Adds the host's directories and our programs.
+/// Adds the host's directories and our init.
 ///
 /// # Errors
 /// When one of them cannot be copied or mounted.
@@ -45,21 +44,33 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
         }
         build.attach_over(mount, &at, Kind::Directory, fd.as_fd(), Making::Nothing)?;
     }
-    native(build)
+    let fd = open_program(&build.program)?;
+    let set = MountAttr::RDONLY.and(MountAttr::NODEV).and(MountAttr::NOSUID);
+    // Everybody may read and execute it, so nothing is lost where its owner cannot be mapped.
+    let (mount, _) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
+        .map_err(Failed::to("copy the mount of", build.program.display()))?;
+    build.attach_over(mount, &Canonical::fixed(INIT), Kind::File, fd.as_fd(), Making::Nothing)
 }
 
-/// Has the tree of a zone with `host-usr` show the host's directories, without any mount of them.
+fn open_program(path: &Path) -> Result<OwnedFd, Failed> {
+    let opened = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    opened.map_err(Failed::to("give the zone its init", path.display()))
+}
+
+/// Has the tree of a zone with `host-usr` show what it will have of the host, without any mount of it.
 ///
 /// # Errors
-/// When one that exists cannot be opened.
+/// When something that exists cannot be opened.
 pub(crate) fn show_host(tree: &mut ZoneRoot) -> Result<(), Failed> {
-    host_directories()?.iter().try_for_each(|(at, fd)| tree.cover(at, fd.as_fd(), Making::Nothing))
+    host_directories()?.iter().try_for_each(|(at, fd)| tree.cover(at, fd.as_fd(), Making::Nothing))?;
+    match open_program(&program()) {
+        Ok(fd) => tree.cover(&Canonical::fixed(INIT), fd.as_fd(), Making::Nothing),
+        // A zone with the host's init needs none of ours.
+        Err(_) => Ok(()),
+    }
 }
 
 /// The host directories that a zone with `host-usr` sees, opened, with where it sees them.
-///
-/// # Errors
-/// When one that exists cannot be opened.
 fn host_directories() -> Result<Vec<(Canonical, OwnedFd)>, Failed> {
     let found = HOST_DIRS.into_iter().map(|dir| Ok(directory(dir)?.map(|fd| (Canonical::fixed(dir), fd))));
     found.filter_map(Result::transpose).collect()
@@ -72,47 +83,7 @@ fn directory(path: &'static str) -> Result<Option<OwnedFd>, Failed> {
             let stat = fstat(&fd).map_err(Failed::to("look at", path))?;
             Ok((FileType::from_raw_mode(stat.st_mode) == FileType::Directory).then_some(fd))
         }
-        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Failed::to("open", path)(errno)),
     }
-}
-
-/// Our own programs, on a read-only file system of their own: what a zone does to its root cannot keep it from
-/// being shut down.
-fn native(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    let base = build.base();
-    let nosuid = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let dir = memory(NATIVE, base, &[("mode", "755"), ("size", "64k"), ("nr_inodes", "64")], nosuid)?;
-    fill(&dir, base).map_err(Failed::to("fill the zone's", NATIVE))?;
-    let read_only = set_attr(dir.as_fd(), MountAttr::RDONLY, MountAttr::NONE, false);
-    read_only.map_err(Failed::to("make read-only the zone's", NATIVE))?;
-    build.attach(dir, &Canonical::fixed(NATIVE), Kind::Directory, Making::Nothing)?;
-
-    let program = Layout::program("zinit");
-    const GIVE: &str = "give the zone its init";
-    let fd = openat(CWD, &program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .map_err(Failed::to(GIVE, program.display()))?;
-    let set = MountAttr::RDONLY.and(MountAttr::NODEV).and(MountAttr::NOSUID);
-    // Everybody may read and execute it, so nothing is lost where its owner cannot be mapped.
-    let (mount, _) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
-        .map_err(Failed::to(GIVE, program.display()))?;
-    build.attach_over(mount, &Canonical::fixed(INIT), Kind::File, fd.as_fd(), Making::Nothing)
-}
-
-fn fill(dir: &OwnedFd, base: u32) -> Result<(), rustix::io::Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    openat(dir, "init", flags, Mode::from_raw_mode(0o555))?;
-    for name in NAMES {
-        symlinkat("init", dir, name)?;
-    }
-    for name in NAMES.into_iter().chain(["init"]) {
-        let (user, group) = (Uid::from_raw(base), Gid::from_raw(base));
-        chownat(dir, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
-    }
-    Ok(())
-}
-
-/// Whether our own init is there to be given to a zone.
-pub(crate) fn program_is_there() -> bool {
-    Layout::program("zinit").is_file()
 }

@@ -22,6 +22,8 @@ pub(crate) struct Lab {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) layout: Layout,
     pub(crate) snapshot: Snapshot,
+    /// Both sides of the console: a terminal is gone when nobody holds its manager.
+    pty: (OwnedFd, OwnedFd),
 }
 
 impl Lab {
@@ -34,7 +36,7 @@ impl Lab {
         brand.clone_into(&mut config.brand);
         let idmap = IdRange { base: BASE, count: 65_536 };
         let snapshot = Snapshot::new(name, Uuid::new_v4(), idmap, Brand::load(brand).unwrap(), config);
-        let lab = Self { dir, layout, snapshot };
+        let lab = Self { dir, layout, snapshot, pty: pty() };
         lab.add_zone("probe", &zonepath);
         lab
     }
@@ -52,6 +54,14 @@ impl Lab {
         self.snapshot.config.root()
     }
 
+    /// What stands for our own init: a unit test has no other program.
+    pub(crate) fn program(&self) -> PathBuf {
+        let program = self.dir.path().join("zinit");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        mode(&program, 0o755);
+        program
+    }
+
     /// Makes directories below the zone's root.
     pub(crate) fn dirs(&self, dirs: &[&str]) {
         for dir in dirs {
@@ -61,9 +71,8 @@ impl Lab {
 
     /// Runs all steps.
     pub(crate) fn build(&self) -> Result<Platform, PlatformError> {
-        let (_manager, console) = pty();
-        let userns = userns();
-        let mut build = Build::new(&self.layout, &self.snapshot, console.as_fd(), userns);
+        let mut build = Build::new(&self.layout, &self.snapshot, self.pty.1.as_fd(), userns());
+        build.program = self.program();
         steps().iter().try_for_each(|step| (step.bring_up)(&mut build))?;
         build.finish()
     }
@@ -86,6 +95,27 @@ impl Drop for Lab {
 
 pub(crate) fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// Runs the body of the test of this name in a process and a mount namespace of its own, where it may mount what it likes.
+pub(crate) fn isolated(test: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "ZONE_PLATFORM_ISOLATED";
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Runs a program and insists on its success; what it printed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A process that lives until it is dropped.

@@ -3,7 +3,7 @@
 use zone_config::{Brand, Layout, ZoneConfig, ZoneName};
 
 use crate::filesystems::{self, lets_users_gain};
-use crate::{PlatformError, ZoneRoot, cgroup, kernel, privileges, root, sparse};
+use crate::{PlatformError, ZoneRoot, cgroup, kernel, privileges, root};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn verify(
     match root {
         Some(Ok(found)) => {
             on_memory = found.fstype == "tmpfs";
-            note(init(&found, config, brand));
+            note(init(config, brand));
         }
         Some(Err(error)) => note(Err(error.into())),
         None => {}
@@ -58,10 +58,6 @@ pub fn verify(
     if on_memory {
         warn(format!("{} is on a temporary file system.", config.zonepath.display()));
     }
-    if brand.host_usr && !sparse::program_is_there() {
-        let program = Layout::program("zinit");
-        warn(format!("{} is missing: the zone will not boot with its own init", program.display()));
-    }
     for plan in plans.iter().filter(|plan| lets_users_gain(plan)) {
         warn(format!(
             "fs {}: the zone can leave set-user-ID programs in {}, where users of the host can run them: mount it nosuid on the host, or add option ro",
@@ -71,17 +67,10 @@ pub fn verify(
     findings
 }
 
-/// Whether the init is there. In a zone with the host's /usr it is looked for with that in place.
-fn init(found: &root::Root, config: &ZoneConfig, brand: &Brand) -> Result<(), PlatformError> {
-    let path = config.init(brand);
-    if brand.host_usr && path.starts_with("/native/") {
-        return Ok(());
-    }
-    let mut tree = ZoneRoot::open(&found.path)?;
-    if brand.host_usr {
-        sparse::show_host(&mut tree)?;
-    }
-    Ok(tree.check_init(path).map(drop)?)
+/// Whether the init is there.
+fn init(config: &ZoneConfig, brand: &Brand) -> Result<(), PlatformError> {
+    let tree = ZoneRoot::configured(config, brand.host_usr)?;
+    Ok(tree.check_init(config.init(brand)).map(drop)?)
 }
 
 /// An error with all that is below it, as one sentence.
@@ -130,7 +119,7 @@ mod tests {
             options: vec![],
         });
         let texts = texts(&lab);
-        assert!(texts[0].starts_with("privilege \"cap_sys_module\" is not permitted"), "{texts:?}");
+        assert!(texts[0].starts_with("privilege \"sys_module\" is not permitted"), "{texts:?}");
         assert_eq!(
             texts[1],
             "could not verify fs /data: could not access /nowhere/at/all: No such file or directory (os error 2)"

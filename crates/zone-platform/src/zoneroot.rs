@@ -12,11 +12,14 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, fchmod, fchown, fstat, mkdirat, openat2,
+    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, fchmod, fchown, fstat, mkdirat, openat,
+    openat2,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use zone_config::config::FsType;
+use zone_config::{Snapshot, ZoneConfig};
 
 mod path;
 mod resolve;
@@ -24,7 +27,8 @@ mod resolve;
 pub use path::{Canonical, PathError, Refusal};
 pub use resolve::Resolved;
 
-use crate::Failed;
+use crate::mounts::host_path;
+use crate::{Failed, sparse};
 
 /// The tree of a zone as it will be when everything is mounted.
 #[derive(Debug)]
@@ -76,9 +80,31 @@ impl ZoneRoot {
     /// When the root cannot be opened or is not a directory.
     pub fn open(root: &Path) -> Result<Self, Failed> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = rustix::fs::openat(rustix::fs::CWD, root, flags, Mode::empty())
-            .map_err(Failed::to("open", root.display()))?;
+        let dir = openat(CWD, root, flags, Mode::empty()).map_err(Failed::to("open", root.display()))?;
         Ok(Self::new(dir, Making::Plain, root))
+    }
+
+    /// The tree of a zone as its snapshot has it: on disk, with what brand and `fs` resources mount there of the host. For whoever
+    /// looks at a zone that somebody else brought up.
+    ///
+    /// # Errors
+    /// When the root, or a directory of the host that is part of the zone, cannot be opened.
+    pub fn of(snapshot: &Snapshot) -> Result<Self, Failed> {
+        Self::configured(&snapshot.config, snapshot.brand.host_usr)
+    }
+
+    pub(crate) fn configured(config: &ZoneConfig, host_usr: bool) -> Result<Self, Failed> {
+        let mut tree = Self::open(&config.root())?;
+        if host_usr {
+            sparse::show_host(&mut tree)?;
+        }
+        for fs in config.fs.iter().filter(|fs| fs.fstype == FsType::Lofs) {
+            // One that is not right is not mounted either, and told elsewhere.
+            if let (Ok(at), Ok(source)) = (fs.dir.parse::<Canonical>(), host_path(Path::new(&fs.special))) {
+                tree.cover(&at, source.as_fd(), Making::Nothing)?;
+            }
+        }
+        Ok(tree)
     }
 
     /// The root's descriptor.
@@ -145,11 +171,14 @@ impl ZoneRoot {
         let place = self.place_of(components);
         let rest = &components[place.at.len()..];
         let opened = if rest.is_empty() && flags.contains(OFlags::PATH) {
-            rustix::io::fcntl_dupfd_cloexec(&place.dir, 3)
+            fcntl_dupfd_cloexec(&place.dir, 3)
+        } else if rest.is_empty() {
+            // A place may be a file. It is reached by our own descriptor, which is no symlink of the zone's.
+            let own = format!("/proc/self/fd/{}", place.dir.as_raw_fd());
+            openat(CWD, own, flags.difference(OFlags::NOFOLLOW) | OFlags::CLOEXEC, Mode::empty())
         } else {
-            let relative = if rest.is_empty() { ".".to_owned() } else { rest.join("/") };
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-            openat2(&place.dir, relative, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+            openat2(&place.dir, rest.join("/"), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
         };
         match opened {
             Ok(fd) => Ok(Some(fd)),

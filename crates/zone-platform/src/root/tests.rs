@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{BASE, Held, Lab, READY, chain, mode, stat, userns};
+use crate::testing::{BASE, Held, Lab, READY, chain, isolated, mode, run, stat, userns};
 use std::process::Command;
 
 fn verdict(lab: &Lab) -> String {
@@ -90,78 +90,62 @@ fn a_detached_root_has_the_zones_owners_and_no_devices() {
     assert!(flags.contains(StatVfsMountFlags::NODEV) && !flags.contains(StatVfsMountFlags::NOSUID));
 }
 
-/// Runs this test alone in a mount namespace of its own, where `script` has mounted what it likes below `$ROOT`.
-fn with_mounts(lab: &Lab, test: &str, script: &str) {
-    let exe = std::env::current_exe().unwrap();
-    let run = format!("{script}\nexec \"$EXE\" --exact root::tests::{test} --nocapture");
-    let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-ec", &run])
-        .env("EXE", exe)
-        .env("ROOT", lab.root())
-        .env("ZONEPATH", &lab.snapshot.config.zonepath)
-        .env("LAB", lab.dir.path())
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
-
-/// The lab that the process that started this one made, in the child of [`with_mounts`].
-fn inherited() -> Option<(Layout, ZoneConfig)> {
-    let layout = Layout::new(Some(std::env::var_os("LAB")?.into())).unwrap();
-    Some((layout, ZoneConfig::new(std::env::var_os("ZONEPATH")?.into())))
-}
-
-fn verdict_inherited(layout: &Layout, config: &ZoneConfig) -> String {
-    chain(&check(layout, &"probe".parse().unwrap(), config).unwrap_err())
+fn mount_on(what: &[&str], point: &Path) {
+    run(Command::new("mount").args(what).arg(point));
 }
 
 #[test]
 fn mounts_left_below_are_listed() {
-    if let Some((layout, config)) = inherited() {
-        let (text, root) = (verdict_inherited(&layout, &config), config.root());
+    isolated("root::tests::mounts_left_below_are_listed", || {
+        let lab = Lab::new("linux");
+        lab.dirs(&["a b"]);
+        mount_on(&["-t", "tmpfs", "none"], &lab.root().join("a b"));
+        let root = lab.root();
         let root = root.display();
-        assert_eq!(
-            text,
-            format!("These file-systems are mounted on subdirectories of {root}: unmount them\n  {root}/a b")
-        );
-        return;
-    }
-    let lab = Lab::new("linux");
-    lab.dirs(&["a b"]);
-    with_mounts(&lab, "mounts_left_below_are_listed", "mount -t tmpfs none \"$ROOT/a b\"");
+        let told =
+            format!("These file-systems are mounted on subdirectories of {root}: unmount them\n  {root}/a b");
+        assert_eq!(verdict(&lab), told);
+        run(Command::new("umount").arg(lab.root().join("a b")));
+    });
 }
 
 #[test]
-fn a_nosuid_file_system_is_refused() {
-    if let Some((layout, config)) = inherited() {
-        let text = verdict_inherited(&layout, &config);
-        assert!(
-            text.contains("is on a file system mounted nosuid, so that su, sudo and passwd would fail"),
-            "{text}"
-        );
-        assert!(
-            text.ends_with(&format!("say 'mount -o remount,suid {}'", config.root().display())),
-            "{text}"
-        );
-        return;
-    }
-    let lab = Lab::new("linux");
-    with_mounts(&lab, "a_nosuid_file_system_is_refused", "mount -t tmpfs -o nosuid,mode=755 none \"$ROOT\"");
+fn a_mount_option_that_no_zone_can_live_with() {
+    isolated("root::tests::a_mount_option_that_no_zone_can_live_with", || {
+        let lab = Lab::new("linux");
+        let root = lab.root();
+        for (option, remedy) in [("nosuid", "suid"), ("noexec", "exec"), ("ro", "rw")] {
+            mount_on(&["-t", "tmpfs", "-o", &format!("mode=755,{option}"), "none"], &root);
+            let text = verdict(&lab);
+            assert!(text.contains(&format!("is on a file system mounted {option}, so that")), "{text}");
+            assert!(text.ends_with(&format!("say 'mount -o remount,{remedy} {}'", root.display())), "{text}");
+            run(Command::new("umount").arg(&root));
+        }
+        mount_on(&["-t", "tmpfs", "-o", "mode=755,nodev", "none"], &root);
+        assert_eq!(verdict(&lab), "fit");
+        run(Command::new("umount").arg(&root));
+    });
 }
 
 #[test]
 fn a_file_system_that_cannot_be_id_mapped_is_named() {
-    if let Some((layout, config)) = inherited() {
-        let found = check(&layout, &"probe".parse().unwrap(), &config).unwrap();
+    isolated("root::tests::a_file_system_that_cannot_be_id_mapped_is_named", || {
+        let lab = Lab::new("linux");
+        let layers = lab.dir.path().join("layers");
+        mount_on(&["-t", "tmpfs", "none", "--mkdir"], &layers);
+        ["l", "u", "w"].iter().for_each(|name| fs::create_dir(layers.join(name)).unwrap());
+        let layers_of = |name| layers.join(name).display().to_string();
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", layers_of("l"), layers_of("u"), layers_of("w"));
+        mount_on(&["-t", "overlay", "-o", &options, "none"], &lab.root());
+        let found = check(&lab.layout, &lab.snapshot.name, &lab.snapshot.config).unwrap();
         let text = chain(&mount(&found, userns().as_fd()).unwrap_err());
         assert!(text.contains("is on a file system (overlay) that Linux "), "{text}");
         assert!(text.contains("cannot id-map: put the zonepath on ext4 or xfs"), "{text}");
-        return;
-    }
-    let lab = Lab::new("linux");
-    let script = "mount -t tmpfs none \"$ZONEPATH\" -o mode=700; cd \"$ZONEPATH\"; mkdir -m 755 l u w root;
-        mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none root";
-    with_mounts(&lab, "a_file_system_that_cannot_be_id_mapped_is_named", script);
+        drop(found);
+        run(Command::new("umount").arg(lab.root()));
+        run(Command::new("umount").arg(&layers));
+    });
 }
 
 #[test]

@@ -1,6 +1,10 @@
 use super::*;
-use crate::testing::{BASE, Lab, at, chain, pty, stat, userns};
-use rustix::fs::{Mode, OFlags, makedev, openat};
+use crate::testing::{BASE, Lab, at, isolated, pty, run, stat, userns};
+use rustix::fd::AsRawFd;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, makedev, openat, openat2};
+use rustix::mount::{MoveMountFlags, move_mount};
+use std::process::Command;
+use zone_config::config::{Fs, FsType};
 
 #[test]
 fn a_linux_zone_gets_its_platform_and_leaves_nothing() {
@@ -58,30 +62,82 @@ fn a_terminal_of_the_zone_is_the_zones() {
     assert_eq!(stat(pts, "0").st_gid, BASE + 5);
 }
 
-#[test]
-fn a_sparse_zone_sees_the_hosts_usr_and_cannot_write_it() {
+/// A sparse zone as its installer leaves it, as far as it matters here.
+fn sparse_lab() -> Lab {
     let lab = Lab::new("sparse");
-    lab.dirs(&["usr", "etc"]);
+    lab.dirs(&["usr", "etc", "native/sbin"]);
     for link in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
         if std::fs::read_link(format!("/{link}")).is_ok() {
             std::os::unix::fs::symlink(format!("usr/{link}"), lab.root().join(link)).unwrap();
         }
     }
-    if !sparse::program_is_there() {
-        // Built with the workspace; a build of this crate alone has none, and says where it should be.
-        let error = chain(&lab.build().unwrap_err());
-        assert!(error.starts_with("cannot give the zone its init"), "{error}");
-        return;
-    }
+    lab
+}
+
+#[test]
+fn a_sparse_zone_sees_the_hosts_usr() {
+    let lab = sparse_lab();
     let platform = lab.build().unwrap();
-    let usr = at(&platform, "/usr");
-    assert_eq!(stat(usr, "bin").st_uid, BASE);
-    let flags = OFlags::WRONLY | OFlags::CREATE;
-    let refused = openat(usr, "intruder", flags, Mode::from_raw_mode(0o600)).unwrap_err();
-    assert!([rustix::io::Errno::ROFS, rustix::io::Errno::OVERFLOW].contains(&refused), "{refused}");
+    assert_eq!(stat(at(&platform, "/usr"), "bin").st_uid, BASE);
     assert!(platform.tree.check_init("/native/sbin/init").is_ok());
-    assert_eq!(stat(at(&platform, "/native/sbin"), "reboot").st_uid, BASE);
     assert!(platform.tree.check_init("/bin/sh").unwrap().path.starts_with("/usr/bin/"));
+    // Who comes later sees the same from the snapshot alone.
+    assert!(
+        ZoneRoot::of(&lab.snapshot).unwrap().check_init("/bin/sh").unwrap().path.starts_with("/usr/bin/")
+    );
+    assert!(lab.root().join("native/sbin/init").is_file());
+}
+
+/// Puts everything together as the keeper does, and looks at it as the zone's root.
+#[test]
+fn the_whole_is_what_a_zone_expects() {
+    isolated("step::tests::the_whole_is_what_a_zone_expects", || {
+        let mut lab = sparse_lab();
+        lab.snapshot.config.fs.push(Fs {
+            dir: "/srv/data".to_owned(),
+            special: "swap".to_owned(),
+            fstype: FsType::Tmpfs,
+            options: vec!["noexec".to_owned()],
+        });
+        let platform = lab.build().unwrap();
+        let top = lab.dir.path().join("top");
+        std::fs::create_dir(&top).unwrap();
+        let empty = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(&platform.root, "", CWD, &top, empty).unwrap();
+        let root = openat(CWD, &top, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for attachment in &platform.attachments {
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+            let to = openat2(&root, &attachment.target, OFlags::PATH, Mode::empty(), resolve);
+            let to = to.unwrap_or_else(|errno| panic!("{}: {errno}", attachment.target));
+            let flags = empty | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(&attachment.mount, "", &to, "", flags).unwrap();
+        }
+        let script = r#"set -e
+            cd /
+            stat -c '%u %n' / /usr /usr/bin /dev /dev/null /dev/pts/ptmx /run /srv/data /native/sbin/init
+            touch /etc/mine /run/mine /dev/mine /srv/data/mine
+            stat -c '%u %n' /etc/mine /srv/data/mine
+            echo x > /dev/null
+            head -c 4 /dev/urandom > /dev/shm/random
+            for refused in /usr/mine /usr/bin/mine /native/sbin/init; do
+                if (echo x > $refused) 2> /dev/null; then echo wrote $refused; fi
+            done
+            if mknod /etc/null c 1 3 2> /dev/null; then echo made a node; fi
+            cp /usr/bin/true /srv/data/true
+            if /srv/data/true 2> /dev/null; then echo executed; fi
+            test -u /usr/bin/su || test ! -e /usr/bin/su"#;
+        let user = format!("/proc/{}/fd/{}", std::process::id(), platform.userns.as_raw_fd());
+        let mut enter = Command::new("nsenter");
+        enter.arg(format!("--user={user}")).arg(format!("--root={}", top.display()));
+        enter.args(["--setuid=0", "--setgid=0", "/bin/sh", "-c", script]);
+        let expected = "0 /\n0 /usr\n0 /usr/bin\n0 /dev\n0 /dev/null\n0 /dev/pts/ptmx\n0 /run\n0 /srv/data\n0 /native/sbin/init\n0 /etc/mine\n0 /srv/data/mine\n";
+        assert_eq!(run(&mut enter), expected);
+        let made = std::fs::metadata(lab.root().join("etc/mine")).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), 0, "on disk the owner is an ordinary one");
+        // The host sees none of it where the root really is.
+        assert!(!lab.root().join("run/mine").exists());
+        run(Command::new("umount").args(["--recursive", "--lazy"]).arg(&top));
+    });
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn an_init_must_be_a_program() {
 #[test]
 fn what_is_covered_is_looked_up_in_what_covers_it() {
     let mut tree = Tree::new();
-    let host = crate::mounts::host_path(&tree.dir.path().join("host")).unwrap();
+    let host = host_path(&tree.dir.path().join("host")).unwrap();
     fs::create_dir(tree.path("data")).unwrap();
     symlink("/data/secret", tree.path("init")).unwrap();
     tree.root.cover(&Canonical::fixed("/data"), host.as_fd(), Making::Nothing).unwrap();
@@ -187,7 +187,7 @@ proptest! {
         let _ = symlink(&target, tree.path("a"));
         let path = format!("/{}", parts.join("/"));
         if let Ok(found) = tree.root.resolve(&path) {
-            let inside = fs::read_link(format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&found.fd))).unwrap();
+            let inside = fs::read_link(format!("/proc/self/fd/{}", AsRawFd::as_raw_fd(&found.fd))).unwrap();
             prop_assert!(inside.starts_with(tree.dir.path().join("root")), "{path} {target}: {inside:?}");
         }
     }
