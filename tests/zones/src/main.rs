@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use zones_suite::cases;
-use zones_suite::harness::{LabSpec, runner};
+use zones_suite::harness::{LabSpec, old_kernel, runner};
 
 /// Boots real zones as root and asserts that nothing is left.
 #[derive(Parser)]
@@ -43,6 +43,9 @@ struct Args {
     /// Run this test in this process, in the folder given by --dir
     #[arg(long, hide = true)]
     one: Option<String>,
+    /// Execute the words after -- as if this system call, by its number, did not exist
+    #[arg(long, hide = true)]
+    without_call: Option<u32>,
     /// The namespaces are already made
     #[arg(long, hide = true)]
     inside: bool,
@@ -60,6 +63,9 @@ fn run(args: Args) -> io::Result<ExitCode> {
     if args.list {
         selected(&args).iter().for_each(|case| println!("{}", case.name()));
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(number) = args.without_call {
+        return Err(old_kernel::exec_without(number, &args.filter));
     }
     let here = std::env::current_exe()?;
     let bin = args.bin.clone().or_else(|| here.parent().map(PathBuf::from)).unwrap_or_default();

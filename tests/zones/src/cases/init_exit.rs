@@ -84,7 +84,8 @@ fn reboot_on_exit(lab: &Lab) {
     let zone = lab.tiny("web", "test -e /second || { touch /second; exit 5; }; exec sleep 2147483647");
     zone.zonecfg("set reboot-on-init-exit=true").ok();
     zone.zoneadm(["boot"]).ok();
-    let now = zone.waits_for("the second incarnation runs", |now| now.state == "running" && now.last_exit.is_some());
+    let now = zone
+        .waits_for("the second incarnation runs", |now| now.state == "running" && now.last_exit.is_some());
     assert_eq!(now.last_exit.and_then(|exit| exit.status), Some(5));
 }
 

@@ -32,7 +32,9 @@ fn booted<'lab>(lab: &'lab Lab) -> Zone<'lab> {
 /// The namespaces of a process: `kind:[inode]`.
 fn namespaces(pid: &str) -> BTreeSet<String> {
     let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
-    let link = |kind: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap_or_else(|e| panic!("{pid}: {e}"));
+    let link = |kind: &str| {
+        std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap_or_else(|e| panic!("{pid}: {e}"))
+    };
     kinds.iter().map(|kind| link(kind).to_string_lossy().into_owned()).collect()
 }
 
@@ -52,7 +54,11 @@ fn users_are_mapped_to_a_range_of_the_zones_own(lab: &Lab) {
     let gids = zone.zlogin(["cat", "/proc/self/gid_map"]);
     assert_eq!(gids.ok().out(), zone.zlogin(["cat", "/proc/self/uid_map"]).out());
     let uids = proc_status(zone.status().pid1(), "Uid").unwrap_or_default();
-    assert_eq!(uids.split_whitespace().next(), Some(outside.to_string().as_str()), "PID 1 is no root out here");
+    assert_eq!(
+        uids.split_whitespace().next(),
+        Some(outside.to_string().as_str()),
+        "PID 1 is no root out here"
+    );
     zone.halt();
     zone.boot();
     assert_eq!(map_of(&zone).1, outside, "the range is the zone's for good");
@@ -70,7 +76,11 @@ fn every_namespace_is_its_own(lab: &Lab) {
     let one = booted(lab);
     let other = lab.sparse("other");
     other.boot();
-    let sets = [namespaces(&one.status().pid1().to_string()), namespaces(&other.status().pid1().to_string()), namespaces("self")];
+    let sets = [
+        namespaces(&one.status().pid1().to_string()),
+        namespaces(&other.status().pid1().to_string()),
+        namespaces("self"),
+    ];
     let all: BTreeSet<_> = sets.iter().flatten().collect();
     assert_eq!(all.len(), 21, "seven namespaces each, none shared: {sets:?}");
 }
@@ -79,7 +89,8 @@ fn loopback_is_up_and_there_is_nothing_else(lab: &Lab) {
     let zone = booted(lab);
     let ran = zone.sh("ls /sys/class/net; cat /sys/class/net/lo/flags");
     ran.ok().stdout_has("0x9\n");
-    let links: Vec<_> = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten().map(|e| e.file_name()).collect();
+    let links: Vec<_> =
+        std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten().map(|e| e.file_name()).collect();
     for link in links.iter().filter(|link| *link != "lo") {
         assert!(!ran.out().lines().any(|line| link == line), "the host's {link:?} is in the zone\n{ran}");
     }
@@ -91,15 +102,25 @@ fn capabilities_are_bounded(lab: &Lab) {
     let out = status.ok().out();
     let field = |name: &str| {
         let line = out.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_else(|| panic!("{name}\n{status}"))
+        line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+            .unwrap_or_else(|| panic!("{name}\n{status}"))
     };
     let bounding = field("CapBnd:");
     assert_eq!(field("CapEff:") & !bounding, 0);
     // linux/capability.h: what no zone may have, whatever its user namespace says.
-    for (name, bit) in [("sys_module", 16), ("sys_rawio", 17), ("sys_time", 25), ("mac_admin", 33), ("syslog", 34)] {
+    for (name, bit) in
+        [("sys_module", 16), ("sys_rawio", 17), ("sys_time", 25), ("mac_admin", 33), ("syslog", 34)]
+    {
         assert_eq!(bounding & (1 << bit), 0, "cap_{name} is in the bounding set {bounding:#x}");
     }
-    for (name, bit) in [("chown", 0), ("setuid", 7), ("kill", 5), ("net_bind_service", 10), ("sys_admin", 21), ("sys_boot", 22)] {
+    for (name, bit) in [
+        ("chown", 0),
+        ("setuid", 7),
+        ("kill", 5),
+        ("net_bind_service", 10),
+        ("sys_admin", 21),
+        ("sys_boot", 22),
+    ] {
         assert_ne!(bounding & (1 << bit), 0, "cap_{name} is not in the bounding set {bounding:#x}");
     }
     let login = zone.zlogin(["cat", "/proc/self/status"]);
@@ -145,9 +166,16 @@ fn proc_and_sys_are_masked(lab: &Lab) {
         }
     }
     for path in ["/proc/sys", "/proc/irq", "/proc/bus", "/sys"] {
-        let ran = zone.sh(&format!("find {path} -xdev -maxdepth 3 -type f -writable 2>/dev/null | head -200"));
+        let ran =
+            zone.sh(&format!("find {path} -xdev -maxdepth 3 -type f -writable 2>/dev/null | head -200"));
         for file in ran.out().lines() {
-            let harmless = ["/proc/sys/net/", "/proc/sys/kernel/", "/proc/sys/fs/mqueue/", "/proc/sys/user/", "/sys/fs/cgroup"];
+            let harmless = [
+                "/proc/sys/net/",
+                "/proc/sys/kernel/",
+                "/proc/sys/fs/mqueue/",
+                "/proc/sys/user/",
+                "/sys/fs/cgroup",
+            ];
             assert!(harmless.iter().any(|place| file.starts_with(place)), "{file} is writable\n{ran}");
         }
     }
@@ -155,8 +183,12 @@ fn proc_and_sys_are_masked(lab: &Lab) {
 
 fn devices_are_few(lab: &Lab) {
     let zone = booted(lab);
-    let ran = zone.sh("cd /dev && find . ! -type d ! -path './pts/*' ! -path './shm/*' ! -path './mqueue/*' | sort");
-    let wanted = ["console", "fd", "full", "null", "ptmx", "random", "stderr", "stdin", "stdout", "tty", "urandom", "zero"];
+    let ran = zone
+        .sh("cd /dev && find . ! -type d ! -path './pts/*' ! -path './shm/*' ! -path './mqueue/*' | sort");
+    let wanted = [
+        "console", "fd", "full", "null", "ptmx", "random", "stderr", "stdin", "stdout", "tty", "urandom",
+        "zero",
+    ];
     let out = ran.ok().out();
     let there: BTreeSet<&str> = out.lines().map(|line| line.trim_start_matches("./")).collect();
     for name in wanted {
@@ -188,8 +220,15 @@ fn nothing_is_leaked_into_the_zone(lab: &Lab) {
     let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     let root = lab.root();
     let places: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
-    assert!(!places.iter().any(|place| place.contains(&*root.to_string_lossy())), "the host's tree shows:\n{mounts}");
-    let hung = places.iter().filter(|place| !["/", "/dev", "/proc", "/sys", "/run", "/tmp"].iter().any(|top| *place == top || place.starts_with(&format!("{}/", top.trim_end_matches('/')))));
+    assert!(
+        !places.iter().any(|place| place.contains(&*root.to_string_lossy())),
+        "the host's tree shows:\n{mounts}"
+    );
+    let hung = places.iter().filter(|place| {
+        !["/", "/dev", "/proc", "/sys", "/run", "/tmp"]
+            .iter()
+            .any(|top| *place == top || place.starts_with(&format!("{}/", top.trim_end_matches('/'))))
+    });
     assert_eq!(hung.count(), 0, "{mounts}");
     let login = zone.zlogin(["/bin/sh", "-c", "ls /proc/self/fd | wc -l"]);
     login.ok().stdout_is("4\n");
@@ -200,7 +239,11 @@ fn files_keep_ordinary_owners(lab: &Lab) {
     let zone = booted(lab);
     zone.sh("touch /root/mine; touch /root/daemons; chown 1:1 /root/daemons").ok();
     let owner = |path: &str| std::fs::metadata(zone.file(path)).map(|meta| meta.uid()).unwrap_or(u32::MAX);
-    assert_eq!((owner("/root/mine"), owner("/root/daemons")), (0, 1), "owners on disk are the zone's own numbers");
+    assert_eq!(
+        (owner("/root/mine"), owner("/root/daemons")),
+        (0, 1),
+        "owners on disk are the zone's own numbers"
+    );
 }
 
 fn the_cgroup_is_delegated(lab: &Lab) {
@@ -216,7 +259,10 @@ fn the_cgroup_is_delegated(lab: &Lab) {
     assert!(place.contains("web"), "the zone's processes are in a cgroup of the zone's: {place}");
     for helper in [zone.keeper(), zone.daemon().unwrap_or_default()] {
         let own = std::fs::read_to_string(format!("/proc/{helper}/cgroup")).unwrap_or_default();
-        assert!(!own.lines().any(|line| line.strip_prefix("0::").is_some_and(|p| p.starts_with(place))), "{own}");
+        assert!(
+            !own.lines().any(|line| line.strip_prefix("0::").is_some_and(|p| p.starts_with(place))),
+            "{own}"
+        );
     }
 }
 
@@ -225,7 +271,10 @@ fn zones_do_not_see_each_other(lab: &Lab) {
     let other = lab.sparse("other");
     other.boot();
     let sleeper = other.zlogin_command(["sleep", "987654"]).start();
-    until("the sleeper runs", || (other.sh("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").out().contains("987654")).then_some(()));
+    until("the sleeper runs", || {
+        (other.sh("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").out().contains("987654"))
+            .then_some(())
+    });
     let seen = one.sh("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '");
     assert!(!seen.out().contains("987654"), "{seen}");
     other.zoneadm(["halt"]).ok();
@@ -234,7 +283,10 @@ fn zones_do_not_see_each_other(lab: &Lab) {
 }
 
 fn the_console_is_a_terminal(lab: &Lab) {
-    let zone = lab.tiny("web", "test -t 0 && test -t 1 && test -t 2 && echo yes > /tty || echo no > /tty; exec sleep 2147483647");
+    let zone = lab.tiny(
+        "web",
+        "test -t 0 && test -t 1 && test -t 2 && echo yes > /tty || echo no > /tty; exec sleep 2147483647",
+    );
     zone.boot();
     assert_eq!(zone.written("/tty"), "yes\n");
     zone.zlogin(["/bin/sh", "-c", "test -c /dev/console"]).ok();
@@ -243,7 +295,9 @@ fn the_console_is_a_terminal(lab: &Lab) {
 fn what_the_guest_is_told(lab: &Lab) {
     let zone = lab.tiny("web", "env > /env; echo . >> /env; exec sleep 2147483647");
     zone.boot();
-    let env = until("init wrote its environment", || Some(zone.written("/env")).filter(|text| text.ends_with("\n.\n")));
+    let env = until("init wrote its environment", || {
+        Some(zone.written("/env")).filter(|text| text.ends_with("\n.\n"))
+    });
     for wanted in ["container=", "container_uuid=", "PATH=", "TERM="] {
         assert!(env.lines().any(|line| line.starts_with(wanted)), "{wanted} is missing in\n{env}");
     }
@@ -257,7 +311,10 @@ fn limits_are_the_kernels_own(lab: &Lab) {
     let other = lab.sparse("other");
     let program = lab.program("zoneadm");
     let script = "ulimit -n 64; exec \"$0\" -z other boot";
-    let boot = crate::harness::Command::new("/bin/sh").args(["-c", script]).args([program]).env("ZONES_ROOT", lab.root());
+    let boot = crate::harness::Command::new("/bin/sh")
+        .args(["-c", script])
+        .args([program])
+        .env("ZONES_ROOT", lab.root());
     boot.run().ok();
     let limits = |zone: &Zone<'_>| zone.zlogin(["cat", "/proc/1/limits"]).out();
     assert_eq!(limits(&zone), limits(&other));

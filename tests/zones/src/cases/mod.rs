@@ -2,13 +2,24 @@
 
 use crate::harness::Case;
 
+mod bad_files;
+mod bad_init;
+mod bad_place;
 mod daemon;
+mod door;
+mod fs;
+mod guests;
+mod init_exit;
+mod inside;
 mod install;
 mod list;
 mod matrix;
 mod restart;
+mod sparse;
+mod terminal;
 mod together;
 mod uninstall;
+mod zlogin;
 mod zonecfg;
 
 /// All tests, in the order in which they run: the simple before what stands on it.
@@ -19,9 +30,20 @@ pub fn all() -> impl Iterator<Item = Case> {
         install::CASES,
         uninstall::CASES,
         matrix::CASES,
+        sparse::CASES,
+        inside::CASES,
+        fs::CASES,
+        zlogin::CASES,
+        terminal::CASES,
+        init_exit::CASES,
         daemon::CASES,
+        door::CASES,
         restart::CASES,
         together::CASES,
+        bad_init::CASES,
+        bad_files::CASES,
+        bad_place::CASES,
+        guests::CASES,
     ];
     groups.iter().copied().flatten().copied()
 }

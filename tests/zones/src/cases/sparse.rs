@@ -64,7 +64,10 @@ fn the_hosts_secrets_are_not_there(lab: &Lab) {
     let zone = lab.sparse("web");
     for secret in ["/etc/shadow", "/etc/gshadow"] {
         let inside = std::fs::read_to_string(zone.file(secret)).unwrap_or_default();
-        let hashes: Vec<_> = inside.lines().filter(|line| line.split(':').nth(1).is_some_and(|hash| hash.starts_with('$'))).collect();
+        let hashes: Vec<_> = inside
+            .lines()
+            .filter(|line| line.split(':').nth(1).is_some_and(|hash| hash.starts_with('$')))
+            .collect();
         assert!(hashes.is_empty(), "{secret} of the zone has the host's password hashes");
     }
     for name in std::fs::read_dir("/etc/ssh").into_iter().flatten().flatten().map(|entry| entry.file_name()) {
@@ -72,7 +75,10 @@ fn the_hosts_secrets_are_not_there(lab: &Lab) {
             assert!(!zone.file("/etc/ssh").join(&name).exists(), "a host key is in the zone: {name:?}");
         }
     }
-    assert_ne!(std::fs::read_to_string("/etc/machine-id").ok(), std::fs::read_to_string(zone.file("/etc/machine-id")).ok());
+    assert_ne!(
+        std::fs::read_to_string("/etc/machine-id").ok(),
+        std::fs::read_to_string(zone.file("/etc/machine-id")).ok()
+    );
 }
 
 fn reboot_from_inside(lab: &Lab) {
@@ -82,7 +88,10 @@ fn reboot_from_inside(lab: &Lab) {
     for _ in 0..3 {
         let _ = zone.zlogin(["reboot"]);
         let after = zone.runs_again(&before);
-        assert_eq!(after.last_exit.clone().map(|exit| (exit.how, exit.uniqid)), Some(("reboot".into(), before.incarnation())));
+        assert_eq!(
+            after.last_exit.clone().map(|exit| (exit.how, exit.uniqid)),
+            Some(("reboot".into(), before.incarnation()))
+        );
         assert_eq!(zone.keeper(), keeper, "the keeper outlives the zone's incarnations");
         before = after;
     }
@@ -141,7 +150,12 @@ fn rc_is_run_and_not_in_single_user(lab: &Lab) {
 fn our_programs_cannot_be_replaced_by_the_zone(lab: &Lab) {
     let zone = lab.sparse("web");
     zone.boot();
-    for attempt in ["rm -f /native/sbin/init", "echo > /native/sbin/init", "ln -sf /bin/true /native/sbin/halt", "umount /native/sbin/init"] {
+    for attempt in [
+        "rm -f /native/sbin/init",
+        "echo > /native/sbin/init",
+        "ln -sf /bin/true /native/sbin/halt",
+        "umount /native/sbin/init",
+    ] {
         let ran = zone.sh(attempt);
         assert!(ran.code() != Some(0), "must not be possible inside a zone\n{ran}");
     }

@@ -136,8 +136,7 @@ impl Lab {
         }
         make_dir(&tree.join("tmp"), 0o1777);
         copy_program(&busybox(), &tree.join("bin/busybox"));
-        for applet in ["sh", "sleep", "cat", "kill", "id", "reboot", "halt", "poweroff", "env", "ls", "touch"]
-        {
+        for applet in APPLETS {
             symlink("busybox", tree.join("bin").join(applet)).unwrap_or_else(|e| panic!("{applet}: {e}"));
         }
         write(&tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
@@ -207,6 +206,12 @@ impl Lab {
         }
     }
 }
+
+/// What of busybox has a name of its own in a small root.
+const APPLETS: [&str; 22] = [
+    "cat", "echo", "env", "false", "grep", "halt", "head", "id", "kill", "ls", "mkfifo", "mount", "poweroff",
+    "printf", "ps", "reboot", "sh", "sleep", "touch", "true", "umount", "wc",
+];
 
 /// The static busybox that small roots are made of.
 fn busybox() -> PathBuf {

@@ -3,6 +3,7 @@
 mod case;
 mod command;
 mod lab;
+pub mod old_kernel;
 mod pty;
 pub mod runner;
 mod status;
@@ -20,4 +21,4 @@ pub use pty::Terminal;
 pub use status::{Exit, Status};
 pub use wait::until;
 pub use zone::Zone;
-pub(crate) use zone::{kill_and_wait, parent_of, proc_status, started_at};
+pub(crate) use zone::{kill_and_wait, proc_status, started_at};

@@ -1,0 +1,173 @@
+//! Zonepaths and roots that cannot be used, and kernels that lack something.
+
+use crate::harness::{Command, Lab, Zone, cases, make_dir, set_mode};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+
+cases![
+    another_zones_path,
+    a_path_below_another_zones,
+    the_same_root_by_a_bind_mount,
+    mounts_left_below_the_root,
+    a_zonepath_on_nosuid,
+    a_zonepath_through_a_link,
+    a_zonepath_that_others_own_or_write,
+    a_zonepath_that_is_a_file,
+    a_root_with_the_wrong_mode,
+    a_kernel_without_what_is_needed,
+    a_deep_root_is_no_obstacle,
+];
+
+fn another_zones_path(lab: &Lab) {
+    let one = lab.sparse("one");
+    let place = one.path();
+    let ran = lab.zonecfg("two", &format!("create; set zonepath={}", place.display()));
+    if ran.code() == Some(0) {
+        let two = lab.zone("two");
+        two.zoneadm(["install"])
+            .refuses()
+            .stderr_has("one")
+            .stderr_has("two")
+            .stderr_has(&place.to_string_lossy());
+    } else {
+        ran.stderr_has(&place.to_string_lossy());
+    }
+    one.boot();
+}
+
+fn a_path_below_another_zones(lab: &Lab) {
+    let one = lab.sparse("one");
+    let place = one.path().join("root/srv/two");
+    let ran = lab.zonecfg("two", &format!("create; set zonepath={}", place.display()));
+    if ran.code() == Some(0) {
+        lab.zone("two").zoneadm(["install"]).refuses().stderr_has("overlap");
+    } else {
+        ran.stderr_has("overlap");
+    }
+    assert!(!place.exists());
+}
+
+fn the_same_root_by_a_bind_mount(lab: &Lab) {
+    let one = lab.sparse("one");
+    let two = lab.sparse("two");
+    let (from, to) = (one.file("/"), two.file("/"));
+    Command::new("mount").args(["--bind"]).args([&from, &to]).run().ok();
+    one.boot();
+    let ran = two.zoneadm(["boot"]);
+    Command::new("umount").args([&to]).run().ok();
+    ran.refuses().stderr_has("one");
+    two.is("installed");
+    two.boot();
+}
+
+fn mounts_left_below_the_root(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let place = zone.file("/mnt");
+    Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).args([&place]).run().ok();
+    let ran = zone.zoneadm(["boot"]);
+    Command::new("umount").args([&place]).run().ok();
+    ran.refuses().stderr_has("These file-systems are mounted on subdirectories of");
+    ran.stderr_has(&place.to_string_lossy());
+    zone.is("installed");
+    zone.boot();
+}
+
+fn a_zonepath_on_nosuid(lab: &Lab) {
+    let place = lab.path("nosuid");
+    make_dir(&place, 0o755);
+    Command::new("mount").args(["-t", "tmpfs", "-o", "nosuid,mode=755", "tmpfs"]).args([&place]).run().ok();
+    let zone = lab.configured("web", &format!("set brand=sparse; set zonepath={}/web", place.display()));
+    let ran = zone.zoneadm(["install"]);
+    ran.refuses().stderr_has("nosuid").stderr_has(&place.to_string_lossy());
+    zone.is("configured");
+    Command::new("umount").args([&place]).run().ok();
+}
+
+fn a_zonepath_through_a_link(lab: &Lab) {
+    make_dir(&lab.path("real"), 0o755);
+    symlink(lab.path("real"), lab.path("link")).unwrap_or_else(|e| panic!("{e}"));
+    let zone =
+        lab.configured("web", &format!("set brand=sparse; set zonepath={}/web", lab.path("link").display()));
+    zone.zoneadm(["install"]).refuses().stderr_has("link");
+    zone.is("configured");
+    assert!(!lab.path("real/web").exists());
+}
+
+fn a_zonepath_that_others_own_or_write(lab: &Lab) {
+    let place = lab.path("shared");
+    make_dir(&place, 0o777);
+    let zone = lab.configured("web", &format!("set brand=sparse; set zonepath={}/web", place.display()));
+    zone.zoneadm(["install"]).refuses().stderr_has(&place.to_string_lossy());
+    set_mode(&place, 0o755);
+    std::os::unix::fs::chown(&place, Some(1000), None).unwrap_or_else(|e| panic!("{e}"));
+    zone.zoneadm(["install"]).refuses().stderr_has("is not owned by root");
+    zone.is("configured");
+    std::os::unix::fs::chown(&place, Some(0), None).unwrap_or_else(|e| panic!("{e}"));
+    zone.zoneadm(["install"]).ok();
+}
+
+fn a_zonepath_that_is_a_file(lab: &Lab) {
+    let place = lab.path("file");
+    crate::harness::write(&place, "x");
+    let zone = lab.configured("web", &format!("set brand=sparse; set zonepath={}", place.display()));
+    zone.zoneadm(["install"]).refuses().stderr_has(&place.to_string_lossy()).stderr_has("directory");
+    zone.is("configured");
+}
+
+fn a_root_with_the_wrong_mode(lab: &Lab) {
+    let zone = lab.sparse("web");
+    set_mode(&zone.path(), 0o755);
+    zone.zoneadm(["boot"]).refuses().stderr_has(&zone.path().to_string_lossy()).stderr_has("0700");
+    set_mode(&zone.path(), 0o700);
+    zone.boot();
+    assert_eq!(std::fs::metadata(zone.path()).map(|meta| meta.mode() & 0o777).ok(), Some(0o700));
+}
+
+/// Boots with a system call that answers ENOSYS, as on an older kernel.
+fn boot_without(lab: &Lab, zone: &Zone<'_>, number: u32) -> crate::harness::Ran {
+    let suite = std::env::current_exe().unwrap_or_else(|e| panic!("{e}"));
+    let words = ["--without-call", &number.to_string(), "--"].map(String::from);
+    let boot =
+        Command::new(suite).args(words).args([lab.program("zoneadm")]).args(["-z", zone.name(), "boot"]);
+    boot.env("ZONES_ROOT", lab.root()).run()
+}
+
+fn a_kernel_without_what_is_needed(lab: &Lab) {
+    let zone = lab.sparse("web");
+    // x86_64 and aarch64 agree on all calls that are younger than 2019.
+    for (name, number, since) in [
+        ("clone3", 435, "5.3"),
+        ("mount_setattr", 442, "5.12"),
+        ("open_tree", 428, "5.2"),
+        ("fsopen", 430, "5.2"),
+        ("openat2", 437, "5.6"),
+    ] {
+        let ran = boot_without(lab, &zone, number);
+        if ran.code() == Some(0) {
+            // There is another way, and it was taken.
+            zone.zlogin(["true"]).ok();
+            zone.halt_whatever();
+        } else {
+            ran.refuses().stderr_has(name).stderr_has(since);
+        }
+        zone.is("installed");
+        zone.daemon_leaves();
+    }
+    zone.boot();
+}
+
+fn a_deep_root_is_no_obstacle(lab: &Lab) {
+    // Deeper than a socket's address is long (108 bytes).
+    let deep = lab.root().join("d".repeat(60)).join("e".repeat(60));
+    make_dir(&deep, 0o755);
+    let run = |program: &str, args: &[&str]| {
+        let root = deep.to_string_lossy().into_owned();
+        Command::new(lab.program(program)).args(args).env("ZONES_ROOT", root).run()
+    };
+    run("zonecfg", &["-z", "deep", "create; set brand=sparse"]).ok();
+    for verb in [&["install"][..], &["boot"], &["list"], &["halt"], &["uninstall", "-F"]] {
+        run("zoneadm", &[&["-z", "deep"], verb].concat()).ok();
+    }
+    run("zonecfg", &["-z", "deep", "delete", "-F"]).ok();
+    assert!(!Path::new(&deep).join("var/lib/zones/deep").exists());
+}

@@ -1,0 +1,214 @@
+//! Real guests: Debian with one init or another.
+
+use crate::harness::{Lab, Zone, cases, until};
+
+cases![
+    debian12_systemd_lives: 300,
+    debian12_systemd_is_shut_down_by_its_init: 240,
+    debian12_systemd_that_ignores_it_is_halted: 240,
+    debian12_systemd_in_single_user: 240,
+    debian12_systemd_under_a_killed_daemon: 240,
+    debian12_sysvinit: 240,
+    debian13_busybox: 240,
+    debian11_systemd: 300,
+    debian13_systemd: 300,
+    debian13_sysvinit: 240,
+    debian13_openrc: 240,
+    debian13_runit: 240,
+    debian13_finit: 240,
+    debian13_shepherd: 240,
+    debian13_s6: 240,
+];
+
+/// Waits until systemd has started all it wanted, and sees that nothing failed.
+#[track_caller]
+fn reaches_multi_user(zone: &Zone<'_>) {
+    let said = until("systemd has done what it had to", || {
+        let ran = zone.zlogin_command(["systemctl", "is-system-running", "--wait"]).within(120).run();
+        // Before its bus is there, the program cannot ask.
+        Some(ran).filter(|ran| ["running", "degraded"].contains(&ran.out().trim()))
+    });
+    let failed = zone.zlogin(["systemctl", "list-units", "--failed", "--no-legend", "--plain"]);
+    assert!(failed.ok().out().is_empty(), "failed units\n{failed}");
+    said.stdout_is("running\n");
+    zone.zlogin(["systemctl", "is-active", "multi-user.target"]).ok().stdout_is("active\n");
+}
+
+/// Boots a guest that has a `reboot` and a `poweroff` of its own, and uses them.
+#[track_caller]
+fn lives(zone: &Zone<'_>) {
+    let (before, keeper) = (zone.status(), zone.keeper());
+    let _ = zone.zlogin(["reboot"]);
+    let after = zone.runs_again(&before);
+    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("reboot"));
+    assert_eq!(zone.keeper(), keeper, "the same keeper");
+    answers(zone);
+    let _ = zone.zlogin(["poweroff"]);
+    let ended = zone.becomes("installed");
+    assert_eq!(ended.last_exit.map(|exit| exit.how).as_deref(), Some("halt"));
+}
+
+/// Waits until commands run inside and `/dev/console` has somebody who listens.
+#[track_caller]
+fn answers(zone: &Zone<'_>) {
+    until("the guest answers", || (zone.zlogin(["true"]).code() == Some(0)).then_some(()));
+}
+
+/// Waits until a getty, or whatever this guest starts last, is there.
+#[track_caller]
+fn starts(zone: &Zone<'_>, program: &str) {
+    until(&format!("{program} runs in the guest"), || {
+        let ran = zone.zlogin(["sh", "-c", "cat /proc/[0-9]*/comm 2>/dev/null"]);
+        ran.out().lines().any(|line| line == program).then_some(())
+    });
+}
+
+fn debian12_systemd_lives(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-systemd", "");
+    zone.boot();
+    reaches_multi_user(&zone);
+    zone.zlogin(["cat", "/proc/1/comm"]).ok().stdout_is("systemd\n");
+    zone.zlogin(["systemd-detect-virt", "--container"]).ok();
+    zone.zlogin(["hostname"]).ok().stdout_is("deb\n");
+    lives(&zone);
+    zone.boot();
+    reaches_multi_user(&zone);
+}
+
+fn debian12_systemd_is_shut_down_by_its_init(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-systemd", "");
+    zone.boot();
+    reaches_multi_user(&zone);
+    let script = "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStop=/bin/touch /root/stopped-cleanly\\n' \
+                  > /run/systemd/system/witness.service; systemctl daemon-reload; systemctl start witness";
+    zone.sh(script).ok();
+    zone.zoneadm_within(120, ["shutdown", "-t", "60"]).ok();
+    zone.is("installed");
+    assert!(zone.file("/root/stopped-cleanly").exists(), "its services were stopped, not killed");
+    zone.boot();
+    reaches_multi_user(&zone);
+    let before = zone.status();
+    zone.zoneadm_within(120, ["shutdown", "-r"]).ok();
+    zone.runs_again(&before);
+}
+
+fn debian12_systemd_that_ignores_it_is_halted(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-systemd", "");
+    zone.boot();
+    reaches_multi_user(&zone);
+    let script = "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStop=/bin/sleep 3600\\nTimeoutStopSec=3600\\n' \
+                  > /run/systemd/system/stubborn.service; systemctl daemon-reload; systemctl start stubborn";
+    zone.sh(script).ok();
+    let ran = zone.zoneadm_within(120, ["shutdown", "-t", "3"]);
+    ran.stderr_has("3");
+    assert!(ran.err().contains("halt"), "that it was halted instead must be said\n{ran}");
+    zone.is("installed");
+}
+
+fn debian12_systemd_in_single_user(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-systemd", "");
+    zone.zoneadm(["boot", "--", "-s"]).ok();
+    until("systemd is in single-user", || {
+        let ran = zone.zlogin(["systemctl", "is-active", "rescue.target"]);
+        (ran.out() == "active\n").then_some(())
+    });
+    let ran = zone.zlogin(["systemctl", "is-active", "multi-user.target"]);
+    assert!(ran.out() != "active\n", "{ran}");
+    zone.zoneadm_within(120, ["shutdown", "-t", "30"]).ok();
+}
+
+fn debian12_systemd_under_a_killed_daemon(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-systemd", "");
+    zone.zoneadm(["boot"]).ok();
+    // In the midst of its boot, with the console full of messages that nobody reads.
+    zone.kill_daemon();
+    reaches_multi_user(&zone);
+    zone.zoneadm(["boot"]).ok().stderr_has("restarted zoneadmd to recover");
+    lives(&zone);
+}
+
+fn debian11_systemd(lab: &Lab) {
+    let zone = lab.guest("deb", "debian11-systemd", "");
+    zone.boot();
+    reaches_multi_user(&zone);
+    lives(&zone);
+}
+
+fn debian13_systemd(lab: &Lab) {
+    let zone = lab.guest("deb", "debian13-systemd", "");
+    zone.boot();
+    reaches_multi_user(&zone);
+    lives(&zone);
+}
+
+#[track_caller]
+fn sysvinit(lab: &Lab, guest: &str) {
+    let zone = lab.guest("deb", guest, "");
+    zone.boot();
+    starts(&zone, "getty");
+    zone.zlogin(["cat", "/proc/1/comm"]).ok().stdout_is("init\n");
+    lives(&zone);
+    zone.zoneadm(["boot", "--", "-s"]).ok();
+    starts(&zone, "sulogin");
+    zone.zoneadm(["reboot"]).ok();
+    starts(&zone, "getty");
+    zone.zoneadm_within(120, ["shutdown", "-t", "60"]).ok();
+    zone.is("installed");
+}
+
+fn debian12_sysvinit(lab: &Lab) {
+    sysvinit(lab, "debian12-sysvinit");
+}
+
+fn debian13_sysvinit(lab: &Lab) {
+    sysvinit(lab, "debian13-sysvinit");
+}
+
+fn debian13_openrc(lab: &Lab) {
+    sysvinit(lab, "debian13-openrc");
+}
+
+fn debian13_busybox(lab: &Lab) {
+    let zone = lab.guest("deb", "debian13-busybox", "");
+    zone.boot();
+    starts(&zone, "getty");
+    let before = zone.status();
+    let _ = zone.zlogin(["/bin/busybox", "reboot"]);
+    zone.runs_again(&before);
+    starts(&zone, "getty");
+    let _ = zone.zlogin(["/bin/busybox", "poweroff"]);
+    zone.becomes("installed");
+    zone.boot();
+    starts(&zone, "getty");
+    zone.zoneadm_within(120, ["shutdown", "-t", "30"]).ok();
+    zone.is("installed");
+}
+
+fn debian13_runit(lab: &Lab) {
+    let zone = lab.guest("deb", "debian13-runit", "");
+    zone.boot();
+    starts(&zone, "runsvdir");
+    lives(&zone);
+}
+
+fn debian13_finit(lab: &Lab) {
+    let zone = lab.guest("deb", "debian13-finit", "");
+    zone.boot();
+    zone.zlogin(["cat", "/proc/1/comm"]).ok();
+    lives(&zone);
+}
+
+fn debian13_shepherd(lab: &Lab) {
+    let zone = lab.guest("deb", "debian13-shepherd", "");
+    zone.boot();
+    answers(&zone);
+    zone.zoneadm(["halt"]).ok();
+}
+
+fn debian13_s6(lab: &Lab) {
+    let zone = lab.guest("deb", "debian13-s6", "set init=/usr/bin/s6-svscan");
+    zone.boot();
+    answers(&zone);
+    zone.zlogin(["cat", "/proc/1/comm"]).ok().stdout_is("s6-svscan\n");
+    zone.zoneadm(["halt"]).ok();
+}
