@@ -4,15 +4,19 @@
 use crate::daemon::Daemon;
 use crate::errand::{Errand, OpError};
 use crate::operate::{BootArguments, finish, take_turn};
+use rustix::io::Errno;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::MutexGuard;
+use tokio::time::{Instant, timeout_at};
 use zone_config::Snapshot;
 use zone_config::lastexit::How;
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, OpResult, Operation, Reporter, Request};
 use zone_platform::orderly::{self, Orderly};
+use zsched::client::ClientError;
 use zsched::wire::Status;
 
 /// Shuts the zone down, and boots it again if so asked. A second caller joins the first.
@@ -32,24 +36,25 @@ pub(crate) async fn shutdown(
     let limit = timeout.map_or(configured, u64::from);
     let mut errand = daemon.errand(Operation::Shutdown, reporter.clone());
     let joined = daemon.shutting_down.replace(Some(status.uniqid)) == Some(status.uniqid);
-    let running = daemon.begin(Operation::Shutdown);
+    // The zone's own end needs its turn, and what is asked here concerns this incarnation only.
+    drop(turn);
+    let deadline = Instant::now() + Duration::from_secs(limit);
     let asked = if joined {
         errand.say("shutdown already in progress");
         Ok(())
     } else {
-        let (back, asked) =
-            daemon.work(errand, move |zone, errand| errand.step("ask init", |_| zone.ask(&status))).await;
-        errand = back;
-        asked
+        reporter.step("ask init");
+        match timeout_at(deadline, ask(daemon, status)).await {
+            Ok(asked) => asked,
+            Err(_) => Err(OpError::Orderly(format!("init could not be asked within {limit} seconds"))),
+        }
     };
-    // The zone's own end needs its turn.
-    drop((running, turn));
     if let Err(error) = &asked {
         errand.say(format!("{}; the zone is halted without its help", crate::errand::render(error)));
     } else {
         reporter.step(format!("waiting up to {limit} seconds for init"));
     }
-    let gone = asked.is_ok() && gone(daemon, &status, limit).await;
+    let gone = asked.is_ok() && gone(daemon, &status, deadline).await;
     let result = if gone {
         errand.say("zone was shut down by its init");
         Ok(())
@@ -65,11 +70,36 @@ pub(crate) async fn shutdown(
     if *reboot { boot(daemon, args, errand, caller, reporter).await } else { finish(daemon, errand, Ok(())) }
 }
 
+/// Asks init, and again until it can hear: an init that has only just been started has no handler yet,
+/// and the kernel drops what a namespace's first process has no handler for (pid_namespaces(7)).
+async fn ask(daemon: &Rc<Daemon>, status: Status) -> Result<(), OpError> {
+    loop {
+        let zone = Arc::clone(&daemon.zone);
+        let asked = tokio::task::spawn_blocking(move || zone.ask(&status)).await;
+        match asked.unwrap_or_else(|panic| Err(OpError::Orderly(format!("internal error: {panic}"))))? {
+            Asked::Heard => return Ok(()),
+            Asked::NotYet => tokio::time::sleep(LISTENING).await,
+        }
+    }
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Init has the request, or is gone.
+    Heard,
+    /// Init would not notice.
+    NotYet,
+}
+
+/// How long to wait before looking again whether init listens. Nothing tells when it does.
+const LISTENING: Duration = Duration::from_millis(50);
+
 /// Waits until the incarnation of `status` is no more.
-async fn gone(daemon: &Rc<Daemon>, status: &Status, limit: u64) -> bool {
+async fn gone(daemon: &Rc<Daemon>, status: &Status, deadline: Instant) -> bool {
     let mut changes = daemon.changes();
     let end = changes.wait_for(|now| now.uniqid != status.uniqid);
-    tokio::time::timeout(Duration::from_secs(limit), end).await.is_ok()
+    timeout_at(deadline, end).await.is_ok()
 }
 
 /// Time is up: halts the incarnation, unless it has gone meanwhile.
@@ -111,19 +141,28 @@ async fn boot(
 
 impl crate::zone::Zone {
     /// Asks init to shut the zone down, in the way that this init understands.
-    fn ask(&self, status: &Status) -> Result<(), OpError> {
-        let keeper = self.keeper();
-        let (now, fds) = keeper.fds()?;
-        drop(keeper);
+    fn ask(&self, status: &Status) -> Result<Asked, OpError> {
+        let asked = self.keeper().fds();
+        let (now, fds) = match asked {
+            Ok(found) => found,
+            Err(ClientError::Refused { .. }) => return Ok(Asked::Heard),
+            Err(e) => return Err(e.into()),
+        };
         if now.uniqid != status.uniqid {
-            return Ok(());
+            return Ok(Asked::Heard);
         }
         let snapshot =
             Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(Box::new(e)))?;
         match orderly::requests(&snapshot, snapshot.config.init(&snapshot.brand)).halt {
-            Orderly::Signal(number) => zone_sys::pidfd::send_signal(&fds.pidfd, number)
-                .map_err(|e| OpError::Orderly(format!("could not signal init: {}", crate::errand::render(&e)))),
-            Orderly::Command(words) => self.run_inside(&words),
+            Orderly::Signal(number) if !listens(now.pid, number) => Ok(Asked::NotYet),
+            Orderly::Signal(number) => match zone_sys::pidfd::send_signal(&fds.pidfd, number) {
+                Ok(()) => Ok(Asked::Heard),
+                Err(e) if e.errno() == Errno::SRCH => Ok(Asked::Heard),
+                Err(e) => {
+                    Err(OpError::Orderly(format!("could not signal init: {}", crate::errand::render(&e))))
+                }
+            },
+            Orderly::Command(words) => self.run_inside(&words).map(|()| Asked::Heard),
         }
     }
 
@@ -143,4 +182,15 @@ impl crate::zone::Zone {
             String::from_utf8_lossy(&output.stderr).chars().filter(|c| !c.is_control()).take(200).collect();
         Err(failed(format!("{}: {text}", output.status)))
     }
+}
+
+/// Whether a process catches a signal or holds it back to be read (signalfd), by `SigCgt` and `SigBlk`
+/// of `/proc/PID/status`. When that cannot be told, yes.
+fn listens(pid: i32, number: i32) -> bool {
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let mask = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
+    };
+    (mask("SigCgt:") | mask("SigBlk:")) & (1 << (number - 1)) != 0
 }
