@@ -32,6 +32,15 @@ fn progress_comes_before_the_result_and_in_order() {
 }
 
 #[test]
+fn who_does_not_want_progress_gets_the_result_alone() {
+    let daemon = Daemon::start();
+    let mut client = daemon.client();
+    assert_eq!(client.call_for_result(&ready()).unwrap().state, State::Ready);
+    // Nothing of the progress is left over to be taken for the next reply.
+    assert_eq!(client.status().unwrap().uniqid, Some(UNIQID));
+}
+
+#[test]
 fn one_connection_serves_many_calls_also_after_an_error() {
     let daemon = Daemon::start();
     let mut client = daemon.client();
