@@ -80,7 +80,7 @@ pub(crate) fn notify(layout: &Layout, zone: &ZoneName, request: &Request) {
     let told = || {
         let mut client = Client::connect(&layout.zone_run(zone))?;
         client.set_timeout(Some(LIMIT))?;
-        Ok(client.call(request, |_| {})?)
+        Ok(client.call_for_result(request)?)
     };
     match told().map_err(|error: Box<CallError>| *error) {
         Ok(result) => result.messages.iter().for_each(|message| relay(zone, message)),
@@ -117,8 +117,10 @@ struct Real<'a> {
 impl retry::World for Real<'_> {
     fn call(&mut self) -> Result<OpResult, Box<CallError>> {
         let mut client = Client::connect(&self.layout.zone_run(self.zone))?;
-        let steps = Steps::watch(self.request.operation());
-        Ok(client.call(self.request, |progress| steps.show(progress))?)
+        Ok(match Steps::watch(self.request.operation()) {
+            Some(steps) => client.call(self.request, |progress| steps.show(progress)),
+            None => client.call_for_result(self.request),
+        }?)
     }
 
     fn start(&mut self, limit: Duration) -> Result<Started, StartError> {

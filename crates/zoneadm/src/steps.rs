@@ -13,27 +13,30 @@ use crate::message::harmless;
 const WORTH_SHOWING: Duration = Duration::from_millis(500);
 
 /// A line on the terminal that tells the current step once the operation has taken a while, and that is gone
-/// when this is dropped. Without a terminal it does nothing.
+/// when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Steps {
-    line: Option<(Sender<String>, JoinHandle<()>)>,
+    /// Taken out by the drop.
+    sender: Option<Sender<String>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Steps {
-    /// Begins to watch an operation.
-    pub(crate) fn watch(operation: Operation) -> Self {
+    /// Begins to watch an operation; `None` when there is no terminal to show it on.
+    pub(crate) fn watch(operation: Operation) -> Option<Self> {
         if !std::io::stderr().is_terminal() {
-            return Self { line: None };
+            return None;
         }
         let (sender, receiver) = mpsc::channel();
-        let thread = std::thread::Builder::new().spawn(move || draw(operation, &receiver)).ok();
-        Self { line: thread.map(|thread| (sender, thread)) }
+        let thread = std::thread::Builder::new().spawn(move || draw(operation, &receiver)).ok()?;
+        Some(Self { sender: Some(sender), thread: Some(thread) })
     }
 
     /// Tells what the daemon reports.
     pub(crate) fn show(&self, progress: &Progress) {
-        let Some((sender, _)) = &self.line else { return };
-        if let Some(text) = progress.message.as_ref().or(progress.step.as_ref()) {
+        if let (Some(sender), Some(text)) =
+            (&self.sender, progress.message.as_ref().or(progress.step.as_ref()))
+        {
             // It cannot fail before the drop: the receiver lives as long as the sender.
             let _ = sender.send(text.clone());
         }
@@ -42,8 +45,8 @@ impl Steps {
 
 impl Drop for Steps {
     fn drop(&mut self) {
-        if let Some((sender, thread)) = self.line.take() {
-            drop(sender);
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
