@@ -40,12 +40,12 @@ fn lives(zone: &Zone<'_>) {
     let (before, keeper) = (zone.status(), zone.keeper());
     let _ = zone.zlogin(["reboot"]);
     let after = zone.runs_again(&before);
-    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("reboot"));
+    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("rebooted"));
     assert_eq!(zone.keeper(), keeper, "the same keeper");
     answers(zone);
     let _ = zone.zlogin(["poweroff"]);
     let ended = zone.becomes("installed");
-    assert_eq!(ended.last_exit.map(|exit| exit.how).as_deref(), Some("halt"));
+    assert_eq!(ended.last_exit.map(|exit| exit.how).as_deref(), Some("poweroff"));
 }
 
 /// Waits until commands run inside and `/dev/console` has somebody who listens.

@@ -52,7 +52,7 @@ fn a_crash_is_recorded_as_a_signal(lab: &Lab) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::SEGV);
     }
     let after = zone.becomes("installed");
-    assert_eq!(after.last_exit.map(|exit| (exit.how, exit.signal)), Some(("killed".into(), Some(11))));
+    assert_eq!(after.last_exit.map(|exit| (exit.how, exit.signal)), Some(("crashed".into(), Some(11))));
 }
 
 fn restart_init_false_halts(lab: &Lab) {

@@ -73,7 +73,7 @@ fn json_has_everything(lab: &Lab) {
     zone.halt();
     let ended = zone.status().last_exit;
     let Some(ended) = ended else { panic!("a halted zone must tell how it ended") };
-    assert_eq!((ended.how.as_str(), ended.uniqid.as_str()), ("admin", first.as_str()));
+    assert_eq!((ended.how.as_str(), ended.uniqid.as_str()), ("halted", first.as_str()));
     let all = lab.zoneadm(["list", "-c", "--json"]);
     let names = all.ok().json();
     let names: Vec<_> =

@@ -89,7 +89,7 @@ fn a_reboot_asked_for_meanwhile_is_not_lost(lab: &Lab) {
     zone.kill_daemon();
     let _ = zone.zlogin(["reboot"]);
     let after = zone.runs_again(&before);
-    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("reboot"));
+    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("rebooted"));
     assert!(zone.daemon().is_some(), "the keeper started a daemon to tell it");
 }
 
@@ -99,7 +99,7 @@ fn a_poweroff_asked_for_meanwhile_is_not_lost(lab: &Lab) {
     zone.kill_daemon();
     let _ = zone.zlogin(["poweroff"]);
     let after = zone.becomes("installed");
-    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("halt"));
+    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("poweroff"));
 }
 
 /// Starts `verb`, kills the daemon `delay` after it serves, and gives what the command said.
@@ -184,6 +184,5 @@ fn a_zone_without_its_keeper_can_be_cleared(lab: &Lab) {
     until("the zone's PID 1 has gone", || {
         proc_status(pid1, "State").is_none_or(|s| s.starts_with('Z')).then_some(())
     });
-    assert_eq!(zone.status().last_exit.map(|exit| exit.how).as_deref(), Some("lost"));
     zone.boot();
 }

@@ -90,7 +90,7 @@ fn reboot_from_inside(lab: &Lab) {
         let after = zone.runs_again(&before);
         assert_eq!(
             after.last_exit.clone().map(|exit| (exit.how, exit.uniqid)),
-            Some(("reboot".into(), before.incarnation()))
+            Some(("rebooted".into(), before.incarnation()))
         );
         assert_eq!(zone.keeper(), keeper, "the keeper outlives the zone's incarnations");
         before = after;
@@ -104,7 +104,7 @@ fn halt_and_poweroff_from_inside(lab: &Lab) {
         let first = zone.status().incarnation();
         let _ = zone.zlogin([program]);
         let after = zone.becomes("installed");
-        assert_eq!(after.last_exit.map(|exit| (exit.how, exit.uniqid)), Some(("halt".into(), first)));
+        assert_eq!(after.last_exit.map(|exit| (exit.how, exit.uniqid)), Some(("poweroff".into(), first)));
         zone.daemon_leaves();
     }
 }

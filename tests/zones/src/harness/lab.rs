@@ -187,14 +187,18 @@ impl Lab {
                 Zone::new(self, name).remove();
             }
         }
-        let left: Vec<String> = ["etc/zones", "run/zones", "var/lib/zones"]
-            .iter()
-            .flat_map(|dir| fs::read_dir(self.root().join(dir)).into_iter().flatten().flatten())
-            .filter(|entry| {
-                zones.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name.as_str()))
+        // The two lock files stay: one that is removed can be locked twice.
+        let run = zones.iter().flat_map(|name| entries(&self.run().join(name)));
+        let run = run.filter(|path| !path.ends_with("lock") && !path.ends_with("oplock"));
+        let rest = ["etc/zones", "var/lib/zones"].iter().flat_map(|dir| entries(&self.root().join(dir)));
+        let of_zone = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            zones.iter().any(|zone| {
+                name.strip_prefix(zone).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             })
-            .map(|entry| entry.path().display().to_string())
-            .collect();
+        };
+        let left: Vec<String> =
+            run.chain(rest.filter(of_zone)).map(|path| path.display().to_string()).collect();
         assert!(left.is_empty(), "after all zones were deleted there is still: {}", left.join(", "));
     }
 
@@ -205,6 +209,11 @@ impl Lab {
             let _ = self.zoneadm(["-z", &name, "uninstall", "-F"]);
         }
     }
+}
+
+/// What is in a directory, if it is there.
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// What of busybox has a name of its own in a small root.

@@ -41,7 +41,7 @@ pub struct Status {
 pub struct Exit {
     /// Which one.
     pub uniqid: String,
-    /// `exited`, `killed`, `reboot`, `halt`, `admin` or `lost`.
+    /// `exited`, `killed`, `crashed`, `poweroff`, `rebooted`, `halted` or `shutdown`.
     pub how: String,
     /// Init's exit status.
     #[serde(default)]
