@@ -16,12 +16,17 @@ use crate::{Failed, mountinfo};
 
 mod end;
 
-pub use end::{kill, remove, sweep};
+pub use end::{end, kill, sweep};
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const MAGIC: u64 = 0x6367_7270;
+/// Where cgroup2 is mounted on a host with version 2 only, and on one that has both.
+const USUAL: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// Which files belong to a delegated cgroup, in the kernel's own words (Linux 4.15).
 const DELEGATE: &str = "/sys/kernel/cgroup/delegate";
+/// What a zone may make below its own: more than any guest was seen with, and little enough that the kernel's memory for it, and the
+/// time to remove it, have an end.
+const BOUNDS: [(&str, &str); 2] = [("cgroup.max.depth", "64"), ("cgroup.max.descendants", "16384")];
 /// The zone's own, in its directory.
 const ZONE: &str = "zone";
 /// Where the zone's daemon and keeper may live.
@@ -68,17 +73,13 @@ pub(crate) struct Tree {
 impl Tree {
     /// Finds cgroup2 and says where in it a zone of this layout is; makes nothing.
     pub(crate) fn find(layout: &Layout, zone: &ZoneName) -> Result<Self, CgroupError> {
-        let table = mountinfo::read()?;
-        // The whole hierarchy before a part of it, and of several the last, which is the visible one.
-        let usable = |whole: bool| {
-            let of_kind = move |mount: &&mountinfo::Mount| {
-                mount.fstype == "cgroup2" && (mount.root == Path::new("/")) == whole
-            };
-            table.iter().rev().filter(of_kind).find_map(|mount| Some((open_cgroup(&mount.point)?, mount)))
+        let usual =
+            USUAL.iter().find_map(|point| Some((open_cgroup(Path::new(point))?, PathBuf::from(point))));
+        let (mount, point) = match usual {
+            Some(found) => found,
+            None => elsewhere()?.ok_or(CgroupError::NoCgroup2)?,
         };
-        let (mount, found) = usable(true).or_else(|| usable(false)).ok_or(CgroupError::NoCgroup2)?;
-        let names = [installation(layout), zone.to_string()];
-        Ok(Self { mount, point: found.point.clone(), names })
+        Ok(Self { mount, point, names: [installation(layout), zone.to_string()] })
     }
 
     /// The zone's directory, above its two cgroups.
@@ -114,6 +115,13 @@ impl Tree {
         }
         dir.ok_or_else(|| Failed::to("make cgroup", name)(Errno::NOENT))
     }
+}
+
+/// Where cgroup2 is mounted when it is nowhere that one would look first: the last such mount, which is the visible one.
+fn elsewhere() -> Result<Option<(OwnedFd, PathBuf)>, CgroupError> {
+    let table = mountinfo::read()?;
+    let mut points = table.iter().rev().filter(|mount| mount.fstype == "cgroup2").map(|mount| &mount.point);
+    Ok(points.find_map(|point| Some((open_cgroup(point)?, point.clone()))))
 }
 
 /// The first directory of an installation's tree.
@@ -185,6 +193,10 @@ pub fn make(layout: &Layout, zone: &ZoneName, base: u32) -> Result<OwnedFd, Cgro
     let dir = tree.make(ZONE)?;
     if rustix::fs::statat(&dir, "cgroup.kill", AtFlags::empty()).is_err() {
         return Err(CgroupError::NoKill(crate::kernel::release()));
+    }
+    for (file, bound) in BOUNDS {
+        write(dir.as_fd(), file, bound)
+            .map_err(Failed::to("bound cgroup", tree.path().join(ZONE).display()))?;
     }
     delegate(dir.as_fd(), base).map_err(Failed::to("delegate cgroup", tree.path().join(ZONE).display()))?;
     Ok(dir)

@@ -84,8 +84,7 @@ fn make_cgroup(build: &mut Build<'_>) -> Result<(), PlatformError> {
 }
 
 fn remove_cgroup(down: &TearDown<'_>) -> Result<(), PlatformError> {
-    cgroup::kill(down.layout, down.zone, down.limit)?;
-    Ok(cgroup::remove(down.layout, down.zone)?)
+    Ok(cgroup::end(down.layout, down.zone, down.limit)?)
 }
 
 fn mount_root(build: &mut Build<'_>) -> Result<(), PlatformError> {

@@ -20,7 +20,21 @@ const MOST_NAMED: usize = 20;
 /// # Errors
 /// [`CgroupError::Alive`] if there are some left at the deadline.
 pub fn kill(layout: &Layout, zone: &ZoneName, limit: Duration) -> Result<(), CgroupError> {
-    let Some(dir) = Tree::find(layout, zone)?.open(ZONE)? else { return Ok(()) };
+    kill_in(&Tree::find(layout, zone)?, zone, limit)
+}
+
+/// Kills every process of the zone, waits until the last is gone, and removes the cgroup. Nothing to remove is fine.
+///
+/// # Errors
+/// [`CgroupError::Alive`] if there are processes left at the deadline, or when a directory cannot be removed.
+pub fn end(layout: &Layout, zone: &ZoneName, limit: Duration) -> Result<(), CgroupError> {
+    let tree = Tree::find(layout, zone)?;
+    kill_in(&tree, zone, limit)?;
+    remove_in(&tree)
+}
+
+fn kill_in(tree: &Tree, zone: &ZoneName, limit: Duration) -> Result<(), CgroupError> {
+    let Some(dir) = tree.open(ZONE)? else { return Ok(()) };
     let deadline = Instant::now() + limit;
     let events = openat(&dir, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let events = events.map_err(Failed::to("watch the cgroup of zone", zone))?;
@@ -59,23 +73,13 @@ fn wait(events: BorrowedFd<'_>, left: Duration) -> Result<(), Errno> {
     }
 }
 
-/// Removes the zone's cgroup with all that the zone made in it. It must be empty of processes.
-///
-/// # Errors
-/// When a directory cannot be removed.
-pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
-    let tree = Tree::find(layout, zone)?;
+/// Removes the zone's cgroup with all that the zone made in it, and what nobody uses above it.
+fn remove_in(tree: &Tree) -> Result<(), CgroupError> {
     if let Some(dir) = tree.open(ZONE)? {
-        let path = tree.path().join(ZONE);
-        let fail = || Failed::to("remove cgroup", path.display());
-        let children = children(dir.as_fd()).map_err(fail())?;
-        children.iter().try_for_each(|name| remove_tree(dir.as_fd(), name)).map_err(fail())?;
-        drop(dir);
-        if let Some(parent) = tree.open(".")? {
-            rmdir(parent.as_fd(), ZONE).map_err(fail())?;
-        }
+        remove_tree(dir).map_err(Failed::to("remove cgroup", tree.path().join(ZONE).display()))?;
     }
-    sweep(layout, zone)
+    sweep_in(tree);
+    Ok(())
 }
 
 /// Removes the directories above the zone's cgroup as far as nobody uses them: a daemon that lives in its own cannot
@@ -84,43 +88,48 @@ pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
 /// # Errors
 /// [`CgroupError::NoCgroup2`]; a directory that is in use is no error.
 pub fn sweep(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
-    let tree = Tree::find(layout, zone)?;
+    sweep_in(&Tree::find(layout, zone)?);
+    Ok(())
+}
+
+fn sweep_in(tree: &Tree) {
     let [installation, zone] = &tree.names;
-    let Ok(above) = open_dir(tree.mount.as_fd(), installation) else { return Ok(()) };
+    let Ok(above) = open_dir(tree.mount.as_fd(), installation) else { return };
     if let Ok(dir) = open_dir(above.as_fd(), zone) {
         let _ = rmdir(dir.as_fd(), SUPERVISOR);
     }
     let _ = rmdir(above.as_fd(), zone);
-    drop(above);
     let _ = rmdir(tree.mount.as_fd(), installation);
-    Ok(())
 }
 
-/// Removes a directory and all below it, the deepest first. A zone may have made them as deep as it liked, so they
-/// are walked without recursion and with two descriptors at a time.
-fn remove_tree(top: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
-    let mut path = vec![name.to_owned()];
-    while let Some(last) = path.last().cloned() {
-        let parent = descend(top, &path[..path.len() - 1])?;
-        match rmdir(parent.as_fd(), &last) {
-            Ok(()) => {
-                path.pop();
+/// Removes a cgroup and all below it, the deepest first, with one descriptor however deep that is. Going up by `..` is safe here:
+/// no cgroup can be moved.
+fn remove_tree(top: OwnedFd) -> Result<(), Errno> {
+    let mut here = top;
+    // The names that are left at each level; the last of a level is the one gone into.
+    let mut left = vec![children(here.as_fd())?];
+    loop {
+        if let Some(name) = left.last().and_then(|level| level.last()) {
+            match open_dir(here.as_fd(), name) {
+                Ok(child) => {
+                    left.push(children(child.as_fd())?);
+                    here = child;
+                    continue;
+                }
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
             }
-            Err(Errno::BUSY) => {
-                let here = open_dir(parent.as_fd(), &last)?;
-                // Busy without children: a process is in it.
-                let child = children(here.as_fd())?.into_iter().next().ok_or(Errno::BUSY)?;
-                path.push(child);
+        } else {
+            left.pop();
+            here = open_dir(here.as_fd(), "..")?;
+            let name = left.last().and_then(|level| level.last());
+            match name {
+                Some(name) => rmdir(here.as_fd(), name)?,
+                None => return rmdir(here.as_fd(), ZONE),
             }
-            Err(errno) => return Err(errno),
         }
+        left.last_mut().and_then(Vec::pop);
     }
-    Ok(())
-}
-
-fn descend(top: BorrowedFd<'_>, path: &[String]) -> Result<OwnedFd, Errno> {
-    let start = open_dir(top, ".")?;
-    path.iter().try_fold(start, |dir, name| open_dir(dir.as_fd(), name))
 }
 
 fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {

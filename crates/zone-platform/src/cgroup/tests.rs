@@ -24,8 +24,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = kill(&self.layout, &self.zone, Duration::from_secs(10));
-        let _ = remove(&self.layout, &self.zone);
+        let _ = end(&self.layout, &self.zone, Duration::from_secs(10));
     }
 }
 
@@ -50,8 +49,8 @@ fn a_cgroup_is_made_delegated_and_removed() {
     assert_eq!(std::fs::metadata(place.path().parent().unwrap()).unwrap().uid(), 0);
     drop(dir);
     assert!(open(&place.layout, &place.zone).unwrap().is_some());
-    remove(&place.layout, &place.zone).unwrap();
-    remove(&place.layout, &place.zone).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
     assert!(open(&place.layout, &place.zone).unwrap().is_none());
     assert!(!place.path().ancestors().nth(2).unwrap().exists());
 }
@@ -60,16 +59,18 @@ fn a_cgroup_is_made_delegated_and_removed() {
 fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
     let place = Place::new();
     let dir = make(&place.layout, &place.zone, BASE).unwrap();
-    for deep in ["a/b/c", "a/d", "e"] {
+    for deep in ["a/b/c", "a/b/f", "a/d", "e", "g/h"] {
         std::fs::create_dir_all(place.path().join(deep)).unwrap();
     }
     let deep = open_dir(dir.as_fd(), "a").and_then(|a| open_dir(a.as_fd(), "d")).unwrap();
+    let too_deep = "x/".repeat(70);
+    assert!(std::fs::create_dir_all(place.path().join(&too_deep)).is_err());
     let mut victim = process_in(deep.as_fd());
     kill(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
     kill(&place.layout, &place.zone, Duration::ZERO).unwrap();
     victim.wait().unwrap();
     drop((dir, deep));
-    remove(&place.layout, &place.zone).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
     assert!(!place.path().exists());
 }
 
