@@ -16,6 +16,7 @@
 //! | [`privileges`], [`seccomp`] | what the zone's root may not do |
 //! | [`guest`] | what the guest is told |
 //! | [`orderly`] | how the guest's init is asked to stop |
+//! | [`enter`] | the way into a live zone |
 //! | [`verify`] | all checks that need no running zone |
 //!
 //! Nothing of a platform outlives the zone but its cgroup: mounts go with the mount namespace that the keeper made.
@@ -24,6 +25,7 @@
 mod build;
 pub mod cgroup;
 mod dev;
+pub mod enter;
 mod error;
 pub mod filesystems;
 pub mod guest;

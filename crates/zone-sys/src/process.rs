@@ -35,6 +35,25 @@ pub fn close_all_but(first: u32, keep: BorrowedFd<'_>) -> Result<()> {
     close_from(first.max(keep + 1))
 }
 
+/// Closes every descriptor but those in `keep`; the standard three are kept only if they are in it.
+///
+/// Meant for a freshly cloned child that will never go back to code that owns the others.
+///
+/// # Errors
+/// What `close_range(2)` says.
+pub fn close_except(keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    keep.sort_unstable();
+    let mut first = 0;
+    for kept in keep {
+        if kept > first {
+            close_between(first, kept - 1, 0)?;
+        }
+        first = kept + 1;
+    }
+    close_from(first)
+}
+
 fn close_range(first: u32, flags: u32) -> Result<()> {
     close_between(first, u32::MAX, flags)
 }

@@ -1,0 +1,275 @@
+//! The way into a live zone, for a command or a login.
+//!
+//! ```text
+//! caller ── clone3(INTO_CGROUP) ──► middle ── clone3 ──► command
+//!    host's namespaces              the zone's, but for PID      all of the zone's; execs
+//! ```
+//!
+//! * The caller keeps its place on the host. It gets the near ends of what the command has as its
+//!   input and output: of three pipes, or of a pty. They are made *inside*, by the middle process, as
+//!   the zone's user: no descriptor of the host's, and never the administrator's own terminal, is
+//!   there for the zone to take.
+//! * The middle process is needed because `setns(2)` puts only children into a PID namespace. It
+//!   looks up the user in the zone's own files with the rights of the zone's root and no more, passes
+//!   on signals to the command's process group, and ends as the command ends.
+//! * Both are born in the zone's cgroup: `cgroup.procs` is never written.
+//! * What the command may is what init may: the same bounding set, the same seccomp list, a session
+//!   and a keyring of its own, nothing inheritable, no descriptor but its three.
+//!
+//! Until the exec neither process can be looked into from the zone (`PR_SET_DUMPABLE`), so the
+//! program that it is made from is out of the zone's reach.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::termios::{Termios, Winsize};
+use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded};
+use zone_sys::unix::{self, Fds};
+
+mod command;
+mod middle;
+mod report;
+
+use report::Report;
+pub use report::Stage;
+
+/// The cgroup for those who come in where the zone's own cannot hold processes any more: an init that
+/// has given controllers to the cgroups below it leaves none of its own ("no internal processes",
+/// cgroups(7)).
+const LEAF: &str = "zlogin";
+
+/// Who is to enter what, and how.
+pub struct Entry<'a> {
+    /// The zone's first process, whose namespaces are entered.
+    pub pidfd: BorrowedFd<'a>,
+    /// The zone's cgroup.
+    pub cgroup: BorrowedFd<'a>,
+    /// The capabilities that may ever be had, one bit each ([`crate::privileges`]).
+    pub bounding: u64,
+    /// The seccomp program ([`crate::seccomp::program`]).
+    pub seccomp: &'a [u8],
+    /// A terminal for the command; `None` for three pipes.
+    pub terminal: Option<Terminal>,
+    /// What to execute. It is asked inside the zone, as the zone's root, in a process of its own: it
+    /// may read the zone's files as they are seen there. Its error is shown to the caller.
+    pub plan: &'a dyn Fn() -> Result<Plan, String>,
+}
+
+/// What a new terminal starts with: as a rule the settings of the caller's own.
+#[derive(Debug, Clone, Default)]
+pub struct Terminal {
+    /// Its settings; the kernel's defaults if there are none to copy.
+    pub settings: Option<Termios>,
+    /// The size of its window.
+    pub size: Option<Winsize>,
+}
+
+/// What to execute, as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// User id in the zone.
+    pub uid: u32,
+    /// Group id in the zone.
+    pub gid: u32,
+    /// Supplementary groups in the zone.
+    pub groups: Vec<u32>,
+    /// Where to start; `/` if that cannot be entered.
+    pub directory: PathBuf,
+    /// The program: a path, or a name to be found in the `PATH` of `env`.
+    pub program: OsString,
+    /// What the program sees as its own name.
+    pub name: OsString,
+    /// Its arguments, passed on as they are.
+    pub args: Vec<OsString>,
+    /// Its whole environment.
+    pub env: Vec<(String, OsString)>,
+}
+
+/// The near ends of what the command has as its input and output.
+#[derive(Debug)]
+pub enum Ends {
+    /// The manager side of a pty (non-blocking), and what the zone calls the other side: `pts/3`.
+    Terminal {
+        /// The manager side.
+        manager: OwnedFd,
+        /// The name, without `/dev/`.
+        name: String,
+    },
+    /// Three pipes (blocking).
+    Pipes {
+        /// To be written.
+        stdin: OwnedFd,
+        /// To be read.
+        stdout: OwnedFd,
+        /// To be read.
+        stderr: OwnedFd,
+    },
+}
+
+/// Why a zone could not be entered.
+#[derive(Debug, thiserror::Error)]
+pub enum EnterError {
+    /// The first process could not be made.
+    #[error("could not start a process in the zone")]
+    Start(#[source] zone_sys::Error),
+    /// A step inside failed.
+    #[error("could not {}", .stage.text())]
+    Inside {
+        /// Which.
+        stage: Stage,
+        /// The kernel's answer.
+        source: Errno,
+    },
+    /// The plan could not be made; the text says why.
+    #[error("{0}")]
+    Plan(String),
+    /// The program could not be executed.
+    #[error("could not execute '{}'", .program.display())]
+    Execute {
+        /// The program, as the plan had it.
+        program: PathBuf,
+        /// The kernel's answer.
+        source: Errno,
+    },
+    /// It ended on the way in: the zone is going down.
+    #[error("the zone went down")]
+    Gone,
+}
+
+/// A command that runs in a zone.
+#[derive(Debug)]
+pub struct Entered {
+    middle: OwnedFd,
+    /// Its input and output.
+    pub ends: Ends,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With this exit status.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+impl End {
+    /// The exit status that says the same: 128 and the signal for one that was killed, as shells have it.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Exited(status) => status,
+            Self::Killed(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Enters the zone and executes what the plan says. Returns when the program has been executed.
+///
+/// # Errors
+/// [`EnterError`]; nothing runs in the zone then.
+pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<Entered, EnterError> {
+    let failed = |errno| EnterError::Inside { stage: Stage::Report, source: errno };
+    let (near, far) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    let middle = match spawn(proof, entry.cgroup)? {
+        Cloned::Child => middle::run(proof, entry, &far),
+        Cloned::Parent { pidfd, .. } => pidfd,
+    };
+    drop(far);
+    match listen(&near) {
+        Ok(ends) => Ok(Entered { middle, ends }),
+        Err(error) => {
+            // It has said all it had to say and exits; a zombie is no trace to leave.
+            let _ = pidfd_send_signal(&middle, Signal::KILL);
+            let _ = waitid(WaitId::PidFd(middle.as_fd()), WaitIdOptions::EXITED);
+            Err(error)
+        }
+    }
+}
+
+/// Starts the middle process in the zone's cgroup, or in a leaf of it.
+fn spawn(proof: SingleThreaded, cgroup: BorrowedFd<'_>) -> Result<Cloned, EnterError> {
+    let into = |cgroup| Clone::new(Namespaces::NONE).into_cgroup(cgroup).spawn(proof);
+    let first = match into(cgroup) {
+        Err(error) if matches!(error.errno(), Errno::BUSY | Errno::OPNOTSUPP) => error,
+        outcome => return outcome.map_err(EnterError::Start),
+    };
+    match mkdirat(cgroup, LEAF, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(_) => return Err(EnterError::Start(first)),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let leaf = openat(cgroup, LEAF, flags, Mode::empty()).map_err(|_| EnterError::Start(first))?;
+    into(leaf.as_fd()).map_err(EnterError::Start)
+}
+
+/// Hears what happens inside, until the program has been executed: both processes' ends of the
+/// socket are closed then.
+fn listen(near: &OwnedFd) -> Result<Ends, EnterError> {
+    let mut ends = None;
+    let mut buffer = [0; report::MAX];
+    loop {
+        let (count, fds) = unix::recv(near, &mut buffer, RecvFlags::empty())
+            .map_err(|e| EnterError::Inside { stage: Stage::Report, source: e.errno() })?;
+        if count == 0 {
+            return ends.ok_or(EnterError::Gone);
+        }
+        match Report::decode(&buffer[..count]) {
+            Some(Report::Terminal(name)) => ends = terminal(fds, name),
+            Some(Report::Pipes) => ends = pipes(fds),
+            Some(Report::Failed(stage, source)) => return Err(EnterError::Inside { stage, source }),
+            Some(Report::NoPlan(text)) => return Err(EnterError::Plan(text)),
+            Some(Report::NotExecuted(source, program)) => {
+                return Err(EnterError::Execute { program: program.into(), source });
+            }
+            None => return Err(EnterError::Inside { stage: Stage::Report, source: Errno::PROTO }),
+        }
+    }
+}
+
+fn terminal(mut fds: Fds, name: String) -> Option<Ends> {
+    Some(Ends::Terminal { manager: fds.take(0)?, name })
+}
+
+fn pipes(mut fds: Fds) -> Option<Ends> {
+    Some(Ends::Pipes { stdin: fds.take(0)?, stdout: fds.take(1)?, stderr: fds.take(2)? })
+}
+
+impl Entered {
+    /// Becomes readable when the command has ended.
+    #[must_use]
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.middle.as_fd()
+    }
+
+    /// Sends a signal to the command's process group. A command that has ended is no error.
+    pub fn signal(&self, signal: Signal) {
+        // The middle process passes it on: it alone is sure whom the number of the group means.
+        let _ = pidfd_send_signal(&self.middle, signal);
+    }
+
+    /// Waits for the command's end.
+    ///
+    /// # Errors
+    /// What `waitid(2)` says.
+    pub fn wait(&self) -> Result<End, Errno> {
+        loop {
+            match waitid(WaitId::PidFd(self.middle.as_fd()), WaitIdOptions::EXITED) {
+                Ok(Some(status)) => {
+                    return Ok(match (status.exit_status(), status.terminating_signal()) {
+                        (Some(code), _) => End::Exited(code),
+                        (None, signal) => End::Killed(signal.unwrap_or_default()),
+                    });
+                }
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The process that becomes the command.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::fs::{Gid, Uid};
+use rustix::io::Errno;
+use rustix::process::{chdir, ioctl_tiocsctty, setsid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
+};
+use zone_sys::{process, seccomp, signal};
+
+use super::middle::{Far, Step, at};
+use super::report::{Report, Stage};
+use super::{Entry, Plan};
+
+/// Executes the plan; returns only what failed.
+pub(super) fn run(entry: &Entry<'_>, plan: &Plan, far: Far) -> Report {
+    match prepare(entry, plan, &far) {
+        Ok(()) => Report::NotExecuted(execute(plan, far), plan.program.clone()),
+        Err(report) => report,
+    }
+}
+
+fn prepare(entry: &Entry<'_>, plan: &Plan, far: &Far) -> Step<()> {
+    setsid().map_err(at(Stage::Session))?;
+    match process::new_session_keyring().map_err(|e| e.errno()) {
+        // A kernel without keyrings has no keys to keep from the zone.
+        Ok(()) | Err(Errno::NOSYS) => {}
+        Err(errno) => return Err(Report::Failed(Stage::Keyring, errno)),
+    }
+    if let Far::Terminal(terminal) = far {
+        ioctl_tiocsctty(terminal).map_err(at(Stage::ControllingTerminal))?;
+    }
+    bound(entry.bounding).map_err(at(Stage::Capabilities))?;
+    // Before the capabilities go: to load it takes CAP_SYS_ADMIN in the zone.
+    seccomp::load(entry.seccomp).map_err(at(Stage::Seccomp))?;
+    become_user(plan).map_err(at(Stage::User))?;
+    keep(if plan.uid == 0 { entry.bounding } else { 0 }).map_err(at(Stage::Capabilities))?;
+    chdir(&plan.directory).or_else(|_| chdir("/")).map_err(at(Stage::Directory))?;
+    signal::reset_all();
+    // Last, whatever was forgotten before.
+    process::cloexec_from(3).map_err(at(Stage::Isolate))
+}
+
+/// Drops what is not in `keep` from the bounding set.
+fn bound(keep: u64) -> Result<(), Errno> {
+    for bit in (0..u64::BITS).map(|number| 1 << number).filter(|bit| keep & bit == 0) {
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(bit)) {
+            Ok(()) => {}
+            // Above the last one that this kernel knows.
+            Err(Errno::INVAL) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    clear_ambient_capability_set()
+}
+
+/// Leaves this process what is in `most` and was there; nothing can be inherited past an exec.
+fn keep(most: u64) -> Result<(), Errno> {
+    let now = capabilities(None)?;
+    let left = now.permitted & CapabilitySet::from_bits_retain(most);
+    let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets)
+}
+
+fn become_user(plan: &Plan) -> Result<(), Errno> {
+    let groups: Vec<Gid> = plan.groups.iter().map(|&id| Gid::from_raw(id)).collect();
+    set_thread_groups(&groups)?;
+    let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)
+}
+
+/// Executes the program, looked for in the `PATH` of its own environment; returns what failed.
+fn execute(plan: &Plan, far: Far) -> Errno {
+    let mut command = Command::new(&plan.program);
+    command.arg0(&plan.name).args(&plan.args).env_clear();
+    command.envs(plan.env.iter().map(|(name, value)| (name, value)));
+    match far {
+        Far::Terminal(terminal) => match (terminal.try_clone(), terminal.try_clone()) {
+            (Ok(stdin), Ok(stdout)) => command.stdin(stdin).stdout(stdout).stderr(terminal),
+            (Err(error), _) | (_, Err(error)) => return errno_of(&error),
+        },
+        Far::Pipes([stdin, stdout, stderr]) => command.stdin(stdin).stdout(stdout).stderr(stderr),
+    };
+    errno_of(&command.exec())
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
+}
