@@ -11,9 +11,16 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Io`] when `/proc/self/mountinfo` cannot be read.
 pub fn below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut points = at_or_below(directory)?;
+    points.retain(|point| point != directory);
+    Ok(points)
+}
+
+/// As [`below`], with those on the directory itself.
+pub(crate) fn at_or_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     const FILE: &str = "/proc/self/mountinfo";
     let text = std::fs::read(FILE).map_err(|source| Error::io("read", FILE, source))?;
-    Ok(points(&text).filter(|point| point != directory && point.starts_with(directory)).collect())
+    Ok(points(&text).filter(|point| point.starts_with(directory)).collect())
 }
 
 /// The mount points of a mountinfo text: the fifth field of each line.

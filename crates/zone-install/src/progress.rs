@@ -37,7 +37,7 @@ pub struct Progress<'a> {
     pub entries: u64,
     /// What `entries` will be at the end, where that is known.
     pub total_entries: Option<u64>,
-    /// The entry at hand, relative to the root.
+    /// The entry at hand, relative to the root; when removing, its whole path. Empty between entries.
     pub current: &'a Path,
 }
 

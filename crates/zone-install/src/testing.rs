@@ -46,6 +46,19 @@ impl Ground {
     }
 }
 
+impl Drop for Ground {
+    fn drop(&mut self) {
+        unmount_all(self.directory.path());
+    }
+}
+
+/// Takes away what a test has mounted, or the temporary directory could not be removed.
+pub(crate) fn unmount_all(directory: &Path) {
+    for point in crate::mounts::at_or_below(directory).unwrap_or_default().iter().rev() {
+        let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
 pub(crate) fn options() -> Options {
     Options::default()
 }

@@ -12,8 +12,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::Summary;
 use super::target::Target;
+use super::{Summary, directory};
 use crate::error::Error;
 use crate::progress::{Meter, Options, Phase, Reporter};
 
@@ -73,8 +73,10 @@ pub fn debootstrap(
     if !status.success() {
         return Err(what.complaint(status, said, &root));
     }
+    meter.phase(Phase::Measuring, None, None);
+    let (bytes, entries) = directory::measure(&root, &mut meter)?;
     meter.phase(Phase::Syncing, None, None);
-    target.finish()
+    Ok(Summary { entries, bytes, ..target.finish()? })
 }
 
 impl Debootstrap {

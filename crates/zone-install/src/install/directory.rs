@@ -43,11 +43,8 @@ pub fn from_directory(
     if zonepath.starts_with(&real) || real.starts_with(zonepath) {
         return Err(Error::SourceOverlaps { source_dir: source.to_owned(), zonepath: zonepath.to_owned() });
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, &real, flags, Mode::empty())
-        .map_err(|errno| Error::io("open the source", source, errno))?;
     let mut meter = Meter::new(Phase::Measuring, options, report);
-    let mut source = Source { root, path: real, links: HashMap::new(), copier: Copier::default() };
+    let mut source = Source::open(real)?;
     let (bytes, entries) = source.measure(&mut meter)?;
     let mut target = Target::create(zonepath)?;
     meter.phase(Phase::Copying, Some(bytes), Some(entries));
@@ -73,7 +70,19 @@ struct Found {
     stat: std::fs::Metadata,
 }
 
+/// Bytes of contents, and entries, of a tree.
+pub(super) fn measure(tree: &Path, meter: &mut Meter<'_>) -> Result<(u64, u64), Error> {
+    Source::open(tree.to_owned())?.measure(meter)
+}
+
 impl Source {
+    fn open(path: PathBuf) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(CWD, &path, flags, Mode::empty())
+            .map_err(|errno| Error::io("open the source", &path, errno))?;
+        Ok(Self { root, path, links: HashMap::new(), copier: Copier::default() })
+    }
+
     fn fault(&self, doing: &'static str, entry: &Path, source: impl Into<io::Error>) -> Error {
         Error::io(doing, self.path.join(entry), source)
     }
@@ -122,7 +131,7 @@ impl Source {
             for name in self.names(&directory)? {
                 let entry = directory.join(name);
                 meter.entry(&entry)?;
-                let Some(found) = self.open(&entry)? else {
+                let Some(found) = self.entry(&entry)? else {
                     each(&entry, None, meter)?;
                     continue;
                 };
@@ -156,7 +165,7 @@ impl Source {
     }
 
     /// `None` for a mount point.
-    fn open(&self, entry: &Path) -> Result<Option<Found>, Error> {
+    fn entry(&self, entry: &Path) -> Result<Option<Found>, Error> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.root, entry, flags, Mode::empty(), BENEATH) {
             Ok(fd) => {

@@ -12,7 +12,7 @@ pub(crate) mod target;
 
 use std::path::PathBuf;
 
-pub use archive::from_archive;
+pub use archive::{Worker, decompress_worker, from_archive, from_archive_apart};
 pub use debootstrap::{Debootstrap, debootstrap};
 pub use directory::from_directory;
 

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
-use crate::testing::{in_own_mounts, mount_tmpfs};
+use crate::testing::{in_own_mounts, mount_tmpfs, unmount_all};
 
 fn temp() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -144,4 +144,5 @@ fn forbidding_mounts_are_named() {
         warnings[0].to_string(),
         format!("WARNING: {} is on a temporary file system.", path.display())
     );
+    unmount_all(dir.path());
 }

@@ -10,9 +10,10 @@ use flate2::read::MultiGzDecoder;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
+use super::worker::{Piped, Worker};
 use crate::error::Error;
 
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 /// What a decompressor may use: enough for `xz -9` and the largest window zstd(1) takes without being asked,
 /// and little enough that an archive cannot exhaust the machine.
 const MOST_MEMORY: u64 = 256 << 20;
@@ -29,15 +30,15 @@ pub(super) struct Input {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Tar,
     Gzip,
     Xz,
     Zstd,
 }
 
-/// Opens the archive.
-pub(super) fn open(archive: &Path) -> Result<Input, Error> {
+/// Opens the archive; a worker, if there is one, decompresses it.
+pub(super) fn open(archive: &Path, worker: Option<&Worker>) -> Result<Input, Error> {
     let failed = |source| Error::io("open", archive, source);
     let mut file = File::open(archive).map_err(failed)?;
     let stat = file.metadata().map_err(failed)?;
@@ -49,6 +50,16 @@ pub(super) fn open(archive: &Path) -> Result<Input, Error> {
     let format =
         recognise(&start).map_err(|found| Error::NotAnArchive { archive: archive.to_owned(), found })?;
     let position = Rc::new(Cell::new(0));
+    let size = stat.is_file().then_some(stat.len());
+    if let Some(worker) = worker
+        && stat.is_file()
+        && format != Format::Tar
+    {
+        file.rewind().map_err(failed)?;
+        let piped = Piped::start(worker, file, Rc::clone(&position))
+            .map_err(|source| Error::io("run the decompressor", &worker.program, source))?;
+        return Ok(Input { bytes: Box::new(BufReader::with_capacity(1 << 17, piped)), position, size });
+    }
     let rest: Box<dyn Read> = if stat.is_file() {
         file.rewind().map_err(failed)?;
         Box::new(file)
@@ -56,16 +67,15 @@ pub(super) fn open(archive: &Path) -> Result<Input, Error> {
         // A pipe cannot go back.
         Box::new(io::Cursor::new(start).chain(file))
     };
-    let counted = BufReader::with_capacity(1 << 17, Counted { inner: rest, position: Rc::clone(&position) });
-    let bytes = decoder(format, counted).map_err(|source| Error::Archive {
-        archive: archive.to_owned(),
-        entry: Path::new("").to_owned(),
-        source,
+    let counted = Counted { inner: rest, position: Rc::clone(&position) };
+    let bytes = decoder(format, BufReader::with_capacity(1 << 17, counted)).map_err(|source| {
+        Error::Archive { archive: archive.to_owned(), entry: Path::new("").to_owned(), source }
     })?;
-    Ok(Input { bytes, position, size: stat.is_file().then_some(stat.len()) })
+    Ok(Input { bytes, position, size })
 }
 
-fn decoder(format: Format, counted: BufReader<Counted>) -> io::Result<Box<dyn Read>> {
+/// The decompressor of a format, with its limits.
+pub(super) fn decoder(format: Format, counted: BufReader<impl Read + 'static>) -> io::Result<Box<dyn Read>> {
     Ok(match format {
         Format::Tar => Box::new(counted),
         Format::Gzip => Box::new(MultiGzDecoder::new(counted)),
@@ -82,7 +92,7 @@ fn decoder(format: Format, counted: BufReader<Counted>) -> io::Result<Box<dyn Re
 }
 
 /// What the first block says, or what the file is instead.
-fn recognise(start: &[u8]) -> Result<Format, &'static str> {
+pub(super) fn recognise(start: &[u8]) -> Result<Format, &'static str> {
     match start {
         [] => Err("empty"),
         [0x1f, 0x8b, ..] => Ok(Format::Gzip),

@@ -9,6 +9,7 @@ mod members;
 mod name;
 mod pax;
 mod sparse;
+mod worker;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -16,8 +17,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use self::input::Input;
 use self::members::{Kind, Member, Members};
 use self::sparse::Layout;
+pub use self::worker::{Worker, decompress_worker};
 use super::Summary;
 use super::target::Target;
 use crate::error::Error;
@@ -42,7 +45,31 @@ pub fn from_archive(
     options: &Options,
     report: &mut Reporter<'_>,
 ) -> Result<Summary, Error> {
-    let input = input::open(archive)?;
+    unpack(input::open(archive, None)?, archive, zonepath, options, report)
+}
+
+/// As [`from_archive`], with the decompressor in a process of its own that has no privileges: better for an
+/// archive from somewhere else, and faster, since it has a processor of its own.
+///
+/// # Errors
+/// As [`from_archive`], and [`Error::Io`] when the worker cannot be started.
+pub fn from_archive_apart(
+    worker: &Worker,
+    archive: &Path,
+    zonepath: &Path,
+    options: &Options,
+    report: &mut Reporter<'_>,
+) -> Result<Summary, Error> {
+    unpack(input::open(archive, Some(worker))?, archive, zonepath, options, report)
+}
+
+fn unpack(
+    input: Input,
+    archive: &Path,
+    zonepath: &Path,
+    options: &Options,
+    report: &mut Reporter<'_>,
+) -> Result<Summary, Error> {
     let mut meter = Meter::new(Phase::Unpacking, options, report);
     meter.phase(Phase::Unpacking, input.size, None);
     let mut members = Members::new(input.bytes, archive);

@@ -36,7 +36,8 @@ fn its_lines_are_the_progress_and_its_environment_is_clean() {
             lines.push(progress.current.display().to_string());
         }
     };
-    debootstrap(&what, &ground.zonepath, &options(), &mut report).unwrap();
+    let summary = debootstrap(&what, &ground.zonepath, &options(), &mut report).unwrap();
+    assert_eq!(summary.entries, 3);
     assert_eq!(lines, ["Retrieving Release", "Unpacking"]);
     let args = fs::read_to_string(ground.root.join("etc/args")).unwrap();
     let root = ground.root.display();
@@ -71,9 +72,10 @@ fn an_interruption_ends_all_of_it() {
         return;
     }
     let ground = Ground::new();
-    // The background child keeps a pipe open as long as it lives.
+    // Everything it starts keeps the pipe open as long as it lives.
     let pipe = ground.path("alive");
-    let what = fake(&ground, &format!("sleep 1000 >{} & echo I: started; wait", pipe.display()));
+    let script = format!("exec 9>{}; sleep 1000 & echo I: started; wait", pipe.display());
+    let what = fake(&ground, &script);
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
     let reader = std::thread::spawn(move || fs::read(pipe).unwrap());
     let options = options();
