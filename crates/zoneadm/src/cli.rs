@@ -272,6 +272,7 @@ Examples:
 
 const SHUTDOWN_HELP: &str = "\
 If the zone's init has not ended the zone within the time limit, the zone is ended as by halt, and that is said.
+The shutdown goes on when zoneadm is interrupted.
 
 Examples:
   zoneadm -z web shutdown

@@ -54,7 +54,7 @@ impl Drop for Steps {
 
 fn draw(operation: Operation, steps: &Receiver<String>) {
     let show_from = Instant::now() + WORTH_SHOWING;
-    let mut current: Option<String> = None;
+    let mut current = "waiting for zoneadmd".to_owned();
     let mut drawn = false;
     loop {
         let wait = show_from.saturating_duration_since(Instant::now());
@@ -64,12 +64,12 @@ fn draw(operation: Operation, steps: &Receiver<String>) {
             steps.recv_timeout(wait)
         };
         match next {
-            Ok(step) => current = Some(step),
+            Ok(step) => current = step,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if let Some(step) = current.as_ref().filter(|_| Instant::now() >= show_from) {
-            let _ = write!(std::io::stderr(), "\r\x1b[K{operation}: {} ...", harmless(step));
+        if Instant::now() >= show_from {
+            let _ = write!(std::io::stderr(), "\r\x1b[K{operation}: {} ...", harmless(&current));
             drawn = true;
         }
     }

@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::JoinHandle;
 
 use rustix::fd::OwnedFd;
@@ -61,13 +62,18 @@ fn keeper(lab: &Lab, status: Status) {
     });
 }
 
-/// A copy of zoneadm beside a zoneadmd that is this shell script.
-fn with_daemon_program(lab: &Lab, script: &str) -> PathBuf {
+/// A copy of zoneadm beside a zoneadmd that is this text.
+fn with_daemon_program(lab: &Lab, text: &str) -> PathBuf {
     let dir = lab.path("bin");
     fs::create_dir_all(&dir).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_zoneadm"), dir.join("zoneadm")).unwrap();
-    fs::write(dir.join("zoneadmd"), format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(dir.join("zoneadmd"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(lab.path("text"), text).unwrap();
+    // By a program of its own: a descriptor for writing that another test's child inherits from us for a moment would
+    // make the copies busy.
+    for (from, to) in [(env!("CARGO_BIN_EXE_zoneadm").into(), "zoneadm"), (lab.path("text"), "zoneadmd")] {
+        let copied =
+            Command::new("install").args(["-m", "755"]).arg(from).arg(dir.join(to)).status().unwrap();
+        assert!(copied.success());
+    }
     dir.join("zoneadm")
 }
 
@@ -81,7 +87,6 @@ fn a_boot_passes_on_what_the_daemon_says() {
             // About to exit: to be asked again.
             "{\"error\":\"org.zones.zoneadmd.Dying\",\"parameters\":{}}\0",
             concat!(
-                "{\"continues\":true,\"parameters\":{\"progress\":{\"step\":\"mount root\"}}}\0",
                 "{\"parameters\":{\"result\":{\"state\":\"running\",\"messages\":[\"one\",\"two\\nlines\"],",
                 "\"timings\":[{\"name\":\"mount root\",\"usec\":75},{\"name\":\"exec\",\"usec\":25}]}}}\0",
             ),
@@ -119,7 +124,8 @@ fn a_daemon_that_cannot_start_says_why_once() {
     let lab = Lab::new();
     installed(&lab);
     let out = lab.path("environment");
-    let script = format!("env > {}; echo \"$@\" >> {0}; echo it is too wet >&2; exit 1", out.display());
+    let script =
+        format!("#!/bin/sh\nenv > {}; echo \"$@\" >> {0}; echo it is too wet >&2; exit 1\n", out.display());
     let zoneadm = with_daemon_program(&lab, &script);
     let said = lab.program(zoneadm, "-z web boot").refused(1, "zone 'web': could not start zoneadmd");
     assert_eq!(said.err.matches("zoneadm: it is too wet\n").count(), 1, "{}", said.err);
@@ -136,8 +142,7 @@ fn a_daemon_that_cannot_start_says_why_once() {
 fn a_daemon_program_that_is_not_there() {
     let lab = Lab::new();
     installed(&lab);
-    let zoneadm = with_daemon_program(&lab, "");
-    fs::write(lab.path("bin/zoneadmd"), "no program").unwrap();
+    let zoneadm = with_daemon_program(&lab, "no program");
     let said = lab.program(zoneadm, "-z web halt").refused(1, "could not start zoneadmd");
     assert!(said.err.contains("bin/zoneadmd: Exec format error"), "{}", said.err);
 }

@@ -47,8 +47,10 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
         return Ok(());
     }
     daemon::notify(target.layout, zone, &Request::NoteUninstalling { locale: daemon::locale() });
-    dismiss(&target)?;
+    let no_daemon = dismiss(&target)?;
     set_state(&target, State::Incomplete)?;
+    // From here on it is the state that keeps a daemon from starting.
+    drop(no_daemon);
     let removed = {
         let mut display = Display::new(zone);
         remove::execute(&plan, &options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
@@ -113,8 +115,8 @@ fn agreed(target: &Target<'_>) -> Outcome<bool> {
 }
 
 /// Sees that neither daemon nor keeper of the zone is left, and what their sockets were: the zone is not up, so the
-/// keeper holds a console at most, and the daemon has been told to leave.
-fn dismiss(target: &Target<'_>) -> Outcome {
+/// keeper holds a console at most, and the daemon has been told to leave. No other comes as long as the lock is held.
+fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
     let (layout, zone) = (target.layout, target.name());
     let run = layout.zone_run(zone);
     let until = Instant::now() + DEPARTURE;
@@ -141,8 +143,7 @@ fn dismiss(target: &Target<'_>) -> Outcome {
     for path in leftovers.into_iter().chain([layout.snapshot(zone), layout.journal(zone)]) {
         file::remove(&path).map_err(Failure::of(zone))?;
     }
-    drop(daemon);
-    Ok(())
+    Ok(daemon)
 }
 
 fn tell(target: &Target<'_>, removed: &Removed) {
