@@ -17,6 +17,11 @@ mod others;
 
 pub use others::{Other, others};
 
+/// Nobody but root may reach into a zone from the host.
+const ZONEPATH_MODES: [u32; 1] = [0o700];
+/// What `/` has: in most distributions, and in those of the Fedora family.
+const ROOT_MODES: [u32; 2] = [0o755, 0o555];
+
 /// A zone's path or root that is not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
@@ -124,14 +129,14 @@ pub struct Root {
 pub fn check(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Root, RootError> {
     let zonepath = canonical(&config.zonepath)?;
     let meta = fs::symlink_metadata(&zonepath).map_err(Failed::to("look at", zonepath.display()))?;
-    fit(&zonepath, (meta.mode(), meta.uid()), 0o700)?;
+    fit(&zonepath, (meta.mode(), meta.uid()), &ZONEPATH_MODES)?;
     let path = zonepath.join("root");
     let fd = match host_path(&path) {
         Err(rustix::io::Errno::NOENT) => return Err(RootError::Missing(path)),
         opened => opened.map_err(Failed::to("open", path.display()))?,
     };
     let stat = fstat(&fd).map_err(Failed::to("look at", path.display()))?;
-    fit(&path, (stat.st_mode, stat.st_uid), 0o755)?;
+    fit(&path, (stat.st_mode, stat.st_uid), &ROOT_MODES)?;
     for other in others(layout, zone)? {
         if other.meets(&zonepath, &stat) {
             return Err(RootError::InUse { root: path, zone: other.zone });
@@ -155,8 +160,8 @@ fn canonical(path: &Path) -> Result<PathBuf, RootError> {
     }
 }
 
-/// A directory, owned by root, with exactly this mode.
-fn fit(path: &Path, (mode, uid): (u32, u32), wanted: u32) -> Result<(), RootError> {
+/// A directory, owned by root, with one of these modes.
+fn fit(path: &Path, (mode, uid): (u32, u32), modes: &[u32]) -> Result<(), RootError> {
     match FileType::from_raw_mode(mode) {
         FileType::Directory => {}
         FileType::Symlink => return Err(RootError::Symlink(path.to_owned())),
@@ -165,10 +170,11 @@ fn fit(path: &Path, (mode, uid): (u32, u32), wanted: u32) -> Result<(), RootErro
     if uid != 0 {
         return Err(RootError::Owner(path.to_owned()));
     }
-    match mode & 0o7777 {
-        found if found != wanted => Err(RootError::Mode { path: path.to_owned(), found, wanted }),
-        _ => Ok(()),
+    let found = mode & 0o7777;
+    if modes.contains(&found) {
+        return Ok(());
     }
+    Err(RootError::Mode { path: path.to_owned(), found, wanted: modes[0] })
 }
 
 /// Checks the mount that the root is on, and says the type of its file system.

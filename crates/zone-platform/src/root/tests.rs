@@ -21,6 +21,8 @@ fn ownership_and_modes() {
     mode(&zonepath, 0o700);
     mode(&root, 0o700);
     assert!(verdict(&lab).contains("must have mode 0755, not 0700"));
+    mode(&root, 0o555);
+    assert_eq!(verdict(&lab), "fit");
     mode(&root, 0o755);
     std::os::unix::fs::chown(&root, Some(BASE), None).unwrap();
     assert!(verdict(&lab).contains("is not owned by root: say 'chown root:root "));
