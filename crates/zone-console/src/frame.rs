@@ -301,6 +301,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn never_panics_and_never_hoards(bytes in prop::collection::vec(any::<u8>(), 0..300), step in 1..50_usize) {
             let mut decoder = Decoder::default();

@@ -274,6 +274,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn never_panics(line in prop::collection::vec(any::<u8>(), 0..200), head in prop::bool::ANY) {
             let mut bytes = if head { b"IDENT 1 ".to_vec() } else { Vec::new() };

@@ -4,6 +4,7 @@
 mod error;
 pub mod frame;
 pub mod ident;
+pub mod log;
 pub mod notice;
 pub mod record;
 pub mod sanitize;

@@ -100,6 +100,21 @@ pub fn line(text: &str) -> Vec<u8> {
     format!("\r\n[{text}]\r\n").into_bytes()
 }
 
+/// A moment in seconds since 1970 as ISO 8601 has it, in UTC.
+pub(crate) fn utc(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March end with the leap day; 719 468 days lie between 0-03-01 and 1970.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let march = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 fn with_args(text: &str, args: &str) -> String {
     if args.is_empty() { text.into() } else { format!("{text} with arguments: {}", visible(args)) }
 }
@@ -138,6 +153,14 @@ mod tests {
             assert_eq!(notice.disconnects(false), notice == Notice::Uninstalling);
         }
         assert_eq!(line("x"), b"\r\n[x]\r\n");
+    }
+
+    #[test]
+    fn tells_the_time() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_400 + 3_661), "2000-02-29T01:01:01Z");
+        assert_eq!(utc(1_735_689_599), "2024-12-31T23:59:59Z");
+        assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
     }
 
     #[test]

@@ -161,6 +161,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn cuts_within_characters_do_not_show(text in any::<String>(), step in 1..5_usize) {
             let pieces: Vec<&[u8]> = text.as_bytes().chunks(step).collect();

@@ -59,13 +59,14 @@ const CONTROL_CHARACTERS: [(Code, u8); 17] = [
 ];
 
 /// Puts the subsidiary of a zone's console into the state in which each boot finds it: Solaris'
-/// settings and the usual control characters, output running (a guest may have left it stopped with
+/// settings, the ordinary line discipline and the usual control characters, output running (a guest may have left it stopped with
 /// `^S`), input of the former incarnation discarded, and the window `size` big.
 ///
 /// # Errors
 /// The operation that failed; the terminal may then have some of the settings.
 pub fn reset(subsidiary: impl AsFd, size: Size) -> Result<(), Error> {
     let fd = subsidiary.as_fd();
+    zone_sys::tty::set_ordinary_discipline(fd).map_err(|e| Error::system("ioctl(TIOCSETD)", e))?;
     let mut settings = tcgetattr(fd).map_err(|e| Error::system("ioctl(TCGETS2)", e))?;
     settle(&mut settings)?;
     tcsetattr(fd, OptionalActions::Now, &settings).map_err(|e| Error::system("ioctl(TCSETS2)", e))?;

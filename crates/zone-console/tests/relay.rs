@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Framed, Rig, find, numbered, pty, run};
+use rustix::fd::OwnedFd;
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use zone_console::frame::{End, Frame};
 use zone_console::ring::{GUARD, Ring};
@@ -304,6 +305,10 @@ fn the_window_size_follows_the_holder() {
         holder.send(Frame::Data(b"done")).await;
         assert_eq!(rig.guest_reads(4).await, b"done");
         assert_eq!(Size::of(&rig.guest).unwrap(), Size { rows: 50, cols: 132 });
+        assert_eq!(rig.handle.window(), Size { rows: 50, cols: 132 });
+        drop(holder);
+        rig.clients(1).await;
+        assert_eq!(rig.handle.window(), Size::default());
     });
 }
 
@@ -379,15 +384,24 @@ fn a_stop_character_stops_the_guest_and_nobody_else_and_not_the_next_boot() {
     });
 }
 
+/// Gives a terminal the line discipline that swallows everything, as a guest may (N_NULL, Linux 5.1).
+fn use_null_discipline(terminal: &OwnedFd) {
+    // Perl is part of every Debian, and no crate here may make this call.
+    let mut perl = std::process::Command::new("perl");
+    perl.args(["-e", "ioctl(STDIN, 0x5423, pack('i', 27)) or die"]).stdin(terminal.try_clone().unwrap());
+    assert!(perl.status().unwrap().success());
+}
+
 #[test]
 fn each_boot_finds_the_terminal_as_solaris_has_it() {
-    let (_manager, guest) = pty();
+    let (manager, guest) = pty();
     let fresh = format!("{:?}", tcgetattr(&guest).unwrap().special_codes);
     let mut spoilt = tcgetattr(&guest).unwrap();
     spoilt.make_raw();
     spoilt.special_codes[SpecialCodeIndex::VINTR] = b'x';
     tcsetattr(&guest, OptionalActions::Now, &spoilt).unwrap();
     Size { rows: 3, cols: 3 }.apply(&guest).unwrap();
+    use_null_discipline(&guest);
 
     term::reset(&guest, Size { rows: 25, cols: 81 }).unwrap();
     let settings = tcgetattr(&guest).unwrap();
@@ -400,6 +414,11 @@ fn each_boot_finds_the_terminal_as_solaris_has_it() {
     assert_eq!((settings.input_speed(), settings.output_speed()), (9600, 9600));
     assert_eq!(format!("{:?}", settings.special_codes), fresh);
     assert_eq!(Size::of(&guest).unwrap(), Size { rows: 25, cols: 81 });
+    // And its words come through again.
+    rustix::io::write(&guest, b"x\n").unwrap();
+    let mut said = [0; 3];
+    assert_eq!(rustix::io::read(&manager, &mut said), Ok(3));
+    assert_eq!(&said, b"x\r\n");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod pidfd;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod tty;
 pub mod unix;
 
 pub use error::{Arg, Error, Result};

@@ -5,6 +5,7 @@ use super::descriptor::Descriptor;
 use crate::Notice;
 use crate::frame::{self, Decoder, End, Frame, MAX_DATA};
 use crate::ident::{Answer, Ident, Position};
+use crate::term::Size;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::OwnedFd;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
@@ -27,6 +28,8 @@ pub(super) struct Client {
     pub(super) info: ClientInfo,
     pub(super) gone: bool,
     pub(super) disconnect: bool,
+    /// The size of its window, if it has told.
+    pub(super) window: Size,
     locale: String,
     /// It speaks frames.
     frames: Option<Decoder>,
@@ -78,6 +81,7 @@ impl Client {
             info,
             gone: false,
             disconnect: ident.disconnect,
+            window: Size::default(),
             locale: ident.locale,
             frames: ident.options.frames.then(Decoder::default),
             offset: start.offset,

@@ -59,8 +59,9 @@ impl Manager {
         (len, false)
     }
 
-    /// The pty gives EIO when every subsidiary is closed or was hung up, as happens whenever the
-    /// leader of the guest's session ends. Opening one anew cures it.
+    /// The pty gives EIO when every subsidiary is closed or was hung up (by vhangup, which root of the
+    /// host can do, and a zone without a user namespace). Opening one anew cures it, and whoever in the
+    /// zone opens its console again is heard.
     fn revive(&mut self, error: &io::Error) {
         self.revivals += 1;
         if self.revivals > MAX_REVIVALS || self.hold().is_err() {
@@ -71,9 +72,14 @@ impl Manager {
     }
 
     fn hold(&mut self) -> io::Result<()> {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        self.held = Some(rustix::pty::ioctl_tiocgptpeer(self.pty.get(), flags)?);
+        self.held = Some(self.subsidiary()?);
         self.pty.watch_anew()
+    }
+
+    /// The zone's side, opened anew.
+    pub(super) fn subsidiary(&self) -> io::Result<OwnedFd> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        Ok(rustix::pty::ioctl_tiocgptpeer(self.pty.get(), flags)?)
     }
 
     /// Whether input still waits for the guest to read it.

@@ -11,18 +11,22 @@
 //!   is not read any further; output flows on.
 //! * After a full batch the task yields, so that the daemon's other tasks are served in a flood.
 
+mod admit;
 mod client;
 mod descriptor;
 mod handshake;
+mod log_feed;
 mod manager;
 mod relay;
 
 use crate::frame::End;
+use crate::log::ConsoleLog;
 use crate::term::Size;
 use crate::{Error, Notice};
 use rustix::fd::OwnedFd;
+use std::io;
 use std::time::{Duration, SystemTime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use zone_ring::Ring;
 use zone_sys::unix::Peer;
 
@@ -106,6 +110,8 @@ pub struct State {
     pub handshakes: usize,
     /// The pty can no longer be read: a new one is wanted, by [`Handle::replace_manager`].
     pub manager_lost: bool,
+    /// The size of the holder's window; 0 by 0 without a holder, or when it has not told.
+    pub window: Size,
 }
 
 impl State {
@@ -121,6 +127,7 @@ enum Command {
     Notice(Notice),
     ReplaceManager { manager: OwnedFd },
     Resize(Size),
+    Subsidiary(oneshot::Sender<io::Result<OwnedFd>>),
     Stop(End),
 }
 
@@ -146,6 +153,24 @@ impl Handle {
     /// Sets the window's size on the pty, as if a client had.
     pub fn resize(&self, size: Size) {
         self.send(Command::Resize(size));
+    }
+
+    /// Opens the zone's side of the pty, close-on-exec and nobody's controlling terminal. One that was
+    /// opened long ago may have been hung up since.
+    ///
+    /// # Errors
+    /// [`Error::System`] when it cannot be opened, or when the server has ended.
+    pub async fn subsidiary(&self) -> Result<OwnedFd, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Subsidiary(reply));
+        let opened = answer.await.unwrap_or_else(|_| Err(io::ErrorKind::NotConnected.into()));
+        opened.map_err(|e| Error::system("ioctl(TIOCGPTPEER)", e))
+    }
+
+    /// The size of the holder's window, for the terminal of the next boot.
+    #[must_use]
+    pub fn window(&self) -> Size {
+        self.state.borrow().window
     }
 
     /// Disconnects every client for the reason given and ends [`ConsoleServer::run`], at the latest
@@ -196,10 +221,21 @@ impl ConsoleServer {
         Ok((Self { relay }, Handle { commands, state }))
     }
 
+    /// Keeps a log on disk as well. What the ring holds and no log has yet is logged first. Writing is
+    /// left to the runtime's blocking threads; a runtime that is dropped while a disk hangs waits for
+    /// it, unless it is shut down in the background.
+    #[must_use]
+    pub fn with_log(mut self, log: ConsoleLog) -> Self {
+        self.relay.set_log(log);
+        self
+    }
+
     /// Serves until [`Handle::stop`]. Nothing that a client or the guest does ends it.
     pub async fn run(mut self) {
         while self.relay.turn().await {
             tokio::task::yield_now().await;
         }
+        // A disk that hangs keeps nobody from ending.
+        let _ = tokio::time::timeout(self.relay.limits.linger, self.relay.finish_log()).await;
     }
 }

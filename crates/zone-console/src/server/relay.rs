@@ -1,29 +1,29 @@
 //! The one task: what happens each time something has woken it.
 
-use super::client::{self, Client};
+use super::client::Client;
 use super::descriptor::Descriptor;
-use super::handshake::{Handshake, Outcome};
+use super::handshake::Handshake;
+use super::log_feed::LogFeed;
 use super::manager::Manager;
-use super::{Access, ClientInfo, Command, Limits, Setup, State};
+use super::{Command, Limits, Setup, State};
 use crate::frame::{End, Frame};
-use crate::ident::{Answer, Ident, Position};
+use crate::log::ConsoleLog;
 use crate::{Error, Notice};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketFlags};
+use rustix::net::SocketFlags;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use zone_ring::Ring;
-use zone_sys::unix::Peer;
 
 /// The most that is read from the pty before the clients have their turn.
 const BATCH: usize = 64 << 10;
 /// What is read from a client at once. A pty takes 4 KiB of typing anyway.
-const INPUT: usize = 4096;
+pub(super) const INPUT: usize = 4096;
 /// How many connections are accepted, and pieces of input taken, before the others' turn.
 const ROUNDS: usize = 16;
 /// Without a descriptor to spare, accepting is tried again after this.
@@ -31,22 +31,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Relay {
-    manager: Manager,
-    ring: Ring<OwnedFd>,
+    pub(super) manager: Manager,
+    pub(super) ring: Ring<OwnedFd>,
     /// The ring could not be written; said once.
     ring_failed: bool,
     listener: Descriptor,
     accept_after: Option<Instant>,
-    handshakes: Vec<Handshake>,
+    pub(super) handshakes: Vec<Handshake>,
     /// The holder, if there is one, and watchers.
-    clients: Vec<Client>,
-    limits: Limits,
+    pub(super) clients: Vec<Client>,
+    log: LogFeed,
+    pub(super) limits: Limits,
     commands: mpsc::UnboundedReceiver<Command>,
     state: watch::Sender<State>,
     stopping: bool,
     /// Rings at the earliest moment that anybody waits for; none when nobody does.
     timer: Option<Pin<Box<Sleep>>>,
-    buffer: Box<[u8]>,
+    pub(super) buffer: Box<[u8]>,
 }
 
 impl Relay {
@@ -64,6 +65,7 @@ impl Relay {
             accept_after: None,
             handshakes: Vec::new(),
             clients: Vec::new(),
+            log: LogFeed::default(),
             limits,
             commands,
             state,
@@ -71,6 +73,15 @@ impl Relay {
             timer: None,
             buffer: vec![0; BATCH].into_boxed_slice(),
         })
+    }
+
+    pub(super) fn set_log(&mut self, log: ConsoleLog) {
+        self.log = LogFeed::new(log, self.ring.logged());
+    }
+
+    /// Logs what is not logged yet.
+    pub(super) async fn finish_log(&mut self) {
+        std::future::poll_fn(|cx| self.log.poll_finish(cx, &mut self.ring)).await;
     }
 
     /// Waits and works until it is time to let others work; false when it is time to end.
@@ -87,6 +98,7 @@ impl Relay {
         for client in &mut self.clients {
             more |= client.flush(cx, &self.ring, &mut self.buffer);
         }
+        self.log.poll(cx, &mut self.ring);
         more |= self.expire(cx);
         self.bury();
         self.publish();
@@ -129,6 +141,8 @@ impl Relay {
                 Poll::Pending => break,
                 Poll::Ready(Some(Command::Notice(notice))) => self.tell_all(&notice),
                 Poll::Ready(Some(Command::Resize(size))) => self.manager.resize(size),
+                // Who asked may have left meanwhile.
+                Poll::Ready(Some(Command::Subsidiary(reply))) => drop(reply.send(self.manager.subsidiary())),
                 Poll::Ready(Some(Command::ReplaceManager { manager })) => match Manager::new(manager) {
                     Ok(manager) => {
                         self.manager = manager;
@@ -154,6 +168,7 @@ impl Relay {
             let _ = self.ring.mark_boot();
         }
         let (at, deadline) = (self.ring.total(), Instant::now() + self.limits.linger);
+        self.log.tell(at, notice);
         for client in &mut self.clients {
             client.tell(at, notice);
             if notice.disconnects(client.disconnect) {
@@ -218,121 +233,6 @@ impl Relay {
         }
     }
 
-    fn identify(&mut self, cx: &mut Context<'_>) {
-        let mut at = 0;
-        while at < self.handshakes.len() {
-            match self.handshakes[at].poll(cx, &mut self.buffer[..INPUT]) {
-                Poll::Pending => at += 1,
-                Poll::Ready(outcome) => {
-                    let Handshake { socket, peer, .. } = self.handshakes.remove(at);
-                    if let Outcome::Line(ident, rest) = outcome {
-                        self.answer(cx, socket, peer, ident, &rest);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The holder or watcher that a line asks for, or the words that refuse it.
-    fn answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        socket: Descriptor,
-        peer: Peer,
-        ident: Option<Ident>,
-        rest: &[u8],
-    ) {
-        let access = (self.limits.access)(&peer);
-        let watching = ident.as_ref().is_some_and(|ident| ident.options.watch);
-        if access == Access::Refuse {
-            return client::hang_up(socket);
-        }
-        if !watching && let Some(holder) = self.holder() {
-            let stealing = access == Access::Hold && ident.as_ref().is_some_and(|ident| ident.options.steal);
-            let (pid, dead) = (self.clients[holder].info.pid, self.clients[holder].is_dead());
-            if dead {
-                self.clients[holder].gone = true;
-                self.manager.forget_input();
-            } else if stealing {
-                self.depose(holder, peer.pid);
-            } else {
-                // As on Solaris, whoever sends any line learns who has it.
-                let _ =
-                    rustix::net::send(socket.get(), Answer::Busy(pid).line().as_bytes(), SendFlags::NOSIGNAL);
-                return client::hang_up(socket);
-            }
-            return self.admit(cx, socket, peer, ident, rest, (!dead).then_some(pid));
-        }
-        let watchers = self.clients.iter().filter(|client| client.info.read_only).count();
-        if (watching && watchers >= self.limits.watchers) || (!watching && access != Access::Hold) {
-            return client::hang_up(socket);
-        }
-        self.admit(cx, socket, peer, ident, rest, None);
-    }
-
-    fn holder(&self) -> Option<usize> {
-        self.clients.iter().position(|client| !client.info.read_only && !client.is_closing() && !client.gone)
-    }
-
-    fn depose(&mut self, holder: usize, by: i32) {
-        let (at, deadline) = (self.ring.total(), Instant::now() + self.limits.linger);
-        self.manager.forget_input();
-        self.clients[holder].tell(at, &Notice::TakenOver { by });
-        self.clients[holder].close(at, End::TakenOver, deadline);
-    }
-
-    fn admit(
-        &mut self,
-        cx: &mut Context<'_>,
-        socket: Descriptor,
-        peer: Peer,
-        ident: Option<Ident>,
-        rest: &[u8],
-        took_over_from: Option<i32>,
-    ) {
-        let Some(ident) = ident else { return client::hang_up(socket) };
-        let options = ident.options;
-        let info =
-            ClientInfo { pid: peer.pid, uid: peer.uid, since: SystemTime::now(), read_only: options.watch };
-        let total = self.ring.total();
-        let resumed = options.resume.filter(|position| position.ring == self.ring.id());
-        let offset = match (resumed, options.replay) {
-            (Some(position), _) => position.offset.min(total),
-            (None, Some(count)) => self.replay_start(count),
-            (None, None) => total,
-        };
-        let replay_until = if resumed.is_some() { offset } else { total };
-        let start = Position { ring: self.ring.id(), offset };
-        let mut client = Client::new(socket, info, ident, start, replay_until);
-        if options.resume.is_some() {
-            client.tell(total, &Notice::Restarted);
-        }
-        if let Some(from) = took_over_from {
-            client.tell(total, &Notice::TookOver { from });
-        }
-        if !options.watch
-            && let Some(size) = options.size
-        {
-            self.manager.resize(size);
-        }
-        self.input_from(cx, &mut client, rest);
-        if options.watch { self.clients.push(client) } else { self.clients.insert(0, client) }
-    }
-
-    /// Where to begin so that the last `count` bytes come, but no half line at their head.
-    fn replay_start(&mut self, count: u64) -> u64 {
-        let start = self.ring.replay_start(count);
-        if count == 0 || start == 0 || start == self.ring.boot_start() {
-            return start;
-        }
-        let head = match self.ring.read_from(start, &mut self.buffer[..INPUT]) {
-            Ok(read) => &self.buffer[..read.len],
-            Err(_) => return start,
-        };
-        let line_end = head.iter().position(|byte| *byte == b'\n');
-        start + line_end.map_or(0, |end| end as u64 + 1)
-    }
-
     /// What the clients send, as long as the pty takes it.
     fn relay_input(&mut self, cx: &mut Context<'_>) -> bool {
         self.manager.push_input(cx);
@@ -364,12 +264,15 @@ impl Relay {
         true
     }
 
-    fn input_from(&mut self, cx: &mut Context<'_>, client: &mut Client, mut bytes: &[u8]) {
+    pub(super) fn input_from(&mut self, cx: &mut Context<'_>, client: &mut Client, mut bytes: &[u8]) {
         while let Some(frame) = client.next_input(&mut bytes) {
             match frame {
                 _ if client.info.read_only => {}
                 Frame::Data(bytes) => self.manager.write(cx, bytes),
-                Frame::Window(size) => self.manager.resize(size),
+                Frame::Window(size) => {
+                    client.window = size;
+                    self.manager.resize(size);
+                }
                 _ => {}
             }
         }
@@ -379,7 +282,8 @@ impl Relay {
     fn expire(&mut self, cx: &mut Context<'_>) -> bool {
         let handshakes = self.handshakes.iter().map(|handshake| handshake.deadline);
         let clients = self.clients.iter().filter_map(Client::deadline);
-        let Some(deadline) = handshakes.chain(clients).chain(self.accept_after).min() else {
+        let Some(deadline) = handshakes.chain(clients).chain(self.accept_after).chain(self.log.due()).min()
+        else {
             self.timer = None;
             return false;
         };
@@ -410,17 +314,20 @@ impl Relay {
     }
 
     fn publish(&mut self) {
+        let window = self.holder().map(|holder| self.clients[holder].window).unwrap_or_default();
         self.state.send_if_modified(|state| {
             let attached =
                 || self.clients.iter().filter(|client| !client.is_closing()).map(|client| &client.info);
             let same = state.handshakes == self.handshakes.len()
                 && state.manager_lost == self.manager.is_lost()
+                && state.window == window
                 && attached().eq(&state.clients);
             if !same {
                 *state = State {
                     clients: attached().cloned().collect(),
                     handshakes: self.handshakes.len(),
                     manager_lost: self.manager.is_lost(),
+                    window,
                 };
             }
             !same

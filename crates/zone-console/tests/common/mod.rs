@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::{JoinHandle, LocalSet};
 use zone_console::frame::{Decoder, Frame};
+use zone_console::log::ConsoleLog;
 use zone_console::ring::Ring;
 use zone_console::{ConsoleServer, Handle, Limits, Setup};
 
@@ -71,11 +72,28 @@ impl Rig {
         Self::on(manager, guest, new_ring(), limits)
     }
 
+    pub fn logged(limits: Limits, log: ConsoleLog) -> Self {
+        let (manager, guest) = pty();
+        make_raw(&guest);
+        Self::make(manager, guest, new_ring(), limits, Some(log))
+    }
+
     pub fn on(manager: OwnedFd, guest: OwnedFd, ring: Ring<OwnedFd>, limits: Limits) -> Self {
+        Self::make(manager, guest, ring, limits, None)
+    }
+
+    fn make(
+        manager: OwnedFd,
+        guest: OwnedFd,
+        ring: Ring<OwnedFd>,
+        limits: Limits,
+        log: Option<ConsoleLog>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = zone_sys::unix::bind_in(dir.path(), "console", SocketType::STREAM, 16).unwrap();
         let kept = (manager.try_clone().unwrap(), ring.as_fd().try_clone_to_owned().unwrap());
         let (server, handle) = ConsoleServer::new(Setup { manager, ring, listener }, limits).unwrap();
+        let server = if let Some(log) = log { server.with_log(log) } else { server };
         let task = tokio::task::spawn_local(server.run());
         Self { dir, handle, guest, manager: kept.0, ring: kept.1, task }
     }
@@ -85,6 +103,11 @@ impl Rig {
         self.task.abort();
         let _ = self.task.await;
         Self::on(self.manager, self.guest, Ring::open(self.ring).unwrap(), Limits::default())
+    }
+
+    /// As [`Rig::restart`], after an end in good order and with a log.
+    pub async fn restart_logged(self, log: ConsoleLog) -> Self {
+        Self::make(self.manager, self.guest, Ring::open(self.ring).unwrap(), Limits::default(), Some(log))
     }
 
     pub async fn connect(&self) -> Conn {
