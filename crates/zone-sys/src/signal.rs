@@ -83,3 +83,7 @@ pub fn read(fd: &OwnedFd) -> Result<Option<(Number, u32)>> {
         Err(e) => Err(Error::new("read", e).arg(Arg::Word("signalfd"))),
     }
 }
+
+/// The number of `rt_sigtimedwait(2)`, in which an init may sit and wait for its signals without
+/// having a handler or (as `/proc` shows it) holding them back.
+pub const WAIT_SYSCALL: i64 = libc::SYS_rt_sigtimedwait;

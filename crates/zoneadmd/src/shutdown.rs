@@ -184,13 +184,18 @@ impl crate::zone::Zone {
     }
 }
 
-/// Whether a process catches a signal or holds it back to be read (signalfd), by `SigCgt` and `SigBlk`
-/// of `/proc/PID/status`. When that cannot be told, yes.
+/// Whether a process would notice a signal: it has a handler, or holds the signal back to read it
+/// (signalfd), or sits in sigtimedwait(2), during which `/proc` shows neither. When that cannot be
+/// told, yes.
 fn listens(pid: i32, number: i32) -> bool {
     let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
     let mask = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
     };
-    (mask("SigCgt:") | mask("SigBlk:")) & (1 << (number - 1)) != 0
+    let waits = || {
+        let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+        call.split(' ').next().and_then(|number| number.parse().ok()) == Some(zone_sys::signal::WAIT_SYSCALL)
+    };
+    (mask("SigCgt:") | mask("SigBlk:")) & (1 << (number - 1)) != 0 || waits()
 }
