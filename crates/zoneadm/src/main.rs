@@ -22,6 +22,9 @@ use cli::Cli;
 use exit::Exit;
 
 fn main() -> ExitCode {
+    if let Some(code) = verbs::install::run_as_worker() {
+        return code;
+    }
     let exit = match Cli::try_parse() {
         Ok(cli) => match verbs::run(&cli) {
             Ok(()) => Exit::Ok,

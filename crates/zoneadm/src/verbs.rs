@@ -2,7 +2,7 @@
 
 mod boot;
 mod halt;
-mod install;
+pub(crate) mod install;
 mod mark;
 mod ready;
 mod reboot;

@@ -21,6 +21,8 @@ use crate::work::{self, Display};
 
 use source::Source;
 
+pub(crate) use source::run_as_worker;
+
 pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     let target = sanity::check(cx, Action::Install)?;
     let config = verify::installable(&target)?;

@@ -1,18 +1,35 @@
 //! What a zone's root is made from.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use zone_config::Brand;
-use zone_install::install::{self, Debootstrap, Summary};
+use zone_install::install::{self, Debootstrap, Summary, Worker};
 use zone_install::progress::{Options, Reporter};
 use zone_install::{Error, sparse};
+use zone_sys::signal::{self, SIGHUP, SIGINT};
 
 use crate::cli::InstallArgs;
 use crate::message::{Failure, Outcome};
 
+/// As the only word of the command line it makes this program the decompressor of an install: see
+/// [`run_as_worker`].
+const WORKER: &str = "--decompress-for-install";
+
+/// Decompresses, if that is what this process was started for; to be asked before anything else.
+pub(crate) fn run_as_worker() -> Option<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != WORKER || words.next().is_some() {
+        return None;
+    }
+    // From a terminal they come to all of an install's processes. The one that can tell what they mean ends us.
+    [SIGINT, SIGHUP].into_iter().for_each(signal::ignore);
+    Some(install::decompress_worker())
+}
+
 /// A source, and what to do with it.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// The host's own /usr.
     Sparse,
     /// A tree of files.
@@ -25,7 +42,7 @@ pub(super) enum Source {
 
 impl Source {
     /// What the command line names, if the brand can be made from it.
-    pub(super) fn of(args: &InstallArgs, brand: &Brand) -> Outcome<Self> {
+    pub(crate) fn of(args: &InstallArgs, brand: &Brand) -> Outcome<Self> {
         let source = match (&args.directory, &args.archive, &args.suite) {
             (Some(directory), _, _) => Self::Directory(directory.clone()),
             (_, Some(archive), _) => Self::Archive(archive.clone()),
@@ -62,7 +79,7 @@ impl Source {
     }
 
     /// Fills ZONEPATH/root.
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &self,
         hostname: &str,
         zonepath: &Path,
@@ -72,7 +89,10 @@ impl Source {
         match self {
             Self::Sparse => sparse::skeleton(&zonepath.join("root"), hostname).map(|made| made.summary),
             Self::Directory(directory) => install::from_directory(directory, zonepath, options, report),
-            Self::Archive(archive) => install::from_archive(archive, zonepath, options, report),
+            Self::Archive(archive) => {
+                let worker = Worker { program: "/proc/self/exe".into(), arguments: vec![WORKER.into()] };
+                install::from_archive_apart(&worker, archive, zonepath, options, report)
+            }
             Self::Debootstrap(what) => install::debootstrap(what, zonepath, options, report),
         }
     }
