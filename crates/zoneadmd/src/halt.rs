@@ -38,7 +38,6 @@ impl Zone {
             }
             self.keeper().consume(ended.uniqid)?;
         }
-        *self.tree() = None;
         Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
         let rebooting = errand.operation == Operation::Reboot;
         if !rebooting {

@@ -36,7 +36,6 @@ impl Zone {
         let status = errand.make("create", |_| self.create(&platform, restarts))?;
         journal.done("create")?;
         platform.warnings.iter().for_each(|warning| errand.say(format!("WARNING: {warning}")));
-        *self.tree() = Some(platform.tree);
         Ok(status)
     }
 
@@ -57,7 +56,11 @@ impl Zone {
             )));
         }
         let brand = Brand::load(&config.brand).map_err(|e| failed(e.into()))?;
-        let range = idmap::allocate(&self.layout, &self.name).map_err(|e| failed(e.into()))?;
+        // Mostly it was given at the install, and to look it up takes no lock.
+        let range = match idmap::lookup(&self.layout, &self.name).map_err(|e| failed(e.into()))? {
+            Some(range) => range,
+            None => idmap::allocate(&self.layout, &self.name).map_err(|e| failed(e.into()))?,
+        };
         let snapshot = Snapshot::new(self.name.clone(), entry.uuid.unwrap_or_default(), range, brand, config);
         snapshot.save(&self.layout).map_err(|e| failed(e.into()))?;
         Ok(snapshot)
@@ -107,7 +110,7 @@ impl Zone {
         let failed = |e| OpError::Snapshot(Box::new(e));
         let mut snapshot = Snapshot::load(&self.layout, &self.name).map_err(failed)?;
         let init = args.init.as_deref().unwrap_or_else(|| snapshot.config.init(&snapshot.brand)).to_owned();
-        errand.make("init", |_| self.check_init(&snapshot, &init))?;
+        errand.make("init", |_| check_init(&snapshot, &init))?;
         let size = zone_console::term::Size::default();
         zone_console::term::reset(self.subsidiary().as_fd(), size).map_err(|e| OpError::Init(Box::new(e)))?;
         let mut argv = vec![init.clone()];
@@ -122,19 +125,11 @@ impl Zone {
         }
         errand.make("exec", |_| Ok(self.keeper().boot(&block)?))
     }
+}
 
-    fn check_init(&self, snapshot: &Snapshot, init: &str) -> Result<(), OpError> {
-        let seen = self.tree();
-        let opened;
-        let tree = match &*seen {
-            Some(tree) => tree,
-            // A daemon that found the zone ready has not seen its mounts; the exec will tell.
-            None if snapshot.brand.host_usr => return Ok(()),
-            None => {
-                opened = ZoneRoot::open(&snapshot.config.root()).map_err(|e| OpError::Init(Box::new(e)))?;
-                &opened
-            }
-        };
-        tree.check_init(init).map(|_| ()).map_err(|e| OpError::Init(Box::new(e)))
-    }
+/// Says in words what is wrong with an init, before the exec says it in a number.
+fn check_init(snapshot: &Snapshot, init: &str) -> Result<(), OpError> {
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| OpError::Init(e);
+    let tree = ZoneRoot::of(snapshot).map_err(|e| failed(e.into()))?;
+    tree.check_init(init).map(|_| ()).map_err(|e| failed(e.into()))
 }

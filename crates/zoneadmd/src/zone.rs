@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use zone_config::index::{Entry, Index};
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Layout, Snapshot, ZoneConfig, ZoneName};
-use zone_platform::ZoneRoot;
 use zsched::client::Client;
 use zsched::wire::{End, Status};
 
@@ -19,19 +18,11 @@ pub(crate) struct Zone {
     pub(crate) name: ZoneName,
     keeper: Mutex<Client>,
     subsidiary: Mutex<OwnedFd>,
-    /// The tree as the last bring-up saw it, for better words about a missing init.
-    tree: Mutex<Option<ZoneRoot>>,
 }
 
 impl Zone {
     pub(crate) fn new(layout: Layout, name: ZoneName, keeper: Client, subsidiary: OwnedFd) -> Self {
-        Self {
-            layout,
-            name,
-            keeper: Mutex::new(keeper),
-            subsidiary: Mutex::new(subsidiary),
-            tree: Mutex::new(None),
-        }
+        Self { layout, name, keeper: Mutex::new(keeper), subsidiary: Mutex::new(subsidiary) }
     }
 
     /// zsched, for one request after another.
@@ -42,10 +33,6 @@ impl Zone {
     /// The console's subsidiary side.
     pub(crate) fn subsidiary(&self) -> MutexGuard<'_, OwnedFd> {
         self.subsidiary.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn tree(&self) -> MutexGuard<'_, Option<ZoneRoot>> {
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The zone's line in the index.
