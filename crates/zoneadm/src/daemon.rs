@@ -1,18 +1,15 @@
 //! Having the zone's daemon do something, whether or not it runs.
 
-mod process;
 mod retry;
-mod start;
 
 use std::time::{Duration, Instant};
 
 use zone_config::{Layout, ZoneName};
 use zone_door::{CallError, Client, DoorError, OpResult, Request};
+use zone_start::{StartError, Started};
 
-use crate::message::{Failure, Outcome, relay, warn_zone};
+use crate::message::{Failure, Outcome, relay, warn, warn_zone};
 use crate::steps::Steps;
-
-use start::{StartError, Started};
 
 /// Why the daemon did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +121,7 @@ impl retry::World for Real<'_> {
     }
 
     fn start(&mut self, limit: Duration) -> Result<Started, StartError> {
-        start::start(self.layout, self.zone, limit)
+        zone_start::start(self.layout, self.zone, limit, |line| warn(line))
     }
 
     fn pause(&mut self, time: Duration) {

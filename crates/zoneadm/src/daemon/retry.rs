@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use zone_door::{CallError, OpResult};
+use zone_start::{StartError, Started};
 
 use super::DaemonError;
-use super::start::{StartError, Started};
 
 /// The first pause; a daemon in its death throes is gone within about that.
 const FIRST: Duration = Duration::from_millis(1);

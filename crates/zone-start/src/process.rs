@@ -24,7 +24,7 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The program could not be run to its end.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProcessError {
+pub enum ProcessError {
     /// A word of its command line is not UTF-8, or the command line is too long.
     #[error("cannot execute {} for the root {}, which is too long or not valid UTF-8", .program.display(), .root.display())]
     Unspeakable {

@@ -6,12 +6,11 @@ use zone_config::file::{FileError, FileLock};
 use zone_config::{Layout, ZoneName};
 use zone_door::Client;
 
-use super::process::{Daemon, ProcessError};
-use crate::message::warn;
+use crate::process::{Daemon, ProcessError};
 
 /// What came of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Started {
+pub enum Started {
     /// A daemon serves: this one, or one that somebody else has started meanwhile.
     Serving,
     /// Ours gave way, without a word, to another that holds the zone: one that is not serving yet, or not any
@@ -21,7 +20,7 @@ pub(super) enum Started {
 
 /// Why no daemon could be started.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
+pub enum StartError {
     /// The lock under which a daemon is started could not be had.
     #[error(transparent)]
     Lock(#[from] FileError),
@@ -39,15 +38,23 @@ pub(crate) enum StartError {
 /// Starts the zone's daemon and waits until it serves. The operation lock is held meanwhile, and only meanwhile, so
 /// that of several who find no daemon one starts it and the others find it.
 ///
-/// What the daemon says is passed on line by line.
-pub(super) fn start(layout: &Layout, zone: &ZoneName, limit: Duration) -> Result<Started, StartError> {
+/// What the daemon says meanwhile is given to `say` line by line. It is waited for no longer than `limit`.
+///
+/// # Errors
+/// [`StartError`].
+pub fn start(
+    layout: &Layout,
+    zone: &ZoneName,
+    limit: Duration,
+    say: impl FnMut(&str),
+) -> Result<Started, StartError> {
     let until = Instant::now() + limit;
     let _lock = FileLock::take(&layout.oplock(zone))?;
     if Client::connect(&layout.zone_run(zone)).is_ok() {
         return Ok(Started::Serving);
     }
     let ended = Daemon::spawn(layout, zone)?.wait(until)?;
-    ended.said.lines().for_each(warn);
+    ended.said.lines().for_each(say);
     if ended.status != 0 {
         // Best effort: it is empty unless another daemon is in it.
         let _ = zone_platform::cgroup::sweep(layout, zone);

@@ -1,0 +1,9 @@
+//! Starting a zone's daemon, for whoever finds none: zoneadm before it calls the door, zlogin before
+//! it opens the console.
+#![forbid(unsafe_code)]
+
+mod process;
+mod start;
+
+pub use process::ProcessError;
+pub use start::{StartError, Started, start};
