@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
-use common::{Framed, Rig, find, numbered, pty, run};
-use rustix::fd::OwnedFd;
+use common::{Framed, Rig, TIOCSETD, TIOCVHANGUP, find, ioctl, numbered, open_tty, pty, run};
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use zone_console::frame::{End, Frame};
 use zone_console::ring::{GUARD, Ring};
@@ -328,19 +327,42 @@ fn a_guest_that_hangs_up_is_heard_again_when_it_comes_back() {
     run(async {
         let mut rig = Rig::new();
         let mut holder = rig.holder("", 0).await;
-        let name = rustix::pty::ptsname(&rig.manager, Vec::new()).unwrap();
         for _ in 0..20 {
             // The last subsidiary goes, and the manager's reads fail with EIO.
             rig.guest =
                 rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).unwrap();
             rig.handle.notice(Notice::Readied);
             holder.until(b"readied]\r\n").await;
-            let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
-            rig.guest = rustix::fs::open(name.as_c_str(), flags, rustix::fs::Mode::empty()).unwrap();
+            rig.guest = open_tty(&rig.manager);
             rig.say(b"back");
             holder.expect(b"back").await;
         }
         assert!(!rig.handle.state().borrow().manager_lost);
+    });
+}
+
+#[test]
+fn a_console_that_root_of_the_host_hangs_up_works_on_for_who_opens_it_again() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    run(async {
+        let mut rig = Rig::new();
+        let mut holder = rig.holder("", 0).await;
+        for _ in 0..3 {
+            ioctl(&rig.guest, TIOCVHANGUP, 0);
+            assert!(rustix::io::write(&rig.guest, b"lost").is_err());
+            rig.guest = open_tty(&rig.manager);
+            rig.say(b"back");
+            holder.expect(b"back").await;
+            let fresh = rig.handle.subsidiary().await.unwrap();
+            term::reset(&fresh, Size::default()).unwrap();
+            rustix::io::write(&fresh, b"fresh").unwrap();
+            holder.expect(b"fresh").await;
+            common::make_raw(&rig.guest);
+            holder.send(b"typed").await;
+            assert_eq!(rig.guest_reads(5).await, b"typed");
+        }
     });
 }
 
@@ -384,14 +406,6 @@ fn a_stop_character_stops_the_guest_and_nobody_else_and_not_the_next_boot() {
     });
 }
 
-/// Gives a terminal the line discipline that swallows everything, as a guest may (N_NULL, Linux 5.1).
-fn use_null_discipline(terminal: &OwnedFd) {
-    // Perl is part of every Debian, and no crate here may make this call.
-    let mut perl = std::process::Command::new("perl");
-    perl.args(["-e", "ioctl(STDIN, 0x5423, pack('i', 27)) or die"]).stdin(terminal.try_clone().unwrap());
-    assert!(perl.status().unwrap().success());
-}
-
 #[test]
 fn each_boot_finds_the_terminal_as_solaris_has_it() {
     let (manager, guest) = pty();
@@ -401,7 +415,8 @@ fn each_boot_finds_the_terminal_as_solaris_has_it() {
     spoilt.special_codes[SpecialCodeIndex::VINTR] = b'x';
     tcsetattr(&guest, OptionalActions::Now, &spoilt).unwrap();
     Size { rows: 3, cols: 3 }.apply(&guest).unwrap();
-    use_null_discipline(&guest);
+    // Under N_NULL, which any guest may choose, every word is swallowed.
+    ioctl(&guest, TIOCSETD, 27);
 
     term::reset(&guest, Size { rows: 25, cols: 81 }).unwrap();
     let settings = tcgetattr(&guest).unwrap();

@@ -40,32 +40,37 @@ impl Relay {
         ident: Option<Ident>,
         rest: &[u8],
     ) {
-        let access = (self.limits.access)(&peer);
         let watching = ident.as_ref().is_some_and(|ident| ident.options.watch);
-        if access == Access::Refuse {
+        let allowed = match (self.limits.access)(&peer) {
+            Access::Refuse => false,
+            Access::Watch => watching,
+            Access::Hold => true,
+        };
+        if !allowed {
             return client::hang_up(socket);
         }
-        if !watching && let Some(holder) = self.holder() {
-            let stealing = access == Access::Hold && ident.as_ref().is_some_and(|ident| ident.options.steal);
-            let (pid, dead) = (self.clients[holder].info.pid, self.clients[holder].is_dead());
-            if dead {
-                self.clients[holder].gone = true;
-                self.manager.forget_input();
-            } else if stealing {
-                self.depose(holder, peer.pid);
-            } else {
-                // As on Solaris, whoever sends any line learns who has it.
-                let _ =
-                    rustix::net::send(socket.get(), Answer::Busy(pid).line().as_bytes(), SendFlags::NOSIGNAL);
+        if watching {
+            let watchers = self.clients.iter().filter(|client| client.info.read_only).count();
+            if watchers >= self.limits.watchers {
                 return client::hang_up(socket);
             }
-            return self.admit(cx, socket, peer, ident, rest, (!dead).then_some(pid));
+            return self.admit(cx, socket, peer, ident, rest, None);
         }
-        let watchers = self.clients.iter().filter(|client| client.info.read_only).count();
-        if (watching && watchers >= self.limits.watchers) || (!watching && access != Access::Hold) {
-            return client::hang_up(socket);
+        let Some(holder) = self.holder() else { return self.admit(cx, socket, peer, ident, rest, None) };
+        let pid = self.clients[holder].info.pid;
+        if self.clients[holder].is_dead() {
+            self.clients[holder].gone = true;
+            self.manager.forget_input();
+            self.admit(cx, socket, peer, ident, rest, None);
+        } else if ident.as_ref().is_some_and(|ident| ident.options.steal) {
+            self.depose(holder, peer.pid);
+            self.admit(cx, socket, peer, ident, rest, Some(pid));
+        } else {
+            // As on Solaris, whoever sends any line learns who has it.
+            let answer = Answer::Busy(pid).line();
+            let _ = rustix::net::send(socket.get(), answer.as_bytes(), SendFlags::NOSIGNAL);
+            client::hang_up(socket);
         }
-        self.admit(cx, socket, peer, ident, rest, None);
     }
 
     pub(super) fn holder(&self) -> Option<usize> {

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
 
 use rustix::fd::OwnedFd;
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::net::SocketType;
 use rustix::pty::OpenptFlags;
 use rustix::termios::OptionalActions;
@@ -44,6 +44,24 @@ pub fn make_raw(terminal: &OwnedFd) {
     let mut settings = rustix::termios::tcgetattr(terminal).unwrap();
     settings.make_raw();
     rustix::termios::tcsetattr(terminal, OptionalActions::Now, &settings).unwrap();
+}
+
+pub const TIOCSETD: u32 = 0x5423;
+pub const TIOCVHANGUP: u32 = 0x5437;
+
+/// Makes a call that no crate here may make. Perl is part of every Debian.
+pub fn ioctl(terminal: &OwnedFd, request: u32, value: i32) {
+    let program = format!("my $v = pack('i', {value}); ioctl(STDIN, {request}, $v) or die $!");
+    let mut perl = std::process::Command::new("perl");
+    perl.args(["-e", &program]).stdin(terminal.try_clone().unwrap());
+    assert!(perl.status().unwrap().success());
+}
+
+/// Opens the subsidiary by its name, as the zone does.
+pub fn open_tty(manager: &OwnedFd) -> OwnedFd {
+    let name = rustix::pty::ptsname(manager, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap()
 }
 
 pub fn new_ring() -> Ring<OwnedFd> {
