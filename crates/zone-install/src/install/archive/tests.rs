@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
@@ -6,83 +8,10 @@ use std::process::Command;
 use proptest::prelude::*;
 use tar::{EntryType, Header};
 
+use self::hostile::{Hostile, unpack};
 use super::*;
 use crate::progress::Progress;
 use crate::testing::{Ground, in_own_mounts, is_root, mode, mount_tmpfs, options, silent};
-
-/// Archives as nobody's tar would write them: names and links go into the header as they are.
-#[derive(Default)]
-struct Hostile {
-    bytes: Vec<u8>,
-}
-
-impl Hostile {
-    fn entry(mut self, kind: EntryType, name: &str, link: &str, data: &[u8]) -> Self {
-        let mut header = Header::new_gnu();
-        let raw = header.as_old_mut();
-        raw.name[..name.len()].copy_from_slice(name.as_bytes());
-        raw.linkname[..link.len()].copy_from_slice(link.as_bytes());
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        header.set_uid(uid.as_raw().into());
-        header.set_gid(gid.as_raw().into());
-        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
-        header.set_mtime(1_000_000_000);
-        header.set_size(data.len() as u64);
-        header.set_entry_type(kind);
-        header.set_cksum();
-        self.bytes.extend_from_slice(header.as_bytes());
-        self.data(data)
-    }
-
-    fn data(mut self, data: &[u8]) -> Self {
-        self.bytes.extend_from_slice(data);
-        self.bytes.resize(self.bytes.len().next_multiple_of(512), 0);
-        self
-    }
-
-    fn file(self, name: &str, data: &str) -> Self {
-        self.entry(EntryType::Regular, name, "", data.as_bytes())
-    }
-
-    fn dir(self, name: &str) -> Self {
-        self.entry(EntryType::Directory, name, "", b"")
-    }
-
-    fn link(self, name: &str, text: &str) -> Self {
-        self.entry(EntryType::Symlink, name, text, b"")
-    }
-
-    fn hard(self, name: &str, earlier: &str) -> Self {
-        self.entry(EntryType::Link, name, earlier, b"")
-    }
-
-    fn pax(self, records: &[(&str, &[u8])]) -> Self {
-        let mut body = Vec::new();
-        for (key, value) in records {
-            let rest = key.len() + value.len() + 3;
-            let mut length = rest + 1;
-            while length != rest + length.to_string().len() {
-                length = rest + length.to_string().len();
-            }
-            write!(body, "{length} {key}=").unwrap();
-            body.extend_from_slice(value);
-            body.push(b'\n');
-        }
-        self.entry(EntryType::XHeader, "pax", "", &body)
-    }
-
-    fn unpack(&self, ground: &Ground) -> Result<Summary, Error> {
-        let mut bytes = self.bytes.clone();
-        bytes.resize(bytes.len() + 1024, 0);
-        unpack(ground, &bytes)
-    }
-}
-
-fn unpack(ground: &Ground, bytes: &[u8]) -> Result<Summary, Error> {
-    let archive = ground.path("archive");
-    fs::write(&archive, bytes).unwrap();
-    from_archive(&archive, &ground.zonepath, &options(), &mut silent)
-}
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap()
