@@ -7,6 +7,7 @@
 use crate::{Arg, Error, Result};
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::process::Pid;
 use std::marker::PhantomData;
 
@@ -23,11 +24,11 @@ impl SingleThreaded {
     pub fn assert() -> Result<Self> {
         let bad = |errno| Error::new("single_threaded", errno);
         let stat = std::fs::read("/proc/self/stat")
-            .map_err(|e| bad(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO)))?;
+            .map_err(|e| bad(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
         // The command name may hold blanks and parentheses; the fields start after the last ')'.
         let after = stat.iter().rposition(|&b| b == b')').map_or(0, |at| at + 2);
         let threads = stat[after..].split(|&b| b == b' ').nth(17);
-        if threads == Some(b"1") { Ok(Self(PhantomData)) } else { Err(bad(rustix::io::Errno::DEADLK)) }
+        if threads == Some(b"1") { Ok(Self(PhantomData)) } else { Err(bad(Errno::DEADLK)) }
     }
 }
 
@@ -97,11 +98,19 @@ impl<'a> Clone<'a> {
         self
     }
 
-    /// Makes the child.
+    /// Makes the child. Where there is no `clone3(2)` (inside a zone a seccomp filter says so) a child that
+    /// needs none is made with `clone(2)`, as the C libraries do.
     ///
     /// # Errors
     /// What `clone3(2)` says; `ENOSYS` before Linux 5.3.
-    pub fn spawn(&self, _proof: SingleThreaded) -> Result<Cloned> {
+    pub fn spawn(&self, proof: SingleThreaded) -> Result<Cloned> {
+        match self.clone3(proof) {
+            Err(error) if error.errno() == Errno::NOSYS && self.cgroup.is_none() => self.plain_clone(proof),
+            done => done,
+        }
+    }
+
+    fn clone3(&self, _proof: SingleThreaded) -> Result<Cloned> {
         let mut pidfd: i32 = -1;
         let mut flags = self.namespaces.0 | u64::from(raw::CLONE_PIDFD);
         if self.cgroup.is_some() {
@@ -131,13 +140,32 @@ impl<'a> Clone<'a> {
         if ret < 0 {
             return Err(Error::last("clone3").arg(Arg::Flags(flags)));
         }
-        match i32::try_from(ret).ok().and_then(Pid::from_raw) {
-            None => Ok(Cloned::Child),
-            Some(pid) => {
-                // SAFETY: the kernel stored a new descriptor there (CLONE_PIDFD), owned by nobody else.
-                let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-                Ok(Cloned::Parent { pid, pidfd })
-            }
+        Ok(returned(ret, pidfd))
+    }
+
+    fn plain_clone(&self, _proof: SingleThreaded) -> Result<Cloned> {
+        let mut pidfd: i32 = -1;
+        let mut flags = self.namespaces.0 | u64::from(raw::CLONE_PIDFD);
+        // The signal at the child's end is in the lowest byte; see `clone3` for the one without.
+        flags |= u64::from(if self.sibling { raw::CLONE_PARENT } else { raw::SIGCHLD });
+        // SAFETY: as in `clone3`; the third argument is where CLONE_PIDFD stores the descriptor, on
+        // every architecture, and the others are only read with flags that are not set.
+        let ret = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, &raw mut pidfd, 0usize, 0usize) };
+        if ret < 0 {
+            return Err(Error::last("clone").arg(Arg::Flags(flags)));
+        }
+        Ok(returned(ret, pidfd))
+    }
+}
+
+/// The two returns of a successful call that was given `CLONE_PIDFD` and stored `pidfd`.
+fn returned(ret: libc::c_long, pidfd: i32) -> Cloned {
+    match i32::try_from(ret).ok().and_then(Pid::from_raw) {
+        None => Cloned::Child,
+        Some(pid) => {
+            // SAFETY: the kernel stored a new descriptor there (CLONE_PIDFD), owned by nobody else.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Cloned::Parent { pid, pidfd }
         }
     }
 }
@@ -159,6 +187,19 @@ mod tests {
         // The test harness has threads, so the token is made by hand: the child only exits.
         let proof = SingleThreaded(PhantomData);
         match Clone::new(Namespaces::NONE).spawn(proof) {
+            Ok(Cloned::Child) => exit_now(7),
+            Ok(Cloned::Parent { pidfd, .. }) => {
+                let status = waitid(WaitId::PidFd(rustix::fd::AsFd::as_fd(&pidfd)), WaitIdOptions::EXITED);
+                assert_eq!(status.unwrap().unwrap().exit_status(), Some(7));
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    #[test]
+    fn a_child_can_be_made_without_clone3() {
+        let proof = SingleThreaded(PhantomData);
+        match Clone::new(Namespaces::NONE).plain_clone(proof) {
             Ok(Cloned::Child) => exit_now(7),
             Ok(Cloned::Parent { pidfd, .. }) => {
                 let status = waitid(WaitId::PidFd(rustix::fd::AsFd::as_fd(&pidfd)), WaitIdOptions::EXITED);

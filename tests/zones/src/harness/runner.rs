@@ -106,6 +106,7 @@ fn run_one(case: &Case, dir: &Path, spec: &LabSpec, arguments: &[String]) -> io:
     let mut child = Command::new(std::env::current_exe()?)
         .args(["--one", &case.name(), "--dir"])
         .arg(dir)
+        .env("RUST_BACKTRACE", "0")
         .arg("--bin")
         .arg(&spec.bin)
         .args(arguments)

@@ -91,13 +91,17 @@ fn mount(line: &str) -> String {
     format!("{place} ({})", what.join(" "))
 }
 
-/// All directories of all mounted cgroup hierarchies.
+/// All cgroups, in all mounted hierarchies, that could be a zone's: those below one whose name says so.
 fn cgroups() -> Vec<PathBuf> {
     let info = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut found = Vec::new();
     for line in info.lines() {
         if line.split_once(" - ").is_some_and(|(_, right)| right.starts_with("cgroup")) {
-            walk(Path::new(line.split(' ').nth(4).unwrap_or("/nonexistent")), &mut found);
+            let mount = Path::new(line.split(' ').nth(4).unwrap_or("/nonexistent"));
+            for top in names(mount).filter(|name| name.contains("zone")).map(|name| mount.join(name)) {
+                walk(&top, &mut found);
+                found.push(top);
+            }
         }
     }
     found
