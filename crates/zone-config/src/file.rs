@@ -45,17 +45,40 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 /// # Errors
 /// When any step fails; the temporary file is then gone.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
+    swap_in(path, contents, mode, Durability::HostCrash)?;
+    sync_dir(parent(path))
+}
+
+/// As [`replace`], but without waiting for the disk: whole after a crash of any process, not of the host.
+/// For what is of no use after one (run files), or not worth a disk's time on the way of a halt.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_fast(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+    swap_in(path, contents, mode, Durability::ProcessCrash)
+}
+
+/// What a file must outlive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    ProcessCrash,
+    HostCrash,
+}
+
+fn swap_in(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Two writers of one file hold the same lock, so that the process id is enough to tell writers apart.
-    let temporary = dir.join(format!(".{name}.{}", std::process::id()));
-    let written = write_new(&temporary, contents, mode)
+    let temporary = parent(path).join(format!(".{name}.{}", std::process::id()));
+    let written = write_new(&temporary, contents, mode, durability)
         .and_then(|()| fs::rename(&temporary, path).map_err(FileError::new("replace", path)));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
-        return written;
     }
-    sync_dir(dir)
+    written
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 /// Removes a file and makes that last; a missing one is fine.
@@ -64,9 +87,20 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError>
 /// When it is there and cannot be removed.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
-        Ok(()) => sync_dir(path.parent().unwrap_or(Path::new("/"))),
+        Ok(()) => sync_dir(parent(path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(FileError::new("remove", path)(error)),
+    }
+}
+
+/// As [`remove`], but without waiting for the disk.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove_fast(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::new("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -78,9 +112,9 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(FileError::new("make directory", path))
 }
 
-fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+fn write_new(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
     // What a writer that was killed left behind has the name of nobody alive.
-    remove(path)?;
+    remove_fast(path)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -91,7 +125,10 @@ fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
     rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(mode))
         .map_err(FileError::new("set the mode of", path))?;
     file.write_all(contents).map_err(FileError::new("write", path))?;
-    file.sync_all().map_err(FileError::new("sync", path))
+    match durability {
+        Durability::HostCrash => file.sync_all().map_err(FileError::new("sync", path)),
+        Durability::ProcessCrash => Ok(()),
+    }
 }
 
 fn sync_dir(dir: &Path) -> Result<(), FileError> {

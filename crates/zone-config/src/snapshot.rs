@@ -110,7 +110,7 @@ impl Snapshot {
         let path = layout.snapshot(&self.name);
         file::make_dir(&layout.zone_run(&self.name), 0o700)?;
         match toml::to_string(self) {
-            Ok(text) => Ok(file::replace(&path, format!("{text}{END}").as_bytes(), 0o600)?),
+            Ok(text) => Ok(file::replace_fast(&path, format!("{text}{END}").as_bytes(), 0o600)?),
             Err(source) => Err(SnapshotError::Print { path, source }),
         }
     }
@@ -143,7 +143,7 @@ impl Snapshot {
     /// # Errors
     /// When it cannot be removed.
     pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), SnapshotError> {
-        Ok(file::remove(&layout.snapshot(zone))?)
+        Ok(file::remove_fast(&layout.snapshot(zone))?)
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::{LocalSet, spawn_local};
 use zone_config::{Layout, State, ZoneName};
 use zone_console::Notice;
+use zone_console::log::{ConsoleLog, LogLimits};
 use zone_console::server::{ConsoleServer, Handle, Limits, Setup};
 use zone_door::{Event, Operation, Reporter, Server, Uniqid};
 use zone_ring::Ring;
@@ -75,6 +76,13 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
         Limits::default(),
     )
     .map_err(|e| setup(std::io::Error::other(crate::errand::render(&e))))?;
+    let server = match open_log(&layout, &name) {
+        Ok(log) => server.with_log(log),
+        Err(error) => {
+            tracing::warn!("the console is not logged: {}", crate::errand::render(&*error));
+            server
+        }
+    };
     let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary);
     let daemon = Rc::new(Daemon::new(zone, handle, keeper.status));
     let console_task = spawn_local(server.run());
@@ -103,6 +111,13 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);
     Ok(())
+}
+
+/// The console's log on disk. That it cannot be had is no reason to have no zone.
+fn open_log(layout: &Layout, name: &ZoneName) -> Result<ConsoleLog, Box<dyn std::error::Error>> {
+    let dir = layout.log_dir();
+    zone_config::file::make_dir(&dir, 0o700)?;
+    Ok(ConsoleLog::open(&dir, &format!("{name}.console.log"), LogLimits::default())?)
 }
 
 /// Brings a new pty when the old one was hung up for good: a zone cannot do that while it has a user
@@ -196,6 +211,16 @@ impl Daemon {
         self.operation.set(Some(operation));
         self.current.reset();
         Running(self)
+    }
+
+    /// Opens the console's zone side anew for the next boot, since the old one may have been hung up, and
+    /// gives that boot the size of the window that is attached.
+    pub(crate) async fn prepare_console(&self) {
+        match self.console.subsidiary().await {
+            Ok(subsidiary) => *self.zone.subsidiary() = subsidiary,
+            Err(error) => tracing::warn!("{}", crate::errand::render(&error)),
+        }
+        self.zone.set_window(self.console.window());
     }
 
     /// An errand of this daemon.

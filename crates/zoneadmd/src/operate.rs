@@ -146,6 +146,9 @@ async fn perform(
     if matches!(action, Action::ReadyBoot | Action::Boot | Action::Reboot) {
         args.tell(daemon, &mut errand);
     }
+    if !matches!(action, Action::Halt | Action::NoteUninstalling | Action::Shutdown) {
+        daemon.prepare_console().await;
+    }
     match action {
         Action::Ready => {
             let (errand, result) = daemon.work(errand, Zone::ready_or_undo).await;

@@ -111,8 +111,8 @@ impl Zone {
         let mut snapshot = Snapshot::load(&self.layout, &self.name).map_err(failed)?;
         let init = args.init.as_deref().unwrap_or_else(|| snapshot.config.init(&snapshot.brand)).to_owned();
         errand.make("init", |_| check_init(&snapshot, &init))?;
-        let size = zone_console::term::Size::default();
-        zone_console::term::reset(self.subsidiary().as_fd(), size).map_err(|e| OpError::Init(Box::new(e)))?;
+        zone_console::term::reset(self.subsidiary().as_fd(), self.window())
+            .map_err(|e| OpError::Init(Box::new(e)))?;
         let mut argv = vec![init.clone()];
         argv.extend(snapshot.brand.init_args.iter().chain(&args.args).cloned());
         let env = zone_platform::guest::environment(&snapshot);

@@ -69,6 +69,7 @@ async fn undo(daemon: &Rc<Daemon>, how: Option<How>) {
 
 async fn finish_reboot(daemon: &Rc<Daemon>, args: &str) {
     let args = BootArgs::parse(args).unwrap_or_default();
+    daemon.prepare_console().await;
     let errand = daemon.errand(Operation::Reboot, Reporter::silent());
     let (_, result): (_, Result<_, OpError>) =
         daemon.work(errand, move |zone, errand| zone.reboot(errand, How::Rebooted, &args, 0)).await;

@@ -154,6 +154,7 @@ async fn halt(daemon: &Rc<Daemon>, how: How) {
 /// with its first process, so that is a new incarnation too).
 async fn again(daemon: &Rc<Daemon>, how: How, restarts: u32) {
     daemon.notice(Notice::Rebooting { args: String::new() });
+    daemon.prepare_console().await;
     let (_, result) = run(daemon, Operation::Reboot, move |zone, errand| {
         zone.reboot(errand, how, &BootArgs::default(), restarts)
     })

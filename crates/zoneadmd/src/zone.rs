@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use zone_config::index::{Entry, Index};
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Layout, Snapshot, ZoneConfig, ZoneName};
+use zone_console::term::Size;
 use zsched::client::Client;
 use zsched::wire::{End, Status};
 
@@ -18,11 +19,18 @@ pub(crate) struct Zone {
     pub(crate) name: ZoneName,
     keeper: Mutex<Client>,
     subsidiary: Mutex<OwnedFd>,
+    window: Mutex<Size>,
 }
 
 impl Zone {
     pub(crate) fn new(layout: Layout, name: ZoneName, keeper: Client, subsidiary: OwnedFd) -> Self {
-        Self { layout, name, keeper: Mutex::new(keeper), subsidiary: Mutex::new(subsidiary) }
+        Self {
+            layout,
+            name,
+            keeper: Mutex::new(keeper),
+            subsidiary: Mutex::new(subsidiary),
+            window: Mutex::default(),
+        }
     }
 
     /// zsched, for one request after another.
@@ -33,6 +41,15 @@ impl Zone {
     /// The console's subsidiary side.
     pub(crate) fn subsidiary(&self) -> MutexGuard<'_, OwnedFd> {
         self.subsidiary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The size that the console has at the next boot.
+    pub(crate) fn window(&self) -> Size {
+        *self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_window(&self, size: Size) {
+        *self.window.lock().unwrap_or_else(PoisonError::into_inner) = size;
     }
 
     /// The zone's line in the index.

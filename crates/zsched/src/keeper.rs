@@ -10,6 +10,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use rustix::time::{ClockId, clock_gettime};
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
@@ -40,10 +41,12 @@ pub(crate) struct Keeper {
     console: Console,
     /// Whether reading the console works; not after a hangup, until a daemon brings a new pair.
     readable: bool,
+    /// Whether the last thing that happened to the console was that it was opened anew.
+    reopened: bool,
     zone: Option<Zone>,
     last_uniqid: u64,
     upcall: Upcall,
-    message: Box<[u8; MAX_MESSAGE]>,
+    message: Vec<u8>,
 }
 
 /// What the poll table holds besides the connections, in order.
@@ -67,10 +70,12 @@ impl Keeper {
             clients: Clients::new(daemon),
             console,
             readable: true,
+            reopened: false,
             zone: None,
             last_uniqid: 0,
             upcall,
-            message: Box::new([0; MAX_MESSAGE]),
+            // Zeroed by the kernel, page by page as requests need it.
+            message: vec![0; MAX_MESSAGE],
         }
     }
 
@@ -162,10 +167,24 @@ impl Keeper {
         let mut chunk = [0; 4096];
         match rustix::io::read(&self.console.manager, &mut chunk) {
             // Bytes that cannot be kept are counted by the ring itself.
-            Ok(n @ 1..) => drop(self.console.ring.append(&chunk[..n])),
+            Ok(n @ 1..) => {
+                let _ = self.console.ring.append(&chunk[..n]);
+                self.reopened = false;
+            }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Ok(_) | Err(_) => self.readable = false,
+            Ok(_) | Err(_) => self.reopen(),
         }
+    }
+
+    /// The console was hung up (only the host's root can do that): its subsidiary side is opened anew,
+    /// and if that does not help either, a daemon must bring another pair.
+    fn reopen(&mut self) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        match ioctl_tiocgptpeer(&self.console.manager, flags) {
+            Ok(subsidiary) if !self.reopened => self.console.subsidiary = subsidiary,
+            _ => self.readable = false,
+        }
+        self.reopened = !self.reopened;
     }
 
     /// Takes one request from the connection at `slot`. True if that was the last thing to do.
