@@ -67,7 +67,7 @@ fn read_only_is_read_only(lab: &Lab) {
 }
 
 fn tmpfs_is_empty_each_time(lab: &Lab) {
-    let script = "add fs; set dir=/scratch; set special=swap; set type=tmpfs; add options size=1m; end";
+    let script = "add fs; set dir=/scratch; set special=swap; set type=tmpfs; add options \"size=1m\"; end";
     let zone = lab.sparse_with("web", script);
     zone.boot();
     zone.sh("echo here > /scratch/file && cat /scratch/file").ok().stdout_is("here\n");
@@ -93,13 +93,19 @@ fn parents_come_before_children(lab: &Lab) {
 }
 
 fn a_missing_source_is_named(lab: &Lab) {
-    let zone =
-        lab.sparse_with("web", "add fs; set dir=/data; set special=/nonexistent/source; set type=lofs; end");
-    let ran = zone.zoneadm(["boot"]);
-    ran.refuses().stderr_has("/nonexistent/source").stderr_has("/data");
-    zone.is("installed");
-    zone.zonecfg("remove fs dir=/data").ok();
-    zone.boot();
+    let source = lab.path("source");
+    let text = source.display().to_string();
+    let script = format!("set brand=sparse; add fs; set dir=/data; set special={text}; set type=lofs; end");
+    let zone = lab.configured("web", &script);
+    zone.zoneadm(["install"]).refuses().stderr_has(&text).stderr_has("/data");
+    zone.is("configured");
+    make_dir(&source, 0o755);
+    zone.zoneadm(["install"]).ok();
+    std::fs::remove_dir(&source).unwrap_or_else(|e| panic!("{e}"));
+    for verb in ["verify", "boot", "ready"] {
+        zone.zoneadm([verb]).refuses().stderr_has(&text).stderr_has("/data");
+        zone.is("installed");
+    }
 }
 
 fn links_in_the_zone_do_not_lead_out(lab: &Lab) {

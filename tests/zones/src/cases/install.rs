@@ -136,7 +136,11 @@ fn hostile_archives_are_refused(lab: &Lab) {
         let zone = lab.configured(name, "set brand=linux");
         let ran = install(&zone, "-a", &archive);
         ran.refuses().stderr_has(&archive.to_string_lossy());
-        is_incomplete_and_can_be_cleared(&zone);
+        // A look at the archive may have been enough to refuse it; else what was unpacked can be cleared.
+        if zone.status().state != "configured" {
+            is_incomplete_and_can_be_cleared(&zone);
+        }
+        assert!(!zone.file("/").exists(), "{name}: nothing of it stays");
         assert_eq!(read(&lab.path("outside/precious")), "precious\n", "{name}");
         assert!(!lab.path("outside/planted").exists() && !zone.path().join("planted").exists(), "{name}");
     }
@@ -208,8 +212,17 @@ fn a_full_disk_is_said_to_be_full(lab: &Lab) {
 
 fn debootstrap_that_is_missing_is_named(lab: &Lab) {
     let zone = lab.configured("web", "set brand=linux");
-    let install = zone.zoneadm_command(["install", "--debootstrap", "bookworm"]).env("PATH", "/nonexistent");
-    install.run().refuses().stderr_has("install the package 'debootstrap'");
+    let places = ["/usr/sbin/debootstrap", "/usr/bin/debootstrap", "/usr/local/sbin/debootstrap"];
+    let there: Vec<_> = places.into_iter().filter(|place| Path::new(place).exists()).collect();
+    // What is no file is not there; this mount namespace is the suite's own.
+    for place in &there {
+        Command::new("mount").args(["--bind", "/dev/null", place]).run().ok();
+    }
+    let ran = zone.zoneadm(["install", "--debootstrap", "bookworm"]);
+    for place in &there {
+        Command::new("umount").args([place]).run().ok();
+    }
+    ran.refuses().stderr_has("install the package 'debootstrap'");
     zone.zoneadm(["install", "--debootstrap", "../../etc"]).refuses();
 }
 
