@@ -40,6 +40,8 @@ pub(crate) struct Daemon {
     pub(crate) shutting_down: Cell<Option<u64>>,
     /// The zone is being uninstalled: nothing keeps this daemon alive.
     pub(crate) uninstalling: Cell<bool>,
+    /// Whoever started this daemon has made its call.
+    pub(crate) called: Cell<bool>,
 }
 
 /// The state that zsched's word stands for; `stored` is the index's, for a zone that does not live.
@@ -94,13 +96,13 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
             tracing::error!("{}", crate::errand::render(&error));
         }
     });
-    let keeper_task = spawn_local(upcall::listen(Rc::clone(&daemon), keeper.events));
+    let mut keeper_task = spawn_local(upcall::listen(Rc::clone(&daemon), keeper.events));
     let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
     // Whatever a predecessor left comes before any request.
     recover::recover(&daemon).await;
     serving();
 
-    ending::wait(&daemon, &door_server, &keeper_task).await;
+    ending::wait(&daemon, &door_server, &mut keeper_task).await;
     door_server.begin_dying();
     door_task.abort();
     ending::dismantle(&daemon, &door_server).await;
@@ -154,6 +156,7 @@ impl Daemon {
             last_exit: RefCell::new(last_exit),
             shutting_down: Cell::new(None),
             uninstalling: Cell::new(false),
+            called: Cell::new(false),
         }
     }
 

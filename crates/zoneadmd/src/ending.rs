@@ -12,28 +12,26 @@ use zone_door::Server;
 /// Whoever started the daemon has so long to say what for.
 const FIRST_CALL: Duration = Duration::from_secs(2);
 
-/// Waits until nothing needs the daemon any more.
-pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &JoinHandle<()>) {
+/// Waits until nothing needs the daemon any more. Wakes only when something changes.
+pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut JoinHandle<()>) {
     let mut changes = daemon.changes();
     let mut console = daemon.console.state();
-    let first = tokio::time::Instant::now() + FIRST_CALL;
+    let first_call = tokio::time::sleep(FIRST_CALL);
+    tokio::pin!(first_call);
     loop {
-        if keeper.is_finished() {
-            return;
-        }
         let below_ready = !daemon.status().exists();
-        if below_ready && door.is_idle() && console.borrow().is_quiet() && daemon.turn.try_lock().is_ok() {
-            let served = door.connections() == 0;
-            if daemon.uninstalling.get() || (served && tokio::time::Instant::now() >= first) {
-                return;
-            }
+        let called = daemon.called.get() || first_call.is_elapsed();
+        let quiet = console.borrow().is_quiet() || daemon.uninstalling.get();
+        if below_ready && called && quiet && door.is_idle() && daemon.turn.try_lock().is_ok() {
+            return;
         }
         tokio::select! {
             _ = changes.changed() => {}
             _ = console.changed() => {}
-            () = door.idle(), if below_ready && !door.is_idle() => {}
-            () = tokio::time::sleep(Duration::from_millis(200)), if below_ready => {}
-            () = tokio::time::sleep(Duration::from_secs(3600)), if !below_ready => {}
+            () = door.idle(), if !door.is_idle() => {}
+            () = &mut first_call, if !first_call.is_elapsed() => {}
+            // Without zsched there is no zone to be the daemon of.
+            _ = &mut *keeper => return,
         }
     }
 }

@@ -72,6 +72,7 @@ async fn operate(
     reporter: Reporter,
 ) -> Result<OpResult, DoorError> {
     let operation = request.operation();
+    daemon.called.set(true);
     let turn = take_turn(daemon, operation, &reporter).await?;
     daemon.refresh();
     let state = daemon.state();
