@@ -88,15 +88,21 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let restarts = if ran >= STEADY_SECONDS { 0 } else { status.restarts() };
     let how = how_it_ended(status.end);
     let asked = matches!(how, How::Rebooted | How::Poweroff);
-    if !asked {
-        let notice = Notice::InitExited { how: words(status.end) };
-        tracing::warn!("{}", notice.text("C", false));
-        daemon.notice(notice);
-    }
     // An init that was asked to shut down may simply exit.
     let shutting_down = daemon.shutting_down.get() == Some(status.uniqid);
     let wished =
         if shutting_down && how != How::Rebooted { Wish::Halt } else { wish(status.end, policy, restarts) };
+    if !asked {
+        let again = match wished {
+            Wish::Restart(_) => {
+                format!("; starting it again ({} of {})", restarts + 1, RESTART_DELAYS_MS.len())
+            }
+            _ => String::new(),
+        };
+        let notice = Notice::InitExited { how: words(status.end) + &again };
+        tracing::warn!("{}", notice.text("C", false));
+        daemon.notice(notice);
+    }
     if let Wish::Restart(delay) = wished {
         drop(turn);
         // The zone is down meanwhile, and an administrator may halt or reboot it.
