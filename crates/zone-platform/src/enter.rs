@@ -145,8 +145,6 @@ pub enum EnterError {
 #[derive(Debug)]
 pub struct Entered {
     middle: OwnedFd,
-    /// Its input and output.
-    pub ends: Ends,
 }
 
 /// How a command ended.
@@ -169,11 +167,12 @@ impl End {
     }
 }
 
-/// Enters the zone and executes what the plan says. Returns when the program has been executed.
+/// Enters the zone and executes what the plan says. Returns when the program has been executed, with
+/// the near ends of its input and output.
 ///
 /// # Errors
 /// [`EnterError`]; nothing runs in the zone then.
-pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<Entered, EnterError> {
+pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<(Entered, Ends), EnterError> {
     let failed = |errno| EnterError::Inside { stage: Stage::Report, source: errno };
     let (near, far) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(failed)?;
@@ -183,7 +182,7 @@ pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<Entered, EnterE
     };
     drop(far);
     match listen(&near) {
-        Ok(ends) => Ok(Entered { middle, ends }),
+        Ok(ends) => Ok((Entered { middle }, ends)),
         Err(error) => {
             // It has said all it had to say and exits; a zombie is no trace to leave.
             let _ = pidfd_send_signal(&middle, Signal::KILL);

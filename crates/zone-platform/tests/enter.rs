@@ -58,7 +58,7 @@ impl Zone {
         Self { unshare, init: init.as_raw_pid(), pidfd, cgroup, cgroup_path }
     }
 
-    fn enter(&self, terminal: Option<Terminal>, plan: Plan) -> Result<Entered, EnterError> {
+    fn enter(&self, terminal: Option<Terminal>, plan: Plan) -> Result<(Entered, Ends), EnterError> {
         self.enter_with(terminal, &|| Ok(plan.clone()))
     }
 
@@ -66,7 +66,7 @@ impl Zone {
         &self,
         terminal: Option<Terminal>,
         plan: &dyn Fn() -> Result<Plan, String>,
-    ) -> Result<Entered, EnterError> {
+    ) -> Result<(Entered, Ends), EnterError> {
         let entry = Entry {
             pidfd: self.pidfd.as_fd(),
             cgroup: self.cgroup.as_fd(),
@@ -129,18 +129,12 @@ fn shell(script: &str) -> Plan {
     }
 }
 
-fn drain(entered: Entered) -> (String, String, End) {
+fn drain((entered, ends): (Entered, Ends)) -> (String, String, End) {
+    let Ends::Pipes { stdout, stderr, .. } = ends else { panic!("{ends:?}") };
     let (mut out, mut err) = (String::new(), String::new());
-    let end = match entered {
-        Entered { ends: Ends::Pipes { ref stdout, ref stderr, .. }, .. } => {
-            let (stdout, stderr) = (stdout.try_clone().unwrap(), stderr.try_clone().unwrap());
-            std::fs::File::from(stdout).read_to_string(&mut out).unwrap();
-            std::fs::File::from(stderr).read_to_string(&mut err).unwrap();
-            entered.wait().unwrap()
-        }
-        other => panic!("{other:?}"),
-    };
-    (out, err, end)
+    std::fs::File::from(stdout).read_to_string(&mut out).unwrap();
+    std::fs::File::from(stderr).read_to_string(&mut err).unwrap();
+    (out, err, entered.wait().unwrap())
 }
 
 /// Reads from a terminal until it has said `text`.
@@ -167,9 +161,9 @@ fn streams_are_separate_and_the_status_is_passed_on(zone: &Zone) {
 }
 
 fn input_is_binary_clean(zone: &Zone) {
-    let entered = zone.enter(None, shell("cat")).unwrap();
+    let (_, ends) = zone.enter(None, shell("cat")).unwrap();
     let bytes: Vec<u8> = (0..=255).cycle().take(40_000).collect();
-    if let Ends::Pipes { stdin, stdout, .. } = entered.ends {
+    if let Ends::Pipes { stdin, stdout, .. } = ends {
         rustix::io::write(&stdin, &bytes).unwrap();
         drop(stdin);
         let mut back = Vec::new();
@@ -207,7 +201,7 @@ fn it_is_all_inside(zone: &Zone) {
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((lines[0], lines[1], lines[4], lines[5]), ("0", "0", "/", "b c"));
     assert_eq!(lines[2], lines[3], "it leads a session");
-    let entered = zone.enter(None, shell("cat; exit 0")).unwrap();
+    let (entered, _ends) = zone.enter(None, shell("cat; exit 0")).unwrap();
     let members = std::fs::read_to_string(zone.cgroup_path.join("cgroup.procs")).unwrap();
     assert_eq!(members.lines().count(), 2, "both processes are in the zone's cgroup: {members}");
     entered.signal(Signal::TERM);
@@ -241,9 +235,9 @@ fn privileges_are_those_of_the_zone(zone: &Zone) {
 fn a_terminal_is_the_zones_own(zone: &Zone) {
     let size = rustix::termios::Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = Terminal { settings: None, size: Some(size) };
-    let entered =
+    let (entered, ends) =
         zone.enter(Some(terminal), shell("tty; stty size; ps -o tty= -p $$; read x; exit 3")).unwrap();
-    let Ends::Terminal { manager, name } = &entered.ends else { panic!("{entered:?}") };
+    let Ends::Terminal { manager, name } = &ends else { panic!("{ends:?}") };
     assert!(name.starts_with("pts/"), "{name}");
     let seen = expect(manager, "33 99\r\n");
     assert!(seen.contains(&format!("/dev/{name}\r\n")), "{seen}");
@@ -251,8 +245,8 @@ fn a_terminal_is_the_zones_own(zone: &Zone) {
     rustix::io::write(manager, b"\n").unwrap();
     assert_eq!(entered.wait().unwrap(), End::Exited(3));
     // ^C reaches the command as a terminal's does.
-    let entered = zone.enter(Some(Terminal::default()), shell("echo go; sleep 1000")).unwrap();
-    let Ends::Terminal { manager, .. } = &entered.ends else { panic!("{entered:?}") };
+    let (entered, ends) = zone.enter(Some(Terminal::default()), shell("echo go; sleep 1000")).unwrap();
+    let Ends::Terminal { manager, .. } = &ends else { panic!("{ends:?}") };
     expect(manager, "go");
     rustix::io::write(manager, &[3]).unwrap();
     assert_eq!(entered.wait().unwrap(), End::Killed(2));
@@ -296,7 +290,7 @@ fn a_cgroup_with_controllers_below_has_a_leaf(zone: &Zone) {
 
 /// Last: it ends the zone.
 fn a_zone_that_goes_down_takes_the_command_with_it(zone: &Zone) {
-    let entered = zone.enter(None, shell("sleep 1000")).unwrap();
+    let (entered, _ends) = zone.enter(None, shell("sleep 1000")).unwrap();
     rustix::process::pidfd_send_signal(&zone.pidfd, Signal::KILL).unwrap();
     assert_eq!(entered.wait().unwrap(), End::Killed(9));
     let error = zone.enter(None, shell("echo")).unwrap_err();

@@ -1,0 +1,108 @@
+//! `zlogin ZONE COMMAND...`: the command's three streams are the caller's, byte for byte.
+//!
+//! The zone never gets the caller's own descriptors: a terminal would let it type on the host, and a
+//! file would show it the host's. It gets pipes, made inside, and this process moves the bytes.
+
+use crate::exit::{Failure, Outcome, not_entered, status};
+use crate::flow::Flow;
+use crate::options::{Options, Who};
+use crate::plan::Planner;
+use crate::signals::Signals;
+use crate::stdio::End;
+use crate::target;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::process::Signal;
+use std::ffi::OsString;
+use zone_platform::enter::{End as Ended, Ends, Entered, Entry, Terminal, enter};
+use zone_platform::{privileges, seccomp};
+use zone_sys::clone::SingleThreaded;
+
+/// Enters a running zone.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn go_in(
+    proof: SingleThreaded,
+    zone: &target::Live,
+    terminal: Option<Terminal>,
+    plan: &dyn Fn() -> Result<zone_platform::enter::Plan, String>,
+) -> Result<(Entered, Ends), Failure> {
+    let entry = Entry {
+        pidfd: zone.fds.pidfd.as_fd(),
+        cgroup: zone.fds.cgroup.as_fd(),
+        bounding: privileges::bounding(&zone.snapshot.config.limitpriv)?.bits(),
+        seccomp: seccomp::program(),
+        terminal,
+        plan,
+    };
+    enter(proof, &entry)
+        .map_err(|error| if zone.is_going() { zone.gone() } else { not_entered(zone.name(), error) })
+}
+
+/// Runs the command; the exit status is the command's.
+pub(crate) fn run(options: &Options, user: &Who, no_input: bool, args: &[OsString]) -> Outcome {
+    let proof = SingleThreaded::assert()?;
+    let zone = target::find(options)?.live()?;
+    let planner = Planner::new(user, &zone);
+    let (entered, ends) = go_in(proof, &zone, None, &|| planner.command(args))?;
+    relay(&zone, &entered, ends, no_input)
+}
+
+fn relay(zone: &target::Live, entered: &Entered, ends: Ends, no_input: bool) -> Outcome {
+    let signals = Signals::catch(&[Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT])?;
+    let mut flows = flows(ends, no_input)?;
+    let mut end = None;
+    while end.is_none() || flows[1..].iter().any(|flow| !flow.is_done()) {
+        let mut fds = vec![PollFd::new(&signals, PollFlags::IN)];
+        if end.is_none() {
+            fds.push(PollFd::from_borrowed_fd(entered.pidfd(), PollFlags::IN));
+        }
+        for flow in &flows {
+            flow.poll(&mut fds);
+        }
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut events = fds.iter().map(PollFd::revents).collect::<Vec<_>>().into_iter();
+        events.next();
+        let ended = end.is_none() && events.next().is_some_and(|events| !events.is_empty());
+        flows.iter_mut().for_each(|flow| flow.heard(&mut events));
+        while let Some(signal) = signals.next() {
+            if end.is_some() {
+                // Nothing is left to be told but ourselves.
+                return Ok(status(Ended::Killed(signal.as_raw())));
+            }
+            entered.signal(signal);
+        }
+        if ended {
+            end = Some(entered.wait()?);
+            // What it wrote before its end is in the pipes by now; what its own children may still
+            // write is not waited for.
+            flows[0].close();
+            flows[1..].iter_mut().for_each(Flow::finish);
+        }
+        flows.iter_mut().for_each(Flow::step);
+    }
+    match end {
+        Some(Ended::Killed(_)) if zone.is_going() => Err(zone.gone()),
+        Some(end) => Ok(status(end)),
+        None => Err(Failure::Told),
+    }
+}
+
+/// The three streams, the input first.
+fn flows(ends: Ends, no_input: bool) -> Result<[Flow; 3], Failure> {
+    let Ends::Pipes { stdin, stdout, stderr } = ends else {
+        return Err(Failure::text("the zone gave no pipes"));
+    };
+    let mut input = Flow::new(End::stdin(), End::own(stdin)?);
+    if no_input {
+        input.close();
+    }
+    let output = Flow::new(End::own(stdout)?, End::stdout());
+    let errors = Flow::new(End::own(stderr)?, End::stderr());
+    Ok([input, output, errors])
+}

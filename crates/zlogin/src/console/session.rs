@@ -1,0 +1,281 @@
+//! What goes to and fro while the connection lasts.
+
+use crate::escape::Escape;
+use crate::exit::Failure;
+use crate::flow::Flow;
+use crate::screen::Raw;
+use crate::signals::Signals;
+use crate::stdio::End as Stdio;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, getpid, kill_process};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+use zone_console::Notice;
+use zone_console::client::Session as Frames;
+use zone_console::frame::{End, Frame};
+use zone_console::ident::Position;
+use zone_console::record::Recorder;
+use zone_console::sanitize::{Filter, Purpose};
+
+/// What is shown but not yet taken, at most: then nothing more is read, and the daemon, which waits
+/// for nobody, tells us what we missed.
+const UNSHOWN: usize = 64 * 1024;
+
+/// How a connection came to its end.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// The escape was typed.
+    Escaped,
+    /// We were told to end.
+    Told(Signal),
+    /// Nobody takes the output any more.
+    Unread,
+    /// The server ended it, there.
+    Closed((End, Option<Position>)),
+    /// It broke off, there.
+    Broken(Option<Position>),
+}
+
+/// A recording in progress.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) recorder: Recorder<File>,
+    pub(super) began: Instant,
+}
+
+/// The caller's side, which outlives connections. Dropped, the caller's terminal is what it was.
+pub(super) struct Session {
+    signals: Signals,
+    escape: Escape,
+    raw: Option<Raw>,
+    /// Nothing that is typed is sent.
+    watch: bool,
+    record: Option<Record>,
+    /// `None` when it has ended.
+    input: Option<Stdio>,
+    output: Flow,
+    /// For output from before, which must not make the terminal answer.
+    filter: Option<Filter>,
+}
+
+impl Session {
+    pub(super) fn new(
+        signals: Signals,
+        escape: Escape,
+        raw: Option<Raw>,
+        watch: bool,
+        record: Option<Record>,
+    ) -> Self {
+        let (input, output) = (Some(Stdio::stdin()), Flow::by_hand(Stdio::stdout()));
+        Self { signals, escape, raw, watch, record, input, output, filter: None }
+    }
+
+    /// Shows a line that is not the zone's.
+    pub(super) fn say(&mut self, line: &str) {
+        self.output.queue(format!("\r\nzlogin: {line}\r\n").as_bytes());
+        self.output.step();
+    }
+
+    /// Serves one connection to its end.
+    pub(super) fn run(&mut self, connection: UnixStream) -> Result<Over, Failure> {
+        let connection = OwnedFd::from(connection);
+        let mut frames = Frames::default();
+        let mut keys = Flow::by_hand(Stdio::own(connection.try_clone()?)?);
+        let connection = Stdio::own(connection)?;
+        loop {
+            let (ready, typed) = self.wait(&connection, &mut keys)?;
+            if let Some(signal) = self.hear(&mut keys) {
+                return Ok(Over::Told(signal));
+            }
+            if ready && let Some(over) = self.take(&connection, &mut frames)? {
+                self.drain()?;
+                return Ok(over);
+            }
+            if typed && self.read(&mut keys) {
+                return Ok(Over::Escaped);
+            }
+            keys.step();
+            self.output.step();
+            if self.output.is_unread() {
+                return Ok(Over::Unread);
+            }
+        }
+    }
+
+    /// Waits; says whether the server has said something, and whether something was typed.
+    fn wait(&mut self, connection: &Stdio, keys: &mut Flow) -> Result<(bool, bool), Failure> {
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        let listens = self.output.waiting() < UNSHOWN;
+        if listens {
+            fds.push(PollFd::new(connection, PollFlags::IN));
+        }
+        let input = self.input.as_ref().filter(|_| keys.is_empty());
+        fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
+        let asks = input.is_some();
+        if !keys.is_empty() {
+            // Only then: its end is seen where it is read.
+            keys.poll(&mut fds);
+        }
+        let shows = !keys.is_empty();
+        self.output.poll(&mut fds);
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut events = fds.iter().map(PollFd::revents).collect::<Vec<_>>().into_iter();
+        events.next();
+        let ready = listens && events.next().is_some_and(|events| !events.is_empty());
+        let typed = asks && events.next().is_some_and(|events| !events.is_empty());
+        if shows {
+            keys.heard(&mut events);
+        }
+        self.output.heard(&mut events);
+        Ok((ready, typed))
+    }
+
+    /// Acts on signals; one that ends us is returned.
+    fn hear(&mut self, keys: &mut Flow) -> Option<Signal> {
+        while let Some(signal) = self.signals.next() {
+            match (signal, &self.raw) {
+                (Signal::WINCH, _) => self.resized(keys),
+                (Signal::TSTP, raw) => {
+                    raw.iter().for_each(Raw::leave);
+                    let _ = kill_process(getpid(), Signal::STOP);
+                }
+                (Signal::CONT, raw) => raw.iter().for_each(Raw::again),
+                (other, _) => return Some(other),
+            }
+        }
+        None
+    }
+
+    fn resized(&mut self, keys: &mut Flow) {
+        let Some(size) = super::size() else { return };
+        if !self.watch {
+            let mut frame = Vec::new();
+            Frame::Window(size).encode(&mut frame);
+            keys.queue(&frame);
+        }
+        self.recording(|record| record.recorder.resize(record.began.elapsed(), size));
+    }
+
+    /// Takes what was typed; whether the escape was.
+    fn read(&mut self, keys: &mut Flow) -> bool {
+        let Some(input) = &self.input else { return false };
+        let mut buffer = [0; 4096];
+        let mut out = Vec::with_capacity(buffer.len());
+        let escaped = match input.read(&mut buffer) {
+            Ok(0) => {
+                self.input = None;
+                self.escape.finish(&mut out);
+                false
+            }
+            Ok(count) => self.escape.filter(&buffer[..count], &mut out),
+            Err(_) => false,
+        };
+        if !self.watch && !out.is_empty() {
+            let mut frame = Vec::with_capacity(out.len() + 4);
+            Frame::Data(&out).encode(&mut frame);
+            keys.queue(&frame);
+        }
+        if escaped {
+            keys.step();
+            self.output.queue(&[self.escape.character().unwrap_or_default(), b'.', b'\r', b'\n']);
+            self.output.step();
+        }
+        escaped
+    }
+
+    /// Takes what the server has said.
+    fn take(&mut self, connection: &Stdio, frames: &mut Frames) -> Result<Option<Over>, Failure> {
+        let mut buffer = [0; 16 * 1024];
+        let count = match connection.read(&mut buffer) {
+            Ok(0) => {
+                self.end_replay();
+                let position = frames.position();
+                return Ok(Some(match frames.end() {
+                    Some(end) => Over::Closed((end, position)),
+                    None => Over::Broken(position),
+                }));
+            }
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut bytes = &buffer[..count];
+        while let Some(frame) = frames.next(&mut bytes)? {
+            self.show(&frame);
+        }
+        Ok(None)
+    }
+
+    fn show(&mut self, frame: &Frame<'_>) {
+        match frame {
+            Frame::Replay(bytes) => {
+                let mut out = Vec::with_capacity(bytes.len());
+                self.filter.get_or_insert_with(|| Filter::new(Purpose::Replay)).push(bytes, &mut out);
+                self.shown(&out);
+            }
+            Frame::Data(bytes) => {
+                self.end_replay();
+                self.shown(bytes);
+            }
+            Frame::Notice(text) => {
+                self.end_replay();
+                self.shown(format!("\r\n[{text}]\r\n").as_bytes());
+            }
+            Frame::Lost(bytes) => {
+                let text = Notice::Lost { bytes: *bytes }.text("C", false);
+                self.shown(format!("\r\n[{text}]\r\n").as_bytes());
+            }
+            Frame::Position(_) | Frame::End(_) | Frame::Window(_) => {}
+        }
+    }
+
+    fn end_replay(&mut self) {
+        if let Some(mut filter) = self.filter.take() {
+            let mut out = Vec::new();
+            filter.finish(&mut out);
+            self.shown(&out);
+        }
+    }
+
+    fn shown(&mut self, bytes: &[u8]) {
+        self.output.queue(bytes);
+        self.recording(|record| record.recorder.output(record.began.elapsed(), bytes));
+    }
+
+    /// Adds to the recording. One that cannot be written (a full disk) ends, not the session.
+    fn recording(&mut self, add: impl FnOnce(&mut Record) -> std::io::Result<()>) {
+        if let Some(error) = self.record.as_mut().and_then(|record| add(record).err()) {
+            self.record = None;
+            self.say(&format!("the recording ends here, since it could not be written: {error}"));
+        }
+    }
+
+    /// Shows what is left to be shown.
+    fn drain(&mut self) -> Result<(), Failure> {
+        while !self.output.is_empty() && !self.output.is_done() {
+            self.output.step();
+            let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+            self.output.poll(&mut fds);
+            if self.output.is_empty() {
+                return Ok(());
+            }
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let events: Vec<_> = fds.iter().map(PollFd::revents).collect();
+            let told = !events[0].is_empty();
+            self.output.heard(&mut events.into_iter().skip(1));
+            if told {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! `zlogin ZONE`: a login on a terminal of the zone's own.
+//!
+//! The caller's terminal is never given to the zone. The zone gets a pty, made inside, and this
+//! process moves what is typed and what is shown.
+
+use crate::command::go_in;
+use crate::escape::Escape;
+use crate::exit::{Failure, Outcome, print, status};
+use crate::flow::Flow;
+use crate::options::{Options, Who};
+use crate::plan::Planner;
+use crate::screen::{self, Raw};
+use crate::signals::Signals;
+use crate::stdio::End;
+use crate::target::{self, Live};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::tcsetwinsize;
+use zone_platform::enter::{End as Ended, Ends, Entered, Terminal};
+use zone_sys::clone::SingleThreaded;
+
+/// `EOT`: what a terminal takes for the end of the input.
+const EOT: u8 = 4;
+
+/// How a session came to its end.
+#[derive(Debug)]
+enum Over {
+    /// The shell ended.
+    Ended(Ended),
+    /// The escape was typed.
+    Escaped,
+    /// We were told to end.
+    Told(Signal),
+    /// Nobody takes the output any more.
+    Unread,
+}
+
+/// Logs in; the exit status is the shell's.
+pub(crate) fn run(options: &Options, user: &Who) -> Outcome {
+    let proof = SingleThreaded::assert()?;
+    let zone = target::find(options)?.live()?;
+    let planner = Planner::new(user, &zone);
+    let terminal = Terminal { settings: screen::settings(), size: screen::size() };
+    let (entered, ends) = go_in(proof, &zone, Some(terminal), &|| planner.login())?;
+    let Ends::Terminal { manager, name } = ends else {
+        return Err(Failure::text("the zone gave no terminal"));
+    };
+    if !options.quiet {
+        print(&format!("[Connected to zone '{}' {name}]\n", zone.name()));
+    }
+    let over = Session::new(options, manager, proof).and_then(|mut session| session.run(&entered));
+    // The terminal is what it was by now.
+    if !options.quiet {
+        print(&format!("\n[Connection to zone '{}' {name} closed]\n", zone.name()));
+    }
+    conclude(over?, &zone)
+}
+
+fn conclude(over: Over, zone: &Live) -> Outcome {
+    match over {
+        Over::Ended(Ended::Killed(_)) if zone.is_going() => Err(zone.gone()),
+        Over::Ended(end) => Ok(status(end)),
+        Over::Escaped | Over::Unread => Ok(0),
+        Over::Told(signal) => Ok(status(Ended::Killed(signal.as_raw()))),
+    }
+}
+
+/// A login in progress. Dropped, the caller's terminal is what it was, and the zone's hangs up.
+struct Session {
+    signals: Signals,
+    raw: Option<Raw>,
+    escape: Escape,
+    /// `None` when it has ended.
+    input: Option<End>,
+    keys: Flow,
+    output: Flow,
+    manager: OwnedFd,
+}
+
+impl Session {
+    fn new(options: &Options, manager: OwnedFd, proof: SingleThreaded) -> Result<Self, Failure> {
+        let settings = screen::settings();
+        // Held back before the terminal is raw, so that none ends us in between.
+        let signals = Signals::catch(&[
+            Signal::INT,
+            Signal::TERM,
+            Signal::HUP,
+            Signal::QUIT,
+            Signal::WINCH,
+            Signal::TSTP,
+            Signal::CONT,
+        ])?;
+        // Only a terminal has lines that a person starts.
+        let escape = Escape::new(options.escape.filter(|_| settings.is_some()), settings.as_ref());
+        let keys = Flow::by_hand(End::own(manager.try_clone()?)?);
+        let output = Flow::new(End::own(manager.try_clone()?)?, End::stdout());
+        let raw = Raw::enter(proof)?;
+        Ok(Self { signals, raw, escape, input: Some(End::stdin()), keys, output, manager })
+    }
+
+    fn run(&mut self, entered: &Entered) -> Result<Over, Failure> {
+        loop {
+            let mut fds = vec![
+                PollFd::new(&self.signals, PollFlags::IN),
+                PollFd::from_borrowed_fd(entered.pidfd(), PollFlags::IN),
+            ];
+            // What is typed is read when what was typed before has been taken.
+            let input = self.input.as_ref().filter(|_| self.keys.is_empty());
+            fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
+            self.keys.poll(&mut fds);
+            self.output.poll(&mut fds);
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let typed = input.is_some();
+            let mut events = fds.iter().map(PollFd::revents).collect::<Vec<_>>().into_iter();
+            events.next();
+            let ended = events.next().is_some_and(|events| !events.is_empty());
+            let typed = typed && events.next().is_some_and(|events| !events.is_empty());
+            self.keys.heard(&mut events);
+            self.output.heard(&mut events);
+            if let Some(signal) = self.hear() {
+                return Ok(Over::Told(signal));
+            }
+            if ended {
+                let end = entered.wait()?;
+                self.drain()?;
+                return Ok(Over::Ended(end));
+            }
+            if typed && self.read() {
+                return Ok(Over::Escaped);
+            }
+            self.keys.step();
+            self.output.step();
+            if self.output.is_unread() {
+                return Ok(Over::Unread);
+            }
+        }
+    }
+
+    /// Acts on signals; one that ends us is returned.
+    fn hear(&self) -> Option<Signal> {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::WINCH => {
+                    if let Some(size) = screen::size() {
+                        // A terminal that has gone has no size.
+                        let _ = tcsetwinsize(&self.manager, size);
+                    }
+                }
+                Signal::TSTP => {
+                    if let Some(raw) = &self.raw {
+                        raw.leave();
+                    }
+                    let _ = kill_process(getpid(), Signal::STOP);
+                }
+                Signal::CONT => {
+                    if let Some(raw) = &self.raw {
+                        raw.again();
+                    }
+                }
+                other => return Some(other),
+            }
+        }
+        None
+    }
+
+    /// Takes what was typed; whether the escape was.
+    fn read(&mut self) -> bool {
+        let Some(input) = &self.input else { return false };
+        let mut buffer = [0; 4096];
+        let mut out = Vec::with_capacity(buffer.len());
+        let escaped = match input.read(&mut buffer) {
+            Ok(0) => {
+                self.input = None;
+                self.escape.finish(&mut out);
+                // What was not typed has an end, and the shell is to learn of it.
+                out.push(EOT);
+                false
+            }
+            Ok(count) => self.escape.filter(&buffer[..count], &mut out),
+            Err(_) => false,
+        };
+        self.keys.queue(&out);
+        if escaped {
+            self.output.queue(&[self.escape.character().unwrap_or_default(), b'.', b'\r', b'\n']);
+            self.output.step();
+        }
+        escaped
+    }
+
+    /// Passes on what was said before the end; waits for whoever takes it, but not for more.
+    fn drain(&mut self) -> Result<(), Failure> {
+        self.output.finish();
+        loop {
+            self.output.step();
+            if self.output.is_done() {
+                return Ok(());
+            }
+            let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+            self.output.poll(&mut fds);
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let events: Vec<_> = fds.iter().map(PollFd::revents).collect();
+            self.output.heard(&mut events.into_iter().skip(1));
+            if self.hear().is_some() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What is executed in the zone, as whom, with which environment.
+
+use crate::options::Who;
+use crate::target::Live;
+use crate::users::User;
+use rustix::fs::{Access, access};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use zone_platform::enter::Plan;
+use zone_platform::guest;
+
+/// The shell that every system has, for when nothing else is to be relied upon.
+const SHELL: &str = "/bin/sh";
+
+/// Makes plans for one zone. All that is needed of the host is taken before the zone is entered.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    who: Who,
+    /// The brand's `PATH` and shell.
+    path: String,
+    shell: String,
+    env: Vec<(String, OsString)>,
+}
+
+impl Planner {
+    /// For `who` in the zone.
+    pub(crate) fn new(who: &Who, zone: &Live) -> Self {
+        let brand = &zone.snapshot.brand;
+        // Of init's environment, what is not the user's own affair: in which container this is.
+        let mut env: Vec<(String, OsString)> = guest::environment(&zone.snapshot)
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("container"))
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        env.extend(std::env::var_os("TERM").map(|term| ("TERM".to_owned(), term)));
+        Self { who: who.clone(), path: brand.login_path.clone(), shell: brand.shell.clone(), env }
+    }
+
+    /// A login shell. To be called inside the zone.
+    ///
+    /// # Errors
+    /// A sentence that says why there can be none.
+    pub(crate) fn login(&self) -> Result<Plan, String> {
+        let user = self.user()?;
+        let shell = self.shell_of(&user);
+        let name = shell.as_bytes().rsplit(|&c| c == b'/').next().unwrap_or_default();
+        // The dash tells a shell that it is a login's; the failsafe one is to read nothing.
+        let dash = if matches!(self.who, Who::Failsafe) { "" } else { "-" };
+        let mut argv0 = OsString::from(dash);
+        argv0.push(OsStr::from_bytes(name));
+        Ok(self.plan(&user, shell.clone(), argv0, Vec::new(), &shell))
+    }
+
+    /// A command with its arguments, as they are. To be called inside the zone.
+    ///
+    /// # Errors
+    /// A sentence that says why there can be none.
+    pub(crate) fn command(&self, args: &[OsString]) -> Result<Plan, String> {
+        let user = self.user()?;
+        let (program, args) = args.split_first().ok_or("there is no command")?;
+        let shell = self.shell_of(&user);
+        Ok(self.plan(&user, program.clone(), program.clone(), args.to_vec(), &shell))
+    }
+
+    fn user(&self) -> Result<User, String> {
+        match &self.who {
+            Who::Failsafe => Ok(User::root()),
+            Who::User(name) => User::find(name),
+        }
+    }
+
+    fn shell_of(&self, user: &User) -> OsString {
+        let usable = |shell: &OsStr| !shell.is_empty() && access(shell, Access::EXEC_OK).is_ok();
+        match &self.who {
+            Who::Failsafe => SHELL.into(),
+            // A root that cannot log in could not mend it either.
+            Who::User(_) if user.uid == 0 && !usable(&user.shell) => {
+                if usable(OsStr::new(&self.shell)) {
+                    self.shell.clone().into()
+                } else {
+                    SHELL.into()
+                }
+            }
+            Who::User(_) if user.shell.is_empty() => self.shell.clone().into(),
+            Who::User(_) => user.shell.clone(),
+        }
+    }
+
+    fn plan(
+        &self,
+        user: &User,
+        program: OsString,
+        name: OsString,
+        args: Vec<OsString>,
+        shell: &OsStr,
+    ) -> Plan {
+        let home = if user.home.is_empty() { OsString::from("/") } else { user.home.clone() };
+        let mut env = self.env.clone();
+        let own = [
+            ("PATH", OsString::from(&self.path)),
+            ("HOME", home.clone()),
+            ("SHELL", shell.to_owned()),
+            ("LOGNAME", OsString::from(&user.name)),
+            ("USER", OsString::from(&user.name)),
+            ("MAIL", OsString::from(format!("/var/mail/{}", user.name))),
+        ];
+        env.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        Plan {
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups.clone(),
+            directory: home.into(),
+            program,
+            name,
+            args,
+            env,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planner(who: Who) -> Planner {
+        Planner { who, path: "/p".into(), shell: "/bin/sh".into(), env: vec![("TERM".into(), "vt".into())] }
+    }
+
+    #[test]
+    fn the_failsafe_shell_asks_nobody() {
+        let plan = planner(Who::Failsafe).login().unwrap();
+        assert_eq!((plan.uid, plan.program.to_str(), plan.name.to_str()), (0, Some("/bin/sh"), Some("sh")));
+        assert_eq!(plan.directory.to_str(), Some("/"));
+    }
+
+    #[test]
+    fn a_login_shell_is_named_one() {
+        // The test's own passwd is as good as a zone's.
+        let plan = planner(Who::User("root".into())).login().unwrap();
+        assert!(plan.name.to_string_lossy().starts_with('-'));
+        assert!(plan.env.contains(&("PATH".into(), "/p".into())));
+        assert!(plan.env.contains(&("TERM".into(), "vt".into())));
+        assert!(planner(Who::User("no-such-user".into())).login().unwrap_err().contains("'no-such-user'"));
+    }
+
+    #[test]
+    fn arguments_are_not_touched() {
+        let args = ["prog", "a b", "", "$x", "-l"].map(OsString::from);
+        let plan = planner(Who::Failsafe).command(&args).unwrap();
+        assert_eq!((plan.program.as_os_str(), &plan.args[..]), (args[0].as_os_str(), &args[1..]));
+    }
+}

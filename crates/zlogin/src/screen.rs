@@ -1,0 +1,118 @@
+//! The caller's terminal in raw mode, and back, whatever happens.
+//!
+//! A small process of its own waits for ours to end: when it ended without having put the terminal
+//! back (killed, crashed), the guard does it, unless somebody else has changed the terminal since.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitId, WaitIdOptions, setsid, waitid};
+use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
+
+/// The terminal of the caller, if its standard input is one.
+pub(crate) fn terminal() -> Option<BorrowedFd<'static>> {
+    Some(rustix::stdio::stdin()).filter(|fd| isatty(fd))
+}
+
+/// Its settings.
+pub(crate) fn settings() -> Option<Termios> {
+    tcgetattr(terminal()?).ok()
+}
+
+/// The size of the window that output goes to, or input comes from.
+pub(crate) fn size() -> Option<Winsize> {
+    [rustix::stdio::stdout(), rustix::stdio::stdin()].into_iter().find_map(|fd| tcgetwinsize(fd).ok())
+}
+
+/// A terminal in raw mode. Dropped, it is what it was before.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    terminal: BorrowedFd<'static>,
+    before: Termios,
+    raw: Termios,
+    guard: Option<Guard>,
+}
+
+#[derive(Debug)]
+struct Guard {
+    pipe: OwnedFd,
+    pidfd: OwnedFd,
+}
+
+impl Raw {
+    /// Puts the caller's terminal into raw mode; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub(crate) fn enter(proof: SingleThreaded) -> Result<Option<Self>, Errno> {
+        let Some(terminal) = terminal() else { return Ok(None) };
+        let before = tcgetattr(terminal)?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        let guard = guard(proof, terminal, &before);
+        tcsetattr(terminal, OptionalActions::Drain, &raw)?;
+        Ok(Some(Self { terminal, before, raw, guard }))
+    }
+
+    /// Puts the terminal back for a while.
+    pub(crate) fn leave(&self) {
+        // A terminal that is gone needs nothing any more.
+        let _ = tcsetattr(self.terminal, OptionalActions::Drain, &self.before);
+    }
+
+    /// Puts it into raw mode again.
+    pub(crate) fn again(&self) {
+        let _ = tcsetattr(self.terminal, OptionalActions::Drain, &self.raw);
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.leave();
+        if let Some(Guard { pipe, pidfd }) = self.guard.take() {
+            let _ = rustix::io::write(&pipe, b".");
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        }
+    }
+}
+
+/// Starts the guard. Without one the terminal is put back in all ways out but the most violent.
+fn guard(proof: SingleThreaded, terminal: BorrowedFd<'_>, before: &Termios) -> Option<Guard> {
+    let (watch, pipe) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+    match Clone::new(Namespaces::NONE).spawn(proof).ok()? {
+        Cloned::Parent { pidfd, .. } => Some(Guard { pipe, pidfd }),
+        Cloned::Child => {
+            watch_over(terminal, before, &watch);
+            exit_now(0)
+        }
+    }
+}
+
+fn watch_over(terminal: BorrowedFd<'_>, before: &Termios, watch: &OwnedFd) {
+    // A session of its own: no signal of the terminal reaches it, and it may set it from there.
+    if setsid().is_err() || zone_sys::process::close_except(&[terminal, watch.as_fd()]).is_err() {
+        return;
+    }
+    let mut said = [0];
+    loop {
+        let _ = poll(&mut [PollFd::new(watch, PollFlags::IN)], None);
+        match rustix::io::read(watch, &mut said) {
+            Ok(0) => break,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            _ => return,
+        }
+    }
+    // Nobody said that all is well. A shell may have put its own settings there already.
+    let is_raw = tcgetattr(terminal).is_ok_and(|now| {
+        let mut raw = before.clone();
+        raw.make_raw();
+        now.local_modes == raw.local_modes
+            && now.input_modes == raw.input_modes
+            && now.output_modes == raw.output_modes
+    });
+    if is_raw {
+        let _ = tcsetattr(terminal, OptionalActions::Now, before);
+    }
+}

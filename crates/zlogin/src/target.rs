@@ -1,0 +1,171 @@
+//! Which zone is meant, and whether it can be entered. zsched is asked, not the daemon: a zone can be
+//! entered while its daemon is dead.
+
+use crate::exit::Failure;
+use crate::options::Options;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use zone_config::{Index, Layout, Snapshot, State, ZoneName, here};
+use zsched::client::{Client, ClientError, ZoneFds};
+use zsched::wire::{Phase, Status};
+
+/// `PF_EXITING` of the kernel's `sched.h`: the process has begun to end.
+const EXITING: u64 = 0x4;
+
+/// A zone that is installed at least.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    pub(crate) layout: Layout,
+    pub(crate) name: ZoneName,
+    state: State,
+}
+
+/// A zone that runs.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) fds: ZoneFds,
+    pub(crate) snapshot: Snapshot,
+    uniqid: u64,
+    layout: Layout,
+}
+
+/// Finds the zone of the command line. The texts are those of zlogin(1) on Solaris.
+///
+/// # Errors
+/// When there is none, or it is not installed, or the caller may not enter it.
+pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
+    let layout = Layout::new(options.root.clone())?;
+    let typed = &options.zone;
+    if here::zone().is_some() {
+        return Err(Failure::text("'zlogin' may only be used from the global zone"));
+    }
+    if typed == here::GLOBAL {
+        return Err(Failure::text("'zlogin' not applicable to the global zone"));
+    }
+    let unknown = || Failure::text(format_args!("zone '{}' unknown", typed.escape_debug()));
+    let name: ZoneName = typed.parse().map_err(|_| unknown())?;
+    let state = Index::load(&layout)?.get(&name).ok_or_else(unknown)?.state;
+    if state < State::Installed {
+        return Err(Failure::text(format_args!("cannot login to a zone which is '{state}'")));
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::text("You lack sufficient privilege to run this command (all privs required)"));
+    }
+    Ok(Zone { layout, name, state })
+}
+
+impl Zone {
+    /// The zone as it runs.
+    ///
+    /// # Errors
+    /// When it does not run, or what it was started with cannot be read.
+    pub(crate) fn live(self) -> Result<Live, Failure> {
+        let run = self.layout.zone_run(&self.name);
+        let status = match Client::connect(&run).and_then(|client| Ok((client.status()?, client))) {
+            Ok((status, client)) if status.phase == Phase::Running => {
+                let (status, fds) = client.fds()?;
+                let snapshot = Snapshot::load(&self.layout, &self.name)?;
+                return Ok(Live { fds, snapshot, uniqid: status.uniqid, layout: self.layout });
+            }
+            Ok((status, _)) => Some(status),
+            Err(ClientError::NotRunning) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let state = state(status.as_ref(), self.state);
+        let name = &self.name;
+        Err(Failure::text(format_args!("login allowed only to running zones ({name} is '{state}').")))
+    }
+}
+
+/// The state of a zone of which its keeper says `live` and the index `stored`.
+fn state(live: Option<&Status>, stored: State) -> State {
+    match live.map(|status| status.phase) {
+        None | Some(Phase::None) => stored,
+        Some(Phase::Ready) => State::Ready,
+        Some(Phase::Running) => State::Running,
+        Some(Phase::Stopping) => State::ShuttingDown,
+        Some(Phase::Down) => State::Down,
+    }
+}
+
+impl Live {
+    /// The zone's name.
+    pub(crate) fn name(&self) -> &str {
+        self.snapshot.name.as_str()
+    }
+
+    /// Whether the zone that was entered has ended, is ending, or is being ended: what tells a
+    /// command that was killed with its zone from one that was killed in it.
+    pub(crate) fn is_going(&self) -> bool {
+        self.first_process_ends() || self.keeper_says_so()
+    }
+
+    fn first_process_ends(&self) -> bool {
+        let mut fds = [PollFd::new(&self.fds.pidfd, PollFlags::IN)];
+        if poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
+            return true;
+        }
+        // A first process ends the others and waits for them before its own end shows.
+        let Ok(Some(pid)) = zone_sys::pidfd::pid(&self.fds.pidfd) else { return true };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(") ").next().unwrap_or_default();
+        // State, parent, group, session, terminal, its group, flags (proc_pid_stat(5)).
+        let flags = after_name.split(' ').nth(6).and_then(|flags| flags.parse::<u64>().ok());
+        flags.is_none_or(|flags| flags & EXITING != 0)
+    }
+
+    fn keeper_says_so(&self) -> bool {
+        let run = self.layout.zone_run(&self.snapshot.name);
+        let status = Client::connect(&run).and_then(|client| client.status());
+        status.is_ok_and(|now| now.uniqid != self.uniqid || now.phase != Phase::Running)
+    }
+
+    /// The end of a session whose zone has gone.
+    pub(crate) fn gone(&self) -> Failure {
+        Failure::text(format_args!("zone '{}' went down, and the session with it", self.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Mode, Who};
+
+    fn refused(dir: &std::path::Path, zone: &str) -> String {
+        let mode = Mode::Login(Who::Failsafe);
+        let root = Some(dir.to_owned());
+        let options = Options { root, zone: zone.into(), escape: None, quiet: true, mode };
+        match find(&options).and_then(Zone::live) {
+            Err(Failure::Error(error)) => format!("{error:#}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn zones_that_cannot_be_entered() {
+        let dir = tempfile::tempdir().unwrap();
+        let etc = dir.path().join("etc/zones");
+        std::fs::create_dir_all(&etc).unwrap();
+        let index = "new:configured:/z/new:\nhalf:incomplete:/z/half:\nweb:installed:/z/web:\n";
+        std::fs::write(etc.join("index"), index).unwrap();
+        for (zone, text) in [
+            ("global", "'zlogin' not applicable to the global zone"),
+            ("none", "zone 'none' unknown"),
+            ("../x", "zone '../x' unknown"),
+            ("\u{1b}[2J", "zone '\\u{1b}[2J' unknown"),
+            ("new", "cannot login to a zone which is 'configured'"),
+            ("half", "cannot login to a zone which is 'incomplete'"),
+            ("web", "login allowed only to running zones (web is 'installed')."),
+        ] {
+            assert_eq!(refused(dir.path(), zone), text);
+        }
+    }
+
+    #[test]
+    fn states() {
+        let status = |phase| Status { phase, ..Status::default() };
+        assert_eq!(state(Some(&status(Phase::Ready)), State::Installed), State::Ready);
+        assert_eq!(state(Some(&status(Phase::Stopping)), State::Installed), State::ShuttingDown);
+        assert_eq!(state(Some(&status(Phase::None)), State::Installed), State::Installed);
+        assert_eq!(state(None, State::Installed), State::Installed);
+    }
+}
