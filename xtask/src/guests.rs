@@ -14,7 +14,7 @@ pub(crate) struct Guest {
     suite: &'static str,
     /// Beside a minimal Debian and [`COMMON`].
     packages: &'static str,
-    /// Shell commands on the finished root, which is `$1`.
+    /// Shell commands on the finished root, which is `$1`; none if empty.
     finish: &'static str,
 }
 
@@ -33,7 +33,7 @@ printf '%s\n' '::sysinit:/bin/true' '::respawn:/sbin/getty -L 38400 console linu
 const SYSVINIT: &str = "sysvinit-core,sysv-rc,initscripts,insserv";
 
 const fn guest(name: &'static str, suite: &'static str, packages: &'static str) -> Guest {
-    Guest { name, suite, packages, finish: ":" }
+    Guest { name, suite, packages, finish: "" }
 }
 
 /// The guests that every run boots.
@@ -107,7 +107,12 @@ fn make_one(guest: &Guest, mirror: &str) -> Result<()> {
         .args(["--mode=root", "--variant=minbase", "--aptopt=Apt::Install-Recommends false"])
         .arg("--aptopt=Acquire::Check-Valid-Until false")
         .arg(format!("--include={},{COMMON}", guest.packages))
-        .args([format!("--customize-hook={}", guest.finish), format!("--customize-hook={COMMON_FINISH}")])
+        .args(
+            [guest.finish, COMMON_FINISH]
+                .iter()
+                .filter(|hook| !hook.is_empty())
+                .map(|hook| format!("--customize-hook={hook}")),
+        )
         .arg(guest.suite)
         .arg(&unfinished)
         .arg(format!("deb {mirror} {} main", guest.suite))
