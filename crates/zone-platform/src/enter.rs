@@ -184,8 +184,11 @@ pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<(Entered, Ends)
     match listen(&near) {
         Ok(ends) => Ok((Entered { middle }, ends)),
         Err(error) => {
-            // It has said all it had to say and exits; a zombie is no trace to leave.
-            let _ = pidfd_send_signal(&middle, Signal::KILL);
+            // It has said what it had to say, reaps the command and exits. It is not killed for that: an
+            // unreaped process would keep the zone from ending.
+            if matches!(error, EnterError::Inside { stage: Stage::Report, .. }) {
+                let _ = pidfd_send_signal(&middle, Signal::TERM);
+            }
             let _ = waitid(WaitId::PidFd(middle.as_fd()), WaitIdOptions::EXITED);
             Err(error)
         }
