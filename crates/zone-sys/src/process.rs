@@ -2,6 +2,7 @@
 
 use crate::{Arg, Error, Result};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
 
 /// Closes every descriptor from `first` up (`close_range(2)`, Linux 5.9).
 ///
@@ -91,6 +92,9 @@ pub fn inherited(number: i32) -> Option<OwnedFd> {
     open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// The most descriptors that [`place_for_exec`] places.
+pub const MAX_PLACED: usize = 16;
+
 /// Puts `fds` at 3, 4, 5, … for the program that is exec'd next, and marks every one above
 /// close-on-exec. Only for a cloned child that execs or ends right after: descriptors that were at
 /// those numbers are closed, whoever owns them.
@@ -98,20 +102,23 @@ pub fn inherited(number: i32) -> Option<OwnedFd> {
 /// # Errors
 /// What `fcntl(2)` or `dup2(2)` says.
 pub fn place_for_exec(fds: &[BorrowedFd<'_>]) -> Result<()> {
-    const HIGH: i32 = 200;
     let count = i32::try_from(fds.len()).unwrap_or(i32::MAX);
+    let mut aside = [-1; MAX_PLACED];
+    if fds.len() > aside.len() {
+        return Err(Error::new("dup2", Errno::INVAL).arg(Arg::Num(fds.len() as u64)));
+    }
     // First all out of the way, so that no target number is still a source.
-    for (i, fd) in (0..count).zip(fds) {
-        // SAFETY: F_DUPFD takes a number and makes a new descriptor.
-        let high = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH + i) };
-        if high != HIGH + i {
+    for (slot, fd) in aside.iter_mut().zip(fds) {
+        // SAFETY: F_DUPFD takes a number and makes a new descriptor, at that number or above.
+        *slot = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3 + count) };
+        if *slot < 0 {
             return Err(Error::last("fcntl").arg(Arg::Word("F_DUPFD")).arg(Arg::Fd(fd.as_raw_fd())));
         }
     }
-    for i in 0..count {
+    for (target, &source) in (3..3 + count).zip(&aside) {
         // SAFETY: dup2 of descriptors that this function made; what it closes is given up by the caller.
-        if unsafe { libc::dup2(HIGH + i, 3 + i) } < 0 {
-            return Err(Error::last("dup2").arg(Arg::Fd(HIGH + i)).arg(Arg::Fd(3 + i)));
+        if unsafe { libc::dup2(source, target) } < 0 {
+            return Err(Error::last("dup2").arg(Arg::Fd(source)).arg(Arg::Fd(target)));
         }
     }
     cloexec_from(3 + count.unsigned_abs())

@@ -25,6 +25,11 @@ pub(crate) enum OpError {
     Keeper(#[from] zsched::client::ClientError),
     #[error(transparent)]
     Init(Box<dyn Error + Send + Sync>),
+    #[error(
+        "could not execute {init} in the zone: it, or the interpreter it needs, is missing or no program for \
+         this machine; correct the zone's init property, or boot with -i"
+    )]
+    Exec { init: String, source: rustix::io::Errno },
     #[error("{0}")]
     BootArgs(&'static str),
     #[error("could not write the journal {0}")]

@@ -123,7 +123,14 @@ impl Zone {
             snapshot.config.init = Some(init);
             snapshot.save(&self.layout).map_err(failed)?;
         }
-        errand.make("exec", |_| Ok(self.keeper().boot(&block)?))
+        errand.make("exec", |_| {
+            self.keeper().boot(&block).map_err(|error| match error {
+                ClientError::Refused { failure, errno } if failure.stage == Stage::Exec => {
+                    OpError::Exec { init: argv[0].clone(), source: errno }
+                }
+                other => other.into(),
+            })
+        })
     }
 }
 
