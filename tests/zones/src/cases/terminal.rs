@@ -137,25 +137,13 @@ fn the_terminal_is_restored(lab: &Lab) {
     let (zone, mut terminal) = login(lab);
     terminal.shows("ready> ");
     assert!(terminal.is_raw());
-    // Killed with SIGTERM, as a session manager would.
-    let child = child_of(terminal.pid());
-    if let Some(pid) = rustix::process::Pid::from_raw(child) {
+    // Killed with SIGTERM, as a session manager would; setsid(1) has become zlogin by now.
+    if let Some(pid) = i32::try_from(terminal.pid()).ok().and_then(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
     until("the terminal is as it was", || (!terminal.is_raw()).then_some(()));
     let _ = terminal.ends();
     zone.zlogin(["true"]).ok();
-}
-
-/// The program that `setsid` started: itself if it had no need to fork.
-fn child_of(parent: u32) -> i32 {
-    let children =
-        std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    children
-        .split_whitespace()
-        .next()
-        .and_then(|pid| pid.parse().ok())
-        .unwrap_or_else(|| i32::try_from(parent).unwrap_or(0))
 }
 
 fn when_the_zone_halts_the_login_ends(lab: &Lab) {
