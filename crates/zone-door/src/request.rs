@@ -76,6 +76,17 @@ impl Request {
         }
     }
 
+    /// The arguments of the boot that it asks for; empty if none are given or no boot is asked for.
+    #[must_use]
+    pub fn bootargs(&self) -> &str {
+        match self {
+            Self::Boot { bootargs, .. } | Self::Reboot { bootargs, .. } | Self::Shutdown { bootargs, .. } => {
+                bootargs
+            }
+            Self::Ready { .. } | Self::Halt { .. } | Self::NoteUninstalling { .. } => "",
+        }
+    }
+
     /// The language in which the caller reads; empty means `C`.
     #[must_use]
     pub fn locale(&self) -> &str {

@@ -99,6 +99,10 @@ pub(crate) fn locale() -> String {
 /// # Errors
 /// [`DaemonError`].
 pub(crate) fn call(layout: &Layout, zone: &ZoneName, request: &Request) -> Result<OpResult, DaemonError> {
+    if request.bootargs().len() > zone_config::bootargs::MAX_LEN {
+        // The daemon says so too, but a message of any length does not reach it.
+        return Err(DaemonError::Call(CallError::Door(DoorError::boot_args_too_long())));
+    }
     let start = Instant::now();
     retry::persist(&mut Real { layout, zone, request, start })
 }

@@ -218,17 +218,15 @@ pub(crate) struct BootArguments {
 
 impl BootArguments {
     pub(crate) fn of(daemon: &Daemon, request: &Request) -> Result<Self, DoorError> {
-        let given = match request {
-            Request::Boot { bootargs, .. }
-            | Request::Reboot { bootargs, .. }
-            | Request::Shutdown { bootargs, .. } => bootargs,
-            _ => return Ok(Self::default()),
-        };
+        if !matches!(request, Request::Boot { .. } | Request::Reboot { .. } | Request::Shutdown { .. }) {
+            return Ok(Self::default());
+        }
+        let given = request.bootargs();
         let text = if given.is_empty() {
             let config = zone_config::ZoneConfig::load(daemon.layout(), daemon.name());
             config.map(|config| config.bootargs).unwrap_or_default()
         } else {
-            given.clone()
+            given.to_owned()
         };
         let parsed = BootArgs::parse(&text).map_err(|_| DoorError::boot_args_too_long())?;
         Ok(Self { text, parsed })
