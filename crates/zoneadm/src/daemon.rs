@@ -101,7 +101,8 @@ pub(crate) fn locale() -> String {
 pub(crate) fn call(layout: &Layout, zone: &ZoneName, request: &Request) -> Result<OpResult, DaemonError> {
     if request.bootargs().len() > zone_config::bootargs::MAX_LEN {
         // The daemon says so too, but a message of any length does not reach it.
-        return Err(DaemonError::Call(CallError::Door(DoorError::boot_args_too_long())));
+        let refusal = CallError::Door(DoorError::boot_args_too_long());
+        return Err(DaemonError::Call(refusal.into()));
     }
     let start = Instant::now();
     retry::persist(&mut Real { layout, zone, request, start })
