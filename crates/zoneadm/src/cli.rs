@@ -72,6 +72,9 @@ pub(crate) enum Verb {
     /// Declare an installed zone broken, so that it can only be uninstalled
     #[command(after_long_help = MARK_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE mark incomplete")]
     Mark(MarkArgs),
+    /// Show what was said on a zone's console
+    #[command(after_long_help = CONSOLE_HELP, override_usage = "zoneadm [-R ROOT] console ZONE --log [--follow]\n       zoneadm [-R ROOT] -z ZONE console --log [--follow]")]
+    Console(ConsoleArgs),
 }
 
 /// `list`.
@@ -190,6 +193,20 @@ pub(crate) struct MarkArgs {
     pub(crate) state: String,
 }
 
+/// `console`.
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleArgs {
+    /// The zone, if it was not named by -z or -u
+    #[arg(value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// From the log that is kept on disk
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Go on with what is said from now on, until interrupted
+    #[arg(short = 'f', long, requires = "log")]
+    pub(crate) follow: bool,
+}
+
 const HELP: &str = "\
 Examples:
   zoneadm list -cv                       every zone and its state
@@ -282,6 +299,16 @@ Examples:
 const MARK_HELP: &str = "\
 Examples:
   zoneadm -z web mark incomplete";
+
+const CONSOLE_HELP: &str = "\
+On a terminal it is shown as text, without what a terminal would obey; a pipe or a file gets the bytes as they
+were said. The log is in ROOT/var/log/zones and bounded: what is older, or came too fast, is no longer there.
+Nothing is started to answer. To use a console, run \"zlogin -C\".
+
+Examples:
+  zoneadm console web --log                       all that is kept
+  zoneadm console web --log --follow              and what comes
+  zoneadm -z web console --log | grep -a NOTICE   when it was booted and halted";
 
 #[cfg(test)]
 mod tests {

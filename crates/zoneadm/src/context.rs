@@ -37,6 +37,21 @@ impl Context {
         Ok(Self { layout, zone: cli.zone.clone(), uuid: uuid.transpose()? })
     }
 
+    /// The same with the zone that a verb names itself; `None` when another one is named already.
+    pub(crate) fn about(&self, zone: Option<&str>) -> Option<Self> {
+        let other = match zone {
+            None => false,
+            Some(name) => self.uuid.is_some() || self.zone.as_deref().is_some_and(|known| known != name),
+        };
+        let zone = zone.map(str::to_owned).or_else(|| self.zone.clone());
+        (!other).then(|| Self { layout: self.layout.clone(), zone, uuid: self.uuid })
+    }
+
+    /// The name that was given, as it was given.
+    pub(crate) fn zone_text(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
     /// Reads the index.
     pub(crate) fn index(&self) -> Outcome<Index> {
         Index::load(&self.layout).map_err(Failure::general)

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod boot;
+mod console;
 mod halt;
 pub(crate) mod install;
 mod mark;
@@ -29,5 +30,6 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Halt => halt::run(&cx),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
         Verb::Mark(args) => mark::run(&cx, args),
+        Verb::Console(args) => console::run(&cx, args),
     }
 }
