@@ -21,9 +21,8 @@ pub(crate) struct Guest {
 /// What every guest has, whatever its init.
 const COMMON: &str = "login,passwd,procps,iproute2,util-linux";
 
-/// What is done to every guest: a password for its root, and no package lists in its archive.
-const COMMON_FINISH: &str =
-    r#"echo root:root | chroot "$1" chpasswd; rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin"#;
+/// What is done to every guest: no name of the host, a password for its root, no package lists in its archive.
+const COMMON_FINISH: &str = r#"rm -f "$1"/etc/hostname; echo root:root | chroot "$1" chpasswd; rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin"#;
 
 /// busybox as init: a getty on the console, and a clean end.
 const BUSYBOX: &str = r#"ln -sf /bin/busybox "$1/sbin/init"

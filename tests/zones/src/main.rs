@@ -68,8 +68,10 @@ fn run(args: Args) -> io::Result<ExitCode> {
         return Err(old_kernel::exec_without(number, &args.filter));
     }
     let here = std::env::current_exe()?;
-    let bin = args.bin.clone().or_else(|| here.parent().map(PathBuf::from)).unwrap_or_default();
-    let (guests, python) = (args.guests.clone(), args.python.clone());
+    // Tests run commands in folders of their own.
+    let full = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+    let bin = full(&args.bin)?.or_else(|| here.parent().map(PathBuf::from)).unwrap_or_default();
+    let (guests, python) = (full(&args.guests)?, full(&args.python)?);
     let spec = LabSpec { dir: args.dir.clone(), bin, guests, python };
     if let Some(name) = &args.one {
         let case = cases::all().find(|case| case.name() == *name);

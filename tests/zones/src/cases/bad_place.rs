@@ -29,6 +29,9 @@ fn another_zones_path(lab: &Lab) {
             .stderr_has("one")
             .stderr_has("two")
             .stderr_has(&place.to_string_lossy());
+        // Both are told, for either may be the one that is wrong.
+        one.zoneadm(["verify"]).refuses().stderr_has("two");
+        two.remove();
     } else {
         ran.stderr_has(&place.to_string_lossy());
     }
@@ -51,8 +54,8 @@ fn the_same_root_by_a_bind_mount(lab: &Lab) {
     let one = lab.sparse("one");
     let two = lab.sparse("two");
     let (from, to) = (one.file("/"), two.file("/"));
-    Command::new("mount").args(["--bind"]).args([&from, &to]).run().ok();
     one.boot();
+    Command::new("mount").args(["--bind"]).args([&from, &to]).run().ok();
     let ran = two.zoneadm(["boot"]);
     Command::new("umount").args([&to]).run().ok();
     ran.refuses().stderr_has("one");

@@ -34,15 +34,15 @@ fn reaches_multi_user(zone: &Zone<'_>) {
     zone.zlogin(["systemctl", "is-active", "multi-user.target"]).ok().stdout_is("active\n");
 }
 
-/// Boots a guest that has a `reboot` and a `poweroff` of its own, and uses them.
+/// Uses the guest's own `reboot` and `poweroff`. `up` waits until it can hear such a wish.
 #[track_caller]
-fn lives(zone: &Zone<'_>) {
+fn lives(zone: &Zone<'_>, up: impl Fn()) {
     let (before, keeper) = (zone.status(), zone.keeper());
     let _ = zone.zlogin(["reboot"]);
     let after = zone.runs_again(&before);
     assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("rebooted"));
     assert_eq!(zone.keeper(), keeper, "the same keeper");
-    answers(zone);
+    up();
     let _ = zone.zlogin(["poweroff"]);
     let ended = zone.becomes("installed");
     assert_eq!(ended.last_exit.map(|exit| exit.how).as_deref(), Some("poweroff"));
@@ -70,7 +70,7 @@ fn debian12_systemd_lives(lab: &Lab) {
     zone.zlogin(["cat", "/proc/1/comm"]).ok().stdout_is("systemd\n");
     zone.zlogin(["systemd-detect-virt", "--container"]).ok();
     zone.zlogin(["hostname"]).ok().stdout_is("deb\n");
-    lives(&zone);
+    lives(&zone, || reaches_multi_user(&zone));
     zone.boot();
     reaches_multi_user(&zone);
 }
@@ -124,21 +124,21 @@ fn debian12_systemd_under_a_killed_daemon(lab: &Lab) {
     zone.kill_daemon();
     reaches_multi_user(&zone);
     zone.zoneadm(["boot"]).ok().stderr_has("restarted zoneadmd to recover");
-    lives(&zone);
+    lives(&zone, || reaches_multi_user(&zone));
 }
 
 fn debian11_systemd(lab: &Lab) {
     let zone = lab.guest("deb", "debian11-systemd", "");
     zone.boot();
     reaches_multi_user(&zone);
-    lives(&zone);
+    lives(&zone, || reaches_multi_user(&zone));
 }
 
 fn debian13_systemd(lab: &Lab) {
     let zone = lab.guest("deb", "debian13-systemd", "");
     zone.boot();
     reaches_multi_user(&zone);
-    lives(&zone);
+    lives(&zone, || reaches_multi_user(&zone));
 }
 
 #[track_caller]
@@ -147,7 +147,7 @@ fn sysvinit(lab: &Lab, guest: &str) {
     zone.boot();
     starts(&zone, "getty");
     zone.zlogin(["cat", "/proc/1/comm"]).ok().stdout_is("init\n");
-    lives(&zone);
+    lives(&zone, || starts(&zone, "getty"));
     zone.zoneadm(["boot", "--", "-s"]).ok();
     starts(&zone, "sulogin");
     zone.zoneadm(["reboot"]).ok();
@@ -188,14 +188,14 @@ fn debian13_runit(lab: &Lab) {
     let zone = lab.guest("deb", "debian13-runit", "");
     zone.boot();
     starts(&zone, "runsvdir");
-    lives(&zone);
+    lives(&zone, || starts(&zone, "runsvdir"));
 }
 
 fn debian13_finit(lab: &Lab) {
     let zone = lab.guest("deb", "debian13-finit", "");
     zone.boot();
     zone.zlogin(["cat", "/proc/1/comm"]).ok();
-    lives(&zone);
+    lives(&zone, || answers(&zone));
 }
 
 fn debian13_shepherd(lab: &Lab) {

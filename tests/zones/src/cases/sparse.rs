@@ -170,7 +170,6 @@ fn the_hosts_own_init_boots(lab: &Lab) {
     }
     let zone = lab.sparse_with("web", "set init=/sbin/init");
     zone.boot();
-    zone.zlogin(["cat", "/proc/1/comm"]).ok().stdout_is("systemd\n");
     let running = zone.zlogin_command(["systemctl", "is-system-running", "--wait"]).within(90).run();
     let said = running.out();
     assert!(["running\n", "degraded\n"].contains(&said.as_str()), "{running}");

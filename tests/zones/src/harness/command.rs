@@ -92,15 +92,18 @@ impl Command {
     }
 
     fn line(&self) -> String {
-        let words = std::iter::once(self.inner.get_program()).chain(self.inner.get_args());
-        words.map(shown).collect::<Vec<_>>().join(" ")
+        let program = self.inner.get_program().to_string_lossy();
+        let name = program.rsplit_once('/').map_or(&*program, |(_, name)| name);
+        let words = self.inner.get_args().map(|word| shown(&word.to_string_lossy()));
+        std::iter::once(shown(name)).chain(words).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// The last part of a program's path, or a word in quotes where a shell would need them.
-fn shown(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let word = word.rsplit_once("/bin/").map_or(word.as_ref(), |(_, name)| name);
+/// A word, in quotes where a shell would need them and not longer than a reader's patience.
+fn shown(word: &str) -> String {
+    if word.len() > 2000 {
+        return format!("'{}...' ({} bytes)", word.chars().take(60).collect::<String>(), word.len());
+    }
     if word.is_empty() || word.contains(|c: char| c.is_whitespace() || "'\"$;&|<>*".contains(c)) {
         format!("'{}'", word.replace('\'', r"'\''"))
     } else {
