@@ -17,7 +17,7 @@ use zone_console::Notice;
 use zone_door::{Caller, DoorError, OpResult, Operation, Reporter, Request};
 use zone_platform::orderly::{self, Orderly};
 use zsched::client::ClientError;
-use zsched::wire::Status;
+use zsched::wire::{Phase, Status};
 
 /// Shuts the zone down, and boots it again if so asked. A second caller joins the first.
 pub(crate) async fn shutdown(
@@ -162,8 +162,17 @@ impl crate::zone::Zone {
                     Err(OpError::Orderly(format!("could not signal init: {}", crate::errand::render(&e))))
                 }
             },
-            Orderly::Command(words) => self.run_inside(&words).map(|()| Asked::Heard),
+            Orderly::Command(words) => match self.run_inside(&words) {
+                // A request that works may well take down the command that made it.
+                Err(_) if self.is_gone(status) => Ok(Asked::Heard),
+                ran => ran.map(|()| Asked::Heard),
+            },
         }
+    }
+
+    /// Whether the incarnation of `status` has ended.
+    fn is_gone(&self, status: &Status) -> bool {
+        self.keeper().status().is_ok_and(|now| now.uniqid != status.uniqid || now.phase == Phase::Down)
     }
 
     /// Runs a command in the zone, by zlogin: what enters a zone must be small, and is there already.
