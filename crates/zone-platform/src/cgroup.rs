@@ -2,7 +2,8 @@
 //!
 //! `CGROUP2/zones/NAME/zone` is the zone's, delegated to its root; `CGROUP2/zones/NAME/supervisor` may hold its daemon
 //! and keeper. An installation under another root than `/` has its own first directory, so that a test suite and the
-//! host's zones never meet. Processes are born in their cgroup (`CLONE_INTO_CGROUP`): a write to `cgroup.procs` takes
+//! host's zones never meet. On a host whose systemd has a `zones.slice`, the host's zones are in that instead: its limits are
+//! then those of all zones together. Processes are born in their cgroup (`CLONE_INTO_CGROUP`): a write to `cgroup.procs` takes
 //! about ten milliseconds on an idle machine, and nothing here makes one.
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,12 @@ const DELEGATE: &str = "/sys/kernel/cgroup/delegate";
 /// What a zone may make below its own: more than any guest was seen with, and little enough that the kernel's memory for it, and the
 /// time to remove it, have an end.
 const BOUNDS: [(&str, &str); 2] = [("cgroup.max.depth", "64"), ("cgroup.max.descendants", "16384")];
+/// The directory of systemd's unit of that name, which an administrator may make: systemd leaves alone what others make in
+/// a slice, and removes it only when it is empty (seen with 252 and 257). A delegated service would be more by its book,
+/// but its cgroup is gone as soon as no process is in it.
+const SLICE: &str = "zones.slice";
+/// The first directory of the host's zones where there is no such unit.
+const PLAIN: &str = "zones";
 /// The zone's own, in its directory.
 const ZONE: &str = "zone";
 /// Where the zone's daemon and keeper may live.
@@ -79,7 +86,12 @@ impl Tree {
             Some(found) => found,
             None => elsewhere()?.ok_or(CgroupError::NoCgroup2)?,
         };
-        Ok(Self { mount, point, names: [installation(layout), zone.to_string()] })
+        let first = if layout.is_default() {
+            host_directory(mount.as_fd(), zone).to_owned()
+        } else {
+            installation(layout)
+        };
+        Ok(Self { mount, point, names: [first, zone.to_string()] })
     }
 
     /// The zone's directory, above its two cgroups.
@@ -124,11 +136,19 @@ fn elsewhere() -> Result<Option<(OwnedFd, PathBuf)>, CgroupError> {
     Ok(points.find_map(|point| Some((open_cgroup(point)?, point.clone()))))
 }
 
-/// The first directory of an installation's tree.
-fn installation(layout: &Layout) -> String {
-    if layout.is_default() {
-        return "zones".to_owned();
+/// The first directory of a zone of the host: the slice if there is one, but not for a zone that lives since before the slice.
+fn host_directory(mount: BorrowedFd<'_>, zone: &ZoneName) -> &'static str {
+    if open_dir(mount, SLICE).is_err() {
+        return PLAIN;
     }
+    let before = open_dir(mount, PLAIN).and_then(|plain| open_dir(plain.as_fd(), zone.as_str()));
+    // What a daemon could not remove because it lived there has nobody in it.
+    let lives = before.and_then(|dir| read(dir.as_fd(), "cgroup.events"));
+    if lives.is_ok_and(|events| events.lines().any(|line| line == "populated 1")) { PLAIN } else { SLICE }
+}
+
+/// The first directory of an installation with a root of its own.
+fn installation(layout: &Layout) -> String {
     // FNV-1a: the same in every build, unlike the standard library's hash.
     let hash =
         layout.root().as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

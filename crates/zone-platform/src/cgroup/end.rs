@@ -9,7 +9,7 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 use zone_config::{Layout, ZoneName};
 
-use super::{CgroupError, SUPERVISOR, Tree, ZONE, open_dir, read, rmdir, write};
+use super::{CgroupError, PLAIN, SLICE, SUPERVISOR, Tree, ZONE, open_dir, read, rmdir, write};
 use crate::Failed;
 
 /// As many as a message names; whoever has more has one cause for them all.
@@ -93,13 +93,24 @@ pub fn sweep(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
 }
 
 fn sweep_in(tree: &Tree) {
-    let [installation, zone] = &tree.names;
-    let Ok(above) = open_dir(tree.mount.as_fd(), installation) else { return };
+    let [first, zone] = &tree.names;
+    sweep_below(tree.mount.as_fd(), first, zone);
+    if first == SLICE {
+        // From before there was a slice.
+        sweep_below(tree.mount.as_fd(), PLAIN, zone);
+    }
+}
+
+fn sweep_below(mount: BorrowedFd<'_>, first: &str, zone: &str) {
+    let Ok(above) = open_dir(mount, first) else { return };
     if let Ok(dir) = open_dir(above.as_fd(), zone) {
         let _ = rmdir(dir.as_fd(), SUPERVISOR);
     }
     let _ = rmdir(above.as_fd(), zone);
-    let _ = rmdir(tree.mount.as_fd(), installation);
+    // The slice is systemd's to remove.
+    if first != SLICE {
+        let _ = rmdir(mount, first);
+    }
 }
 
 /// Removes a cgroup and all below it, the deepest first, with one descriptor however deep that is. Going up by `..` is safe here:

@@ -107,6 +107,24 @@ fn a_supervisor_is_swept_up_when_it_is_gone() {
 fn installations_do_not_meet() {
     let [a, b] = [Place::new(), Place::new()];
     assert_ne!(installation(&a.layout), installation(&b.layout));
-    assert_eq!(installation(&Layout::host()), "zones");
     assert_eq!(installation(&a.layout).len(), "zones-".len() + 16);
+}
+
+#[test]
+fn the_hosts_zones_go_to_the_slice_but_a_living_one_stays_where_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let mount = open_dir(CWD, place.path().to_str().unwrap()).unwrap();
+    let zone: ZoneName = "probe".parse().unwrap();
+    let directory = || host_directory(mount.as_fd(), &zone);
+    let events = place.path().join("zones/probe/cgroup.events");
+    assert_eq!(directory(), "zones");
+    std::fs::create_dir_all(events.parent().unwrap()).unwrap();
+    std::fs::write(&events, "populated 1\nfrozen 0\n").unwrap();
+    assert_eq!(directory(), "zones");
+    std::fs::create_dir(place.path().join("zones.slice")).unwrap();
+    assert_eq!(directory(), "zones");
+    std::fs::write(&events, "populated 0\nfrozen 0\n").unwrap();
+    assert_eq!(directory(), "zones.slice");
+    std::fs::remove_dir_all(place.path().join("zones")).unwrap();
+    assert_eq!(directory(), "zones.slice");
 }
