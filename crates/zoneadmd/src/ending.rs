@@ -30,8 +30,11 @@ pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut 
             _ = console.changed() => {}
             () = door.idle(), if !door.is_idle() => {}
             () = &mut first_call, if !first_call.is_elapsed() => {}
-            // Without zsched there is no zone to be the daemon of.
-            _ = &mut *keeper => return,
+            // Without zsched there is no zone to be the daemon of. Here it was not we who let it go.
+            _ = &mut *keeper => {
+                tracing::error!("zsched has gone; what was in the zone is killed, its state is what the index says");
+                return;
+            }
         }
     }
 }

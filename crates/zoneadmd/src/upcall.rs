@@ -30,7 +30,6 @@ pub(crate) async fn listen(daemon: Rc<Daemon>, client: Client) {
         daemon.note(status);
         spawn_local(ended(Rc::clone(&daemon), status));
     }
-    tracing::error!("zsched has gone; what was in the zone is killed, its state is what the index says");
 }
 
 /// What the end of a first process asks for.
