@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each beside the floor and beside other managers, in one run.
 
 mod boot;
+mod console;
 mod floor;
 mod peers;
 mod stats;
@@ -20,6 +21,16 @@ pub(crate) struct Args {
 enum What {
     /// Starting and stopping a zone
     Boot(boot::Args),
+    /// The console: how much text it passes on, and how quickly it answers
+    Console(console::Args),
+    /// Plays a part in the measurement of consoles
+    #[command(hide = true)]
+    Agent {
+        /// Which.
+        role: console::Role,
+        /// The socket to meet at.
+        socket: Option<String>,
+    },
     /// Does on request what is measured, in a process that is small
     #[command(hide = true)]
     Worker,
@@ -29,6 +40,8 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Boot(args) => boot::run(args)?,
+        What::Console(args) => console::run(args)?,
+        What::Agent { role, socket } => console::play(*role, socket.as_deref())?,
         What::Worker => worker::serve()?,
     }
     Ok(ExitCode::SUCCESS)
