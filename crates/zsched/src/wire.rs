@@ -297,7 +297,7 @@ impl Reply {
             let number = r.u32()?;
             let stage = Stage::ALL.into_iter().find(|stage| *stage as u32 == number)?;
             let index = r.u32()?;
-            let errno = Errno::from_raw_os_error(r.i32()?);
+            let errno = errno(r.i32()?)?;
             return Some(Reply::Failed(Failure { stage, index, errno }));
         }
         let phase = match r.u32()? {
@@ -324,6 +324,11 @@ impl Reply {
             _ => None,
         }
     }
+}
+
+/// The kernel's error numbers end below 4096; another number is not one, and is not taken for one.
+fn errno(number: i32) -> Option<Errno> {
+    (1..4096).contains(&number).then(|| Errno::from_raw_os_error(number))
 }
 
 /// The request that makes a zone, as it lies in the message. Its descriptors are, in order: the
@@ -469,6 +474,11 @@ mod tests {
         for stage in Stage::ALL {
             let reply = Reply::Failed(Failure::new(stage, Errno::PERM));
             assert_eq!(Reply::decode(&reply.encode()), Some(reply), "{}", stage.text());
+        }
+        for number in [0, -1, 4096, i32::MIN] {
+            let mut packet = Reply::Failed(failure).encode();
+            packet[12..16].copy_from_slice(&i32::to_le_bytes(number));
+            assert_eq!(Reply::decode(&packet), None, "no error has the number {number}");
         }
     }
 
