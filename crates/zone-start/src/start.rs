@@ -8,13 +8,16 @@ use zone_door::Client;
 
 use crate::process::{Daemon, ProcessError};
 
+/// The exit status of a zoneadmd that was killed before it served.
+const DIED: i32 = 3;
+
 /// What came of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Started {
     /// A daemon serves: this one, or one that somebody else has started meanwhile.
     Serving,
     /// Ours gave way, without a word, to another that holds the zone: one that is not serving yet, or not any
-    /// more.
+    /// more; or ours was killed before it served. Another attempt may do better.
     Beaten,
 }
 
@@ -61,6 +64,7 @@ pub fn start(
     }
     match ended.status {
         0 => Ok(Started::Serving),
+        DIED => Ok(Started::Beaten),
         _ if ended.said.trim().is_empty() => Ok(Started::Beaten),
         status => Err(StartError::Refused { status }),
     }

@@ -38,6 +38,8 @@ pub(crate) struct Daemon {
     pub(crate) last_exit: RefCell<Option<zone_config::lastexit::LastExit>>,
     /// An orderly shutdown under way: this incarnation's end is what was asked for.
     pub(crate) shutting_down: Cell<Option<u64>>,
+    /// The boot arguments with which the zone is to come back from that shutdown.
+    pub(crate) comes_back: RefCell<Option<zone_config::bootargs::BootArgs>>,
     /// The zone is being uninstalled: nothing keeps this daemon alive.
     pub(crate) uninstalling: Cell<bool>,
     /// Whoever started this daemon has made its call.
@@ -100,10 +102,14 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
     // Whatever a predecessor left comes before any request.
     recover::recover(&daemon).await;
+    crate::failpoint::pass("start", "recover");
     serving();
 
     ending::wait(&daemon, &door_server, &mut keeper_task).await;
     door_server.begin_dying();
+    if keeper_task.is_finished() {
+        ending::clear(&daemon).await;
+    }
     door_task.abort();
     ending::dismantle(&daemon, &door_server).await;
     daemon.console.stop(zone_console::frame::End::Leaving);
@@ -155,6 +161,7 @@ impl Daemon {
             events: broadcast::Sender::new(256),
             last_exit: RefCell::new(last_exit),
             shutting_down: Cell::new(None),
+            comes_back: RefCell::default(),
             uninstalling: Cell::new(false),
             called: Cell::new(false),
         }

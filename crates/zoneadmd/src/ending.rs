@@ -4,6 +4,7 @@
 use crate::daemon::Daemon;
 use crate::operate::Door;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
@@ -22,13 +23,16 @@ pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut 
         let below_ready = !daemon.status().exists();
         let called = daemon.called.get() || first_call.is_elapsed();
         let quiet = console.borrow().is_quiet() || daemon.uninstalling.get();
-        if below_ready && called && quiet && door.is_idle() && daemon.turn.try_lock().is_ok() {
+        let busy = daemon.turn.try_lock().is_err();
+        if below_ready && called && quiet && door.is_idle() && !busy {
             return;
         }
         tokio::select! {
             _ = changes.changed() => {}
             _ = console.changed() => {}
             () = door.idle(), if !door.is_idle() => {}
+            // What nobody asked for at the door takes its turn, too.
+            _ = daemon.turn.lock(), if busy => {}
             () = &mut first_call, if !first_call.is_elapsed() => {}
             // Without zsched there is no zone to be the daemon of. Here it was not we who let it go.
             _ = &mut *keeper => {
@@ -39,15 +43,28 @@ pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut 
     }
 }
 
+/// Kills what a dead zsched has left alone, and forgets it.
+pub(crate) async fn clear(daemon: &Rc<Daemon>) {
+    let zone = Arc::clone(&daemon.zone);
+    match tokio::task::spawn_blocking(move || zone.clear()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!("{}", crate::errand::render(&error)),
+        Err(panic) => tracing::error!("internal error: {panic}"),
+    }
+}
+
 /// Takes the door and the console away and lets zsched go, so that the next daemon starts from nothing.
 pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
     let run = daemon.layout().zone_run(daemon.name());
     let _ = std::fs::remove_file(run.join(DOOR));
+    crate::failpoint::pass("end", "door");
     let _ = std::fs::remove_file(run.join(CONSOLE));
     // Calls in flight end first.
     door.idle().await;
+    crate::failpoint::pass("end", "console");
     match daemon.zone.keeper().quit() {
         Ok(()) => {
+            crate::failpoint::pass("end", "keeper");
             let _ = std::fs::remove_file(run.join(ZSCHED));
         }
         Err(error) => tracing::error!("{}", crate::errand::render(&error)),

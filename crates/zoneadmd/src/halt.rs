@@ -2,7 +2,8 @@
 //! done again after whatever happened.
 
 use crate::errand::{Errand, OpError};
-use crate::journal;
+use crate::failpoint::pass;
+use crate::journal::{self, Intent, Journal};
 use crate::zone::{Zone, how_it_ended};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -24,6 +25,13 @@ impl Zone {
     /// `None` takes what the first process' own end says.
     pub(crate) fn halt(&self, errand: &mut Errand, how: Option<How>) -> Result<Option<LastExit>, OpError> {
         let before = self.keeper().status()?;
+        let rebooting = errand.operation == Operation::Reboot;
+        if !rebooting {
+            // Once the first process is dead, only this tells that nobody wants it back.
+            let up = false;
+            let intent = Intent { uniqid: before.uniqid, how, up, ..Intent::to(Operation::Halt, "") };
+            Journal::open(&self.layout, &self.name)?.begin(&intent)?;
+        }
         let ended = match before.phase {
             Phase::None | Phase::Down => before,
             Phase::Ready | Phase::Running | Phase::Stopping => errand.step("kill", |_| self.kill(&before))?,
@@ -36,15 +44,25 @@ impl Zone {
             if !was_ready_only {
                 last = Some(self.record_end(&ended, how.unwrap_or_else(|| how_it_ended(ended.end)))?);
             }
-            self.keeper().consume(ended.uniqid)?;
+            pass("halt", "record");
+            self.keeper().consume(ended.uniqid, rebooting)?;
+            pass("halt", "consume");
         }
         Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
-        let rebooting = errand.operation == Operation::Reboot;
+        pass("halt", "snapshot");
         if !rebooting {
             // Until a reboot is through, the journal says that it has to be.
             journal::remove(&self.layout, &self.name)?;
+            pass("halt", "journal");
         }
         Ok(last)
+    }
+
+    /// Removes what is left of a zone whose keeper has died, and kills what was in it.
+    pub(crate) fn clear(&self) -> Result<(), OpError> {
+        self.tear_down()?;
+        Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
+        journal::remove(&self.layout, &self.name)
     }
 
     /// Removes what a failed or interrupted bring-up left, in silence: the first error is the one to
@@ -66,6 +84,7 @@ impl Zone {
             Err(ClientError::Refused { .. }) => return Ok(keeper.status()?),
             Err(e) => return Err(e.into()),
         }
+        pass("kill", "stopping");
         let (_, fds) = keeper.fds()?;
         // A frozen zone cannot die; nothing can be wrong with thawing one that is not frozen.
         if let Ok(freeze) = rustix::fs::openat(

@@ -4,7 +4,7 @@
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Signal;
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use std::io::Write;
 use std::process::ExitCode;
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded};
@@ -20,6 +20,9 @@ pub(crate) enum Side {
     /// The daemon.
     Daemon(Waiting),
 }
+
+/// The status that says that the daemon had no reason to end, but was killed: another may do better.
+const DIED: u8 = 3;
 
 /// What the daemon writes last when it serves.
 const SERVING: u8 = 0;
@@ -60,7 +63,11 @@ fn wait(read: &OwnedFd, daemon: &OwnedFd) -> ExitCode {
     }
     // It has closed its end, so it is on its way out; make sure.
     let _ = rustix::process::pidfd_send_signal(daemon, Signal::TERM);
-    ExitCode::FAILURE
+    let ended = waitid(WaitId::PidFd(daemon.as_fd()), WaitIdOptions::EXITED).ok().flatten();
+    match ended.and_then(|ended| ended.terminating_signal()) {
+        Some(signal) if signal != Signal::TERM.as_raw() => ExitCode::from(DIED),
+        _ => ExitCode::FAILURE,
+    }
 }
 
 impl Waiting {

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use zone_config::lastexit::How;
 use zone_config::{Layout, ZoneName};
 use zone_door::Operation;
 
@@ -17,13 +18,42 @@ pub(crate) struct Journal {
     file: File,
 }
 
-/// What a journal says was under way.
+/// What a daemon is about: all that another one needs to carry it on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unfinished {
+pub(crate) struct Intent {
     pub(crate) operation: Operation,
-    /// The boot arguments of it.
+    /// The incarnation that is to end by it; 0 for none.
+    pub(crate) uniqid: u64,
+    /// What to write down about its end, unless that is left to the way in which its first process ended.
+    pub(crate) how: Option<How>,
+    /// What the operation counts: how often init was started again before, or the seconds that a shutdown may take.
+    pub(crate) number: u32,
+    /// Whether the zone is to be up when it is over.
+    pub(crate) up: bool,
+    /// The boot arguments.
     pub(crate) args: String,
 }
+
+impl Intent {
+    /// An operation that ends nothing.
+    pub(crate) fn to(operation: Operation, args: &str) -> Self {
+        let up = operation != Operation::Halt;
+        Self { operation, uniqid: 0, how: None, number: 0, up, args: args.into() }
+    }
+}
+
+/// How the journal spells the ways in which a zone ends.
+const WAYS: [(How, &str); 7] = [
+    (How::Exited, "exited"),
+    (How::Killed, "killed"),
+    (How::Crashed, "crashed"),
+    (How::Poweroff, "poweroff"),
+    (How::Rebooted, "rebooted"),
+    (How::Halted, "halted"),
+    (How::Shutdown, "shutdown"),
+];
+/// And that nothing is known of that.
+const NO_WAY: &str = "-";
 
 impl Journal {
     /// Opens it to be continued.
@@ -35,9 +65,11 @@ impl Journal {
     }
 
     /// An operation begins.
-    pub(crate) fn begin(&mut self, operation: Operation, args: &str) -> Result<(), OpError> {
+    pub(crate) fn begin(&mut self, intent: &Intent) -> Result<(), OpError> {
+        let Intent { operation, uniqid, how, number, up, args } = intent;
+        let how = WAYS.iter().find(|(way, _)| Some(*way) == *how).map_or(NO_WAY, |(_, word)| word);
         let words: String = args.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.line(&format!("begin {operation} {words}"))
+        self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {words}"))
     }
 
     /// A step is about to be taken.
@@ -60,33 +92,41 @@ impl Journal {
         // that the zone does not outlive either, so there is nothing to sync.
         self.file
             .write_all(format!("{line}\n").as_bytes())
-            .map_err(|e| OpError::Journal(self.path.display().to_string(), e))
+            .map_err(|e| OpError::Journal(self.path.display().to_string(), e))?;
+        crate::failpoint::pass("journal", line);
+        Ok(())
     }
 }
 
 /// The operation that a dead daemon left unfinished. Lines that make no sense are passed over: the
 /// worst that follows is that an operation is not carried on, and its caller hears of that.
-pub(crate) fn unfinished(layout: &Layout, zone: &ZoneName) -> Option<Unfinished> {
+pub(crate) fn unfinished(layout: &Layout, zone: &ZoneName) -> Option<Intent> {
     let text = std::fs::read(layout.journal(zone)).ok()?;
     parse(&String::from_utf8_lossy(&text))
 }
 
-fn parse(text: &str) -> Option<Unfinished> {
+fn parse(text: &str) -> Option<Intent> {
     let mut open = None;
     for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         match line.split_once(' ') {
-            Some(("begin", rest)) => {
-                let (word, args) = rest.split_once(' ').unwrap_or((rest, ""));
-                let known = Operation::ALL.into_iter().find(|operation| operation.as_str() == word);
-                if let Some(operation) = known {
-                    open = Some(Unfinished { operation, args: args.trim().into() });
-                }
-            }
+            Some(("begin", rest)) => open = intent(rest).or(open),
             Some(("end", _)) => open = None,
             _ => {}
         }
     }
     open
+}
+
+fn intent(words: &str) -> Option<Intent> {
+    let mut words = words.splitn(6, ' ');
+    let name = words.next()?;
+    let operation = Operation::ALL.into_iter().find(|operation| operation.as_str() == name)?;
+    let uniqid = words.next()?.parse().ok()?;
+    let way = words.next()?;
+    let how = WAYS.iter().find(|(_, word)| *word == way).map(|(how, _)| *how);
+    let number = words.next()?.parse().ok()?;
+    let up = words.next()?.parse().ok()?;
+    Some(Intent { operation, uniqid, how, number, up, args: words.next().unwrap_or_default().trim().into() })
 }
 
 /// Forgets everything: the zone is installed and nothing of it is left.
@@ -108,16 +148,38 @@ mod tests {
 
     #[test]
     fn the_last_begun_and_not_ended_is_unfinished() {
-        let text = "begin boot \nend boot\nbegin reboot -s -m verbose\nintent cgroup\ndone cgroup\n";
+        let text =
+            "begin boot 0 - 0 true \nend boot\nbegin reboot 12 exited 3 true -s -m verbose\nintent cgroup\n";
         let open = parse(text).unwrap();
-        assert_eq!((open.operation, open.args.as_str()), (Operation::Reboot, "-s -m verbose"));
-        assert_eq!(parse("begin boot \nend boot\n"), None);
+        assert_eq!((open.operation, open.uniqid, open.how), (Operation::Reboot, 12, Some(How::Exited)));
+        assert_eq!((open.number, open.up, open.args.as_str()), (3, true, "-s -m verbose"));
+        assert_eq!(parse("begin boot 0 - 0 true \nend boot\n"), None);
     }
 
     #[test]
     fn rubbish_and_a_cut_line_are_passed_over() {
-        assert_eq!(parse("begin fly \nhello\n\0\n"), None);
-        assert_eq!(parse("begin halt"), None, "the line was not finished, so nothing was begun");
-        assert!(parse("\u{fffd}\nbegin halt \nrubbish\n").is_some());
+        assert_eq!(parse("begin fly 0 - 0 true \nbegin halt\nhello\n\0\n"), None);
+        assert_eq!(parse("begin halt 0 - 0 false "), None, "the line was not finished, so nothing was begun");
+        assert!(parse("\u{fffd}\nbegin halt 0 warp 0 false \nrubbish\n").is_some());
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(root.path().to_owned())).unwrap();
+        let zone: ZoneName = "a".parse().unwrap();
+        std::fs::create_dir_all(layout.zone_run(&zone)).unwrap();
+        for (how, _) in WAYS {
+            let intent = Intent {
+                operation: Operation::Shutdown,
+                uniqid: u64::MAX,
+                how: Some(how),
+                number: 7,
+                up: true,
+                args: "-s".into(),
+            };
+            Journal::open(&layout, &zone).unwrap().begin(&intent).unwrap();
+            assert_eq!(unfinished(&layout, &zone), Some(intent));
+        }
     }
 }

@@ -7,6 +7,7 @@ mod daemon;
 mod ending;
 mod errand;
 mod exclusive;
+mod failpoint;
 mod halt;
 mod handshake;
 mod journal;

@@ -2,7 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::errand::{Errand, OpError};
-use crate::journal;
+use crate::journal::{Intent, Journal};
 use crate::matrix::{Action, Decision, decide};
 use crate::zone::Zone;
 use std::rc::Rc;
@@ -94,8 +94,10 @@ async fn operate(
     if action == Action::Shutdown {
         return crate::shutdown::shutdown(daemon, turn, request, caller, reporter).await;
     }
+    crate::failpoint::pass("door", "asked");
     let running = daemon.begin(operation);
     let (errand, result) = perform(daemon, action, args, daemon.errand(operation, reporter)).await;
+    crate::failpoint::pass("door", "done");
     drop((running, turn));
     crate::audit::record(daemon, operation, Some(caller), result.is_ok());
     finish(daemon, errand, result)
@@ -246,8 +248,8 @@ impl BootArguments {
 impl Zone {
     /// Makes the zone ready, or leaves nothing.
     fn ready_or_undo(&self, errand: &mut Errand) -> Result<(), OpError> {
-        let mut journal = journal::Journal::open(&self.layout, &self.name)?;
-        journal.begin(errand.operation, "")?;
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        journal.begin(&Intent::to(errand.operation, ""))?;
         match self.ready(errand, 0) {
             Ok(_) => journal.end(errand.operation),
             Err(error) => {
@@ -259,8 +261,8 @@ impl Zone {
 
     /// Boots the zone, making it ready before if need be; or leaves it installed.
     fn boot_or_undo(&self, errand: &mut Errand, args: &BootArguments, ready: bool) -> Result<(), OpError> {
-        let mut journal = journal::Journal::open(&self.layout, &self.name)?;
-        journal.begin(errand.operation, &args.text)?;
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        journal.begin(&Intent::to(errand.operation, &args.text))?;
         let made = if ready { self.ready(errand, 0).map(|_| ()) } else { Ok(()) };
         match made.and_then(|()| self.boot(errand, &args.parsed)) {
             Ok(_) => journal.end(errand.operation),
@@ -286,14 +288,15 @@ impl Zone {
             .flat_map(|init| ["-i".to_owned(), init.clone()])
             .chain(args.args.iter().cloned())
             .collect();
-        let mut journal = journal::Journal::open(&self.layout, &self.name)?;
-        journal.begin(Operation::Reboot, &words.join(" "))?;
+        let uniqid = self.keeper().status()?.uniqid;
+        let begun = Intent::to(Operation::Reboot, &words.join(" "));
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        journal.begin(&Intent { uniqid, how: Some(how), number: restarts, ..begun })?;
         let last = self.halt(errand, Some(how))?;
         match self.ready(errand, restarts).and_then(|_| self.boot(errand, args)) {
             Ok(_) => journal.end(Operation::Reboot).map(|()| last),
             Err(error) => {
-                // No longer something to be carried on.
-                journal.end(Operation::Reboot)?;
+                // Now it is a halt that has to be carried on.
                 errand.operation = Operation::Halt;
                 self.undo(errand);
                 Err(error)

@@ -3,6 +3,7 @@
 
 use crate::daemon::Daemon;
 use crate::errand::{Errand, OpError};
+use crate::journal::{Intent, Journal};
 use crate::operate::{BootArguments, finish, take_turn};
 use rustix::io::Errno;
 use std::process::{Command, Stdio};
@@ -36,24 +37,64 @@ pub(crate) async fn shutdown(
     let limit = timeout.map_or(configured, u64::from);
     let mut errand = daemon.errand(Operation::Shutdown, reporter.clone());
     let joined = daemon.shutting_down.replace(Some(status.uniqid)) == Some(status.uniqid);
+    if *reboot || !joined {
+        daemon.comes_back.replace(reboot.then(|| args.parsed.clone()));
+    }
+    if joined {
+        errand.say("shutdown already in progress");
+    } else if let Err(error) = note(daemon, &status, limit, *reboot, &args) {
+        daemon.shutting_down.set(None);
+        return finish(daemon, errand, Err(error));
+    }
     // The zone's own end needs its turn, and what is asked here concerns this incarnation only.
     drop(turn);
+    let result = see_through(daemon, status, limit, !joined, &mut errand).await;
+    crate::audit::record(daemon, Operation::Shutdown, Some(caller), result.is_ok());
+    result?;
+    if *reboot { boot(daemon, args, errand, caller, reporter).await } else { finish(daemon, errand, Ok(())) }
+}
+
+/// A shutdown whose daemon has died: this one asks init again.
+pub(crate) async fn carry_on(daemon: Rc<Daemon>, status: Status, limit: u64) {
+    let mut errand = daemon.errand(Operation::Shutdown, Reporter::silent());
+    let result = see_through(&daemon, status, limit, true, &mut errand).await;
+    crate::audit::record(&daemon, Operation::Shutdown, None, result.is_ok());
+}
+
+/// Writes down what init is going to be asked for: its end must not be taken for a failure of its own by
+/// a daemon that knows nothing of it.
+fn note(daemon: &Daemon, status: &Status, limit: u64, up: bool, args: &BootArguments) -> Result<(), OpError> {
+    let number = u32::try_from(limit).unwrap_or(u32::MAX);
+    let begun = Intent::to(Operation::Shutdown, &args.text);
+    let intent = Intent { uniqid: status.uniqid, how: Some(How::Shutdown), number, up, ..begun };
+    Journal::open(daemon.layout(), daemon.name())?.begin(&intent)
+}
+
+/// Waits for init, which is asked before if need be, and halts the zone when that takes too long.
+async fn see_through(
+    daemon: &Rc<Daemon>,
+    status: Status,
+    limit: u64,
+    ask_it: bool,
+    errand: &mut Errand,
+) -> Result<(), DoorError> {
+    let reporter = errand.reporter.clone();
     let deadline = Instant::now() + Duration::from_secs(limit);
-    let asked = if joined {
-        errand.say("shutdown already in progress");
-        Ok(())
-    } else {
+    let asked = if ask_it {
         reporter.step("ask init");
         match timeout_at(deadline, ask(daemon, status)).await {
             Ok(asked) => asked,
             Err(_) => Err(OpError::Orderly(format!("init could not be asked within {limit} seconds"))),
         }
+    } else {
+        Ok(())
     };
     if let Err(error) = &asked {
         errand.say(format!("{}; the zone is halted without its help", crate::errand::render(error)));
     } else {
         reporter.step(format!("waiting up to {limit} seconds for init"));
     }
+    crate::failpoint::pass("shutdown", "asked");
     let gone = asked.is_ok() && gone(daemon, &status, deadline).await;
     let result = if gone {
         errand.say("zone was shut down by its init");
@@ -64,10 +105,10 @@ pub(crate) async fn shutdown(
         }
         escalate(daemon, &status, &reporter).await
     };
-    daemon.shutting_down.set(None);
-    crate::audit::record(daemon, Operation::Shutdown, Some(caller), result.is_ok());
-    result?;
-    if *reboot { boot(daemon, args, errand, caller, reporter).await } else { finish(daemon, errand, Ok(())) }
+    if daemon.shutting_down.get() == Some(status.uniqid) {
+        daemon.shutting_down.set(None);
+    }
+    result
 }
 
 /// Asks init, and again until it can hear: an init that has only just been started has no handler yet,
@@ -110,6 +151,13 @@ async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> 
         return Ok(());
     }
     let _running = daemon.begin(Operation::Shutdown);
+    if let Some(args) = daemon.comes_back.take() {
+        daemon.prepare_console().await;
+        let errand = daemon.errand(Operation::Reboot, reporter.clone());
+        let work = daemon.work(errand, move |zone, errand| zone.reboot(errand, How::Halted, &args, 0));
+        let (errand, result) = work.await;
+        return finish(daemon, errand, result.map(|last| daemon.remember(last))).map(|_| ());
+    }
     let errand = daemon.errand(Operation::Shutdown, reporter.clone());
     let (errand, result) = daemon.work(errand, |zone, errand| zone.halt(errand, Some(How::Halted))).await;
     finish(
@@ -123,7 +171,7 @@ async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> 
     .map(|_| ())
 }
 
-/// The second half of `shutdown -r`.
+/// The second half of `shutdown -r`: waits for the boot that follows the end, and makes one if that failed.
 async fn boot(
     daemon: &Rc<Daemon>,
     args: BootArguments,
@@ -131,6 +179,11 @@ async fn boot(
     caller: Caller,
     reporter: Reporter,
 ) -> Result<OpResult, DoorError> {
+    drop(take_turn(daemon, Operation::Boot, &reporter).await?);
+    daemon.refresh();
+    if daemon.status().phase == Phase::Running {
+        return finish(daemon, errand, Ok(()));
+    }
     let request = Request::Boot { bootargs: args.text, locale: String::new() };
     let door = crate::operate::Door(Rc::clone(daemon));
     let booted = Box::pin(zone_door::Handler::operate(&door, request, caller, reporter)).await?;

@@ -3,7 +3,7 @@
 
 use crate::exclusive::{self, Exclusive, NotExclusive};
 use crate::handshake::{self, Side, Waiting};
-use crate::{daemon, errand, keeper, log};
+use crate::{daemon, errand, failpoint, keeper, log};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -14,6 +14,7 @@ use zone_config::index::Index;
 use zone_config::layout::{CONSOLE, DOOR};
 use zone_config::{Layout, State, ZoneName};
 use zone_sys::clone::SingleThreaded;
+use zsched::client::Client;
 
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +67,12 @@ pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, Start
     let name: ZoneName = zone.parse().map_err(|_| StartError::NoZone(zone.into()))?;
     let layout = Layout::new(root).map_err(|e| StartError::Name(errand::render(&e)))?;
     let index = Index::load(&layout).map_err(|e| StartError::State(e.into()))?;
-    let entry = index.get(&name).ok_or_else(|| StartError::NoZone(zone.into()))?;
-    if entry.state < State::Installed {
-        return Err(StartError::TooEarly(entry.state));
+    match index.get(&name) {
+        Some(entry) if entry.state < State::Installed => return Err(StartError::TooEarly(entry.state)),
+        Some(_) => {}
+        // Whatever became of the index: a zone that is up must have somebody who can halt it.
+        None if lives(&layout, &name) => {}
+        None => return Err(StartError::NoZone(zone.into())),
     }
     privileged()?;
     let proof = SingleThreaded::assert().map_err(StartError::Fork)?;
@@ -76,6 +80,12 @@ pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, Start
         Side::Parent(code) => Ok(code),
         Side::Daemon(waiting) => Ok(serve(proof, layout, name, waiting)),
     }
+}
+
+/// Whether a zsched holds a zone of that name.
+fn lives(layout: &Layout, name: &ZoneName) -> bool {
+    let status = Client::connect(&layout.zone_run(name)).and_then(|keeper| keeper.status());
+    status.is_ok_and(|status| status.exists())
 }
 
 /// The daemon's side. What fails is said to the one who waits, and ends it.
@@ -118,8 +128,11 @@ fn prepare(
 ) -> Result<Started, StartError> {
     log::init(&name);
     let exclusive = exclusive::become_exclusive(&layout, &name)?;
+    failpoint::arm(&layout, &name);
+    failpoint::pass("start", "exclusive");
     let run = layout.zone_run(&name);
     let keeper = keeper::find_or_start(proof, &layout, &name).map_err(StartError::Keeper)?;
+    failpoint::pass("start", "keeper");
     if exclusive.stale && keeper.status.exists() {
         let state = daemon::state_of(&keeper.status, State::Installed);
         let text = format!(
@@ -131,8 +144,10 @@ fn prepare(
     }
     let console =
         zone_sys::unix::bind_in(&run, CONSOLE, SocketType::STREAM, 64).map_err(StartError::Console)?;
+    failpoint::pass("start", "console");
     // After the console: whoever finds the door open may count on the console.
     let door = zone_sys::unix::bind_in(&run, DOOR, SocketType::STREAM, 256).map_err(StartError::Door)?;
+    failpoint::pass("start", "door");
     Ok(Started { layout, name, exclusive, keeper, door, console })
 }
 

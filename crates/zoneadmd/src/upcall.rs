@@ -30,6 +30,7 @@ pub(crate) async fn listen(daemon: Rc<Daemon>, client: Client) {
         daemon.note(status);
         spawn_local(ended(Rc::clone(&daemon), status));
     }
+    daemon.note(Status::default());
 }
 
 /// What the end of a first process asks for.
@@ -70,6 +71,7 @@ fn wish(end: Option<End>, policy: Policy, restarts: u32) -> Wish {
 /// Deals with the end of an incarnation: at the latest word, only if it still is the present one.
 pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let mut turn = daemon.turn.lock().await;
+    crate::failpoint::pass("upcall", "heard");
     daemon.refresh();
     if !is_present(&daemon, &status) {
         // A halt or reboot by an administrator has dealt with it.
@@ -116,9 +118,13 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
         How::Poweroff | How::Exited if shutting_down => How::Shutdown,
         how => how,
     };
+    let back = daemon.comes_back.take();
     match wished {
-        Wish::Reboot => again(&daemon, recorded, 0).await,
-        Wish::Restart(_) => again(&daemon, recorded, restarts + 1).await,
+        Wish::Reboot => again(&daemon, recorded, &BootArgs::default(), 0).await,
+        Wish::Restart(_) => again(&daemon, recorded, &BootArgs::default(), restarts + 1).await,
+        Wish::Halt if shutting_down && back.is_some() => {
+            again(&daemon, recorded, &back.unwrap_or_default(), 0).await;
+        }
         Wish::Halt => halt(&daemon, recorded).await,
         Wish::GiveUp => {
             let text = "NOTICE: Zone init ended too often, halting".to_owned();
@@ -157,13 +163,12 @@ async fn halt(daemon: &Rc<Daemon>, how: How) {
 
 /// Halts and boots: a reboot that the zone asked for, or a restart of its init (a PID namespace dies
 /// with its first process, so that is a new incarnation too).
-async fn again(daemon: &Rc<Daemon>, how: How, restarts: u32) {
-    daemon.notice(Notice::Rebooting { args: String::new() });
+pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, args: &BootArgs, restarts: u32) {
+    daemon.notice(Notice::Rebooting { args: args.args.join(" ") });
     daemon.prepare_console().await;
-    let (_, result) = run(daemon, Operation::Reboot, move |zone, errand| {
-        zone.reboot(errand, how, &BootArgs::default(), restarts)
-    })
-    .await;
+    let args = args.clone();
+    let (_, result) =
+        run(daemon, Operation::Reboot, move |zone, errand| zone.reboot(errand, how, &args, restarts)).await;
     crate::audit::record(daemon, Operation::Reboot, None, result.is_ok());
     match result {
         Ok(last) => daemon.remember(last),

@@ -153,12 +153,16 @@ impl Client {
         Ok(self.call(Op::Stopping, &uniqid.to_le_bytes(), &[])?.0)
     }
 
-    /// Says that the end of incarnation `uniqid` has been dealt with.
+    /// Says that the end of incarnation `uniqid` has been dealt with, and whether another is to follow: as
+    /// long as that has not come, zsched sees to it that there is a daemon.
     ///
     /// # Errors
     /// [`Stage::StaleUniqid`] if it is not the present one, [`Stage::Busy`] if it lives.
-    pub fn consume(&self, uniqid: u64) -> Result<Status> {
-        Ok(self.call(Op::Consume, &uniqid.to_le_bytes(), &[])?.0)
+    pub fn consume(&self, uniqid: u64, follows: bool) -> Result<Status> {
+        let mut body = [0; 9];
+        body[..8].copy_from_slice(&uniqid.to_le_bytes());
+        body[8] = u8::from(follows);
+        Ok(self.call(Op::Consume, &body, &[])?.0)
     }
 
     /// Gives zsched another pty pair to hold.

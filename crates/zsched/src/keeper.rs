@@ -44,6 +44,8 @@ pub(crate) struct Keeper {
     /// Whether the last thing that happened to the console was that it was opened anew.
     reopened: bool,
     zone: Option<Zone>,
+    /// Whether the zone that was last here is to come back, which takes a daemon.
+    owed: bool,
     last_uniqid: u64,
     upcall: Upcall,
     message: Vec<u8>,
@@ -72,6 +74,7 @@ impl Keeper {
             readable: true,
             reopened: false,
             zone: None,
+            owed: false,
             last_uniqid: 0,
             upcall,
             // Zeroed by the kernel, page by page as requests need it.
@@ -134,9 +137,11 @@ impl Keeper {
         }
     }
 
-    /// Whether a zone has ended and no daemon is there to be told.
+    /// Whether a zone has ended, or is to come back, and no daemon is there to be told.
     fn unheard(&self) -> bool {
-        self.status().phase == Phase::Down && self.clients.daemon().is_none()
+        let phase = self.status().phase;
+        let waits = phase == Phase::Down || (phase == Phase::None && self.owed);
+        waits && self.clients.daemon().is_none()
     }
 
     fn status(&self) -> Status {
@@ -252,6 +257,7 @@ impl Keeper {
                     ..Status::default()
                 };
                 self.zone = Some(Zone { status, first, cgroup });
+                self.owed = false;
             }
             Op::Boot => self.boot(n)?,
             Op::Attach => {
@@ -269,7 +275,10 @@ impl Keeper {
                     return refuse(Stage::StaleUniqid, Errno::STALE);
                 }
                 match (op, zone.status.phase) {
-                    (Op::Consume, Phase::Down) => self.zone = None,
+                    (Op::Consume, Phase::Down) => {
+                        self.owed = body.get(8) == Some(&1);
+                        self.zone = None;
+                    }
                     (Op::Consume, _) => return refuse(Stage::Busy, Errno::BUSY),
                     (_, Phase::Ready | Phase::Running) => zone.status.phase = Phase::Stopping,
                     _ => {}

@@ -176,16 +176,16 @@ fn a_zone_lives_and_ends_and_is_told() {
     let ended = fixture.end();
     assert_eq!((ended.phase, ended.end), (Phase::Down, Some(End::Exited(7))));
     assert!(matches!(
-        fixture.client.consume(ended.uniqid + 1),
+        fixture.client.consume(ended.uniqid + 1, false),
         Err(ClientError::Refused { failure, .. }) if failure.stage == Stage::StaleUniqid
     ));
-    assert_eq!(fixture.client.consume(ended.uniqid).unwrap().phase, Phase::None);
+    assert_eq!(fixture.client.consume(ended.uniqid, false).unwrap().phase, Phase::None);
     let again = fixture.create().unwrap();
     assert!(again.uniqid > ready.uniqid, "an incarnation's id is never used twice");
     let (_, fds) = fixture.client.fds().unwrap();
     pidfd_send_signal(&fds.pidfd, Signal::KILL).unwrap();
     assert_eq!(fixture.end().end, Some(End::Killed(9)));
-    fixture.client.consume(again.uniqid).unwrap();
+    fixture.client.consume(again.uniqid, false).unwrap();
     fixture.client.quit().unwrap();
 }
 
