@@ -1,8 +1,9 @@
 //! What the words before the subcommand mean.
 
-use zone_config::{Entry, Index, Layout, Uuid, ZoneName, here};
+use zone_config::{Entry, Index, Layout, Snapshot, State, Uuid, ZoneName, here};
 
 use crate::cli::Cli;
+use crate::live;
 use crate::message::{Failure, Outcome, warn};
 
 /// Where to work, and on which zone.
@@ -60,6 +61,14 @@ impl Context {
     /// Whether a zone was named at all.
     pub(crate) fn names_a_zone(&self) -> bool {
         self.zone.is_some() || self.uuid.is_some()
+    }
+
+    /// The zone that was named, if it is up: for whoever must not depend on an index that may be lost or spoilt.
+    pub(crate) fn unlisted(&self) -> Option<Entry> {
+        let name: ZoneName = self.zone.as_deref()?.parse().ok()?;
+        live::ask(&self.layout, &name).ok().flatten()?;
+        let zonepath = Snapshot::load(&self.layout, &name).map(|snapshot| snapshot.config.zonepath);
+        Some(Entry { name, state: State::Installed, zonepath: zonepath.unwrap_or_default(), uuid: None })
     }
 
     /// Finds the zone that was named: by its uuid if one has it, else by its name.

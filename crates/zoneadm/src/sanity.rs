@@ -112,7 +112,11 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
         return Err(Failure::general(anyhow::anyhow!("only a privileged user may {verb} a zone.")));
     }
     let index = cx.index()?;
-    let entry = match cx.select(&index)? {
+    let selected = match cx.unlisted().filter(|_| action == Action::Halt) {
+        Some(entry) if index.get(&entry.name).is_none() => Selection::Zone(entry),
+        _ => cx.select(&index)?,
+    };
+    let entry = match selected {
         Selection::Zone(entry) => entry,
         Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
         Selection::Global => {
