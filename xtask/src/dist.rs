@@ -1,13 +1,13 @@
 //! `cargo xtask build`: the programs as they ship.
 
-use crate::{paths, say, sh};
+use crate::{pages, paths, say, sh};
 use anyhow::{Context, Result};
 use std::process::{Command, ExitCode};
 
 /// How to build.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Static release programs in target/zones, each built by itself
+    /// Static release programs in target/zones, each built by itself; pages and completions are made in any case
     #[arg(long)]
     release: bool,
 }
@@ -16,8 +16,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.release {
         release()?;
+        pages::make(&paths::dist())?;
     } else {
         debug()?;
+        pages::make(&paths::debug())?;
     }
     Ok(ExitCode::SUCCESS)
 }

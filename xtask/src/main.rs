@@ -7,6 +7,7 @@ mod demo;
 mod dist;
 mod guests;
 mod needs;
+mod pages;
 mod paths;
 mod say;
 mod sh;

@@ -1,40 +1,6 @@
-//! `zoneadm`: installs zones, starts and stops them, lists them.
+//! Installs zones, starts and stops them, lists them.
 #![forbid(unsafe_code)]
 
-mod cli;
-mod context;
-mod daemon;
-mod exit;
-mod list;
-mod live;
-mod message;
-mod output;
-mod sanity;
-mod steps;
-mod verbs;
-mod work;
-
-use std::process::ExitCode;
-
-use clap::Parser;
-
-use cli::Cli;
-use exit::Exit;
-
-fn main() -> ExitCode {
-    if let Some(code) = verbs::install::run_as_worker() {
-        return code;
-    }
-    let exit = match Cli::try_parse() {
-        Ok(cli) => match verbs::run(&cli) {
-            Ok(()) => Exit::Ok,
-            Err(failure) => failure.report(),
-        },
-        Err(error) => {
-            // Help is an "error" of clap's that goes to standard output; that nobody reads it is no failure.
-            let _ = error.print();
-            if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage }
-        }
-    };
-    exit.into()
+fn main() -> std::process::ExitCode {
+    zoneadm::main()
 }

@@ -14,3 +14,9 @@ pub mod show;
 pub mod talk;
 
 pub use run::main;
+
+/// The command line, for whoever makes pages and completions of it.
+#[must_use]
+pub fn command() -> clap::Command {
+    <args::Args as clap::CommandFactory>::command()
+}

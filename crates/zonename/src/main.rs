@@ -1,31 +1,6 @@
-//! Prints the name of the zone one is in: `global` on the host.
+//! Prints the name of the zone one is in.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
-use std::process::ExitCode;
-
-use anyhow::Context;
-use clap::Parser;
-use zone_config::here;
-
-/// Print the name of the zone one is in
-#[derive(Parser)]
-#[command(
-    name = "zonename",
-    version,
-    about,
-    after_help = "Prints 'global' on the host.\n\nExample:\n  test \"$(zonename)\" = global && echo on the host"
-)]
-struct Args {}
-
-fn main() -> ExitCode {
-    let Args {} = Args::parse();
-    let name = here::zone().unwrap_or_else(|| here::GLOBAL.to_owned());
-    match writeln!(std::io::stdout(), "{name}").context("cannot write to standard output") {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("zonename: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> std::process::ExitCode {
+    zonename::main()
 }

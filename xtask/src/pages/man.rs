@@ -1,0 +1,153 @@
+//! The pages.
+
+use crate::paths;
+use anyhow::{Context, Result};
+use clap::Command;
+use clap_mangen::Man;
+use std::io::Write;
+use std::path::Path;
+
+/// What the parts of a help text become; all that comes before the first is about the program.
+const HEADINGS: [(&str, &str); 4] = [
+    ("Examples:", "EXAMPLES"),
+    ("Example:", "EXAMPLES"),
+    ("Exit status:", "EXIT STATUS"),
+    ("Environment:", "ENVIRONMENT"),
+];
+
+/// Writes the page of a program, and one for each of its subcommands (`zoneadm-boot`).
+pub(super) fn write(command: &Command, name: &str, section: &str, to: &Path) -> Result<()> {
+    let mut subcommands: Vec<&Command> =
+        command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+    subcommands.sort_by_key(|sub| sub.get_name());
+    let mut more = format!("\n{}", read(&format!("{name}.{section}.in"))?);
+    for sub in &subcommands {
+        let full = format!("{name}-{}", sub.get_name());
+        let page = render(sub, &full, &format!("{name} {}", sub.get_name()), section, &[], &{
+            format!(".SH SEE ALSO\n.BR {name} ({section})\n")
+        })?;
+        save(to, &full, section, &page)?;
+    }
+    if !more.ends_with('\n') {
+        more.push('\n');
+    }
+    let page = render(command, name, name, section, &subcommands, &more)?;
+    save(to, name, section, &page)
+}
+
+/// Copies the pages that are written by hand.
+pub(super) fn copy(to: &Path) -> Result<()> {
+    let from = paths::top().join("docs/man");
+    for entry in std::fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+        let path = entry?.path();
+        let number = path.extension().and_then(|end| end.to_str()).and_then(|end| end.parse::<u8>().ok());
+        if let (Some(_), Some(name)) = (number, path.file_name()) {
+            std::fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn render(
+    command: &Command,
+    full: &str,
+    typed: &str,
+    section: &str,
+    subcommands: &[&Command],
+    more: &str,
+) -> Result<String> {
+    let mut command = command.clone();
+    let usage = command.render_usage().to_string();
+    let after = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
+    let man = Man::new(command.clone())
+        .title(full.to_uppercase())
+        .section(section)
+        .source(format!("zones {}", env!("CARGO_PKG_VERSION")))
+        .manual("Zones")
+        .date("");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    writeln!(page, ".SH NAME\n{full} \\- {}", escape(&about))?;
+    let usage = usage.trim_start_matches("Usage:").trim();
+    writeln!(page, ".SH SYNOPSIS\n.nf")?;
+    for line in usage.lines() {
+        writeln!(page, "{}", escape(line.trim()))?;
+    }
+    writeln!(page, ".fi")?;
+    man.render_description_section(&mut page)?;
+    let (before, parts) = divide(after.as_deref().unwrap_or_default());
+    if !before.is_empty() {
+        writeln!(page, ".PP\n{}", escape(&before))?;
+    }
+    if command.get_arguments().any(|arg| !arg.is_hide_set()) {
+        man.render_options_section(&mut page)?;
+    }
+    if !subcommands.is_empty() {
+        writeln!(page, ".SH SUBCOMMANDS")?;
+    }
+    for sub in subcommands {
+        let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+        writeln!(page, ".TP\n.BR {typed}\\-{} ({section})\n{}", escape(sub.get_name()), escape(&about))?;
+    }
+    for (heading, text) in parts {
+        writeln!(page, ".SH {heading}\n.nf\n{}\n.fi", escape(&text))?;
+    }
+    write!(page, "{more}")?;
+    Ok(String::from_utf8(page)?)
+}
+
+/// A help text, divided at its headings.
+fn divide(text: &str) -> (String, Vec<(&'static str, String)>) {
+    let (mut before, mut parts) = (Vec::new(), Vec::<(&'static str, Vec<&str>)>::new());
+    for line in text.lines() {
+        let heading = HEADINGS.iter().find(|(start, _)| line.starts_with(start));
+        match (heading, parts.last_mut()) {
+            (Some((start, name)), _) => {
+                let rest = line.strip_prefix(start).map(str::trim).filter(|rest| !rest.is_empty());
+                parts.push((name, rest.into_iter().collect()));
+            }
+            (None, Some((_, lines))) => lines.push(line),
+            (None, None) => before.push(line),
+        }
+    }
+    let joined = |lines: Vec<&str>| lines.join("\n").trim_matches('\n').to_owned();
+    (joined(before), parts.into_iter().map(|(name, lines)| (name, joined(lines))).collect())
+}
+
+/// Text as it is, for troff.
+fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() })
+        .collect();
+    lines.join("\n")
+}
+
+fn read(name: &str) -> Result<String> {
+    let path = paths::top().join("docs/man").join(name);
+    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn save(to: &Path, name: &str, section: &str, page: &str) -> Result<()> {
+    let path = to.join(format!("{name}.{section}"));
+    std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_help_text_is_divided_at_its_headings() {
+        let (before, parts) = divide("First.\n\nExamples:\n  a\n  b\n\nExit status: 0 done.\n");
+        assert_eq!(before, "First.");
+        assert_eq!(parts, [("EXAMPLES", "  a\n  b".into()), ("EXIT STATUS", "0 done.".into())]);
+    }
+
+    #[test]
+    fn troff_takes_text_as_text() {
+        assert_eq!(escape(".x\n-\\001"), "\\&.x\n\\-\\e001");
+    }
+}
