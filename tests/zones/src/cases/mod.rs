@@ -5,6 +5,9 @@ use crate::harness::Case;
 mod bad_files;
 mod bad_init;
 mod bad_place;
+mod crash;
+mod crash_alone;
+mod crash_keeper;
 mod daemon;
 mod door;
 mod fs;
@@ -39,6 +42,9 @@ pub fn all() -> impl Iterator<Item = Case> {
         daemon::CASES,
         door::CASES,
         restart::CASES,
+        crash::CASES,
+        crash_alone::CASES,
+        crash_keeper::CASES,
         together::CASES,
         bad_init::CASES,
         bad_files::CASES,

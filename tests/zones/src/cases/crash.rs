@@ -1,0 +1,202 @@
+//! A daemon that is killed at every boundary between two steps, while the command that it works for
+//! lives on and insists.
+
+use crate::harness::world::World;
+use crate::harness::{Lab, Ran, Status, Zone, cases, need_failpoints, until};
+
+cases![
+    ready: 300,
+    boot: 300,
+    boot_of_a_ready_zone: 300,
+    halt: 300,
+    halt_of_a_ready_zone: 300,
+    reboot: 300,
+    shutdown: 300,
+    shutdown_and_boot: 300,
+    boot_and_its_recovery: 900,
+    halt_and_its_recovery: 900,
+    reboot_and_its_recovery: 900,
+];
+
+/// How to bring the zone to where the operation begins; nothing is killed meanwhile.
+type Prepare = fn(&Zone<'_>);
+
+pub(super) fn nothing(_: &Zone<'_>) {}
+
+pub(super) fn be_ready(zone: &Zone<'_>) {
+    zone.zoneadm(["ready"]).ok();
+}
+
+pub(super) fn be_up(zone: &Zone<'_>) {
+    zone.zoneadm(["boot"]).ok();
+}
+
+/// A zone with a little of everything that can be left behind.
+pub(super) fn zone<'lab>(lab: &'lab Lab) -> Zone<'lab> {
+    lab.sparse_with("web", "add fs; set dir=/data; set special=swap; set type=tmpfs; end")
+}
+
+/// Halts the zone and sees that nothing is there that was not `before`.
+#[track_caller]
+pub(super) fn leaves_nothing(zone: &Zone<'_>, before: &World, at: &str) {
+    zone.halt_whatever();
+    zone.daemon_leaves();
+    // The cgroup of the zone's supervisors stays until the zone is uninstalled: none of them can remove it.
+    let supervisors = |thing: &String| {
+        let below = thing.split("/zones-").nth(1).map(|path| path.split('/').skip(1).collect::<Vec<_>>());
+        below.is_some_and(|names| matches!(names[..], [] | [_] | [_, "supervisor"]))
+    };
+    let left = || {
+        let mut left = World::look(&[]).since(before);
+        // Files come and go on the machine; those of this test are below its own root.
+        left.retain(|thing| {
+            !thing.starts_with("file ") && !(thing.starts_with("cgroup ") && supervisors(thing))
+        });
+        left
+    };
+    until(&format!("nothing is left after a death at {at}: {:?}", left()), || {
+        left().is_empty().then_some(())
+    });
+    let run: Vec<_> = std::fs::read_dir(zone.run_dir()).into_iter().flatten().flatten().collect();
+    let left: Vec<_> = run
+        .iter()
+        .map(std::fs::DirEntry::file_name)
+        .filter(|name| !["lock", "oplock"].iter().any(|lock| name == lock))
+        .collect();
+    assert!(left.is_empty(), "after a death at {at} the run directory has {left:?}");
+}
+
+/// Runs `words` with the daemon killed at its first boundary, then at its second, and so on until there
+/// are no more; after each, `judge` gets the state before and what the command said. `second` is
+/// at how many boundaries of the recovery the next daemon is killed, too; 0 for none.
+fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: fn(&Zone<'_>, &Status, &Ran)) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    let mut deaths_seen = Vec::new();
+    for first in 1.. {
+        let mut more = false;
+        for second in 0..=second {
+            prepare(&zone);
+            let before = zone.status();
+            zone.die_at(&if second == 0 { vec![first] } else { vec![first, second] });
+            let ran = zone.zoneadm(words);
+            let deaths = zone.dead_or_done();
+            zone.die_no_more();
+            if first == 1 {
+                need_failpoints(&deaths);
+            }
+            more |= !deaths.is_empty();
+            let at = deaths.join(", then ");
+            eprintln!("{first}/{second}: {at}");
+            eprintln!("{ran}");
+            judge(&zone, &before, &ran);
+            let unfinished = zone.unfinished().filter(|_| zone.daemon().is_some());
+            assert_eq!(unfinished, None, "after a death at {at}");
+            leaves_nothing(&zone, &world, &at);
+            deaths_seen.push(at);
+            if deaths.len() < usize::from(second > 0) + 1 {
+                break;
+            }
+        }
+        if !more {
+            break;
+        }
+    }
+    assert!(deaths_seen.len() > 4, "an operation has more boundaries than {deaths_seen:?}");
+}
+
+fn is_ready(zone: &Zone<'_>, _: &Status, ran: &Ran) {
+    ran.ok();
+    zone.is("ready");
+    zone.zoneadm(["boot"]).ok();
+    zone.zlogin(["true"]).ok();
+}
+
+fn is_up(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    ran.ok();
+    zone.is("running");
+    if before.state == "ready" {
+        assert_eq!(zone.status().uniqid, before.uniqid, "a ready zone is booted, not made again\n{ran}");
+    }
+    zone.zlogin(["cat", "/proc/mounts"]).ok().stdout_has(" /data ");
+}
+
+fn is_down(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    ran.ok();
+    zone.is("installed");
+    if before.state == "running" {
+        let last = zone.status().last_exit;
+        assert_eq!(
+            last.map(|exit| (exit.uniqid, exit.how)),
+            before.uniqid.clone().map(|id| (id, "halted".into()))
+        );
+    }
+}
+
+fn is_up_anew(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    ran.ok();
+    zone.is("running");
+    let now = zone.status();
+    assert_ne!(now.uniqid, before.uniqid, "{ran}");
+    assert_eq!(now.last_exit.map(|exit| exit.how).as_deref(), Some("rebooted"), "{ran}");
+    zone.zlogin(["true"]).ok();
+}
+
+fn is_shut_down(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    // When init was through before the next daemon was asked, there was nothing left to shut down.
+    assert!(ran.code() == Some(0) || ran.err().contains("not running"), "{ran}");
+    zone.is("installed");
+    let last = zone.status().last_exit.unwrap_or_else(|| panic!("its end must be on record\n{ran}"));
+    assert_eq!(Some(last.uniqid), before.uniqid, "{ran}");
+    assert!(["shutdown", "poweroff"].contains(&last.how.as_str()), "{}\n{ran}", last.how);
+}
+
+fn is_shut_down_and_up(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    ran.ok();
+    zone.is("running");
+    assert_ne!(zone.status().uniqid, before.uniqid, "{ran}");
+}
+
+fn ready(lab: &Lab) {
+    sweep(lab, nothing, &["ready"], 0, is_ready);
+}
+
+fn boot(lab: &Lab) {
+    sweep(lab, nothing, &["boot"], 0, is_up);
+}
+
+fn boot_of_a_ready_zone(lab: &Lab) {
+    sweep(lab, be_ready, &["boot"], 0, is_up);
+}
+
+fn halt(lab: &Lab) {
+    sweep(lab, be_up, &["halt"], 0, is_down);
+}
+
+fn halt_of_a_ready_zone(lab: &Lab) {
+    sweep(lab, be_ready, &["halt"], 0, is_down);
+}
+
+fn reboot(lab: &Lab) {
+    sweep(lab, be_up, &["reboot"], 0, is_up_anew);
+}
+
+fn shutdown(lab: &Lab) {
+    sweep(lab, be_up, &["shutdown"], 0, is_shut_down);
+}
+
+fn shutdown_and_boot(lab: &Lab) {
+    sweep(lab, be_up, &["shutdown", "-r"], 0, is_shut_down_and_up);
+}
+
+fn boot_and_its_recovery(lab: &Lab) {
+    sweep(lab, nothing, &["boot"], 7, is_up);
+}
+
+fn halt_and_its_recovery(lab: &Lab) {
+    sweep(lab, be_up, &["halt"], 9, is_down);
+}
+
+fn reboot_and_its_recovery(lab: &Lab) {
+    sweep(lab, be_up, &["reboot"], 9, is_up_anew);
+}

@@ -1,0 +1,172 @@
+//! The keeper: what it does when it alone is left, and what the others do when it is gone.
+
+use super::crash::{be_up, leaves_nothing, zone};
+use crate::harness::world::World;
+use crate::harness::{Lab, Zone, cases, kill_and_wait, proc_status, read, until, write};
+use rustix::process::{Pid, Signal, kill_process};
+
+cases![
+    it_brings_a_daemon_for_a_reboot,
+    it_brings_a_daemon_for_a_poweroff,
+    it_brings_one_daemon_after_another: 300,
+    the_next_daemon_clears_up_after_it: 120,
+    the_present_daemon_clears_up_after_it: 120,
+    a_spoilt_index_keeps_no_zone_from_being_halted: 120,
+    a_lost_index_keeps_no_zone_from_being_halted: 120,
+    spoilt_files_of_a_live_zone: 180,
+];
+
+/// What the sparse brand's init understands.
+fn tell_init(zone: &Zone<'_>, signal: Signal) {
+    let pid = Pid::from_raw(zone.status().pid1()).unwrap_or_else(|| panic!("no PID 1"));
+    kill_process(pid, signal).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Runs a zone whose init listens to signals, and kills its daemon.
+fn up_and_alone(zone: &Zone<'_>) -> crate::harness::Status {
+    be_up(zone);
+    // A command that runs in it was let in by an init that is through with its own start.
+    zone.zlogin(["true"]).ok();
+    let before = zone.status();
+    until("init listens", || {
+        let caught = proc_status(before.pid1(), "SigBlk")?;
+        u64::from_str_radix(&caught, 16).ok().filter(|mask| mask & (1 << 14) != 0)
+    });
+    zone.kill_daemon();
+    before
+}
+
+fn it_brings_a_daemon_for_a_reboot(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    let before = up_and_alone(&zone);
+    let keeper = zone.keeper();
+    tell_init(&zone, Signal::TERM);
+    let after = zone.runs_again(&before);
+    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("rebooted"));
+    assert_eq!(zone.keeper(), keeper, "the keeper stays the same");
+    assert!(zone.daemon().is_some(), "and has a daemon again");
+    zone.waits_for("the reboot is through", |now| now.operation.is_none());
+    assert_eq!(zone.unfinished(), None);
+    leaves_nothing(&zone, &world, "the upcall");
+}
+
+fn it_brings_a_daemon_for_a_poweroff(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    let before = up_and_alone(&zone);
+    tell_init(&zone, Signal::USR2);
+    let after = zone.becomes("installed");
+    let last = after.last_exit.unwrap_or_else(|| panic!("its end must be on record"));
+    assert_eq!((Some(last.uniqid), last.how.as_str()), (before.uniqid, "poweroff"));
+    leaves_nothing(&zone, &world, "the upcall");
+}
+
+fn it_brings_one_daemon_after_another(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    for (signal, state) in [(Signal::TERM, "running"), (Signal::USR2, "installed")] {
+        for number in 1.. {
+            let before = up_and_alone(&zone);
+            zone.die_at(&[number]);
+            tell_init(&zone, signal);
+            // No command is given: the keeper alone sees to it that the zone gets where it wants to be.
+            let after = zone.waits_for(&format!("the zone is {state} at last"), |now| {
+                now.state == state && now.uniqid != before.uniqid && now.operation.is_none()
+            });
+            assert!(after.last_exit.is_some_and(|exit| Some(exit.uniqid) == before.uniqid));
+            let deaths = zone.dead_or_done();
+            zone.die_no_more();
+            eprintln!("{number}: {deaths:?}");
+            leaves_nothing(&zone, &world, &deaths.join(", then "));
+            if deaths.is_empty() {
+                break;
+            }
+        }
+    }
+}
+
+/// Whether a process is no more, or nobody has reaped it yet.
+fn gone(pid: i32) -> bool {
+    proc_status(pid, "State").is_none_or(|state| state.starts_with('Z'))
+}
+
+fn the_next_daemon_clears_up_after_it(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    for (next, state) in [("halt", "installed"), ("boot", "running"), ("ready", "ready")] {
+        let before = up_and_alone(&zone);
+        kill_and_wait(zone.keeper());
+        zone.is("installed");
+        zone.zoneadm([next]).ok();
+        zone.is(state);
+        assert_ne!(zone.status().uniqid, before.uniqid);
+        assert!(gone(before.pid1()), "what was in the zone is gone");
+        leaves_nothing(&zone, &world, "the keeper's death");
+    }
+}
+
+fn the_present_daemon_clears_up_after_it(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    be_up(&zone);
+    let (pid1, keeper) = (zone.status().pid1(), zone.keeper());
+    kill_and_wait(keeper);
+    until("what was in the zone is gone", || gone(pid1).then_some(()));
+    zone.daemon_leaves();
+    zone.is("installed");
+    zone.boot();
+    leaves_nothing(&zone, &world, "the keeper's death");
+}
+
+/// Spoils the index under a zone that runs and whose daemon was killed.
+fn without_index(lab: &Lab, spoil: impl Fn(&str) -> Option<Vec<u8>>) {
+    let zone = zone(lab);
+    let before = up_and_alone(&zone);
+    let index = lab.etc().join("index");
+    let whole = read(&index);
+    match spoil(&whole) {
+        Some(bytes) => write(&index, bytes),
+        None => std::fs::remove_file(&index).unwrap_or_else(|e| panic!("{e}")),
+    }
+    for verb in ["boot", "reboot", "ready", "shutdown"] {
+        let ran = zone.zoneadm([verb]);
+        ran.refuses().stderr_has("No such zone configured");
+        assert!(!gone(before.pid1()), "{verb} has hurt the zone\n{ran}");
+    }
+    zone.zoneadm(["halt"]).ok();
+    assert!(gone(before.pid1()));
+    write(&index, &whole);
+    zone.is("installed");
+    zone.boot();
+    zone.halt();
+}
+
+fn a_spoilt_index_keeps_no_zone_from_being_halted(lab: &Lab) {
+    without_index(lab, |whole| Some(whole.as_bytes()[..3].to_vec()));
+    without_index(lab, |_| Some(b"\xff\xfe\0\n:::\n".to_vec()));
+}
+
+fn a_lost_index_keeps_no_zone_from_being_halted(lab: &Lab) {
+    without_index(lab, |_| None);
+}
+
+fn spoilt_files_of_a_live_zone(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    for name in ["snapshot.toml", "journal"] {
+        for spoilt in [&b""[..], b"\xff\xfe\0\n", b"begin warp \nintent nothing\n[[[\n", b"version = 99\n"] {
+            let before = up_and_alone(&zone);
+            write(&zone.run_dir().join(name), spoilt);
+            zone.is("running");
+            zone.zoneadm(["boot"]).ok().stderr_has("already booted");
+            assert_eq!(zone.status().pid, before.pid, "the zone has not suffered");
+            let login = zone.zlogin(["true"]);
+            assert!(
+                login.code() == Some(0) || login.err().contains(name),
+                "it works or names the file\n{login}"
+            );
+            leaves_nothing(&zone, &world, &format!("spoiling {name}"));
+        }
+    }
+}
