@@ -3,6 +3,7 @@
 use crate::{paths, say, sh};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Stage {
     root: PathBuf,
     bin: PathBuf,
+    /// Where the zone's control group was seen to be.
+    cgroup: RefCell<Option<PathBuf>>,
 }
 
 /// An incarnation of the zone.
@@ -35,7 +38,7 @@ impl Stage {
     pub(super) fn set() -> Result<Self> {
         let root =
             tempfile::Builder::new().prefix("zones-demo.").tempdir().context("cannot make a private root")?;
-        Ok(Self { root: root.keep(), bin: paths::debug() })
+        Ok(Self { root: root.keep(), bin: paths::debug(), cgroup: RefCell::default() })
     }
 
     /// Shows what a person would set in their shell.
@@ -156,6 +159,7 @@ impl Stage {
         let started: u64 = field.context("/proc/PID/stat")?.parse()?;
         let uptime = std::fs::read_to_string("/proc/uptime")?;
         let uptime: f64 = uptime.split(' ').next().context("/proc/uptime")?.parse()?;
+        *self.cgroup.borrow_mut() = cgroup_of(pid);
         // In hundredths of a second (USER_HZ) since the machine was booted.
         let began = u32::try_from(started).map_or(0.0, f64::from) / 100.0;
         Ok(Process { pid, started, up: uptime - began })
@@ -182,7 +186,7 @@ impl Stage {
         Ok(left)
     }
 
-    /// Processes and mounts that have to do with the private root, and zones' files in it.
+    /// Processes and mounts that have to do with the private root, the zone's cgroup and its files.
     fn left(&self) -> Result<Vec<String>> {
         let root = self.root.to_string_lossy();
         let mut left = Vec::new();
@@ -195,6 +199,9 @@ impl Stage {
                 left.push(format!("process {pid}"));
             }
         }
+        left.extend(
+            self.cgroup.borrow().iter().filter(|dir| dir.exists()).map(|dir| dir.display().to_string()),
+        );
         let place = self.root.join("var/lib/zones").join(ZONE);
         left.extend(place.exists().then(|| format!("{}", place.display())));
         Ok(left)
@@ -213,6 +220,15 @@ impl Stage {
         ));
         say::command("rm -r \"$ZONES_ROOT\"");
     }
+}
+
+/// The directory of a process's cgroup v2.
+fn cgroup_of(pid: i32) -> Option<PathBuf> {
+    let info = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mount = info.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?.to_owned();
+    let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
+    Some(Path::new(&mount).join(path))
 }
 
 /// Whether a process has `root` in its arguments or environment, or was started from below it.
