@@ -4,8 +4,8 @@
 //! misses and that has had more than its share of faults. It is no sandbox: a guest is a whole system.
 //!
 //! The program is compiled by our own small assembler in microseconds, once in a process. It asks for the architecture and
-//! then compares one number after the other: since Linux 5.11 the kernel notes which calls are allowed whatever their
-//! arguments, and does not run the program for those again, so a cleverer search would gain nothing.
+//! then searches for the number by halves: since Linux 5.11 the kernel notes which calls are allowed whatever their
+//! arguments, and does not run the program for those again, but to find them it runs it once for every number there is.
 
 use std::sync::OnceLock;
 

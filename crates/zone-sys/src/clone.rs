@@ -52,6 +52,8 @@ impl Namespaces {
             | raw::CLONE_NEWIPC
             | raw::CLONE_NEWCGROUP) as u64,
     );
+    /// A zone's without network and IPC, for a caller that is in those of the zone already.
+    pub const ZONE_REST: Self = Self(Self::ZONE.0 & !((raw::CLONE_NEWNET | raw::CLONE_NEWIPC) as u64));
 }
 
 /// What a child is to be.

@@ -7,6 +7,7 @@
 
 use crate::create::spawn_first;
 use crate::report::Report;
+use crate::userns::Network;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
@@ -20,11 +21,20 @@ use zsched::wire::{CREATE_FDS, Create, Failure, Stage};
 /// Which descriptor of a request is which (see [`Create`]).
 const ROOT: usize = 0;
 pub(crate) const CGROUP: usize = 1;
-const USERNS: usize = 2;
+pub(crate) const USERNS: usize = 2;
 
 /// Does the builder's work and ends; what happened goes to `gate`.
-pub(crate) fn run(proof: SingleThreaded, gate: &OwnedFd, request: &Create<'_>, fds: &Fds) -> ! {
-    let told = match build(request, fds).and_then(|()| spawn_first(proof, gate, request)) {
+pub(crate) fn run(
+    proof: SingleThreaded,
+    gate: &OwnedFd,
+    request: &Create<'_>,
+    fds: &Fds,
+    network: Option<&Network>,
+) -> ! {
+    let made = build(request, fds)
+        .and_then(|()| network.map_or(Ok(()), enter))
+        .and_then(|()| spawn_first(proof, gate, request, network.is_some()));
+    let told = match made {
         Ok((pid, pidfd)) => Report::First(pid.as_raw_nonzero().get()).send(gate, &[pidfd.as_fd()]),
         Err(failure) => Report::Failed(failure).send(gate, &[]),
     };
@@ -50,11 +60,20 @@ fn build(request: &Create<'_>, fds: &Fds) -> Result<(), Failure> {
 
     for (index, target) in request.targets.iter().enumerate() {
         let fail = |stage, errno| Failure::nth(stage, index, errno);
-        let place = open_beneath(target).map_err(|errno| fail(Stage::OpenTarget, errno))?;
+        let place = open_beneath(root, target).map_err(|errno| fail(Stage::OpenTarget, errno))?;
         attach(fd(CREATE_FDS + index)?, place.as_fd()).map_err(|errno| fail(Stage::Attach, errno))?;
     }
     move_into_link_name_space(fd(USERNS)?, Some(LinkNameSpaceType::User))
         .map_err(|errno| Failure::new(Stage::EnterUserNamespace, errno))
+}
+
+/// Enters what was prepared for the zone; its first process is born in it.
+fn enter(network: &Network) -> Result<(), Failure> {
+    move_into_link_name_space(network.net.as_fd(), Some(LinkNameSpaceType::Network))
+        .and_then(|()| {
+            move_into_link_name_space(network.ipc.as_fd(), Some(LinkNameSpaceType::InterProcessCommunication))
+        })
+        .map_err(|errno| Failure::new(Stage::CloneFirst, errno))
 }
 
 /// Makes `root` the root of this mount namespace and forgets the host's (pivot_root(2), notes).
@@ -72,12 +91,11 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(),
     move_mount(mount, c"", place, c"", by_fd)
 }
 
-/// Opens a place in the zone, where the root is the zone's root already. No link is followed: the
-/// zone's own root user may have put one there when it last ran.
-pub(crate) fn open_beneath(path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
-    let root = openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+/// Opens a place in the zone, whose root `root` is open on. No link is followed: the zone's own root user
+/// may have put one there when it last ran.
+pub(crate) fn open_beneath(root: impl AsFd, path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
     let strict = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), strict)
+    openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), strict)
 }
 
 /// Gives the zone the resource limits that a kernel gives its init, not those of the shell that

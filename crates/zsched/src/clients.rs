@@ -1,7 +1,6 @@
 //! The table of connections: few, bounded, root's only.
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{SocketFlags, accept_with};
 
 /// The most connections at a time: the daemon's two, and a few logins and listings that each last
@@ -54,12 +53,8 @@ impl Clients {
         self.get(self.attached?)
     }
 
-    /// Puts the connections into the slots of a poll table, same order.
-    pub(crate) fn poll<'a>(&'a self, table: &mut [PollFd<'a>]) {
-        for (entry, slot) in table.iter_mut().zip(&self.slots) {
-            if let Some(socket) = slot {
-                *entry = PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN);
-            }
-        }
+    /// The connections with their slots.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        self.slots.iter().enumerate().filter_map(|(slot, socket)| Some((slot, socket.as_ref()?.as_fd())))
     }
 }

@@ -2,6 +2,7 @@
 //! not do itself, and end with a first process that waits at its gate, or with nothing at all.
 
 use crate::report::Report;
+use crate::userns::Network;
 use crate::{builder, first};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -16,7 +17,7 @@ use zsched::wire::{CREATE_FDS, Create, Failure, Stage};
 
 /// How long any one step of a helper may take. All of them together take a few milliseconds; what
 /// hangs longer hangs in a mount, and the operator must hear of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A first process that waits to become init.
 #[derive(Debug)]
@@ -29,8 +30,13 @@ pub(crate) struct First {
     pub(crate) gate: OwnedFd,
 }
 
-/// Makes a zone's first process as `request` says.
-pub(crate) fn make(proof: SingleThreaded, request: &Create<'_>, fds: &Fds) -> Result<First, Failure> {
+/// Makes a zone's first process as `request` says, in the network that was prepared for it if one was.
+pub(crate) fn make(
+    proof: SingleThreaded,
+    request: &Create<'_>,
+    fds: &Fds,
+    network: Option<&Network>,
+) -> Result<First, Failure> {
     if request.targets.iter().count() + CREATE_FDS != fds.len() {
         return Err(Failure::new(Stage::Request, Errno::INVAL));
     }
@@ -43,7 +49,7 @@ pub(crate) fn make(proof: SingleThreaded, request: &Create<'_>, fds: &Fds) -> Re
     match spawned.map_err(|e| fail(e.errno()))? {
         Cloned::Child => {
             drop(ours);
-            builder::run(proof, &theirs, request, fds)
+            builder::run(proof, &theirs, request, fds, network)
         }
         Cloned::Parent { pidfd, .. } => {
             drop(theirs);
@@ -89,6 +95,7 @@ fn serve(gate: &OwnedFd, child: &mut Option<(i32, OwnedFd)>) -> Result<(), Failu
             }
             Some((Report::Contexts, fds)) => mount_contexts(gate, &fds)?,
             Some((Report::Waiting, _)) => outcome = Some(Ok(())),
+            Some((Report::Network, _)) => return Err(Failure::new(Stage::Lost, Errno::PROTO)),
         }
     }
 }
@@ -123,10 +130,12 @@ pub(crate) fn spawn_first(
     proof: SingleThreaded,
     gate: &OwnedFd,
     request: &Create<'_>,
+    in_network: bool,
 ) -> Result<(Pid, OwnedFd), Failure> {
-    match Clone::new(Namespaces::ZONE).sibling().spawn(proof) {
+    let namespaces = if in_network { Namespaces::ZONE_REST } else { Namespaces::ZONE };
+    match Clone::new(namespaces).sibling().spawn(proof) {
         Ok(Cloned::Child) => {
-            first::run(gate, request);
+            first::run(gate, request, in_network);
             exit_now(1)
         }
         Ok(Cloned::Parent { pid, pidfd }) => Ok((pid, pidfd)),

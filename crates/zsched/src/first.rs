@@ -4,7 +4,7 @@
 
 use crate::builder::{attach, open_beneath};
 use crate::report::Report;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, openat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -25,35 +25,56 @@ const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// Sets up, waits, becomes init. Returns only if that failed, having said so, or if zsched is gone.
-pub(crate) fn run(gate: &OwnedFd, request: &Create<'_>) {
-    if let Err(failure) = prepare(gate, request) {
+pub(crate) fn run(gate: &OwnedFd, request: &Create<'_>, in_network: bool) {
+    if let Err(failure) = prepare(gate, request, in_network) {
         let _ = Report::Failed(failure).send(gate, &[]);
         return;
     }
+    // Done while the daemon gets its answer and looks at init; told to whoever boots.
+    let fenced = fence(request);
     let mut block = [0; zone_sys::exec::MAX_BLOCK];
     if let Ok((n @ 1.., _)) = zone_sys::unix::recv(gate, &mut block, RecvFlags::empty()) {
         // The gate is close-on-exec: that it closes is how zsched learns that this worked.
-        let failure = become_init(request, &block[..n]);
+        let failure = fenced.err().unwrap_or_else(|| become_init(&block[..n]));
         let _ = Report::Failed(failure).send(gate, &[]);
     }
 }
 
-fn prepare(gate: &OwnedFd, request: &Create<'_>) -> Result<(), Failure> {
+/// The order is such that zsched mounts proc and sysfs while this process does what needs neither.
+fn prepare(gate: &OwnedFd, request: &Create<'_>, in_network: bool) -> Result<(), Failure> {
     // Nothing of zsched's stays open here: not its sockets, not the console's manager side.
     zone_sys::process::close_all_but(3, gate.as_fd())
         .map_err(|e| Failure::new(Stage::Identity, e.errno()))?;
     identity().map_err(|errno| Failure::new(Stage::Identity, errno))?;
+    ask_for_proc_and_sys(gate)?;
     rustix::system::sethostname(request.hostname).map_err(|errno| Failure::new(Stage::Hostname, errno))?;
-    zone_sys::net::loopback_up().map_err(|e| Failure::new(Stage::Loopback, e.errno()))?;
-    proc_and_sys(gate)?;
-    own_mount(c"cgroup2", c"/sys/fs/cgroup").map_err(|errno| Failure::new(Stage::Cgroup, errno))?;
-    match own_mount(c"mqueue", c"/dev/mqueue") {
-        // A kernel without POSIX message queues is no reason not to run a zone.
-        Ok(()) | Err(Errno::NODEV | Errno::NOENT) => {}
-        Err(errno) => return Err(Failure::new(Stage::Mqueue, errno)),
+    if !in_network {
+        zone_sys::net::loopback_up().map_err(|e| Failure::new(Stage::Loopback, e.errno()))?;
     }
-    mask(request)?;
+    let cgroup = own_fs(c"cgroup2").map_err(|errno| Failure::new(Stage::Cgroup, errno))?;
+    let mqueue = match own_fs(c"mqueue") {
+        Ok(mount) => Some(mount),
+        // A kernel without POSIX message queues is no reason not to run a zone.
+        Err(Errno::NODEV | Errno::NOENT) => None,
+        Err(errno) => return Err(Failure::new(Stage::Mqueue, errno)),
+    };
     bounding(request.bounding).map_err(|errno| Failure::new(Stage::Capabilities, errno))?;
+
+    let root = openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Failure::new(Stage::Proc, errno))?;
+    let place = |mount: BorrowedFd<'_>, at: &CStr, stage| {
+        open_beneath(&root, at)
+            .and_then(|place| attach(mount, place.as_fd()))
+            .map_err(|errno| Failure::new(stage, errno))
+    };
+    if let Some(mqueue) = mqueue {
+        place(mqueue.as_fd(), c"/dev/mqueue", Stage::Mqueue)?;
+    }
+    let (proc, sysfs) = proc_and_sys(gate)?;
+    place(proc.as_fd(), c"/proc", Stage::Proc)?;
+    place(sysfs.as_fd(), c"/sys", Stage::Sysfs)?;
+    place(cgroup.as_fd(), c"/sys/fs/cgroup", Stage::Cgroup)?;
+    mask(&root, request)?;
     Report::Waiting.send(gate, &[]).map_err(|e| Failure::new(Stage::Lost, e.errno()))
 }
 
@@ -72,7 +93,7 @@ fn identity() -> Result<(), Errno> {
 
 /// proc and sysfs show the namespaces of whoever opens them, so they are opened here; zsched mounts
 /// them (see `create::mount_contexts`), and they are attached here.
-fn proc_and_sys(gate: &OwnedFd) -> Result<(), Failure> {
+fn ask_for_proc_and_sys(gate: &OwnedFd) -> Result<(), Failure> {
     let open = |name: &CStr, stage| {
         let context =
             fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| Failure::new(stage, errno))?;
@@ -81,39 +102,37 @@ fn proc_and_sys(gate: &OwnedFd) -> Result<(), Failure> {
         Ok(context)
     };
     let (proc, sysfs) = (open(c"proc", Stage::Proc)?, open(c"sysfs", Stage::Sysfs)?);
-    let lost = |errno| Failure::new(Stage::Proc, errno);
-    Report::Contexts.send(gate, &[proc.as_fd(), sysfs.as_fd()]).map_err(|e| lost(e.errno()))?;
-    let mounts = match Report::recv(gate).map_err(lost)? {
-        Some((Report::Contexts, mounts)) => mounts,
-        _ => return Err(lost(Errno::PROTO)),
-    };
-    for (index, (place, stage)) in [(c"/proc", Stage::Proc), (c"/sys", Stage::Sysfs)].into_iter().enumerate()
-    {
-        let mount = mounts.get(index).ok_or(lost(Errno::BADF))?;
-        open_beneath(place)
-            .and_then(|place| attach(mount, place.as_fd()))
-            .map_err(|errno| Failure::new(stage, errno))?;
-    }
-    Ok(())
+    Report::Contexts
+        .send(gate, &[proc.as_fd(), sysfs.as_fd()])
+        .map_err(|e| Failure::new(Stage::Proc, e.errno()))
 }
 
-/// Mounts a file system that the zone's root may mount itself.
-fn own_mount(name: &CStr, place: &CStr) -> Result<(), Errno> {
+/// The two mounts that were asked for.
+fn proc_and_sys(gate: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Failure> {
+    let lost = |errno| Failure::new(Stage::Proc, errno);
+    let Some((Report::Contexts, mut mounts)) = Report::recv(gate).map_err(lost)? else {
+        return Err(lost(Errno::PROTO));
+    };
+    let mut next = |index| mounts.take(index).ok_or(lost(Errno::BADF));
+    Ok((next(0)?, next(1)?))
+}
+
+/// A file system that the zone's root may mount itself, not attached yet.
+fn own_fs(name: &CStr) -> Result<OwnedFd, Errno> {
     let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, c"source", name)?;
     fsconfig_create(&context)?;
-    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)?;
-    attach(mount.as_fd(), open_beneath(place)?.as_fd())
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
 }
 
 /// Covers what the zone has no business with, and makes read-only what it may only look at. Paths
 /// that this kernel does not have are passed over.
-fn mask(request: &Create<'_>) -> Result<(), Failure> {
+fn mask(root: &OwnedFd, request: &Create<'_>) -> Result<(), Failure> {
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mut empty = None;
     for (index, path) in request.masked.iter().enumerate() {
         let fail = |errno| Failure::nth(Stage::Mask, index, errno);
-        let Some(place) = existing(path).map_err(fail)? else { continue };
+        let Some(place) = existing(root, path).map_err(fail)? else { continue };
         let directory = FileType::from_raw_mode(fstat(&place).map_err(fail)?.st_mode) == FileType::Directory;
         let cover = if directory {
             // One empty file system serves them all.
@@ -133,7 +152,7 @@ fn mask(request: &Create<'_>) -> Result<(), Failure> {
     }
     for (index, path) in request.readonly.iter().enumerate() {
         let fail = |errno| Failure::nth(Stage::ReadOnly, index, errno);
-        let Some(place) = existing(path).map_err(fail)? else { continue };
+        let Some(place) = existing(root, path).map_err(fail)? else { continue };
         let same = open_tree(&place, c"", clone | OpenTreeFlags::AT_EMPTY_PATH).map_err(fail)?;
         zone_sys::mount::set_attr(same.as_fd(), MountAttr::RDONLY, MountAttr::NONE, false)
             .map_err(|e| fail(e.errno()))?;
@@ -142,8 +161,8 @@ fn mask(request: &Create<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn existing(path: &CStr) -> Result<Option<OwnedFd>, Errno> {
-    match open_beneath(path) {
+fn existing(root: &OwnedFd, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
+    match open_beneath(root, path) {
         Ok(place) => Ok(Some(place)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
@@ -165,17 +184,28 @@ fn bounding(keep: u64) -> Result<(), Errno> {
             continue;
         }
         match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
-            // EINVAL: this kernel has no such capability.
-            Ok(()) | Err(Errno::INVAL) => {}
+            Ok(()) => {}
+            // This kernel has no such capability, and none after it.
+            Err(Errno::INVAL) => break,
             Err(errno) => return Err(errno),
         }
     }
     Ok(())
 }
 
+/// What is between the zone's programs and the rest: no handler or descriptor of ours, and the filter, which
+/// lets through all that is still to be done here.
+fn fence(request: &Create<'_>) -> Result<(), Failure> {
+    zone_sys::signal::reset_all();
+    if !request.seccomp.is_empty() {
+        zone_sys::seccomp::load(request.seccomp).map_err(|e| Failure::new(Stage::Seccomp, e.errno()))?;
+    }
+    Ok(())
+}
+
 /// What is left to do once the zone boots. The console is opened by its name in the zone: it is our
 /// own `/dev`, where nobody has run yet.
-fn become_init(request: &Create<'_>, block: &[u8]) -> Failure {
+fn become_init(block: &[u8]) -> Failure {
     let console = match openat(CWD, c"/dev/console", OFlags::RDWR | OFlags::NOCTTY, Mode::empty()) {
         Ok(console) => console,
         Err(errno) => return Failure::new(Stage::Console, errno),
@@ -186,14 +216,8 @@ fn become_init(request: &Create<'_>, block: &[u8]) -> Failure {
     if let Err(errno) = stdio {
         return Failure::new(Stage::Console, errno);
     }
-    zone_sys::signal::reset_all();
     if let Err(e) = zone_sys::process::cloexec_from(3) {
         return Failure::new(Stage::Exec, e.errno());
-    }
-    if !request.seccomp.is_empty()
-        && let Err(e) = zone_sys::seccomp::load(request.seccomp)
-    {
-        return Failure::new(Stage::Seccomp, e.errno());
     }
     Failure::new(Stage::Exec, zone_sys::exec::exec(block).errno())
 }

@@ -4,7 +4,7 @@ use crate::clients::{Clients, MAX};
 use crate::create::{self, First};
 use crate::report::Report;
 use crate::upcall::Upcall;
-use crate::userns;
+use crate::userns::{self, Prepared};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -46,12 +46,14 @@ pub(crate) struct Keeper {
     zone: Option<Zone>,
     /// Whether the zone that was last here is to come back, which takes a daemon.
     owed: bool,
+    /// What is made ahead of the zone that the connection at this slot creates next.
+    prepared: Option<(usize, Prepared)>,
     last_uniqid: u64,
     upcall: Upcall,
     message: Vec<u8>,
 }
 
-/// What the poll table holds besides the connections, in order.
+/// What is polled besides the connections, whose numbers are those of their slots.
 const LISTENER: usize = MAX;
 const MANAGER: usize = MAX + 1;
 const FIRST: usize = MAX + 2;
@@ -75,6 +77,7 @@ impl Keeper {
             reopened: false,
             zone: None,
             owed: false,
+            prepared: None,
             last_uniqid: 0,
             upcall,
             // Zeroed by the kernel, page by page as requests need it.
@@ -91,12 +94,20 @@ impl Keeper {
             }
             let wait = if unheard { self.upcall.wait() } else { None };
             let mut ready = [PollFlags::empty(); TABLE];
+            let mut slots = [0; TABLE];
             {
                 let mut table: [PollFd<'_>; TABLE] =
                     std::array::from_fn(|_| PollFd::new(&self.listener, PollFlags::empty()));
-                self.fill(&mut table);
-                match poll(&mut table, wait.as_ref()) {
-                    Ok(_) => ready.iter_mut().zip(&table).for_each(|(out, entry)| *out = entry.revents()),
+                let mut used = 0;
+                for (slot, fd) in self.watched() {
+                    (table[used], slots[used]) = (PollFd::from_borrowed_fd(fd, PollFlags::IN), slot);
+                    used += 1;
+                }
+                match poll(&mut table[..used], wait.as_ref()) {
+                    Ok(_) => table[..used]
+                        .iter()
+                        .zip(slots)
+                        .for_each(|(entry, slot)| ready[slot] = entry.revents()),
                     Err(_) => continue,
                 }
             }
@@ -121,20 +132,18 @@ impl Keeper {
         }
     }
 
-    fn fill<'a>(&'a self, table: &mut [PollFd<'a>; TABLE]) {
-        self.clients.poll(table);
-        table[LISTENER] = PollFd::new(&self.listener, PollFlags::IN);
-        if self.readable && self.clients.daemon().is_none() {
-            table[MANAGER] = PollFd::new(&self.console.manager, PollFlags::IN);
-        }
-        if let Some(zone) = &self.zone
-            && zone.status.phase != Phase::Down
-        {
-            table[FIRST] = PollFd::new(&zone.first.pidfd, PollFlags::IN);
-        }
-        if let Some(starting) = self.upcall.starting() {
-            table[STARTING] = PollFd::from_borrowed_fd(starting, PollFlags::IN);
-        }
+    /// What to poll, each at most once, with what it is: the slot of a connection or one of the constants above.
+    fn watched(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        let console =
+            (self.readable && self.clients.daemon().is_none()).then(|| self.console.manager.as_fd());
+        let first = self.zone.as_ref().filter(|zone| zone.status.phase != Phase::Down);
+        let others = [
+            (LISTENER, Some(self.listener.as_fd())),
+            (MANAGER, console),
+            (FIRST, first.map(|zone| zone.first.pidfd.as_fd())),
+            (STARTING, self.upcall.starting()),
+        ];
+        self.clients.all().chain(others.into_iter().filter_map(|(what, fd)| Some((what, fd?))))
     }
 
     /// Whether a zone has ended, or is to come back, and no daemon is there to be told.
@@ -204,6 +213,7 @@ impl Keeper {
                     // The ring was written by the daemon until now.
                     let _ = self.console.ring.reload();
                 }
+                self.prepared.take_if(|(by, _)| *by == slot);
                 self.clients.close(slot);
                 return false;
             }
@@ -234,15 +244,25 @@ impl Keeper {
         let refuse = |stage, errno| Err(Failure::new(stage, errno));
         let Some(op) = Op::of(&self.message[..n]) else { return refuse(Stage::Request, Errno::OPNOTSUPP) };
         let body = &self.message[4..n];
+        // Of use for the very next request of that connection only: nothing of an attempt that was given up stays.
+        let prepared = self.prepared.take_if(|(by, _)| *by == slot).map(|(_, prepared)| prepared);
         match op {
             Op::Status => {}
-            Op::UserNamespace => return userns::make(self.proof, body).map(Out::One),
+            Op::UserNamespace => {
+                let (userns, prepared) = userns::make(self.proof, body)?;
+                self.prepared = Some((slot, prepared));
+                return Ok(Out::One(userns));
+            }
             Op::Create => {
                 if self.zone.is_some() {
                     return refuse(Stage::Busy, Errno::BUSY);
                 }
                 let Some(request) = Create::decode(body) else { return refuse(Stage::Request, Errno::INVAL) };
-                let first = create::make(self.proof, &request, &fds)?;
+                let network = match (prepared, fds.get(crate::builder::USERNS)) {
+                    (Some(prepared), Some(userns)) if prepared.is_of(userns) => Some(prepared.finish()?),
+                    _ => None,
+                };
+                let first = create::make(self.proof, &request, &fds, network.as_ref())?;
                 let note = request.note;
                 let Some(cgroup) = fds.take(crate::builder::CGROUP) else {
                     return refuse(Stage::Request, Errno::BADF);

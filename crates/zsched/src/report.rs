@@ -17,6 +17,8 @@ pub(crate) enum Report {
     Contexts,
     /// The first process is set up and waits.
     Waiting,
+    /// The network and IPC namespaces are made and come along.
+    Network,
     /// It went wrong.
     Failed(Failure),
 }
@@ -30,6 +32,7 @@ impl Report {
             Report::First(pid) => Reply::Done(Status { pid, uniqid: 1, ..Status::default() }),
             Report::Contexts => Reply::Done(Status { uniqid: 2, ..Status::default() }),
             Report::Waiting => Reply::Done(Status { uniqid: 3, ..Status::default() }),
+            Report::Network => Reply::Done(Status { uniqid: 4, ..Status::default() }),
         };
         unix::send(gate, &reply.encode(), fds).map(|_| ())
     }
@@ -46,6 +49,7 @@ impl Report {
             Some(Reply::Done(Status { uniqid: 1, pid, .. })) => Report::First(pid),
             Some(Reply::Done(Status { uniqid: 2, .. })) => Report::Contexts,
             Some(Reply::Done(Status { uniqid: 3, .. })) => Report::Waiting,
+            Some(Reply::Done(Status { uniqid: 4, .. })) => Report::Network,
             _ => return Err(Errno::PROTO),
         };
         Ok(Some((report, fds)))

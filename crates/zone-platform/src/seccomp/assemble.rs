@@ -54,19 +54,44 @@ fn section(arch: &Arch, rules: &[Rule]) -> Vec<Instruction> {
         code.push(instruction(IF_AT_LEAST, 0, 1, X32));
         code.push(refuse(ENOSYS));
     }
-    for rule in rules {
-        let number = rule.numbers[arch.column];
-        if number == NONE {
-            continue;
-        }
-        let answer = refuse(rule.answer.errno());
-        let body = match rule.when {
-            When::Always => vec![answer],
-            When::AnyBit { arg, bits } => argument(arg, IF_ANY_BIT, &[bits], answer),
-            When::OneOf { arg, values } => argument(arg, IF_EQUAL, values, answer),
-        };
+    let mut tests: Vec<(u32, Vec<Instruction>)> = rules
+        .iter()
+        .filter(|rule| rule.numbers[arch.column] != NONE)
+        .map(|rule| {
+            let answer = refuse(rule.answer.errno());
+            let body = match rule.when {
+                When::Always => vec![answer],
+                When::AnyBit { arg, bits } => argument(arg, IF_ANY_BIT, &[bits], answer),
+                When::OneOf { arg, values } => argument(arg, IF_EQUAL, values, answer),
+            };
+            (rule.numbers[arch.column], body)
+        })
+        .collect();
+    tests.sort_unstable_by_key(|(number, _)| *number);
+    code.extend(search(&tests));
+    code
+}
+
+/// So few numbers are compared one after the other.
+const FEW: usize = 3;
+
+/// Finds the loaded number among `tests`, which are sorted by it, by halves: the kernel runs the program for each of its
+/// call numbers when it is loaded, to note which are always allowed (`seccomp_cache_prepare`, Linux 5.11), and that is on
+/// the way of every boot.
+fn search(tests: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
+    if tests.len() > FEW {
+        let (low, high) = tests.split_at(tests.len() / 2);
+        let below = search(low);
+        let over = u32::try_from(below.len()).unwrap_or(u32::MAX);
+        let mut code = vec![instruction(IF_AT_LEAST, 0, 1, high[0].0), instruction(JUMP, 0, 0, over)];
+        code.extend(below);
+        code.extend(search(high));
+        return code;
+    }
+    let mut code = Vec::new();
+    for (number, body) in tests {
         // Bodies are a few instructions long.
-        code.push(instruction(IF_EQUAL, 0, u8::try_from(body.len()).unwrap_or(u8::MAX), number));
+        code.push(instruction(IF_EQUAL, 0, u8::try_from(body.len()).unwrap_or(u8::MAX), *number));
         code.extend(body);
     }
     code.push(instruction(RETURN, 0, 0, ALLOW));
