@@ -40,20 +40,24 @@ pub(crate) struct Keeper {
     pub(crate) console: ConsoleFds,
 }
 
-/// Attaches to the zone's zsched, or starts one if there is none.
+/// Connects to the zone's zsched, or starts one if there is none. One that was just started comes to life on another
+/// processor meanwhile: whoever calls has other things to do before [`attach`].
 pub(crate) fn find_or_start(
     proof: SingleThreaded,
     layout: &Layout,
     zone: &ZoneName,
-) -> Result<Keeper, KeeperError> {
-    let run = layout.zone_run(zone);
-    let events = match Client::connect(&run) {
-        Ok(client) => client,
-        Err(ClientError::NotRunning) => start(proof, layout, zone)?,
-        Err(e) => return Err(e.into()),
-    };
+) -> Result<Client, KeeperError> {
+    match Client::connect(&layout.zone_run(zone)) {
+        Ok(client) => Ok(client),
+        Err(ClientError::NotRunning) => start(proof, layout, zone),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Becomes the daemon of a zsched.
+pub(crate) fn attach(events: Client, layout: &Layout, zone: &ZoneName) -> Result<Keeper, KeeperError> {
     let (status, console) = events.attach()?;
-    let requests = Client::connect(&run)?;
+    let requests = Client::connect(&layout.zone_run(zone))?;
     Ok(Keeper { events, requests, status, console })
 }
 

@@ -131,8 +131,15 @@ fn prepare(
     failpoint::arm(&layout, &name);
     failpoint::pass("start", "exclusive");
     let run = layout.zone_run(&name);
-    let keeper = keeper::find_or_start(proof, &layout, &name).map_err(StartError::Keeper)?;
+    let zsched = keeper::find_or_start(proof, &layout, &name).map_err(StartError::Keeper)?;
     failpoint::pass("start", "keeper");
+    let console =
+        zone_sys::unix::bind_in(&run, CONSOLE, SocketType::STREAM, 64).map_err(StartError::Console)?;
+    failpoint::pass("start", "console");
+    // After the console: whoever finds the door open may count on the console.
+    let door = zone_sys::unix::bind_in(&run, DOOR, SocketType::STREAM, 256).map_err(StartError::Door)?;
+    failpoint::pass("start", "door");
+    let keeper = keeper::attach(zsched, &layout, &name).map_err(StartError::Keeper)?;
     if exclusive.stale && keeper.status.exists() {
         let state = daemon::state_of(&keeper.status, State::Installed);
         let text = format!(
@@ -142,12 +149,6 @@ fn prepare(
         waiting.say(&text);
         tracing::warn!("{text}");
     }
-    let console =
-        zone_sys::unix::bind_in(&run, CONSOLE, SocketType::STREAM, 64).map_err(StartError::Console)?;
-    failpoint::pass("start", "console");
-    // After the console: whoever finds the door open may count on the console.
-    let door = zone_sys::unix::bind_in(&run, DOOR, SocketType::STREAM, 256).map_err(StartError::Door)?;
-    failpoint::pass("start", "door");
     Ok(Started { layout, name, exclusive, keeper, door, console })
 }
 

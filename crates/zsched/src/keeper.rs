@@ -80,8 +80,7 @@ impl Keeper {
             prepared: None,
             last_uniqid: 0,
             upcall,
-            // Zeroed by the kernel, page by page as requests need it.
-            message: vec![0; MAX_MESSAGE],
+            message: buffer(),
         }
     }
 
@@ -347,6 +346,16 @@ enum Out {
     One(OwnedFd),
     Console,
     Zone,
+}
+
+/// Room for a message, of which only the pages that requests need are ever memory.
+fn buffer() -> Vec<u8> {
+    // From this size on glibc takes pages of their own from the kernel (mallopt(3), M_MMAP_THRESHOLD), which are zero;
+    // what is smaller it takes from the heap and writes the zeroes itself, into 48 kB of memory.
+    const OWN_PAGES: usize = 256 * 1024;
+    let mut buffer = vec![0; OWN_PAGES];
+    buffer.truncate(MAX_MESSAGE);
+    buffer
 }
 
 fn seconds() -> u64 {
