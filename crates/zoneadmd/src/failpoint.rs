@@ -34,8 +34,10 @@ mod armed {
         if left > 1 {
             after.insert(0, (left - 1).to_string());
         }
-        let _ = std::fs::write(&file, after.join(" "));
-        if left > 1 {
+        // Not made anew: whoever has just taken it away wants nobody to die any more.
+        let opened = std::fs::OpenOptions::new().write(true).truncate(true).open(&file);
+        let counted = opened.and_then(|mut file| file.write_all(after.join(" ").as_bytes()));
+        if counted.is_err() || left > 1 {
             return;
         }
         let hit = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("failpoint.hit"));
