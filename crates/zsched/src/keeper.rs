@@ -148,7 +148,7 @@ impl Keeper {
     /// Whether a zone has ended, or is to come back, and no daemon is there to be told.
     fn unheard(&self) -> bool {
         let phase = self.status().phase;
-        let waits = phase == Phase::Down || (phase == Phase::None && self.owed);
+        let waits = phase == Phase::Down || (matches!(phase, Phase::None | Phase::Ready) && self.owed);
         waits && self.clients.daemon().is_none()
     }
 
@@ -276,9 +276,11 @@ impl Keeper {
                     ..Status::default()
                 };
                 self.zone = Some(Zone { status, first, cgroup });
+            }
+            Op::Boot => {
+                self.boot(n)?;
                 self.owed = false;
             }
-            Op::Boot => self.boot(n)?,
             Op::Attach => {
                 self.clients.attach(slot);
                 self.upcall.calm();
