@@ -1,7 +1,7 @@
 //! What the platform needs of the kernel, asked before anything is built.
 
 use rustix::fd::AsFd;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use zone_sys::mount::{MountAttr, set_attr};
@@ -53,8 +53,7 @@ const FEATURES: [Feature; 4] = [
         purpose: "id-mapped mounts",
         since: "5.12",
         probe: || {
-            let root =
-                openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::empty())?;
+            let root = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             // Nothing set and nothing cleared: the kernel returns at once.
             set_attr(root.as_fd(), MountAttr::NONE, MountAttr::NONE, false).map_err(|error| error.errno())
         },

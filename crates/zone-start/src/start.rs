@@ -27,6 +27,9 @@ pub enum StartError {
     /// The lock under which a daemon is started could not be had.
     #[error(transparent)]
     Lock(#[from] FileError),
+    /// On this kernel it could only say that something is not implemented.
+    #[error(transparent)]
+    Kernel(#[from] zone_platform::kernel::KernelError),
     /// The program could not be run.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -56,6 +59,7 @@ pub fn start(
     if Client::connect(&layout.zone_run(zone)).is_ok() {
         return Ok(Started::Serving);
     }
+    zone_platform::kernel::check()?;
     let ended = Daemon::spawn(layout, zone)?.wait(until)?;
     ended.said.lines().for_each(say);
     if ended.status != 0 {

@@ -310,7 +310,7 @@ fn limits_are_the_kernels_own(lab: &Lab) {
     // What the daemon was started with must not reach the zone: here a limit of its starter.
     let other = lab.sparse("other");
     let program = lab.program("zoneadm");
-    let script = "ulimit -n 64; exec \"$0\" -z other boot";
+    let script = "ulimit -S -n 64; exec \"$0\" -z other boot";
     let boot = crate::harness::Command::new("/bin/sh")
         .args(["-c", script])
         .args([program])

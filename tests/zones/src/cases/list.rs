@@ -67,7 +67,10 @@ fn json_has_everything(lab: &Lab) {
     assert!(before.uniqid.is_none() && before.pid.is_none() && before.last_exit.is_none(), "{before:?}");
     zone.boot();
     let now = zone.status();
-    assert_eq!((now.name.as_str(), now.brand.as_str(), now.state.as_str()), ("web", "sparse", "running"));
+    assert_eq!(
+        (now.name.as_str(), now.brand.as_deref(), now.state.as_str()),
+        ("web", Some("sparse"), "running")
+    );
     assert_eq!(now.zonepath, zone.path().display().to_string());
     let first = now.incarnation();
     zone.halt();

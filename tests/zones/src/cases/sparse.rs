@@ -13,7 +13,7 @@ cases![
     shutdown_from_inside,
     zinit_reaps_what_is_orphaned,
     rc_is_run_and_not_in_single_user,
-    our_programs_cannot_be_replaced_by_the_zone,
+    our_init_cannot_be_replaced_by_the_zone,
     the_hosts_own_init_boots: 120,
 ];
 
@@ -147,15 +147,10 @@ fn rc_is_run_and_not_in_single_user(lab: &Lab) {
     assert_eq!(read(&zone.file("/root/log")), "rc\n", "single-user runs no /etc/rc");
 }
 
-fn our_programs_cannot_be_replaced_by_the_zone(lab: &Lab) {
+fn our_init_cannot_be_replaced_by_the_zone(lab: &Lab) {
     let zone = lab.sparse("web");
     zone.boot();
-    for attempt in [
-        "rm -f /native/sbin/init",
-        "echo > /native/sbin/init",
-        "ln -sf /bin/true /native/sbin/halt",
-        "umount /native/sbin/init",
-    ] {
+    for attempt in ["rm -f /native/sbin/init", "echo > /native/sbin/init", "umount /native/sbin/init"] {
         let ran = zone.sh(attempt);
         assert!(ran.code() != Some(0), "must not be possible inside a zone\n{ran}");
     }
@@ -170,9 +165,10 @@ fn the_hosts_own_init_boots(lab: &Lab) {
     }
     let zone = lab.sparse_with("web", "set init=/sbin/init");
     zone.boot();
-    let running = zone.zlogin_command(["systemctl", "is-system-running", "--wait"]).within(90).run();
-    let said = running.out();
-    assert!(["running\n", "degraded\n"].contains(&said.as_str()), "{running}");
+    crate::harness::until("systemd has done what it had to", || {
+        let ran = zone.zlogin_command(["systemctl", "is-system-running", "--wait"]).within(90).run();
+        ["running", "degraded"].contains(&ran.out().trim()).then_some(())
+    });
     let _ = zone.zlogin(["systemctl", "poweroff"]);
     zone.becomes("installed");
 }

@@ -15,7 +15,7 @@ pub struct Status {
     pub zonepath: String,
     /// Its brand.
     #[serde(default)]
-    pub brand: String,
+    pub brand: Option<String>,
     /// Tells one incarnation from another; none below ready.
     #[serde(default)]
     pub uniqid: Option<String>,
