@@ -16,6 +16,13 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("be-a-worker") {
         return decompress_worker();
     }
+    // This is a program and not a list of functions; runners that ask are told of one test.
+    if std::env::args().any(|word| word == "--list") {
+        if !std::env::args().any(|word| word == "--ignored") {
+            println!("worker: test");
+        }
+        return ExitCode::SUCCESS;
+    }
     let worker = |word: &str| Worker { program: "/proc/self/exe".into(), arguments: vec![word.into()] };
     let archive = archive();
     let ok = worker("be-a-worker");
