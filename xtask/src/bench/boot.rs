@@ -164,7 +164,7 @@ fn steps(output: &str) -> Vec<(String, u64)> {
     fn collect(value: &Value, steps: &mut Vec<(String, u64)>) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| collect(item, steps)),
-            Value::Object(fields) => match (fields.get("name"), fields.get("usec").and_then(Value::as_u64)) {
+            Value::Object(fields) => match (fields.get("step"), fields.get("usec").and_then(Value::as_u64)) {
                 (Some(Value::String(name)), Some(usec)) => steps.push((name.clone(), usec)),
                 _ => fields.values().for_each(|item| collect(item, steps)),
             },
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn steps_are_found_in_whatever_they_are_wrapped() {
-        let text = r#"{"zone":"z","timings":[{"name":"mount root","usec":120},{"name":"clone","usec":80}]}"#;
+        let text = r#"{"total_usec":200,"steps":[{"step":"mount root","usec":120},{"step":"clone","usec":80}]}"#;
         assert_eq!(steps(text), [("mount root".to_owned(), 120), ("clone".to_owned(), 80)]);
         assert!(steps("not json").is_empty());
     }
