@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn steps_are_found_in_whatever_they_are_wrapped() {
-        let text = r#"{"total_usec":200,"steps":[{"step":"mount root","usec":120},{"step":"clone","usec":80}]}"#;
+        let text =
+            r#"{"total_usec":200,"steps":[{"step":"mount root","usec":120},{"step":"clone","usec":80}]}"#;
         assert_eq!(steps(text), [("mount root".to_owned(), 120), ("clone".to_owned(), 80)]);
         assert!(steps("not json").is_empty());
     }
