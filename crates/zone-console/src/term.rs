@@ -4,8 +4,8 @@ use crate::Error;
 use rustix::fd::AsFd;
 use rustix::termios::{
     Action, ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector,
-    SpecialCodeIndex as Code, Termios, Winsize, tcflow, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
-    tcsetwinsize,
+    SpecialCodeIndex as Code, Termios, Winsize, ioctl_tiocnxcl, tcflow, tcflush, tcgetattr, tcgetwinsize,
+    tcsetattr, tcsetwinsize,
 };
 
 /// The size of a window, in characters. 0 by 0: not known.
@@ -59,13 +59,15 @@ const CONTROL_CHARACTERS: [(Code, u8); 17] = [
 ];
 
 /// Puts the subsidiary of a zone's console into the state in which each boot finds it: Solaris'
-/// settings, the ordinary line discipline and the usual control characters, output running (a guest may have left it stopped with
-/// `^S`), input of the former incarnation discarded, and the window `size` big.
+/// settings, the ordinary line discipline and the usual control characters, open to everybody (a guest may have left it in
+/// exclusive use), output running (it may have left it stopped with `^S`), input of the former incarnation discarded, and the window `size` big.
 ///
 /// # Errors
 /// The operation that failed; the terminal may then have some of the settings.
 pub fn reset(subsidiary: impl AsFd, size: Size) -> Result<(), Error> {
     let fd = subsidiary.as_fd();
+    // The first process of the next incarnation could not open it.
+    ioctl_tiocnxcl(fd).map_err(|e| Error::system("ioctl(TIOCNXCL)", e))?;
     zone_sys::tty::set_ordinary_discipline(fd).map_err(|e| Error::system("ioctl(TIOCSETD)", e))?;
     let mut settings = tcgetattr(fd).map_err(|e| Error::system("ioctl(TCGETS2)", e))?;
     settle(&mut settings)?;
