@@ -23,6 +23,11 @@ pub(crate) enum KeeperError {
     Ring(#[source] zone_ring::Error),
     #[error("could not start zsched")]
     Start(#[source] zone_sys::Error),
+    #[error(
+        "zsched, process {pid}, keeps this zone alive, but its socket {socket} was removed, so that nobody can speak to \
+         it: end both with 'kill -KILL {pid}' and then 'zoneadm -z {zone} halt'"
+    )]
+    Living { pid: i32, socket: String, zone: String },
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -42,14 +47,19 @@ pub(crate) struct Keeper {
 
 /// Connects to the zone's zsched, or starts one if there is none. One that was just started comes to life on another
 /// processor meanwhile: whoever calls has other things to do before [`attach`].
+/// `warn` is told of other keepers that were in the way.
 pub(crate) fn find_or_start(
     proof: SingleThreaded,
     layout: &Layout,
     zone: &ZoneName,
+    warn: impl FnOnce(&str),
 ) -> Result<Client, KeeperError> {
     match Client::connect(&layout.zone_run(zone)) {
         Ok(client) => Ok(client),
-        Err(ClientError::NotRunning) => start(proof, layout, zone),
+        Err(ClientError::NotRunning) => {
+            let name = crate::stray::claim(layout, zone, warn)?;
+            start(proof, layout, zone, name)
+        }
         Err(e) => Err(e.into()),
     }
 }
@@ -72,7 +82,13 @@ pub(crate) fn pty() -> Result<(OwnedFd, OwnedFd), KeeperError> {
     Ok((manager, subsidiary))
 }
 
-fn start(proof: SingleThreaded, layout: &Layout, zone: &ZoneName) -> Result<Client, KeeperError> {
+/// Starts a zsched. It holds `name` for as long as it lives, and knows nothing of it.
+fn start(
+    proof: SingleThreaded,
+    layout: &Layout,
+    zone: &ZoneName,
+    name: Option<OwnedFd>,
+) -> Result<Client, KeeperError> {
     let (manager, subsidiary) = pty()?;
     let memfd = memfd_create("zone-console", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(KeeperError::Memory)?;
@@ -93,6 +109,7 @@ fn start(proof: SingleThreaded, layout: &Layout, zone: &ZoneName) -> Result<Clie
             let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
             let _ = rustix::process::setsid();
             let fds = [&listener, &theirs, &manager, &subsidiary, &ring].map(AsFd::as_fd);
+            let fds: Vec<_> = fds.into_iter().chain(name.as_ref().map(AsFd::as_fd)).collect();
             if zone_sys::process::place_for_exec(&fds).is_ok() {
                 let _ = exec::exec(&block);
             }

@@ -19,6 +19,7 @@ mod ready;
 mod recover;
 mod shutdown;
 mod startup;
+mod stray;
 mod upcall;
 mod zone;
 

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
 use rustix::thread::CapabilitySet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zone_config::index::Index;
 use zone_config::layout::{CONSOLE, DOOR};
@@ -38,13 +38,23 @@ pub(crate) enum StartError {
     #[error("console setup: device initialization failed")]
     Keeper(#[source] keeper::KeeperError),
     #[error("console setup: socket initialization failed")]
-    Console(#[source] zone_sys::Error),
+    Console(#[source] NotListening),
     #[error("could not listen on the door")]
-    Door(#[source] zone_sys::Error),
+    Door(#[source] NotListening),
     #[error("could not detach from the terminal")]
     Detach(#[source] Errno),
     #[error("could not start the event loop")]
     Runtime(#[source] std::io::Error),
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotListening {
+    /// Files of other kinds are replaced; what is in a directory may be dear to somebody.
+    #[error("{0} is a directory; remove it and try again")]
+    Directory(String),
+    #[error("{0}")]
+    Other(String, #[source] zone_sys::Error),
 }
 
 /// What a daemon that is about to serve has.
@@ -131,13 +141,16 @@ fn prepare(
     failpoint::arm(&layout, &name);
     failpoint::pass("start", "exclusive");
     let run = layout.zone_run(&name);
-    let zsched = keeper::find_or_start(proof, &layout, &name).map_err(StartError::Keeper)?;
+    let warn = |text: &str| {
+        waiting.say(text);
+        tracing::warn!("{text}");
+    };
+    let zsched = keeper::find_or_start(proof, &layout, &name, warn).map_err(StartError::Keeper)?;
     failpoint::pass("start", "keeper");
-    let console =
-        zone_sys::unix::bind_in(&run, CONSOLE, SocketType::STREAM, 64).map_err(StartError::Console)?;
+    let console = listen(&run, CONSOLE, 64).map_err(StartError::Console)?;
     failpoint::pass("start", "console");
     // After the console: whoever finds the door open may count on the console.
-    let door = zone_sys::unix::bind_in(&run, DOOR, SocketType::STREAM, 256).map_err(StartError::Door)?;
+    let door = listen(&run, DOOR, 256).map_err(StartError::Door)?;
     failpoint::pass("start", "door");
     let keeper = keeper::attach(zsched, &layout, &name).map_err(StartError::Keeper)?;
     if exclusive.stale && keeper.status.exists() {
@@ -146,10 +159,19 @@ fn prepare(
             "zone '{name}': WARNING: zone is in state '{state}', but zoneadmd does not appear to be available; \
              restarted zoneadmd to recover."
         );
-        waiting.say(&text);
-        tracing::warn!("{text}");
+        warn(&text);
     }
     Ok(Started { layout, name, exclusive, keeper, door, console })
+}
+
+fn listen(run: &Path, name: &str, backlog: i32) -> Result<rustix::fd::OwnedFd, NotListening> {
+    zone_sys::unix::bind_in(run, name, SocketType::STREAM, backlog).map_err(|error| {
+        let path = run.join(name).display().to_string();
+        match error.errno() {
+            Errno::ISDIR => NotListening::Directory(path),
+            _ => NotListening::Other(path, error),
+        }
+    })
 }
 
 /// Root of the host with what zones need; not every capability there is, since some hosts keep a few
