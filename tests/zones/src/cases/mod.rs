@@ -5,6 +5,14 @@ use crate::harness::Case;
 mod bad_files;
 mod bad_init;
 mod bad_place;
+mod console_debian;
+mod console_guest;
+mod console_hostile;
+mod console_leftovers;
+mod console_life;
+mod console_more;
+mod console_wire;
+mod console_zlogin;
 mod crash;
 mod crash_alone;
 mod crash_keeper;
@@ -41,6 +49,13 @@ pub fn all() -> impl Iterator<Item = Case> {
         init_exit::CASES,
         daemon::CASES,
         door::CASES,
+        console_life::CASES,
+        console_wire::CASES,
+        console_zlogin::CASES,
+        console_guest::CASES,
+        console_more::CASES,
+        console_hostile::CASES,
+        console_leftovers::CASES,
         restart::CASES,
         crash::CASES,
         crash_alone::CASES,
@@ -49,6 +64,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         bad_init::CASES,
         bad_files::CASES,
         bad_place::CASES,
+        console_debian::CASES,
         guests::CASES,
     ];
     groups.iter().copied().flatten().copied()

@@ -10,6 +10,7 @@ pub mod runner;
 mod status;
 pub(crate) mod tarball;
 mod wait;
+mod wire;
 pub mod world;
 mod zone;
 
@@ -20,7 +21,8 @@ pub use failpoint::need_failpoints;
 pub use lab::{Lab, LabSpec};
 pub(crate) use lab::{make_dir, read, set_mode, write, write_program};
 pub use pty::Terminal;
-pub use status::{Exit, Status};
+pub use status::{Attached, Exit, Status};
 pub use wait::until;
+pub use wire::Wire;
 pub use zone::Zone;
 pub(crate) use zone::{kill_and_wait, proc_status, started_at};

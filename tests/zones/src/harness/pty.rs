@@ -5,6 +5,7 @@ use super::command::wait_child;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 use std::process::{Child, ExitStatus, Stdio};
@@ -38,6 +39,9 @@ impl Terminal {
         let mut leader = std::process::Command::new("setsid");
         leader.args(["--ctty", "--wait"]).arg(program.get_program()).args(program.get_args()).env_clear();
         leader.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(dir) = program.get_current_dir() {
+            leader.current_dir(dir);
+        }
         let end = || subsidiary.try_clone().map(Stdio::from).unwrap_or_else(|e| panic!("dup: {e}"));
         leader.stdin(end()).stdout(end()).stderr(end());
         let child = leader.spawn().unwrap_or_else(|e| panic!("cannot start setsid for `{line}`: {e}"));
@@ -84,6 +88,26 @@ impl Terminal {
         tcgetattr(&self.subsidiary).is_ok_and(raw)
     }
 
+    /// What `stty -g` would say of the terminal.
+    #[must_use]
+    pub fn settings(&self) -> String {
+        tcgetattr(&self.subsidiary).map_or_else(|e| e.to_string(), |settings| format!("{settings:?}"))
+    }
+
+    /// All that it has shown and the test has waited for or read on the way.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.screen()
+    }
+
+    /// Sends the program a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let sent = pid.map(|pid| kill_process(pid, signal));
+        assert!(matches!(sent, Some(Ok(()))), "`{}` cannot be signalled: {sent:?}", self.line);
+    }
+
     /// Waits for the program's end. Gives its exit status and all it has shown.
     #[track_caller]
     #[must_use]
@@ -106,7 +130,14 @@ impl Terminal {
         (status, self.screen())
     }
 
-    /// The process on the terminal (`setsid`, the parent of the program).
+    /// Types `text`, which must end the program. Gives what [`Terminal::ends`] gives.
+    #[track_caller]
+    pub fn ends_by(mut self, text: &str) -> (ExitStatus, String) {
+        self.types(text);
+        self.ends()
+    }
+
+    /// The program's process: `setsid` has become it by the time it shows anything.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()

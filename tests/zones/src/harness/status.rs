@@ -34,6 +34,22 @@ pub struct Status {
     /// How the incarnation before ended.
     #[serde(default)]
     pub last_exit: Option<Exit>,
+    /// Who is at the console; none when no daemon runs.
+    #[serde(default)]
+    pub consoles: Option<Vec<Attached>>,
+}
+
+/// Somebody at a console.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Attached {
+    /// The process, by the kernel's word.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// Whether it only looks on.
+    pub read_only: bool,
 }
 
 /// How an incarnation ended.

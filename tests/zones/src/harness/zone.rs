@@ -78,6 +78,22 @@ impl<'lab> Zone<'lab> {
         Terminal::start(self.zlogin_command::<&str>([]), rows, columns)
     }
 
+    /// Starts `zlogin -C OPTIONS NAME` on a terminal, and waits until it is connected and has the terminal raw.
+    #[track_caller]
+    #[must_use]
+    pub fn console(&self, options: &[&str]) -> Terminal {
+        let mut terminal = Terminal::start(self.console_command(options), 24, 80);
+        terminal.shows(&format!("[Connected to zone '{}' console]", self.name));
+        until("zlogin has the terminal", || terminal.is_raw().then_some(()));
+        terminal
+    }
+
+    /// `zlogin -C OPTIONS NAME`, not yet run.
+    #[must_use]
+    pub fn console_command(&self, options: &[&str]) -> Command {
+        self.lab.command("zlogin", ["-C"]).args(options).args([&self.name])
+    }
+
     /// Boots it, which must succeed without a word.
     #[track_caller]
     pub fn boot(&self) {
