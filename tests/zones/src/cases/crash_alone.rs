@@ -13,7 +13,6 @@ cases![
     boot: 600,
     halt: 600,
     reboot: 600,
-    shutdown: 600,
     uninstall_after_a_crash: 300,
     an_idle_death_is_not_noticed: 120,
 ];
@@ -37,14 +36,12 @@ fn settles(zone: &Zone<'_>) -> Status {
 /// then alone `judge` gets the state before, the state now and where the daemon died; then each of
 /// some commands must bring it where that command leads to.
 fn sweep(lab: &Lab, prepare: fn(&Zone<'_>), method: &str, judge: fn(&Status, &Status, &str)) {
-    // A shutdown is carried on, so that a zone which is booted meanwhile ends all the same.
     let nexts = [("halt", "installed"), ("ready", "ready"), ("boot", "running")];
-    let nexts = if method == "Shutdown" { &nexts[..2] } else { &nexts[..] };
     let zone = zone(lab);
     let world = World::look(&[]);
     for number in 1.. {
         let mut died = false;
-        for (next, state) in nexts.iter().copied() {
+        for (next, state) in nexts {
             prepare(&zone);
             if zone.daemon().is_none() {
                 lab.command("zoneadmd", ["-z", "web"]).run().ok();
@@ -113,21 +110,6 @@ fn reboot(lab: &Lab) {
         }
         "shutting_down" | "ready" | "installed" => {}
         other => panic!("{at}: {other}"),
-    });
-}
-
-fn shutdown(lab: &Lab) {
-    sweep(lab, be_up, "Shutdown", |before, now, at| {
-        let now = now.clone();
-        match now.state.as_str() {
-            "running" | "shutting_down" => assert_eq!(now.uniqid, before.uniqid, "{at}"),
-            "installed" => {
-                let last = now.last_exit.unwrap_or_else(|| panic!("{at}: its end must be on record"));
-                assert_eq!(Some(last.uniqid), before.uniqid, "{at}");
-                assert!(["shutdown", "poweroff"].contains(&last.how.as_str()), "{at}: {}", last.how);
-            }
-            other => panic!("{at}: {other}"),
-        }
     });
 }
 

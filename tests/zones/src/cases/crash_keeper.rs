@@ -11,7 +11,8 @@ cases![
     it_brings_one_daemon_after_another: 300,
     the_next_daemon_clears_up_after_it: 120,
     the_present_daemon_clears_up_after_it: 120,
-    a_spoilt_index_keeps_no_zone_from_being_halted: 120,
+    a_cut_index_keeps_no_zone_from_being_halted: 120,
+    a_garbled_index_keeps_no_zone_from_being_halted: 120,
     a_lost_index_keeps_no_zone_from_being_halted: 120,
     spoilt_files_of_a_live_zone: 180,
 ];
@@ -142,8 +143,11 @@ fn without_index(lab: &Lab, spoil: impl Fn(&str) -> Option<Vec<u8>>) {
     zone.halt();
 }
 
-fn a_spoilt_index_keeps_no_zone_from_being_halted(lab: &Lab) {
+fn a_cut_index_keeps_no_zone_from_being_halted(lab: &Lab) {
     without_index(lab, |whole| Some(whole.as_bytes()[..3].to_vec()));
+}
+
+fn a_garbled_index_keeps_no_zone_from_being_halted(lab: &Lab) {
     without_index(lab, |_| Some(b"\xff\xfe\0\n:::\n".to_vec()));
 }
 
