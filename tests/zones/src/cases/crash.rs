@@ -61,7 +61,8 @@ pub(super) fn leaves_nothing(zone: &Zone<'_>, before: &World, at: &str) {
     let left: Vec<_> = run
         .iter()
         .map(std::fs::DirEntry::file_name)
-        .filter(|name| !["lock", "oplock"].iter().any(|lock| name == lock))
+        // The last is the suite's own: a daemon that is done may pass one more boundary on its way out.
+        .filter(|name| !["lock", "oplock", "failpoint.hit"].iter().any(|known| name == known))
         .collect();
     assert!(left.is_empty(), "after a death at {at} the run directory has {left:?}");
 }
