@@ -48,14 +48,22 @@ impl Zone<'_> {
         until(&format!("the daemon of zone '{}' is dead or at rest", self.name()), || {
             let deaths = self.deaths();
             let rests = || match self.daemon() {
-                None => true,
+                // Its door is gone before it is: what it passes on its way out counts, too.
+                None => self.nobody_is_daemon(),
                 Some(_) => {
                     let now = self.status();
                     ["ready", "running"].contains(&now.state.as_str()) && now.operation.is_none()
                 }
             };
-            (!deaths.is_empty() || rests()).then_some(deaths)
+            if deaths.is_empty() { rests().then(|| self.deaths()) } else { Some(deaths) }
         })
+    }
+
+    /// Whether the lock that a daemon holds for its whole life is free.
+    fn nobody_is_daemon(&self) -> bool {
+        use rustix::fs::{FlockOperation, flock};
+        fs::File::open(self.run_dir().join("lock"))
+            .map_or(true, |lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
     }
 }
 
