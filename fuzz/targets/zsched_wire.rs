@@ -2,13 +2,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use zsched::wire::{Create, Op, Reply, Strings};
+use zsched::wire::{Create, Header, Op, Reply, Strings};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Op::of(bytes);
+    if let Some(header) = Header::of(bytes) {
+        assert_eq!(bytes[..Header::SIZE], header.encode());
+    }
     if let Some(reply) = Reply::decode(bytes) {
         let packet = reply.encode();
         assert_eq!(Reply::decode(&packet), Some(reply));
+        // A later layout only adds.
+        let later: Vec<u8> = bytes.iter().copied().chain([0xee; 64]).collect();
+        assert!(bytes.len() < zsched::wire::REPLY || Reply::decode(&later) == Some(reply));
     }
     if let Some(create) = Create::decode(bytes) {
         for strings in [create.targets, create.masked, create.readonly] {
@@ -18,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let message = create.encode();
         assert!(matches!(Op::of(&message), Some(Op::Create)));
-        let again = Create::decode(&message[4..]).expect("what was written can be read");
+        let again = Create::decode(&message[Header::SIZE..]).expect("what was written can be read");
         assert_eq!(again.note, create.note);
         assert_eq!(
             (again.bounding, again.hostname, again.seccomp),

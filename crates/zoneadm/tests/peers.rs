@@ -48,6 +48,11 @@ fn daemon(lab: &Lab, answers: &'static [&'static str]) -> JoinHandle<Vec<String>
 
 /// A keeper that says this whenever it is asked.
 fn keeper(lab: &Lab, status: Status) {
+    keeper_of_layout(lab, status, |_| {});
+}
+
+/// A keeper whose packets were changed by `change` before they are sent.
+fn keeper_of_layout(lab: &Lab, status: Status, change: fn(&mut Vec<u8>)) {
     let run = lab.path("run/zones/web");
     fs::create_dir_all(&run).unwrap();
     let listener: OwnedFd = zone_sys::unix::bind_in(&run, "zsched", SocketType::SEQPACKET, 4).unwrap();
@@ -55,7 +60,8 @@ fn keeper(lab: &Lab, status: Status) {
         while let Ok(client) = rustix::net::accept(&listener) {
             let mut request = [0; 64];
             while zone_sys::unix::recv(&client, &mut request, RecvFlags::empty()).is_ok_and(|(n, _)| n > 0) {
-                let reply = Reply::Done(status).encode();
+                let mut reply = Reply::Done(status).encode().to_vec();
+                change(&mut reply);
                 zone_sys::unix::send(&client, &reply, &[]).unwrap();
             }
         }
@@ -178,4 +184,33 @@ fn a_zone_that_is_up() {
     let said = lab.zoneadm("-z web reboot").ok();
     assert!(said.err.contains("has been rebooted meanwhile"), "{}", said.err);
     assert!(calls.join().unwrap()[0].contains("\"uniqid\":\"18446744073709551615\""));
+}
+
+#[test]
+fn a_keeper_of_a_later_version_is_understood_as_long_as_it_understands() {
+    let lab = Lab::new();
+    installed(&lab);
+    let status = Status { phase: Phase::Running, uniqid: 7, pid: 4321, ..Status::default() };
+    keeper_of_layout(&lab, status, |packet| {
+        packet[2] = 99;
+        packet.extend([0xee; 200]);
+    });
+    assert!(lab.zoneadm("-z web list -p").ok().out.starts_with("4321:web:running:"));
+}
+
+#[test]
+fn a_keeper_that_no_longer_speaks_with_us_is_named_with_the_remedy() {
+    let lab = Lab::new();
+    installed(&lab);
+    let status = Status { phase: Phase::Running, uniqid: 7, pid: 4321, ..Status::default() };
+    keeper_of_layout(&lab, status, |packet| [packet[2], packet[3]] = [99, 90]);
+    for line in ["-z web list -p", "-z web halt", "-z web boot"] {
+        let said = lab.zoneadm(line);
+        assert!(
+            said.err.contains("zone 'web' is kept by a zsched that speaks messages of layouts 90 to 99")
+                && said.err.contains("use the programs that the zone was booted with, or newer ones"),
+            "{line}: {}",
+            said.err
+        );
+    }
 }

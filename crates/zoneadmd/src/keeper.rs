@@ -115,6 +115,6 @@ fn start(
             }
             exit_now(127)
         }
-        Cloned::Parent { .. } => Ok(Client::over(ours)?),
+        Cloned::Parent { .. } => Ok(Client::over(ours, zone.as_str())?),
     }
 }

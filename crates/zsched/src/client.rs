@@ -1,6 +1,6 @@
 //! A blocking client of zsched, for zoneadmd and zlogin.
 
-use crate::wire::{Create, Failure, MAX_MESSAGE, NOTE, Op, Phase, REPLY, Reply, Stage, Status};
+use crate::wire::{Create, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, PACKET, Reply, Stage, Status};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -26,8 +26,34 @@ pub enum ClientError {
     #[error("could not speak with zsched")]
     Io(#[source] zone_sys::Error),
     /// It answered something that is no answer.
-    #[error("zsched gave an answer of another version")]
+    #[error("zsched gave an answer that makes no sense")]
     Protocol,
+    /// It speaks only layouts that are older than what is asked for.
+    #[error(
+        "zone '{zone}' is kept by a zsched that speaks messages of layout {speaks}, and this takes layout {needed}: halt the \
+         zone and boot it again, which gives it a new one"
+    )]
+    TooOld {
+        /// Whose it is.
+        zone: String,
+        /// The layout that it speaks.
+        speaks: u8,
+        /// The layout that the request needs.
+        needed: u8,
+    },
+    /// It no longer speaks the layouts of this program.
+    #[error(
+        "zone '{zone}' is kept by a zsched that speaks messages of layouts {oldest} to {speaks}, and this program no more than \
+         {LAYOUT}: use the programs that the zone was booted with, or newer ones"
+    )]
+    TooNew {
+        /// Whose it is.
+        zone: String,
+        /// The oldest layout that it speaks.
+        oldest: u8,
+        /// The newest.
+        speaks: u8,
+    },
     /// It refused or failed.
     #[error("{}", failure.stage.text())]
     Refused {
@@ -66,6 +92,8 @@ pub struct ZoneFds {
 #[derive(Debug)]
 pub struct Client {
     socket: OwnedFd,
+    /// Whose zsched it is, for messages.
+    zone: String,
 }
 
 impl Client {
@@ -75,20 +103,23 @@ impl Client {
     /// [`ClientError::NotRunning`] if nobody listens there.
     pub fn connect(run_dir: &Path) -> Result<Self> {
         match unix::connect_in(run_dir, SOCKET, SocketType::SEQPACKET) {
-            Ok(socket) => Self::over(socket),
+            Ok(socket) => {
+                let zone = run_dir.file_name().unwrap_or_default().to_string_lossy();
+                Self::over(socket, &zone)
+            }
             Err(e) if matches!(e.errno(), Errno::NOENT | Errno::CONNREFUSED) => Err(ClientError::NotRunning),
             Err(e) => Err(ClientError::Io(e)),
         }
     }
 
-    /// A client over a socket that is already connected.
+    /// A client over a socket that is already connected to the zsched of `zone`.
     ///
     /// # Errors
     /// If the time limit cannot be set.
-    pub fn over(socket: OwnedFd) -> Result<Self> {
+    pub fn over(socket: OwnedFd, zone: &str) -> Result<Self> {
         set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))
             .map_err(|e| ClientError::Io(zone_sys::Error::new("setsockopt", e)))?;
-        Ok(Self { socket })
+        Ok(Self { socket, zone: zone.to_owned() })
     }
 
     /// How things stand.
@@ -192,10 +223,10 @@ impl Client {
     /// # Errors
     /// When zsched has gone.
     pub fn event(&self) -> Result<Option<Status>> {
-        let mut packet = [0; REPLY];
+        let mut packet = [0; PACKET];
         match unix::recv(&self.socket, &mut packet, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Err(ClientError::NotRunning),
-            Ok((n, _)) => match Reply::decode(&packet[..n]) {
+            Ok((n, _)) => match self.decode(&packet[..n])? {
                 Some(Reply::Ended(status)) => Ok(Some(status)),
                 _ => Err(ClientError::Protocol),
             },
@@ -205,8 +236,8 @@ impl Client {
     }
 
     fn call(&self, op: Op, body: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(Status, Fds)> {
-        let mut message = Vec::with_capacity(4 + body.len());
-        message.extend_from_slice(&(op as u32).to_le_bytes());
+        let mut message = Vec::with_capacity(Header::SIZE + body.len());
+        message.extend_from_slice(&op.header());
         message.extend_from_slice(body);
         self.exchange(&message, fds)
     }
@@ -220,7 +251,7 @@ impl Client {
             Errno::PIPE | Errno::CONNRESET => ClientError::NotRunning,
             _ => ClientError::Io(e),
         })?;
-        let mut packet = [0; REPLY];
+        let mut packet = [0; PACKET];
         let (n, fds) =
             unix::recv(&self.socket, &mut packet, RecvFlags::empty()).map_err(|e| match e.errno() {
                 Errno::CONNRESET => ClientError::NotRunning,
@@ -229,32 +260,28 @@ impl Client {
         if n == 0 {
             return Err(ClientError::NotRunning);
         }
-        match Reply::decode(&packet[..n]) {
+        match self.decode(&packet[..n])? {
             Some(Reply::Done(status)) => Ok((status, fds)),
+            Some(Reply::Failed(failure)) if failure.stage == Stage::Layout => {
+                let speaks = u8::try_from(failure.index).unwrap_or(u8::MAX);
+                let needed = Header::of(message).map_or(LAYOUT, |header| header.layout);
+                Err(ClientError::TooOld { zone: self.zone.clone(), speaks, needed })
+            }
             Some(Reply::Failed(failure)) => Err(ClientError::Refused { failure, errno: failure.errno }),
             Some(Reply::Ended(_)) | None => Err(ClientError::Protocol),
         }
     }
-}
 
-impl Status {
-    /// Whether a zone exists, alive or not yet taken down.
-    #[must_use]
-    pub fn exists(&self) -> bool {
-        self.phase != Phase::None
-    }
-
-    /// How many times in a row init was started again before this incarnation.
-    #[must_use]
-    pub fn restarts(&self) -> u32 {
-        self.note.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
-    }
-
-    /// The note that carries `restarts`.
-    #[must_use]
-    pub fn note_of(restarts: u32) -> [u8; NOTE] {
-        let mut note = [0; NOTE];
-        note[..4].copy_from_slice(&restarts.to_le_bytes());
-        note
+    /// Reads a packet, if it is of a zsched that speaks our layouts.
+    fn decode(&self, packet: &[u8]) -> Result<Option<Reply>> {
+        let Some(Header { layout: speaks, other: oldest, .. }) = Header::of(packet) else { return Ok(None) };
+        let zone = || self.zone.clone();
+        if speaks < OLDEST {
+            return Err(ClientError::TooOld { zone: zone(), speaks, needed: OLDEST });
+        }
+        if oldest > LAYOUT {
+            return Err(ClientError::TooNew { zone: zone(), oldest, speaks });
+        }
+        Ok(Reply::decode(packet))
     }
 }

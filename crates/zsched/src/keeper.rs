@@ -15,7 +15,9 @@ use rustix::time::{ClockId, clock_gettime};
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zone_sys::unix::{self, Fds};
-use zsched::wire::{Create, End, Failure, MAX_MESSAGE, Op, Phase, Reply, Stage, Status};
+use zsched::wire::{
+    Create, End, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, Phase, Reply, Stage, Status,
+};
 
 /// The console as zsched holds it: both ends, so that neither ever sees the other hang up.
 #[derive(Debug)]
@@ -217,8 +219,8 @@ impl Keeper {
                 return false;
             }
         };
-        let last = Op::of(&self.message[..n]) == Some(Op::Quit) && self.zone.is_none();
         let carried = self.carry_out(slot, n, fds);
+        let last = Op::of(&self.message[..n]) == Some(Op::Quit) && carried.is_ok();
         let (reply, out) = match carried {
             Ok(out) => (Reply::Done(self.status()), out),
             Err(failure) => (Reply::Failed(failure), Out::Nothing),
@@ -241,8 +243,11 @@ impl Keeper {
 
     fn carry_out(&mut self, slot: usize, n: usize, mut fds: Fds) -> Result<Out, Failure> {
         let refuse = |stage, errno| Err(Failure::new(stage, errno));
-        let Some(op) = Op::of(&self.message[..n]) else { return refuse(Stage::Request, Errno::OPNOTSUPP) };
-        let body = &self.message[4..n];
+        let header = Header::of(&self.message[..n]);
+        let Some(op) = understood(header)?.and(Op::of(&self.message[..n])) else {
+            return refuse(Stage::Request, Errno::OPNOTSUPP);
+        };
+        let body = &self.message[Header::SIZE..n];
         // Of use for the very next request of that connection only: nothing of an attempt that was given up stays.
         let prepared = self.prepared.take_if(|(by, _)| *by == slot).map(|(_, prepared)| prepared);
         match op {
@@ -324,7 +329,7 @@ impl Keeper {
         if zone.status.phase != Phase::Ready {
             return Err(Failure::new(Stage::Busy, Errno::BUSY));
         }
-        unix::send(&zone.first.gate, &self.message[4..n], &[])
+        unix::send(&zone.first.gate, &self.message[Header::SIZE..n], &[])
             .map_err(|e| Failure::new(Stage::Lost, e.errno()))?;
         match Report::recv(&zone.first.gate) {
             // The other side closed: the exec went through, or the process was killed just before,
@@ -339,6 +344,17 @@ impl Keeper {
             Err(Errno::AGAIN) => Err(Failure::new(Stage::Timeout, Errno::TIMEDOUT)),
             Err(errno) => Err(Failure::new(Stage::Lost, errno)),
         }
+    }
+}
+
+/// Refuses a request of a client that is too old for us, and one that we are too old for.
+fn understood(header: Option<Header>) -> Result<Option<Header>, Failure> {
+    let speaks_with_us = |header: &Header| header.layout <= LAYOUT && header.other >= OLDEST;
+    match header {
+        Some(header) if !speaks_with_us(&header) => {
+            Err(Failure::nth(Stage::Layout, LAYOUT.into(), Errno::PROTONOSUPPORT))
+        }
+        other => Ok(other),
     }
 }
 

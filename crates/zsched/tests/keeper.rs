@@ -16,7 +16,9 @@ use std::path::Path;
 use std::process::{Child, Command};
 use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
 use zsched::client::{Client, ClientError};
-use zsched::wire::{Create, End, NOTE, Phase, Stage, Status, Strings};
+use zsched::wire::{
+    Create, End, Failure, Header, LAYOUT, NOTE, OLDEST, Op, PACKET, Phase, Reply, Stage, Status, Strings,
+};
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -85,7 +87,7 @@ fn fixture(tag: &str) -> Option<Fixture> {
     );
     let keeper = Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_zsched")]).spawn().unwrap();
     drop((plain, theirs, listener));
-    let client = Client::over(ours).unwrap();
+    let client = Client::over(ours, tag).unwrap();
     let cgroup = cgroup2().join(format!("zsched-test-{}-{tag}", std::process::id()));
     std::fs::create_dir(&cgroup).unwrap();
     Some(Fixture { dir, keeper, client, ring, cgroup })
@@ -260,4 +262,33 @@ fn a_zone_that_cannot_be_made_leaves_nothing() {
         Err(ClientError::Refused { failure, .. }) => assert_eq!(failure.stage, Stage::Exec),
         other => panic!("{other:?}"),
     }
+}
+
+/// Sends a packet as it is and gives what comes back.
+fn exchange(fixture: &Fixture, packet: &[u8]) -> (Header, Reply) {
+    let socket = fixture.client.socket();
+    zone_sys::unix::send(socket, packet, &[]).unwrap();
+    let mut answer = [0; PACKET];
+    let (n, _) = zone_sys::unix::recv(socket, &mut answer, rustix::net::RecvFlags::empty()).unwrap();
+    (Header::of(&answer[..n]).unwrap(), Reply::decode(&answer[..n]).unwrap())
+}
+
+#[test]
+fn what_it_does_not_understand_it_refuses_and_nothing_is_done() {
+    let Some(fixture) = fixture("versions") else { return };
+    let refused = |header: Header| {
+        let (reply, refusal) = exchange(&fixture, &header.encode());
+        assert_eq!((reply.layout, reply.other), (LAYOUT, OLDEST), "it says what it speaks");
+        let Reply::Failed(Failure { stage, index, .. }) = refusal else { panic!("{header:?}: {refusal:?}") };
+        (stage, index)
+    };
+    // The end of zsched, if only the request were understood.
+    let quit = Op::Quit as u16;
+    let layout = (Stage::Layout, u32::from(LAYOUT));
+    assert_eq!(refused(Header { number: quit, layout: LAYOUT + 1, other: LAYOUT + 1 }), layout);
+    assert_eq!(refused(Header { number: quit, layout: 1, other: OLDEST - 1 }), layout);
+    assert_eq!(refused(Header { number: 999, layout: 1, other: LAYOUT }), (Stage::Request, 0));
+    let (_, known) = exchange(&fixture, &Header { number: 1, layout: 1, other: 200 }.encode());
+    assert!(matches!(known, Reply::Done(_)), "a newer client that asks for what there is");
+    assert_eq!(fixture.client.status().unwrap().phase, Phase::None);
 }

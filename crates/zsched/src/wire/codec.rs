@@ -1,0 +1,46 @@
+//! Integers one behind the other, without an allocator.
+
+/// Writes integers one behind the other; what does not fit is not written.
+pub(super) struct Writer<'a>(pub(super) &'a mut [u8]);
+
+impl Writer<'_> {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        if let Some((head, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
+            head.copy_from_slice(bytes);
+            self.0 = rest;
+        }
+    }
+    pub(super) fn u32(&mut self, n: u32) {
+        self.bytes(&n.to_le_bytes());
+    }
+    pub(super) fn i32(&mut self, n: i32) {
+        self.bytes(&n.to_le_bytes());
+    }
+    pub(super) fn u64(&mut self, n: u64) {
+        self.bytes(&n.to_le_bytes());
+    }
+}
+
+/// Reads integers one behind the other; `None` past the end.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(n)?;
+        self.0 = rest;
+        Some(head)
+    }
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(*self.take(4)?.first_chunk()?))
+    }
+    pub(super) fn i32(&mut self) -> Option<i32> {
+        Some(i32::from_le_bytes(*self.take(4)?.first_chunk()?))
+    }
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(*self.take(8)?.first_chunk()?))
+    }
+    pub(super) fn counted(&mut self) -> Option<&'a [u8]> {
+        let n = usize::try_from(self.u32()?).ok()?;
+        self.take(n)
+    }
+}

@@ -1,0 +1,144 @@
+//! The messages between zsched and its clients.
+//!
+//! Transport: a `SOCK_SEQPACKET` Unix socket, one message a packet, descriptors by `SCM_RIGHTS`.
+//! All integers are little-endian. Every packet begins with a [`Header`]; a request's names its
+//! [`Op`], and every request gets one reply, in order. An attached daemon also gets events between
+//! replies.
+//!
+//! # Layouts
+//!
+//! A zone may live for years under the zsched that it was booted with, while everything else on the
+//! machine is upgraded, or put back. So the layout of the messages has a number, [`LAYOUT`], in every
+//! packet, and these rules:
+//!
+//! * What a number means never changes: not that of an operation, a phase, a stage, or a bit.
+//! * Whatever is new is added: an operation with a new number, or fields at the end of a packet. A reader
+//!   passes over what comes after the fields that it knows, and takes what is missing for zero, which must
+//!   mean what was true before. With each such addition [`LAYOUT`] goes up by one.
+//! * A request says which layout it needs: the first that has this operation with these fields. A
+//!   zsched that is older refuses it with [`Stage::Layout`] and its own number, and has done nothing.
+//! * A program speaks every layout from [`OLDEST`] up. That is 1 and stays 1 as long as a zsched of
+//!   layout 1 may be alive somewhere. Should it ever have to go up, both sides say so in words, before
+//!   anything is done: a zsched refuses clients that are older, a client one that is older or that refuses it.
+//!
+//! | layout | adds |
+//! |---|---|
+//! | 1 | everything that is not named below |
+//!
+//! Nothing here allocates but what says so: zsched reads and writes these in place.
+
+mod codec;
+mod create;
+mod failure;
+mod reply;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use create::{CREATE_FDS, Create, Strings};
+pub use failure::{Failure, Stage};
+pub use reply::{PACKET, REPLY, Reply};
+pub use status::{End, Phase, Status};
+
+/// The layout of messages that this program speaks, with all before it down to [`OLDEST`].
+pub const LAYOUT: u8 = 1;
+/// The oldest layout that this program speaks.
+pub const OLDEST: u8 = 1;
+
+/// The most bytes that a message may have.
+pub const MAX_MESSAGE: usize = 48 * 1024;
+/// Bytes that a daemon may leave with an incarnation and read back later.
+pub const NOTE: usize = 32;
+
+/// The first four bytes of every packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Which request it is (an [`Op`]), or which kind of reply.
+    pub number: u16,
+    /// A request: the layout that it needs. A reply: the layout that zsched speaks.
+    pub layout: u8,
+    /// A request: the layout that its sender speaks. A reply: the oldest that zsched speaks.
+    pub other: u8,
+}
+
+impl Header {
+    /// Its size in bytes.
+    pub const SIZE: usize = 4;
+
+    /// The header of a packet; `None` if that is too short to have one.
+    #[must_use]
+    pub fn of(packet: &[u8]) -> Option<Self> {
+        let &[low, high, layout, other] = packet.first_chunk()?;
+        Some(Self { number: u16::from_le_bytes([low, high]), layout, other })
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(self) -> [u8; Self::SIZE] {
+        let [low, high] = self.number.to_le_bytes();
+        [low, high, self.layout, self.other]
+    }
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Op {
+    /// The [`Status`], and nothing else.
+    Status = 1,
+    /// A new user namespace: the rest of the message is the text for `uid_map` and `gid_map`; the
+    /// reply carries the namespace's descriptor.
+    UserNamespace = 2,
+    /// Make the zone's first process and let it build its platform; see [`Create`].
+    Create = 3,
+    /// Let the first process exec: the rest of the message is an exec block (`zone_sys::exec`).
+    Boot = 4,
+    /// Become the daemon: get events and the console's descriptors (manager, subsidiary, ring);
+    /// zsched stops reading the console until this connection ends.
+    Attach = 5,
+    /// The pidfd of the first process and the cgroup's directory.
+    Fds = 6,
+    /// The zone is being stopped: `uniqid` follows.
+    Stopping = 7,
+    /// The end of incarnation `uniqid` (follows) has been dealt with and may be forgotten. A byte after
+    /// it says whether another is to follow.
+    Consume = 8,
+    /// Take this pty pair (manager, subsidiary) for the old one.
+    Console = 9,
+    /// End; refused while a zone exists.
+    Quit = 10,
+}
+
+impl Op {
+    const ALL: [Op; 10] = [
+        Op::Status,
+        Op::UserNamespace,
+        Op::Create,
+        Op::Boot,
+        Op::Attach,
+        Op::Fds,
+        Op::Stopping,
+        Op::Consume,
+        Op::Console,
+        Op::Quit,
+    ];
+
+    /// The operation of a message, if it names one.
+    #[must_use]
+    pub fn of(message: &[u8]) -> Option<Self> {
+        let number = Header::of(message)?.number;
+        Self::ALL.into_iter().find(|op| *op as u16 == number)
+    }
+
+    /// The first layout that has this operation as it is now.
+    #[must_use]
+    pub const fn layout(self) -> u8 {
+        1
+    }
+
+    /// The header of a request for it.
+    #[must_use]
+    pub fn header(self) -> [u8; Header::SIZE] {
+        Header { number: self as u16, layout: self.layout(), other: LAYOUT }.encode()
+    }
+}

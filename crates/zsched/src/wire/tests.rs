@@ -1,0 +1,78 @@
+use super::*;
+use rustix::io::Errno;
+
+fn status() -> Status {
+    let mut status =
+        Status { phase: Phase::Down, uniqid: 9 << 40, pid: 77, since: 5, ended: 6, ..Status::default() };
+    status.end = Some(End::Killed(1));
+    status.note[31] = 3;
+    status
+}
+
+#[test]
+fn replies_survive_the_wire() {
+    let failure = Failure::nth(Stage::Attach, 4, Errno::INVAL);
+    for reply in [Reply::Done(status()), Reply::Ended(status()), Reply::Failed(failure)] {
+        assert_eq!(Reply::decode(&reply.encode()), Some(reply));
+        assert_eq!(Reply::decode(&reply.encode()[..12]), None);
+    }
+    for stage in Stage::ALL {
+        let reply = Reply::Failed(Failure::new(stage, Errno::PERM));
+        assert_eq!(Reply::decode(&reply.encode()), Some(reply), "{}", stage.text());
+    }
+    for number in [0, -1, 4096, i32::MIN] {
+        let mut packet = Reply::Failed(failure).encode();
+        packet[12..16].copy_from_slice(&i32::to_le_bytes(number));
+        assert_eq!(Reply::decode(&packet), None, "no error has the number {number}");
+    }
+}
+
+#[test]
+fn every_packet_names_its_layout() {
+    for reply in [Reply::Done(status()), Reply::Failed(Failure::new(Stage::Busy, Errno::BUSY))] {
+        let header = Header::of(&reply.encode()).unwrap();
+        assert_eq!((header.layout, header.other), (LAYOUT, OLDEST));
+    }
+    for op in Op::ALL {
+        let header = Header::of(&op.header()).unwrap();
+        assert_eq!((Op::of(&op.header()), header.other), (Some(op), LAYOUT));
+        assert!((OLDEST..=LAYOUT).contains(&header.layout), "{op:?}");
+    }
+    assert_eq!(Header::of(&[1, 0, 1]), None);
+}
+
+#[test]
+fn what_a_later_layout_adds_is_passed_over() {
+    let mut later = Reply::Done(status()).encode().to_vec();
+    later[2] = 200;
+    later.resize(PACKET, 0xee);
+    assert_eq!(Reply::decode(&later), Some(Reply::Done(status())));
+    let mut refusal = Reply::Failed(Failure::nth(Stage::Busy, 7, Errno::BUSY)).encode();
+    refusal[4..8].copy_from_slice(&9_999_u32.to_le_bytes());
+    let known = Failure { stage: Stage::Other, index: 7, errno: Errno::BUSY };
+    assert_eq!(Reply::decode(&refusal), Some(Reply::Failed(known)), "a stage of a later layout");
+}
+
+#[test]
+fn a_create_survives_the_wire_and_is_refused_when_cut() {
+    let targets = Strings::join(["/dev", "/run"]);
+    let create = Create {
+        note: [7; NOTE],
+        bounding: 1 << 21,
+        hostname: b"web",
+        targets: Strings(&targets),
+        masked: Strings(b"/proc/kcore\0"),
+        readonly: Strings(b""),
+        seccomp: &[1; 16],
+    };
+    let message = create.encode();
+    assert_eq!(Op::of(&message), Some(Op::Create));
+    let back = Create::decode(&message[Header::SIZE..]).unwrap();
+    assert_eq!(back.targets.iter().collect::<Vec<_>>(), [c"/dev", c"/run"]);
+    assert_eq!((back.hostname, back.seccomp.len(), back.bounding), (&b"web"[..], 16, 1 << 21));
+    for cut in Header::SIZE..message.len() {
+        assert!(Create::decode(&message[Header::SIZE..cut]).is_none());
+    }
+    assert_eq!(Op::of(&[99, 0, 0, 0]), None);
+    assert_eq!(Op::of(&[1]), None);
+}
