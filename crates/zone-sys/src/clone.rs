@@ -100,6 +100,12 @@ impl<'a> Clone<'a> {
         self
     }
 
+    /// Makes a child in a process that may have threads: until it executes a program it must not allocate, nor do
+    /// anything else that takes a lock. For this crate only, which sees to that.
+    pub(crate) fn spawn_with_threads(&self) -> Result<Cloned> {
+        self.spawn(SingleThreaded(PhantomData))
+    }
+
     /// Makes the child. Where there is no `clone3(2)` (inside a zone a seccomp filter says so) a child that
     /// needs none is made with `clone(2)`, as the C libraries do.
     ///

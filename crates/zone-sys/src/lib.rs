@@ -18,6 +18,8 @@ pub mod pidfd;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod spawn;
+pub mod trace;
 pub mod tty;
 pub mod unix;
 

@@ -1,6 +1,8 @@
 //! A blocking client of zsched, for zoneadmd and zlogin.
 
-use crate::wire::{Create, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, PACKET, Reply, Stage, Status};
+use crate::wire::{
+    Adopt, Create, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, PACKET, Reply, Stage, Status,
+};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -194,6 +196,14 @@ impl Client {
         body[..8].copy_from_slice(&uniqid.to_le_bytes());
         body[8] = u8::from(follows);
         Ok(self.call(Op::Consume, &body, &[])?.0)
+    }
+
+    /// Gives zsched a zone whose own zsched died.
+    ///
+    /// # Errors
+    /// [`Stage::Busy`] if it has one already.
+    pub fn adopt(&self, zone: &Adopt, fds: &[BorrowedFd<'_>]) -> Result<Status> {
+        Ok(self.exchange(&zone.encode(), fds)?.0)
     }
 
     /// Gives zsched another pty pair to hold.

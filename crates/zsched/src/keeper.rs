@@ -1,22 +1,21 @@
 //! The one loop of zsched: connections, the console while nobody else reads it, the first process.
 
 use crate::clients::{Clients, MAX};
-use crate::create::{self, First};
+use crate::create;
 use crate::report::Report;
 use crate::upcall::Upcall;
 use crate::userns::{self, Prepared};
+use crate::zone::Zone;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
-use rustix::time::{ClockId, clock_gettime};
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zone_sys::unix::{self, Fds};
 use zsched::wire::{
-    Create, End, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, Phase, Reply, Stage, Status,
+    Adopt, Create, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, Phase, Reply, Stage, Status,
 };
 
 /// The console as zsched holds it: both ends, so that neither ever sees the other hang up.
@@ -25,13 +24,6 @@ pub(crate) struct Console {
     pub(crate) manager: OwnedFd,
     pub(crate) subsidiary: OwnedFd,
     pub(crate) ring: Ring<OwnedFd>,
-}
-
-#[derive(Debug)]
-struct Zone {
-    status: Status,
-    first: First,
-    cgroup: OwnedFd,
 }
 
 /// All that zsched is.
@@ -60,7 +52,8 @@ const LISTENER: usize = MAX;
 const MANAGER: usize = MAX + 1;
 const FIRST: usize = MAX + 2;
 const STARTING: usize = MAX + 3;
-const TABLE: usize = MAX + 4;
+const SIGNALS: usize = MAX + 4;
+const TABLE: usize = MAX + 5;
 
 impl Keeper {
     pub(crate) fn new(
@@ -93,7 +86,8 @@ impl Keeper {
             if unheard {
                 self.upcall.start_if_due(self.proof);
             }
-            let wait = if unheard { self.upcall.wait() } else { None };
+            let doubt = self.zone.as_ref().and_then(Zone::patience);
+            let wait = if unheard { self.upcall.wait() } else { doubt };
             let mut ready = [PollFlags::empty(); TABLE];
             let mut slots = [0; TABLE];
             {
@@ -113,8 +107,8 @@ impl Keeper {
                 }
             }
             // The end of the first process comes before requests, so that they see it.
-            if !ready[FIRST].is_empty() {
-                self.reap();
+            if doubt.is_some() || !ready[FIRST].is_empty() || !ready[SIGNALS].is_empty() {
+                self.look_at_first();
             }
             if !ready[STARTING].is_empty() {
                 self.upcall.started();
@@ -137,11 +131,12 @@ impl Keeper {
     fn watched(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
         let console =
             (self.readable && self.clients.daemon().is_none()).then(|| self.console.manager.as_fd());
-        let first = self.zone.as_ref().filter(|zone| zone.status.phase != Phase::Down);
+        let (first, signals) = self.zone.as_ref().map_or((None, None), Zone::watched);
         let others = [
             (LISTENER, Some(self.listener.as_fd())),
             (MANAGER, console),
-            (FIRST, first.map(|zone| zone.first.pidfd.as_fd())),
+            (FIRST, first),
+            (SIGNALS, signals),
             (STARTING, self.upcall.starting()),
         ];
         self.clients.all().chain(others.into_iter().filter_map(|(what, fd)| Some((what, fd?))))
@@ -157,23 +152,17 @@ impl Keeper {
     fn status(&self) -> Status {
         let mut status = self.zone.as_ref().map_or_else(Status::default, |zone| zone.status);
         status.keeper = rustix::process::getpid().as_raw_nonzero().get();
+        status.version = VERSION;
         status
     }
 
-    /// The first process has ended: note how, tell the daemon.
-    fn reap(&mut self) {
-        let Some(zone) = &mut self.zone else { return };
-        let id = WaitId::PidFd(zone.first.pidfd.as_fd());
-        let Ok(Some(ended)) = waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) else { return };
-        zone.status.phase = Phase::Down;
-        zone.status.ended = seconds();
-        zone.status.end = Some(match (ended.exit_status(), ended.terminating_signal()) {
-            (Some(status), _) => End::Exited(status),
-            (None, signal) => End::Killed(signal.unwrap_or(0)),
-        });
-        let event = Reply::Ended(self.status()).encode();
-        if let Some(daemon) = self.clients.daemon() {
-            let _ = unix::send(daemon, &event, &[]);
+    /// Something happened to the first process: if it has ended, the daemon is told.
+    fn look_at_first(&mut self) {
+        if self.zone.as_mut().is_some_and(Zone::look) {
+            let event = Reply::Ended(self.status()).encode();
+            if let Some(daemon) = self.clients.daemon() {
+                let _ = unix::send(daemon, &event, &[]);
+            }
         }
     }
 
@@ -228,7 +217,7 @@ impl Keeper {
         let Some(socket) = self.clients.get(slot) else { return last };
         let console =
             [self.console.manager.as_fd(), self.console.subsidiary.as_fd(), self.console.ring.as_fd()];
-        let zone = self.zone.as_ref().map(|zone| [zone.first.pidfd.as_fd(), zone.cgroup.as_fd()]);
+        let zone = self.zone.as_ref().and_then(Zone::fds);
         let borrowed: &[BorrowedFd<'_>] = match &out {
             Out::Nothing => &[],
             Out::One(fd) => &[fd.as_fd()],
@@ -267,20 +256,23 @@ impl Keeper {
                     _ => None,
                 };
                 let first = create::make(self.proof, &request, &fds, network.as_ref())?;
-                let note = request.note;
                 let Some(cgroup) = fds.take(crate::builder::CGROUP) else {
                     return refuse(Stage::Request, Errno::BADF);
                 };
-                self.last_uniqid = nanoseconds().max(self.last_uniqid + 1);
-                let status = Status {
-                    phase: Phase::Ready,
-                    uniqid: self.last_uniqid,
-                    pid: first.pid,
-                    since: seconds(),
-                    note,
-                    ..Status::default()
-                };
-                self.zone = Some(Zone { status, first, cgroup });
+                let zone = Zone::made(first, cgroup, request.note, self.last_uniqid);
+                self.last_uniqid = zone.status.uniqid;
+                self.zone = Some(zone);
+            }
+            Op::Adopt => {
+                if self.zone.is_some() {
+                    return refuse(Stage::Busy, Errno::BUSY);
+                }
+                let Some(request) = Adopt::decode(body) else { return refuse(Stage::Request, Errno::INVAL) };
+                if request.phase != Phase::None {
+                    self.zone = Some(Zone::adopted(&request, &mut fds)?);
+                }
+                self.owed = request.owed;
+                self.last_uniqid = self.last_uniqid.max(request.uniqid);
             }
             Op::Boot => {
                 self.boot(n)?;
@@ -289,10 +281,15 @@ impl Keeper {
             Op::Attach => {
                 self.clients.attach(slot);
                 self.upcall.calm();
+                // A tracer that was in our way may be gone.
+                if let Some(zone) = &mut self.zone {
+                    zone.trace();
+                }
                 return Ok(Out::Console);
             }
             Op::Fds => {
-                return if self.zone.is_some() { Ok(Out::Zone) } else { refuse(Stage::NoZone, Errno::SRCH) };
+                let there = self.zone.as_ref().is_some_and(|zone| zone.fds().is_some());
+                return if there { Ok(Out::Zone) } else { refuse(Stage::NoZone, Errno::SRCH) };
             }
             Op::Stopping | Op::Consume => {
                 let named = body.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
@@ -326,17 +323,18 @@ impl Keeper {
     /// Opens the gate: the first process execs, or says why not and ends.
     fn boot(&mut self, n: usize) -> Result<(), Failure> {
         let Some(zone) = &mut self.zone else { return Err(Failure::new(Stage::NoZone, Errno::SRCH)) };
-        if zone.status.phase != Phase::Ready {
+        let (Phase::Ready, Some(gate)) = (zone.status.phase, &zone.gate) else {
             return Err(Failure::new(Stage::Busy, Errno::BUSY));
-        }
-        unix::send(&zone.first.gate, &self.message[Header::SIZE..n], &[])
+        };
+        unix::send(gate, &self.message[Header::SIZE..n], &[])
             .map_err(|e| Failure::new(Stage::Lost, e.errno()))?;
-        match Report::recv(&zone.first.gate) {
+        match Report::recv(gate) {
             // The other side closed: the exec went through, or the process was killed just before,
             // which the pidfd tells next.
             Ok(None) => {
                 zone.status.phase = Phase::Running;
-                zone.status.since = seconds();
+                zone.status.since = crate::seconds();
+                zone.gate = None;
                 Ok(())
             }
             Ok(Some((Report::Failed(failure), _))) => Err(failure),
@@ -358,6 +356,22 @@ fn understood(header: Option<Header>) -> Result<Option<Header>, Failure> {
     }
 }
 
+/// The version of this program.
+const VERSION: [u8; 3] = [
+    number(env!("CARGO_PKG_VERSION_MAJOR")),
+    number(env!("CARGO_PKG_VERSION_MINOR")),
+    number(env!("CARGO_PKG_VERSION_PATCH")),
+];
+
+const fn number(text: &str) -> u8 {
+    let (bytes, mut at, mut number) = (text.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        number = number * 10 + (bytes[at] - b'0');
+        at += 1;
+    }
+    number
+}
+
 /// Which descriptors go with a reply.
 enum Out {
     Nothing,
@@ -374,13 +388,4 @@ fn buffer() -> Vec<u8> {
     let mut buffer = vec![0; OWN_PAGES];
     buffer.truncate(MAX_MESSAGE);
     buffer
-}
-
-fn seconds() -> u64 {
-    clock_gettime(ClockId::Realtime).tv_sec.unsigned_abs()
-}
-
-fn nanoseconds() -> u64 {
-    let now = clock_gettime(ClockId::Realtime);
-    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }

@@ -8,9 +8,12 @@ mod create;
 mod first;
 mod keeper;
 mod report;
+mod tracer;
 mod upcall;
 mod userns;
+mod zone;
 
+use rustix::time::{ClockId, clock_gettime};
 use std::process::ExitCode;
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
@@ -48,4 +51,15 @@ fn start(name: &str, zoneadmd: &str, root: &str) -> Option<keeper::Keeper> {
     zone_sys::signal::ignore(zone_sys::signal::SIGINT);
     let upcall = upcall::Upcall::new(name, zoneadmd, root)?;
     Some(keeper::Keeper::new(proof, listener, daemon, keeper::Console { manager, subsidiary, ring }, upcall))
+}
+
+/// Seconds since the epoch.
+fn seconds() -> u64 {
+    clock_gettime(ClockId::Realtime).tv_sec.unsigned_abs()
+}
+
+/// Nanoseconds since the epoch.
+fn nanoseconds() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }

@@ -116,7 +116,7 @@ fn map_and_open(pid: Pid, map: &[u8]) -> Result<OwnedFd, Errno> {
 }
 
 /// `/proc/PID` + `tail`, without allocating.
-fn proc_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, tail: &[u8]) -> Result<&'a CStr, Errno> {
+pub(crate) fn proc_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, tail: &[u8]) -> Result<&'a CStr, Errno> {
     let digits = rustix::path::DecInt::new(pid.as_raw_nonzero().get());
     let mut at = 0;
     for part in [b"/proc/", digits.as_bytes(), tail] {

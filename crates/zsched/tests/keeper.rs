@@ -17,13 +17,16 @@ use std::process::{Child, Command};
 use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
 use zsched::client::{Client, ClientError};
 use zsched::wire::{
-    Create, End, Failure, Header, LAYOUT, NOTE, OLDEST, Op, PACKET, Phase, Reply, Stage, Status, Strings,
+    Adopt, Create, End, Failure, Header, LAYOUT, Lost, NOTE, OLDEST, Op, PACKET, Phase, Reply, Stage, Status,
+    Strings, Witness,
 };
 
 struct Fixture {
     dir: tempfile::TempDir,
     keeper: Child,
     client: Client,
+    manager: OwnedFd,
+    subsidiary: OwnedFd,
     ring: OwnedFd,
     cgroup: std::path::PathBuf,
 }
@@ -67,17 +70,24 @@ fn fixture(tag: &str) -> Option<Fixture> {
     let run = dir.path().join("run");
     std::fs::create_dir(&run).unwrap();
 
-    let listener = zone_sys::unix::bind_in(&run, zsched::client::SOCKET, SocketType::SEQPACKET, 8).unwrap();
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
     let manager = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     unlockpt(&manager).unwrap();
     let subsidiary = ioctl_tiocgptpeer(&manager, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     let memfd = memfd_create("ring", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     let ring = Ring::create(memfd, DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP).unwrap().into_fd();
+    let (keeper, client) = start(&run, tag, [&manager, &subsidiary, &ring]);
+    let cgroup = cgroup2().join(format!("zsched-test-{}-{tag}", std::process::id()));
+    std::fs::create_dir(&cgroup).unwrap();
+    Some(Fixture { dir, keeper, client, manager, subsidiary, ring, cgroup })
+}
 
+/// Starts a zsched with this console.
+fn start(run: &Path, tag: &str, console: [&OwnedFd; 3]) -> (Child, Client) {
+    let listener = zone_sys::unix::bind_in(run, zsched::client::SOCKET, SocketType::SEQPACKET, 8).unwrap();
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
     // A shell puts the descriptors where zsched wants them.
-    let plain: Vec<OwnedFd> = [&listener, &theirs, &manager, &subsidiary, &ring]
+    let plain: Vec<OwnedFd> = [&listener, &theirs, console[0], console[1], console[2]]
         .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 30).map(|high| rustix::io::dup(high).unwrap()).unwrap())
         .into();
     let numbers: Vec<i32> = plain.iter().map(AsRawFd::as_raw_fd).collect();
@@ -86,11 +96,7 @@ fn fixture(tag: &str) -> Option<Fixture> {
         numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
     );
     let keeper = Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_zsched")]).spawn().unwrap();
-    drop((plain, theirs, listener));
-    let client = Client::over(ours, tag).unwrap();
-    let cgroup = cgroup2().join(format!("zsched-test-{}-{tag}", std::process::id()));
-    std::fs::create_dir(&cgroup).unwrap();
-    Some(Fixture { dir, keeper, client, ring, cgroup })
+    (keeper, Client::over(ours, tag).unwrap())
 }
 
 fn directory(path: &Path) -> OwnedFd {
@@ -150,6 +156,43 @@ impl Fixture {
     fn boot(&self, script: &str) -> Result<Status, ClientError> {
         let args = ["init", "-c", script].map(String::from);
         self.client.boot(&zone_sys::exec::block("/bin/sh", &args, &[]).unwrap())
+    }
+
+    /// Kills zsched and has another take the zone over.
+    fn adopted(&mut self) -> Status {
+        let (status, fds) = self.client.fds().unwrap();
+        self.keeper.kill().unwrap();
+        self.keeper.wait().unwrap();
+        let run = self.dir.path().join("run");
+        (self.keeper, self.client) = start(&run, "heir", [&self.manager, &self.subsidiary, &self.ring]);
+        let zone = Adopt {
+            phase: status.phase,
+            uniqid: status.uniqid,
+            pid: status.pid,
+            since: status.since,
+            end: None,
+            ended: 0,
+            note: status.note,
+            lost: Lost::NOTHING,
+            owed: false,
+        };
+        let now = self.client.adopt(&zone, &[fds.cgroup.as_fd(), fds.pidfd.as_fd()]).unwrap();
+        assert_eq!((now.phase, now.uniqid, now.pid), (status.phase, status.uniqid, status.pid));
+        let adopted = now.adopted.unwrap();
+        assert_eq!(adopted.witness, Witness::Tracer);
+        self.client.attach().unwrap();
+        now
+    }
+
+    /// Waits until the zone has said `word`, by reading what its console says.
+    fn hears(&self, word: &str) -> String {
+        let mut heard = String::new();
+        while !heard.contains(word) {
+            let mut bytes = [0; 4096];
+            let n = rustix::io::read(&self.manager, &mut bytes).unwrap();
+            heard.push_str(&String::from_utf8_lossy(&bytes[..n]));
+        }
+        heard
     }
 
     fn end(&self) -> Status {
@@ -291,4 +334,131 @@ fn what_it_does_not_understand_it_refuses_and_nothing_is_done() {
     let (_, known) = exchange(&fixture, &Header { number: 1, layout: 1, other: 200 }.encode());
     assert!(matches!(known, Reply::Done(_)), "a newer client that asks for what there is");
     assert_eq!(fixture.client.status().unwrap().phase, Phase::None);
+}
+
+/// Adopts a zone that runs `script`, once and then once more, does `then` to it, and gives its end.
+fn end_of_an_adopted(tag: &str, script: &str, then: impl Fn(&Fixture, &Status)) -> Option<Option<End>> {
+    let mut fixture = fixture(tag)?;
+    fixture.create().unwrap();
+    fixture.boot(script).unwrap();
+    fixture.hears("go!");
+    fixture.adopted();
+    let status = fixture.adopted();
+    then(&fixture, &status);
+    let ended = fixture.end();
+    assert_eq!((ended.phase, ended.uniqid), (Phase::Down, status.uniqid));
+    fixture.client.consume(ended.uniqid, false).unwrap();
+    let again = fixture.create().unwrap();
+    assert!(again.uniqid > ended.uniqid && again.adopted.is_none());
+    Some(ended.end)
+}
+
+fn say(fixture: &Fixture, line: &str) {
+    rustix::io::write(&fixture.manager, format!("{line}\n").as_bytes()).unwrap();
+}
+
+#[test]
+fn how_an_adopted_zone_ends_is_told() {
+    let reboot = |how: u32| {
+        format!("python3 -c 'import ctypes; ctypes.CDLL(None).reboot({how:#x})'; echo not; exec sleep 9999")
+    };
+    for (tag, script, end) in [
+        ("exits", "echo go!; read -r x; exit 7".to_owned(), End::Exited(7)),
+        ("reboots", format!("echo go!; read -r x; {}", reboot(0x0123_4567)), End::Killed(1)),
+        ("halts", format!("echo go!; read -r x; {}", reboot(0xcdef_0123)), End::Killed(2)),
+        ("powers-off", format!("echo go!; read -r x; {}", reboot(0x4321_fedc)), End::Killed(2)),
+        ("execs", "echo go!; read -r x; exec sh -c 'exec sh -c \"exit 9\"'".to_owned(), End::Exited(9)),
+    ] {
+        let Some(seen) = end_of_an_adopted(tag, &script, |fixture, _| say(fixture, "")) else { return };
+        assert_eq!(seen, Some(end), "{tag}");
+    }
+}
+
+#[test]
+fn an_adopted_zone_is_killed_as_any_other() {
+    let kill = |fixture: &Fixture, _: &Status| {
+        let (_, fds) = fixture.client.fds().unwrap();
+        pidfd_send_signal(&fds.pidfd, Signal::KILL).unwrap();
+    };
+    let Some(end) = end_of_an_adopted("killed", "echo go!; read -r x", kill) else { return };
+    assert_eq!(end, Some(End::Killed(9)));
+}
+
+#[test]
+fn tracing_changes_nothing_for_the_first_process() {
+    // As PID 1 it is not stopped from inside, and gets no signal that it has no handler for.
+    let script = "trap 'caught=$((caught+1))' USR1; caught=0; echo go!; read -r x
+        kill -STOP 1; kill -TERM 1; kill -TSTP 1; kill -KILL 1
+        for i in 1 2 3 4 5 6 7 8 9 10; do sh -c 'kill -USR1 1'; done
+        sh -c 'for i in $(seq 2000); do kill -USR2 1; kill -WINCH 1; kill -CONT 1; done'
+        echo caught=$caught.; read -r x; exit $caught";
+    let seen = end_of_an_adopted("signals", script, |fixture, _| {
+        say(fixture, "");
+        fixture.hears("caught=10.");
+        // Root of the host may stop it, and let it go on.
+        let (_, fds) = fixture.client.fds().unwrap();
+        pidfd_send_signal(&fds.pidfd, Signal::STOP).unwrap();
+        assert_eq!(fixture.client.status().unwrap().phase, Phase::Running);
+        pidfd_send_signal(&fds.pidfd, Signal::CONT).unwrap();
+        say(fixture, "");
+    });
+    assert!(matches!(seen, None | Some(Some(End::Exited(10)))), "{seen:?}");
+}
+
+#[test]
+fn a_fault_ends_an_adopted_first_process_as_it_ends_any_other() {
+    let fault = "echo go!; read -r x; exec python3 -c 'import ctypes; ctypes.string_at(0)'";
+    let Some(seen) = end_of_an_adopted("fault", fault, |fixture, _| say(fixture, "")) else { return };
+    assert_eq!(seen, Some(End::Killed(11)));
+}
+
+#[test]
+fn a_thread_that_becomes_the_first_process_is_followed() {
+    // An exec by another thread than the first takes the first one's place.
+    let script = "echo go!; read -r x; exec python3 -c '
+import threading, os
+threading.Thread(target=lambda: os.execv(\"/bin/sh\", [\"sh\", \"-c\", \"echo now; read -r x; exit 5\"])).start()'";
+    let seen = end_of_an_adopted("thread", script, |fixture, _| {
+        say(fixture, "");
+        fixture.hears("now");
+        say(fixture, "");
+    });
+    assert!(matches!(seen, None | Some(Some(End::Exited(5)))), "{seen:?}");
+}
+
+#[test]
+fn what_makes_no_sense_is_not_adopted() {
+    let Some(fixture) = fixture("senseless") else { return };
+    fixture.create().unwrap();
+    let (status, fds) = fixture.client.fds().unwrap();
+    let zone = |phase| Adopt {
+        phase,
+        uniqid: 7,
+        pid: status.pid,
+        since: 1,
+        end: None,
+        ended: 0,
+        note: [0; NOTE],
+        lost: Lost::NOTHING,
+        owed: false,
+    };
+    let both = [fds.cgroup.as_fd(), fds.pidfd.as_fd()];
+    let stage = |result| match result {
+        Err(ClientError::Refused { failure, .. }) => failure.stage,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(stage(fixture.client.adopt(&zone(Phase::Running), &both)), Stage::Busy);
+    pidfd_send_signal(&fds.pidfd, Signal::KILL).unwrap();
+    assert_eq!(fixture.end().uniqid, status.uniqid);
+    fixture.client.consume(status.uniqid, false).unwrap();
+    for (phase, fds) in [(Phase::Ready, &both[..]), (Phase::Running, &both[..1]), (Phase::Running, &[])] {
+        assert_eq!(stage(fixture.client.adopt(&zone(phase), fds)), Stage::Request);
+    }
+    assert_eq!(fixture.client.status().unwrap().phase, Phase::None);
+    // One that has ended before it is taken over.
+    let down =
+        fixture.client.adopt(&Adopt { end: Some(End::Killed(1)), ..zone(Phase::Down) }, &both[..1]).unwrap();
+    assert_eq!((down.phase, down.end, down.uniqid), (Phase::Down, Some(End::Killed(1)), 7));
+    assert_eq!(stage(fixture.client.fds().map(|(status, _)| status)), Stage::NoZone);
+    fixture.client.consume(7, false).unwrap();
 }

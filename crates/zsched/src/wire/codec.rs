@@ -1,5 +1,7 @@
 //! Integers one behind the other, without an allocator.
 
+use super::End;
+
 /// Writes integers one behind the other; what does not fit is not written.
 pub(super) struct Writer<'a>(pub(super) &'a mut [u8]);
 
@@ -18,6 +20,15 @@ impl Writer<'_> {
     }
     pub(super) fn u64(&mut self, n: u64) {
         self.bytes(&n.to_le_bytes());
+    }
+    pub(super) fn end(&mut self, end: Option<End>) {
+        let (kind, value) = match end {
+            None => (0, 0),
+            Some(End::Exited(status)) => (1, status),
+            Some(End::Killed(signal)) => (2, signal),
+        };
+        self.u32(kind);
+        self.i32(value);
     }
 }
 
@@ -42,5 +53,14 @@ impl<'a> Reader<'a> {
     pub(super) fn counted(&mut self) -> Option<&'a [u8]> {
         let n = usize::try_from(self.u32()?).ok()?;
         self.take(n)
+    }
+    /// How a first process ended; the outer `None` for what is no such thing.
+    pub(super) fn end(&mut self) -> Option<Option<End>> {
+        match (self.u32()?, self.i32()?) {
+            (0, _) => Some(None),
+            (1, status) => Some(Some(End::Exited(status))),
+            (2, signal) => Some(Some(End::Killed(signal))),
+            _ => None,
+        }
     }
 }

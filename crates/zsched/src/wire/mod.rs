@@ -24,9 +24,11 @@
 //! | layout | adds |
 //! |---|---|
 //! | 1 | everything that is not named below |
+//! | 2 | [`Op::Adopt`]; [`Status::adopted`] and [`Status::version`] |
 //!
 //! Nothing here allocates but what says so: zsched reads and writes these in place.
 
+mod adopt;
 mod codec;
 mod create;
 mod failure;
@@ -35,13 +37,14 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::Adopt;
 pub use create::{CREATE_FDS, Create, Strings};
 pub use failure::{Failure, Stage};
 pub use reply::{PACKET, REPLY, Reply};
-pub use status::{End, Phase, Status};
+pub use status::{Adopted, End, Lost, Phase, Status, Witness};
 
 /// The layout of messages that this program speaks, with all before it down to [`OLDEST`].
-pub const LAYOUT: u8 = 1;
+pub const LAYOUT: u8 = 2;
 /// The oldest layout that this program speaks.
 pub const OLDEST: u8 = 1;
 
@@ -107,10 +110,12 @@ pub enum Op {
     Console = 9,
     /// End; refused while a zone exists.
     Quit = 10,
+    /// Take over a zone whose zsched died; see [`Adopt`].
+    Adopt = 11,
 }
 
 impl Op {
-    const ALL: [Op; 10] = [
+    const ALL: [Op; 11] = [
         Op::Status,
         Op::UserNamespace,
         Op::Create,
@@ -121,6 +126,7 @@ impl Op {
         Op::Consume,
         Op::Console,
         Op::Quit,
+        Op::Adopt,
     ];
 
     /// The operation of a message, if it names one.
@@ -133,7 +139,10 @@ impl Op {
     /// The first layout that has this operation as it is now.
     #[must_use]
     pub const fn layout(self) -> u8 {
-        1
+        match self {
+            Op::Adopt => 2,
+            _ => 1,
+        }
     }
 
     /// The header of a request for it.

@@ -1,7 +1,7 @@
 //! The packets from zsched.
 
 use super::codec::{Reader, Writer};
-use super::{End, Failure, Header, LAYOUT, OLDEST, Phase, Stage, Status};
+use super::{Adopted, Failure, Header, LAYOUT, Lost, NOTE, OLDEST, Phase, Stage, Status, Witness};
 use rustix::io::Errno;
 
 /// The bytes of a reply or event of this layout.
@@ -45,14 +45,15 @@ impl Reply {
                 w.u64(status.ended);
                 w.i32(status.pid);
                 w.i32(status.keeper);
-                let (kind, value) = match status.end {
-                    None => (0, 0),
-                    Some(End::Exited(status)) => (1, status),
-                    Some(End::Killed(signal)) => (2, signal),
-                };
-                w.u32(kind);
-                w.i32(value);
+                w.end(status.end);
                 w.bytes(&status.note);
+                // From here on layout 2; zeroes in layout 1.
+                let adopted =
+                    status.adopted.map_or((0, 0, 0), |how| (how.at, how.witness as u32, how.lost.0));
+                w.u64(adopted.0);
+                w.u32(adopted.1);
+                w.u32(adopted.2);
+                w.bytes(&status.version);
             }
             Reply::Failed(failure) => {
                 w.u32(failure.stage as u32);
@@ -75,24 +76,16 @@ impl Reply {
             let errno = errno(r.i32()?)?;
             return Some(Reply::Failed(Failure { stage, index, errno }));
         }
-        let phase = match r.u32()? {
-            0 => Phase::None,
-            1 => Phase::Ready,
-            2 => Phase::Running,
-            3 => Phase::Stopping,
-            4 => Phase::Down,
-            _ => return None,
-        };
+        let phase = Phase::of(r.u32()?)?;
         let (uniqid, since, ended) = (r.u64()?, r.u64()?, r.u64()?);
         let (pid, keeper) = (r.i32()?, r.i32()?);
-        let end = match (r.u32()?, r.i32()?) {
-            (0, _) => None,
-            (1, status) => Some(End::Exited(status)),
-            (2, signal) => Some(End::Killed(signal)),
-            _ => return None,
-        };
-        let note = *r.0.first_chunk()?;
-        let status = Status { phase, uniqid, pid, since, end, ended, note, keeper };
+        let end = r.end()?;
+        let note = *r.take(NOTE)?.first_chunk()?;
+        let at = r.u64().unwrap_or(0);
+        let (witness, lost) = (Witness::of(r.u32().unwrap_or(0)), Lost(r.u32().unwrap_or(0)));
+        let adopted = (at != 0).then_some(Adopted { at, witness, lost });
+        let version = r.take(3).and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default();
+        let status = Status { phase, uniqid, pid, since, end, ended, note, keeper, adopted, version };
         match kind {
             DONE => Some(Reply::Done(status)),
             ENDED => Some(Reply::Ended(status)),

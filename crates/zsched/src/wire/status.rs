@@ -19,6 +19,15 @@ pub enum Phase {
     Down = 4,
 }
 
+impl Phase {
+    /// The one of a number.
+    pub(super) fn of(number: u32) -> Option<Self> {
+        [Self::None, Self::Ready, Self::Running, Self::Stopping, Self::Down]
+            .into_iter()
+            .find(|phase| *phase as u32 == number)
+    }
+}
+
 /// How a first process ended, as `waitid(2)` tells its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -40,7 +49,7 @@ pub struct Status {
     pub pid: i32,
     /// When it was made, in seconds since the epoch.
     pub since: u64,
-    /// How it ended, in phase [`Phase::Down`].
+    /// How it ended, in phase [`Phase::Down`]; `None` there if nobody knows (see [`Witness::Nobody`]).
     pub end: Option<End>,
     /// When it ended, in seconds since the epoch.
     pub ended: u64,
@@ -48,6 +57,72 @@ pub struct Status {
     pub note: [u8; NOTE],
     /// zsched's own process id.
     pub keeper: i32,
+    /// Set if this zsched did not make the zone, but took it over from one that died.
+    pub adopted: Option<Adopted>,
+    /// The version of the program zsched: major, minor, patch; zeroes for one of layout 1.
+    pub version: [u8; 3],
+}
+
+/// What became of a zone when its zsched died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopted {
+    /// When another took it over, in seconds since the epoch.
+    pub at: u64,
+    /// How that one will learn how the first process ends.
+    pub witness: Witness,
+    /// What was lost.
+    pub lost: Lost,
+}
+
+/// How zsched learns how a first process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u32)]
+pub enum Witness {
+    /// It will not: only that it ended.
+    #[default]
+    Nobody = 0,
+    /// As its tracer (ptrace(2)).
+    Tracer = 1,
+    /// As its parent.
+    Parent = 2,
+}
+
+impl Witness {
+    /// The one of a number; one of a later layout is as good as none.
+    pub(super) fn of(number: u32) -> Self {
+        match number {
+            1 => Self::Tracer,
+            2 => Self::Parent,
+            _ => Self::Nobody,
+        }
+    }
+}
+
+/// What was lost with a zsched: a set of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost(pub u32);
+
+impl Lost {
+    /// Nothing.
+    pub const NOTHING: Self = Self(0);
+    /// The console's pty: what was attached to it in the zone was hung up. It has another one.
+    pub const TERMINAL: Self = Self(1);
+    /// What was kept of the console's output.
+    pub const OUTPUT: Self = Self(2);
+    /// The zone's `/dev/console`: the other pty could not be put there.
+    pub const CONSOLE: Self = Self(4);
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in it.
+    #[must_use]
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 impl Status {
@@ -55,6 +130,12 @@ impl Status {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.phase != Phase::None
+    }
+
+    /// Whether its first process lives.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Running | Phase::Stopping)
     }
 
     /// How many times in a row init was started again before this incarnation.

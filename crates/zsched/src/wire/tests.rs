@@ -6,7 +6,41 @@ fn status() -> Status {
         Status { phase: Phase::Down, uniqid: 9 << 40, pid: 77, since: 5, ended: 6, ..Status::default() };
     status.end = Some(End::Killed(1));
     status.note[31] = 3;
+    status.adopted = Some(Adopted { at: 8, witness: Witness::Tracer, lost: Lost::OUTPUT });
+    status.version = [1, 2, 3];
     status
+}
+
+#[test]
+fn what_an_earlier_layout_does_not_have_is_zero() {
+    // 80 bytes is all that a status had in layout 1.
+    let packet = Reply::Done(status()).encode();
+    let expected = Status { adopted: None, version: [0; 3], ..status() };
+    assert_eq!(Reply::decode(&packet[..80]), Some(Reply::Done(expected)));
+    assert_eq!(Reply::decode(&packet[..79]), None);
+}
+
+#[test]
+fn an_adoption_survives_the_wire() {
+    for (phase, end) in [(Phase::Running, None), (Phase::Down, Some(End::Exited(3)))] {
+        let adopt = Adopt {
+            phase,
+            uniqid: 1 << 60,
+            pid: 77,
+            since: 5,
+            end,
+            ended: 6,
+            note: [9; NOTE],
+            lost: Lost::TERMINAL.and(Lost::OUTPUT),
+            owed: true,
+        };
+        let message = adopt.encode();
+        assert_eq!(Op::of(&message), Some(Op::Adopt));
+        assert_eq!(Adopt::decode(&message[Header::SIZE..]), Some(adopt));
+        for cut in Header::SIZE..message.len() {
+            assert_eq!(Adopt::decode(&message[Header::SIZE..cut]), None);
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! The request that hands a zone to a zsched that did not make it.
+
+use super::codec::{Reader, Writer};
+use super::{End, Header, Lost, NOTE, Op, Phase};
+
+/// A zone whose zsched died. Its descriptors are the cgroup's directory and, if the first process lives, its
+/// pidfd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopt {
+    /// Where it is in its life: running, stopping or down. One that was ready has ended with its zsched. With
+    /// [`Phase::None`] there is no zone, and only [`Adopt::owed`] counts.
+    pub phase: Phase,
+    /// As it was.
+    pub uniqid: u64,
+    /// The first process, which is the one of the pidfd: that is the sender's business to know.
+    pub pid: i32,
+    /// As it was.
+    pub since: u64,
+    /// How it ended, for one that is down.
+    pub end: Option<End>,
+    /// When.
+    pub ended: u64,
+    /// As it was.
+    pub note: [u8; NOTE],
+    /// What was lost.
+    pub lost: Lost,
+    /// Whether another incarnation is to follow the one that is no more (see [`Op::Consume`]).
+    pub owed: bool,
+}
+
+/// The bytes of the request.
+const SIZE: usize = Header::SIZE + 40 + NOTE + 8;
+
+impl Adopt {
+    /// The message, header included.
+    #[must_use]
+    pub fn encode(&self) -> [u8; SIZE] {
+        let mut out = [0; SIZE];
+        let mut w = Writer(&mut out);
+        w.bytes(&Op::Adopt.header());
+        w.u32(self.phase as u32);
+        w.u64(self.uniqid);
+        w.i32(self.pid);
+        w.u64(self.since);
+        w.end(self.end);
+        w.u64(self.ended);
+        w.bytes(&self.note);
+        w.u32(self.lost.0);
+        w.u32(self.owed.into());
+        out
+    }
+
+    /// Reads the part of a message that follows its header.
+    #[must_use]
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let mut r = Reader(body);
+        Some(Self {
+            phase: Phase::of(r.u32()?)?,
+            uniqid: r.u64()?,
+            pid: r.i32()?,
+            since: r.u64()?,
+            end: r.end()?,
+            ended: r.u64()?,
+            note: *r.take(NOTE)?.first_chunk()?,
+            lost: Lost(r.u32()?),
+            owed: r.u32()? != 0,
+        })
+    }
+}
