@@ -38,6 +38,7 @@ pub(crate) fn go_in(
         plan,
     };
     enter(proof, &entry)
+        .inspect(|_| zone_fail::pass!("enter.entered"))
         .map_err(|error| if zone.is_going() { zone.gone() } else { not_entered(zone.name(), error) })
 }
 
@@ -79,12 +80,14 @@ fn relay(zone: &target::Live, entered: &Entered, ends: Ends, no_input: bool) -> 
         }
         if ended {
             end = Some(entered.wait()?);
+            zone_fail::pass!("command.ended");
             // What it wrote before its end is in the pipes by now; what its own children may still
             // write is not waited for.
             flows[0].close();
             flows[1..].iter_mut().for_each(Flow::finish);
         }
         flows.iter_mut().for_each(Flow::step);
+        zone_fail::pass!("command.running");
     }
     match end {
         Some(Ended::Killed(_)) if zone.is_going() => Err(zone.gone()),

@@ -29,6 +29,7 @@ pub(crate) fn run(options: &Options, console: &Console) -> Outcome {
     let zone = target::find(options)?;
     let wanted = ident(console);
     let connection = connect::connect(&zone, &wanted, crate::exit::say)?;
+    zone_fail::pass!("console.connected");
     let record = record(&zone, console)?;
     if !options.quiet {
         print(&format!("[Connected to zone '{}' console]\n", zone.name));
@@ -102,6 +103,7 @@ fn converse(
     ])?;
     let escape = Escape::new(options.escape.filter(|_| settings.is_some()), settings.as_ref());
     let raw = Raw::enter(proof)?;
+    zone_fail::pass!("console.raw");
     let mut session = Session::new(signals, escape, raw, console.watch, record);
     // What was shown once is not shown again; nor is the console to be taken away twice.
     wanted.options.replay = None;
@@ -112,6 +114,7 @@ fn converse(
             Over::Broken(position) | Over::Closed((End::Restarting, position)) => position,
             over => return Ok(over),
         };
+        zone_fail::pass!("console.broken");
         wanted.options.resume = position;
         wanted.options.size = size().filter(|_| !console.watch);
         connection = match connect::connect(zone, &wanted, |line| session.say(line)) {

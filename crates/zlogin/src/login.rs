@@ -97,6 +97,7 @@ impl Session {
         let keys = Flow::by_hand(End::own(manager.try_clone()?)?);
         let output = Flow::new(End::own(manager.try_clone()?)?, End::stdout());
         let raw = Raw::enter(proof)?;
+        zone_fail::pass!("login.raw");
         Ok(Self { signals, raw, escape, input: Some(End::stdin()), keys, output, manager })
     }
 
@@ -127,6 +128,7 @@ impl Session {
             }
             if ended {
                 let end = entered.wait()?;
+                zone_fail::pass!("login.ended");
                 self.drain()?;
                 return Ok(Over::Ended(end));
             }

@@ -30,6 +30,9 @@ use options::{Action, Mode};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = zone_fail::ask(zone_platform::failpoints) {
+        return code;
+    }
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let outcome = match options::parse(&args) {
         Ok(Action::Print(text)) => {

@@ -50,6 +50,7 @@ pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::text("You lack sufficient privilege to run this command (all privs required)"));
     }
+    zone_fail::arm("zlogin", || layout.zone_run(&name));
     Ok(Zone { layout, name, state })
 }
 
@@ -64,6 +65,7 @@ impl Zone {
             Ok((status, client)) if status.phase == Phase::Running => {
                 let (status, fds) = client.fds()?;
                 let snapshot = Snapshot::load(&self.layout, &self.name)?;
+                zone_fail::pass!("enter.found");
                 return Ok(Live { fds, snapshot, uniqid: status.uniqid, layout: self.layout });
             }
             Ok((status, _)) => Some(status),

@@ -46,6 +46,7 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 /// When any step fails; the temporary file is then gone.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
     swap_in(path, contents, mode, Durability::HostCrash)?;
+    zone_fail::pass!("file.renamed");
     sync_dir(parent(path))
 }
 
@@ -66,15 +67,21 @@ enum Durability {
 }
 
 fn swap_in(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Two writers of one file hold the same lock, so that the process id is enough to tell writers apart.
-    let temporary = parent(path).join(format!(".{name}.{}", std::process::id()));
+    let temporary = temporary(path);
     let written = write_new(&temporary, contents, mode, durability)
+        .inspect(|()| zone_fail::pass!("file.written"))
         .and_then(|()| fs::rename(&temporary, path).map_err(FileError::new("replace", path)));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Where a file's next contents are written. Two writers of one file hold the same lock, so that one name is enough,
+/// and what a writer that was killed has left is found by the next one, or by whoever removes the file.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    parent(path).join(format!(".{name}.new"))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -86,6 +93,7 @@ fn parent(path: &Path) -> &Path {
 /// # Errors
 /// When it is there and cannot be removed.
 pub fn remove(path: &Path) -> Result<(), FileError> {
+    remove_if_there(&temporary(path))?;
     match fs::remove_file(path) {
         Ok(()) => sync_dir(parent(path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -98,6 +106,17 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// When it is there and cannot be removed.
 pub fn remove_fast(path: &Path) -> Result<(), FileError> {
+    remove_if_there(&temporary(path))?;
+    remove_if_there(path)
+}
+
+/// Whether there is anything that [`remove`] would remove.
+#[must_use]
+pub fn is_left(path: &Path) -> bool {
+    path.exists() || temporary(path).exists()
+}
+
+fn remove_if_there(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::new("remove", path)(error)),
         _ => Ok(()),
@@ -113,8 +132,8 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
 }
 
 fn write_new(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
-    // What a writer that was killed left behind has the name of nobody alive.
-    remove_fast(path)?;
+    // What a writer that was killed has left.
+    remove_if_there(path)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -199,7 +218,12 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        fs::write(temporary(&path), "left by one that was killed").unwrap();
+        replace(&path, b"three", 0o600).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        fs::write(temporary(&path), "left by one that was killed").unwrap();
         remove(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         remove(&path).unwrap();
         assert_eq!(read_if_there(&path).unwrap(), None);
     }

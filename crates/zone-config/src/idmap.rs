@@ -120,6 +120,7 @@ pub fn release(layout: &Layout, zone: &ZoneName) -> Result<(), IdMapError> {
     for path in registers(layout) {
         ranges::edit(&path, &owner, None)?;
     }
+    zone_fail::pass!("idmap.unregistered");
     // The record goes last: as long as it is there, the range is nobody else's.
     Ok(ranges::edit(&layout.idmap(), zone.as_str(), None)?)
 }
@@ -137,6 +138,7 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
     // All three are written even when the record was there: a crash may have come between them.
     file::make_dir(&layout.etc(), 0o755)?;
     ranges::edit(&layout.idmap(), zone.as_str(), Some(range))?;
+    zone_fail::pass!("idmap.recorded");
     for path in registers(layout) {
         ranges::edit(&path, &owner, Some(range))?;
     }

@@ -101,6 +101,7 @@ impl Index {
         F: FnOnce(&mut Self) -> Result<T, E>,
     {
         let _lock = FileLock::take(&layout.index_lock()).map_err(IndexError::from)?;
+        zone_fail::pass!("index.locked");
         let mut index = Self::load(layout)?;
         let before = index.lines.clone();
         let answer = change(&mut index)?;

@@ -152,10 +152,13 @@ impl Client {
         request: &Request,
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<OpResult, CallError> {
+        zone_fail::pass!("call.connected");
         self.send(&OutgoingCall { call: request, more: Some(true) })?;
+        zone_fail::pass!("call.sent");
         loop {
             let (mut parameters, continues) = self.receive()?;
             if !continues {
+                zone_fail::pass!("call.replied");
                 return self.field(&mut parameters, "result");
             }
             on_progress(&self.field(&mut parameters, "progress")?);
@@ -167,8 +170,11 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub fn call_for_result(&mut self, request: &Request) -> Result<OpResult, CallError> {
+        zone_fail::pass!("call.connected");
         self.send(&OutgoingCall { call: request, more: None })?;
+        zone_fail::pass!("call.sent");
         let (mut parameters, _) = self.receive()?;
+        zone_fail::pass!("call.replied");
         self.field(&mut parameters, "result")
     }
 

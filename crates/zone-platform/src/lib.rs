@@ -44,7 +44,7 @@ pub mod zoneroot;
 
 pub use build::{Attachment, Build, Platform};
 pub use error::{Failed, PlatformError};
-pub use step::{BringUp, Step, TearDown, Undo, steps, tear_down_steps};
+pub use step::{BringUp, Step, TearDown, Undo, failpoints, steps, tear_down_steps};
 pub use zoneroot::ZoneRoot;
 
 #[cfg(test)]

@@ -56,6 +56,12 @@ pub fn steps() -> &'static [Step] {
     &STEPS
 }
 
+/// The same, for the list of failpoints.
+#[must_use]
+pub fn failpoints() -> Vec<zone_fail::Step> {
+    STEPS.iter().map(|step| zone_fail::Step { name: step.name, kept: step.tear_down.is_some() }).collect()
+}
+
 /// The steps that have something to undo, in the order of tear-down.
 pub fn tear_down_steps() -> impl Iterator<Item = &'static Step> {
     STEPS.iter().rev().filter(|step| step.tear_down.is_some())

@@ -60,7 +60,11 @@ pub fn start(
         return Ok(Started::Serving);
     }
     zone_platform::kernel::check()?;
-    let ended = Daemon::spawn(layout, zone)?.wait(until)?;
+    zone_fail::pass!("start.locked");
+    let daemon = Daemon::spawn(layout, zone)?;
+    zone_fail::pass!("start.spawned");
+    let ended = daemon.wait(until)?;
+    zone_fail::pass!("start.served");
     ended.said.lines().for_each(say);
     if ended.status != 0 {
         // Best effort: it is empty unless another daemon is in it.

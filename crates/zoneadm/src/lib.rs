@@ -33,6 +33,9 @@ pub fn main() -> ExitCode {
     if let Some(code) = verbs::install::run_as_worker() {
         return code;
     }
+    if let Some(code) = zone_fail::ask(zone_platform::failpoints) {
+        return code;
+    }
     let exit = match Cli::try_parse() {
         Ok(cli) => match verbs::run(&cli) {
             Ok(()) => Exit::Ok,

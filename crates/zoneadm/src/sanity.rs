@@ -145,7 +145,11 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
     let zone = target.name();
     match action.refusal(zone, target.entry.state) {
         Some(refusal) => Err(Failure::text(zone, refusal)),
-        None => Ok(target),
+        None => {
+            zone_fail::arm("zoneadm", || target.layout.zone_run(target.name()));
+            zone_fail::pass!("client.checked");
+            Ok(target)
+        }
     }
 }
 

@@ -102,11 +102,12 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
     // Whatever a predecessor left comes before any request.
     recover::recover(&daemon).await;
-    crate::failpoint::pass("start", "recover");
+    zone_fail::pass!("start.recovered");
     serving();
 
     ending::wait(&daemon, &door_server, &mut keeper_task).await;
     door_server.begin_dying();
+    zone_fail::pass!("end.idle");
     if keeper_task.is_finished() {
         ending::clear(&daemon).await;
     }

@@ -47,7 +47,7 @@ pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut 
 pub(crate) async fn clear(daemon: &Rc<Daemon>) {
     let zone = Arc::clone(&daemon.zone);
     match tokio::task::spawn_blocking(move || zone.clear()).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => zone_fail::pass!("end.cleared"),
         Ok(Err(error)) => tracing::error!("{}", crate::errand::render(&error)),
         Err(panic) => tracing::error!("internal error: {panic}"),
     }
@@ -57,15 +57,16 @@ pub(crate) async fn clear(daemon: &Rc<Daemon>) {
 pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
     let run = daemon.layout().zone_run(daemon.name());
     let _ = std::fs::remove_file(run.join(DOOR));
-    crate::failpoint::pass("end", "door");
+    zone_fail::pass!("end.door");
     let _ = std::fs::remove_file(run.join(CONSOLE));
     // Calls in flight end first.
     door.idle().await;
-    crate::failpoint::pass("end", "console");
+    zone_fail::pass!("end.console");
     match daemon.zone.keeper().quit() {
         Ok(()) => {
-            crate::failpoint::pass("end", "keeper");
+            zone_fail::pass!("end.keeper");
             let _ = std::fs::remove_file(run.join(ZSCHED));
+            zone_fail::pass!("end.socket");
         }
         Err(error) => tracing::error!("{}", crate::errand::render(&error)),
     }

@@ -125,7 +125,7 @@ impl Errand {
         let result = work(self);
         let usec = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.timings.push(Step { name: name.into(), usec });
-        crate::failpoint::pass("step", name);
+        zone_fail::pass("step", name);
         result
     }
 

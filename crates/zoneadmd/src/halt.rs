@@ -2,7 +2,6 @@
 //! done again after whatever happened.
 
 use crate::errand::{Errand, OpError};
-use crate::failpoint::pass;
 use crate::journal::{self, Intent, Journal};
 use crate::zone::{Zone, how_it_ended};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -44,16 +43,16 @@ impl Zone {
             if !was_ready_only {
                 last = Some(self.record_end(&ended, how.unwrap_or_else(|| how_it_ended(ended.end)))?);
             }
-            pass("halt", "record");
+            zone_fail::pass!("halt.recorded");
             self.keeper().consume(ended.uniqid, rebooting)?;
-            pass("halt", "consume");
+            zone_fail::pass!("halt.consumed");
         }
         Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
-        pass("halt", "snapshot");
+        zone_fail::pass!("halt.snapshot");
         if !rebooting {
             // Until a reboot is through, the journal says that it has to be.
             journal::remove(&self.layout, &self.name)?;
-            pass("halt", "journal");
+            zone_fail::pass!("halt.journal");
         }
         Ok(last)
     }
@@ -84,7 +83,7 @@ impl Zone {
             Err(ClientError::Refused { .. }) => return Ok(keeper.status()?),
             Err(e) => return Err(e.into()),
         }
-        pass("kill", "stopping");
+        zone_fail::pass!("kill.stopping");
         let (_, fds) = keeper.fds()?;
         // A frozen zone cannot die; nothing can be wrong with thawing one that is not frozen.
         if let Ok(freeze) = rustix::fs::openat(
@@ -104,6 +103,7 @@ impl Zone {
                 ))));
             }
         }
+        zone_fail::pass!("kill.sent");
         let limit = Timespec { tv_sec: LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
         loop {
             match poll(&mut [PollFd::new(&fds.pidfd, PollFlags::IN)], Some(&limit)) {
@@ -126,6 +126,7 @@ impl Zone {
         for step in tear_down_steps() {
             if let Some(undo) = step.tear_down {
                 result = result.and(undo(&down).map_err(OpError::from));
+                zone_fail::pass("undo", step.name);
             }
         }
         result

@@ -69,22 +69,30 @@ impl Journal {
         let Intent { operation, uniqid, how, number, up, args } = intent;
         let how = WAYS.iter().find(|(way, _)| Some(*way) == *how).map_or(NO_WAY, |(_, word)| word);
         let words: String = args.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {words}"))
+        self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {words}"))?;
+        zone_fail::pass!("journal.begin");
+        Ok(())
     }
 
     /// A step is about to be taken.
     pub(crate) fn intent(&mut self, step: &str) -> Result<(), OpError> {
-        self.line(&format!("intent {step}"))
+        self.line(&format!("intent {step}"))?;
+        zone_fail::pass("intent", step);
+        Ok(())
     }
 
     /// A step was taken.
     pub(crate) fn done(&mut self, step: &str) -> Result<(), OpError> {
-        self.line(&format!("done {step}"))
+        self.line(&format!("done {step}"))?;
+        zone_fail::pass("done", step);
+        Ok(())
     }
 
     /// The operation has ended, one way or the other.
     pub(crate) fn end(&mut self, operation: Operation) -> Result<(), OpError> {
-        self.line(&format!("end {operation}"))
+        self.line(&format!("end {operation}"))?;
+        zone_fail::pass!("journal.end");
+        Ok(())
     }
 
     fn line(&mut self, line: &str) -> Result<(), OpError> {
@@ -92,9 +100,7 @@ impl Journal {
         // that the zone does not outlive either, so there is nothing to sync.
         self.file
             .write_all(format!("{line}\n").as_bytes())
-            .map_err(|e| OpError::Journal(self.path.display().to_string(), e))?;
-        crate::failpoint::pass("journal", line);
-        Ok(())
+            .map_err(|e| OpError::Journal(self.path.display().to_string(), e))
     }
 }
 

@@ -99,6 +99,7 @@ fn start(
     let listener = zone_sys::unix::bind_in(&layout.zone_run(zone), SOCKET, SocketType::SEQPACKET, 16)
         .map_err(KeeperError::Start)?;
 
+    zone_fail::pass!("keeper.bound");
     let program = |name| Layout::program(name).display().to_string();
     let args = ["zsched".into(), zone.to_string(), program("zoneadmd"), layout.root().display().to_string()];
     let block = exec::block(&program("zsched"), &args, &[])

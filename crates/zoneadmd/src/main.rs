@@ -7,7 +7,6 @@ mod daemon;
 mod ending;
 mod errand;
 mod exclusive;
-mod failpoint;
 mod halt;
 mod handshake;
 mod journal;
@@ -27,6 +26,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = zone_fail::ask(zone_platform::failpoints) {
+        return code;
+    }
     let Some((zone, root)) = options() else {
         eprintln!("Usage: zoneadmd -z zonename\n\tNote: zoneadmd should not be run directly.");
         return ExitCode::from(2);

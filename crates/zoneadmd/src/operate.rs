@@ -94,10 +94,10 @@ async fn operate(
     if action == Action::Shutdown {
         return crate::shutdown::shutdown(daemon, turn, request, caller, reporter).await;
     }
-    crate::failpoint::pass("door", "asked");
+    zone_fail::pass!("door.asked");
     let running = daemon.begin(operation);
     let (errand, result) = perform(daemon, action, args, daemon.errand(operation, reporter)).await;
-    crate::failpoint::pass("door", "done");
+    zone_fail::pass!("door.done");
     drop((running, turn));
     crate::audit::record(daemon, operation, Some(caller), result.is_ok());
     finish(daemon, errand, result)

@@ -7,6 +7,7 @@ use crate::{shutdown, upcall};
 use std::rc::Rc;
 use tokio::task::spawn_local;
 use zone_config::bootargs::BootArgs;
+use zone_config::file;
 use zone_config::lastexit::How;
 use zone_console::Notice;
 use zone_door::{Operation, Reporter};
@@ -18,7 +19,7 @@ pub(crate) async fn recover(daemon: &Rc<Daemon>) {
     let _turn = daemon.turn.lock().await;
     let status = daemon.status();
     let (layout, name) = (daemon.layout(), daemon.name());
-    let left = layout.snapshot(name).exists() || layout.journal(name).exists();
+    let left = file::is_left(&layout.snapshot(name)) || layout.journal(name).exists();
     if status.exists() {
         daemon.notice(Notice::Restarted);
     }

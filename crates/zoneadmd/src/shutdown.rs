@@ -46,6 +46,7 @@ pub(crate) async fn shutdown(
         daemon.shutting_down.set(None);
         return finish(daemon, errand, Err(error));
     }
+    zone_fail::pass!("shutdown.noted");
     // The zone's own end needs its turn, and what is asked here concerns this incarnation only.
     drop(turn);
     let result = see_through(daemon, status, limit, !joined, &mut errand).await;
@@ -94,7 +95,7 @@ async fn see_through(
     } else {
         reporter.step(format!("waiting up to {limit} seconds for init"));
     }
-    crate::failpoint::pass("shutdown", "asked");
+    zone_fail::pass!("shutdown.asked");
     let gone = asked.is_ok() && gone(daemon, &status, deadline).await;
     let result = if gone {
         errand.say("zone was shut down by its init");
@@ -103,8 +104,10 @@ async fn see_through(
         if asked.is_ok() {
             errand.say(format!("zone did not shut down within {limit} seconds; halting it"));
         }
+        zone_fail::pass!("shutdown.late");
         escalate(daemon, &status, &reporter).await
     };
+    zone_fail::pass!("shutdown.over");
     if daemon.shutting_down.get() == Some(status.uniqid) {
         daemon.shutting_down.set(None);
     }

@@ -3,7 +3,7 @@
 
 use crate::exclusive::{self, Exclusive, NotExclusive};
 use crate::handshake::{self, Side, Waiting};
-use crate::{daemon, errand, failpoint, keeper, log};
+use crate::{daemon, errand, keeper, log};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -100,6 +100,8 @@ fn lives(layout: &Layout, name: &ZoneName) -> bool {
 
 /// The daemon's side. What fails is said to the one who waits, and ends it.
 fn serve(proof: SingleThreaded, layout: Layout, name: ZoneName, mut waiting: Waiting) -> ExitCode {
+    zone_fail::arm("zoneadmd", || layout.zone_run(&name));
+    zone_fail::pass!("start.forked");
     let prepared = detach(&waiting).and_then(|()| prepare(proof, layout, name, &waiting));
     match prepared.and_then(|started| daemon::run(started, || waiting.serving())) {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,21 +140,21 @@ fn prepare(
 ) -> Result<Started, StartError> {
     log::init(&name);
     let exclusive = exclusive::become_exclusive(&layout, &name)?;
-    failpoint::arm(&layout, &name);
-    failpoint::pass("start", "exclusive");
+    zone_fail::pass!("start.exclusive");
     let run = layout.zone_run(&name);
     let warn = |text: &str| {
         waiting.say(text);
         tracing::warn!("{text}");
     };
     let zsched = keeper::find_or_start(proof, &layout, &name, warn).map_err(StartError::Keeper)?;
-    failpoint::pass("start", "keeper");
+    zone_fail::pass!("start.keeper");
     let console = listen(&run, CONSOLE, 64).map_err(StartError::Console)?;
-    failpoint::pass("start", "console");
+    zone_fail::pass!("start.console");
     // After the console: whoever finds the door open may count on the console.
     let door = listen(&run, DOOR, 256).map_err(StartError::Door)?;
-    failpoint::pass("start", "door");
+    zone_fail::pass!("start.door");
     let keeper = keeper::attach(zsched, &layout, &name).map_err(StartError::Keeper)?;
+    zone_fail::pass!("start.attached");
     if exclusive.stale && keeper.status.exists() {
         let state = daemon::state_of(&keeper.status, State::Installed);
         let text = format!(

@@ -71,7 +71,7 @@ fn wish(end: Option<End>, policy: Policy, restarts: u32) -> Wish {
 /// Deals with the end of an incarnation: at the latest word, only if it still is the present one.
 pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let mut turn = daemon.turn.lock().await;
-    crate::failpoint::pass("upcall", "heard");
+    zone_fail::pass!("upcall.heard");
     daemon.refresh();
     if !is_present(&daemon, &status) {
         // A halt or reboot by an administrator has dealt with it.
@@ -106,6 +106,7 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     }
     if let Wish::Restart(delay) = wished {
         drop(turn);
+        zone_fail::pass!("upcall.delayed");
         // The zone is down meanwhile, and an administrator may halt or reboot it.
         tokio::time::sleep(Duration::from_millis(delay)).await;
         turn = daemon.turn.lock().await;
@@ -119,6 +120,7 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
         how => how,
     };
     let back = daemon.comes_back.take();
+    zone_fail::pass!("upcall.decided");
     match wished {
         Wish::Reboot => again(&daemon, recorded, &BootArgs::default(), 0).await,
         Wish::Restart(_) => again(&daemon, recorded, &BootArgs::default(), restarts + 1).await,

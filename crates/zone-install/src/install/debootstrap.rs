@@ -68,8 +68,10 @@ pub fn debootstrap(
     // The writing ends in the command have to go, or the reading end never sees the last one close.
     drop(command);
     let mut running = Running(child);
+    zone_fail::pass!("debootstrap.started");
     let said = listen(output, &mut meter)?;
     let status = running.0.wait().map_err(failed)?;
+    zone_fail::pass!("debootstrap.ended");
     if !status.success() {
         return Err(what.complaint(status, said, &root));
     }

@@ -102,6 +102,7 @@ impl Target {
                 return Err(Error::RootNotEmpty(place.to_owned()));
             }
         }
+        zone_fail::pass!("fill.begun");
         Ok(Self {
             root,
             place: place.to_owned(),
@@ -129,6 +130,9 @@ impl Target {
     /// Counts an entry or bytes, and stops before the part of the disk that is kept for root is eaten: an
     /// archive that unpacks to more than the disk holds must not take the machine's other services with it.
     pub(crate) fn grew(&mut self, entries: u64, bytes: u64, at: &Path) -> Result<(), Error> {
+        if entries > 0 {
+            zone_fail::pass!("fill.entry");
+        }
         self.summary.entries += entries;
         self.summary.bytes += bytes;
         self.unwatched.0 += entries;
@@ -328,6 +332,7 @@ impl Target {
     /// Sets what directories were promised, deepest last made first, makes the root `root:root` 0755 whatever
     /// the source's was, and puts everything on the disk.
     pub(crate) fn finish(mut self) -> Result<Summary, Error> {
+        zone_fail::pass!("fill.entries");
         let flags = DIR | OFlags::NOFOLLOW;
         for (entry, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
             let (parent, name) = self.locate(&entry)?;
@@ -339,6 +344,7 @@ impl Target {
         rustix::fs::fchmod(&self.root, Mode::from_raw_mode(0o755))
             .and_then(|()| rustix::fs::fchown(&self.root, Some(us()), Some(our_group())))
             .map_err(|errno| self.fault("set the owner or mode of", top, errno))?;
+        zone_fail::pass!("fill.done");
         rustix::fs::syncfs(&self.root).map_err(|errno| self.fault("sync the file system of", top, errno))?;
         Ok(self.summary)
     }

@@ -20,8 +20,9 @@ use crate::error::{Error, shown};
 use crate::mounts;
 use crate::progress::{Meter, Options, Phase, Reporter};
 
-/// What is ours in a zonepath; the root last, so that an interrupted removal still looks like a zone.
-const STANDARD: [&CStr; 4] = [c"dev", c"logs", c"lastexit.toml", c"root"];
+/// What is ours in a zonepath, with what a daemon that was killed may have left half written; the root last, so that
+/// an interrupted removal still looks like a zone.
+const STANDARD: [&CStr; 5] = [c"dev", c"logs", c".lastexit.toml.new", c"lastexit.toml", c"root"];
 
 /// What [`execute`] will remove.
 #[derive(Debug)]
@@ -170,6 +171,7 @@ pub fn execute(plan: &Plan, options: &Options, report: &mut Reporter<'_>) -> Res
     for name in STANDARD {
         walk(directory, zonepath, name, &mut delete)?;
     }
+    zone_fail::pass!("remove.entries");
     let left = remove_zonepath(zonepath, directory)?;
     Ok(Removed { entries: delete.entries, left })
 }
@@ -286,12 +288,14 @@ impl Visit for Delete<'_> {
     fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
         rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
         self.entries += 1;
+        zone_fail::pass!("remove.entry");
         Ok(())
     }
 
     fn directory(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
         rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
         self.entries += 1;
+        zone_fail::pass!("remove.entry");
         Ok(())
     }
 }

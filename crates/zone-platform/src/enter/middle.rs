@@ -58,6 +58,8 @@ pub(super) enum Far {
 /// Enters, starts the command, and ends as it ends.
 pub(super) fn run(proof: SingleThreaded, entry: &Entry<'_>, socket: &OwnedFd) -> ! {
     let _guard = NoWayBack;
+    zone_fail::become_program("middle");
+    zone_fail::pass!("middle.born");
     let tell = |report: &Report, fds: &[BorrowedFd<'_>]| unix::send(socket, &report.encode(), fds);
     match start(proof, entry, socket, &tell) {
         Ok(started) => follow(&started),
@@ -79,17 +81,26 @@ struct Started {
 type Tell<'a> = dyn Fn(&Report, &[BorrowedFd<'_>]) -> zone_sys::Result<usize> + 'a;
 
 fn start(proof: SingleThreaded, entry: &Entry<'_>, socket: &OwnedFd, tell: &Tell<'_>) -> Step<Started> {
+    // Inside there are none of the host's files to look it up in.
+    let inside = zone_fail::promise!("middle.inside");
+    let streams = zone_fail::promise!("middle.streams");
+    let begun = zone_fail::promise!("middle.started");
     isolate(entry, socket)?;
     go_in(entry.pidfd)?;
+    inside.keep();
     let plan = (entry.plan)().map_err(Report::NoPlan)?;
     let far = match &entry.terminal {
         Some(terminal) => make_terminal(terminal, &plan, tell)?,
         None => make_pipes(&plan, tell)?,
     };
+    streams.keep();
     // Blocked before the command exists, so that none is lost; the command unblocks them for itself.
     let signals = forwarded().map_err(at(Stage::Process))?;
     match Clone::new(Namespaces::NONE).spawn(proof).map_err(at(Stage::Process))? {
-        Cloned::Parent { pid, pidfd } => Ok(Started { pid, pidfd, signals }),
+        Cloned::Parent { pid, pidfd } => {
+            begun.keep();
+            Ok(Started { pid, pidfd, signals })
+        }
         Cloned::Child => {
             let report = command::run(entry, &plan, far);
             let _ = tell(&report, &[]);

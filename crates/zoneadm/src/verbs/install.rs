@@ -29,14 +29,20 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     let brand = Brand::load(&config.brand).map_err(Failure::of(target.name()))?;
     let source = Source::of(args, &brand)?;
     let _lock = operation_lock(&target)?;
+    zone_fail::pass!("install.locked");
     let options = work::interruptible().map_err(Failure::of(target.name()))?;
     let is_new = fs::symlink_metadata(&config.zonepath).is_err();
     prepare(&target, &config)?;
+    zone_fail::pass!("install.prepared");
     idmap::allocate(target.layout, target.name()).map_err(Failure::of(target.name()))?;
+    zone_fail::pass!("install.ids");
     begin(&target)?;
+    zone_fail::pass!("install.begun");
     match fill(target.name(), &config, &source, &options) {
         Ok(summary) => {
+            zone_fail::pass!("install.filled");
             set_state(&target, State::Installed)?;
+            zone_fail::pass!("install.over");
             tell(target.name(), &config.root(), &summary);
             Ok(())
         }
@@ -50,6 +56,7 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
                 }
                 error => warn_zone(zone, format_args!("{:#}", anyhow::Error::new(error))),
             }
+            zone_fail::pass!("install.failed");
             if untouched {
                 undo(&target, &config, is_new, &options)?;
             } else {

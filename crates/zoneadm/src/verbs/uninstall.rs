@@ -31,6 +31,7 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
         return Err(Failure::text(zone, text));
     }
     let lock = operation_lock(&target)?;
+    zone_fail::pass!("uninstall.locked");
     let options = work::interruptible().map_err(Failure::of(zone))?;
     let zonepath = target.entry.zonepath.as_path();
     let plan = {
@@ -46,18 +47,25 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     if !args.force && !agreed(&target)? {
         return Ok(());
     }
+    zone_fail::pass!("uninstall.planned");
     daemon::notify(target.layout, zone, &Request::NoteUninstalling { locale: daemon::locale() });
+    zone_fail::pass!("uninstall.noted");
     let no_daemon = dismiss(&target)?;
+    zone_fail::pass!("uninstall.dismissed");
     set_state(&target, State::Incomplete)?;
     // From here on it is the state that keeps a daemon from starting.
     drop(no_daemon);
+    zone_fail::pass!("uninstall.begun");
     let removed = {
         let mut display = Display::new(zone);
         remove::execute(&plan, &options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
     };
+    zone_fail::pass!("uninstall.removed");
     tell(&target, &removed);
     idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
+    zone_fail::pass!("uninstall.released");
     set_state(&target, State::Configured)?;
+    zone_fail::pass!("uninstall.over");
     // What the daemon and the keeper were in; where there is no cgroup2 there is nothing to remove.
     let _ = zone_platform::cgroup::sweep(target.layout, zone);
     drop(lock);

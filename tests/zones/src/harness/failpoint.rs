@@ -1,48 +1,81 @@
-//! Killing a zone's daemon at an exact boundary between two steps: a debug build counts the boundaries
-//! down that it passes, and dies at the one that the test names by its number.
+//! Killing a program at an exact point between two steps: builds for tests have such points (`zoneadmd
+//! --failpoints` lists them), and die at the one that the test names.
 
 use super::lab::{make_dir, write};
-use super::{Zone, skip, until};
+use super::{Lab, Zone, skip, until};
 use std::fs;
+use std::io::Write;
 
-const COUNT: &str = "failpoint";
+const ORDERS: &str = "failpoint";
 const HIT: &str = "failpoint.hit";
+const TRACE: &str = "failpoint.trace";
+/// Beside the folders of all tests: where a program has died so far, and which tests have held.
+pub(super) const FAULTS: &str = "faults";
+
+/// Any point.
+pub(super) const ANY: &str = "*";
 
 impl Zone<'_> {
-    /// The next daemon that passes a boundary dies at the first of `numbers`, counted from 1; the one
+    /// The next daemon that passes a point dies at the first of `numbers`, counted from 1; the one
     /// after it at the second.
     #[track_caller]
     pub fn die_at(&self, numbers: &[usize]) {
+        let orders: Vec<_> = numbers.iter().map(|&number| ("zoneadmd", ANY, number)).collect();
+        self.dies(&orders);
+    }
+
+    /// One after the other, a program dies at the so-manieth time that it passes a point.
+    #[track_caller]
+    pub fn dies(&self, orders: &[(&str, &str, usize)]) {
         make_dir(&self.run_dir(), 0o700);
         let _ = fs::remove_file(self.run_dir().join(HIT));
-        let words: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-        write(&self.run_dir().join(COUNT), words.join(" "));
+        let line = |(program, point, count): &(&str, &str, usize)| format!("{program} {point} {count}\n");
+        write(&self.run_dir().join(ORDERS), orders.iter().map(line).collect::<String>());
     }
 
-    /// The boundaries at which daemons have died since [`Self::die_at`].
+    /// The points at which programs have died since [`Self::die_at`], each with its program.
     #[must_use]
     pub fn deaths(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.run_dir().join(HIT)).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        self.lines(HIT)
     }
 
-    /// No daemon dies any more. Gives the boundaries at which some did.
+    /// Nobody dies any more. Gives the points at which somebody did, and sees that they are counted.
     pub fn die_no_more(&self) -> Vec<String> {
-        let _ = fs::remove_file(self.run_dir().join(COUNT));
+        let _ = fs::remove_file(self.run_dir().join(ORDERS));
         let deaths = self.deaths();
         let _ = fs::remove_file(self.run_dir().join(HIT));
+        deaths.iter().for_each(|death| self.lab().note(&format!("fault {death}")));
         deaths
+    }
+
+    /// The points that `program` passes in `work`, in the order in which it does so.
+    #[track_caller]
+    pub fn passed_by(&self, program: &str, work: impl FnOnce()) -> Vec<String> {
+        make_dir(&self.run_dir(), 0o700);
+        write(&self.run_dir().join(TRACE), "");
+        work();
+        let lines = self.lines(TRACE);
+        let _ = fs::remove_file(self.run_dir().join(TRACE));
+        let of_program = |line: &String| {
+            line.split_once(' ').filter(|(who, _)| *who == program).map(|(_, p)| p.to_owned())
+        };
+        lines.iter().filter_map(of_program).collect()
+    }
+
+    fn lines(&self, file: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.run_dir().join(file)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The operation that the journal says was begun and not ended.
     #[must_use]
     pub fn unfinished(&self) -> Option<String> {
-        let text = fs::read_to_string(self.run_dir().join("journal")).unwrap_or_default();
-        let mut marks = text.lines().filter(|line| line.starts_with("begin ") || line.starts_with("end "));
-        marks.next_back().filter(|line| line.starts_with("begin ")).map(str::to_owned)
+        let mut marks = self.lines("journal");
+        marks.retain(|line| line.starts_with("begin ") || line.starts_with("end "));
+        marks.pop().filter(|line| line.starts_with("begin "))
     }
 
-    /// Waits until a daemon has died as it was told to, or has passed all the boundaries there are.
+    /// Waits until a daemon has died as it was told to, or has passed all the points there are.
     #[track_caller]
     pub fn dead_or_done(&self) -> Vec<String> {
         until(&format!("the daemon of zone '{}' is dead or at rest", self.name()), || {
@@ -60,16 +93,34 @@ impl Zone<'_> {
     }
 
     /// Whether the lock that a daemon holds for its whole life is free.
-    fn nobody_is_daemon(&self) -> bool {
+    #[must_use]
+    pub fn nobody_is_daemon(&self) -> bool {
         use rustix::fs::{FlockOperation, flock};
         fs::File::open(self.run_dir().join("lock"))
             .map_or(true, |lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
     }
 }
 
-/// Ends a test that needs the boundaries when the daemon has none: that of a release build.
+impl Lab {
+    /// Notes a line for the suite's count of faults.
+    fn note(&self, line: &str) {
+        let path = self.beside(FAULTS);
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let done = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        done.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+
+    /// The points at which programs were killed so far in this run of the suite, each with its program.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.beside(FAULTS)).unwrap_or_default();
+        text.lines().filter_map(|line| line.strip_prefix("fault ").map(str::to_owned)).collect()
+    }
+}
+
+/// Ends a test that needs the points when the programs have none: those of a build for use.
 pub fn need_failpoints(deaths: &[String]) {
     if deaths.is_empty() {
-        skip("this zoneadmd has no failpoints: it is not a debug build");
+        skip("these programs have no failpoints: they are no build for tests");
     }
 }

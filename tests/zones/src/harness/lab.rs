@@ -47,6 +47,11 @@ impl Lab {
         self.spec.dir.join(name)
     }
 
+    /// A path beside the folders of all tests of this run.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.spec.dir.with_file_name(name)
+    }
+
     /// ROOT/etc/zones.
     #[must_use]
     pub fn etc(&self) -> PathBuf {

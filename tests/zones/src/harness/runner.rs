@@ -1,6 +1,7 @@
 //! Runs the tests one after another, each in a process of its own, and looks for what each left.
 
 use super::command::wait_child;
+use super::failpoint::FAULTS;
 use super::wait::within;
 use super::world::{World, sweep};
 use super::{Case, Lab, LabSpec, Skip};
@@ -71,6 +72,7 @@ pub fn quiet_skips() {
 /// When a test cannot even be started.
 pub fn run_all(cases: &[Case], base: &Path, spec: &LabSpec, arguments: &[String]) -> io::Result<Tally> {
     let mut tally = Tally::default();
+    let _ = fs::remove_file(base.join(FAULTS));
     for case in cases {
         let name = case.name();
         let dir = base.join(name.replace("::", "-"));

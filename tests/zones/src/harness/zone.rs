@@ -18,6 +18,12 @@ impl<'lab> Zone<'lab> {
         Self { lab, name: name.to_owned() }
     }
 
+    /// The stage it is on.
+    #[must_use]
+    pub(super) fn lab(&self) -> &'lab Lab {
+        self.lab
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -14,6 +14,8 @@ use std::rc::Rc;
 
 use rustix::process::{Gid, Resource, Rlimit, Uid};
 
+use zone_fail::Promise;
+
 use super::input::{BLOCK, decoder, recognise};
 
 /// `nobody` and `nogroup` wherever those exist; nobody's in any case.
@@ -47,9 +49,10 @@ pub(super) struct Piped {
 impl Piped {
     /// Starts a worker on the archive, which is read from where it stands.
     pub(super) fn start(worker: &Worker, archive: File, position: Rc<Cell<u64>>) -> io::Result<Self> {
-        let mut child = Command::new(&worker.program)
-            .args(&worker.arguments)
-            .env_clear()
+        let mut command = Command::new(&worker.program);
+        command.args(&worker.arguments).env_clear();
+        zone_fail::pass_on(&mut command);
+        let mut child = command
             .current_dir("/")
             .stdin(archive.try_clone()?)
             .stdout(Stdio::piped())
@@ -103,7 +106,12 @@ impl Drop for Piped {
 /// What a [`Worker`] has to call, first thing in `main`, with one thread: gives up every privilege, then
 /// decompresses standard input to standard output.
 pub fn decompress_worker() -> ExitCode {
-    let result = confine().and_then(|()| pump());
+    zone_fail::arm_as_told("installer");
+    zone_fail::pass!("worker.begun");
+    // Later nothing can be opened.
+    let (midway, ended) = (zone_fail::promise!("worker.midway"), zone_fail::promise!("worker.ended"));
+    let result = confine().and_then(|()| pump(midway));
+    ended.keep();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough.
@@ -137,7 +145,7 @@ fn confine() -> io::Result<()> {
     Ok(())
 }
 
-fn pump() -> io::Result<()> {
+fn pump(midway: Promise) -> io::Result<()> {
     let mut start = Vec::with_capacity(BLOCK);
     let mut input = io::stdin().lock();
     input.by_ref().take(BLOCK as u64).read_to_end(&mut start)?;
@@ -146,10 +154,14 @@ fn pump() -> io::Result<()> {
     let mut decoder = decoder(format, BufReader::with_capacity(1 << 17, whole))?;
     let mut buffer = vec![0; 1 << 17];
     let mut output = io::stdout().lock();
+    let mut midway = Some(midway);
     loop {
         match decoder.read(&mut buffer) {
             Ok(0) => return output.flush(),
-            Ok(got) => output.write_all(&buffer[..got])?,
+            Ok(got) => {
+                output.write_all(&buffer[..got])?;
+                midway.take().into_iter().for_each(Promise::keep);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -1,0 +1,166 @@
+//! The list: program by program, in the order in which the points are passed as a rule. Those of the platform's
+//! steps are made from the steps' own names, when the list is printed.
+
+/// A place between two steps at which a program may be killed.
+#[derive(Debug, Clone, Copy)]
+pub struct Point {
+    /// Which program passes it. `installer` is the process of zoneadm that decompresses an archive, `middle` the
+    /// one of zlogin that is in the zone.
+    pub program: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What has been done when it is passed.
+    pub after: &'static str,
+    /// What comes next.
+    pub before: &'static str,
+    /// Why no sweep of the crash suite comes there, if none does.
+    pub except: Option<&'static str>,
+}
+
+const fn point(
+    program: &'static str,
+    name: &'static str,
+    after: &'static str,
+    before: &'static str,
+) -> Point {
+    Point { program, name, after, before, except: None }
+}
+
+const fn daemon(name: &'static str, after: &'static str, before: &'static str) -> Point {
+    point("zoneadmd", name, after, before)
+}
+
+const fn client(name: &'static str, after: &'static str, before: &'static str) -> Point {
+    point("zoneadm", name, after, before)
+}
+
+const fn login(name: &'static str, after: &'static str, before: &'static str) -> Point {
+    point("zlogin", name, after, before)
+}
+
+/// Every point but those of the platform's steps.
+pub const POINTS: &[Point] = &[
+    daemon("start.forked", "the daemon's process exists", "it leaves the terminal and takes the lock"),
+    daemon("start.exclusive", "the zone's lock is held", "zsched is looked for"),
+    daemon("keeper.bound", "the new zsched's socket exists", "zsched is started"),
+    daemon("start.keeper", "zsched is found or started", "the console is opened to clients"),
+    daemon("start.console", "the console can be connected to", "the door is opened to callers"),
+    daemon("start.door", "the door can be connected to", "zsched takes this one for its daemon"),
+    daemon("start.attached", "zsched has taken this one for its daemon", "what a dead one left is looked at"),
+    daemon(
+        "start.recovered",
+        "what a dead one left is dealt with",
+        "the starter is told, and calls are served",
+    ),
+    daemon("door.asked", "a call has its turn", "the operation begins"),
+    daemon("journal.begin", "the journal says which operation begins", "its first step"),
+    daemon("file.written", "the new file is written beside the old one", "it takes the old one's place"),
+    daemon("step.snapshot", "the configuration is frozen", "the user namespace is made"),
+    daemon("step.userns", "the user namespace is made", "the platform's first step"),
+    daemon("intent.create", "the journal says that the first process will be made", "zsched is asked for it"),
+    daemon("step.create", "the zone is ready", "the journal is told"),
+    daemon("done.create", "the journal says that the zone is ready", "the boot, or the end"),
+    daemon("step.init", "init is found to be executable", "zsched is asked to execute it"),
+    daemon("step.exec", "the zone runs", "the journal is told"),
+    daemon("journal.end", "the journal says that the operation is over", "the caller is told"),
+    daemon("door.done", "the operation is over", "the caller is told"),
+    daemon("kill.stopping", "zsched says that the zone is being stopped", "its first process is killed"),
+    daemon("kill.sent", "the zone's first process is told to die", "its end is waited for"),
+    daemon("step.kill", "the zone's processes are gone", "the platform is taken down"),
+    daemon("step.platform", "the platform is taken down", "the end is recorded"),
+    daemon("halt.recorded", "the end is on record on disk", "zsched may forget it"),
+    daemon("halt.consumed", "zsched has forgotten the zone", "the snapshot is removed"),
+    daemon("halt.snapshot", "the snapshot is removed", "the journal is removed"),
+    daemon("halt.journal", "the journal is removed", "the caller is told"),
+    daemon("shutdown.noted", "the journal says that init will be asked", "init is asked"),
+    daemon("shutdown.asked", "init is asked to shut down", "its end is waited for"),
+    daemon("shutdown.late", "init has taken too long", "the zone is halted"),
+    daemon("shutdown.over", "the shutdown is over", "the caller is told"),
+    daemon("upcall.heard", "zsched has told of the end of the first process", "it is dealt with"),
+    daemon("upcall.delayed", "init is to be started again", "a while is waited"),
+    daemon("upcall.decided", "what the end asks for is known", "the zone is halted or booted again"),
+    daemon("end.idle", "nothing needs the daemon any more", "its sockets are removed"),
+    daemon("end.cleared", "what a dead zsched left is removed", "the sockets are removed"),
+    daemon("end.door", "the door is gone", "the console's socket is removed"),
+    daemon("end.console", "the console's socket is gone and no call is in flight", "zsched is let go"),
+    daemon("end.keeper", "zsched is let go", "its socket is removed"),
+    daemon("end.socket", "zsched's socket is gone", "the lock is given up"),
+    client("client.checked", "the command makes sense for this zone", "anything is done"),
+    client("index.locked", "the index is locked", "it is read and changed"),
+    client("file.written", "the new file is written beside the old one", "it takes the old one's place"),
+    client("file.renamed", "the new file has the old one's place", "the directory is put on the disk"),
+    client("start.locked", "nobody else starts a daemon", "one is started"),
+    client("start.spawned", "the daemon's process is started", "its word is waited for"),
+    client("start.served", "the daemon serves", "it is called"),
+    client("call.connected", "the door is open", "the call is sent"),
+    client("call.sent", "the call is sent", "its answer is waited for"),
+    client("call.replied", "the answer is there", "it is told"),
+    client("install.locked", "nobody else works on the zone's files", "the zonepath is made"),
+    client("install.prepared", "the zonepath is as it must be", "the zone gets its ids"),
+    client("idmap.recorded", "the zone's ids are recorded", "they are registered for other programs"),
+    client("install.ids", "the zone has its ids", "the index says incomplete"),
+    client("install.begun", "the index says incomplete", "the root is filled"),
+    client("fill.begun", "the root is there and empty", "its first entry is made"),
+    client("fill.entry", "an entry is made", "the next one"),
+    client("debootstrap.started", "debootstrap runs", "it is listened to"),
+    client("debootstrap.ended", "debootstrap is done", "what it made is counted"),
+    client("fill.entries", "all entries are there", "the directories get their owners and modes"),
+    client("fill.done", "the directories have their owners and modes", "all is put on the disk"),
+    client("install.filled", "the root is on the disk", "the index says installed"),
+    client("install.over", "the index says installed", "that is told"),
+    client("install.failed", "nothing came of the install", "the zone is configured again"),
+    client("uninstall.locked", "nobody else works on the zone's files", "they are counted"),
+    client("uninstall.planned", "it is known what is to be removed", "the daemon is told"),
+    client("uninstall.noted", "the daemon, if there is one, is told", "it is waited for"),
+    client("uninstall.dismissed", "there is neither daemon nor zsched", "the index says incomplete"),
+    client("uninstall.begun", "the index says incomplete", "the first entry is removed"),
+    client("remove.entry", "an entry is removed", "the next one"),
+    client("remove.entries", "all entries are removed", "the zonepath is removed"),
+    client("uninstall.removed", "the files are gone", "the zone's ids are given back"),
+    client("idmap.unregistered", "the zone's ids are not registered any more", "their record is removed"),
+    client("uninstall.released", "the zone has no ids any more", "the index says configured"),
+    client("uninstall.over", "the index says configured", "the cgroup is removed"),
+    point("installer", "worker.begun", "the decompressor runs", "it gives up its rights"),
+    point("installer", "worker.midway", "some of the archive is passed on", "the rest"),
+    point("installer", "worker.ended", "all of the archive is passed on", "it ends"),
+    login("enter.found", "the zone's namespaces are held", "a process is started in it"),
+    login("enter.entered", "the command runs", "its streams are served"),
+    login("command.running", "something has been moved between the command and the caller", "more is"),
+    login("command.ended", "the command has ended", "its status is reported"),
+    login("login.raw", "the caller's terminal is raw", "it is served"),
+    login("login.ended", "the shell has ended", "the caller's terminal is put back"),
+    login("start.locked", "nobody else starts a daemon", "one is started"),
+    login("start.spawned", "the daemon's process is started", "its word is waited for"),
+    login("start.served", "the daemon serves", "the console is connected to"),
+    login("console.connected", "the console has accepted", "the caller's terminal is made raw"),
+    login("console.raw", "the caller's terminal is raw", "the console is shown"),
+    login("console.broken", "the connection broke off", "the console is connected to again"),
+    point("middle", "middle.born", "the process is in the zone's cgroup", "it enters the namespaces"),
+    point("middle", "middle.inside", "the process is in the zone's namespaces", "the user is looked up"),
+    point("middle", "middle.streams", "the streams are made", "the command's process is made"),
+    point("middle", "middle.started", "the command's process is made", "its end is waited for"),
+];
+
+/// Whether a point of that name is in the list, of whatever program.
+#[must_use]
+pub const fn is_listed(name: &str) -> bool {
+    let mut at = 0;
+    while at < POINTS.len() {
+        if same(POINTS[at].name.as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    one.len() == other.len()
+}
