@@ -10,3 +10,4 @@
 
 pub mod cases;
 pub mod harness;
+pub mod soak;

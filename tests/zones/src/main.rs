@@ -7,8 +7,10 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 use zones_suite::cases;
 use zones_suite::harness::{LabSpec, old_kernel, runner};
+use zones_suite::soak;
 
 /// Boots real zones as root and asserts that nothing is left.
 #[derive(Parser)]
@@ -40,6 +42,15 @@ struct Args {
     /// Write the count to this file, as JSON, instead of printing it
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Instead of the tests, lead zones through a life of commands and deaths that this number decides
+    #[arg(long, value_name = "SEED")]
+    soak: Option<u64>,
+    /// For how long to soak
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
+    minutes: f64,
+    /// How many zones to soak
+    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
+    zones: usize,
     /// Run this test in this process, in the folder given by --dir
     #[arg(long, hide = true)]
     one: Option<String>,
@@ -102,9 +113,29 @@ fn run(args: Args) -> io::Result<ExitCode> {
         }
     }
     std::fs::create_dir_all(&args.dir)?;
+    if let Some(seed) = args.soak {
+        return soak(&args, seed, spec);
+    }
     let base = std::fs::canonicalize(&args.dir)?.join("run");
     let tally = runner::run_all(&selected(&args), &base, &spec, &more)?;
     conclude(&args, &tally)
+}
+
+/// Soaks, and says what came of it.
+fn soak(args: &Args, seed: u64, spec: LabSpec) -> io::Result<ExitCode> {
+    let dir = std::fs::canonicalize(&args.dir)?.join("soak");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir)?;
+    let time = Duration::try_from_secs_f64(args.minutes * 60.0).map_err(io::Error::other)?;
+    let spec = LabSpec { dir: dir.clone(), ..spec };
+    let report = soak::run(soak::Soak { seed, time, zones: args.zones }, &spec)?;
+    println!("{report}");
+    if report.wrong.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log = dir.join("soak.log");
+    println!("Its log is {}; run it again with: cargo xtask soak --seed {seed} --zones {}", log.display(), args.zones);
+    Ok(ExitCode::FAILURE)
 }
 
 fn selected(args: &Args) -> Vec<zones_suite::harness::Case> {

@@ -25,4 +25,5 @@ pub use status::{Attached, Exit, Status};
 pub use wait::until;
 pub use wire::Wire;
 pub use zone::Zone;
-pub(crate) use zone::{kill_and_wait, proc_status, started_at};
+pub(crate) use wait::within;
+pub(crate) use zone::{kill_and_wait, parent_of, proc_status, started_at};

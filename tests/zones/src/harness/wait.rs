@@ -16,7 +16,7 @@ pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Looks until `condition` gives something or the time is over.
-pub(super) fn within<T>(patience: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn within<T>(patience: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = condition() {

@@ -1,0 +1,57 @@
+//! The zone counts on its console, and every number must be there.
+
+use std::collections::BTreeMap;
+
+/// What the zone runs at its start: a line every so often, each with the name of the boot and its number.
+pub(super) const RC: &str = "#!/bin/sh
+boot=$(cat /proc/sys/kernel/random/uuid)
+(
+  i=0
+  while :; do
+    for burst in 1 2 3 4 5 6 7 8; do
+      i=$((i+1))
+      echo \"tick $boot $i.\"
+    done
+    sleep 0.02
+  done
+) > /dev/console &
+";
+
+/// How many numbers were seen, or what is missing.
+pub(super) fn check(text: &str) -> Result<usize, String> {
+    let mut last: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut seen = 0;
+    let mut lost = false;
+    for line in text.lines() {
+        if line.contains("bytes of output lost") {
+            lost = true;
+        }
+        // A prompt may stand before it, and the end of a boot may have cut it.
+        let Some((_, rest)) = line.split_once("tick ") else { continue };
+        let Some((boot, number)) = rest.split_once(' ') else { continue };
+        let Some(number) = number.split_once('.').and_then(|(number, _)| number.parse().ok()) else { continue };
+        match last.insert(boot, number) {
+            Some(before) if number != before + 1 && !lost => {
+                return Err(format!("on the console {number} follows {before} in boot {boot}"));
+            }
+            _ => {}
+        }
+        lost = false;
+        seen += 1;
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_found_and_an_announced_one_is_none() {
+        assert_eq!(check("tick a 1.\r\n# tick a 2.\r\ntick b 1.\r\n[x]\r\ntick b 2."), Ok(4));
+        assert!(check("tick a 1.\ntick a 3.\n").is_err());
+        assert!(check("tick a 1.\ntick a 1.\n").is_err(), "nothing is said twice");
+        assert_eq!(check("tick a 1.\n[NOTICE: 20 bytes of output lost]\ntick a 3.\n"), Ok(2));
+        assert_eq!(check("tick a 1.\ntick a"), Ok(1));
+    }
+}
