@@ -1,4 +1,4 @@
-//! What people and CI both run: `cargo xtask demo`, `test`, `bench`, `build`, `ci`.
+//! What people and CI both run: `cargo xtask demo`, `test`, `soak`, `bench`, `build`, `ci`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -11,6 +11,7 @@ mod pages;
 mod paths;
 mod say;
 mod sh;
+mod soak;
 mod test;
 mod units;
 mod zones;
@@ -26,6 +27,8 @@ enum Task {
     Demo(demo::Args),
     /// Run the unit tests and the zones suite
     Test(test::Args),
+    /// Lead zones through random commands and deaths, replayable by a seed
+    Soak(soak::Args),
     /// Measure, beside the floor and beside other managers
     Bench(bench::Args),
     /// Build the programs as they ship: release, static, one by one
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Build(args) => dist::run(&args),
         Task::Ci => ci::run(),

@@ -62,7 +62,7 @@ pub(crate) fn run(selection: Selection, filter: Option<&str>, python: Option<&Pa
 }
 
 /// Copies the programs, so that a build during the run does not change what is tested.
-fn copy_programs(place: &Path) -> Result<PathBuf> {
+pub(crate) fn copy_programs(place: &Path) -> Result<PathBuf> {
     let bin = place.join("bin");
     sh::make_dir(&bin)?;
     for program in paths::PROGRAMS.iter().chain(&["zones-suite"]) {

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
@@ -190,6 +191,23 @@ impl FileLock {
         }
     }
 
+    /// Takes the lock if nobody has it, or has it for this long only: the child of one that was killed has its
+    /// parent's locks until it executes.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_within(path: &Path, patience: Duration) -> Result<Option<Self>, FileError> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let deadline = Instant::now() + patience;
+        loop {
+            let taken = Self::try_take(path)?;
+            if taken.is_some() || Instant::now() > deadline {
+                return Ok(taken);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     fn open(path: &Path) -> Result<File, FileError> {
         if let Some(dir) = path.parent() {
             make_dir(dir, 0o700)?;
@@ -234,6 +252,7 @@ mod tests {
         let path = dir.path().join("deep/lock");
         let held = FileLock::take(&path).unwrap();
         assert!(FileLock::try_take(&path).unwrap().is_none());
+        assert!(FileLock::take_within(&path, Duration::from_millis(20)).unwrap().is_none());
         drop(held);
         assert!(FileLock::try_take(&path).unwrap().is_some());
     }

@@ -134,7 +134,11 @@ fn soak(args: &Args, seed: u64, spec: LabSpec) -> io::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let log = dir.join("soak.log");
-    println!("Its log is {}; run it again with: cargo xtask soak --seed {seed} --zones {}", log.display(), args.zones);
+    println!(
+        "Its log is {}; run it again with: cargo xtask soak --seed {seed} --zones {}",
+        log.display(),
+        args.zones
+    );
     Ok(ExitCode::FAILURE)
 }
 

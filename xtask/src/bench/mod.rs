@@ -4,6 +4,7 @@ mod boot;
 mod console;
 mod floor;
 mod peers;
+mod restart;
 mod stats;
 mod worker;
 
@@ -21,6 +22,8 @@ pub(crate) struct Args {
 enum What {
     /// Starting and stopping a zone
     Boot(boot::Args),
+    /// From the death of a daemon to the next one's answer, for one zone and for many at once
+    Restart(restart::Args),
     /// The console: how much text it passes on, and how quickly it answers
     Console(console::Args),
     /// Plays a part in the measurement of consoles
@@ -40,6 +43,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Boot(args) => boot::run(args)?,
+        What::Restart(args) => restart::run(args)?,
         What::Console(args) => console::run(args)?,
         What::Agent { role, socket } => console::play(*role, socket.as_deref())?,
         What::Worker => worker::serve()?,

@@ -5,6 +5,7 @@ mod source;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use zone_config::file::FileLock;
 use zone_config::{Brand, Index, State, ZoneConfig, ZoneName, idmap};
@@ -73,8 +74,10 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
 /// # Errors
 /// When somebody else has it: an install may take an hour, and waiting for it in silence helps nobody.
 pub(crate) fn operation_lock(target: &Target<'_>) -> Outcome<FileLock> {
-    let lock =
-        FileLock::try_take(&target.layout.oplock(target.name())).map_err(Failure::of(target.name()))?;
+    // What a zoneadm that was killed had started lets go of it in a moment.
+    const MOMENT: Duration = Duration::from_secs(1);
+    let lock = FileLock::take_within(&target.layout.oplock(target.name()), MOMENT)
+        .map_err(Failure::of(target.name()))?;
     lock.ok_or_else(|| Failure::text(target.name(), "another zoneadm may have an operation in progress."))
 }
 

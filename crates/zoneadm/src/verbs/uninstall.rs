@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use zone_config::file::{self, FileLock};
 use zone_config::{State, idmap, layout};
@@ -127,22 +127,11 @@ fn agreed(target: &Target<'_>) -> Outcome<bool> {
 fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
     let (layout, zone) = (target.layout, target.name());
     let run = layout.zone_run(zone);
-    let until = Instant::now() + DEPARTURE;
-    let mut pause = Duration::from_millis(1);
-    let daemon = loop {
-        match FileLock::try_take(&layout.lock(zone)).map_err(Failure::of(zone))? {
-            Some(lock) => break lock,
-            None if Instant::now() < until => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(50));
-            }
-            None => {
-                let text =
-                    "its zoneadmd does not leave; it may be at work, or somebody may be at the console.";
-                return Err(Failure::text(zone, text));
-            }
-        }
-    };
+    let daemon = FileLock::take_within(&layout.lock(zone), DEPARTURE).map_err(Failure::of(zone))?;
+    let daemon = daemon.ok_or_else(|| {
+        let text = "its zoneadmd does not leave; it may be at work, or somebody may be at the console.";
+        Failure::text(zone, text)
+    })?;
     match zsched::client::Client::connect(&run).and_then(|keeper| keeper.quit()) {
         Ok(()) | Err(zsched::client::ClientError::NotRunning) => {}
         Err(error) => return Err(Failure::of(zone)(error)),

@@ -26,6 +26,7 @@ mod install;
 mod list;
 mod matrix;
 mod restart;
+mod soaked;
 mod sparse;
 mod terminal;
 mod together;
@@ -60,6 +61,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash::CASES,
         crash_alone::CASES,
         crash_keeper::CASES,
+        soaked::CASES,
         together::CASES,
         bad_init::CASES,
         bad_files::CASES,

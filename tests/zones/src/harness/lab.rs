@@ -35,6 +35,12 @@ impl Lab {
         Self { spec, zones: RefCell::default() }
     }
 
+    /// Where everything is.
+    #[must_use]
+    pub fn spec(&self) -> &LabSpec {
+        &self.spec
+    }
+
     /// ROOT: what `-R` would be given.
     #[must_use]
     pub fn root(&self) -> PathBuf {

@@ -23,7 +23,7 @@ pub(crate) use lab::{make_dir, read, set_mode, write, write_program};
 pub use pty::Terminal;
 pub use status::{Attached, Exit, Status};
 pub use wait::until;
+pub(crate) use wait::within;
 pub use wire::Wire;
 pub use zone::Zone;
-pub(crate) use wait::within;
 pub(crate) use zone::{kill_and_wait, parent_of, proc_status, started_at};

@@ -97,7 +97,8 @@ impl Driver<'_> {
             Fault::KeeperAfter(after) => {
                 std::thread::sleep(after);
                 let keeper = first.and_then(|first| crate::harness::parent_of(first.pid)).filter(|&pid| {
-                    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "zsched")
+                    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                        .is_ok_and(|comm| comm.trim() == "zsched")
                 });
                 if let Some(pid) = keeper {
                     self.note(&format!("kills zsched, process {pid}"));
@@ -151,7 +152,9 @@ impl Driver<'_> {
         match (deed, state) {
             (Deed::Ready, _) => Outcome::Gets("ready"),
             (Deed::Boot, _) => Outcome::Gets("running"),
-            (Deed::Halt, _) | (Deed::Shutdown | Deed::PoweroffInside, "running") => Outcome::Gets("installed"),
+            (Deed::Halt, _) | (Deed::Shutdown | Deed::PoweroffInside, "running") => {
+                Outcome::Gets("installed")
+            }
             (Deed::Reboot | Deed::ShutdownReboot | Deed::RebootInside, "running") => Outcome::RunsAnew,
             (Deed::Reinstall, "installed") => Outcome::Gets("configured"),
             _ => Outcome::Stays,
@@ -180,7 +183,10 @@ impl Driver<'_> {
                     self.zone.runs_again(before);
                 }
                 let after = self.zone.status();
-                assert!(after.state == "running" && after.uniqid != before.uniqid, "{before:?}, then {after:?}");
+                assert!(
+                    after.state == "running" && after.uniqid != before.uniqid,
+                    "{before:?}, then {after:?}"
+                );
             }
             Outcome::Stays => self.unhurt(before, first),
         }
@@ -286,7 +292,8 @@ fn kill(pid: i32) {
         // Gone already is as good.
         let _ = pidfd_send_signal(&pidfd, Signal::KILL);
         let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-        let limit = rustix::event::Timespec { tv_sec: Duration::from_secs(10).as_secs().cast_signed(), tv_nsec: 0 };
+        let limit =
+            rustix::event::Timespec { tv_sec: Duration::from_secs(10).as_secs().cast_signed(), tv_nsec: 0 };
         let _ = rustix::event::poll(&mut fds, Some(&limit));
     }
 }

@@ -56,7 +56,10 @@ pub fn run(soak: Soak, spec: &LabSpec) -> io::Result<Report> {
     let names: Vec<String> = (0..soak.zones).map(|number| format!("soak{number}")).collect();
     let lab = Lab::new(spec.clone());
     for name in &names {
-        lab.configured(name, "set brand=sparse; add fs; set dir=/data; set special=swap; set type=tmpfs; end");
+        lab.configured(
+            name,
+            "set brand=sparse; add fs; set dir=/data; set special=swap; set type=tmpfs; end",
+        );
     }
     let log = spec.dir.join("soak.log");
     let book = Book::open(&log, soak.time)?;

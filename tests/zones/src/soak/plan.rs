@@ -84,8 +84,26 @@ impl Plan {
             ShutdownReboot, Watch,
         };
         const DEEDS: [Deed; 20] = [
-            Boot, Boot, Boot, Boot, Halt, Halt, Reboot, Reboot, Reboot, Ready, Ready, Shutdown,
-            ShutdownReboot, RebootInside, RebootInside, PoweroffInside, Login, Watch, Reinstall, Rest,
+            Boot,
+            Boot,
+            Boot,
+            Boot,
+            Halt,
+            Halt,
+            Reboot,
+            Reboot,
+            Reboot,
+            Ready,
+            Ready,
+            Shutdown,
+            ShutdownReboot,
+            RebootInside,
+            RebootInside,
+            PoweroffInside,
+            Login,
+            Watch,
+            Reinstall,
+            Rest,
         ];
         let deed = DEEDS[self.0.usize(..DEEDS.len())];
         let (first, second) = (self.0.usize(1..40), self.0.usize(0..12));

@@ -29,7 +29,9 @@ pub(super) fn check(text: &str) -> Result<usize, String> {
         // A prompt may stand before it, and the end of a boot may have cut it.
         let Some((_, rest)) = line.split_once("tick ") else { continue };
         let Some((boot, number)) = rest.split_once(' ') else { continue };
-        let Some(number) = number.split_once('.').and_then(|(number, _)| number.parse().ok()) else { continue };
+        let Some(number) = number.split_once('.').and_then(|(number, _)| number.parse().ok()) else {
+            continue;
+        };
         match last.insert(boot, number) {
             Some(before) if number != before + 1 && !lost => {
                 return Err(format!("on the console {number} follows {before} in boot {boot}"));

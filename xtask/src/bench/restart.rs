@@ -1,0 +1,195 @@
+//! `cargo xtask bench restart`: how soon a zone has a daemon again that was killed.
+
+use super::stats::{Times, milliseconds, table};
+use super::worker::{Job, Worker};
+use crate::{dist, paths, say, sh};
+use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+use zones_suite::harness::{Lab, LabSpec};
+
+/// How to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How often one daemon is killed
+    #[arg(short = 'n', long, default_value_t = 40)]
+    rounds: usize,
+    /// Of how many zones all daemons are killed at once
+    #[arg(short, long, default_value_t = 200)]
+    zones: usize,
+    /// How many commands call the dead daemons at a time
+    #[arg(short, long, default_value_t = 8)]
+    jobs: usize,
+    /// Measure the debug build instead of building the release
+    #[arg(long)]
+    debug: bool,
+}
+
+/// The zones of the measurement; they are taken down however it ends.
+struct Stage {
+    lab: Lab,
+    bin: PathBuf,
+    names: Vec<String>,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.lab.abandon();
+    }
+}
+
+/// Measures, and prints the tables.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    sh::require_root("bench restart", "boots zones")?;
+    if args.zones < 2 || args.jobs == 0 {
+        bail!("at least two zones and one job are needed");
+    }
+    let bin = if args.debug { paths::debug() } else { paths::dist() };
+    if args.debug {
+        dist::debug()?;
+    } else {
+        dist::release()?;
+    }
+    let dir = tempfile::Builder::new().prefix("zones-bench.").tempdir()?;
+    let spec = LabSpec { dir: dir.path().to_owned(), bin: bin.clone(), guests: None, python: None };
+    let names = (0..args.zones).map(|number| format!("z{number}")).collect();
+    let stage = Stage { lab: Lab::new(spec), bin, names, _dir: dir };
+    say::title(&format!("Installing and booting {} zones", args.zones));
+    for name in &stage.names {
+        stage.lab.sparse(name).boot();
+    }
+    one(&stage, args.rounds)?;
+    all(&stage, args.jobs)?;
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("\nLoad average of the machine at the end: {}", load.trim());
+    stage.lab.finish();
+    Ok(())
+}
+
+/// One daemon, killed again and again.
+fn one(stage: &Stage, rounds: usize) -> Result<()> {
+    let name = &stage.names[0];
+    let root = stage.lab.root();
+    let mut worker = Worker::start(&[], &[("ZONES_ROOT", &root.to_string_lossy())])?;
+    let mut ask = |program: &str, words: &[&str]| {
+        let program = stage.bin.join(program).to_string_lossy().into_owned();
+        let words = std::iter::once(program).chain(words.iter().map(|word| (*word).to_owned()));
+        let done = worker.ask(&Job::Run { words: words.collect(), wanted: true })?;
+        done.error.map_or(Ok(()), |why| bail!("{why}"))
+    };
+    // A command that finds all well, and has to ask the daemon for that.
+    let command = ["-z", name, "boot"];
+    let (mut alive, mut dead, mut bare) = (Times::default(), Times::default(), Times::default());
+    for round in 0..=rounds {
+        let began = Instant::now();
+        ask("zoneadm", &command)?;
+        let with_daemon = usec(began);
+        let began = Instant::now();
+        kill(daemon(stage, name)?)?;
+        ask("zoneadm", &command)?;
+        let without = usec(began);
+        kill(daemon(stage, name)?)?;
+        let began = Instant::now();
+        ask("zoneadmd", &["-z", name])?;
+        // The first of each pays for what is not in memory yet.
+        if round > 0 {
+            alive.add(with_daemon);
+            dead.add(without);
+            bare.add(usec(began));
+        }
+    }
+    table(
+        "One zone",
+        &[
+            ("a command that the living daemon answers".to_owned(), alive),
+            ("zoneadmd alone, until door and console serve".to_owned(), bare),
+            ("SIGKILL, and a command until it is answered".to_owned(), dead),
+        ],
+    );
+    Ok(())
+}
+
+/// All daemons at once, and one of the zones has a zsched that answers nothing.
+fn all(stage: &Stage, jobs: usize) -> Result<()> {
+    let bad = stage.names.last().context("no zones")?;
+    let keeper = Pid::from_raw(stage.lab.zone(bad).keeper()).context("no zsched")?;
+    let daemons = stage.names.iter().map(|name| daemon(stage, name)).collect::<Result<Vec<_>>>()?;
+    rustix::process::kill_process(keeper, Signal::STOP)?;
+    let began = Instant::now();
+    for pid in daemons {
+        kill(pid)?;
+    }
+    let killed = usec(began);
+    // The bad one first: whoever stood behind it would wait for it.
+    let order: Vec<&String> = std::iter::once(bad).chain(&stage.names[..stage.names.len() - 1]).collect();
+    let (program, root) = (stage.bin.join("zoneadm"), stage.lab.root());
+    let (next, answered) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(name) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let said = call(&program, &root, name);
+                    answered.lock().unwrap_or_else(PoisonError::into_inner).push((
+                        (*name).clone(),
+                        usec(began),
+                        said,
+                    ));
+                }
+            });
+        }
+    });
+    rustix::process::kill_process(keeper, Signal::CONT)?;
+    let answered = answered.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (ill, well): (Vec<_>, Vec<_>) = answered.into_iter().partition(|(name, ..)| name == bad);
+    if let Some((name, _, Err(why))) = well.iter().find(|(.., said)| said.is_err()) {
+        bail!("zone '{name}' was not adopted: {why}");
+    }
+    let last = well.iter().map(|(_, at, _)| *at).max().unwrap_or(0);
+    say::title(&format!(
+        "{} zones, all daemons killed at once, {jobs} commands at a time",
+        stage.names.len()
+    ));
+    println!("all daemons dead after                       {:>9.1} ms", milliseconds(killed));
+    println!("all {:>4} good zones adopted again after        {:>9.1} ms", well.len(), milliseconds(last));
+    for (_, at, said) in ill {
+        let said = said.err().unwrap_or_else(|| "answered".to_owned());
+        println!("the one whose zsched is stopped              {:>9.1} ms: {said}", milliseconds(at));
+    }
+    Ok(())
+}
+
+/// The process behind a zone's door.
+fn daemon(stage: &Stage, name: &str) -> Result<i32> {
+    stage.lab.zone(name).daemon().with_context(|| format!("zone '{name}' has no daemon"))
+}
+
+/// Has a zone's daemon asked something; the error is what the command had to say.
+fn call(zoneadm: &Path, root: &Path, name: &str) -> Result<(), String> {
+    let mut command = Command::new(zoneadm);
+    command.args(["-z", name, "boot"]).env("ZONES_ROOT", root).stdin(Stdio::null());
+    let output = command.output().map_err(|e| e.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+/// Kills a process and waits until it is no more.
+fn kill(pid: i32) -> Result<()> {
+    let pid = Pid::from_raw(pid).context("no process id")?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    pidfd_send_signal(&pidfd, Signal::KILL)?;
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None)?;
+    Ok(())
+}
+
+fn usec(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
