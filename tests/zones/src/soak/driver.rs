@@ -9,6 +9,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// Whether zsched is killed, too.
+const KEEPERS: bool = false;
+
 /// Lives one zone's life until the book is over, and ends it in an orderly way. Panics when something is wrong.
 pub(super) fn live(book: &Book, spec: LabSpec, name: &str, mut plan: Plan) {
     let lab = Lab::new(spec);
@@ -96,7 +99,7 @@ impl Driver<'_> {
             }
             Fault::KeeperAfter(after) => {
                 std::thread::sleep(after);
-                let keeper = first.and_then(|first| crate::harness::parent_of(first.pid)).filter(|&pid| {
+                let keeper = first.filter(|_| KEEPERS).and_then(|first| crate::harness::parent_of(first.pid)).filter(|&pid| {
                     std::fs::read_to_string(format!("/proc/{pid}/comm"))
                         .is_ok_and(|comm| comm.trim() == "zsched")
                 });

@@ -120,7 +120,7 @@ impl Plan {
             7 => Fault::DaemonsEvery(after.min(Duration::from_millis(20)), often),
             8..10 => Fault::ClientAfter(after),
             10..12 => Fault::BothAfter(after),
-            12 if std::env::var_os("SOAK_KEEPERS").is_some() => Fault::KeeperAfter(after),
+            12 => Fault::KeeperAfter(after),
             _ => Fault::None,
         };
         Step { peace: if peaceful { peace } else { Duration::ZERO }, deed, fault, next }
