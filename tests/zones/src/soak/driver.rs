@@ -99,11 +99,7 @@ impl Driver<'_> {
             }
             Fault::KeeperAfter(after) => {
                 std::thread::sleep(after);
-                let keeper = first.filter(|_| KEEPERS).and_then(|first| crate::harness::parent_of(first.pid)).filter(|&pid| {
-                    std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                        .is_ok_and(|comm| comm.trim() == "zsched")
-                });
-                if let Some(pid) = keeper {
+                if let Some(pid) = first.filter(|_| KEEPERS).and_then(keeper_of) {
                     self.note(&format!("kills zsched, process {pid}"));
                     kill(pid);
                 }
@@ -286,6 +282,13 @@ impl Driver<'_> {
         self.check_ticks("the console's log", &log.ok().out());
         assert_eq!(self.zone.unfinished(), None, "nothing is unfinished");
     }
+}
+
+/// The zsched whose child this first process is, if it is one's still.
+fn keeper_of(first: Process) -> Option<i32> {
+    let pid = crate::harness::parent_of(first.pid)?;
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (comm.trim() == "zsched").then_some(pid)
 }
 
 /// Kills a process that may be dead by now.
