@@ -31,7 +31,7 @@
 //!
 //! | what | bound | beyond it |
 //! |---|---|---|
-//! | kept output | 4 KiB + 32 KiB of the first and 96 KiB of the newest part, by default | the middle goes, and is counted to whoever would read it |
+//! | kept output | 32 KiB of the first and 96 KiB of the newest part, in 196 KiB, by default | the middle goes, and is counted to whoever would read it |
 //! | a client that reads slowly | 512 KiB in its socket, and the ring | `[NOTICE: N bytes of output lost]` in its stream |
 //! | notices for such a client | 64 | the oldest goes |
 //! | input that the guest does not read | 4 KiB, then the client's socket | the client waits; output flows on |

@@ -1,6 +1,6 @@
 //! What can go wrong with a ring.
 
-use core::fmt;
+use std::fmt;
 use rustix::io::Errno;
 
 /// Why a ring could not be made, opened, read or written.
@@ -42,8 +42,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl core::error::Error for Error {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         None
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::Error;
 
-/// Bytes of one slot: twelve little-endian 64-bit words, the last a checksum of the others.
-pub(crate) const SLOT_LEN: usize = 96;
+/// Bytes of one slot: thirteen little-endian 64-bit words, the last a checksum of the others.
+pub(crate) const SLOT_LEN: usize = 104;
 /// Distance between the two slots.
 pub(crate) const SLOT_STEP: u64 = 512;
 /// Where the first data area begins: the header has a page of its own.
@@ -12,7 +12,7 @@ pub(crate) const DATA: u64 = 4096;
 pub(crate) const MAX_CAP: u64 = 64 << 20;
 
 const WORDS: usize = SLOT_LEN / 8;
-const MAGIC: u64 = u64::from_le_bytes(*b"ZCRING\0\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"ZCRING\0\x02");
 
 /// What a slot says. Offsets are absolute: byte 0 is the first the console ever said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,10 @@ pub(crate) struct Header {
     pub(crate) newest_cap: u64,
     /// Bytes ever written.
     pub(crate) total: u64,
-    /// An append may already have touched the rolling area up to here.
+    /// A writer may already have touched the rolling area up to here.
     pub(crate) reserved: u64,
+    /// Up to here what is behind the total was filled, so that what came since can be told from it.
+    pub(crate) prepared: u64,
     /// Nothing before this offset may be trusted (a write failed there).
     pub(crate) floor: u64,
     /// Where the current boot began.
@@ -47,6 +49,7 @@ impl Header {
             self.newest_cap,
             self.total,
             self.reserved,
+            self.prepared,
             self.floor,
             self.boot_start,
             self.boots,
@@ -69,10 +72,34 @@ impl Header {
             bytes.copy_from_slice(from);
             *word = u64::from_le_bytes(bytes);
         }
-        let [magic, seq, id, first_cap, newest_cap, total, reserved, floor, boot_start, boots, logged, sum] =
-            words;
-        let header =
-            Self { seq, id, first_cap, newest_cap, total, reserved, floor, boot_start, boots, logged };
+        let [
+            magic,
+            seq,
+            id,
+            first_cap,
+            newest_cap,
+            total,
+            reserved,
+            prepared,
+            floor,
+            boot_start,
+            boots,
+            logged,
+            sum,
+        ] = words;
+        let header = Self {
+            seq,
+            id,
+            first_cap,
+            newest_cap,
+            total,
+            reserved,
+            prepared,
+            floor,
+            boot_start,
+            boots,
+            logged,
+        };
         (magic == MAGIC && sum == checksum(&slot[..SLOT_LEN - 8]) && header.is_sane()).then_some(header)
     }
 
@@ -80,7 +107,8 @@ impl Header {
         caps_are_sane(self.first_cap, self.newest_cap).is_ok()
             && self.floor <= self.total
             && self.boot_start <= self.total
-            && self.total <= self.reserved
+            && self.total <= self.prepared
+            && self.prepared <= self.reserved
             && self.reserved < u64::MAX / 2
     }
 }
@@ -112,6 +140,7 @@ mod tests {
             newest_cap: crate::MIN_NEWEST_CAP,
             total: 10,
             reserved: 20,
+            prepared: 15,
             floor: 0,
             boot_start: 3,
             boots: 1,
@@ -142,6 +171,8 @@ mod tests {
     fn a_header_that_lies_is_none() {
         for lie in [
             Header { total: 30, ..header() },
+            Header { prepared: 9, ..header() },
+            Header { prepared: 21, ..header() },
             Header { boot_start: 11, ..header() },
             Header { floor: 11, ..header() },
             Header { newest_cap: 1, ..header() },

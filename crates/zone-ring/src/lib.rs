@@ -9,28 +9,34 @@
 //! Two areas: the *first* part of the current boot (why did it not come up?) and the *newest* part of
 //! everything (what happened last?). What fell between them is gone, and a reader is told how much.
 //! A ring never takes more than `4096 + first_cap + newest_cap` bytes, and pages that were never
-//! written take none.
+//! written take none. Of the newest part [`window`] bytes are made ready for what comes next, so
+//! `newest_cap - window` are what is always kept.
 //!
 //! # Order of writes, and what a kill can cost
 //!
-//! 1. An append longer than [`GUARD`] first commits how far it will reach into the rolling area.
-//! 2. The bytes go into the areas.
-//! 3. A commit publishes the new total, and reserves [`GUARD`] bytes for the next append.
+//! 1. [`Ring::prepare`] commits how far what comes next will reach into the rolling area, fills that
+//!    with bytes that no text has, and commits that it is filled.
+//! 2. [`Ring::receive`] has the kernel put what the console says straight there: it is in the pty, or
+//!    it is in the ring, and never in a process alone.
+//! 3. [`Ring::publish`] commits the new total.
 //!
 //! A commit writes the slot that is *not* in force, with a checksum; a torn slot leaves the other one
-//! in force. A reader trusts nothing that a reserved append may have overwritten. So whoever opens the
-//! ring after a kill finds every byte of every finished append that the sizes allow, and none of the
-//! unfinished one: the loss is at most that append.
+//! in force. A reader trusts nothing that a writer may have overwritten. Whoever takes over after a
+//! kill ([`Ring::inherit`], [`Ring::reload`]) looks where the filling begins behind the total, and
+//! publishes what stands before it. So a kill at any instruction costs no byte of text. The filling
+//! varies, and is of bytes that are none in UTF-8: of other output it can cost as many of the last
+//! bytes before the kill as happen to be those of the filling at that place, of random bytes one in
+//! 250 times one.
 //!
-//! One writer at a time: that is the business of whoever hands the descriptor over. A writer that
-//! takes over calls [`Ring::reload`] (or opens it anew).
-#![no_std]
+//! One writer at a time: that is the business of whoever hands the descriptor over.
 #![forbid(unsafe_code)]
 
 mod error;
+mod filling;
 mod header;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use error::Error;
 
@@ -38,21 +44,37 @@ use header::{DATA, Header, SLOT_LEN, SLOT_STEP};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::SealFlags;
 use rustix::io::Errno;
+use zone_sys::landing::Landing;
 
 /// Bytes of the first part that a ring keeps unless told otherwise.
 pub const DEFAULT_FIRST_CAP: u64 = 32 << 10;
-/// Bytes of the newest part that a ring keeps unless told otherwise.
-pub const DEFAULT_NEWEST_CAP: u64 = 96 << 10;
-/// An append up to this long needs no commit beforehand. One read from a pty gives less.
-pub const GUARD: u64 = 4096;
-/// The rolling area must hold the guard and something beside it.
-pub const MIN_NEWEST_CAP: u64 = 2 * GUARD;
+/// Bytes of the rolling area unless told otherwise: 96 KiB of the newest part, and a window.
+pub const DEFAULT_NEWEST_CAP: u64 = 160 << 10;
+/// With less room than this nothing is read: one read from a pty gives no more.
+pub const ONE_READ: u64 = 4096;
+/// The rolling area must hold a window, which must hold one read, and as much beside it.
+pub const MIN_NEWEST_CAP: u64 = 2 * ONE_READ;
+
+/// How much of a rolling area of `newest_cap` bytes is made ready for what comes next: the most that
+/// is received before it is published.
+#[must_use]
+pub const fn window(newest_cap: u64) -> u64 {
+    let half = newest_cap / 2;
+    if half < 64 << 10 { half } else { 64 << 10 }
+}
 
 /// A ring, and the descriptor it lives in.
 #[derive(Debug)]
 pub struct Ring<F> {
     fd: F,
     header: Header,
+    /// Bytes received behind the total and not published yet.
+    received: u64,
+    /// Where the kernel puts what is received; made with the first room.
+    landing: Option<Landing>,
+    /// How many more writes of this ring are carried out before its process dies.
+    #[cfg(test)]
+    lives: Option<u32>,
 }
 
 /// What [`Ring::read_from`] found.
@@ -82,7 +104,8 @@ impl<F: AsFd> Ring<F> {
             first_cap,
             newest_cap,
             total: 0,
-            reserved: GUARD,
+            reserved: 0,
+            prepared: 0,
             floor: 0,
             boot_start: 0,
             boots: 0,
@@ -92,67 +115,30 @@ impl<F: AsFd> Ring<F> {
             .map_err(|errno| Error::Io { operation: "ftruncate", errno })?;
         // Only a memfd that allows sealing takes it; the ring works without.
         let _ = rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW);
-        let mut ring = Self { fd, header };
+        let mut ring = Self::of(fd, header);
         ring.commit()?;
         Ok(ring)
     }
 
-    /// Opens the ring in `fd` as the last commit left it.
+    fn of(fd: F, header: Header) -> Self {
+        Self {
+            fd,
+            header,
+            received: 0,
+            landing: None,
+            #[cfg(test)]
+            lives: None,
+        }
+    }
+
+    /// Opens the ring in `fd` as the last commit left it, to read it. A writer [inherits](Ring::inherit) it.
     ///
     /// # Errors
     /// [`Error::NotARing`] when neither slot of the header is whole or the file is too short;
     /// [`Error::Io`] when it cannot be read.
     pub fn open(fd: F) -> Result<Self, Error> {
         let header = load(fd.as_fd())?;
-        Ok(Self { fd, header })
-    }
-
-    /// Reads the header again: another writer had the ring meanwhile.
-    ///
-    /// # Errors
-    /// As [`Ring::open`]; the ring is then as it was.
-    pub fn reload(&mut self) -> Result<(), Error> {
-        self.header = load(self.fd.as_fd())?;
-        Ok(())
-    }
-
-    /// Adds `bytes` to what is kept. The total grows even when writing fails, so offsets stay true;
-    /// what was kept before is then given up, since it may be half overwritten.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when a write fails (no memory for a page of the memfd, most likely).
-    pub fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let stored = self.store(bytes);
-        let end = self.header.total + bytes.len() as u64;
-        if stored.is_err() {
-            self.header.floor = end;
-            self.header.boot_start = end;
-        }
-        self.header.total = end;
-        self.header.reserved = end + GUARD;
-        stored.and(self.commit())
-    }
-
-    /// The current boot begins here: the first part starts anew.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the header cannot be written.
-    pub fn mark_boot(&mut self) -> Result<(), Error> {
-        self.header.boot_start = self.header.total;
-        self.header.boots += 1;
-        self.commit()
-    }
-
-    /// Remembers that the log on disk has everything before `offset`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the header cannot be written.
-    pub fn set_logged(&mut self, offset: u64) -> Result<(), Error> {
-        self.header.logged = offset.min(self.header.total);
-        self.commit()
+        Ok(Self::of(fd, header))
     }
 
     /// Reads what was said at `offset` and after it, as much as is kept in one piece and fits `buffer`.
@@ -236,7 +222,7 @@ impl<F: AsFd> Ring<F> {
         self.fd
     }
 
-    /// The oldest offset of the rolling area that no append may have touched.
+    /// The oldest offset of the rolling area that no writer may have touched.
     fn oldest(&self) -> u64 {
         self.header
             .reserved
@@ -251,32 +237,6 @@ impl<F: AsFd> Ring<F> {
 
     fn newest_area(&self) -> u64 {
         DATA + self.header.first_cap
-    }
-
-    /// Steps 1 and 2 of an append.
-    fn store(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let Header { total, first_cap, newest_cap, boot_start, .. } = self.header;
-        let len = bytes.len() as u64;
-        if len > GUARD {
-            self.header.reserved = total + len;
-            self.commit()?;
-        }
-        let said = total - boot_start;
-        let room = size(first_cap.saturating_sub(said)).min(bytes.len());
-        write_all(self.fd.as_fd(), &bytes[..room], DATA + said)?;
-
-        let skip = len.saturating_sub(newest_cap);
-        let kept = &bytes[size(skip)..];
-        let position = (total + skip) % newest_cap;
-        let straight = size(newest_cap - position).min(kept.len());
-        let (head, tail) = kept.split_at(straight);
-        write_all(self.fd.as_fd(), head, self.newest_area() + position)?;
-        write_all(self.fd.as_fd(), tail, self.newest_area())
-    }
-
-    fn commit(&mut self) -> Result<(), Error> {
-        self.header.seq += 1;
-        write_all(self.fd.as_fd(), &self.header.encode(), (self.header.seq & 1) * SLOT_STEP)
     }
 }
 
@@ -296,26 +256,11 @@ fn load(fd: BorrowedFd<'_>) -> Result<Header, Error> {
         }
     }
     let mut header = best.ok_or(Error::NotARing)?;
-    // A long append that was killed may have overwritten more than the next, shorter one will reserve.
+    // What a writer that was killed may have overwritten stays so, whatever is reserved next.
     header.floor = header.floor.max(header.reserved.saturating_sub(header.newest_cap)).min(header.total);
     let stat = rustix::fs::fstat(fd).map_err(|errno| Error::Io { operation: "fstat", errno })?;
     let needed = DATA + header.first_cap + header.newest_cap;
     if u64::try_from(stat.st_size).is_ok_and(|len| len >= needed) { Ok(header) } else { Err(Error::TooShort) }
-}
-
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(fd, bytes, offset) {
-            Ok(0) => return Err(Error::Io { operation: "pwrite", errno: Errno::NOSPC }),
-            Ok(written) => {
-                bytes = &bytes[written..];
-                offset += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::Io { operation: "pwrite", errno }),
-        }
-    }
-    Ok(())
 }
 
 fn read_all(fd: BorrowedFd<'_>, mut buffer: &mut [u8], mut offset: u64) -> Result<(), Error> {

@@ -12,6 +12,7 @@
 pub mod clone;
 mod error;
 pub mod exec;
+pub mod landing;
 pub mod mount;
 pub mod net;
 pub mod pidfd;

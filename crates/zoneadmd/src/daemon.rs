@@ -74,7 +74,7 @@ pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartE
 async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
     let Started { layout, name, exclusive, keeper, door, console } = started;
     let setup = |e: std::io::Error| StartError::Runtime(e);
-    let ring = Ring::open(keeper.console.ring).map_err(|e| setup(std::io::Error::other(e.to_string())))?;
+    let ring = Ring::inherit(keeper.console.ring).map_err(|e| setup(std::io::Error::other(e.to_string())))?;
     let (server, handle) = ConsoleServer::new(
         Setup { manager: keeper.console.manager, ring, listener: console },
         Limits::default(),

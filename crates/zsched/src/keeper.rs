@@ -168,13 +168,21 @@ impl Keeper {
 
     /// Reads what the console says into the ring.
     fn drain(&mut self) {
-        let mut chunk = [0; 4096];
-        match rustix::io::read(&self.console.manager, &mut chunk) {
+        let (manager, ring) = (&self.console.manager, &mut self.console.ring);
+        let read = if ring.prepare().is_ok() {
+            // Straight to where it stays, whatever happens to us next.
+            let read = ring.receive(manager);
+            let _ = ring.publish();
+            read
+        } else {
+            let mut chunk = [0; 4096];
+            let read = rustix::io::read(manager, &mut chunk);
             // Bytes that cannot be kept are counted by the ring itself.
-            Ok(n @ 1..) => {
-                let _ = self.console.ring.append(&chunk[..n]);
-                self.reopened = false;
-            }
+            let _ = read.map(|n| ring.append(&chunk[..n]));
+            read
+        };
+        match read {
+            Ok(1..) => self.reopened = false,
             Err(Errno::AGAIN | Errno::INTR) => {}
             Ok(_) | Err(_) => self.reopen(),
         }

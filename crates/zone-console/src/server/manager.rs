@@ -11,8 +11,6 @@ use std::task::{Context, Poll};
 
 /// How often in a row a hung-up pty is opened again before it is given up.
 const MAX_REVIVALS: u32 = 8;
-/// One read of a pty gives at most this much; with less room left, a batch is full.
-const ONE_READ: usize = 4096;
 /// A read below this is somebody typing; above, it is a flood that has more by the time we ask.
 const TRICKLE: usize = 512;
 
@@ -38,25 +36,23 @@ impl Manager {
         self.lost
     }
 
-    /// Reads what there is, up to the size of `buffer`: how much, and whether there may be more.
-    pub(super) fn read_batch(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> (usize, bool) {
-        let mut len = 0;
+    /// Reads what there is, with a call that says `ENOBUFS` when it has no room for another read.
+    /// Whether it said so, and there may be more.
+    pub(super) fn read_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut(&OwnedFd) -> rustix::io::Result<usize>,
+    ) -> bool {
         while !self.lost {
-            if buffer.len() - len < ONE_READ {
-                return (len, true);
-            }
-            let rest = &mut buffer[len..];
-            match self.pty.poll_read(cx, TRICKLE, |pty| rustix::io::read(pty, &mut *rest)) {
+            match self.pty.poll_read(cx, TRICKLE, &mut read) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => self.revive(&io::ErrorKind::UnexpectedEof.into()),
-                Poll::Ready(Ok(read)) => {
-                    len += read;
-                    self.revivals = 0;
-                }
+                Poll::Ready(Ok(_)) => self.revivals = 0,
+                Poll::Ready(Err(error)) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => return true,
                 Poll::Ready(Err(error)) => self.revive(&error),
             }
         }
-        (len, false)
+        false
     }
 
     /// The pty gives EIO when every subsidiary is closed or was hung up (by vhangup, which root of the

@@ -20,8 +20,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use zone_ring::Ring;
 
-/// The most that is read from the pty before the clients have their turn.
+/// The most that is read from the pty before the clients have their turn, if the ring's window allows it.
 const BATCH: usize = 64 << 10;
+/// One read of a pty gives at most this much.
+const ONE_READ: usize = 4096;
 /// What is read from a client at once. A pty takes 4 KiB of typing anyway.
 pub(super) const INPUT: usize = 4096;
 /// How many connections are accepted, and pieces of input taken, before the others' turn.
@@ -113,11 +115,14 @@ impl Relay {
 
     /// One batch from the pty, to the ring and to whoever can take it.
     fn relay_output(&mut self, cx: &mut Context<'_>) -> bool {
-        let (len, more) = self.manager.read_batch(cx, &mut self.buffer);
-        let bytes = &self.buffer[..len];
         let base = self.ring.total();
-        // The ring comes first: after a kill, nobody may have seen what it does not have.
-        match self.ring.append(bytes) {
+        // The ring comes first: a kill may cost nothing that was read from the pty, and nobody may have
+        // seen what the ring has not.
+        let (kept, len, more) = match self.ring.prepare() {
+            Ok(()) => self.read_into_ring(cx),
+            Err(_) => self.read_past_ring(cx),
+        };
+        match kept {
             Ok(()) => self.ring_failed = false,
             Err(error) if !self.ring_failed => {
                 self.ring_failed = true;
@@ -125,12 +130,39 @@ impl Relay {
             }
             Err(_) => {}
         }
-        if len > 0 {
-            for client in self.clients.iter_mut().filter(|client| !client.is_closing()) {
-                client.offer(cx, base, bytes);
-            }
+        for client in self.clients.iter_mut().filter(|client| len > 0 && !client.is_closing()) {
+            client.offer(cx, base, &self.buffer[..len]);
         }
         more
+    }
+
+    /// Has a batch put into the ring, and copied to the buffer if anybody wants it now: how much of it
+    /// there is, and whether there may be more.
+    fn read_into_ring(&mut self, cx: &mut Context<'_>) -> (Result<(), zone_ring::Error>, usize, bool) {
+        let base = self.ring.total();
+        let more = self.manager.read_batch(cx, |pty| self.ring.receive(pty));
+        let kept = self.ring.publish();
+        let said = usize::try_from(self.ring.total() - base).unwrap_or(0).min(self.buffer.len());
+        if said == 0 || self.clients.is_empty() {
+            return (kept, 0, more);
+        }
+        // Who is offered nothing gets it from the ring later, or is told.
+        let read = self.ring.read_from(base, &mut self.buffer[..said]).unwrap_or_default();
+        (kept, if read.lost == 0 { read.len } else { 0 }, more)
+    }
+
+    /// The same with a ring that cannot be written: the guest is not stopped for that.
+    fn read_past_ring(&mut self, cx: &mut Context<'_>) -> (Result<(), zone_ring::Error>, usize, bool) {
+        let (mut len, buffer) = (0, &mut self.buffer);
+        let more = self.manager.read_batch(cx, |pty| {
+            if buffer.len() - len < ONE_READ {
+                return Err(Errno::NOBUFS);
+            }
+            let read = rustix::io::read(pty, &mut buffer[len..])?;
+            len += read;
+            Ok(read)
+        });
+        (self.ring.append(&self.buffer[..len]), len, more)
     }
 
     /// True when there is another pty, which was not read yet.

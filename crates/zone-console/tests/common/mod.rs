@@ -120,12 +120,12 @@ impl Rig {
     pub async fn restart(self) -> Self {
         self.task.abort();
         let _ = self.task.await;
-        Self::on(self.manager, self.guest, Ring::open(self.ring).unwrap(), Limits::default())
+        Self::on(self.manager, self.guest, Ring::inherit(self.ring).unwrap(), Limits::default())
     }
 
     /// As [`Rig::restart`], after an end in good order and with a log.
     pub async fn restart_logged(self, log: ConsoleLog) -> Self {
-        Self::make(self.manager, self.guest, Ring::open(self.ring).unwrap(), Limits::default(), Some(log))
+        Self::make(self.manager, self.guest, Ring::inherit(self.ring).unwrap(), Limits::default(), Some(log))
     }
 
     pub async fn connect(&self) -> Conn {
