@@ -27,7 +27,7 @@ pub enum GreetError {
 /// # Errors
 /// [`GreetError`]; the connection is of no more use then.
 pub fn greet(connection: &mut (impl Read + Write), ident: &Ident) -> Result<Answer, GreetError> {
-    connection.write_all(ident.line().as_bytes())?;
+    connection.write_all(ident.line().as_bytes()).map_err(failed)?;
     let mut line = Vec::new();
     while line.len() < MAX_ANSWER {
         let mut byte = [0];
@@ -36,11 +36,18 @@ pub fn greet(connection: &mut (impl Read + Write), ident: &Ident) -> Result<Answ
             Ok(_) if byte == *b"\n" => return Answer::parse(&line).ok_or(GreetError::NotAnAnswer),
             Ok(_) => line.extend(byte),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(GreetError::Closed),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(failed(error)),
         }
     }
     Err(GreetError::NotAnAnswer)
+}
+
+/// A server that dies between our connecting and our words has closed the connection, too.
+fn failed(error: io::Error) -> GreetError {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => GreetError::Closed,
+        _ => error.into(),
+    }
 }
 
 /// Follows the frames of one connection, so that a client knows where it is and how it ended.
@@ -122,6 +129,13 @@ mod tests {
         for strange in [&b"HTTP/1.1 400\n"[..], &[b'1'; 100]] {
             assert!(matches!(greet(&mut Wire(strange, Vec::new()), &ident), Err(GreetError::NotAnAnswer)));
         }
+    }
+
+    #[test]
+    fn a_server_that_has_died_has_closed_the_connection() {
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(theirs);
+        assert!(matches!(greet(&mut ours, &Ident::default()), Err(GreetError::Closed)));
     }
 
     #[test]

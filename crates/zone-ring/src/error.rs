@@ -1,7 +1,7 @@
 //! What can go wrong with a ring.
 
-use std::fmt;
 use rustix::io::Errno;
+use std::fmt;
 
 /// Why a ring could not be made, opened, read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,7 @@ pub(crate) const PERIOD: usize = 4096;
 static FILLING: [u8; PERIOD] = make();
 
 const fn make() -> [u8; PERIOD] {
-    const NEVER: [u8; 13] =
-        [0xc0, 0xc1, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff];
+    const NEVER: [u8; 13] = [0xc0, 0xc1, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff];
     let (mut filling, mut at, mut state) = ([0; PERIOD], 0, 1_u32);
     while at < PERIOD {
         // The generator of ANSI C's example of rand(3); its upper bits will do.

@@ -246,7 +246,8 @@ impl<F: AsFd> Ring<F> {
     fn write(&mut self, parts: &[IoSlice<'_>], offset: u64) -> Result<u64, Error> {
         #[cfg(test)]
         if let Some(lives) = &mut self.lives {
-            *lives = lives.checked_sub(1).ok_or(Error::Io { operation: "living", errno: Errno::OWNERDEAD })?;
+            *lives =
+                lives.checked_sub(1).ok_or(Error::Io { operation: "living", errno: Errno::OWNERDEAD })?;
         }
         match rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.fd, parts, offset)) {
             Ok(0) => Err(Error::Io { operation: "pwritev", errno: Errno::NOSPC }),

@@ -13,7 +13,6 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
-use zone_console::Notice;
 use zone_console::client::Session as Frames;
 use zone_console::frame::{End, Frame};
 use zone_console::ident::Position;
@@ -227,11 +226,8 @@ impl Session {
                 self.end_replay();
                 self.shown(format!("\r\n[{text}]\r\n").as_bytes());
             }
-            Frame::Lost(bytes) => {
-                let text = Notice::Lost { bytes: *bytes }.text("C", false);
-                self.shown(format!("\r\n[{text}]\r\n").as_bytes());
-            }
-            Frame::Position(_) | Frame::End(_) | Frame::Window(_) => {}
+            // What is lost comes as a notice, too.
+            Frame::Lost(_) | Frame::Position(_) | Frame::End(_) | Frame::Window(_) => {}
         }
     }
 

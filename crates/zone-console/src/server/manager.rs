@@ -48,7 +48,9 @@ impl Manager {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => self.revive(&io::ErrorKind::UnexpectedEof.into()),
                 Poll::Ready(Ok(_)) => self.revivals = 0,
-                Poll::Ready(Err(error)) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => return true,
+                Poll::Ready(Err(error)) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {
+                    return true;
+                }
                 Poll::Ready(Err(error)) => self.revive(&error),
             }
         }

@@ -8,6 +8,7 @@ mod bad_place;
 mod console_debian;
 mod console_guest;
 mod console_hostile;
+mod console_kill;
 mod console_leftovers;
 mod console_life;
 mod console_more;
@@ -56,6 +57,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         console_guest::CASES,
         console_more::CASES,
         console_hostile::CASES,
+        console_kill::CASES,
         console_leftovers::CASES,
         restart::CASES,
         crash::CASES,
