@@ -1,13 +1,13 @@
 //! `cargo xtask bench boot`: how long a zone takes to start and to stop.
 
 use super::peers::{self, Peer};
+use super::stage::{Build, Stage};
 use super::stats::{Times, table};
 use super::worker::{Job, Worker};
-use crate::{dist, paths, say, sh};
+use crate::say;
 use anyhow::{Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use zones_suite::harness::{Lab, LabSpec};
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -15,38 +15,16 @@ pub(crate) struct Args {
     /// How often each is started and stopped
     #[arg(short = 'n', long, default_value_t = 40)]
     rounds: usize,
-    /// Measure the debug build instead of building the release
-    #[arg(long)]
-    debug: bool,
+    #[command(flatten)]
+    build: Build,
 }
 
 const ZONE: &str = "bench";
 const INIT: &str = "/sbin/init";
 
-/// The zone of the measurement; it is taken down however the measurement ends.
-struct Stage {
-    lab: Lab,
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.lab.abandon();
-    }
-}
-
 /// Measures, and prints the tables.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    sh::require_root("bench boot", "boots zones")?;
-    let bin = if args.debug { paths::debug() } else { paths::dist() };
-    if args.debug {
-        dist::debug()?;
-    } else {
-        dist::release()?;
-    }
-    let dir = tempfile::Builder::new().prefix("zones-bench.").tempdir()?;
-    let spec = LabSpec { dir: dir.path().to_owned(), bin: bin.clone(), guests: None, python: None };
-    let stage = Stage { lab: Lab::new(spec), dir };
+    let stage = Stage::set("bench boot", &args.build)?;
     // All start the same init in the same root: the one that was installed into the zone.
     let zone = stage.lab.tiny(ZONE, "exec sleep 2147483647");
     let root = zone.file("/");
@@ -56,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let cgroup = cgroup2().map(|mount| mount.join("zones-bench-floor"));
     let start = Job::FloorStart { root: root.clone(), init: INIT.to_owned(), cgroup };
     let zoneadm = |words: &[&str]| {
-        let program = bin.join("zoneadm").to_string_lossy().into_owned();
+        let program = stage.bin.join("zoneadm").to_string_lossy().into_owned();
         let words = [&["-z", ZONE], words].concat();
         let words = std::iter::once(program).chain(words.into_iter().map(str::to_owned)).collect();
         Job::Run { words, wanted: true }
@@ -64,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (boot, halt) = (zoneadm(&["boot", "--timings", "--json"]), zoneadm(&["halt"]));
 
     say::title("Starting and stopping, in turn");
-    let mut peers = peers::all(&root, INIT, stage.dir.path())?;
+    let mut peers = peers::all(&root, INIT, stage.folder())?;
     let mut result = Figures::new(&peers);
     // The first of each pays for what is not in memory yet.
     for round in 0..=args.rounds {

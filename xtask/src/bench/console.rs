@@ -8,13 +8,14 @@ mod agent;
 mod paths;
 mod wire;
 
-use crate::{dist, paths as places, say, sh};
+use super::stage::{Build, Stage};
+use crate::{say, sh};
 use agent::{Alone, COLUMNS};
 pub(super) use agent::{Role, run as play};
 use anyhow::Result;
 use paths::Line;
 use std::time::Instant;
-use zones_suite::harness::{Lab, LabSpec};
+use zones_suite::harness::Lab;
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -28,12 +29,8 @@ pub(crate) struct Args {
     /// How often each console has its turn
     #[arg(short = 'n', long, default_value_t = 5)]
     rounds: usize,
-    /// Measure the debug build instead of building the release
-    #[arg(long, conflicts_with = "prebuilt")]
-    debug: bool,
-    /// Measure the release as it was built last
-    #[arg(long)]
-    prebuilt: bool,
+    #[command(flatten)]
+    build: Build,
 }
 
 /// What the guest says when it has done what it was told.
@@ -57,39 +54,21 @@ struct Figures {
     by_program: Vec<u64>,
 }
 
-/// The zones of the measurement; they are taken down however it ends.
-struct Stage(Lab);
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
-}
-
 /// Measures, and prints the table.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    sh::require_root("bench console", "boots zones")?;
-    let bin = if args.debug { places::debug() } else { places::dist() };
-    if args.debug {
-        dist::debug()?;
-    } else if !args.prebuilt {
-        dist::release()?;
-    }
-    let dir = tempfile::Builder::new().prefix("zones-bench.").tempdir()?;
-    let spec = LabSpec { dir: dir.path().to_owned(), bin: bin.clone(), guests: None, python: None };
-    let stage = Stage(Lab::new(spec));
-    let (lab, root, zlogin) = (&stage.0, stage.0.root(), bin.join("zlogin"));
+    let stage = Stage::set("bench console", &args.build)?;
+    let (lab, root, zlogin) = (&stage.lab, stage.lab.root(), stage.bin.join("zlogin"));
     for zone in ["pipe", "terminal", "socket"] {
         boot(lab, zone)?;
     }
     let mut lines = vec![
         paths::bare()?,
-        paths::relayed(dir.path())?,
+        paths::relayed(stage.folder())?,
         paths::plain(&lab.run().join("socket"))?,
         paths::zlogin_pipe(&zlogin, &root, "pipe")?,
         paths::zlogin_terminal(&zlogin, &root, "terminal")?,
     ];
-    lines.extend(paths::peers(dir.path())?);
+    lines.extend(paths::peers(stage.folder())?);
 
     say::title("Text and single bytes, each console in turn");
     let alone = Alone::new()?;

@@ -5,6 +5,7 @@ mod console;
 mod floor;
 mod peers;
 mod restart;
+mod stage;
 mod stats;
 mod worker;
 

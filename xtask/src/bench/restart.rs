@@ -1,17 +1,17 @@
 //! `cargo xtask bench restart`: how soon a zone has a daemon again that was killed.
 
+use super::stage::{Build, Stage};
 use super::stats::{Times, milliseconds, table};
 use super::worker::{Job, Worker};
-use crate::{dist, paths, say, sh};
+use crate::say;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-use zones_suite::harness::{Lab, LabSpec};
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -25,47 +25,23 @@ pub(crate) struct Args {
     /// How many commands call the dead daemons at a time
     #[arg(short, long, default_value_t = 8)]
     jobs: usize,
-    /// Measure the debug build instead of building the release
-    #[arg(long)]
-    debug: bool,
-}
-
-/// The zones of the measurement; they are taken down however it ends.
-struct Stage {
-    lab: Lab,
-    bin: PathBuf,
-    names: Vec<String>,
-    _dir: tempfile::TempDir,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.lab.abandon();
-    }
+    #[command(flatten)]
+    build: Build,
 }
 
 /// Measures, and prints the tables.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    sh::require_root("bench restart", "boots zones")?;
     if args.zones < 2 || args.jobs == 0 {
         bail!("at least two zones and one job are needed");
     }
-    let bin = if args.debug { paths::debug() } else { paths::dist() };
-    if args.debug {
-        dist::debug()?;
-    } else {
-        dist::release()?;
-    }
-    let dir = tempfile::Builder::new().prefix("zones-bench.").tempdir()?;
-    let spec = LabSpec { dir: dir.path().to_owned(), bin: bin.clone(), guests: None, python: None };
-    let names = (0..args.zones).map(|number| format!("z{number}")).collect();
-    let stage = Stage { lab: Lab::new(spec), bin, names, _dir: dir };
+    let stage = Stage::set("bench restart", &args.build)?;
+    let names: Vec<String> = (0..args.zones).map(|number| format!("z{number}")).collect();
     say::title(&format!("Installing and booting {} zones", args.zones));
-    for name in &stage.names {
+    for name in &names {
         stage.lab.sparse(name).boot();
     }
-    one(&stage, args.rounds)?;
-    all(&stage, args.jobs)?;
+    one(&stage, &names[0], args.rounds)?;
+    all(&stage, &names, args.jobs)?;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("\nLoad average of the machine at the end: {}", load.trim());
     stage.lab.finish();
@@ -73,8 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// One daemon, killed again and again.
-fn one(stage: &Stage, rounds: usize) -> Result<()> {
-    let name = &stage.names[0];
+fn one(stage: &Stage, name: &str, rounds: usize) -> Result<()> {
     let root = stage.lab.root();
     let mut worker = Worker::start(&[], &[("ZONES_ROOT", &root.to_string_lossy())])?;
     let mut ask = |program: &str, words: &[&str]| {
@@ -116,10 +91,10 @@ fn one(stage: &Stage, rounds: usize) -> Result<()> {
 }
 
 /// All daemons at once, and one of the zones has a zsched that answers nothing.
-fn all(stage: &Stage, jobs: usize) -> Result<()> {
-    let bad = stage.names.last().context("no zones")?;
+fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<()> {
+    let bad = names.last().context("no zones")?;
     let keeper = Pid::from_raw(stage.lab.zone(bad).keeper()).context("no zsched")?;
-    let daemons = stage.names.iter().map(|name| daemon(stage, name)).collect::<Result<Vec<_>>>()?;
+    let daemons = names.iter().map(|name| daemon(stage, name)).collect::<Result<Vec<_>>>()?;
     rustix::process::kill_process(keeper, Signal::STOP)?;
     let began = Instant::now();
     for pid in daemons {
@@ -127,7 +102,7 @@ fn all(stage: &Stage, jobs: usize) -> Result<()> {
     }
     let killed = usec(began);
     // The bad one first: whoever stood behind it would wait for it.
-    let order: Vec<&String> = std::iter::once(bad).chain(&stage.names[..stage.names.len() - 1]).collect();
+    let order: Vec<&String> = std::iter::once(bad).chain(&names[..names.len() - 1]).collect();
     let (program, root) = (stage.bin.join("zoneadm"), stage.lab.root());
     let (next, answered) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -151,10 +126,7 @@ fn all(stage: &Stage, jobs: usize) -> Result<()> {
         bail!("zone '{name}' was not adopted: {why}");
     }
     let last = well.iter().map(|(_, at, _)| *at).max().unwrap_or(0);
-    say::title(&format!(
-        "{} zones, all daemons killed at once, {jobs} commands at a time",
-        stage.names.len()
-    ));
+    say::title(&format!("{} zones, all daemons killed at once, {jobs} commands at a time", names.len()));
     println!("all daemons dead after                       {:>9.1} ms", milliseconds(killed));
     println!("all {:>4} good zones adopted again after        {:>9.1} ms", well.len(), milliseconds(last));
     for (_, at, said) in ill {
