@@ -1,0 +1,51 @@
+//! What every measurement stands on: programs to measure, and a private root that is cleared however it ends.
+
+use crate::{dist, paths, sh};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use zones_suite::harness::{Lab, LabSpec};
+
+/// Which programs are measured.
+#[derive(clap::Args)]
+pub(super) struct Build {
+    /// Measure the debug build instead of building the release
+    #[arg(long, conflicts_with = "prebuilt")]
+    debug: bool,
+    /// Measure the release as it was built last
+    #[arg(long)]
+    prebuilt: bool,
+}
+
+/// A private installation of zones.
+pub(super) struct Stage {
+    pub(super) lab: Lab,
+    pub(super) bin: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Builds what is to be built, and sets the stage for `cargo xtask TASK`.
+    pub(super) fn set(task: &str, build: &Build) -> Result<Self> {
+        sh::require_root(task, "boots zones")?;
+        let bin = if build.debug { paths::debug() } else { paths::dist() };
+        if build.debug {
+            dist::debug()?;
+        } else if !build.prebuilt {
+            dist::release()?;
+        }
+        let dir = tempfile::Builder::new().prefix("zones-bench.").tempdir()?;
+        let spec = LabSpec { dir: dir.path().to_owned(), bin: bin.clone(), guests: None, python: None };
+        Ok(Self { lab: Lab::new(spec), bin, dir })
+    }
+
+    /// A folder for whatever else is needed.
+    pub(super) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.lab.abandon();
+    }
+}
