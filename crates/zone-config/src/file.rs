@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 
 /// An operation on a file that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {}", .path.display())]
+#[error("cannot {operation} {}{}", .path.display(), remedy(.source))]
 pub struct FileError {
     /// What was tried: a verb, and what of the file.
     pub operation: &'static str,
@@ -19,6 +19,19 @@ pub struct FileError {
     /// What the system answered.
     #[source]
     pub source: io::Error,
+}
+
+/// What to do about an answer of the system that says nothing of the file itself.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ", whose file system is full (free some space there, and try again)"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ", whose file system is read-only (say 'mount -o remount,rw', and try again)"
+        }
+        _ => "",
+    }
 }
 
 impl FileError {

@@ -197,6 +197,48 @@ impl Client {
         Ok(Events { client: self, ended: false })
     }
 
+    /// As [`Client::call`] if `more`, else as [`Client::call_for_result`]; `idle` is run whenever the daemon has said
+    /// nothing for `every`.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn call_watched(
+        &mut self,
+        request: &Request,
+        more: bool,
+        mut on_progress: impl FnMut(&Progress),
+        every: Duration,
+        mut idle: impl FnMut(),
+    ) -> Result<OpResult, CallError> {
+        zone_fail::pass!("call.connected");
+        self.send(&OutgoingCall { call: request, more: more.then_some(true) })?;
+        zone_fail::pass!("call.sent");
+        loop {
+            self.wait(every, &mut idle)?;
+            let (mut parameters, continues) = self.receive()?;
+            if !continues {
+                zone_fail::pass!("call.replied");
+                return self.field(&mut parameters, "result");
+            }
+            on_progress(&self.field(&mut parameters, "progress")?);
+        }
+    }
+
+    /// Waits until there is something to read, running `idle` every so often.
+    fn wait(&self, every: Duration, idle: &mut impl FnMut()) -> Result<(), CallError> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let limit = Timespec::try_from(every).ok();
+        while !self.framer.has_message() {
+            match poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], limit.as_ref()) {
+                Ok(0) => idle(),
+                Err(Errno::INTR) => {}
+                Ok(_) => break,
+                Err(errno) => return Err(self.io_error("wait for", errno.into())),
+            }
+        }
+        Ok(())
+    }
+
     fn send<T: Serialize>(&mut self, message: &T) -> Result<(), CallError> {
         let bytes = encode(message).map_err(|error| CallError::Protocol(error.to_string()))?;
         self.stream.write_all(&bytes).map_err(|error| self.lost("write to", WRITE_TIMEOUT, error))

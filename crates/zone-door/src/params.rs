@@ -85,7 +85,7 @@ pub(crate) fn request(
                 locale: p.text("locale")?,
             })
         },
-        "Halt" => |p| Ok(Request::Halt { locale: p.text("locale")? }),
+        "Halt" => |p| Ok(Request::Halt { force: p.flag("force")?, locale: p.text("locale")? }),
         "Shutdown" => |p| {
             Ok(Request::Shutdown {
                 timeout: p.seconds("timeout")?,
@@ -121,7 +121,8 @@ mod tests {
             Request::Boot { bootargs: "-s".into(), locale: locale() },
             Request::Reboot { bootargs: String::new(), uniqid: Some(Uniqid(u64::MAX)), locale: locale() },
             Request::Reboot { bootargs: "-m verbose".into(), uniqid: None, locale: locale() },
-            Request::Halt { locale: locale() },
+            Request::Halt { force: false, locale: locale() },
+            Request::Halt { force: true, locale: locale() },
             Request::Shutdown { timeout: Some(3), reboot: true, bootargs: "-s".into(), locale: locale() },
             Request::Shutdown { timeout: None, reboot: false, bootargs: String::new(), locale: locale() },
             Request::NoteUninstalling { locale: locale() },
@@ -136,9 +137,10 @@ mod tests {
 
     #[test]
     fn everything_may_be_left_out() {
-        assert_eq!(request("Halt", None).unwrap(), Ok(Request::Halt { locale: String::new() }));
+        let halt = || Request::Halt { force: false, locale: String::new() };
+        assert_eq!(request("Halt", None).unwrap(), Ok(halt()));
         for json in ["null", "{}", r#"{"locale":null}"#] {
-            assert_eq!(read("Halt", json), Ok(Request::Halt { locale: String::new() }), "{json}");
+            assert_eq!(read("Halt", json), Ok(halt()), "{json}");
         }
     }
 

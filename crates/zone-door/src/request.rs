@@ -38,6 +38,9 @@ pub enum Request {
     /// End the zone at once.
     #[serde(rename = "org.zones.zoneadmd.Halt")]
     Halt {
+        /// Take a running operation over, and tell what cannot be undone instead of waiting for it.
+        #[serde(skip_serializing_if = "is_false")]
+        force: bool,
         /// The language for the messages.
         locale: String,
     },
@@ -60,6 +63,11 @@ pub enum Request {
         /// The language for the messages.
         locale: String,
     },
+}
+
+/// What an older daemon does not know is only said when it is meant.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Request {
@@ -94,7 +102,7 @@ impl Request {
             Self::Ready { locale }
             | Self::Boot { locale, .. }
             | Self::Reboot { locale, .. }
-            | Self::Halt { locale }
+            | Self::Halt { locale, .. }
             | Self::Shutdown { locale, .. }
             | Self::NoteUninstalling { locale } => locale,
         }

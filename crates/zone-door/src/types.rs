@@ -97,6 +97,9 @@ pub struct Status {
     /// The step at which it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// What holds that step up, with the processes; none as long as it gets on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
     /// How the incarnation before ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<Exit>,
@@ -198,6 +201,7 @@ mod tests {
             restarts: 0,
             operation: Some(Operation::Boot),
             step: Some("root".into()),
+            waiting: Some("w".into()),
             last_exit: Some(exit()),
             consoles: vec![console.clone()],
         };

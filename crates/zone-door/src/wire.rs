@@ -118,6 +118,11 @@ impl Framer {
         }
     }
 
+    /// Whether there is a whole message to be taken out.
+    pub(crate) fn has_message(&self) -> bool {
+        self.bytes.contains(&0)
+    }
+
     /// How much is held.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()

@@ -13,11 +13,11 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstatfs, mkdirat
 use rustix::io::Errno;
 use zone_config::{Layout, ZoneName};
 
-use crate::{Failed, mountinfo};
+use crate::{Failed, holders, mountinfo};
 
 mod end;
 
-pub use end::{end, kill, sweep};
+pub use end::{Patience, Patient, end, is_populated, kill, processes, sweep};
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const MAGIC: u64 = 0x6367_7270;
@@ -54,15 +54,15 @@ pub enum CgroupError {
     NoKill(String),
     /// Processes that do not die: most often they wait for a device or a file server.
     #[error(
-        "zone '{zone}' still has processes {seconds} s after they were killed: {pids}; they are in the kernel and end when it lets them"
+        "zone '{zone}' still has processes {seconds} s after they were killed: {}", holders::sentence(.holders)
     )]
     Alive {
         /// The zone.
         zone: ZoneName,
         /// How long they had.
         seconds: u64,
-        /// Their process ids and names.
-        pids: String,
+        /// They.
+        holders: Vec<holders::Holder>,
     },
     /// A call to the system failed.
     #[error(transparent)]

@@ -48,6 +48,9 @@ pub enum PlatformError {
     /// A file system of the zone's configuration is not fit.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// A file system does not answer.
+    #[error(transparent)]
+    Silent(#[from] crate::reach::Silent),
     /// The cgroup cannot be made or removed.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

@@ -16,6 +16,7 @@
 //! | [`privileges`], [`seccomp`] | what the zone's root may not do |
 //! | [`guest`] | what the guest is told |
 //! | [`orderly`] | how the guest's init is asked to stop |
+//! | [`holders`], [`reach`] | who holds a halt up; which file system does not answer |
 //! | [`enter`] | the way into a live zone |
 //! | [`verify`] | all checks that need no running zone |
 //!
@@ -29,12 +30,14 @@ pub mod enter;
 mod error;
 pub mod filesystems;
 pub mod guest;
+pub mod holders;
 pub mod kernel;
 pub mod kernelfs;
 mod mountinfo;
 mod mounts;
 pub mod orderly;
 pub mod privileges;
+pub mod reach;
 pub mod root;
 pub mod seccomp;
 mod sparse;

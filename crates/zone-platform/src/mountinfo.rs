@@ -13,6 +13,8 @@ const TABLE: &str = "/proc/self/mountinfo";
 pub(crate) struct Mount {
     /// Its id, which `statx(2)` also gives.
     pub(crate) id: u64,
+    /// The minor number of its device, which for FUSE is the number of the connection.
+    pub(crate) minor: u32,
     /// Where.
     pub(crate) point: PathBuf,
     /// The type of its file system.
@@ -35,10 +37,13 @@ fn parse(line: &[u8]) -> Option<Mount> {
     // id parent major:minor root point options [optional...] - fstype source superoptions
     let mut fields = line.split(|&b| b == b' ');
     let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-    let point = fields.nth(3)?;
+    let device = std::str::from_utf8(fields.nth(1)?).ok()?;
+    let minor = device.split_once(':')?.1.parse().ok()?;
+    let point = fields.nth(1)?;
     let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
     Some(Mount {
         id,
+        minor,
         point: PathBuf::from(OsString::from_vec(unescape(point))),
         fstype: String::from_utf8_lossy(fstype).into_owned(),
     })
@@ -72,7 +77,7 @@ mod tests {
     fn a_line_is_taken_apart() {
         let mount = parse(br"36 35 98:0 /m\0401 /mnt\134\0112 rw,noatime master:1 shared:2 - ext4 /dev/x rw")
             .unwrap();
-        assert_eq!((mount.id, mount.fstype.as_str()), (36, "ext4"));
+        assert_eq!((mount.id, mount.minor, mount.fstype.as_str()), (36, 0, "ext4"));
         assert_eq!(mount.point.to_str(), Some("/mnt\\\t2"));
         let plain = parse(b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755").unwrap();
         assert_eq!(plain.fstype, "tmpfs");
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_below() {
-        let at = |point: &str| Mount { id: 1, point: point.into(), fstype: "x".into() };
+        let at = |point: &str| Mount { id: 1, minor: 0, point: point.into(), fstype: "x".into() };
         let mounts = ["/z", "/z/root", "/z/root/a b", "/z/rootless"].map(at);
         let below: Vec<_> = below(&mounts, Path::new("/z/root")).map(|m| m.point.to_str()).collect();
         assert_eq!(below, [Some("/z/root/a b")]);

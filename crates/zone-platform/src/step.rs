@@ -6,12 +6,13 @@ use rustix::fd::AsFd;
 use zone_config::{Layout, ZoneName};
 
 use crate::build::missing;
+use crate::cgroup::Patience;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, PlatformError, ZoneRoot};
 use crate::{cgroup, dev, filesystems, guest, kernel, kernelfs, privileges, root, seccomp, sparse};
 
 /// What undoing a step may use: nothing that is only in memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct TearDown<'a> {
     /// Where things are.
     pub layout: &'a Layout,
@@ -19,6 +20,8 @@ pub struct TearDown<'a> {
     pub zone: &'a ZoneName,
     /// How long its processes may take to die once they are killed.
     pub limit: Duration,
+    /// Who is told what holds them up, and may give up before.
+    pub patience: &'a dyn Patience,
 }
 
 /// Does a step.
@@ -90,7 +93,7 @@ fn make_cgroup(build: &mut Build<'_>) -> Result<(), PlatformError> {
 }
 
 fn remove_cgroup(down: &TearDown<'_>) -> Result<(), PlatformError> {
-    Ok(cgroup::end(down.layout, down.zone, down.limit)?)
+    Ok(cgroup::end(down.layout, down.zone, down.limit, down.patience)?)
 }
 
 fn mount_root(build: &mut Build<'_>) -> Result<(), PlatformError> {

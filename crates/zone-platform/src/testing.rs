@@ -79,7 +79,12 @@ impl Lab {
 
     pub(crate) fn tear_down(&self) -> Result<(), PlatformError> {
         let limit = std::time::Duration::from_secs(10);
-        let down = TearDown { layout: &self.layout, zone: &self.snapshot.name, limit };
+        let down = TearDown {
+            layout: &self.layout,
+            zone: &self.snapshot.name,
+            limit,
+            patience: &crate::cgroup::Patient,
+        };
         tear_down_steps().filter_map(|step| step.tear_down).try_for_each(|undo| undo(&down))
     }
 }

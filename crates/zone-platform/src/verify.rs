@@ -3,7 +3,7 @@
 use zone_config::{Brand, Layout, ZoneConfig, ZoneName};
 
 use crate::filesystems::{self, lets_users_gain};
-use crate::{PlatformError, ZoneRoot, cgroup, kernel, privileges, root};
+use crate::{PlatformError, ZoneRoot, cgroup, kernel, privileges, reach, root};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,11 @@ pub fn verify(
     note(kernel::check().map_err(Into::into));
     note(cgroup::check(layout, zone).map_err(Into::into));
     note(privileges::bounding(&config.limitpriv).map(drop).map_err(Into::into));
+    if let Err(silent) = reach::check(layout, config, |_| true) {
+        // Nothing else can be looked at without the risk to hang.
+        note(Err(silent.into()));
+        return findings;
+    }
     let (plans, errors) = filesystems::plan(layout, zone, config);
     errors.into_iter().for_each(|error| note(Err(error.into())));
     let root = installed.then(|| root::check(layout, zone, config));

@@ -64,8 +64,8 @@ pub(crate) enum Verb {
     #[command(after_long_help = REBOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE reboot [-- BOOTARGS...]")]
     Reboot(RebootArgs),
     /// End a zone at once, asking nobody inside
-    #[command(after_long_help = HALT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE halt")]
-    Halt,
+    #[command(after_long_help = HALT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE halt [-F]")]
+    Halt(HaltArgs),
     /// Have the zone's init shut the zone down, and wait for it
     #[command(after_long_help = SHUTDOWN_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE shutdown [-t SECONDS] [-r [-- BOOTARGS...]]")]
     Shutdown(ShutdownArgs),
@@ -149,6 +149,14 @@ pub(crate) struct BootArgs {
 pub(crate) struct RebootArgs {
     #[command(flatten)]
     pub(crate) bootargs: Bootargs,
+}
+
+/// `halt`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct HaltArgs {
+    /// Wait for nothing that may never end: take over what zoneadmd is at, and tell what cannot be undone
+    #[arg(short = 'F', long)]
+    pub(crate) force: bool,
 }
 
 /// `shutdown`.
@@ -284,8 +292,16 @@ Examples:
 const HALT_HELP: &str = "\
 Programs in the zone get no warning; \"shutdown\" is the gentle way.
 
+A process that waits in the kernel, for a file server that is gone or a file system that is frozen, cannot be
+killed. halt then says which process it is and where it waits, and gives up after 30 seconds. The zone stays
+shutting down, and is halted by itself when the last such process has ended. With -F that takes two seconds;
+the zone's file systems are detached as far as those processes do not use them, and what is left is listed. A
+zone of which a process is left cannot be booted again. An operation of zoneadmd that hangs is taken over by
+-F within seconds, where halt would wait for it.
+
 Examples:
-  zoneadm -z web halt";
+  zoneadm -z web halt
+  zoneadm -z web halt -F    when halt does not get on";
 
 const SHUTDOWN_HELP: &str = "\
 If the zone's init has not ended the zone within the time limit, the zone is ended as by halt, and that is said.

@@ -1,5 +1,6 @@
 //! Having the zone's daemon do something, whether or not it runs.
 
+mod patience;
 mod retry;
 
 use std::time::{Duration, Instant};
@@ -119,10 +120,15 @@ struct Real<'a> {
 impl retry::World for Real<'_> {
     fn call(&mut self) -> Result<OpResult, Box<CallError>> {
         let mut client = Client::connect(&self.layout.zone_run(self.zone))?;
-        Ok(match Steps::watch(self.request.operation()) {
-            Some(steps) => client.call(self.request, |progress| steps.show(progress)),
-            None => client.call_for_result(self.request),
-        }?)
+        let operation = self.request.operation();
+        let steps = Steps::watch(operation);
+        let mut waiting = patience::Waiting::new(self.layout, self.zone, operation, steps.is_some());
+        let show = |progress: &zone_door::Progress| {
+            if let Some(steps) = &steps {
+                steps.show(progress);
+            }
+        };
+        Ok(client.call_watched(self.request, steps.is_some(), show, patience::EVERY, || waiting.look())?)
     }
 
     fn start(&mut self, limit: Duration) -> Result<Started, StartError> {

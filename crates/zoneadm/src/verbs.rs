@@ -27,7 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Ready => ready::run(&cx),
         Verb::Boot(args) => boot::run(&cx, args),
         Verb::Reboot(args) => reboot::run(&cx, args),
-        Verb::Halt => halt::run(&cx),
+        Verb::Halt(args) => halt::run(&cx, *args),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
         Verb::Mark(args) => mark::run(&cx, args),
         Verb::Console(args) => console::run(&cx, args),

@@ -1,6 +1,8 @@
 //! The daemon at work: one thread, one event loop; long work runs beside it, one operation at a time.
 
-use crate::errand::{Current, Errand, OpError};
+use crate::current::Current;
+use crate::errand::{Errand, OpError};
+use crate::pending::{self, Stuck};
 use crate::startup::{StartError, Started};
 use crate::zone::Zone;
 use crate::{ending, operate, recover, upcall};
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::sync::{Mutex, broadcast, watch};
+use tokio::sync::{Mutex, broadcast, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use zone_config::{Layout, State, ZoneName};
 use zone_console::Notice;
@@ -32,7 +34,11 @@ pub(crate) struct Daemon {
     /// One operation at a time.
     pub(crate) turn: Mutex<()>,
     pub(crate) operation: Cell<Option<Operation>>,
-    pub(crate) current: Arc<Current>,
+    current: RefCell<Arc<Current>>,
+    /// An incarnation whose processes would not die.
+    pub(crate) stuck: Stuck,
+    /// The halts that have ended.
+    pub(crate) halts: crate::turn::Halts,
     pub(crate) events: broadcast::Sender<Event>,
     /// How the last incarnation ended, as read from disk.
     pub(crate) last_exit: RefCell<Option<zone_config::lastexit::LastExit>>,
@@ -68,8 +74,14 @@ pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartE
         .max_blocking_threads(8)
         .build()
         .map_err(StartError::Runtime)?;
-    LocalSet::new().block_on(&runtime, serve(started, serving))
+    let result = LocalSet::new().block_on(&runtime, serve(started, serving));
+    // A thread that hangs in the kernel keeps nobody waiting; what it has open is closed for it where that matters.
+    runtime.shutdown_background();
+    result
 }
+
+/// How long a daemon that starts may be busy with what a dead one left before it serves all the same.
+const RECOVERY: Duration = Duration::from_secs(2);
 
 async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
     let Started { layout, name, exclusive, keeper, door, console } = started;
@@ -87,7 +99,8 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
             server
         }
     };
-    let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary);
+    let (heard, mut hears) = mpsc::unbounded_channel::<Status>();
+    let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary, heard);
     let daemon = Rc::new(Daemon::new(zone, handle, keeper.status));
     let console_task = spawn_local(server.run());
     let door_server = Server::new(Rc::new(operate::Door(Rc::clone(&daemon))));
@@ -99,9 +112,26 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
         }
     });
     let mut keeper_task = spawn_local(upcall::listen(Rc::clone(&daemon), keeper.events));
+    let hearing = spawn_local({
+        let daemon = Rc::clone(&daemon);
+        async move {
+            while let Some(status) = hears.recv().await {
+                // What is known by now may be newer.
+                let known = daemon.status();
+                if known.uniqid == status.uniqid && matches!(known.phase, Phase::Ready | Phase::Running) {
+                    daemon.note(status);
+                }
+            }
+        }
+    });
     let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
-    // Whatever a predecessor left comes before any request.
-    recover::recover(&daemon).await;
+    let pending = spawn_local(pending::see_through(Rc::clone(&daemon)));
+    // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
+    let recovery = {
+        let daemon = Rc::clone(&daemon);
+        spawn_local(async move { recover::recover(&daemon).await })
+    };
+    let _ = tokio::time::timeout(RECOVERY, recovery).await;
     zone_fail::pass!("start.recovered");
     serving();
 
@@ -117,6 +147,8 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let _ = console_task.await;
     keeper_task.abort();
     console_watch.abort();
+    pending.abort();
+    hearing.abort();
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);
     Ok(())
@@ -158,7 +190,9 @@ impl Daemon {
             status: watch::Sender::new(status),
             turn: Mutex::new(()),
             operation: Cell::new(None),
-            current: Arc::default(),
+            current: RefCell::default(),
+            stuck: Stuck::default(),
+            halts: crate::turn::Halts::default(),
             events: broadcast::Sender::new(256),
             last_exit: RefCell::new(last_exit),
             shutting_down: Cell::new(None),
@@ -217,10 +251,15 @@ impl Daemon {
         self.console.notice(notice);
     }
 
+    /// The operation that runs, as it is seen and reached.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.borrow())
+    }
+
     /// Shows that `operation` runs, until what this gives is dropped.
     pub(crate) fn begin(&self, operation: Operation) -> Running<'_> {
         self.operation.set(Some(operation));
-        self.current.reset();
+        self.current.take();
         Running(self)
     }
 
@@ -239,7 +278,7 @@ impl Daemon {
         Errand {
             operation,
             reporter,
-            current: Arc::clone(&self.current),
+            current: self.current(),
             events: self.events.clone(),
             messages: Vec::new(),
             timings: Vec::new(),
@@ -255,16 +294,26 @@ impl Daemon {
         let zone = Arc::clone(&self.zone);
         let operation = errand.operation;
         let spare = self.errand(operation, Reporter::silent());
-        let done = tokio::task::spawn_blocking(move || {
+        let current = Arc::clone(&errand.current);
+        let working = tokio::task::spawn_blocking(move || {
             let result = work(&zone, &mut errand);
             (errand, result)
-        })
-        .await;
+        });
+        let done = tokio::select! {
+            done = working => done,
+            () = current.abandoned() => {
+                return (spare, Err(OpError::Abandoned(current.step().unwrap_or_default())));
+            }
+        };
         self.refresh();
-        match done {
+        let (errand, result) = match done {
             Ok(done) => done,
             Err(panic) => (spare, Err(OpError::Orderly(format!("internal error: {panic}")))),
+        };
+        if result.as_ref().is_err_and(OpError::is_stuck) && self.status().exists() {
+            self.stuck.set(self.status().uniqid);
         }
+        (errand, result)
     }
 }
 
@@ -291,6 +340,6 @@ pub(crate) struct Running<'a>(&'a Daemon);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.operation.set(None);
-        self.0.current.reset();
+        self.0.current.take();
     }
 }

@@ -46,7 +46,8 @@ pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut 
 /// Kills what a dead zsched has left alone, and forgets it.
 pub(crate) async fn clear(daemon: &Rc<Daemon>) {
     let zone = Arc::clone(&daemon.zone);
-    match tokio::task::spawn_blocking(move || zone.clear()).await {
+    let mut errand = daemon.errand(zone_door::Operation::Halt, zone_door::Reporter::silent());
+    match tokio::task::spawn_blocking(move || zone.clear(&mut errand)).await {
         Ok(Ok(())) => zone_fail::pass!("end.cleared"),
         Ok(Err(error)) => tracing::error!("{}", crate::errand::render(&error)),
         Err(panic) => tracing::error!("internal error: {panic}"),

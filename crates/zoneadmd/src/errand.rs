@@ -1,9 +1,9 @@
 //! One operation on its way through the steps: what is told meanwhile, what it took, how it can be
 //! called off, and what can go wrong.
 
+use crate::current::Current;
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::broadcast;
 use zone_door::{Event, Operation, Reporter, Step};
@@ -32,18 +32,29 @@ pub(crate) enum OpError {
     Exec { init: String, source: rustix::io::Errno },
     #[error("{0}")]
     BootArgs(&'static str),
-    #[error("could not write the journal {0}")]
-    Journal(String, #[source] std::io::Error),
+    #[error("could not keep the journal")]
+    Journal(#[source] zone_config::file::FileError),
     #[error("destroying snapshot")]
     DestroySnapshot(#[source] Box<dyn Error + Send + Sync>),
     #[error(
-        "unable to shutdown zone: its first process (pid {pid}) has not ended {seconds} seconds after SIGKILL"
+        "unable to shutdown zone: step '{step}' still waits {seconds} seconds after SIGKILL: {}",
+        zone_platform::holders::sentence(.holders)
     )]
-    Unkillable { pid: i32, seconds: u64 },
-    #[error("could not record how the zone ended")]
-    LastExit(#[source] zone_config::lastexit::LastExitError),
+    Stuck { step: &'static str, seconds: u64, holders: Vec<zone_platform::holders::Holder> },
+    #[error("could not wait for the zone's first process")]
+    Wait(#[source] rustix::io::Errno),
+    #[error("step '{0}' hangs in the kernel and was left behind by 'halt -F'")]
+    Abandoned(String),
     #[error("unable to shutdown zone: {0}")]
     Orderly(String),
+}
+
+impl OpError {
+    /// Whether processes that would not die are all that is wrong.
+    pub(crate) fn is_stuck(&self) -> bool {
+        use zone_platform::{PlatformError, cgroup::CgroupError};
+        matches!(self, Self::Stuck { .. } | Self::Platform(PlatformError::Cgroup(CgroupError::Alive { .. })))
+    }
 }
 
 /// An error with its causes, in one line.
@@ -59,31 +70,6 @@ pub(crate) fn render(error: &(dyn Error + 'static)) -> String {
         source = cause.source();
     }
     text
-}
-
-/// What the daemon shows of a running operation.
-#[derive(Debug, Default)]
-pub(crate) struct Current {
-    step: Mutex<Option<String>>,
-    cancelled: AtomicBool,
-}
-
-impl Current {
-    /// The step that it is at.
-    pub(crate) fn step(&self) -> Option<String> {
-        self.step.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Calls a bring-up off; it ends before its next step.
-    pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-    }
-
-    /// The next operation begins.
-    pub(crate) fn reset(&self) {
-        self.cancelled.store(false, Ordering::Release);
-        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
 }
 
 /// One operation.
@@ -106,7 +92,7 @@ impl Errand {
         name: &str,
         work: impl FnOnce(&mut Self) -> Result<T, OpError>,
     ) -> Result<T, OpError> {
-        if self.current.cancelled.load(Ordering::Acquire) {
+        if self.current.is_cancelled() {
             return Err(OpError::Cancelled(name.into()));
         }
         self.step(name, work)
@@ -118,15 +104,31 @@ impl Errand {
         name: &str,
         work: impl FnOnce(&mut Self) -> Result<T, OpError>,
     ) -> Result<T, OpError> {
-        *self.current.step.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.into());
+        self.alive()?;
+        self.current.enter(name);
         self.reporter.step(name);
         let _ = self.events.send(Event::Step { operation: self.operation, step: name.into() });
         let start = Instant::now();
         let result = work(self);
         let usec = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.timings.push(Step { name: name.into(), usec });
+        self.alive()?;
         zone_fail::pass("step", name);
         result
+    }
+
+    /// Whether it is still this errand's business: one that hung and was left behind must not touch anything any more.
+    pub(crate) fn alive(&self) -> Result<(), OpError> {
+        if self.current.is_abandoned() {
+            return Err(OpError::Abandoned(self.current.step().unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    /// Says that something went wrong that is no reason to stop.
+    pub(crate) fn warn(&mut self, text: &str) {
+        tracing::warn!("{text}");
+        self.messages.push(format!("WARNING: {text}"));
     }
 
     /// Says something to the one who asked, and to the log.

@@ -1,10 +1,11 @@
 //! Taking a zone down. Every part looks at the world, not at what is remembered, so that it can be
 //! done again after whatever happened.
 
-use crate::errand::{Errand, OpError};
+use crate::errand::{Errand, OpError, render};
 use crate::journal::{self, Intent, Journal};
+use crate::stuck::Watch;
 use crate::zone::{Zone, how_it_ended};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 use std::time::Duration;
@@ -15,33 +16,55 @@ use zone_platform::{TearDown, tear_down_steps};
 use zsched::client::ClientError;
 use zsched::wire::{Phase, Status};
 
-/// How long killed processes may take to go: what takes longer sits in the kernel, on a dead file
-/// server most likely, and the operator must be told.
-const LIMIT: Duration = Duration::from_secs(30);
+/// What becomes of a zone that could not be ended.
+const LEFT: &str = "the zone stays as it is, and cannot be booted, until its last process has ended; then it is halted by itself";
 
 impl Zone {
     /// Ends the zone, whatever it is doing, and removes what is left of it. `how` is what to write down;
     /// `None` takes what the first process' own end says.
     pub(crate) fn halt(&self, errand: &mut Errand, how: Option<How>) -> Result<Option<LastExit>, OpError> {
+        errand.alive()?;
         let before = self.keeper().status()?;
         let rebooting = errand.operation == Operation::Reboot;
         if !rebooting {
             // Once the first process is dead, only this tells that nobody wants it back.
             let up = false;
             let intent = Intent { uniqid: before.uniqid, how, up, ..Intent::to(Operation::Halt, "") };
-            Journal::open(&self.layout, &self.name)?.begin(&intent)?;
+            let begun =
+                Journal::open(&self.layout, &self.name).and_then(|mut journal| journal.begin(&intent));
+            if let Err(error) = begun {
+                errand.warn(&format!("{}; a daemon that died now would not carry on", render(&error)));
+            }
         }
-        let ended = match before.phase {
-            Phase::None | Phase::Down => before,
-            Phase::Ready | Phase::Running | Phase::Stopping => errand.step("kill", |_| self.kill(&before))?,
+        let killed = match before.phase {
+            Phase::None | Phase::Down => Ok(before),
+            Phase::Ready | Phase::Running | Phase::Stopping => {
+                errand.step("kill", |errand| self.kill(errand, &before))
+            }
         };
-        errand.step("platform", |_| self.tear_down())?;
+        let ended = match killed {
+            Ok(ended) => ended,
+            Err(error) => {
+                if error.is_stuck() {
+                    // What is not in the zone's own namespace need not wait for those that are.
+                    let _ = errand
+                        .step("platform", |errand| self.tear_down(errand, before.pid, Some(Duration::ZERO)));
+                    errand.say(LEFT);
+                }
+                return Err(error);
+            }
+        };
+        errand.step("platform", |errand| self.tear_down(errand, ended.pid, None))?;
         let mut last = None;
         if ended.exists() {
             // A zone that was never booted has no end to tell of.
             let was_ready_only = before.phase == Phase::Ready;
             if !was_ready_only {
-                last = Some(self.record_end(&ended, how.unwrap_or_else(|| how_it_ended(ended.end)))?);
+                let end = Self::end_of(&ended, how.unwrap_or_else(|| how_it_ended(ended.end)));
+                errand.current.enter("record");
+                self.write_down(errand, &end);
+                errand.alive()?;
+                last = Some(end);
             }
             zone_fail::pass!("halt.recorded");
             self.keeper().consume(ended.uniqid, rebooting)?;
@@ -58,8 +81,8 @@ impl Zone {
     }
 
     /// Removes what is left of a zone whose keeper has died, and kills what was in it.
-    pub(crate) fn clear(&self) -> Result<(), OpError> {
-        self.tear_down()?;
+    pub(crate) fn clear(&self, errand: &mut Errand) -> Result<(), OpError> {
+        self.tear_down(errand, 0, None)?;
         Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
         journal::remove(&self.layout, &self.name)
     }
@@ -75,16 +98,16 @@ impl Zone {
     }
 
     /// Kills the first process, and with it the kernel kills all the others, and waits until it is gone.
-    fn kill(&self, status: &Status) -> Result<Status, OpError> {
-        let keeper = self.keeper();
-        match keeper.stopping(status.uniqid) {
-            Ok(_) => {}
+    fn kill(&self, errand: &mut Errand, status: &Status) -> Result<Status, OpError> {
+        let stopping = self.keeper().stopping(status.uniqid);
+        match stopping {
+            Ok(status) => self.hear(status),
             // It ended by itself just now.
-            Err(ClientError::Refused { .. }) => return Ok(keeper.status()?),
+            Err(ClientError::Refused { .. }) => return Ok(self.keeper().status()?),
             Err(e) => return Err(e.into()),
         }
         zone_fail::pass!("kill.stopping");
-        let (_, fds) = keeper.fds()?;
+        let (_, fds) = self.keeper().fds()?;
         // A frozen zone cannot die; nothing can be wrong with thawing one that is not frozen.
         if let Ok(freeze) = rustix::fs::openat(
             &fds.cgroup,
@@ -104,24 +127,18 @@ impl Zone {
             }
         }
         zone_fail::pass!("kill.sent");
-        let limit = Timespec { tv_sec: LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
-        loop {
-            match poll(&mut [PollFd::new(&fds.pidfd, PollFlags::IN)], Some(&limit)) {
-                Ok(0) => return Err(OpError::Unkillable { pid: status.pid, seconds: LIMIT.as_secs() }),
-                Ok(_) => break,
-                Err(Errno::INTR) => {}
-                Err(errno) => {
-                    return Err(OpError::Keeper(ClientError::Io(zone_sys::Error::new("poll", errno))));
-                }
-            }
-        }
+        // Nobody else has to wait for zsched's ear meanwhile.
+        Watch::new(errand, self, status.pid).first_process(fds.pidfd.as_fd())?;
         // zsched reaps before it answers.
-        Ok(keeper.status()?)
+        Ok(self.keeper().status()?)
     }
 
     /// Undoes the platform's steps, the last first. All are tried; the first error is told.
-    fn tear_down(&self) -> Result<(), OpError> {
-        let down = TearDown { layout: &self.layout, zone: &self.name, limit: LIMIT };
+    /// What was killed has `limit` to go, or the usual time.
+    fn tear_down(&self, errand: &Errand, first: i32, limit: Option<Duration>) -> Result<(), OpError> {
+        let watch = Watch::new(errand, self, first);
+        let (layout, zone, limit) = (&self.layout, &self.name, limit.unwrap_or_else(|| watch.limit()));
+        let down = TearDown { layout, zone, limit, patience: &watch };
         let mut result = Ok(());
         for step in tear_down_steps() {
             if let Some(undo) = step.tear_down {

@@ -2,13 +2,13 @@
 //! a step, done after it. Undoing needs none of it (every tear-down step looks at the world); it says
 //! which operation has to be carried on.
 
-use crate::errand::OpError;
+use crate::errand::{Errand, OpError};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use zone_config::lastexit::How;
-use zone_config::{Layout, ZoneName};
+use zone_config::{Layout, ZoneName, file};
 use zone_door::Operation;
 
 /// An open journal.
@@ -60,7 +60,7 @@ impl Journal {
     pub(crate) fn open(layout: &Layout, zone: &ZoneName) -> Result<Self, OpError> {
         let path = layout.journal(zone);
         let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        let file = opened.map_err(|e| OpError::Journal(path.display().to_string(), e))?;
+        let file = opened.map_err(|e| OpError::Journal(file::FileError::new("open", &path)(e)))?;
         Ok(Self { path, file })
     }
 
@@ -95,12 +95,25 @@ impl Journal {
         Ok(())
     }
 
+    /// The same for an errand that has done what it was for: that it could not be written down is told.
+    pub(crate) fn end_or_say(&mut self, errand: &mut Errand) {
+        if let Err(error) = self.end(errand.operation) {
+            errand.warn(&crate::errand::render(&error));
+        }
+    }
+
     fn line(&mut self, line: &str) -> Result<(), OpError> {
         // One write a line: what a crash cuts short is the last line only. It lives on a file system
         // that the zone does not outlive either, so there is nothing to sync.
-        self.file
-            .write_all(format!("{line}\n").as_bytes())
-            .map_err(|e| OpError::Journal(self.path.display().to_string(), e))
+        let before = self.file.metadata().map(|meta| meta.len());
+        if let Err(error) = self.file.write_all(format!("{line}\n").as_bytes()) {
+            // On a full disk a part may have been written, and the next line must not become the rest of this one.
+            if let Ok(length) = before {
+                let _ = self.file.set_len(length);
+            }
+            return Err(OpError::Journal(file::FileError::new("write", &self.path)(error)));
+        }
+        Ok(())
     }
 }
 
@@ -144,7 +157,7 @@ fn remove_file(path: &Path) -> Result<(), OpError> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(OpError::Journal(path.display().to_string(), e)),
+        Err(e) => Err(OpError::Journal(file::FileError::new("remove", path)(e))),
     }
 }
 

@@ -4,19 +4,15 @@ use crate::daemon::Daemon;
 use crate::errand::{Errand, OpError};
 use crate::journal::{Intent, Journal};
 use crate::matrix::{Action, Decision, decide};
+use crate::turn;
 use crate::zone::Zone;
 use std::rc::Rc;
-use std::time::Duration;
-use tokio::sync::{MutexGuard, broadcast};
+use tokio::sync::broadcast;
 use zone_config::bootargs::BootArgs;
 use zone_config::lastexit::{How, LastExit};
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
 use zsched::wire::Phase;
-
-/// How long an operation waits for the one before it; then it is refused with the name of the step
-/// that takes so long.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What stands behind the door.
 #[derive(Debug)]
@@ -40,7 +36,8 @@ impl Handler for Door {
             since: status.exists().then_some(status.since),
             restarts: status.restarts(),
             operation: daemon.operation.get(),
-            step: daemon.operation.get().and_then(|_| daemon.current.step()),
+            step: daemon.operation.get().and_then(|_| daemon.current().step()),
+            waiting: daemon.operation.get().and_then(|_| daemon.current().waiting()),
             last_exit: daemon.last_exit.borrow().clone().map(Into::into),
             consoles: daemon.console.clients().iter().map(console).collect(),
         }
@@ -73,7 +70,12 @@ async fn operate(
 ) -> Result<OpResult, DoorError> {
     let operation = request.operation();
     daemon.called.set(true);
-    let turn = take_turn(daemon, operation, &reporter).await?;
+    let force = matches!(request, Request::Halt { force: true, .. });
+    let halts = daemon.halts.count();
+    let turn = turn::take(daemon, operation, force, &reporter).await?;
+    if let (Operation::Halt, Some(failed)) = (operation, daemon.halts.joined(halts, force)) {
+        return Err(failed);
+    }
     daemon.refresh();
     let state = daemon.state();
     if let Request::Reboot { uniqid: Some(given), .. } = &request {
@@ -96,33 +98,20 @@ async fn operate(
     }
     zone_fail::pass!("door.asked");
     let running = daemon.begin(operation);
+    let current = daemon.current();
+    if force {
+        current.force();
+    }
     let (errand, result) = perform(daemon, action, args, daemon.errand(operation, reporter)).await;
     zone_fail::pass!("door.done");
+    let succeeded = result.is_ok();
+    let result = finish(daemon, errand, result);
+    if operation == Operation::Halt {
+        daemon.halts.note(current.is_forced(), &result);
+    }
     drop((running, turn));
-    crate::audit::record(daemon, operation, Some(caller), result.is_ok());
-    finish(daemon, errand, result)
-}
-
-/// Waits for the operation before. A halt calls a bring-up off.
-pub(crate) async fn take_turn<'a>(
-    daemon: &'a Rc<Daemon>,
-    operation: Operation,
-    reporter: &Reporter,
-) -> Result<MutexGuard<'a, ()>, DoorError> {
-    if let Ok(turn) = daemon.turn.try_lock() {
-        return Ok(turn);
-    }
-    if let Some(running) = daemon.operation.get() {
-        let bring_up = matches!(running, Operation::Ready | Operation::Boot | Operation::Reboot);
-        if operation == Operation::Halt && bring_up {
-            daemon.current.cancel();
-        }
-        reporter.message(format!("waiting for {running} to finish"));
-    }
-    tokio::time::timeout(PATIENCE, daemon.turn.lock()).await.map_err(|_| {
-        let running = daemon.operation.get().unwrap_or(operation);
-        DoorError::busy(running, daemon.current.step())
-    })
+    crate::audit::record(daemon, operation, Some(caller), succeeded);
+    result
 }
 
 /// The answer: the messages, or what went wrong.
@@ -251,7 +240,10 @@ impl Zone {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent::to(errand.operation, ""))?;
         match self.ready(errand, 0) {
-            Ok(_) => journal.end(errand.operation),
+            Ok(_) => {
+                journal.end_or_say(errand);
+                Ok(())
+            }
             Err(error) => {
                 self.undo(errand);
                 Err(error)
@@ -265,7 +257,10 @@ impl Zone {
         journal.begin(&Intent::to(errand.operation, &args.text))?;
         let made = if ready { self.ready(errand, 0).map(|_| ()) } else { Ok(()) };
         match made.and_then(|()| self.boot(errand, &args.parsed)) {
-            Ok(_) => journal.end(errand.operation),
+            Ok(_) => {
+                journal.end_or_say(errand);
+                Ok(())
+            }
             Err(error) => {
                 self.undo(errand);
                 Err(error)
@@ -294,7 +289,10 @@ impl Zone {
         journal.begin(&Intent { uniqid, how: Some(how), number: restarts, ..begun })?;
         let last = self.halt(errand, Some(how))?;
         match self.ready(errand, restarts).and_then(|_| self.boot(errand, args)) {
-            Ok(_) => journal.end(Operation::Reboot).map(|()| last),
+            Ok(_) => {
+                journal.end_or_say(errand);
+                Ok(last)
+            }
             Err(error) => {
                 // Now it is a halt that has to be carried on.
                 errand.operation = Operation::Halt;

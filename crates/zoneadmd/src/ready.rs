@@ -18,7 +18,9 @@ impl Zone {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         let userns =
             errand.make("userns", |_| Ok(self.keeper().user_namespace(&snapshot.idmap.map_text())?))?;
-        let subsidiary = self.subsidiary();
+        // A copy: who waits for a step that hangs must not wait for this.
+        let subsidiary = self.subsidiary().try_clone().map_err(|e| OpError::Snapshot(Box::new(e)))?;
+        self.reach(errand, &snapshot)?;
         let mut build = Build::new(&self.layout, &snapshot, subsidiary.as_fd(), userns);
         for step in steps() {
             // Only what outlives this process needs to be known to the next one.
@@ -37,6 +39,24 @@ impl Zone {
         journal.done("create")?;
         platform.warnings.iter().for_each(|warning| errand.say(format!("WARNING: {warning}")));
         Ok(status)
+    }
+
+    /// Sees that what the zone uses of file systems that somebody else serves answers at all.
+    fn reach(&self, errand: &Errand, snapshot: &Snapshot) -> Result<(), OpError> {
+        let current = &errand.current;
+        current.enter("reach");
+        let waiting = |path: &std::path::Path| {
+            let text = format!("the file system of {} does not answer", path.display());
+            if current.wait_for(&text) {
+                errand.reporter.message(text);
+            }
+            !current.is_cancelled()
+        };
+        let reached = zone_platform::reach::check(&self.layout, &snapshot.config, waiting);
+        reached.map_err(|silent| match current.is_cancelled() {
+            true => OpError::Cancelled("reach".into()),
+            false => zone_platform::PlatformError::from(silent).into(),
+        })
     }
 
     /// Freezes the configuration for as long as the zone lives.

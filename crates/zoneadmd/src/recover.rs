@@ -75,7 +75,7 @@ fn end(daemon: &Daemon, operation: Operation) {
     }
 }
 
-async fn undo(daemon: &Rc<Daemon>, how: Option<How>) {
+pub(crate) async fn undo(daemon: &Rc<Daemon>, how: Option<How>) {
     let _running = daemon.begin(Operation::Halt);
     let errand = daemon.errand(Operation::Halt, Reporter::silent());
     let (_, result) = daemon.work(errand, move |zone, errand| zone.halt(errand, how)).await;
@@ -85,7 +85,7 @@ async fn undo(daemon: &Rc<Daemon>, how: Option<How>) {
     }
 }
 
-async fn finish_reboot(daemon: &Rc<Daemon>, intent: Intent) {
+pub(crate) async fn finish_reboot(daemon: &Rc<Daemon>, intent: Intent) {
     tracing::warn!("a reboot was interrupted; carrying on");
     let args = BootArgs::parse(&intent.args).unwrap_or_default();
     upcall::again(daemon, intent.how.unwrap_or(How::Rebooted), &args, intent.number).await;

@@ -3,8 +3,10 @@
 
 use crate::daemon::Daemon;
 use crate::errand::{Errand, OpError};
+use crate::external;
 use crate::journal::{Intent, Journal};
-use crate::operate::{BootArguments, finish, take_turn};
+use crate::operate::{BootArguments, finish};
+use crate::turn;
 use rustix::io::Errno;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -43,8 +45,7 @@ pub(crate) async fn shutdown(
     if joined {
         errand.say("shutdown already in progress");
     } else if let Err(error) = note(daemon, &status, limit, *reboot, &args) {
-        daemon.shutting_down.set(None);
-        return finish(daemon, errand, Err(error));
+        errand.warn(&format!("{}; a daemon that died now would not carry on", crate::errand::render(&error)));
     }
     zone_fail::pass!("shutdown.noted");
     // The zone's own end needs its turn, and what is asked here concerns this incarnation only.
@@ -83,7 +84,8 @@ async fn see_through(
     let deadline = Instant::now() + Duration::from_secs(limit);
     let asked = if ask_it {
         reporter.step("ask init");
-        match timeout_at(deadline, ask(daemon, status)).await {
+        // A command in the zone is ended at the deadline itself, with words of its own.
+        match timeout_at(deadline + LISTENING, ask(daemon, status, deadline)).await {
             Ok(asked) => asked,
             Err(_) => Err(OpError::Orderly(format!("init could not be asked within {limit} seconds"))),
         }
@@ -116,10 +118,10 @@ async fn see_through(
 
 /// Asks init, and again until it can hear: an init that has only just been started has no handler yet,
 /// and the kernel drops what a namespace's first process has no handler for (pid_namespaces(7)).
-async fn ask(daemon: &Rc<Daemon>, status: Status) -> Result<(), OpError> {
+async fn ask(daemon: &Rc<Daemon>, status: Status, deadline: Instant) -> Result<(), OpError> {
     loop {
         let zone = Arc::clone(&daemon.zone);
-        let asked = tokio::task::spawn_blocking(move || zone.ask(&status)).await;
+        let asked = tokio::task::spawn_blocking(move || zone.ask(&status, deadline)).await;
         match asked.unwrap_or_else(|panic| Err(OpError::Orderly(format!("internal error: {panic}"))))? {
             Asked::Heard => return Ok(()),
             Asked::NotYet => tokio::time::sleep(LISTENING).await,
@@ -148,7 +150,7 @@ async fn gone(daemon: &Rc<Daemon>, status: &Status, deadline: Instant) -> bool {
 
 /// Time is up: halts the incarnation, unless it has gone meanwhile.
 async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> Result<(), DoorError> {
-    let _turn = take_turn(daemon, Operation::Halt, reporter).await?;
+    let _turn = turn::take(daemon, Operation::Halt, false, reporter).await?;
     daemon.refresh();
     if daemon.status().uniqid != status.uniqid {
         return Ok(());
@@ -182,7 +184,7 @@ async fn boot(
     caller: Caller,
     reporter: Reporter,
 ) -> Result<OpResult, DoorError> {
-    drop(take_turn(daemon, Operation::Boot, &reporter).await?);
+    drop(turn::take(daemon, Operation::Boot, false, &reporter).await?);
     daemon.refresh();
     if daemon.status().phase == Phase::Running {
         return finish(daemon, errand, Ok(()));
@@ -197,7 +199,7 @@ async fn boot(
 
 impl crate::zone::Zone {
     /// Asks init to shut the zone down, in the way that this init understands.
-    fn ask(&self, status: &Status) -> Result<Asked, OpError> {
+    fn ask(&self, status: &Status, deadline: Instant) -> Result<Asked, OpError> {
         let asked = self.keeper().fds();
         let (now, fds) = match asked {
             Ok(found) => found,
@@ -218,7 +220,7 @@ impl crate::zone::Zone {
                     Err(OpError::Orderly(format!("could not signal init: {}", crate::errand::render(&e))))
                 }
             },
-            Orderly::Command(words) => match self.run_inside(&words) {
+            Orderly::Command(words) => match self.run_inside(&words, deadline) {
                 // A request that works may well take down the command that made it.
                 Err(_) if self.is_gone(status) => Ok(Asked::Heard),
                 ran => ran.map(|()| Asked::Heard),
@@ -232,14 +234,15 @@ impl crate::zone::Zone {
     }
 
     /// Runs a command in the zone, by zlogin: what enters a zone must be small, and is there already.
-    fn run_inside(&self, words: &[String]) -> Result<(), OpError> {
+    fn run_inside(&self, words: &[String], deadline: Instant) -> Result<(), OpError> {
         let zlogin = zone_config::Layout::program("zlogin");
         let mut command = Command::new(&zlogin);
         command.arg("-R").arg(self.layout.root()).arg("-Q").arg(self.name.as_str()).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env_clear();
         let failed =
             |why: String| OpError::Orderly(format!("could not run '{}' in the zone: {why}", words.join(" ")));
-        let output = command.output().map_err(|e| failed(e.to_string()))?;
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let output = external::run(command, limit).map_err(|e| failed(crate::errand::render(&e)))?;
         if output.status.success() {
             return Ok(());
         }

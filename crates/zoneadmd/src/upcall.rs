@@ -73,7 +73,7 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let mut turn = daemon.turn.lock().await;
     zone_fail::pass!("upcall.heard");
     daemon.refresh();
-    if !is_present(&daemon, &status) {
+    if daemon.stuck.is(status.uniqid) || !is_present(&daemon, &status) {
         // A halt or reboot by an administrator has dealt with it.
         return;
     }

@@ -5,6 +5,7 @@ use crate::errand::OpError;
 use rustix::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::UnboundedSender;
 use zone_config::index::{Entry, Index};
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Layout, Snapshot, ZoneConfig, ZoneName};
@@ -20,11 +21,20 @@ pub(crate) struct Zone {
     keeper: Mutex<Client>,
     subsidiary: Mutex<OwnedFd>,
     window: Mutex<Size>,
+    /// Where what zsched says in the middle of an operation is told.
+    heard: UnboundedSender<Status>,
 }
 
 impl Zone {
-    pub(crate) fn new(layout: Layout, name: ZoneName, keeper: Client, subsidiary: OwnedFd) -> Self {
+    pub(crate) fn new(
+        layout: Layout,
+        name: ZoneName,
+        keeper: Client,
+        subsidiary: OwnedFd,
+        heard: UnboundedSender<Status>,
+    ) -> Self {
         Self {
+            heard,
             layout,
             name,
             keeper: Mutex::new(keeper),
@@ -36,6 +46,12 @@ impl Zone {
     /// zsched, for one request after another.
     pub(crate) fn keeper(&self) -> MutexGuard<'_, Client> {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what zsched said in the middle of an operation: who asks for the state meanwhile wants to know.
+    pub(crate) fn hear(&self, status: Status) {
+        // Nobody listens any more only when the daemon ends.
+        let _ = self.heard.send(status);
     }
 
     /// The console's subsidiary side.
@@ -70,15 +86,15 @@ impl Zone {
         self.config().map(|config| config.zonepath).or_else(|| self.entry().ok().map(|entry| entry.zonepath))
     }
 
-    /// Writes down how an incarnation ended: the record outlives zsched's.
-    pub(crate) fn record_end(&self, status: &Status, how: How) -> Result<LastExit, OpError> {
+    /// How an incarnation ended, as it is written down: that outlives zsched's record.
+    pub(crate) fn end_of(status: &Status, how: How) -> LastExit {
         let (exit, signal) = match status.end {
             Some(End::Exited(status)) => (Some(status), None),
             Some(End::Killed(signal)) => (None, Some(signal)),
             None => (None, None),
         };
         let own = matches!(how, How::Exited | How::Killed | How::Crashed);
-        let last = LastExit {
+        LastExit {
             uniqid: status.uniqid,
             how,
             // What ended a zone that was told to end says nothing.
@@ -86,11 +102,7 @@ impl Zone {
             signal: signal.filter(|_| own),
             when: if status.ended == 0 { now() } else { status.ended },
             restarts: status.restarts(),
-        };
-        if let Some(zonepath) = self.zonepath() {
-            last.save(&zonepath).map_err(OpError::LastExit)?;
         }
-        Ok(last)
     }
 }
 

@@ -15,7 +15,7 @@ fn pair() -> (Client, UnixStream) {
 }
 
 fn halt(client: &mut Client) -> CallError {
-    client.call(&Request::Halt { locale: String::new() }, |_| {}).unwrap_err()
+    client.call(&Request::Halt { force: false, locale: String::new() }, |_| {}).unwrap_err()
 }
 
 #[test]

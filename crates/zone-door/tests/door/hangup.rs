@@ -100,7 +100,7 @@ fn a_long_operation_stops_no_other_client() {
     let mut working = daemon.raw();
     working.ask(BOOT_AT_GATE);
     assert!(daemon.client().status().is_ok());
-    let halt = zone_door::Request::Halt { locale: String::new() };
+    let halt = zone_door::Request::Halt { force: false, locale: String::new() };
     assert_eq!(daemon.client().call(&halt, |_| {}).unwrap().state, State::Installed);
     daemon.open_gate();
     assert_eq!(working.read().unwrap()["parameters"]["result"]["state"], "running");

@@ -48,6 +48,7 @@ impl Handler for FakeZone {
             restarts: 0,
             operation: None,
             step: None,
+            waiting: None,
             last_exit: Some(Exit {
                 uniqid: Uniqid(1),
                 how: How::Exited,

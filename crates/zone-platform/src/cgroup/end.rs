@@ -10,51 +10,111 @@ use rustix::io::Errno;
 use zone_config::{Layout, ZoneName};
 
 use super::{CgroupError, PLAIN, SLICE, SUPERVISOR, Tree, ZONE, open_dir, read, rmdir, write};
-use crate::Failed;
+use crate::{Failed, holders};
 
-/// As many as a message names; whoever has more has one cause for them all.
-const MOST_NAMED: usize = 20;
+/// How long to wait before looking who does not end, and whether somebody has given up. What dies at all dies sooner.
+const LOOK: Duration = Duration::from_millis(250);
+/// As many as are looked at.
+const MOST: usize = 1000;
+
+/// Who waits for processes to end, and is told what holds them up.
+pub trait Patience {
+    /// Called every now and then while processes that were killed are still there. False gives up.
+    fn go_on(&self, pids: &[i32]) -> bool;
+}
+
+/// Somebody who waits as long as there is time.
+#[derive(Debug, Clone, Copy)]
+pub struct Patient;
+
+impl Patience for Patient {
+    fn go_on(&self, _: &[i32]) -> bool {
+        true
+    }
+}
 
 /// Kills every process of the zone and waits until the last is gone. Nothing to kill is fine.
 ///
 /// # Errors
-/// [`CgroupError::Alive`] if there are some left at the deadline.
-pub fn kill(layout: &Layout, zone: &ZoneName, limit: Duration) -> Result<(), CgroupError> {
-    kill_in(&Tree::find(layout, zone)?, zone, limit)
+/// [`CgroupError::Alive`] if there are some left at the deadline, or when `patience` gives up.
+pub fn kill(
+    layout: &Layout,
+    zone: &ZoneName,
+    limit: Duration,
+    patience: &dyn Patience,
+) -> Result<(), CgroupError> {
+    kill_in(&Tree::find(layout, zone)?, zone, limit, patience)
+}
+
+/// Whether a zone has any process; also one that only its cgroup knows.
+///
+/// # Errors
+/// [`CgroupError`] when that cannot be told.
+pub fn is_populated(layout: &Layout, zone: &ZoneName) -> Result<bool, CgroupError> {
+    let Some(dir) = Tree::find(layout, zone)?.open(ZONE)? else { return Ok(false) };
+    match read(dir.as_fd(), "cgroup.events") {
+        Ok(events) => Ok(events.lines().any(|line| line == "populated 1")),
+        // It was removed meanwhile.
+        Err(Errno::NODEV | Errno::NOENT) => Ok(false),
+        Err(errno) => Err(Failed::to("watch the cgroup of zone", zone)(errno).into()),
+    }
+}
+
+/// The processes of a zone, those of the cgroups that it made itself included; empty if it has no cgroup. A guest with very many
+/// is not shown whole.
+///
+/// # Errors
+/// [`CgroupError`] when the cgroup cannot be opened.
+pub fn processes(layout: &Layout, zone: &ZoneName) -> Result<Vec<i32>, CgroupError> {
+    Ok(Tree::find(layout, zone)?.open(ZONE)?.map(|dir| pids(dir.as_fd())).unwrap_or_default())
 }
 
 /// Kills every process of the zone, waits until the last is gone, and removes the cgroup. Nothing to remove is fine.
 ///
 /// # Errors
-/// [`CgroupError::Alive`] if there are processes left at the deadline, or when a directory cannot be removed.
-pub fn end(layout: &Layout, zone: &ZoneName, limit: Duration) -> Result<(), CgroupError> {
+/// [`CgroupError::Alive`] if there are processes left at the deadline or when `patience` gives up; or when a directory cannot
+/// be removed.
+pub fn end(
+    layout: &Layout,
+    zone: &ZoneName,
+    limit: Duration,
+    patience: &dyn Patience,
+) -> Result<(), CgroupError> {
     let tree = Tree::find(layout, zone)?;
-    kill_in(&tree, zone, limit)?;
+    kill_in(&tree, zone, limit, patience)?;
     remove_in(&tree)
 }
 
-fn kill_in(tree: &Tree, zone: &ZoneName, limit: Duration) -> Result<(), CgroupError> {
+fn kill_in(
+    tree: &Tree,
+    zone: &ZoneName,
+    limit: Duration,
+    patience: &dyn Patience,
+) -> Result<(), CgroupError> {
     let Some(dir) = tree.open(ZONE)? else { return Ok(()) };
-    let deadline = Instant::now() + limit;
+    let begun = Instant::now();
+    let deadline = begun + limit;
     let events = openat(&dir, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let events = events.map_err(Failed::to("watch the cgroup of zone", zone))?;
     write(dir.as_fd(), "cgroup.kill", "1").map_err(Failed::to("kill the processes of zone", zone))?;
     let mut events = std::fs::File::from(events);
     loop {
         // Reading arms the notification, so nothing that comes after it is missed.
-        if !is_populated(&mut events).map_err(Failed::to("watch the cgroup of zone", zone))? {
+        if !has_processes(&mut events).map_err(Failed::to("watch the cgroup of zone", zone))? {
             return Ok(());
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let pids = name_all(dir.as_fd());
-            return Err(CgroupError::Alive { zone: zone.clone(), seconds: limit.as_secs(), pids });
+        let late = begun.elapsed() >= LOOK && !patience.go_on(&pids(dir.as_fd()));
+        if left.is_zero() || late {
+            let holders = holders::among(&pids(dir.as_fd()), 0);
+            let seconds = begun.elapsed().as_secs();
+            return Err(CgroupError::Alive { zone: zone.clone(), seconds, holders });
         }
-        wait(events.as_fd(), left).map_err(Failed::to("watch the cgroup of zone", zone))?;
+        wait(events.as_fd(), left.min(LOOK)).map_err(Failed::to("watch the cgroup of zone", zone))?;
     }
 }
 
-fn is_populated(events: &mut std::fs::File) -> std::io::Result<bool> {
+fn has_processes(events: &mut std::fs::File) -> std::io::Result<bool> {
     use std::io::Seek;
     let mut text = String::new();
     events.rewind()?;
@@ -155,29 +215,19 @@ fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
     Ok(names)
 }
 
-/// The processes in a cgroup and below it, as `pid (name)`.
-fn name_all(dir: BorrowedFd<'_>) -> String {
+/// The processes in a cgroup and below it.
+fn pids(dir: BorrowedFd<'_>) -> Vec<i32> {
     let mut pids = Vec::new();
     let mut open = open_dir(dir, ".").into_iter().collect::<Vec<_>>();
     while let Some(here) = open.pop() {
         // Fails for a threaded cgroup, whose processes its parent shows.
         let text = read(here.as_fd(), "cgroup.procs").unwrap_or_default();
-        pids.extend(text.lines().map(str::to_owned));
-        if pids.len() > MOST_NAMED {
+        pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+        if pids.len() > MOST {
             break;
         }
         let below = children(here.as_fd()).unwrap_or_default();
         open.extend(below.iter().filter_map(|name| open_dir(here.as_fd(), name).ok()));
     }
-    let more = if pids.len() > MOST_NAMED { ", ..." } else { "" };
-    let named: Vec<String> = pids.iter().take(MOST_NAMED).map(|pid| with_name(pid)).collect();
-    named.join(", ") + more
-}
-
-pub(super) fn with_name(pid: &str) -> String {
-    // The name is the guest's: nothing of it may reach a terminal as it is.
-    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-        Ok(name) => format!("{pid} ({})", name.trim_end().escape_debug()),
-        Err(_) => pid.to_owned(),
-    }
+    pids
 }

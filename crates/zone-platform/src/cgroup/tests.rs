@@ -24,7 +24,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = end(&self.layout, &self.zone, Duration::from_secs(10));
+        let _ = end(&self.layout, &self.zone, Duration::from_secs(10), &Patient);
     }
 }
 
@@ -49,8 +49,8 @@ fn a_cgroup_is_made_delegated_and_removed() {
     assert_eq!(std::fs::metadata(place.path().parent().unwrap()).unwrap().uid(), 0);
     drop(dir);
     assert!(open(&place.layout, &place.zone).unwrap().is_some());
-    end(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
-    end(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
     assert!(open(&place.layout, &place.zone).unwrap().is_none());
     assert!(!place.path().ancestors().nth(2).unwrap().exists());
 }
@@ -66,11 +66,11 @@ fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
     let too_deep = "x/".repeat(70);
     assert!(std::fs::create_dir_all(place.path().join(&too_deep)).is_err());
     let mut victim = process_in(deep.as_fd());
-    kill(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
-    kill(&place.layout, &place.zone, Duration::ZERO).unwrap();
+    kill(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
+    kill(&place.layout, &place.zone, Duration::ZERO, &Patient).unwrap();
     victim.wait().unwrap();
     drop((dir, deep));
-    end(&place.layout, &place.zone, Duration::from_secs(10)).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
     assert!(!place.path().exists());
 }
 
@@ -80,7 +80,7 @@ fn what_does_not_die_is_named() {
     let error = CgroupError::Alive {
         zone: place.zone.clone(),
         seconds: 10,
-        pids: format!("{}, 1", end::with_name(&std::process::id().to_string())),
+        holders: holders::among(&[std::process::id().cast_signed()], 0),
     };
     let text = chain(&error);
     assert!(text.starts_with("zone 'probe' still has processes 10 s after they were killed: "), "{text}");
@@ -99,7 +99,7 @@ fn a_supervisor_is_swept_up_when_it_is_gone() {
     sweep(&place.layout, &place.zone).unwrap();
     assert!(!place.path().parent().unwrap().exists());
     // Without a zone there is nothing to undo.
-    kill(&place.layout, &place.zone, Duration::ZERO).unwrap();
+    kill(&place.layout, &place.zone, Duration::ZERO, &Patient).unwrap();
     sweep(&place.layout, &place.zone).unwrap();
 }
 

@@ -8,6 +8,7 @@ use rustix::fs::Stat;
 use zone_config::{Index, Layout, Snapshot, State, ZoneName};
 
 use super::RootError;
+use crate::{mountinfo, reach};
 
 /// Another zone that has, or may have, files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +17,17 @@ pub struct Other {
     pub zone: ZoneName,
     /// Its path, without symlinks if it exists.
     pub zonepath: PathBuf,
+    /// Whether its file system is the host's own: one that somebody else serves may not answer.
+    local: bool,
 }
 
 impl Other {
     /// Whether a zonepath without symlinks and what is at its root are also this zone's, in part or in whole.
     pub(crate) fn meets(&self, zonepath: &Path, root: &Stat) -> bool {
         self.overlaps(zonepath)
-            || fs::metadata(self.zonepath.join("root"))
-                .is_ok_and(|other| (other.dev(), other.ino()) == (root.st_dev, root.st_ino))
+            || self.local
+                && fs::metadata(self.zonepath.join("root"))
+                    .is_ok_and(|other| (other.dev(), other.ino()) == (root.st_dev, root.st_ino))
     }
 
     /// Whether one of the two paths is within the other.
@@ -38,6 +42,12 @@ impl Other {
 /// When the index cannot be read.
 pub fn others(layout: &Layout, zone: &ZoneName) -> Result<Vec<Other>, RootError> {
     let index = Index::load(layout)?;
+    let table = mountinfo::read()?;
+    let other = |zone, zonepath: PathBuf| {
+        let local = !reach::is_served(&table, &zonepath);
+        let real = if local { fs::canonicalize(&zonepath).ok() } else { None };
+        Other { zone, zonepath: real.unwrap_or(zonepath), local }
+    };
     let installed = index.entries().filter(|entry| entry.name != *zone && entry.state > State::Configured);
     let mut others: Vec<Other> =
         installed.map(|entry| other(entry.name.clone(), entry.zonepath.clone())).collect();
@@ -52,9 +62,4 @@ pub fn others(layout: &Layout, zone: &ZoneName) -> Result<Vec<Other>, RootError>
         }
     }
     Ok(others)
-}
-
-fn other(zone: ZoneName, zonepath: PathBuf) -> Other {
-    let zonepath = fs::canonicalize(&zonepath).unwrap_or(zonepath);
-    Other { zone, zonepath }
 }

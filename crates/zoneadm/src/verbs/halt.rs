@@ -2,13 +2,14 @@
 
 use zone_door::Request;
 
+use crate::cli::HaltArgs;
 use crate::context::Context;
 use crate::daemon;
 use crate::message::Outcome;
 use crate::sanity::{self, Action};
 
-pub(crate) fn run(cx: &Context) -> Outcome {
+pub(crate) fn run(cx: &Context, args: HaltArgs) -> Outcome {
     let target = sanity::check(cx, Action::Halt)?;
-    let request = Request::Halt { locale: daemon::locale() };
+    let request = Request::Halt { force: args.force, locale: daemon::locale() };
     daemon::request(target.layout, target.name(), &request).map(drop)
 }

@@ -29,6 +29,8 @@ mod matrix;
 mod restart;
 mod soaked;
 mod sparse;
+mod stuck;
+mod stuck_fuse;
 mod terminal;
 mod together;
 mod uninstall;
@@ -64,6 +66,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_alone::CASES,
         crash_keeper::CASES,
         soaked::CASES,
+        stuck::CASES,
+        stuck_fuse::CASES,
         together::CASES,
         bad_init::CASES,
         bad_files::CASES,

@@ -2,6 +2,7 @@
 
 mod case;
 mod command;
+pub mod dead;
 mod failpoint;
 mod lab;
 pub mod old_kernel;

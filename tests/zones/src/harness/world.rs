@@ -147,6 +147,12 @@ pub(super) fn sweep(left: &[String]) {
     for pid in pids.filter_map(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
+    // What is frozen holds processes that nothing else ends.
+    for thing in left.iter().filter(|thing| thing.contains(" (ext4 ")) {
+        if let Some((place, _)) = thing.strip_prefix("mount ").and_then(|rest| rest.rsplit_once(" (")) {
+            let _ = std::process::Command::new("fsfreeze").args(["-u", place]).status();
+        }
+    }
     for thing in left.iter().rev() {
         if let Some((place, _)) = thing.strip_prefix("mount ").and_then(|rest| rest.rsplit_once(" (")) {
             let _ = rustix::mount::unmount(place, rustix::mount::UnmountFlags::DETACH);

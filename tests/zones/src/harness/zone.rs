@@ -193,6 +193,31 @@ impl<'lab> Zone<'lab> {
         Some(zone_sys::unix::peer(&door).ok()?.pid)
     }
 
+    /// What its daemon says of it, if there is one.
+    #[must_use]
+    pub fn door_status_if(&self) -> Option<serde_json::Value> {
+        use std::io::{Read, Write};
+        let door =
+            zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
+        let mut door = std::os::unix::net::UnixStream::from(door);
+        door.set_read_timeout(Some(std::time::Duration::from_secs(5))).ok()?;
+        door.write_all(b"{\"method\":\"org.zones.zoneadmd.GetStatus\"}\0").ok()?;
+        let mut reply = Vec::new();
+        let mut byte = [0];
+        while door.read(&mut byte).ok()? == 1 && byte[0] != 0 {
+            reply.push(byte[0]);
+        }
+        let reply: serde_json::Value = serde_json::from_slice(&reply).ok()?;
+        Some(reply["parameters"]["status"].clone())
+    }
+
+    /// What its daemon says of it, at once.
+    #[track_caller]
+    #[must_use]
+    pub fn door_status(&self) -> serde_json::Value {
+        self.door_status_if().unwrap_or_else(|| panic!("the daemon of zone '{}' must answer", self.name))
+    }
+
     /// Kills its daemon with SIGKILL and waits until it is no more. Gives the pid it had.
     #[track_caller]
     pub fn kill_daemon(&self) -> i32 {

@@ -1,0 +1,98 @@
+//! The operation that runs, as others see and reach it: where it is, what it waits for, and how it is called off, hurried up or
+//! left behind.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How long a halt that was hurried up still waits for processes: those that die at all have died by then.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+/// What the daemon shows of a running operation, and what others tell it.
+#[derive(Debug, Default)]
+pub(crate) struct Current {
+    step: Mutex<Option<String>>,
+    waiting: Mutex<Option<String>>,
+    cancelled: AtomicBool,
+    forced: OnceLock<Instant>,
+    abandoned: AtomicBool,
+    left: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Current {
+    /// The step that it is at.
+    pub(crate) fn step(&self) -> Option<String> {
+        lock(&self.step).clone()
+    }
+
+    /// What holds that step up.
+    pub(crate) fn waiting(&self) -> Option<String> {
+        lock(&self.waiting).clone()
+    }
+
+    /// Both, for whoever waits for it.
+    pub(crate) fn described(&self) -> Option<String> {
+        let step = self.step()?;
+        Some(self.waiting().map_or_else(|| step.clone(), |waiting| format!("{step}, {waiting}")))
+    }
+
+    /// A step begins.
+    pub(crate) fn enter(&self, step: &str) {
+        *lock(&self.step) = Some(step.to_owned());
+        *lock(&self.waiting) = None;
+    }
+
+    /// Notes what holds the step up; whether that is news.
+    pub(crate) fn wait_for(&self, what: &str) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let news = waiting.as_deref() != Some(what);
+        *waiting = Some(what.to_owned());
+        news
+    }
+
+    /// Calls a bring-up off; it ends before its next step.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+    }
+
+    /// Whether it was called off.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Has a halt wait no longer than it must.
+    pub(crate) fn force(&self) {
+        let _ = self.forced.set(Instant::now());
+    }
+
+    /// Whether it is to wait no longer than it must.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.forced.get().is_some()
+    }
+
+    /// Whether all the time is over that a forced halt gives to processes.
+    pub(crate) fn is_out_of_grace(&self, grace: Duration) -> bool {
+        self.forced.get().is_some_and(|since| since.elapsed() >= grace)
+    }
+
+    /// Leaves it behind: its thread hangs in the kernel, and must do nothing more when it comes back.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.left.notify_one();
+    }
+
+    /// Whether it was left behind.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Waits until it is left behind.
+    pub(crate) async fn abandoned(&self) {
+        self.left.notified().await;
+    }
+}

@@ -1,0 +1,103 @@
+//! What a halt does about what does not end: waits with an eye on it, and tells who it is.
+
+use crate::current::GRACE;
+use crate::errand::{Errand, OpError, render};
+use crate::zone::Zone;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use zone_config::lastexit::LastExit;
+use zone_config::patience;
+use zone_platform::cgroup::{self, Patience};
+use zone_platform::holders;
+
+/// How long killed processes may take to go, and a file to be written: what takes longer sits in the kernel, on a dead file
+/// server most likely, and the operator must be told.
+const LIMIT: Duration = Duration::from_secs(30);
+/// What has not ended after this is told to whoever waits.
+const TELL: Duration = Duration::from_secs(1);
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(250);
+/// Waits on behalf of an errand.
+pub(crate) struct Watch<'a> {
+    errand: &'a Errand,
+    zone: &'a Zone,
+    first: i32,
+    begun: Instant,
+}
+
+impl<'a> Watch<'a> {
+    /// `first` is the zone's first process.
+    pub(crate) fn new(errand: &'a Errand, zone: &'a Zone, first: i32) -> Self {
+        Self { errand, zone, first, begun: Instant::now() }
+    }
+
+    /// How long to wait at most.
+    pub(crate) fn limit(&self) -> Duration {
+        let usual = if self.errand.current.is_forced() { GRACE } else { LIMIT };
+        patience::of(&self.zone.layout, usual)
+    }
+
+    /// Waits for the first process. Those that hold it up if it does not end.
+    pub(crate) fn first_process(&self, pidfd: BorrowedFd<'_>) -> Result<(), OpError> {
+        let limit = self.limit();
+        loop {
+            let left = limit.saturating_sub(self.begun.elapsed());
+            let slice = Timespec::try_from(left.min(LOOK)).ok();
+            match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], slice.as_ref()) {
+                Ok(1..) => return Ok(()),
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(OpError::Wait(errno)),
+                Ok(0) => {}
+            }
+            let pids = cgroup::processes(&self.zone.layout, &self.zone.name).unwrap_or_default();
+            if left.is_zero() || !self.go_on(&pids) {
+                let holders = holders::among(&pids, self.first);
+                return Err(OpError::Stuck {
+                    step: "kill",
+                    seconds: self.begun.elapsed().as_secs(),
+                    holders,
+                });
+            }
+        }
+    }
+}
+
+impl Patience for Watch<'_> {
+    fn go_on(&self, pids: &[i32]) -> bool {
+        let current = &self.errand.current;
+        if self.begun.elapsed() >= TELL {
+            let text = holders::sentence(&holders::among(pids, self.first));
+            if current.wait_for(&text) {
+                self.errand.reporter.message(text);
+            }
+        }
+        !current.is_abandoned() && !current.is_out_of_grace(patience::of(&self.zone.layout, GRACE))
+    }
+}
+
+impl Zone {
+    /// Writes down how the zone ended. A disk that is full or stands still is no reason for the zone not to be halted.
+    pub(crate) fn write_down(&self, errand: &mut Errand, last: &LastExit) {
+        let Some(zonepath) = self.zonepath() else { return };
+        let path = LastExit::path(&zonepath).display().to_string();
+        let limit = Watch::new(errand, self, 0).limit();
+        errand.current.wait_for(&format!("{path} is being written"));
+        let last = last.clone();
+        let (done, written) = mpsc::channel();
+        // In a thread of its own, which alone hangs if the file system does.
+        let thread = std::thread::Builder::new().spawn(move || done.send(last.save(&zonepath)));
+        let said = match thread.map(|_| written.recv_timeout(limit)) {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(error))) => render(&error),
+            Ok(Err(_)) => format!(
+                "{path} could not be written within {} seconds, for its file system stands still",
+                limit.as_secs()
+            ),
+            Err(error) => format!("cannot write {path}: {error}"),
+        };
+        errand.warn(&format!("how the zone ended is not recorded: {said}"));
+    }
+}
