@@ -19,7 +19,7 @@ const fn need(program: &'static str, package: &'static str, reason: &'static str
 }
 
 /// What the zones suite needs.
-pub(crate) const SUITE: [Need; 8] = [
+pub(crate) const SUITE: [Need; 10] = [
     need("unshare", "util-linux", "private namespaces for the suite"),
     need("busybox", "busybox-static", "the smallest root file systems"),
     need("tar", "tar", "archives to install from"),
@@ -28,6 +28,8 @@ pub(crate) const SUITE: [Need; 8] = [
     need("zstd", "zstd", "archives to install from"),
     need("debootstrap", "debootstrap", "zoneadm install --debootstrap"),
     need("setfattr", "attr", "extended attributes in archives"),
+    need("socat", "socat", "a client of the console that knows nothing of it"),
+    need("asciinema", "asciinema", "the player of what zlogin records"),
 ];
 
 /// What making guests needs.

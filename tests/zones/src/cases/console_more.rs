@@ -266,13 +266,16 @@ fn asciinema_plays_a_recording(lab: &Lab) {
         skip("there is no asciinema (Debian package asciinema)")
     };
     let file = recorded(lab);
-    let ran = Command::new(asciinema)
-        .args(["cat"])
-        .args([file])
-        .env("LC_ALL", "C.UTF-8")
-        .env("HOME", lab.path(""))
-        .run();
-    ran.ok().stdout_has("caf\u{e9} \u{1b}[1mbold").stdout_has("[NOTICE: Zone rebooting]");
+    // It wants a terminal, and time: what lay between two words is played, at this speed and this pause at most.
+    for words in [&["cat"][..], &["play", "--speed", "100", "--idle-time-limit", "0.1"]] {
+        let command = Command::new(asciinema).args(words).args([&file]);
+        let command = command.env("LC_ALL", "C.UTF-8").env("HOME", lab.path(""));
+        let mut terminal = Terminal::start(command, 24, 80);
+        terminal.shows("caf\u{e9} \u{1b}[1mbold");
+        terminal.shows("[NOTICE: Zone rebooting]");
+        let (status, shown) = terminal.ends();
+        assert_eq!(status.code(), Some(0), "{words:?}: {shown}");
+    }
 }
 
 fn a_recording_that_cannot_be_written_is_said(lab: &Lab) {
