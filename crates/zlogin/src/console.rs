@@ -11,6 +11,7 @@ use crate::signals::Signals;
 use crate::target::{self, Zone};
 use rustix::process::Signal;
 use std::time::{Instant, SystemTime};
+use zone_console::Locale;
 use zone_console::frame::End;
 use zone_console::ident::{Ident, Options as Wishes};
 use zone_console::record::Recorder;
@@ -19,6 +20,7 @@ use zone_platform::enter::End as Ended;
 use zone_sys::clone::SingleThreaded;
 
 mod connect;
+mod keys;
 mod session;
 
 use session::{Over, Session};
@@ -55,10 +57,7 @@ fn ident(console: &Console) -> Ident {
         frames: true,
         resume: None,
     };
-    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| "C".to_owned());
+    let locale = Locale::name_in(|name| std::env::var(name).ok());
     Ident { pid: std::process::id().into(), locale, disconnect: console.disconnect, options }
 }
 

@@ -60,6 +60,7 @@ pub mod server;
 pub mod term;
 
 pub use error::Error;
-pub use notice::Notice;
+pub use notice::{InitEnd, Notice};
 pub use server::{ConsoleServer, Handle, Limits, Setup};
+pub use zone_locale::Locale;
 pub use zone_ring as ring;

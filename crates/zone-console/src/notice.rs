@@ -1,6 +1,7 @@
 //! What the console says about the zone in between the guest's own words.
 
 use crate::sanitize::visible;
+use zone_locale::{Locale, Message};
 
 /// Something a client of the console is told. The first seven are Solaris', word for word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +31,14 @@ pub enum Notice {
         args: String,
     },
     /// The zone's init ended by itself.
-    InitExited {
-        /// How, for example `exit status 1`.
-        how: String,
+    InitEnded {
+        /// How.
+        how: InitEnd,
+        /// It is started again: which time this is, and of how many.
+        again: Option<(u32, usize)>,
     },
+    /// The zone's init ended too often to be started again.
+    GivenUp,
     /// Another client has taken this one's place. Ends the connection.
     TakenOver {
         /// The process id of the new holder.
@@ -57,28 +62,60 @@ pub enum Notice {
     Text(String),
 }
 
+/// How a zone's init ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitEnd {
+    /// With this status.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+    /// Nobody knows.
+    Unknown,
+}
+
 impl Notice {
-    /// The text in the language of `locale` (so far there is one language), without brackets.
-    /// `disconnect` says whether the client asked to be disconnected at a halt (`zlogin -C -d`).
-    /// Foreign text is made harmless for a terminal.
+    /// The text in the language of `locale`, without brackets. `disconnect` says whether the client
+    /// asked to be disconnected at a halt (`zlogin -C -d`). Foreign text is made harmless for a terminal.
     #[must_use]
-    pub fn text(&self, _locale: &str, disconnect: bool) -> String {
+    pub fn text(&self, locale: Locale, disconnect: bool) -> String {
+        let text = self.message(locale);
+        if self.disconnects(disconnect) { Message::Disconnecting.text(locale, &[&text]) } else { text }
+    }
+
+    fn message(&self, locale: Locale) -> String {
+        let plain = |message: Message| message.text(locale, &[]);
+        let with = |message: Message, arg: &dyn ToString| message.text(locale, &[&arg.to_string()]);
         match self {
-            Self::Booting { args } => with_args("NOTICE: Zone booting up", args),
-            Self::Readied => "NOTICE: Zone readied".into(),
-            Self::Halted => ending("NOTICE: Zone halted", disconnect),
-            Self::Rebooting { args } => with_args("NOTICE: Zone rebooting", args),
-            Self::Uninstalling => ending("NOTICE: Zone is being uninstalled", true),
-            Self::BootFailed => ending("NOTICE: Zone boot failed", disconnect),
-            Self::BadArgs { args } => {
-                format!("WARNING: Ignoring invalid boot arguments: {}", visible(args))
+            Self::Booting { args } if args.is_empty() => plain(Message::Booting),
+            Self::Booting { args } => with(Message::BootingWith, &visible(args)),
+            Self::Readied => plain(Message::Readied),
+            Self::Halted => plain(Message::Halted),
+            Self::Rebooting { args } if args.is_empty() => plain(Message::Rebooting),
+            Self::Rebooting { args } => with(Message::RebootingWith, &visible(args)),
+            Self::Uninstalling => plain(Message::Uninstalling),
+            Self::BootFailed => plain(Message::BootFailed),
+            Self::BadArgs { args } => with(Message::BadArgs, &visible(args)),
+            Self::InitEnded { how, again } => {
+                let how = match how {
+                    InitEnd::Exited(status) => with(Message::InitExited, status),
+                    InitEnd::Killed(signal) => with(Message::InitKilled, signal),
+                    InitEnd::Unknown => plain(Message::InitGone),
+                };
+                let how = match again {
+                    Some((time, most)) => {
+                        let time = Message::Of.text(locale, &[&time.to_string(), &most.to_string()]);
+                        Message::InitAgain.text(locale, &[&how, &time])
+                    }
+                    None => how,
+                };
+                with(Message::InitEnded, &how)
             }
-            Self::InitExited { how } => format!("NOTICE: Zone init ended: {}", visible(how)),
-            Self::TakenOver { by } => ending(&format!("NOTICE: Console taken over by process ID {by}"), true),
-            Self::TookOver { from } => format!("NOTICE: Console taken over from process ID {from}"),
-            Self::Lost { bytes } => format!("NOTICE: {bytes} bytes of output lost"),
-            Self::Restarted => "NOTICE: Zone daemon restarted, console reconnected".into(),
-            Self::Leaving => ending("NOTICE: Zone daemon is ending", true),
+            Self::GivenUp => plain(Message::GivenUp),
+            Self::TakenOver { by } => with(Message::TakenOver, by),
+            Self::TookOver { from } => with(Message::TookOver, from),
+            Self::Lost { bytes } => with(Message::Lost, bytes),
+            Self::Restarted => plain(Message::Restarted),
+            Self::Leaving => plain(Message::Leaving),
             Self::Text(text) => visible(text),
         }
     }
@@ -115,15 +152,6 @@ pub(crate) fn utc(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-fn with_args(text: &str, args: &str) -> String {
-    if args.is_empty() { text.into() } else { format!("{text} with arguments: {}", visible(args)) }
-}
-
-/// The two blanks are part of the text that scripts look for.
-fn ending(text: &str, disconnect: bool) -> String {
-    if disconnect { format!("{text}.  Disconnecting...") } else { text.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,12 +175,65 @@ mod tests {
             ),
             (Notice::BadArgs { args: args() }, "WARNING: Ignoring invalid boot arguments: -s", None),
         ] {
-            assert_eq!(notice.text("C", false), plain);
-            assert_eq!(notice.text("C", true), disconnecting.unwrap_or(plain));
+            assert_eq!(notice.text(Locale::C, false), plain);
+            assert_eq!(notice.text(Locale::C, true), disconnecting.unwrap_or(plain));
             assert_eq!(notice.disconnects(true), disconnecting.is_some() || notice == Notice::Uninstalling);
             assert_eq!(notice.disconnects(false), notice == Notice::Uninstalling);
         }
         assert_eq!(line("x"), b"\r\n[x]\r\n");
+    }
+
+    #[test]
+    fn says_it_in_the_language_of_the_client() {
+        let args = || "-s \u{e4}".to_owned();
+        let none = String::new;
+        let again = Some((2, 5));
+        for (notice, german, french) in [
+            (Notice::Booting { args: none() }, "HINWEIS: Zone wird gestartet", "AVIS : démarrage de la zone"),
+            (
+                Notice::Booting { args: args() },
+                "HINWEIS: Zone wird mit folgenden Argumenten gestartet: -s ä",
+                "AVIS : démarrage de la zone avec les arguments : -s ä",
+            ),
+            (Notice::Readied, "HINWEIS: Zone ist vorbereitet", "AVIS : zone préparée"),
+            (
+                Notice::Halted,
+                "HINWEIS: Zone wurde angehalten.  Verbindung wird getrennt...",
+                "AVIS : zone arrêtée.  Déconnexion...",
+            ),
+            (
+                Notice::BadArgs { args: args() },
+                "WARNUNG: Ungültige Startargumente werden ignoriert: -s ä",
+                "AVERTISSEMENT : arguments de démarrage non valides ignorés : -s ä",
+            ),
+            (
+                Notice::InitEnded { how: InitEnd::Exited(1), again },
+                "HINWEIS: init der Zone ist beendet: init endete mit Status 1; neuer Start (2 von 5)",
+                "AVIS : init de la zone terminé : init s'est terminé avec le code 1 ; nouveau démarrage (2 sur 5)",
+            ),
+            (
+                Notice::TakenOver { by: 7 },
+                "HINWEIS: Prozess-ID 7 hat die Konsole übernommen.  Verbindung wird getrennt...",
+                "AVIS : console prise par le processus 7.  Déconnexion...",
+            ),
+            (
+                Notice::Lost { bytes: 12 },
+                "HINWEIS: Ausgabe ging verloren: 12 Byte",
+                "AVIS : sortie perdue : 12 octet(s)",
+            ),
+        ] {
+            for (locale, text) in [("de_CH.UTF-8", german), ("fr_FR.UTF-8", french)] {
+                let seen = notice.text(Locale::parse(locale), true);
+                assert_eq!(seen.replace('\u{a0}', " "), text);
+            }
+        }
+        let text = Notice::BootFailed.text(Locale::parse("fr_FR"), false);
+        assert_eq!(text, "AVIS : echec du demarrage de la zone");
+        let ended = Notice::InitEnded { how: InitEnd::Killed(9), again: Some((1, 5)) };
+        assert_eq!(
+            ended.text(Locale::C, true),
+            "NOTICE: Zone init ended: init was killed by signal 9; starting it again (1 of 5)"
+        );
     }
 
     #[test]
@@ -170,10 +251,9 @@ mod tests {
             Notice::Booting { args: args.clone() },
             Notice::Rebooting { args: args.clone() },
             Notice::BadArgs { args: args.clone() },
-            Notice::InitExited { how: args.clone() },
             Notice::Text(args),
         ] {
-            assert!(!notice.text("C", false).contains(char::is_control), "{notice:?}");
+            assert!(!notice.text(Locale::C, false).contains(char::is_control), "{notice:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use zone_console::frame::{End, Frame};
 use zone_console::ring::{Ring, window};
 use zone_console::term::{self, Size};
-use zone_console::{Limits, Notice};
+use zone_console::{Limits, Locale, Notice};
 
 fn line(text: &str) -> Vec<u8> {
     zone_console::notice::line(text)
@@ -46,7 +46,7 @@ fn who_is_disconnected_by_which_notice() {
                 let rig = Rig::new();
                 let mut holder = rig.holder("", flag).await;
                 rig.handle.notice(notice.clone());
-                holder.expect(&line(&notice.text("C", flag == 1))).await;
+                holder.expect(&line(&notice.text(Locale::C, flag == 1))).await;
                 if notice.disconnects(flag == 1) {
                     holder.ended().await;
                     rig.clients(0).await;
@@ -113,7 +113,9 @@ fn a_client_that_does_not_read_stops_nobody_and_is_told_what_it_missed() {
                     lost = usize::try_from(count).unwrap();
                     at += lost;
                 }
-                Frame::Notice(text) => assert_eq!(text, Notice::Lost { bytes: lost as u64 }.text("C", false)),
+                Frame::Notice(text) => {
+                    assert_eq!(text, Notice::Lost { bytes: lost as u64 }.text(Locale::C, false))
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -224,7 +226,7 @@ fn a_client_goes_on_after_a_restart_of_the_daemon() {
         let resume = format!(";resume={:x}:{}", client.ring, client.offset);
         let mut client = Framed::new(&rig, &resume).await;
         assert_eq!(client.next().await, Some(Frame::Data(b"two ")));
-        assert_eq!(client.next().await, Some(Frame::Notice(Notice::Restarted.text("C", false).into())));
+        assert_eq!(client.next().await, Some(Frame::Notice(Notice::Restarted.text(Locale::C, false).into())));
 
         // What the ring no longer has by then is told.
         let rig = rig.restart().await;
@@ -251,7 +253,7 @@ fn a_client_goes_on_after_a_restart_of_the_daemon() {
         // An offset of another ring means nothing here.
         let mut other = Framed::new(&rig, ";watch;resume=1:5").await;
         assert_eq!(other.offset, 8 + said.len() as u64);
-        assert_eq!(other.next().await, Some(Frame::Notice(Notice::Restarted.text("C", false).into())));
+        assert_eq!(other.next().await, Some(Frame::Notice(Notice::Restarted.text(Locale::C, false).into())));
     });
 }
 

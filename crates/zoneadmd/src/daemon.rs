@@ -16,9 +16,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use zone_config::{Layout, State, ZoneName};
-use zone_console::Notice;
 use zone_console::log::{ConsoleLog, LogLimits};
 use zone_console::server::{ConsoleServer, Handle, Limits, Setup};
+use zone_console::{Locale, Notice};
 use zone_door::{Event, Operation, Reporter, Server, Uniqid};
 use zone_ring::Ring;
 use zsched::client::Client;
@@ -247,7 +247,7 @@ impl Daemon {
 
     /// Says something on the console and to those who monitor.
     pub(crate) fn notice(&self, notice: Notice) {
-        let _ = self.events.send(Event::Notice { text: notice.text("C", false) });
+        let _ = self.events.send(Event::Notice { text: notice.text(Locale::C, false) });
         self.console.notice(notice);
     }
 

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_local;
 use zone_config::bootargs::BootArgs;
 use zone_config::lastexit::How;
-use zone_console::Notice;
+use zone_console::{InitEnd, Locale, Notice};
 use zone_door::{Event, Operation, Reporter};
 use zsched::client::Client;
 use zsched::wire::{End, Phase, Status};
@@ -94,14 +94,9 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let wished =
         if shutting_down && how != How::Rebooted { Wish::Halt } else { wish(status.end, policy, restarts) };
     if !asked {
-        let again = match wished {
-            Wish::Restart(_) => {
-                format!("; starting it again ({} of {})", restarts + 1, RESTART_DELAYS_MS.len())
-            }
-            _ => String::new(),
-        };
-        let notice = Notice::InitExited { how: words(status.end) + &again };
-        tracing::warn!("{}", notice.text("C", false));
+        let again = matches!(wished, Wish::Restart(_)).then_some((restarts + 1, RESTART_DELAYS_MS.len()));
+        let notice = Notice::InitEnded { how: init_end(status.end), again };
+        tracing::warn!("{}", notice.text(Locale::C, false));
         daemon.notice(notice);
     }
     if let Wish::Restart(delay) = wished {
@@ -129,9 +124,8 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
         }
         Wish::Halt => halt(&daemon, recorded).await,
         Wish::GiveUp => {
-            let text = "NOTICE: Zone init ended too often, halting".to_owned();
-            tracing::error!("{text}");
-            daemon.notice(Notice::Text(text));
+            tracing::error!("{}", Notice::GivenUp.text(Locale::C, false));
+            daemon.notice(Notice::GivenUp);
             halt(&daemon, recorded).await;
         }
     }
@@ -143,11 +137,11 @@ fn is_present(daemon: &Daemon, status: &Status) -> bool {
     now.phase == Phase::Down && now.uniqid == status.uniqid
 }
 
-fn words(end: Option<End>) -> String {
+fn init_end(end: Option<End>) -> InitEnd {
     match end {
-        Some(End::Exited(status)) => format!("init exited with status {status}"),
-        Some(End::Killed(signal)) => format!("init was killed by signal {signal}"),
-        None => "init has ended".into(),
+        Some(End::Exited(status)) => InitEnd::Exited(status),
+        Some(End::Killed(signal)) => InitEnd::Killed(signal),
+        None => InitEnd::Unknown,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What goes to and fro while the connection lasts.
 
+use super::keys::Keys;
 use crate::escape::Escape;
 use crate::exit::Failure;
 use crate::flow::Flow;
@@ -58,6 +59,8 @@ pub(super) struct Session {
     output: Flow,
     /// For output from before, which must not make the terminal answer.
     filter: Option<Filter>,
+    /// What was typed and no connection has taken.
+    unsent: Vec<u8>,
 }
 
 impl Session {
@@ -69,7 +72,7 @@ impl Session {
         record: Option<Record>,
     ) -> Self {
         let (input, output) = (Some(Stdio::stdin()), Flow::by_hand(Stdio::stdout()));
-        Self { signals, escape, raw, watch, record, input, output, filter: None }
+        Self { signals, escape, raw, watch, record, input, output, filter: None, unsent: Vec::new() }
     }
 
     /// Shows a line that is not the zone's.
@@ -82,7 +85,8 @@ impl Session {
     pub(super) fn run(&mut self, connection: UnixStream) -> Result<Over, Failure> {
         let connection = OwnedFd::from(connection);
         let mut frames = Frames::default();
-        let mut keys = Flow::by_hand(Stdio::own(connection.try_clone()?)?);
+        let mut keys = Keys::new(Stdio::own(connection.try_clone()?)?, &std::mem::take(&mut self.unsent));
+        keys.step();
         let connection = Stdio::own(connection)?;
         loop {
             let (ready, typed) = self.wait(&connection, &mut keys)?;
@@ -90,6 +94,7 @@ impl Session {
                 return Ok(Over::Told(signal));
             }
             if ready && let Some(over) = self.take(&connection, &mut frames)? {
+                self.unsent = keys.unsent();
                 self.drain()?;
                 return Ok(over);
             }
@@ -105,20 +110,17 @@ impl Session {
     }
 
     /// Waits; says whether the server has said something, and whether something was typed.
-    fn wait(&mut self, connection: &Stdio, keys: &mut Flow) -> Result<(bool, bool), Failure> {
+    fn wait(&mut self, connection: &Stdio, keys: &mut Keys) -> Result<(bool, bool), Failure> {
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
         let listens = self.output.waiting() < UNSHOWN;
         if listens {
             fds.push(PollFd::new(connection, PollFlags::IN));
         }
-        let input = self.input.as_ref().filter(|_| keys.is_empty());
+        let input = self.input.as_ref().filter(|_| keys.is_ready());
         fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
         let asks = input.is_some();
-        if !keys.is_empty() {
-            // Only then: its end is seen where it is read.
-            keys.poll(&mut fds);
-        }
-        let shows = !keys.is_empty();
+        // Its end is seen where it is read.
+        let sends = keys.poll(&mut fds);
         self.output.poll(&mut fds);
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -128,15 +130,15 @@ impl Session {
         events.next();
         let ready = listens && events.next().is_some_and(|events| !events.is_empty());
         let typed = asks && events.next().is_some_and(|events| !events.is_empty());
-        if shows {
-            keys.heard(&mut events);
+        if sends {
+            keys.heard(events.next().unwrap_or(PollFlags::empty()));
         }
         self.output.heard(&mut events);
         Ok((ready, typed))
     }
 
     /// Acts on signals; one that ends us is returned.
-    fn hear(&mut self, keys: &mut Flow) -> Option<Signal> {
+    fn hear(&mut self, keys: &mut Keys) -> Option<Signal> {
         while let Some(signal) = self.signals.next() {
             match (signal, &self.raw) {
                 (Signal::WINCH, _) => self.resized(keys),
@@ -151,18 +153,16 @@ impl Session {
         None
     }
 
-    fn resized(&mut self, keys: &mut Flow) {
+    fn resized(&mut self, keys: &mut Keys) {
         let Some(size) = super::size() else { return };
         if !self.watch {
-            let mut frame = Vec::new();
-            Frame::Window(size).encode(&mut frame);
-            keys.queue(&frame);
+            keys.resize(size);
         }
         self.recording(|record| record.recorder.resize(record.began.elapsed(), size));
     }
 
     /// Takes what was typed; whether the escape was.
-    fn read(&mut self, keys: &mut Flow) -> bool {
+    fn read(&mut self, keys: &mut Keys) -> bool {
         let Some(input) = &self.input else { return false };
         let mut buffer = [0; 4096];
         let mut out = Vec::with_capacity(buffer.len());
@@ -175,10 +175,8 @@ impl Session {
             Ok(count) => self.escape.filter(&buffer[..count], &mut out),
             Err(_) => false,
         };
-        if !self.watch && !out.is_empty() {
-            let mut frame = Vec::with_capacity(out.len() + 4);
-            Frame::Data(&out).encode(&mut frame);
-            keys.queue(&frame);
+        if !self.watch {
+            keys.type_in(&out);
         }
         if escaped {
             keys.step();

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use tokio::time::Instant;
+use zone_locale::Locale;
 use zone_ring::{Read, Ring};
 
 /// Notices that may wait for a client that reads nothing; the oldest gives way.
@@ -30,7 +31,7 @@ pub(super) struct Client {
     pub(super) disconnect: bool,
     /// The size of its window, if it has told.
     pub(super) window: Size,
-    locale: String,
+    locale: Locale,
     /// It speaks frames.
     frames: Option<Decoder>,
     /// The offset in the ring of the next byte it gets.
@@ -82,7 +83,7 @@ impl Client {
             gone: false,
             disconnect: ident.disconnect,
             window: Size::default(),
-            locale: ident.locale,
+            locale: Locale::parse(&ident.locale),
             frames: ident.options.frames.then(Decoder::default),
             offset: start.offset,
             replay_until,
@@ -118,7 +119,7 @@ impl Client {
         if self.notices.len() == MAX_NOTICES {
             self.notices.pop_front();
         }
-        self.notices.push_back((at, Told::Notice(notice.text(&self.locale, self.disconnect))));
+        self.notices.push_back((at, Told::Notice(notice.text(self.locale, self.disconnect))));
     }
 
     /// Disconnects it once it has all the output before `at`, at the latest at `deadline`.
@@ -238,7 +239,7 @@ impl Client {
         if self.frames.is_some() {
             Frame::Lost(bytes).encode(&mut self.out);
         }
-        self.say(&Told::Notice(Notice::Lost { bytes }.text(&self.locale, self.disconnect)));
+        self.say(&Told::Notice(Notice::Lost { bytes }.text(self.locale, self.disconnect)));
     }
 
     fn say(&mut self, told: &Told) {

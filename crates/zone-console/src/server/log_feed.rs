@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use zone_locale::Locale;
 use zone_ring::Ring;
 
 /// What is worth a write of its own.
@@ -194,5 +195,5 @@ impl LogFeed {
 /// A notice as it stands in the log: with the time.
 fn entry(notice: &Notice) -> Vec<u8> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    line(&format!("{} {}", utc(now.as_secs()), notice.text("C", false)))
+    line(&format!("{} {}", utc(now.as_secs()), notice.text(Locale::C, false)))
 }

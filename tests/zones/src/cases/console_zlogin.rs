@@ -16,6 +16,7 @@ cases![
     it_comes_back_when_the_daemon_was_killed,
     no_byte_is_lost_over_killed_daemons: 120,
     what_is_typed_after_the_daemon_died_arrives,
+    what_is_typed_while_there_is_no_daemon_arrives,
     it_comes_back_in_the_midst_of_a_boot,
 ];
 
@@ -276,6 +277,25 @@ fn what_is_typed_after_the_daemon_died_arrives(lab: &Lab) {
     terminal.shows(RECONNECTED);
     terminal.types("two");
     terminal.shows("two");
+    leaves(terminal);
+}
+
+fn what_is_typed_while_there_is_no_daemon_arrives(lab: &Lab) {
+    let zone = booted(lab, ECHO);
+    let mut terminal = zone.console(&[]);
+    terminal.types("begin");
+    terminal.shows("begin");
+    for n in 0..25 {
+        zone.kill_daemon();
+        // zlogin may know of it already, or come to know by this, or have begun to start another.
+        for piece in ["<", &n.to_string(), ">"] {
+            terminal.types(piece);
+        }
+        terminal.shows(RECONNECTED);
+        terminal.types(".");
+        let shown = terminal.shows(".");
+        assert!(shown.contains(&format!("<{n}>.")), "round {n}: {shown:?}");
+    }
     leaves(terminal);
 }
 

@@ -11,6 +11,7 @@ mod console_hostile;
 mod console_kill;
 mod console_leftovers;
 mod console_life;
+mod console_locale;
 mod console_more;
 mod console_wire;
 mod console_zlogin;
@@ -57,6 +58,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         console_wire::CASES,
         console_zlogin::CASES,
         console_guest::CASES,
+        console_locale::CASES,
         console_more::CASES,
         console_hostile::CASES,
         console_kill::CASES,
