@@ -114,7 +114,7 @@ fn a_client_that_does_not_read_stops_nobody_and_is_told_what_it_missed() {
                     at += lost;
                 }
                 Frame::Notice(text) => {
-                    assert_eq!(text, Notice::Lost { bytes: lost as u64 }.text(Locale::C, false))
+                    assert_eq!(text, Notice::Lost { bytes: lost as u64 }.text(Locale::C, false));
                 }
                 other => panic!("{other:?}"),
             }
