@@ -280,6 +280,9 @@ impl Driver<'_> {
         until("the daemon is through", || self.zone.nobody_is_daemon().then_some(()));
         let log = self.zone.zoneadm(["console", "--log"]);
         self.check_ticks("the console's log", &log.ok().out());
+        let written = std::fs::read_to_string(self.zone.file("/ticks")).unwrap_or_default();
+        ticks::has_last(&log.out(), &written)
+            .unwrap_or_else(|missing| panic!("the console's log: {missing}"));
         assert_eq!(self.zone.unfinished(), None, "nothing is unfinished");
     }
 }

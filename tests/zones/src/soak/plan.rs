@@ -111,9 +111,9 @@ impl Plan {
         let scale = self.0.u32(4..18);
         let after = Duration::from_micros(self.0.u64(0..1 << scale));
         let (often, kind) = (self.0.u32(2..12), self.0.u32(0..16));
-        let peace = Duration::from_millis(self.0.u64(0..250));
-        let peaceful = self.0.u32(0..4) == 0;
-        let next = [Halt, Boot, Ready][self.0.usize(..3)];
+        let peace = Duration::from_millis(self.0.u64(0..400));
+        let peaceful = self.0.u32(0..3) == 0;
+        let next = [Boot, Boot, Halt, Ready][self.0.usize(..4)];
         let fault = match kind {
             0..4 => Fault::DaemonAt(first, second),
             4..7 => Fault::DaemonAfter(after),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 /// What the zone runs at its start: a line every so often, each with the name of the boot and its number.
 pub(super) const RC: &str = "#!/bin/sh
+# The end of this script's session is a hangup to what it has started, and to what has the console open.
+trap '' HUP
 boot=$(cat /proc/sys/kernel/random/uuid)
 (
   i=0
@@ -11,11 +13,20 @@ boot=$(cat /proc/sys/kernel/random/uuid)
     for burst in 1 2 3 4 5 6 7 8; do
       i=$((i+1))
       echo \"tick $boot $i.\"
-    done
+    done > /dev/console
+    echo \"$boot $i.\" > /ticks
     sleep 0.02
   done
-) > /dev/console &
+) &
 ";
+
+/// Whether the last number that the zone knows to have written is there.
+pub(super) fn has_last(text: &str, written: &str) -> Result<(), String> {
+    // A file that was cut by the zone's end says nothing.
+    let Some(last) = written.trim_end().strip_suffix('.') else { return Ok(()) };
+    let found = text.lines().any(|line| line.contains(&format!("tick {last}.")));
+    if found { Ok(()) } else { Err(format!("the zone has written {last}, and it is not there")) }
+}
 
 /// How many numbers were seen, or what is missing.
 pub(super) fn check(text: &str) -> Result<usize, String> {
@@ -55,5 +66,8 @@ mod tests {
         assert!(check("tick a 1.\ntick a 1.\n").is_err(), "nothing is said twice");
         assert_eq!(check("tick a 1.\n[NOTICE: 20 bytes of output lost]\ntick a 3.\n"), Ok(2));
         assert_eq!(check("tick a 1.\ntick a"), Ok(1));
+        assert!(has_last("tick a 1.\ntick a 2.\n", "a 2.\n").is_ok());
+        assert!(has_last("tick a 1.\ntick a 2.\n", "").is_ok());
+        assert!(has_last("tick a 1.\n", "a 2.\n").is_err());
     }
 }
