@@ -47,7 +47,7 @@ pub(super) fn leaves_nothing(zone: &Zone<'_>, before: &World, at: &str) {
         below.is_some_and(|names| matches!(names[..], [] | [_] | [_, "supervisor"]))
     };
     let left = || {
-        let mut left = World::look(&[]).since(before);
+        let mut left = World::look(&[]).since(before, &zone.root());
         // Files come and go on the machine; those of this test are below its own root.
         left.retain(|thing| {
             !(thing.starts_with("file ") || thing.starts_with("cgroup ") && supervisors(thing))

@@ -122,10 +122,10 @@ fn run_one(case: &Case, dir: &Path, spec: &LabSpec, arguments: &[String]) -> io:
         child.wait()?;
     }
     let said = fs::read(&log_path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?;
-    let left = left_since(&before, &spared);
+    let left = left_since(&before, &spared, dir);
     if !left.is_empty() {
         sweep(&left);
-        left_since(&before, &spared);
+        left_since(&before, &spared, dir);
     }
     let verdict = match status.map(|status| status.code()) {
         None => Verdict::Failed(format!("{said}\nnot done after its limit of {:?}", case.limit)),
@@ -144,10 +144,10 @@ fn run_one(case: &Case, dir: &Path, spec: &LabSpec, arguments: &[String]) -> io:
 }
 
 /// What is there now and was not before, after everything had time to go.
-fn left_since(before: &World, spared: &[u32]) -> Vec<String> {
+fn left_since(before: &World, spared: &[u32], dir: &Path) -> Vec<String> {
     let mut left = Vec::new();
     within(SETTLE, || {
-        left = World::look(spared).since(before);
+        left = World::look(spared).since(before, dir);
         left.is_empty().then_some(())
     });
     left

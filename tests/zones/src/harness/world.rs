@@ -44,11 +44,17 @@ impl World {
         Self(seen)
     }
 
-    /// What is in this world and was not in the earlier one.
+    /// What is in this world and was not in the earlier one. Of cgroups of installations with a root of their
+    /// own, only those whose root is below `folder`: another suite may run beside this one.
     #[must_use]
-    pub fn since(&self, before: &Self) -> Vec<String> {
+    pub fn since(&self, before: &Self, folder: &Path) -> Vec<String> {
+        let own = installations(folder);
+        let is_ours = |dir: &Path| {
+            let mut parts = dir.iter().filter_map(|part| part.to_str()).filter(|part| is_installation(part));
+            parts.next().is_none_or(|part| own.contains(part)) && !is_foreign(dir)
+        };
         let new = self.0.difference(&before.0);
-        new.filter(|thing| thing.strip_prefix("cgroup ").is_none_or(|dir| !is_foreign(Path::new(dir))))
+        new.filter(|thing| thing.strip_prefix("cgroup ").is_none_or(|dir| is_ours(Path::new(dir))))
             .cloned()
             .collect()
     }
@@ -114,6 +120,30 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
             walk(&entry.path(), found);
         }
     }
+}
+
+/// Whether a cgroup's name is that of an installation with a root of its own: `zones-` and 16 digits.
+fn is_installation(name: &str) -> bool {
+    name.strip_prefix("zones-").is_some_and(|digits| digits.len() == 16)
+}
+
+/// What the cgroups of installations are called whose root is `folder/root` or any other folder not deep below it.
+fn installations(folder: &Path) -> BTreeSet<String> {
+    let mut roots = vec![folder.join("root"), folder.to_owned()];
+    let mut at = 1;
+    while let Some(root) = roots.get(at).cloned() {
+        let depth = root.strip_prefix(folder).map_or(0, |rest| rest.iter().count());
+        let below = names(&root).map(|name| root.join(name));
+        roots.extend(below.filter(|path| depth < 2 && path.is_dir() && !path.is_symlink()));
+        at += 1;
+    }
+    // FNV-1a, of the path as it was given.
+    let hash = |path: &PathBuf| {
+        path.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    roots.iter().map(|root| format!("zones-{:016x}", hash(root))).collect()
 }
 
 /// Whether a process from outside our PID namespace is in this cgroup or in one below it.

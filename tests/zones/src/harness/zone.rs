@@ -158,6 +158,12 @@ impl<'lab> Zone<'lab> {
         until(what, || Some(self.status()).filter(&condition))
     }
 
+    /// ROOT.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.lab.root()
+    }
+
     /// ROOT/run/zones/NAME.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

@@ -18,6 +18,7 @@ use book::Book;
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ pub fn run(soak: Soak, spec: &LabSpec) -> io::Result<Report> {
     let mut wrong = book.all_wrong();
     if wrong.is_empty() {
         lab.finish();
-        wrong.extend(left(&before).into_iter().map(|thing| format!("left behind: {thing}")));
+        wrong.extend(left(&before, &lab.root()).into_iter().map(|thing| format!("left behind: {thing}")));
     } else {
         lab.abandon();
     }
@@ -102,10 +103,10 @@ pub fn run(soak: Soak, spec: &LabSpec) -> io::Result<Report> {
 }
 
 /// What is there that was not, once it had time to go.
-fn left(before: &World) -> Vec<String> {
+fn left(before: &World, root: &Path) -> Vec<String> {
     let mut left = Vec::new();
     crate::harness::within(Duration::from_secs(8), || {
-        left = World::look(&[]).since(before);
+        left = World::look(&[]).since(before, root);
         left.retain(|thing| !thing.starts_with("file "));
         left.is_empty().then_some(())
     });
