@@ -72,6 +72,9 @@ async fn operate(
     daemon.called.set(true);
     let force = matches!(request, Request::Halt { force: true, .. });
     let halts = daemon.halts.count();
+    if operation == Operation::Halt {
+        daemon.halts.ask();
+    }
     let turn = turn::take(daemon, operation, force, &reporter).await?;
     if let (Operation::Halt, Some(failed)) = (operation, daemon.halts.joined(halts, force)) {
         return Err(failed);

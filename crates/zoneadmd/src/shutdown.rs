@@ -35,6 +35,7 @@ pub(crate) async fn shutdown(
     };
     let args = BootArguments::of(daemon, &request)?;
     let status = daemon.status();
+    let halts = daemon.halts.asked();
     let configured = daemon.zone.config().map_or(60, |config| config.shutdown_timeout);
     let limit = timeout.map_or(configured, u64::from);
     let mut errand = daemon.errand(Operation::Shutdown, reporter.clone());
@@ -53,7 +54,11 @@ pub(crate) async fn shutdown(
     let result = see_through(daemon, status, limit, !joined, &mut errand).await;
     crate::audit::record(daemon, Operation::Shutdown, Some(caller), result.is_ok());
     result?;
-    if *reboot { boot(daemon, args, errand, caller, reporter).await } else { finish(daemon, errand, Ok(())) }
+    if *reboot {
+        boot(daemon, halts, args, errand, caller, reporter).await
+    } else {
+        finish(daemon, errand, Ok(()))
+    }
 }
 
 /// A shutdown whose daemon has died: this one asks init again.
@@ -176,9 +181,11 @@ async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> 
     .map(|_| ())
 }
 
-/// The second half of `shutdown -r`: waits for the boot that follows the end, and makes one if that failed.
+/// The second half of `shutdown -r`: waits for the boot that follows the end, and makes one if that failed; not if somebody
+/// has halted the zone since there had been `halts`.
 async fn boot(
     daemon: &Rc<Daemon>,
+    halts: u64,
     args: BootArguments,
     errand: Errand,
     caller: Caller,
@@ -188,6 +195,13 @@ async fn boot(
     daemon.refresh();
     if daemon.status().phase == Phase::Running {
         return finish(daemon, errand, Ok(()));
+    }
+    if daemon.halts.asked() != halts {
+        return finish(
+            daemon,
+            errand,
+            Err(OpError::Orderly("the zone was halted meanwhile; it is not booted".into())),
+        );
     }
     let request = Request::Boot { bootargs: args.text, locale: String::new() };
     let door = crate::operate::Door(Rc::clone(daemon));

@@ -53,6 +53,7 @@ pub(crate) async fn take<'a>(
 /// The halts that have ended, for those who asked for the same meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct Halts {
+    asked: Cell<u64>,
     ended: Cell<u64>,
     last: RefCell<Option<Halt>>,
 }
@@ -64,6 +65,16 @@ struct Halt {
 }
 
 impl Halts {
+    /// Somebody wants the zone halted, whatever is being done with it.
+    pub(crate) fn ask(&self) {
+        self.asked.set(self.asked.get() + 1);
+    }
+
+    /// How many were asked for.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.get()
+    }
+
     /// How many have ended.
     pub(crate) fn count(&self) -> u64 {
         self.ended.get()
