@@ -33,12 +33,14 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     zone_fail::pass!("install.locked");
     let options = work::interruptible().map_err(Failure::of(target.name()))?;
     let is_new = fs::symlink_metadata(&config.zonepath).is_err();
-    prepare(&target, &config)?;
-    zone_fail::pass!("install.prepared");
-    idmap::allocate(target.layout, target.name()).map_err(Failure::of(target.name()))?;
-    zone_fail::pass!("install.ids");
+    // Before anything is made: what an incomplete zone has, an uninstall finds.
     begin(&target)?;
     zone_fail::pass!("install.begun");
+    if let Err(failure) = make_room(&target, &config) {
+        failure.report();
+        undo(&target, &config, is_new, &options)?;
+        return Err(Failure::Told);
+    }
     match fill(target.name(), &config, &source, &options) {
         Ok(summary) => {
             zone_fail::pass!("install.filled");
@@ -85,6 +87,15 @@ pub(crate) fn operation_lock(target: &Target<'_>) -> Outcome<FileLock> {
 pub(crate) fn set_state(target: &Target<'_>, state: State) -> Outcome {
     Index::update(target.layout, |index| index.set_state(target.name(), state))
         .map_err(Failure::of(target.name()))
+}
+
+/// Makes the zonepath, and gives the zone its ids.
+fn make_room(target: &Target<'_>, config: &ZoneConfig) -> Outcome {
+    prepare(target, config)?;
+    zone_fail::pass!("install.prepared");
+    idmap::allocate(target.layout, target.name()).map_err(Failure::of(target.name()))?;
+    zone_fail::pass!("install.ids");
+    Ok(())
 }
 
 /// Makes the zonepath what it must be, telling what had to be changed.

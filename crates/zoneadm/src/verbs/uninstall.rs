@@ -64,10 +64,11 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     tell(&target, &removed);
     idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
     zone_fail::pass!("uninstall.released");
-    set_state(&target, State::Configured)?;
-    zone_fail::pass!("uninstall.over");
     // What the daemon and the keeper were in; where there is no cgroup2 there is nothing to remove.
     let _ = zone_platform::cgroup::sweep(target.layout, zone);
+    zone_fail::pass!("uninstall.swept");
+    // Last: who is killed before can be told to do it again.
+    set_state(&target, State::Configured)?;
     drop(lock);
     Ok(())
 }

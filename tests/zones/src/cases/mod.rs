@@ -17,6 +17,8 @@ mod console_wire;
 mod console_zlogin;
 mod crash;
 mod crash_alone;
+mod crash_client;
+mod crash_install;
 mod crash_keeper;
 mod daemon;
 mod door;
@@ -66,6 +68,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         restart::CASES,
         crash::CASES,
         crash_alone::CASES,
+        crash_client::CASES,
+        crash_install::CASES,
         crash_keeper::CASES,
         soaked::CASES,
         stuck::CASES,

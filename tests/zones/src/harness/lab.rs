@@ -58,6 +58,16 @@ impl Lab {
         self.spec.dir.with_file_name(name)
     }
 
+    /// ROOT in memory, until what this gives is dropped with all that is in it: for a test that installs very
+    /// often, and would wait for the disk for most of its time.
+    #[track_caller]
+    #[must_use]
+    pub fn in_memory(&self) -> Memory {
+        let (root, kind) = (self.root(), ["-t", "tmpfs", "-o", "mode=755", "tmpfs"]);
+        Command::new("mount").args(kind).args([&root]).run().ok();
+        Memory(root)
+    }
+
     /// ROOT/etc/zones.
     #[must_use]
     pub fn etc(&self) -> PathBuf {
@@ -219,6 +229,15 @@ impl Lab {
             let _ = self.zoneadm(["-z", &name, "halt"]);
             let _ = self.zoneadm(["-z", &name, "uninstall", "-F"]);
         }
+    }
+}
+
+/// A ROOT that is going to be forgotten.
+pub struct Memory(PathBuf);
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
 
