@@ -20,8 +20,10 @@ mod crash_alone;
 mod crash_client;
 mod crash_install;
 mod crash_keeper;
+mod crash_zlogin;
 mod daemon;
 mod door;
+mod exclusive;
 mod fs;
 mod guests;
 mod init_exit;
@@ -70,11 +72,13 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_alone::CASES,
         crash_client::CASES,
         crash_install::CASES,
+        crash_zlogin::CASES,
         crash_keeper::CASES,
         soaked::CASES,
         stuck::CASES,
         stuck_fuse::CASES,
         together::CASES,
+        exclusive::CASES,
         bad_init::CASES,
         bad_files::CASES,
         bad_place::CASES,
