@@ -24,6 +24,8 @@ struct Report {
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<(String, String)>,
+    /// The crash suite in one line.
+    crashes: Option<String>,
 }
 
 /// Builds all programs and runs the suite on them.
@@ -57,6 +59,10 @@ pub(crate) fn run(selection: Selection, filter: Option<&str>, python: Option<&Pa
     }
     for name in &report.failed {
         say::note(&format!("failed: {name}"));
+    }
+    if let Some(count) = &report.crashes {
+        println!();
+        println!("{count}");
     }
     Ok(Count { passed: report.passed, failed: report.failed.len(), skipped: report.skipped.len() })
 }

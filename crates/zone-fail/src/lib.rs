@@ -6,8 +6,8 @@
 //!
 //! A zone's programs are told by files in its run directory, ROOT/run/zones/NAME:
 //!
-//! * `failpoint` says who is to die where. Of its lines, `PROGRAM POINT COUNT` each, the first one counts: at the
-//!   so-manieth time that the program passes the point it takes the line away and kills itself, as an impatient
+//! * `failpoint` says who is to die where. Of its lines, `PROGRAM POINT COUNT` each, the first one counts: when
+//!   the program passes the point for the COUNTth time it takes the line away and kills itself, as an impatient
 //!   person would. The next line is then for whoever comes next. `*` is any point.
 //! * `failpoint.hit` gets a line `PROGRAM POINT` for each that died.
 //! * `failpoint.trace`, if it is there, gets such a line for each point that is passed.

@@ -171,11 +171,13 @@ fn conclude(args: &Args, tally: &runner::Tally) -> io::Result<ExitCode> {
         Some(file) => {
             let report = serde_json::json!({
                 "passed": tally.passed, "failed": tally.failed, "skipped": tally.skipped,
+                "crashes": tally.crashes,
             });
             std::fs::write(file, report.to_string())?;
         }
         None => {
             tally.failed.iter().for_each(|name| println!("failed: {name}"));
+            tally.crashes.iter().for_each(|count| println!("{count}"));
             println!("{} passed, {failed} failed, {skipped} skipped", tally.passed);
         }
     }

@@ -18,7 +18,7 @@ cases![
 ];
 
 /// Makes one call at the door, and hears its end, whatever that is.
-fn call(zone: &Zone<'_>, method: &str) {
+pub(super) fn call(zone: &Zone<'_>, method: &str) {
     let socket = zone_sys::unix::connect_in(&zone.run_dir(), "door", rustix::net::SocketType::STREAM);
     let mut stream = UnixStream::from(socket.unwrap_or_else(|e| panic!("the door: {e}")));
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap_or_else(|e| panic!("{e}"));

@@ -48,6 +48,7 @@ const COMMAND: &str = "trap '' PIPE; echo begun; cat > /dev/null; echo ended > /
 
 fn a_command(lab: &Lab) {
     let zone = zone(lab);
+    let _ = lab.points();
     let world = World::look(&[]);
     be_up(&zone);
     let passed = zone.passed_by("zlogin", || {
@@ -81,6 +82,7 @@ fn a_command(lab: &Lab) {
 /// One that neither reads nor writes is not told; it ends with the zone, and so does what watches over it.
 fn a_command_that_does_not_end(lab: &Lab) {
     let zone = zone(lab);
+    let _ = lab.points();
     let world = World::look(&[]);
     be_up(&zone);
     zone.dies(&[("zlogin", "enter.entered", 1)]);
@@ -101,6 +103,7 @@ fn is_as_before(terminal: &Terminal, at: &str) {
 
 fn a_login(lab: &Lab) {
     let zone = zone(lab);
+    let _ = lab.points();
     let world = World::look(&[]);
     be_up(&zone);
     zone.sh("echo \"PS1='ready> '; trap 'echo hung up > /root/mark' HUP\" > /root/.profile").ok();
@@ -117,7 +120,7 @@ fn a_login(lab: &Lab) {
             terminal.types(typed);
         }
         until(&format!("zlogin has died at {point}"), || (!zone.deaths().is_empty()).then_some(()));
-        need_failpoints(&zone.die_no_more());
+        zone.die_no_more();
         is_as_before(&terminal, point);
         no_zlogin_is_left(point);
         if point != "login.raw" && point != "login.ended" {
@@ -135,6 +138,7 @@ fn a_login(lab: &Lab) {
 
 fn a_console(lab: &Lab) {
     let zone = zone(lab);
+    let _ = lab.points();
     let world = World::look(&[]);
     be_up(&zone);
     let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
@@ -148,7 +152,7 @@ fn a_console(lab: &Lab) {
             Terminal::start(zone.console_command(&[]), 24, 80)
         };
         until(&format!("zlogin has died at {point}"), || (!zone.deaths().is_empty()).then_some(()));
-        need_failpoints(&zone.die_no_more());
+        zone.die_no_more();
         is_as_before(&terminal, point);
         no_zlogin_is_left(point);
         drop(terminal.ends());
@@ -167,6 +171,7 @@ fn a_console(lab: &Lab) {
 
 fn a_console_with_no_daemon_there(lab: &Lab) {
     let zone = zone(lab);
+    let _ = lab.points();
     let world = World::look(&[]);
     for point in ["start.locked", "start.spawned", "start.served"] {
         be_up(&zone);
@@ -175,7 +180,7 @@ fn a_console_with_no_daemon_there(lab: &Lab) {
         zone.dies(&[("zlogin", point, 1)]);
         let terminal = Terminal::start(zone.console_command(&[]), 24, 80);
         until(&format!("zlogin has died at {point}"), || (!zone.deaths().is_empty()).then_some(()));
-        need_failpoints(&zone.die_no_more());
+        zone.die_no_more();
         no_zlogin_is_left(point);
         drop(terminal.ends());
         let console = zone.console(&[]);
@@ -191,6 +196,7 @@ const INSIDE: [&str; 4] = ["middle.born", "middle.inside", "middle.streams", "mi
 /// zlogin says that it came to nothing, and a command that was started already is the zone's own business.
 fn the_process_in_the_zone(lab: &Lab) {
     let zone = zone(lab);
+    let _ = lab.points();
     let world = World::look(&[]);
     be_up(&zone);
     let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
@@ -212,6 +218,7 @@ fn the_process_in_the_zone(lab: &Lab) {
 
 fn the_process_in_the_zone_of_a_login(lab: &Lab) {
     let zone = zone(lab);
+    let _ = lab.points();
     let world = World::look(&[]);
     be_up(&zone);
     let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
@@ -219,7 +226,7 @@ fn the_process_in_the_zone_of_a_login(lab: &Lab) {
         zone.dies(&[("middle", point, 1)]);
         let terminal = zone.terminal(24, 80);
         let (status, screen) = terminal.ends();
-        need_failpoints(&zone.die_no_more());
+        zone.die_no_more();
         assert!([Some(1), Some(137)].contains(&status.code()), "{point}: {status}: {screen}");
         no_zlogin_is_left(point);
         is_unhurt(&zone, &before, point);

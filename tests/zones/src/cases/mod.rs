@@ -18,6 +18,8 @@ mod console_zlogin;
 mod crash;
 mod crash_alone;
 mod crash_client;
+mod crash_coverage;
+mod crash_ends;
 mod crash_install;
 mod crash_keeper;
 mod crash_zlogin;
@@ -71,9 +73,11 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash::CASES,
         crash_alone::CASES,
         crash_client::CASES,
+        crash_ends::CASES,
         crash_install::CASES,
         crash_zlogin::CASES,
         crash_keeper::CASES,
+        crash_coverage::CASES,
         soaked::CASES,
         stuck::CASES,
         stuck_fuse::CASES,

@@ -3,13 +3,17 @@
 
 use super::lab::{make_dir, write};
 use super::{Lab, Zone, skip, until};
+use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 
 const ORDERS: &str = "failpoint";
 const HIT: &str = "failpoint.hit";
 const TRACE: &str = "failpoint.trace";
-/// Beside the folders of all tests: where a program has died so far, and which tests have held.
+/// Beside the folders of all tests: where a program has died so far, and which tests of the crash suite were run.
 pub(super) const FAULTS: &str = "faults";
 
 /// Any point.
@@ -24,7 +28,7 @@ impl Zone<'_> {
         self.dies(&orders);
     }
 
-    /// One after the other, a program dies at the so-manieth time that it passes a point.
+    /// One after the other, a program dies when it passes a point for the so many'th time.
     #[track_caller]
     pub fn dies(&self, orders: &[(&str, &str, usize)]) {
         make_dir(&self.run_dir(), 0o700);
@@ -110,17 +114,82 @@ impl Lab {
         done.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
 
-    /// The points at which programs were killed so far in this run of the suite, each with its program.
+    /// What was done in this run of the suite so far.
     #[must_use]
-    pub fn faults(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.beside(FAULTS)).unwrap_or_default();
-        text.lines().filter_map(|line| line.strip_prefix("fault ").map(str::to_owned)).collect()
+    pub fn faults(&self) -> Faults {
+        Faults::read(&self.beside(FAULTS))
     }
+
+    /// All points that there are. Ends a test when the programs have none: those of a build for use.
+    #[must_use]
+    pub fn points(&self) -> Vec<Point> {
+        points(&self.program("zoneadmd")).unwrap_or_else(|| skip(NONE))
+    }
+}
+
+const NONE: &str = "these programs have no failpoints: they are no build for tests";
+
+/// A point, as the programs list it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Point {
+    program: String,
+    name: String,
+    /// Why no test comes there; empty if one does.
+    pub except: String,
+}
+
+impl Point {
+    /// As it is called when somebody has died there.
+    #[must_use]
+    pub fn with_program(&self) -> String {
+        format!("{} {}", self.program, self.name)
+    }
+}
+
+fn points(zoneadmd: &Path) -> Option<Vec<Point>> {
+    let ran = Command::new(zoneadmd).args(["--failpoints", "--json"]).output().ok()?;
+    serde_json::from_slice(&ran.stdout).ok()
+}
+
+/// What was done in a run of the suite.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Where programs were killed, each with its program.
+    pub deaths: Vec<String>,
+    /// The tests of the crash suite that were run.
+    pub ran: BTreeSet<String>,
+}
+
+impl Faults {
+    fn read(file: &Path) -> Self {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let of = |prefix: &'static str| {
+            text.lines().filter_map(move |line| line.strip_prefix(prefix)).map(str::to_owned)
+        };
+        Self { deaths: of("fault ").collect(), ran: of("ran ").collect() }
+    }
+}
+
+/// Whether a test is one of the crash suite.
+#[must_use]
+pub fn is_crash(case: &str) -> bool {
+    case.starts_with("crash")
+}
+
+/// The crash suite in one line, if any of it was run: its tests, how often a program was killed, and at how many of
+/// the points that there are.
+pub(super) fn count(base: &Path, bin: &Path) -> Option<String> {
+    let Faults { deaths, ran } = Faults::read(&base.join(FAULTS));
+    let all = points(&bin.join("zoneadmd"))?.len();
+    let at = deaths.iter().collect::<BTreeSet<_>>().len();
+    let (cases, faults) = (ran.len(), deaths.len());
+    (faults > 0)
+        .then(|| format!("crash suite: {cases} cases, {faults} faults injected at {at} of {all} points"))
 }
 
 /// Ends a test that needs the points when the programs have none: those of a build for use.
 pub fn need_failpoints(deaths: &[String]) {
     if deaths.is_empty() {
-        skip("these programs have no failpoints: they are no build for tests");
+        skip(NONE);
     }
 }

@@ -19,7 +19,7 @@ mod zone;
 pub(crate) use case::cases;
 pub use case::{Case, Skip, skip};
 pub use command::{Command, Ran, Running};
-pub use failpoint::need_failpoints;
+pub use failpoint::{Point, is_crash, need_failpoints};
 pub use lab::{Lab, LabSpec};
 pub(crate) use lab::{make_dir, read, set_mode, write, write_program};
 pub use pty::Terminal;

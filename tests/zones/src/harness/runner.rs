@@ -1,12 +1,12 @@
 //! Runs the tests one after another, each in a process of its own, and looks for what each left.
 
 use super::command::wait_child;
-use super::failpoint::FAULTS;
+use super::failpoint::{self, FAULTS};
 use super::wait::within;
 use super::world::{World, sweep};
 use super::{Case, Lab, LabSpec, Skip};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -26,6 +26,8 @@ pub struct Tally {
     pub failed: Vec<String>,
     /// Those that were not tried, with the reason.
     pub skipped: Vec<(String, String)>,
+    /// What the crash suite has done, if it was run.
+    pub crashes: Option<String>,
 }
 
 enum Verdict {
@@ -78,6 +80,9 @@ pub fn run_all(cases: &[Case], base: &Path, spec: &LabSpec, arguments: &[String]
         let dir = base.join(name.replace("::", "-"));
         let began = Instant::now();
         let verdict = run_one(case, &dir, spec, arguments)?;
+        if failpoint::is_crash(&name) {
+            note_run(base, &name)?;
+        }
         let took = format!("[{:7.3}s]", began.elapsed().as_secs_f64());
         match verdict {
             Verdict::Passed => {
@@ -95,7 +100,13 @@ pub fn run_all(cases: &[Case], base: &Path, spec: &LabSpec, arguments: &[String]
             }
         }
     }
+    tally.crashes = failpoint::count(base, &spec.bin);
     Ok(tally)
+}
+
+fn note_run(base: &Path, name: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(base.join(FAULTS))?;
+    file.write_all(format!("ran {name}\n").as_bytes())
 }
 
 fn run_one(case: &Case, dir: &Path, spec: &LabSpec, arguments: &[String]) -> io::Result<Verdict> {
