@@ -1,15 +1,19 @@
 //! Which zone is meant, and whether it can be entered. zsched is asked, not the daemon: a zone can be
-//! entered while its daemon is dead.
+//! entered while its daemon is dead, and even while its zsched is.
 
 use crate::exit::Failure;
 use crate::options::Options;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::time::Duration;
 use zone_config::{Index, Layout, Snapshot, State, ZoneName, here};
-use zsched::client::{Client, ClientError, ZoneFds};
+use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
 
 /// `PF_EXITING` of the kernel's `sched.h`: the process has begun to end.
 const EXITING: u64 = 0x4;
+
+/// How long the keeper may take to answer: the making of a zone keeps it busy, but that is no zone to enter.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A zone that is installed at least.
 #[derive(Debug)]
@@ -60,32 +64,15 @@ impl Zone {
     /// # Errors
     /// When it does not run, or what it was started with cannot be read.
     pub(crate) fn live(self) -> Result<Live, Failure> {
-        let run = self.layout.zone_run(&self.name);
-        let status = match Client::connect(&run).and_then(|client| Ok((client.status()?, client))) {
-            Ok((status, client)) if status.phase == Phase::Running => {
-                let (status, fds) = client.fds()?;
-                let snapshot = Snapshot::load(&self.layout, &self.name)?;
-                zone_fail::pass!("enter.found");
-                return Ok(Live { fds, snapshot, uniqid: status.uniqid, layout: self.layout });
-            }
-            Ok((status, _)) => Some(status),
-            Err(ClientError::NotRunning) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let state = state(status.as_ref(), self.state);
+        let (status, fds) = zone_live::enter(&self.layout, &self.name, PATIENCE)?;
+        if let (Some(Status { phase: Phase::Running, uniqid, .. }), Some(fds)) = (status, fds) {
+            let snapshot = Snapshot::load(&self.layout, &self.name)?;
+            zone_fail::pass!("enter.found");
+            return Ok(Live { fds, snapshot, uniqid, layout: self.layout });
+        }
+        let state = zone_live::state(status.as_ref(), self.state);
         let name = &self.name;
         Err(Failure::text(format_args!("login allowed only to running zones ({name} is '{state}').")))
-    }
-}
-
-/// The state of a zone of which its keeper says `live` and the index `stored`.
-fn state(live: Option<&Status>, stored: State) -> State {
-    match live.map(|status| status.phase) {
-        None | Some(Phase::None) => stored,
-        Some(Phase::Ready) => State::Ready,
-        Some(Phase::Running) => State::Running,
-        Some(Phase::Stopping) => State::ShuttingDown,
-        Some(Phase::Down) => State::Down,
     }
 }
 
@@ -116,9 +103,8 @@ impl Live {
     }
 
     fn keeper_says_so(&self) -> bool {
-        let run = self.layout.zone_run(&self.snapshot.name);
-        let status = Client::connect(&run).and_then(|client| client.status());
-        status.is_ok_and(|now| now.uniqid != self.uniqid || now.phase != Phase::Running)
+        let status = zone_live::ask(&self.layout, &self.snapshot.name, PATIENCE);
+        status.is_ok_and(|now| now.is_none_or(|now| now.uniqid != self.uniqid || now.phase != Phase::Running))
     }
 
     /// The end of a session whose zone has gone.
@@ -160,14 +146,5 @@ mod tests {
         ] {
             assert_eq!(refused(dir.path(), zone), text);
         }
-    }
-
-    #[test]
-    fn states() {
-        let status = |phase| Status { phase, ..Status::default() };
-        assert_eq!(state(Some(&status(Phase::Ready)), State::Installed), State::Ready);
-        assert_eq!(state(Some(&status(Phase::Stopping)), State::Installed), State::ShuttingDown);
-        assert_eq!(state(Some(&status(Phase::None)), State::Installed), State::Installed);
-        assert_eq!(state(None, State::Installed), State::Installed);
     }
 }

@@ -24,6 +24,8 @@ pub enum How {
     Halted,
     /// An administrator had its init shut it down.
     Shutdown,
+    /// Nobody saw how: its zsched had been killed before.
+    Unknown,
 }
 
 /// How one incarnation of a zone ended.

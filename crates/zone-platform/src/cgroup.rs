@@ -16,8 +16,10 @@ use zone_config::{Layout, ZoneName};
 use crate::{Failed, holders, mountinfo};
 
 mod end;
+mod member;
 
 pub use end::{Patience, Patient, end, is_populated, kill, processes, sweep};
+pub use member::has;
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const MAGIC: u64 = 0x6367_7270;

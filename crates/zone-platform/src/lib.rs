@@ -25,6 +25,7 @@
 
 mod build;
 pub mod cgroup;
+pub mod console;
 mod dev;
 pub mod enter;
 mod error;

@@ -2,6 +2,7 @@
 
 use crate::current::Current;
 use crate::errand::{Errand, OpError};
+use crate::heir::Estate;
 use crate::pending::{self, Stuck};
 use crate::startup::{StartError, Started};
 use crate::zone::Zone;
@@ -52,17 +53,6 @@ pub(crate) struct Daemon {
     pub(crate) called: Cell<bool>,
 }
 
-/// The state that zsched's word stands for; `stored` is the index's, for a zone that does not live.
-pub(crate) fn state_of(status: &Status, stored: State) -> State {
-    match status.phase {
-        Phase::None => stored,
-        Phase::Ready => State::Ready,
-        Phase::Running => State::Running,
-        Phase::Stopping => State::ShuttingDown,
-        Phase::Down => State::Down,
-    }
-}
-
 /// Serves until the zone is below ready and nobody needs the daemon. `serving` is called once door
 /// and console answer.
 pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
@@ -84,8 +74,11 @@ pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartE
 const RECOVERY: Duration = Duration::from_secs(2);
 
 async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
-    let Started { layout, name, exclusive, keeper, door, console } = started;
+    let Started { layout, name, exclusive, keeper, door, console, words } = started;
     let setup = |e: std::io::Error| StartError::Runtime(e);
+    let copies = keeper.console.manager.try_clone().and_then(|fd| Ok((fd, keeper.console.ring.try_clone()?)));
+    let (manager, kept) = copies.map_err(setup)?;
+    let estate = Estate::new(manager, kept, keeper.child);
     let ring = Ring::inherit(keeper.console.ring).map_err(|e| setup(std::io::Error::other(e.to_string())))?;
     let (server, handle) = ConsoleServer::new(
         Setup { manager: keeper.console.manager, ring, listener: console },
@@ -100,7 +93,8 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
         }
     };
     let (heard, mut hears) = mpsc::unbounded_channel::<Status>();
-    let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary, heard);
+    let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary, estate, heard);
+    zone.hold(&keeper.status);
     let daemon = Rc::new(Daemon::new(zone, handle, keeper.status));
     let console_task = spawn_local(server.run());
     let door_server = Server::new(Rc::new(operate::Door(Rc::clone(&daemon))));
@@ -126,6 +120,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     });
     let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
     let pending = spawn_local(pending::see_through(Rc::clone(&daemon)));
+    words.into_iter().for_each(|words| daemon.notice(Notice::Text(words)));
     // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
     let recovery = {
         let daemon = Rc::clone(&daemon);
@@ -142,10 +137,11 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
         ending::clear(&daemon).await;
     }
     door_task.abort();
+    // From here on nobody minds that zsched goes.
+    keeper_task.abort();
     ending::dismantle(&daemon, &door_server).await;
     daemon.console.stop(zone_console::frame::End::Leaving);
     let _ = console_task.await;
-    keeper_task.abort();
     console_watch.abort();
     pending.abort();
     hearing.abort();
@@ -171,6 +167,9 @@ async fn replace_console(daemon: Rc<Daemon>) {
         use rustix::fd::AsFd;
         if daemon.zone.keeper().replace_console(manager.as_fd(), subsidiary.as_fd()).is_err() {
             return;
+        }
+        if let Ok(copy) = manager.try_clone() {
+            daemon.zone.estate.set_manager(copy);
         }
         *daemon.zone.subsidiary() = subsidiary;
         daemon.console.replace_manager(manager);
@@ -224,11 +223,12 @@ impl Daemon {
     pub(crate) fn state(&self) -> State {
         let status = self.status();
         let stored = || self.zone.entry().map_or(State::Installed, |entry| entry.state);
-        state_of(&status, if status.exists() { State::Installed } else { stored() })
+        zone_live::state(Some(&status), if status.exists() { State::Installed } else { stored() })
     }
 
     /// Takes over what zsched says, and tells those who watch.
     pub(crate) fn note(&self, status: Status) {
+        self.zone.hold(&status);
         let before = self.status.send_replace(status);
         if (before.phase, before.uniqid) != (status.phase, status.uniqid) {
             let uniqid = status.exists().then_some(Uniqid(status.uniqid));

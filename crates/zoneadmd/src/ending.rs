@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
 use zone_door::Server;
+use zsched::client::ClientError;
 
 /// Whoever started the daemon has so long to say what for.
 const FIRST_CALL: Duration = Duration::from_secs(2);
@@ -36,7 +37,7 @@ pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut 
             () = &mut first_call, if !first_call.is_elapsed() => {}
             // Without zsched there is no zone to be the daemon of. Here it was not we who let it go.
             _ = &mut *keeper => {
-                tracing::error!("zsched has gone; what was in the zone is killed, its state is what the index says");
+                tracing::error!("zsched has gone and there can be no other; what is left of a zone is cleared away");
                 return;
             }
         }
@@ -63,11 +64,15 @@ pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
     // Calls in flight end first.
     door.idle().await;
     zone_fail::pass!("end.console");
-    match daemon.zone.keeper().quit() {
+    match daemon.zone.dismiss() {
         Ok(()) => {
             zone_fail::pass!("end.keeper");
             let _ = std::fs::remove_file(run.join(ZSCHED));
             zone_fail::pass!("end.socket");
+        }
+        // It was killed just now, and kept nothing.
+        Err(ClientError::NotRunning) => {
+            let _ = std::fs::remove_file(run.join(ZSCHED));
         }
         Err(error) => tracing::error!("{}", crate::errand::render(&error)),
     }

@@ -45,6 +45,8 @@ pub(crate) enum OpError {
     Wait(#[source] rustix::io::Errno),
     #[error("step '{0}' hangs in the kernel and was left behind by 'halt -F'")]
     Abandoned(String),
+    #[error("zsched has died and could not be replaced")]
+    Revive(#[source] Box<dyn Error + Send + Sync>),
     #[error("unable to shutdown zone: {0}")]
     Orderly(String),
 }

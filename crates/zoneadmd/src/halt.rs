@@ -23,6 +23,10 @@ impl Zone {
     /// Ends the zone, whatever it is doing, and removes what is left of it. `how` is what to write down;
     /// `None` takes what the first process' own end says.
     pub(crate) fn halt(&self, errand: &mut Errand, how: Option<How>) -> Result<Option<LastExit>, OpError> {
+        self.insist(errand, |zone, errand| zone.halt_once(errand, how))
+    }
+
+    fn halt_once(&self, errand: &mut Errand, how: Option<How>) -> Result<Option<LastExit>, OpError> {
         errand.alive()?;
         let before = self.keeper().status()?;
         let rebooting = errand.operation == Operation::Reboot;
@@ -70,6 +74,7 @@ impl Zone {
             self.keeper().consume(ended.uniqid, rebooting)?;
             zone_fail::pass!("halt.consumed");
         }
+        self.release_record();
         Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
         zone_fail::pass!("halt.snapshot");
         if !rebooting {
@@ -83,6 +88,7 @@ impl Zone {
     /// Removes what is left of a zone whose keeper has died, and kills what was in it.
     pub(crate) fn clear(&self, errand: &mut Errand) -> Result<(), OpError> {
         self.tear_down(errand, 0, None)?;
+        self.release_record();
         Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
         journal::remove(&self.layout, &self.name)
     }

@@ -43,7 +43,7 @@ impl Intent {
 }
 
 /// How the journal spells the ways in which a zone ends.
-const WAYS: [(How, &str); 7] = [
+const WAYS: [(How, &str); 8] = [
     (How::Exited, "exited"),
     (How::Killed, "killed"),
     (How::Crashed, "crashed"),
@@ -51,6 +51,7 @@ const WAYS: [(How, &str); 7] = [
     (How::Rebooted, "rebooted"),
     (How::Halted, "halted"),
     (How::Shutdown, "shutdown"),
+    (How::Unknown, "unknown"),
 ];
 /// And that nothing is known of that.
 const NO_WAY: &str = "-";

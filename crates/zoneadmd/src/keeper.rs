@@ -1,13 +1,12 @@
 //! Finding the zone's zsched, or starting one.
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use zone_config::{Layout, ZoneName};
 use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
-use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
 use zone_sys::exec;
 use zsched::client::{Client, ClientError, ConsoleFds, SOCKET};
 use zsched::wire::Status;
@@ -21,6 +20,8 @@ pub(crate) enum KeeperError {
     Memory(#[source] Errno),
     #[error("could not prepare the console's kept output")]
     Ring(#[source] zone_ring::Error),
+    #[error("could not copy a descriptor")]
+    Descriptor(#[source] std::io::Error),
     #[error("could not start zsched")]
     Start(#[source] zone_sys::Error),
     #[error(
@@ -43,32 +44,50 @@ pub(crate) struct Keeper {
     pub(crate) status: Status,
     /// The console.
     pub(crate) console: ConsoleFds,
+    /// Its pidfd, if it was started by this daemon.
+    pub(crate) child: Option<OwnedFd>,
+}
+
+/// A zsched that was found or started.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    /// The connection to it.
+    pub(crate) client: Client,
+    /// Its pidfd and its console, if it was started just now: it keeps no zone then.
+    pub(crate) started: Option<(OwnedFd, ConsoleFds)>,
 }
 
 /// Connects to the zone's zsched, or starts one if there is none. One that was just started comes to life on another
 /// processor meanwhile: whoever calls has other things to do before [`attach`].
 /// `warn` is told of other keepers that were in the way.
 pub(crate) fn find_or_start(
-    proof: SingleThreaded,
     layout: &Layout,
     zone: &ZoneName,
     warn: impl FnOnce(&str),
-) -> Result<Client, KeeperError> {
+) -> Result<Reached, KeeperError> {
     match Client::connect(&layout.zone_run(zone)) {
-        Ok(client) => Ok(client),
+        Ok(client) => Ok(Reached { client, started: None }),
         Err(ClientError::NotRunning) => {
             let name = crate::stray::claim(layout, zone, warn)?;
-            start(proof, layout, zone, name)
+            let console = console()?;
+            let ends = [console.manager.as_fd(), console.subsidiary.as_fd(), console.ring.as_fd()];
+            let (client, child) = launch(layout, zone, name, ends)?;
+            Ok(Reached { client, started: Some((child, console)) })
         }
         Err(e) => Err(e.into()),
     }
 }
 
 /// Becomes the daemon of a zsched.
-pub(crate) fn attach(events: Client, layout: &Layout, zone: &ZoneName) -> Result<Keeper, KeeperError> {
+pub(crate) fn attach(
+    events: Client,
+    child: Option<OwnedFd>,
+    layout: &Layout,
+    zone: &ZoneName,
+) -> Result<Keeper, KeeperError> {
     let (status, console) = events.attach()?;
     let requests = Client::connect(&layout.zone_run(zone))?;
-    Ok(Keeper { events, requests, status, console })
+    Ok(Keeper { events, requests, status, console, child })
 }
 
 /// A new pty pair. It is one of the host's devpts: a mount of its own would have to be kept somewhere,
@@ -82,18 +101,24 @@ pub(crate) fn pty() -> Result<(OwnedFd, OwnedFd), KeeperError> {
     Ok((manager, subsidiary))
 }
 
-/// Starts a zsched. It holds `name` for as long as it lives, and knows nothing of it.
-fn start(
-    proof: SingleThreaded,
-    layout: &Layout,
-    zone: &ZoneName,
-    name: Option<OwnedFd>,
-) -> Result<Client, KeeperError> {
+/// A console that nobody has used.
+fn console() -> Result<ConsoleFds, KeeperError> {
     let (manager, subsidiary) = pty()?;
     let memfd = memfd_create("zone-console", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(KeeperError::Memory)?;
     let ring =
         Ring::create(memfd, DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP).map_err(KeeperError::Ring)?.into_fd();
+    Ok(ConsoleFds { manager, subsidiary, ring })
+}
+
+/// Starts a zsched with this console (manager, subsidiary, kept output), and gives the daemon's connection to it and its
+/// pidfd. It holds `name` for as long as it lives, and knows nothing of it. May be called with threads.
+pub(crate) fn launch(
+    layout: &Layout,
+    zone: &ZoneName,
+    name: Option<OwnedFd>,
+    console: [BorrowedFd<'_>; 3],
+) -> Result<(Client, OwnedFd), KeeperError> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| KeeperError::Start(zone_sys::Error::new("socketpair", e)))?;
     let listener = zone_sys::unix::bind_in(&layout.zone_run(zone), SOCKET, SocketType::SEQPACKET, 16)
@@ -104,18 +129,12 @@ fn start(
     let args = ["zsched".into(), zone.to_string(), program("zoneadmd"), layout.root().display().to_string()];
     let block = exec::block(&program("zsched"), &args, &[])
         .ok_or_else(|| KeeperError::Start(zone_sys::Error::new("execve", Errno::TOOBIG)))?;
-    match Clone::new(Namespaces::NONE).spawn(proof).map_err(KeeperError::Start)? {
-        Cloned::Child => {
-            // Of all processes of the host this one is killed last: it holds what cannot be had again.
-            let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
-            let _ = rustix::process::setsid();
-            let fds = [&listener, &theirs, &manager, &subsidiary, &ring].map(AsFd::as_fd);
-            let fds: Vec<_> = fds.into_iter().chain(name.as_ref().map(AsFd::as_fd)).collect();
-            if zone_sys::process::place_for_exec(&fds).is_ok() {
-                let _ = exec::exec(&block);
-            }
-            exit_now(127)
-        }
-        Cloned::Parent { .. } => Ok(Client::over(ours, zone.as_str())?),
-    }
+    let fds: Vec<_> = [listener.as_fd(), theirs.as_fd()]
+        .into_iter()
+        .chain(console)
+        .chain(name.as_ref().map(AsFd::as_fd))
+        .collect();
+    // Of all processes of the host this one is killed last: it holds what cannot be had again.
+    let child = zone_sys::spawn::spawn(&block, &fds, b"-1000").map_err(KeeperError::Start)?;
+    Ok((Client::over(ours, zone.as_str())?, child))
 }

@@ -240,6 +240,10 @@ impl BootArguments {
 impl Zone {
     /// Makes the zone ready, or leaves nothing.
     fn ready_or_undo(&self, errand: &mut Errand) -> Result<(), OpError> {
+        self.insist(errand, Self::ready_once)
+    }
+
+    fn ready_once(&self, errand: &mut Errand) -> Result<(), OpError> {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent::to(errand.operation, ""))?;
         match self.ready(errand, 0) {
@@ -256,6 +260,16 @@ impl Zone {
 
     /// Boots the zone, making it ready before if need be; or leaves it installed.
     fn boot_or_undo(&self, errand: &mut Errand, args: &BootArguments, ready: bool) -> Result<(), OpError> {
+        let mut ready = ready;
+        self.insist(errand, |zone, errand| {
+            let booted = zone.boot_once(errand, args, ready);
+            // What was ready before has gone.
+            ready = true;
+            booted
+        })
+    }
+
+    fn boot_once(&self, errand: &mut Errand, args: &BootArguments, ready: bool) -> Result<(), OpError> {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent::to(errand.operation, &args.text))?;
         let made = if ready { self.ready(errand, 0).map(|_| ()) } else { Ok(()) };
@@ -280,6 +294,20 @@ impl Zone {
         args: &BootArgs,
         restarts: u32,
     ) -> Result<Option<LastExit>, OpError> {
+        // What the first attempt has ended is what was rebooted.
+        let mut last = None;
+        self.insist(errand, |zone, errand| zone.reboot_once(errand, how, args, restarts, &mut last))?;
+        Ok(last)
+    }
+
+    fn reboot_once(
+        &self,
+        errand: &mut Errand,
+        how: How,
+        args: &BootArgs,
+        restarts: u32,
+        last: &mut Option<LastExit>,
+    ) -> Result<(), OpError> {
         let words: Vec<String> = args
             .init
             .iter()
@@ -290,11 +318,13 @@ impl Zone {
         let begun = Intent::to(Operation::Reboot, &words.join(" "));
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent { uniqid, how: Some(how), number: restarts, ..begun })?;
-        let last = self.halt(errand, Some(how))?;
+        if let Some(ended) = self.halt(errand, Some(how))? {
+            last.get_or_insert(ended);
+        }
         match self.ready(errand, restarts).and_then(|_| self.boot(errand, args)) {
             Ok(_) => {
                 journal.end_or_say(errand);
-                Ok(last)
+                Ok(())
             }
             Err(error) => {
                 // Now it is a halt that has to be carried on.

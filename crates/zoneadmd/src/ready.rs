@@ -36,6 +36,7 @@ impl Zone {
         let platform = build.finish()?;
         journal.intent("create")?;
         let status = errand.make("create", |_| self.create(&platform, restarts))?;
+        self.hold(&status);
         journal.done("create")?;
         platform.warnings.iter().for_each(|warning| errand.say(format!("WARNING: {warning}")));
         Ok(status)
@@ -144,6 +145,7 @@ impl Zone {
             snapshot.save(&self.layout).map_err(failed)?;
         }
         errand.make("exec", |_| {
+            self.mark(zone_live::Mark::Booted);
             self.keeper().boot(&block).map_err(|error| match error {
                 ClientError::Refused { failure, errno } if failure.stage == Stage::Exec => {
                     OpError::Exec { init: argv[0].clone(), source: errno }

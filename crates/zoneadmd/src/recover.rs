@@ -67,6 +67,13 @@ pub(crate) async fn recover(daemon: &Rc<Daemon>) {
     }
 }
 
+/// Removes what is left of a zone that is no more: it was ready when its zsched died. The caller has the turn.
+pub(crate) async fn clear_away(daemon: &Rc<Daemon>) {
+    if !daemon.status().exists() && daemon.layout().snapshot(daemon.name()).exists() {
+        undo(daemon, None).await;
+    }
+}
+
 /// Nothing of an operation has to be carried on.
 fn end(daemon: &Daemon, operation: Operation) {
     let ended = Journal::open(daemon.layout(), daemon.name()).and_then(|mut journal| journal.end(operation));

@@ -218,6 +218,10 @@ impl crate::zone::Zone {
         let (now, fds) = match asked {
             Ok(found) => found,
             Err(ClientError::Refused { .. }) => return Ok(Asked::Heard),
+            Err(ClientError::NotRunning) => {
+                self.revive().map_err(|error| OpError::Revive(Box::new(error)))?;
+                return Ok(Asked::NotYet);
+            }
             Err(e) => return Err(e.into()),
         };
         if now.uniqid != status.uniqid {

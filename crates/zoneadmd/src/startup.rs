@@ -3,7 +3,7 @@
 
 use crate::exclusive::{self, Exclusive, NotExclusive};
 use crate::handshake::{self, Side, Waiting};
-use crate::{daemon, errand, keeper, log};
+use crate::{daemon, errand, keeper, log, orphan};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -14,7 +14,6 @@ use zone_config::index::Index;
 use zone_config::layout::{CONSOLE, DOOR};
 use zone_config::{Layout, State, ZoneName};
 use zone_sys::clone::SingleThreaded;
-use zsched::client::Client;
 
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +64,8 @@ pub(crate) struct Started {
     pub(crate) keeper: keeper::Keeper,
     pub(crate) door: rustix::fd::OwnedFd,
     pub(crate) console: rustix::fd::OwnedFd,
+    /// What is to be said on the console.
+    pub(crate) words: Option<String>,
 }
 
 /// Checks, forks, serves. Returns in the parent when the daemon serves, in the daemon at its end.
@@ -92,10 +93,9 @@ pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, Start
     }
 }
 
-/// Whether a zsched holds a zone of that name.
+/// Whether a zone of that name is up.
 fn lives(layout: &Layout, name: &ZoneName) -> bool {
-    let status = Client::connect(&layout.zone_run(name)).and_then(|keeper| keeper.status());
-    status.is_ok_and(|status| status.exists())
+    zone_live::ask(layout, name, std::time::Duration::from_secs(30)).is_ok_and(|status| status.is_some())
 }
 
 /// The daemon's side. What fails is said to the one who waits, and ends it.
@@ -146,24 +146,34 @@ fn prepare(
         waiting.say(text);
         tracing::warn!("{text}");
     };
-    let zsched = keeper::find_or_start(proof, &layout, &name, warn).map_err(StartError::Keeper)?;
+    let keeper::Reached { client: zsched, started } =
+        keeper::find_or_start(&layout, &name, warn).map_err(StartError::Keeper)?;
     zone_fail::pass!("start.keeper");
     let console = listen(&run, CONSOLE, 64).map_err(StartError::Console)?;
     zone_fail::pass!("start.console");
     // After the console: whoever finds the door open may count on the console.
     let door = listen(&run, DOOR, 256).map_err(StartError::Door)?;
     zone_fail::pass!("start.door");
-    let keeper = keeper::attach(zsched, &layout, &name).map_err(StartError::Keeper)?;
+    let mut words = None;
+    let mut child = None;
+    if let Some((pidfd, console)) = started {
+        child = Some(pidfd);
+        words = orphan::take_over(proof, &layout, &name, &zsched, &console).map_err(StartError::Keeper)?;
+    }
+    let keeper = keeper::attach(zsched, child, &layout, &name).map_err(StartError::Keeper)?;
     zone_fail::pass!("start.attached");
     if exclusive.stale && keeper.status.exists() {
-        let state = daemon::state_of(&keeper.status, State::Installed);
+        let state = zone_live::state(Some(&keeper.status), State::Installed);
         let text = format!(
             "zone '{name}': WARNING: zone is in state '{state}', but zoneadmd does not appear to be available; \
              restarted zoneadmd to recover."
         );
         warn(&text);
     }
-    Ok(Started { layout, name, exclusive, keeper, door, console })
+    if let Some(words) = &words {
+        warn(&format!("zone '{name}': {words}"));
+    }
+    Ok(Started { layout, name, exclusive, keeper, door, console, words })
 }
 
 fn listen(run: &Path, name: &str, backlog: i32) -> Result<rustix::fd::OwnedFd, NotListening> {

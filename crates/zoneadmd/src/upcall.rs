@@ -3,8 +3,10 @@
 
 use crate::daemon::{Daemon, next_event};
 use crate::errand::{Errand, OpError};
+use crate::recover;
 use crate::zone::how_it_ended;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::task::spawn_local;
@@ -20,17 +22,88 @@ const STEADY_SECONDS: u64 = 60;
 /// How long to wait before each restart in a row; after the last, the zone halts.
 const RESTART_DELAYS_MS: [u64; 5] = [100, 500, 1_000, 2_000, 5_000];
 
-/// Hears zsched out for as long as it lives.
+/// How long to wait before another attempt to start a zsched; twice as long each time, up to the second.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LAST_DELAY: Duration = Duration::from_secs(30);
+
+/// Hears zsched out for as long as it lives, and then the next.
 pub(crate) async fn listen(daemon: Rc<Daemon>, client: Client) {
+    let mut client = client;
+    loop {
+        hear(&daemon, &client).await;
+        match succeed(&daemon).await {
+            Some(heir) => client = heir,
+            None => break,
+        }
+    }
+    daemon.note(Status::default());
+}
+
+/// Hears one zsched out.
+async fn hear(daemon: &Rc<Daemon>, client: &Client) {
     let watched = client.socket().try_clone_to_owned().map(std::os::unix::net::UnixStream::from);
     // The runtime only ever waits on it; packets are read by the client.
     let watched = watched.and_then(|socket| socket.set_nonblocking(true).and(UnixStream::from_std(socket)));
     let Ok(socket) = watched else { return };
-    while let Some(status) = next_event(&socket, &client).await {
+    while let Some(status) = next_event(&socket, client).await {
         daemon.note(status);
-        spawn_local(ended(Rc::clone(&daemon), status));
+        spawn_local(ended(Rc::clone(daemon), status));
     }
-    daemon.note(Status::default());
+}
+
+/// zsched has died: sees to it that there is another, and says what became of the zone. `None` if there can be none and
+/// no zone needs it.
+async fn succeed(daemon: &Rc<Daemon>) -> Option<Client> {
+    let mut delay = FIRST_DELAY;
+    loop {
+        let zone = Arc::clone(&daemon.zone);
+        let revived = tokio::task::spawn_blocking(move || zone.revive()).await;
+        match revived
+            .map_err(|panic| panic.to_string())
+            .and_then(|done| done.map_err(|e| crate::errand::render(&e)))
+        {
+            Ok(()) => break,
+            Err(error) => {
+                tracing::error!("zsched has died and could not be replaced: {error}");
+                if !daemon.zone.estate.holds_a_zone() {
+                    return None;
+                }
+                if delay == FIRST_DELAY {
+                    let text =
+                        "WARNING: zsched has died and could not be replaced yet; the zone runs on".to_owned();
+                    daemon.notice(Notice::Text(text));
+                }
+            }
+        }
+        if let Some(status) = daemon.zone.estate.died_unseen() {
+            daemon.note(status);
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(LAST_DELAY);
+    }
+    for words in daemon.zone.estate.take_words() {
+        daemon.notice(Notice::Text(words));
+    }
+    let heir = daemon.zone.estate.take_events().or_else(|| attached_anew(daemon));
+    // An operation that runs has noticed by itself.
+    let turn = daemon.turn.try_lock();
+    daemon.refresh();
+    if turn.is_ok() {
+        recover::clear_away(daemon).await;
+    }
+    drop(turn);
+    let status = daemon.status();
+    if status.phase == Phase::Down {
+        spawn_local(ended(Rc::clone(daemon), status));
+    }
+    heir
+}
+
+/// zsched lives, only its connection to us has gone.
+fn attached_anew(daemon: &Daemon) -> Option<Client> {
+    let client = Client::connect(&daemon.layout().zone_run(daemon.name())).ok()?;
+    client.attach().ok()?;
+    Some(client)
 }
 
 /// What the end of a first process asks for.
@@ -56,7 +129,8 @@ fn wish(end: Option<End>, policy: Policy, restarts: u32) -> Wish {
     let success = end == Some(End::Exited(0));
     match how_it_ended(end) {
         How::Rebooted => Wish::Reboot,
-        How::Poweroff => Wish::Halt,
+        // It may have asked for a reboot; that what ended was a halt is the safer guess.
+        How::Poweroff | How::Unknown => Wish::Halt,
         _ if !policy.restart => Wish::Halt,
         _ if policy.reboot && policy.restart_on_0 && !success => Wish::Halt,
         _ if policy.reboot => Wish::Reboot,

@@ -2,6 +2,7 @@
 //! remembered only here.
 
 use crate::errand::OpError;
+use crate::heir::Estate;
 use rustix::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ pub(crate) struct Zone {
     pub(crate) name: ZoneName,
     keeper: Mutex<Client>,
     subsidiary: Mutex<OwnedFd>,
+    /// What it takes to replace zsched.
+    pub(crate) estate: Estate,
     window: Mutex<Size>,
     /// Where what zsched says in the middle of an operation is told.
     heard: UnboundedSender<Status>,
@@ -31,6 +34,7 @@ impl Zone {
         name: ZoneName,
         keeper: Client,
         subsidiary: OwnedFd,
+        estate: Estate,
         heard: UnboundedSender<Status>,
     ) -> Self {
         Self {
@@ -39,6 +43,7 @@ impl Zone {
             name,
             keeper: Mutex::new(keeper),
             subsidiary: Mutex::new(subsidiary),
+            estate,
             window: Mutex::default(),
         }
     }
@@ -116,7 +121,8 @@ pub(crate) fn how_it_ended(end: Option<End>) -> How {
         Some(End::Killed(zone_sys::signal::SIGINT)) => How::Poweroff,
         Some(End::Killed(signal)) if FAULTS.contains(&signal) => How::Crashed,
         Some(End::Killed(_)) => How::Killed,
-        Some(End::Exited(_)) | None => How::Exited,
+        Some(End::Exited(_)) => How::Exited,
+        None => How::Unknown,
     }
 }
 

@@ -43,7 +43,8 @@ fn start(name: &str, zoneadmd: &str, root: &str) -> Option<keeper::Keeper> {
     let proof = SingleThreaded::assert().ok()?;
     let (listener, daemon) = (inherited(3)?, inherited(4)?);
     let (manager, subsidiary) = (inherited(5)?, inherited(6)?);
-    let ring = Ring::inherit(inherited(7)?).ok()?;
+    // To be read only: it is the daemon's to write until its connection ends.
+    let ring = Ring::open(inherited(7)?).ok()?;
     zone_sys::process::cloexec_from(3).ok()?;
     zone_sys::signal::ignore(zone_sys::signal::SIGPIPE);
     // A terminal's hangup or an operator's ^C must never reach the keeper.

@@ -1,0 +1,124 @@
+//! What lives of a zone.
+//!
+//! Nobody stores that a zone is ready or running: its keeper, zsched, is asked. Where the keeper was killed, the
+//! zone's processes run on, and are found by a record that the daemon made of the first of them: by its number and the time
+//! of its start, in the zone's own cgroup, as the first process of a PID namespace, and held by a pidfd. Without either the
+//! index tells, whatever files a crash may have left in the run directory.
+#![forbid(unsafe_code)]
+
+mod orphan;
+mod record;
+
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use std::time::Duration;
+use zone_config::{Layout, State, ZoneName};
+use zsched::client::{Client, ClientError, ZoneFds};
+use zsched::wire::{Phase, Status};
+
+pub use orphan::{Fate, Orphan, fate};
+pub use record::{Incarnation, Mark};
+
+/// The state of a zone of which its keeper says `live` and the index says `stored`: the one place where the one becomes
+/// the other.
+#[must_use]
+pub fn state(live: Option<&Status>, stored: State) -> State {
+    match live.map(|status| status.phase) {
+        None | Some(Phase::None) => stored,
+        Some(Phase::Ready) => State::Ready,
+        Some(Phase::Running) => State::Running,
+        Some(Phase::Stopping) => State::ShuttingDown,
+        Some(Phase::Down) => State::Down,
+    }
+}
+
+/// What the keeper of a zone knows, or can be seen of a zone whose keeper was killed (its [`Status::keeper`] is then 0). `None`
+/// when there is no zone. The keeper may take as long as `patience` to answer.
+///
+/// # Errors
+/// When there is a keeper and it does not answer, or when the caller may not ask it.
+pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Option<Status>, ClientError> {
+    let asked = connect(layout, zone, patience).and_then(|client| client.status());
+    match asked {
+        // It may have ended between the two calls, as keepers of halted zones do.
+        Err(ClientError::NotRunning) => Ok(Orphan::find(layout, zone).map(|orphan| orphan.status())),
+        asked => Ok(Some(asked?).filter(Status::exists)),
+    }
+}
+
+/// The same with what it takes to enter the zone, of one whose first process lives.
+///
+/// # Errors
+/// As [`ask`].
+pub fn enter(
+    layout: &Layout,
+    zone: &ZoneName,
+    patience: Duration,
+) -> Result<(Option<Status>, Option<ZoneFds>), ClientError> {
+    let asked = connect(layout, zone, patience).and_then(|client| match client.status()? {
+        status if status.lives() => client.fds().map(|(status, fds)| (status, Some(fds))),
+        status => Ok((status, None)),
+    });
+    match asked {
+        Err(ClientError::NotRunning) => Ok(match Orphan::find(layout, zone) {
+            Some(orphan) => (Some(orphan.status()), Some(orphan.fds)),
+            None => (None, None),
+        }),
+        asked => asked.map(|(status, fds)| (Some(status).filter(Status::exists), fds)),
+    }
+}
+
+fn connect(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Client, ClientError> {
+    let client = Client::connect(&layout.zone_run(zone))?;
+    set_socket_timeout(client.socket(), Timeout::Recv, Some(patience))
+        .map_err(|errno| ClientError::Io(zone_sys::Error::new("setsockopt", errno)))?;
+    Ok(client)
+}
+
+/// Whether an error only says that the caller is not root.
+#[must_use]
+pub fn is_forbidden(error: &ClientError) -> bool {
+    matches!(error, ClientError::Io(cause) if matches!(cause.errno(), Errno::ACCESS | Errno::PERM))
+}
+
+/// A descriptor that has nothing to read yet: for a pidfd, a process that has not ended.
+fn is_quiet(fd: &OwnedFd, patience: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let limit = Timespec::try_from(patience).ok();
+    poll(&mut [PollFd::new(fd, PollFlags::IN)], limit.as_ref()) == Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keeper_comes_before_the_index() {
+        let with = |phase| Status { phase, ..Status::default() };
+        for (phase, state_then) in [
+            (Phase::None, State::Installed),
+            (Phase::Ready, State::Ready),
+            (Phase::Running, State::Running),
+            (Phase::Stopping, State::ShuttingDown),
+            (Phase::Down, State::Down),
+        ] {
+            assert_eq!(state(Some(&with(phase)), State::Installed), state_then);
+        }
+        assert_eq!(state(None, State::Incomplete), State::Incomplete);
+    }
+
+    #[test]
+    fn no_keeper_no_life() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(root.path().to_owned())).unwrap();
+        let zone: ZoneName = "a".parse().unwrap();
+        let ask = || ask(&layout, &zone, Duration::from_secs(3)).unwrap();
+        assert_eq!(ask(), None);
+        // What a crash leaves behind says nothing.
+        std::fs::create_dir_all(layout.zone_run(&zone)).unwrap();
+        std::fs::write(layout.snapshot(&zone), "version = 1\n").unwrap();
+        std::fs::write(layout.zone_run(&zone).join("zsched"), "").unwrap();
+        assert_eq!(ask(), None);
+    }
+}

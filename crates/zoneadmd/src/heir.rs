@@ -1,0 +1,272 @@
+//! Another zsched for one that died. The zone's processes run on when theirs is killed, and as long as a daemon lives it has all
+//! that zsched had but one thing: the console's pty and kept output, so that neither is lost, the first
+//! process's pidfd, the cgroup. So it starts another and hands it the zone. What cannot be handed on is to be the
+//! parent: the heir becomes the tracer.
+
+use crate::errand::{OpError, render};
+use crate::keeper::{self, KeeperError};
+use crate::zone::Zone;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use zone_live::{Incarnation, Mark};
+use zsched::client::{Client, ClientError, ZoneFds};
+use zsched::wire::{Adopt, Lost, Phase, Status, Witness};
+
+/// A first process that waits at its gate ends by itself when zsched is gone.
+const PARTING: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// What the daemon keeps for the case that zsched dies.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    /// The console, beside its subsidiary side, which the zone has.
+    manager: Mutex<OwnedFd>,
+    ring: OwnedFd,
+    /// The zone.
+    held: Mutex<Option<Held>>,
+    /// zsched, if this daemon has started it.
+    child: Mutex<Option<OwnedFd>>,
+    /// The connection on which the events of a new zsched come, until somebody listens to it.
+    fresh: Mutex<Option<Client>>,
+    /// zsched is told to end: there is to be no other.
+    retired: AtomicBool,
+    /// What is to be said of it.
+    said: Mutex<Vec<String>>,
+}
+
+/// A zone.
+#[derive(Debug)]
+struct Held {
+    status: Status,
+    fds: ZoneFds,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Estate {
+    pub(crate) fn new(manager: OwnedFd, ring: OwnedFd, child: Option<OwnedFd>) -> Self {
+        Self {
+            manager: Mutex::new(manager),
+            ring,
+            held: Mutex::default(),
+            child: Mutex::new(child),
+            fresh: Mutex::default(),
+            retired: AtomicBool::new(false),
+            said: Mutex::default(),
+        }
+    }
+
+    /// The console has another pty.
+    pub(crate) fn set_manager(&self, manager: OwnedFd) {
+        *lock(&self.manager) = manager;
+    }
+
+    /// The connection to a zsched that was started meanwhile.
+    pub(crate) fn take_events(&self) -> Option<Client> {
+        lock(&self.fresh).take()
+    }
+
+    /// What is to be said about deaths since this was last asked.
+    pub(crate) fn take_words(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.said))
+    }
+
+    /// Whether a zone is held, dead or alive.
+    pub(crate) fn holds_a_zone(&self) -> bool {
+        lock(&self.held).is_some()
+    }
+
+    /// The zone as it was last heard of, if its first process has ended since.
+    pub(crate) fn died_unseen(&self) -> Option<Status> {
+        let held = lock(&self.held);
+        let held = held.as_ref().filter(|held| held.status.lives() && has_ended(&held.fds.pidfd))?;
+        Some(Status { phase: Phase::Down, ended: crate::zone::now(), ..held.status })
+    }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    ends_within(pidfd, &Timespec::default())
+}
+
+fn ends_within(pidfd: &OwnedFd, limit: &Timespec) -> bool {
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(limit)) == Ok(1)
+}
+
+impl Zone {
+    /// Takes note of what zsched says: from the moment that there is a first process the daemon holds what it takes to hand it on, and
+    /// a record of it is on disk.
+    pub(crate) fn hold(&self, status: &Status) {
+        if !status.exists() {
+            *lock(&self.estate.held) = None;
+            return;
+        }
+        if let Some(known) =
+            lock(&self.estate.held).as_mut().filter(|known| known.status.uniqid == status.uniqid)
+        {
+            if let (Phase::Down, Some(end), true) = (status.phase, status.end, known.status.lives()) {
+                self.mark(Mark::Ended(end, status.ended));
+            }
+            known.status = *status;
+            return;
+        }
+        // Asked before the lock is taken: whoever replaces zsched takes the two in the other order.
+        let asked = self.keeper().fds();
+        if let Ok((status, fds)) = asked {
+            self.write_record(&status, &fds);
+            *lock(&self.estate.held) = Some(Held { status, fds });
+        }
+    }
+
+    /// Forgets the zone that was taken down.
+    pub(crate) fn release_record(&self) {
+        *lock(&self.estate.held) = None;
+        if let Err(error) = Incarnation::remove(&self.layout, &self.name) {
+            tracing::warn!("{}", render(&error));
+        }
+    }
+
+    fn write_record(&self, status: &Status, fds: &ZoneFds) {
+        let known = Incarnation::load(&self.layout, &self.name);
+        if known.is_some_and(|record| record.uniqid == status.uniqid) || !status.lives() {
+            return;
+        }
+        let saved = Incarnation::of(status, &fds.pidfd)
+            .map_err(|e| render(&e))
+            .and_then(|record| record.save(&self.layout, &self.name).map_err(|e| render(&e)));
+        if let Err(error) = saved {
+            tracing::warn!(
+                "if daemon and zsched are both killed, this zone will not be found again: {error}"
+            );
+        }
+    }
+
+    /// Adds to the record of the zone.
+    pub(crate) fn mark(&self, mark: Mark) {
+        if let Err(error) = mark.add(&self.layout, &self.name) {
+            tracing::warn!("could not add to the record of the zone: {error}");
+        }
+    }
+
+    /// Sees to it that there is a zsched, and that it has the zone.
+    ///
+    /// # Errors
+    /// When none can be started, or it does not take the zone over.
+    pub(crate) fn revive(&self) -> Result<(), KeeperError> {
+        // Whoever wants to speak to it waits.
+        let mut keeper = self.keeper();
+        if self.estate.retired.load(Ordering::Acquire)
+            || !matches!(keeper.status(), Err(ClientError::NotRunning))
+        {
+            return Ok(());
+        }
+        let dead = lock(&self.estate.child).take();
+        if let Some(dead) = &dead {
+            let _ = waitid(WaitId::PidFd(dead.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+        let name = crate::stray::claim(&self.layout, &self.name, |text| tracing::warn!("{text}"))?;
+        let console = [
+            lock(&self.estate.manager).try_clone(),
+            self.subsidiary().try_clone(),
+            self.estate.ring.try_clone(),
+        ];
+        let [manager, subsidiary, ring] = console.map(|fd| fd.map_err(KeeperError::Descriptor));
+        let console = [manager?, subsidiary?, ring?];
+        let (events, child) =
+            keeper::launch(&self.layout, &self.name, name, console.each_ref().map(AsFd::as_fd))?;
+        *lock(&self.estate.child) = Some(child);
+        let words = self.hand_over(&events)?;
+        *keeper = Client::connect(&self.layout.zone_run(&self.name))?;
+        drop(keeper);
+        tracing::error!("{words}");
+        lock(&self.estate.said).push(words);
+        *lock(&self.estate.fresh) = Some(events);
+        Ok(())
+    }
+
+    /// Tells zsched to end.
+    ///
+    /// # Errors
+    /// When it is not there, or keeps a zone.
+    pub(crate) fn dismiss(&self) -> zsched::client::Result<()> {
+        let keeper = self.keeper();
+        self.estate.retired.store(true, Ordering::Release);
+        keeper.quit()
+    }
+
+    /// Hands the zone to a new zsched, and puts into words what became of it.
+    fn hand_over(&self, heir: &Client) -> Result<String, KeeperError> {
+        const DIED: &str = "zsched has died";
+        let mut held = lock(&self.estate.held);
+        let Some(Held { status, fds }) = &mut *held else {
+            return Ok(format!("NOTICE: {DIED} and was replaced; no zone was up"));
+        };
+        let ended = match status.phase {
+            Phase::Ready => ends_within(&fds.pidfd, &PARTING),
+            _ => has_ended(&fds.pidfd),
+        };
+        let phase = match (status.phase, ended) {
+            (Phase::Ready, true) => {
+                *held = None;
+                return Ok(format!(
+                    "WARNING: {DIED}, and with it the zone, which was ready but not running; it is installed now"
+                ));
+            }
+            // It was let through the gate, and nobody lived to tell.
+            (Phase::Ready, false) => Phase::Running,
+            (Phase::None | Phase::Down, _) | (_, true) => Phase::Down,
+            (phase, false) => phase,
+        };
+        let Status { uniqid, pid, since, end, ended, note, .. } = *status;
+        let ended = if phase == Phase::Down && ended == 0 { crate::zone::now() } else { ended };
+        let zone = Adopt { phase, uniqid, pid, since, end, ended, note, lost: Lost::NOTHING, owed: false };
+        let both = [fds.cgroup.as_fd(), fds.pidfd.as_fd()];
+        let adopted = heir.adopt(&zone, if phase == Phase::Down { &both[..1] } else { &both })?;
+        *status = adopted;
+        Ok(words(&adopted))
+    }
+}
+
+/// What became of a zone whose zsched died.
+pub(crate) fn words(adopted: &Status) -> String {
+    const DIED: &str = "zsched has died";
+    let heir = adopted.keeper;
+    let lost = adopted.adopted.map_or(Lost::NOTHING, |adopted| adopted.lost);
+    let mut text = match (adopted.phase, adopted.end, adopted.adopted.map(|how| how.witness)) {
+        (Phase::Down, None, _) => {
+            format!("WARNING: {DIED} and so has the zone; nobody saw how, and it is taken for a halt")
+        }
+        (Phase::Down, Some(_), _) => {
+            format!("NOTICE: {DIED} when the zone had ended; what follows from that goes on")
+        }
+        (_, _, Some(Witness::Nobody)) => format!(
+            "WARNING: {DIED}; the zone runs on under a new one, process {heir}, that cannot trace its first process: how it ends \
+             will not be known, and a reboot from inside be taken for a halt"
+        ),
+        _ => format!(
+            "NOTICE: {DIED}; the zone runs on under a new one, process {heir}, that traces its first process to learn how it ends"
+        ),
+    };
+    if lost.has(Lost::TERMINAL) {
+        text += "; the console was hung up";
+        text += if lost.has(Lost::CONSOLE) {
+            ", has no new terminal in the zone"
+        } else {
+            ", has a new terminal"
+        };
+    }
+    if lost.has(Lost::OUTPUT) {
+        text += ", and what was kept of its output is lost";
+    }
+    text
+}
+
+impl OpError {
+    /// Whether it only says that zsched was not there.
+    pub(crate) fn is_death_of_zsched(&self) -> bool {
+        matches!(self, Self::Keeper(ClientError::NotRunning))
+    }
+}

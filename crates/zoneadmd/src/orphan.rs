@@ -1,0 +1,80 @@
+//! A zone that is found without a zsched, by a daemon that has just started: both were killed, so its console was hung up and
+//! what was kept of the console's output is lost. Its first process lives, or has ended and nobody was there to see how.
+
+use crate::errand::render;
+use crate::heir::words;
+use crate::keeper::KeeperError;
+use rustix::fd::{AsFd, OwnedFd};
+use zone_config::{Layout, Snapshot, ZoneName, idmap};
+use zone_live::{Fate, Incarnation, Orphan};
+use zone_sys::clone::SingleThreaded;
+use zsched::client::{Client, ConsoleFds};
+use zsched::wire::{Adopt, Lost, Phase};
+
+/// Hands to a zsched that was just started what is left of the zone, and gives the zone another console. Gives what is to be said
+/// of it; `None` if no zone was up.
+///
+/// # Errors
+/// When zsched does not take it.
+pub(crate) fn take_over(
+    proof: SingleThreaded,
+    layout: &Layout,
+    name: &ZoneName,
+    heir: &Client,
+    console: &ConsoleFds,
+) -> Result<Option<String>, KeeperError> {
+    match zone_live::fate(layout, name) {
+        Fate::Lives(Orphan { record, fds }) => {
+            let mut lost = Lost::TERMINAL.and(Lost::OUTPUT);
+            let given = give_console(proof, layout, name, &fds.pidfd, console);
+            if given.is_err() {
+                lost = lost.and(Lost::CONSOLE);
+            }
+            let zone = adopt(&record, Phase::Running, lost);
+            let status = heir.adopt(&zone, &[fds.cgroup.as_fd(), fds.pidfd.as_fd()])?;
+            let why = given.err().map_or_else(String::new, |error| format!(" ({error})"));
+            Ok(Some(words(&status) + &why))
+        }
+        // One that was ready has ended as it had to; the ordinary recovery takes away what is left of it.
+        Fate::Ended(record) if record.booted => {
+            let zone = adopt(&record, Phase::Down, Lost::TERMINAL.and(Lost::OUTPUT));
+            // Nobody enters it any more, so what stands for its cgroup does not matter.
+            let cgroup = zone_platform::cgroup::open(layout, name).ok().flatten();
+            let status = heir.adopt(&zone, &[cgroup.as_ref().unwrap_or(&console.subsidiary).as_fd()])?;
+            Ok(Some(words(&status)))
+        }
+        Fate::Ended(_) => {
+            let text = "WARNING: zsched has died, and with it the zone, which was ready but not running; it is installed now";
+            Ok(Some(text.into()))
+        }
+        Fate::Unknown => Ok(None),
+    }
+}
+
+fn adopt(record: &Incarnation, phase: Phase, lost: Lost) -> Adopt {
+    let &Incarnation { uniqid, pid, since, note, end, .. } = record;
+    let (end, ended) = match (phase, end) {
+        (Phase::Down, Some((end, when))) => (Some(end), when),
+        (Phase::Down, None) => (None, crate::zone::now()),
+        _ => (None, 0),
+    };
+    Adopt { phase, uniqid, pid, since, end, ended, note, lost, owed: false }
+}
+
+fn give_console(
+    proof: SingleThreaded,
+    layout: &Layout,
+    name: &ZoneName,
+    first: &OwnedFd,
+    console: &ConsoleFds,
+) -> Result<(), String> {
+    let base = match Snapshot::load(layout, name) {
+        Ok(snapshot) => snapshot.idmap.base,
+        Err(_) => idmap::lookup(layout, name).ok().flatten().ok_or("the zone's ids are not known")?.base,
+    };
+    // A terminal as a boot would find it.
+    zone_console::term::reset(console.subsidiary.as_fd(), zone_console::term::Size::default())
+        .map_err(|error| render(&error))?;
+    zone_platform::console::replace(proof, first.as_fd(), console.subsidiary.as_fd(), base)
+        .map_err(|error| render(&error))
+}
