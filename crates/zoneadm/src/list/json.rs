@@ -7,6 +7,7 @@ use serde::Serialize;
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Layout, State};
 use zone_door::{Client, Console, Operation};
+use zsched::wire::{Lost, Status, Witness};
 
 use super::row::Row;
 
@@ -33,12 +34,58 @@ pub(super) struct Zone<'a> {
     since: Option<u64>,
     /// How many times in a row init was started again before this incarnation.
     restarts: Option<u32>,
+    /// Who keeps the zone; null for one that is not up, and for one whose zsched was killed until a daemon starts another.
+    zsched: Option<Keeper>,
     last_exit: Option<End>,
     /// What the daemon is doing, if one runs and does something.
     operation: Option<Operation>,
     step: Option<String>,
     /// Who is at the console; null when no daemon runs to know it.
     consoles: Option<Vec<Console>>,
+}
+
+/// A zone's zsched.
+#[derive(Debug, Serialize)]
+struct Keeper {
+    pid: i32,
+    version: String,
+    /// Null if it is the one that the zone was made by.
+    adopted: Option<Adoption>,
+}
+
+/// What became of a zone when its zsched was killed.
+#[derive(Debug, Serialize)]
+struct Adoption {
+    /// When this zsched took it over.
+    when: u64,
+    /// How this zsched learns how the zone ends: "tracer", or "nobody" when it cannot.
+    witness: &'static str,
+    /// Of "terminal" (the console was hung up and has another), "output" (what was kept of the console's output) and
+    /// "console" (no terminal could be given to the zone).
+    lost: Vec<&'static str>,
+}
+
+impl Keeper {
+    fn of(status: &Status) -> Option<Self> {
+        let [major, minor, patch] = status.version;
+        let adopted = status.adopted.map(|adopted| Adoption {
+            when: adopted.at,
+            witness: match adopted.witness {
+                Witness::Tracer => "tracer",
+                Witness::Parent => "parent",
+                Witness::Nobody => "nobody",
+            },
+            lost: [(Lost::TERMINAL, "terminal"), (Lost::OUTPUT, "output"), (Lost::CONSOLE, "console")]
+                .into_iter()
+                .filter_map(|(lost, word)| adopted.lost.has(lost).then_some(word))
+                .collect(),
+        });
+        (status.keeper != 0).then(|| Self {
+            pid: status.keeper,
+            version: format!("{major}.{minor}.{patch}"),
+            adopted,
+        })
+    }
 }
 
 /// How an incarnation ended.
@@ -83,7 +130,8 @@ impl<'a> Zone<'a> {
             uniqid: live.map(|status| status.uniqid.to_string()),
             pid: live.map(|status| status.pid),
             since: live.map(|status| status.since),
-            restarts: live.map(zsched::wire::Status::restarts),
+            restarts: live.map(Status::restarts),
+            zsched: live.and_then(Keeper::of),
             last_exit: row.last_exit().map(End::from),
             operation,
             step,

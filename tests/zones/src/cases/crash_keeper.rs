@@ -1,16 +1,14 @@
-//! The keeper: what it does when it alone is left, and what the others do when it is gone.
+//! The keeper: what it does when it alone is left. What the others do when it is gone is in `adopt`.
 
 use super::crash::{be_up, leaves_nothing, zone};
 use crate::harness::world::World;
-use crate::harness::{Lab, Zone, cases, kill_and_wait, proc_status, read, until, write};
+use crate::harness::{Lab, Zone, cases, proc_status, read, until, write};
 use rustix::process::{Pid, Signal, kill_process};
 
 cases![
     it_brings_a_daemon_for_a_reboot,
     it_brings_a_daemon_for_a_poweroff,
     it_brings_one_daemon_after_another: 300,
-    the_next_daemon_clears_up_after_it: 120,
-    the_present_daemon_clears_up_after_it: 120,
     a_cut_index_keeps_no_zone_from_being_halted: 120,
     a_garbled_index_keeps_no_zone_from_being_halted: 120,
     a_lost_index_keeps_no_zone_from_being_halted: 120,
@@ -18,13 +16,13 @@ cases![
 ];
 
 /// What the sparse brand's init understands.
-fn tell_init(zone: &Zone<'_>, signal: Signal) {
+pub(super) fn tell_init(zone: &Zone<'_>, signal: Signal) {
     let pid = Pid::from_raw(zone.status().pid1()).unwrap_or_else(|| panic!("no PID 1"));
     kill_process(pid, signal).unwrap_or_else(|e| panic!("{e}"));
 }
 
 /// Runs a zone whose init listens to signals, and kills its daemon.
-fn up_and_alone(zone: &Zone<'_>) -> crate::harness::Status {
+pub(super) fn up_and_alone(zone: &Zone<'_>) -> crate::harness::Status {
     be_up(zone);
     // A command that runs in it was let in by an init that is through with its own start.
     zone.zlogin(["true"]).ok();
@@ -88,36 +86,8 @@ fn it_brings_one_daemon_after_another(lab: &Lab) {
 }
 
 /// Whether a process is no more, or nobody has reaped it yet.
-fn gone(pid: i32) -> bool {
+pub(super) fn gone(pid: i32) -> bool {
     proc_status(pid, "State").is_none_or(|state| state.starts_with('Z'))
-}
-
-fn the_next_daemon_clears_up_after_it(lab: &Lab) {
-    let zone = zone(lab);
-    let world = World::look(&[]);
-    for (next, state) in [("halt", "installed"), ("boot", "running"), ("ready", "ready")] {
-        let before = up_and_alone(&zone);
-        kill_and_wait(zone.keeper());
-        zone.is("installed");
-        zone.zoneadm([next]).ok();
-        zone.is(state);
-        assert_ne!(zone.status().uniqid, before.uniqid);
-        assert!(gone(before.pid1()), "what was in the zone is gone");
-        leaves_nothing(&zone, &world, "the keeper's death");
-    }
-}
-
-fn the_present_daemon_clears_up_after_it(lab: &Lab) {
-    let zone = zone(lab);
-    let world = World::look(&[]);
-    be_up(&zone);
-    let (pid1, keeper) = (zone.status().pid1(), zone.keeper());
-    kill_and_wait(keeper);
-    until("what was in the zone is gone", || gone(pid1).then_some(()));
-    zone.daemon_leaves();
-    zone.is("installed");
-    zone.boot();
-    leaves_nothing(&zone, &world, "the keeper's death");
 }
 
 /// Spoils the index under a zone that runs and whose daemon was killed.

@@ -2,6 +2,8 @@
 
 use crate::harness::Case;
 
+mod adopt;
+mod adopt_operations;
 mod bad_files;
 mod bad_init;
 mod bad_place;
@@ -78,6 +80,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_zlogin::CASES,
         crash_keeper::CASES,
         crash_coverage::CASES,
+        adopt::CASES,
+        adopt_operations::CASES,
         soaked::CASES,
         stuck::CASES,
         stuck_fuse::CASES,

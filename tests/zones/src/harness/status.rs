@@ -31,12 +31,33 @@ pub struct Status {
     /// What is being done with the zone.
     #[serde(default)]
     pub operation: Option<String>,
+    /// Its keeper; none when it is not up, or lives without one.
+    #[serde(default)]
+    pub zsched: Option<Keeper>,
     /// How the incarnation before ended.
     #[serde(default)]
     pub last_exit: Option<Exit>,
     /// Who is at the console; none when no daemon runs.
     #[serde(default)]
     pub consoles: Option<Vec<Attached>>,
+}
+
+/// A zone's zsched.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Keeper {
+    /// The process.
+    pub pid: i32,
+    /// What was lost with the one before; none if there was none.
+    pub adopted: Option<Adopted>,
+}
+
+/// What became of a zone whose zsched was killed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Adopted {
+    /// `tracer`, or `nobody` if it will not be known how the zone ends.
+    pub witness: String,
+    /// Of `terminal`, `output` and `console`.
+    pub lost: Vec<String>,
 }
 
 /// Somebody at a console.
@@ -57,7 +78,7 @@ pub struct Attached {
 pub struct Exit {
     /// Which one.
     pub uniqid: String,
-    /// `exited`, `killed`, `crashed`, `poweroff`, `rebooted`, `halted` or `shutdown`.
+    /// `exited`, `killed`, `crashed`, `poweroff`, `rebooted`, `halted`, `shutdown` or `unknown`.
     pub how: String,
     /// Init's exit status.
     #[serde(default)]

@@ -240,12 +240,12 @@ impl<'lab> Zone<'lab> {
         });
     }
 
-    /// The keeper: the parent of its PID 1.
+    /// Its keeper, zsched.
     #[track_caller]
     #[must_use]
     pub fn keeper(&self) -> i32 {
-        let pid1 = self.status().pid1();
-        parent_of(pid1).unwrap_or_else(|| panic!("PID 1 of zone '{}', {pid1}, has no parent", self.name))
+        let status = self.status();
+        status.zsched.as_ref().unwrap_or_else(|| panic!("zone '{}' has no zsched: {status:?}", self.name)).pid
     }
 
     /// Halts, uninstalls and deletes it, whatever its state. Each must succeed.
