@@ -222,7 +222,7 @@ fn an_installed_zone_gets_another(lab: &Lab) {
     let mut console = zone.console(&[]);
     let find = || {
         World::look(&[])
-            .since(&world)
+            .since(&world, &lab.root())
             .into_iter()
             .find_map(|thing| thing.strip_prefix("process ")?.split_once(" zsched ")?.0.parse().ok())
     };

@@ -63,7 +63,7 @@ fn is_clean(lab: &Lab, zone: &Zone<'_>, world: &World, at: &str) {
         .collect();
     assert!(others.is_empty(), "etc/zones has {others:?} after a death at {at}");
     until(&format!("nothing is left after a death at {at}"), || {
-        let mut left = World::look(&[]).since(world);
+        let mut left = World::look(&[]).since(world, &lab.root());
         // Other suites on this machine have other zones.
         let own = format!("/{NAME}");
         left.retain(|thing| {
