@@ -1,6 +1,8 @@
 //! A console on a real pty, with a guest and clients made by the test.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
 
+pub mod storm;
+
 use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::net::SocketType;
@@ -118,9 +120,13 @@ impl Rig {
 
     /// Another server on the same pty and ring, as after a restart of the daemon.
     pub async fn restart(self) -> Self {
+        self.restart_with(Limits::default()).await
+    }
+
+    pub async fn restart_with(self, limits: Limits) -> Self {
         self.task.abort();
         let _ = self.task.await;
-        Self::on(self.manager, self.guest, Ring::inherit(self.ring).unwrap(), Limits::default())
+        Self::on(self.manager, self.guest, Ring::inherit(self.ring).unwrap(), limits)
     }
 
     /// As [`Rig::restart`], after an end in good order and with a log.
