@@ -19,7 +19,7 @@ const fn need(program: &'static str, package: &'static str, reason: &'static str
 }
 
 /// What the zones suite needs.
-pub(crate) const SUITE: [Need; 10] = [
+pub(crate) const SUITE: [Need; 13] = [
     need("unshare", "util-linux", "private namespaces for the suite"),
     need("busybox", "busybox-static", "the smallest root file systems"),
     need("tar", "tar", "archives to install from"),
@@ -30,6 +30,9 @@ pub(crate) const SUITE: [Need; 10] = [
     need("setfattr", "attr", "extended attributes in archives"),
     need("socat", "socat", "a client of the console that knows nothing of it"),
     need("asciinema", "asciinema", "the player of what zlogin records"),
+    need("strace", "strace", "the order of what is written, for the loss of power"),
+    need("mkfs.ext4", "e2fsprogs", "disks that fill up or stand still"),
+    need("mount", "mount", "disks that fill up or stand still"),
 ];
 
 /// What making guests needs.

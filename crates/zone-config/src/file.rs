@@ -145,6 +145,16 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(FileError::new("make directory", path))
 }
 
+/// As [`make_dir`], for directories that are still to be there after a crash of the host.
+///
+/// # Errors
+/// When one cannot be made, or put on the disk.
+pub fn make_dir_to_stay(path: &Path, mode: u32) -> Result<(), FileError> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();
+    make_dir(path, mode)?;
+    missing.into_iter().rev().try_for_each(|made| sync_dir(parent(made)))
+}
+
 fn write_new(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
     // What a writer that was killed has left.
     remove_if_there(path)?;
@@ -168,10 +178,12 @@ fn sync_dir(dir: &Path) -> Result<(), FileError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::new("sync directory", dir))
 }
 
-/// An exclusive lock on a file, held until this is dropped or the process ends. The file stays.
+/// An exclusive lock on a file, held until this is dropped or the process ends. The file stays, unless it is
+/// [discarded](Self::discard).
 #[derive(Debug)]
 pub struct FileLock {
     _file: File,
+    path: PathBuf,
 }
 
 impl FileLock {
@@ -181,10 +193,11 @@ impl FileLock {
     /// # Errors
     /// When the file cannot be made or opened for writing.
     pub fn take(path: &Path) -> Result<Self, FileError> {
-        let file = Self::open(path)?;
         loop {
+            let file = Self::open(path)?;
             match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) if is_removed(&file) => {}
+                Ok(()) => return Ok(Self { _file: file, path: path.to_owned() }),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(FileError::new("lock", path)(error)),
             }
@@ -196,12 +209,22 @@ impl FileLock {
     /// # Errors
     /// As [`Self::take`].
     pub fn try_take(path: &Path) -> Result<Option<Self>, FileError> {
-        let file = Self::open(path)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(FileError::new("lock", path)(error)),
+        loop {
+            let file = Self::open(path)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_removed(&file) => {}
+                Ok(()) => return Ok(Some(Self { _file: file, path: path.to_owned() })),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(FileError::new("lock", path)(error)),
+            }
         }
+    }
+
+    /// Removes the file, then gives up the lock. Whoever waits for it finds that it has locked a file that no third one would
+    /// see, and begins anew.
+    pub fn discard(self) {
+        // A lock file that stays is no harm.
+        let _ = fs::remove_file(&self.path);
     }
 
     /// Takes the lock if nobody has it, or has it for this long only: the child of one that was killed has its
@@ -222,17 +245,23 @@ impl FileLock {
     }
 
     fn open(path: &Path) -> Result<File, FileError> {
-        if let Some(dir) = path.parent() {
-            make_dir(dir, 0o700)?;
+        loop {
+            if let Some(dir) = path.parent() {
+                make_dir(dir, 0o700)?;
+            }
+            let mut options = OpenOptions::new();
+            match options.write(true).create(true).truncate(false).mode(0o600).open(path) {
+                // Somebody removed the directory just now, with the last file in it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened.map_err(FileError::new("open", path)),
+            }
         }
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(FileError::new("open", path))
     }
+}
+
+/// Whether an open file has no name any more: a lock on it locks nothing.
+pub fn is_removed(file: impl rustix::fd::AsFd) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| stat.st_nlink == 0)
 }
 
 #[cfg(test)]
@@ -268,5 +297,22 @@ mod tests {
         assert!(FileLock::take_within(&path, Duration::from_millis(20)).unwrap().is_none());
         drop(held);
         assert!(FileLock::try_take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_whose_file_is_removed_gets_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/lock");
+        let mut held = Some(FileLock::take(&path).unwrap());
+        std::thread::scope(|scope| {
+            let waits: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| FileLock::take(&path).unwrap().discard())).collect();
+            held.take().unwrap().discard();
+            let _ = fs::remove_dir(path.parent().unwrap());
+            waits.into_iter().for_each(|wait| wait.join().unwrap());
+        });
+        let held = FileLock::take(&path).unwrap();
+        assert!(FileLock::try_take(&path).unwrap().is_none());
+        drop(held);
     }
 }

@@ -136,7 +136,7 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
         }
     };
     // All three are written even when the record was there: a crash may have come between them.
-    file::make_dir(&layout.etc(), 0o755)?;
+    file::make_dir_to_stay(&layout.etc(), 0o755)?;
     ranges::edit(&layout.idmap(), zone.as_str(), Some(range))?;
     zone_fail::pass!("idmap.recorded");
     for path in registers(layout) {

@@ -106,7 +106,7 @@ impl Index {
         let before = index.lines.clone();
         let answer = change(&mut index)?;
         if index.lines != before {
-            file::make_dir(&layout.etc(), 0o755).map_err(IndexError::from)?;
+            file::make_dir_to_stay(&layout.etc(), 0o755).map_err(IndexError::from)?;
             file::replace(&index.path, &line::print(&index.lines), 0o644).map_err(IndexError::from)?;
         }
         Ok(answer)

@@ -25,6 +25,7 @@ pub mod config;
 pub mod document;
 pub mod file;
 pub mod here;
+pub mod hostboot;
 pub mod idmap;
 pub mod index;
 pub mod lastexit;

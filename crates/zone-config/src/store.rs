@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::document::Document;
-use crate::file::{self, FileError};
+use crate::file::{self, FileError, FileLock};
 use crate::index::{Entry, Index, IndexError};
 use crate::{Layout, State, ZoneName};
 
@@ -70,7 +70,7 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
                 index.add(Entry { name: to.clone(), state: State::Configured, zonepath, uuid: None })?;
             }
         }
-        file::make_dir(&layout.etc(), 0o755)?;
+        file::make_dir_to_stay(&layout.etc(), 0o755)?;
         let old = file::read_if_there(&file)?;
         file::replace(&file, document.to_toml().as_bytes(), 0o644)?;
         before = Some(old);
@@ -104,7 +104,17 @@ pub fn delete(layout: &Layout, zone: &ZoneName, force: bool) -> Result<(), Store
         // A configuration without a line is what a crash leaves.
         None => Ok(()),
     })?;
-    Ok(file::remove(&layout.config(zone))?)
+    file::remove(&layout.config(zone))?;
+    // The last that is of the zone; not if somebody is at it.
+    let locks = [layout.lock(zone), layout.oplock(zone)];
+    if locks.iter().any(|lock| lock.exists())
+        && let [Ok(Some(lock)), Ok(Some(oplock))] = locks.map(|lock| FileLock::try_take(&lock))
+    {
+        lock.discard();
+        oplock.discard();
+        let _ = std::fs::remove_dir(layout.zone_run(zone));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use rustix::io::Errno;
+use std::fs::File;
 use std::path::Path;
-use zone_config::{Layout, ZoneName};
+use zone_config::file::is_removed;
+use zone_config::{Layout, ZoneName, hostboot};
 
 /// Why this is not the zone's daemon.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +28,11 @@ pub(crate) enum NotExclusive {
 /// The lock; given up by dying, however.
 #[derive(Debug)]
 pub(crate) struct Exclusive {
-    _lock: OwnedFd,
+    _lock: File,
     /// A door of a daemon that is no more was found.
     pub(crate) stale: bool,
+    /// What else is there is of an earlier boot of the host.
+    pub(crate) earlier: bool,
 }
 
 /// Makes the run directories (0700: a socket's own mode is not everywhere honoured) and takes the lock.
@@ -41,18 +45,34 @@ pub(crate) fn become_exclusive(layout: &Layout, zone: &ZoneName) -> Result<Exclu
     }
     directory(&layout.run())?;
     let run = layout.zone_run(zone);
-    directory(&run)?;
+    let mut lock = loop {
+        let lock = File::from(take(layout, zone, &run)?);
+        // Whoever uninstalls a zone removes the lock, and then the directory.
+        if !is_removed(&lock) {
+            break lock;
+        }
+    };
+    let earlier = hostboot::note(&mut lock);
+    let stale = run.join(zone_config::layout::DOOR).symlink_metadata().is_ok();
+    Ok(Exclusive { _lock: lock, stale, earlier })
+}
+
+fn take(layout: &Layout, zone: &ZoneName, run: &Path) -> Result<OwnedFd, NotExclusive> {
     let path = layout.lock(zone);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(|e| NotExclusive::Open(path.display().to_string(), e))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Err(NotExclusive::Another),
-        Err(e) => return Err(NotExclusive::Open(path.display().to_string(), e)),
+    loop {
+        directory(run)?;
+        match openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(lock) => match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(lock),
+                Err(Errno::WOULDBLOCK) => return Err(NotExclusive::Another),
+                Err(e) => return Err(NotExclusive::Open(path.display().to_string(), e)),
+            },
+            // The directory was removed just now.
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(NotExclusive::Open(path.display().to_string(), e)),
+        }
     }
-    let stale = run.join(zone_config::layout::DOOR).symlink_metadata().is_ok();
-    Ok(Exclusive { _lock: lock, stale })
 }
 
 fn directory(path: &Path) -> Result<(), NotExclusive> {

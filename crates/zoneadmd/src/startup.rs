@@ -11,7 +11,7 @@ use rustix::thread::CapabilitySet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zone_config::index::Index;
-use zone_config::layout::{CONSOLE, DOOR};
+use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
 use zone_config::{Layout, State, ZoneName};
 use zone_sys::clone::SingleThreaded;
 
@@ -146,6 +146,9 @@ fn prepare(
         waiting.say(text);
         tracing::warn!("{text}");
     };
+    if exclusive.earlier {
+        forget(&layout, &name);
+    }
     let keeper::Reached { client: zsched, started } =
         keeper::find_or_start(&layout, &name, warn).map_err(StartError::Keeper)?;
     zone_fail::pass!("start.keeper");
@@ -174,6 +177,22 @@ fn prepare(
         warn(&format!("zone '{name}': {words}"));
     }
     Ok(Started { layout, name, exclusive, keeper, door, console, words })
+}
+
+/// Forgets what an earlier boot of the host left: nothing of it lives, and what it was about is nobody's wish any more.
+fn forget(layout: &Layout, name: &ZoneName) {
+    // Whatever the file says, a zone that lives is of this boot.
+    if lives(layout, name) {
+        return;
+    }
+    tracing::warn!("the host was booted since; what is left of the zone is removed");
+    let left = [layout.journal(name), layout.snapshot(name)];
+    let sockets = [DOOR, CONSOLE, ZSCHED].map(|socket| layout.zone_run(name).join(socket));
+    for path in left.iter().chain(&sockets) {
+        if let Err(error) = zone_config::file::remove_fast(path) {
+            tracing::error!("{}", errand::render(&error));
+        }
+    }
 }
 
 fn listen(run: &Path, name: &str, backlog: i32) -> Result<rustix::fd::OwnedFd, NotListening> {

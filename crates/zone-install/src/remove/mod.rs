@@ -173,6 +173,9 @@ pub fn execute(plan: &Plan, options: &Options, report: &mut Reporter<'_>) -> Res
     }
     zone_fail::pass!("remove.entries");
     let left = remove_zonepath(zonepath, directory)?;
+    // What comes next says that the files are gone, and is put on the disk: so must this be, or a host that loses its power now
+    // finds files again that belong to nobody.
+    rustix::fs::syncfs(directory).map_err(|errno| Error::io("sync the file system of", zonepath, errno))?;
     Ok(Removed { entries: delete.entries, left })
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Stat;
-use zone_config::{Index, Layout, Snapshot, State, ZoneName};
+use zone_config::{Index, Layout, Snapshot, State, ZoneName, hostboot};
 
 use super::RootError;
 use crate::{mountinfo, reach};
@@ -56,6 +56,7 @@ pub fn others(layout: &Layout, zone: &ZoneName) -> Result<Vec<Other>, RootError>
     for name in running.filter_map(|dir| dir.file_name().to_str()?.parse::<ZoneName>().ok()) {
         if name != *zone
             && index.get(&name).is_none()
+            && !hostboot::is_over(layout, &name)
             && let Ok(snapshot) = Snapshot::load(layout, &name)
         {
             others.push(other(name, snapshot.config.zonepath));

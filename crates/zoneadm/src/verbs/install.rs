@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use zone_config::file::FileLock;
-use zone_config::{Brand, Index, State, ZoneConfig, ZoneName, idmap};
+use zone_config::{Brand, Index, Layout, State, ZoneConfig, ZoneName, idmap};
 use zone_install::install::Summary;
 use zone_install::progress::Options;
 use zone_install::{remove, zonepath};
@@ -29,7 +29,7 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     let config = verify::installable(&target)?;
     let brand = Brand::load(&config.brand).map_err(Failure::of(target.name()))?;
     let source = Source::of(args, &brand)?;
-    let _lock = operation_lock(&target)?;
+    let lock = operation_lock(&target)?;
     zone_fail::pass!("install.locked");
     let options = work::interruptible().map_err(Failure::of(target.name()))?;
     let is_new = fs::symlink_metadata(&config.zonepath).is_err();
@@ -62,6 +62,7 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
             zone_fail::pass!("install.failed");
             if untouched {
                 undo(&target, &config, is_new, &options)?;
+                leave(target.layout, zone, lock);
             } else {
                 let remedy = format!("run \"zoneadm -z {zone} uninstall -F\", then install it again");
                 warn_zone(zone, format_args!("the zone is {} now: {remedy}.", State::Incomplete));
@@ -81,6 +82,13 @@ pub(crate) fn operation_lock(target: &Target<'_>) -> Outcome<FileLock> {
     let lock = FileLock::take_within(&target.layout.oplock(target.name()), MOMENT)
         .map_err(Failure::of(target.name()))?;
     lock.ok_or_else(|| Failure::text(target.name(), "another zoneadm may have an operation in progress."))
+}
+
+/// Gives the lock up for a zone that is configured again, of which nothing is left that could run.
+pub(crate) fn leave(layout: &Layout, zone: &ZoneName, lock: FileLock) {
+    lock.discard();
+    // Not if somebody has come meanwhile, who has made files of his own.
+    let _ = fs::remove_dir(layout.zone_run(zone));
 }
 
 /// Records a state.

@@ -16,7 +16,7 @@ use crate::daemon;
 use crate::message::{Failure, Outcome, relay, warn_zone};
 use crate::output::Output;
 use crate::sanity::{self, Action, Target};
-use crate::verbs::install::{operation_lock, set_state};
+use crate::verbs::install::{leave, operation_lock, set_state};
 use crate::work::{self, Display};
 
 /// How long the daemon may take to leave after it was told of the uninstall.
@@ -54,7 +54,7 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     zone_fail::pass!("uninstall.dismissed");
     set_state(&target, State::Incomplete)?;
     // From here on it is the state that keeps a daemon from starting.
-    drop(no_daemon);
+    no_daemon.discard();
     zone_fail::pass!("uninstall.begun");
     let removed = {
         let mut display = Display::new(zone);
@@ -69,7 +69,7 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     zone_fail::pass!("uninstall.swept");
     // Last: who is killed before can be told to do it again.
     set_state(&target, State::Configured)?;
-    drop(lock);
+    leave(target.layout, zone, lock);
     Ok(())
 }
 

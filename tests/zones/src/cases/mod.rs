@@ -30,11 +30,13 @@ mod door;
 mod exclusive;
 mod fs;
 mod guests;
+mod host_boot;
 mod init_exit;
 mod inside;
 mod install;
 mod list;
 mod matrix;
+mod power_loss;
 mod restart;
 mod soaked;
 mod sparse;
@@ -83,6 +85,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         adopt::CASES,
         adopt_operations::CASES,
         soaked::CASES,
+        host_boot::CASES,
+        power_loss::CASES,
         stuck::CASES,
         stuck_fuse::CASES,
         together::CASES,

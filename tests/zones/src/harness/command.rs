@@ -68,6 +68,16 @@ impl Command {
         self.start().wait()
     }
 
+    /// The same; `None` if there is no such program.
+    #[track_caller]
+    #[must_use]
+    pub fn run_if(self) -> Option<Ran> {
+        let program = Path::new(self.inner.get_program());
+        let places = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+        let there = program.is_file() || places.iter().any(|dir| Path::new(dir).join(program).is_file());
+        there.then(|| self.run())
+    }
+
     /// Starts it and does not wait.
     #[track_caller]
     #[must_use]

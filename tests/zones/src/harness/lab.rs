@@ -208,9 +208,8 @@ impl Lab {
                 Zone::new(self, name).remove();
             }
         }
-        // The two lock files stay: one that is removed can be locked twice.
+        // Not even a lock file.
         let run = zones.iter().flat_map(|name| entries(&self.run().join(name)));
-        let run = run.filter(|path| !path.ends_with("lock") && !path.ends_with("oplock"));
         let rest = ["etc/zones", "var/lib/zones"].iter().flat_map(|dir| entries(&self.root().join(dir)));
         let of_zone = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,0 +1,72 @@
+//! Which boot of the host the files of a zone's run directory are of.
+//!
+//! On most hosts `/run` is memory and forgets. Below a root of one's own it may be a disk: then snapshot, journal and sockets are still
+//! there after the host went down, and mean nothing. The daemon's lock file holds the id that the kernel gave to the boot in
+//! which a daemon last had the lock.
+
+use std::fs;
+use std::io::{Read, Seek, Write};
+
+use crate::{Layout, ZoneName};
+
+/// `random(4)`: new with each boot, the same in every namespace.
+const ID: &str = "/proc/sys/kernel/random/boot_id";
+/// More than an id has.
+const MOST: u64 = 100;
+
+/// The present boot's id; `None` where `/proc` does not tell.
+#[must_use]
+pub fn present() -> Option<String> {
+    let id = fs::read_to_string(ID).ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Whether the files in a zone's run directory are of an earlier boot.
+#[must_use]
+pub fn is_over(layout: &Layout, zone: &ZoneName) -> bool {
+    fs::File::open(layout.lock(zone)).is_ok_and(|mut lock| is_other(&mut lock))
+}
+
+/// Whether the lock file that this is was last written in an earlier boot. One that holds nothing tells nothing.
+fn is_other(lock: &mut fs::File) -> bool {
+    let mut held = String::new();
+    if lock.take(MOST).read_to_string(&mut held).is_err() || held.trim().is_empty() {
+        return false;
+    }
+    present().is_some_and(|present| present != held.trim())
+}
+
+/// For whoever has the lock: notes the present boot, and says whether the one before was another.
+pub fn note(lock: &mut fs::File) -> bool {
+    let _ = lock.rewind();
+    let other = is_other(lock);
+    let _ = lock.rewind();
+    if let Some(id) = present()
+        && (other || lock.metadata().is_ok_and(|meta| meta.len() == 0))
+    {
+        // Of one length always. On a full disk nothing is noted, and nothing is told by that.
+        let _ = lock.write_all(format!("{id}\n").as_bytes());
+    }
+    other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_boot_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let zone: ZoneName = "web".parse().unwrap();
+        fs::create_dir_all(layout.zone_run(&zone)).unwrap();
+        let path = layout.lock(&zone);
+        let open =
+            || fs::File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
+        assert!(!is_over(&layout, &zone) && !note(&mut open()) && !note(&mut open()));
+        fs::write(&path, "01234567-89ab-cdef-0123-456789abcdef\n").unwrap();
+        assert!(is_over(&layout, &zone) && note(&mut open()));
+        assert!(!is_over(&layout, &zone) && !note(&mut open()));
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), present().unwrap());
+    }
+}

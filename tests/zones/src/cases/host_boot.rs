@@ -1,0 +1,95 @@
+//! A host that was booted again, on which the run directory is a disk: everything in it is still there and means nothing.
+
+use crate::harness::{Lab, Zone, cases, kill_and_wait, read, until, write};
+use std::fs;
+use std::path::PathBuf;
+
+cases![
+    what_an_earlier_boot_left_is_forgotten,
+    a_reboot_of_an_earlier_boot_is_not_carried_on,
+    what_lives_is_of_this_boot_whatever_the_file_says,
+    uninstall_leaves_no_file,
+];
+
+/// As a boot before this one would have called itself.
+const EARLIER: &str = "01234567-89ab-4def-8123-456789abcdef\n";
+
+/// All files of a zone's run directory but the locks, with what is in them; sockets are empty files here.
+fn kept(zone: &Zone<'_>) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(zone.run_dir()).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|path| !path.ends_with("lock") && !path.ends_with("oplock"));
+    files.map(|path| (path.clone(), fs::read(&path).unwrap_or_default())).collect()
+}
+
+/// Puts a zone's run directory back as it was when the host went down.
+fn host_went_down(zone: &Zone<'_>, files: &[(PathBuf, Vec<u8>)]) {
+    zone.daemon_leaves();
+    for (path, bytes) in files {
+        write(path, bytes);
+    }
+    write(&zone.run_dir().join("lock"), EARLIER);
+}
+
+fn what_an_earlier_boot_left_is_forgotten(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let files = kept(&zone);
+    assert!(files.iter().any(|(path, _)| path.ends_with("snapshot.toml")), "{files:?}");
+    zone.halt();
+    host_went_down(&zone, &files);
+    zone.is("installed");
+    zone.zoneadm(["halt"]).ok().stderr_has("zone is already halted");
+    until("the old files are gone", || (!zone.run_dir().join("snapshot.toml").exists()).then_some(()));
+    assert_ne!(read(&zone.run_dir().join("lock")), EARLIER);
+    host_went_down(&zone, &files);
+    zone.boot();
+    zone.zlogin(["true"]).ok();
+    zone.halt();
+}
+
+fn a_reboot_of_an_earlier_boot_is_not_carried_on(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let mut files = kept(&zone);
+    let uniqid = zone.status().incarnation();
+    zone.halt();
+    files.retain(|(path, _)| !path.ends_with("journal"));
+    files.push((
+        zone.run_dir().join("journal"),
+        format!("begin reboot {uniqid} rebooted 0 true \n").into_bytes(),
+    ));
+    host_went_down(&zone, &files);
+    zone.zoneadm(["halt"]).ok().stderr_has("zone is already halted");
+    zone.is("installed");
+    assert!(!zone.run_dir().join("journal").exists());
+    // In this boot it is.
+    write(&zone.run_dir().join("journal"), &files[files.len() - 1].1);
+    zone.zoneadm(["boot"]).ok().stderr_has("zone is already booted");
+    zone.is("running");
+    zone.halt();
+}
+
+fn what_lives_is_of_this_boot_whatever_the_file_says(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let before = zone.status();
+    if let Some(daemon) = zone.daemon() {
+        kill_and_wait(daemon);
+    }
+    write(&zone.run_dir().join("lock"), EARLIER);
+    zone.zoneadm(["boot"]).ok().stderr_has("zone is already booted");
+    assert_eq!((zone.status().pid, zone.status().uniqid), (before.pid, before.uniqid));
+    assert_ne!(read(&zone.run_dir().join("lock")), EARLIER);
+    zone.halt();
+}
+
+fn uninstall_leaves_no_file(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    zone.halt();
+    zone.zoneadm(["uninstall", "-F"]).ok();
+    assert!(!zone.run_dir().exists(), "{:?}", kept(&zone));
+    zone.zoneadm(["install"]).ok();
+    zone.boot();
+    zone.halt();
+}
