@@ -186,6 +186,9 @@ fn forget(layout: &Layout, name: &ZoneName) {
         return;
     }
     tracing::warn!("the host was booted since; what is left of the zone is removed");
+    if let Err(error) = zone_live::Incarnation::remove(layout, name) {
+        tracing::error!("{}", errand::render(&error));
+    }
     let left = [layout.journal(name), layout.snapshot(name)];
     let sockets = [DOOR, CONSOLE, ZSCHED].map(|socket| layout.zone_run(name).join(socket));
     for path in left.iter().chain(&sockets) {

@@ -24,6 +24,7 @@ fn kept(zone: &Zone<'_>) -> Vec<(PathBuf, Vec<u8>)> {
 /// Puts a zone's run directory back as it was when the host went down.
 fn host_went_down(zone: &Zone<'_>, files: &[(PathBuf, Vec<u8>)]) {
     zone.daemon_leaves();
+    until("zsched's socket is gone", || (!zone.run_dir().join("zsched").exists()).then_some(()));
     for (path, bytes) in files {
         write(path, bytes);
     }
