@@ -9,9 +9,6 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Whether zsched is killed, too.
-const KEEPERS: bool = false;
-
 /// Lives one zone's life until the book is over, and ends it in an orderly way. Panics when something is wrong.
 pub(super) fn live(book: &Book, spec: LabSpec, name: &str, mut plan: Plan) {
     let lab = Lab::new(spec);
@@ -99,7 +96,7 @@ impl Driver<'_> {
             }
             Fault::KeeperAfter(after) => {
                 std::thread::sleep(after);
-                if let Some(pid) = first.filter(|_| KEEPERS).and_then(keeper_of) {
+                if let Some(pid) = first.and_then(keeper_of) {
                     self.note(&format!("kills zsched, process {pid}"));
                     kill(pid);
                 }
@@ -141,7 +138,7 @@ impl Driver<'_> {
             }
             Some(mut watcher) => {
                 watcher.kill();
-                self.check_ticks("a watcher", &watcher.wait().out());
+                self.check_ticks("a watcher", &watcher.wait().out(), false);
             }
         }
     }
@@ -260,8 +257,8 @@ impl Driver<'_> {
         }
     }
 
-    fn check_ticks(&self, whose: &str, text: &str) {
-        match ticks::check(text) {
+    fn check_ticks(&self, whose: &str, text: &str, repeats: bool) {
+        match ticks::check(text, repeats) {
             Ok(seen) => {
                 self.book.lines.fetch_add(seen, Ordering::Relaxed);
                 self.note(&format!("{whose} has {seen} lines of the console, none missing"));
@@ -279,7 +276,7 @@ impl Driver<'_> {
         self.zone.daemon_leaves();
         until("the daemon is through", || self.zone.nobody_is_daemon().then_some(()));
         let log = self.zone.zoneadm(["console", "--log"]);
-        self.check_ticks("the console's log", &log.ok().out());
+        self.check_ticks("the console's log", &log.ok().out(), true);
         let written = std::fs::read_to_string(self.zone.file("/ticks")).unwrap_or_default();
         ticks::has_last(&log.out(), &written)
             .unwrap_or_else(|missing| panic!("the console's log: {missing}"));

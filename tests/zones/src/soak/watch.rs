@@ -22,12 +22,12 @@ pub(super) fn watch(book: &Book, spec: LabSpec, names: &[String]) {
         let before = one_incarnation(book, names);
         let shown = states(&lab);
         let after = one_incarnation(book, names);
-        for (name, state) in shown {
+        for Status { name, state, operation, .. } in shown {
             if !names.contains(&name) {
                 continue;
             }
             let (before, after) = (before.get(&name), after.get(&name));
-            if before != after || is_true(&state, before.is_some()) {
+            if before != after || is_true(&state, operation.is_some(), before.is_some()) {
                 doubts.remove(&name);
                 continue;
             }
@@ -44,18 +44,21 @@ pub(super) fn watch(book: &Book, spec: LabSpec, names: &[String]) {
     }
 }
 
-/// Whether `state` may be said of a zone whose first process is alive or not.
-fn is_true(state: &str, alive: bool) -> bool {
-    let living = ["ready", "running", "shutting_down"];
-    let dead = ["configured", "incomplete", "installed", "shutting_down", "down"];
-    if alive { living.contains(&state) } else { dead.contains(&state) }
+/// Whether `state` may be said of a zone whose first process is alive or not. While something is done with it, it has that state
+/// until it is done.
+fn is_true(state: &str, busy: bool, alive: bool) -> bool {
+    match state {
+        "ready" | "running" => alive,
+        "shutting_down" => true,
+        "installed" => !alive || busy,
+        _ => !alive,
+    }
 }
 
-/// The states that `zoneadm list` shows. That it shows them whatever goes on is a promise, too.
-fn states(lab: &Lab) -> Vec<(String, String)> {
+/// What `zoneadm list` shows. That it shows it whatever goes on is a promise, too.
+fn states(lab: &Lab) -> Vec<Status> {
     let json = lab.zoneadm(["list", "-cv", "--json"]).ok().json();
-    let zones: Vec<Status> = serde_json::from_value(json).unwrap_or_else(|e| panic!("list --json: {e}"));
-    zones.into_iter().map(|zone| (zone.name, zone.state)).collect()
+    serde_json::from_value(json).unwrap_or_else(|e| panic!("list --json: {e}"))
 }
 
 /// Never two daemons of a zone. Each holds the lock; a child of one shares its lock until it executes, so two
