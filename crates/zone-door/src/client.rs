@@ -178,6 +178,26 @@ impl Client {
         self.field(&mut parameters, "result")
     }
 
+    /// Which version of zoneadmd answers.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn version(&mut self) -> Result<String, CallError> {
+        let method = format!("{}.GetInfo", crate::service::SERVICE);
+        self.send(&OutgoingCall { call: &Query { method, parameters: Map::new() }, more: None })?;
+        let (mut parameters, _) = self.receive()?;
+        self.field(&mut parameters, "version")
+    }
+
+    /// The process at the other end, by the kernel's word.
+    ///
+    /// # Errors
+    /// [`CallError::Io`] if the kernel does not tell.
+    pub fn peer(&self) -> Result<i32, CallError> {
+        let peer = zone_sys::unix::peer(&self.stream);
+        peer.map(|peer| peer.pid).map_err(|e| self.io_error("look at the other end of", e.into()))
+    }
+
     /// Asks for the zone's status.
     ///
     /// # Errors

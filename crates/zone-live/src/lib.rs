@@ -41,9 +41,11 @@ pub fn state(live: Option<&Status>, stored: State) -> State {
 pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Option<Status>, ClientError> {
     let asked = connect(layout, zone, patience).and_then(|client| client.status());
     match asked {
-        // It may have ended between the two calls, as keepers of halted zones do.
-        Err(ClientError::NotRunning) => Ok(Orphan::find(layout, zone).map(|orphan| orphan.status())),
-        asked => Ok(Some(asked?).filter(Status::exists)),
+        Ok(status) if status.exists() => Ok(Some(status)),
+        // It may have ended between the two calls, as keepers of halted zones do; and one that was started for a zone whose
+        // keeper was killed may not have it yet.
+        Ok(_) | Err(ClientError::NotRunning) => Ok(Orphan::find(layout, zone).map(|orphan| orphan.status())),
+        Err(error) => Err(error),
     }
 }
 
@@ -61,11 +63,12 @@ pub fn enter(
         status => Ok((status, None)),
     });
     match asked {
-        Err(ClientError::NotRunning) => Ok(match Orphan::find(layout, zone) {
+        Ok((status, fds)) if status.exists() => Ok((Some(status), fds)),
+        Ok(_) | Err(ClientError::NotRunning) => Ok(match Orphan::find(layout, zone) {
             Some(orphan) => (Some(orphan.status()), Some(orphan.fds)),
             None => (None, None),
         }),
-        asked => asked.map(|(status, fds)| (Some(status).filter(Status::exists), fds)),
+        Err(error) => Err(error),
     }
 }
 

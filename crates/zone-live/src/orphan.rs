@@ -2,16 +2,19 @@
 
 use crate::is_quiet;
 use crate::record::{Incarnation, boot_id, program_of, start_of};
+use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zone_config::{Layout, ZoneName};
 use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
 
 /// A first process that waits at its gate ends by itself when zsched is gone; a busy machine may keep it from that for a
 /// moment.
-const PARTING: Duration = Duration::from_secs(2);
+const PARTING: Duration = Duration::from_secs(5);
+/// How often to look whether it has, or has become init.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A zone that lives without a zsched.
 #[derive(Debug)]
@@ -71,11 +74,29 @@ fn alive(layout: &Layout, zone: &ZoneName, record: &Incarnation) -> Option<ZoneF
     let is_it = start_of(record.pid) == Some(record.start)
         && is_first_of_a_namespace(record.pid)
         && zone_platform::cgroup::has(layout, zone, record.pid);
-    if !is_it || (program_of(record.pid).ok()? == record.program && !is_quiet(&pidfd, PARTING)) {
+    if !is_it || record.waits_at_gate(&pidfd) {
         return None;
     }
     let cgroup = zone_platform::cgroup::open(layout, zone).ok()??;
     is_quiet(&pidfd, Duration::ZERO).then_some(ZoneFds { pidfd, cgroup })
+}
+
+impl Incarnation {
+    /// Whether its first process still waits at its gate, where it ends when zsched is gone. If it does it has some time for
+    /// that.
+    #[must_use]
+    pub fn waits_at_gate(&self, pidfd: &OwnedFd) -> bool {
+        let until = Instant::now() + PARTING;
+        while program_of(self.pid).is_ok_and(|program| program == self.program) {
+            if !is_quiet(pidfd, LOOK) {
+                return false;
+            }
+            if Instant::now() > until {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// Whether a process is number 1 of a PID namespace below ours (proc_pid_status(5), `NSpid`).

@@ -72,6 +72,9 @@ pub(crate) enum Verb {
     /// Declare an installed zone broken, so that it can only be uninstalled
     #[command(after_long_help = MARK_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE mark incomplete")]
     Mark(MarkArgs),
+    /// Have zones served by a new zoneadmd, as after an upgrade
+    #[command(after_long_help = RENEW_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] renew-daemon [--json]")]
+    RenewDaemon(RenewArgs),
     /// Show what was said on a zone's console
     #[command(after_long_help = CONSOLE_HELP, override_usage = "zoneadm [-R ROOT] console ZONE --log [--follow]\n       zoneadm [-R ROOT] -z ZONE console --log [--follow]")]
     Console(ConsoleArgs),
@@ -191,6 +194,14 @@ impl Bootargs {
     pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
+}
+
+/// `renew-daemon`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct RenewArgs {
+    /// For programs: which process and version took whose place, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `mark`.
@@ -315,6 +326,19 @@ Examples:
 const MARK_HELP: &str = "\
 Examples:
   zoneadm -z web mark incomplete";
+
+const RENEW_HELP: &str = "\
+A zoneadmd that runs goes on with the program that it was started from, also when another has been put in its
+place. This ends it between two operations, waiting for one that runs, and starts what is there now. The zones
+do not notice; a console client is connected again. Without -z it is done to every zone that is up or has a
+daemon. A zone's zsched stays what it is until the zone has been halted.
+
+Examples:
+  zoneadm renew-daemon             after an upgrade
+  zoneadm -z web renew-daemon
+  zoneadm renew-daemon --json      old and new process and version
+
+See also: zones(7), docs/upgrade.md";
 
 const CONSOLE_HELP: &str = "\
 On a terminal it is shown as text, without what a terminal would obey; a pipe or a file gets the bytes as they

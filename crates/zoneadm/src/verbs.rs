@@ -7,6 +7,7 @@ pub(crate) mod install;
 mod mark;
 mod ready;
 mod reboot;
+mod renew;
 mod shutdown;
 mod uninstall;
 pub(crate) mod verify;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Reboot(args) => reboot::run(&cx, args),
         Verb::Halt(args) => halt::run(&cx, *args),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
+        Verb::RenewDaemon(args) => renew::run(&cx, *args),
         Verb::Mark(args) => mark::run(&cx, args),
         Verb::Console(args) => console::run(&cx, args),
     }

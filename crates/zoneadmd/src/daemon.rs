@@ -76,6 +76,9 @@ const RECOVERY: Duration = Duration::from_secs(2);
 async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
     let Started { layout, name, exclusive, keeper, door, console, words } = started;
     let setup = |e: std::io::Error| StartError::Runtime(e);
+    // Before there are threads, which inherit that it is blocked.
+    let asked = zone_sys::signal::as_fd(&[zone_sys::signal::SIGTERM]);
+    let asked = ending::watch(asked.map_err(|e| setup(e.into()))?).map_err(setup)?;
     let copies = keeper.console.manager.try_clone().and_then(|fd| Ok((fd, keeper.console.ring.try_clone()?)));
     let (manager, kept) = copies.map_err(setup)?;
     let estate = Estate::new(manager, kept, keeper.child);
@@ -130,8 +133,13 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     zone_fail::pass!("start.recovered");
     serving();
 
-    ending::wait(&daemon, &door_server, &mut keeper_task).await;
+    let why = ending::wait(&daemon, &door_server, &mut keeper_task, &asked).await;
     door_server.begin_dying();
+    if why == ending::Why::GivesWay {
+        ending::give_way(&daemon, &door_server).await;
+        drop(exclusive);
+        return Ok(());
+    }
     zone_fail::pass!("end.idle");
     if keeper_task.is_finished() {
         ending::clear(&daemon).await;

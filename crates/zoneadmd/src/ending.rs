@@ -3,9 +3,12 @@
 
 use crate::daemon::Daemon;
 use crate::operate::Door;
+use rustix::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
 use zone_door::Server;
@@ -15,7 +18,7 @@ use zsched::client::ClientError;
 const FIRST_CALL: Duration = Duration::from_secs(2);
 
 /// Waits until nothing needs the daemon any more. Wakes only when something changes.
-pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut JoinHandle<()>) {
+async fn over(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut JoinHandle<()>) {
     let mut changes = daemon.changes();
     let mut console = daemon.console.state();
     let first_call = tokio::time::sleep(FIRST_CALL);
@@ -42,6 +45,57 @@ pub(crate) async fn wait(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut 
             }
         }
     }
+}
+
+/// Why a daemon ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Nothing needs it.
+    Over,
+    /// It was asked to, by SIGTERM: another is to take its place.
+    GivesWay,
+}
+
+/// Waits for the one or the other. A request to give way is heeded between two operations.
+pub(crate) async fn wait(
+    daemon: &Rc<Daemon>,
+    door: &Server<Door>,
+    keeper: &mut JoinHandle<()>,
+    asked: &AsyncFd<OwnedFd>,
+) -> Why {
+    tokio::select! {
+        () = over(daemon, door, keeper) => Why::Over,
+        () = given_way(daemon, asked) => if daemon.status().exists() { Why::GivesWay } else { Why::Over },
+    }
+}
+
+/// What [`wait`] watches.
+#[expect(
+    deprecated,
+    reason = "the unsound part of AsyncFd needs a descriptor that can be replaced meanwhile; nobody can reach this one mutably"
+)]
+pub(crate) fn watch(asked: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(asked, Interest::READABLE)
+}
+
+async fn given_way(daemon: &Rc<Daemon>, asked: &AsyncFd<OwnedFd>) {
+    if asked.readable().await.is_err() {
+        // Then SIGTERM does nothing; SIGKILL always does.
+        std::future::pending::<()>().await;
+    }
+    let turn = daemon.turn.lock().await;
+    // It is not given back: no operation begins any more.
+    std::mem::forget(turn);
+}
+
+/// Leaves everything where it is but the door, whose file would look like that of a daemon that was killed. Who waits for his turn
+/// is disconnected, and asks the next one.
+pub(crate) async fn give_way(daemon: &Rc<Daemon>, door: &Server<Door>) {
+    const LAST_WORDS: Duration = Duration::from_millis(200);
+    tracing::info!("gives way to another zoneadmd; the zone is not touched");
+    daemon.zone.estate.retire();
+    let _ = tokio::time::timeout(LAST_WORDS, door.idle()).await;
+    let _ = std::fs::remove_file(daemon.layout().zone_run(daemon.name()).join(DOOR));
 }
 
 /// Kills what a dead zsched has left alone, and forgets it.

@@ -15,9 +15,6 @@ use zone_live::{Incarnation, Mark};
 use zsched::client::{Client, ClientError, ZoneFds};
 use zsched::wire::{Adopt, Lost, Phase, Status, Witness};
 
-/// A first process that waits at its gate ends by itself when zsched is gone.
-const PARTING: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
-
 /// What the daemon keeps for the case that zsched dies.
 #[derive(Debug)]
 pub(crate) struct Estate {
@@ -60,6 +57,11 @@ impl Estate {
         }
     }
 
+    /// From now on nobody replaces zsched.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
     /// The console has another pty.
     pub(crate) fn set_manager(&self, manager: OwnedFd) {
         *lock(&self.manager) = manager;
@@ -89,11 +91,7 @@ impl Estate {
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {
-    ends_within(pidfd, &Timespec::default())
-}
-
-fn ends_within(pidfd: &OwnedFd, limit: &Timespec) -> bool {
-    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(limit)) == Ok(1)
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
 }
 
 impl Zone {
@@ -193,7 +191,7 @@ impl Zone {
     /// When it is not there, or keeps a zone.
     pub(crate) fn dismiss(&self) -> zsched::client::Result<()> {
         let keeper = self.keeper();
-        self.estate.retired.store(true, Ordering::Release);
+        self.estate.retire();
         keeper.quit()
     }
 
@@ -204,10 +202,12 @@ impl Zone {
         let Some(Held { status, fds }) = &mut *held else {
             return Ok(format!("NOTICE: {DIED} and was replaced; no zone was up"));
         };
-        let ended = match status.phase {
-            Phase::Ready => ends_within(&fds.pidfd, &PARTING),
-            _ => has_ended(&fds.pidfd),
-        };
+        if status.phase == Phase::Ready {
+            // One that waits at its gate ends by itself; one that was let through has nobody who lived to tell.
+            let record = Incarnation::load(&self.layout, &self.name);
+            let _ = record.map(|record| record.waits_at_gate(&fds.pidfd));
+        }
+        let ended = has_ended(&fds.pidfd);
         let phase = match (status.phase, ended) {
             (Phase::Ready, true) => {
                 *held = None;
@@ -215,7 +215,6 @@ impl Zone {
                     "WARNING: {DIED}, and with it the zone, which was ready but not running; it is installed now"
                 ));
             }
-            // It was let through the gate, and nobody lived to tell.
             (Phase::Ready, false) => Phase::Running,
             (Phase::None | Phase::Down, _) | (_, true) => Phase::Down,
             (phase, false) => phase,

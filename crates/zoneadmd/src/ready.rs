@@ -144,7 +144,7 @@ impl Zone {
             snapshot.config.init = Some(init);
             snapshot.save(&self.layout).map_err(failed)?;
         }
-        errand.make("exec", |_| {
+        let booted = errand.make("exec", |_| {
             self.mark(zone_live::Mark::Booted);
             self.keeper().boot(&block).map_err(|error| match error {
                 ClientError::Refused { failure, errno } if failure.stage == Stage::Exec => {
@@ -152,7 +152,9 @@ impl Zone {
                 }
                 other => other.into(),
             })
-        })
+        })?;
+        self.hold(&booted);
+        Ok(booted)
     }
 }
 

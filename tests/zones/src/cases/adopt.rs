@@ -283,6 +283,8 @@ fn without_a_daemon_the_console_is_given_anew(lab: &Lab) {
         reader.ended().then_some(())
     });
     reader.wait().ok().stdout_has("got words");
+    terminal.types("\r~.");
+    let _ = terminal.ends();
     // And once more: what lies there now was put there by a daemon.
     kill_both(&zone);
     zone.zoneadm(["boot"]).ok();

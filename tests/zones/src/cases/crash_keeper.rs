@@ -9,6 +9,8 @@ cases![
     it_brings_a_daemon_for_a_reboot,
     it_brings_a_daemon_for_a_poweroff,
     it_brings_one_daemon_after_another: 300,
+    it_brings_a_daemon_whose_program_was_away: 180,
+    it_brings_a_daemon_that_is_killed_in_a_loop: 180,
     a_cut_index_keeps_no_zone_from_being_halted: 120,
     a_garbled_index_keeps_no_zone_from_being_halted: 120,
     a_lost_index_keeps_no_zone_from_being_halted: 120,
@@ -82,6 +84,79 @@ fn it_brings_one_daemon_after_another(lab: &Lab) {
                 break;
             }
         }
+    }
+}
+
+fn it_brings_a_daemon_whose_program_was_away(lab: &Lab) {
+    use std::os::unix::fs::PermissionsExt;
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    let copies = super::upgrade::Copies::new(lab, "bin");
+    let (program, aside) = (copies.dir.join("zoneadmd"), copies.dir.join("away"));
+    let mode = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&program, permissions).unwrap_or_else(|e| panic!("{e}"));
+    };
+    let moved = |from: &std::path::Path, to: &std::path::Path| {
+        std::fs::rename(from, to).unwrap_or_else(|e| panic!("{e}"));
+    };
+    for (signal, state, how) in
+        [(Signal::TERM, "running", "rebooted"), (Signal::USR2, "installed", "poweroff")]
+    {
+        for command in [false, true] {
+            copies.run("zoneadm", &["-z", "web", "boot"]).ok();
+            let before = up_and_alone(&zone);
+            // Gone for one half, not executable for the other.
+            if command {
+                mode(0o600);
+            } else {
+                moved(&program, &aside);
+            }
+            tell_init(&zone, signal);
+            zone.becomes("down");
+            // zsched has tried by now, and tries again.
+            assert_eq!(zone.daemon(), None);
+            if command {
+                mode(0o755);
+            } else {
+                moved(&aside, &program);
+            }
+            if command {
+                // At once, whatever zsched's next attempt would be.
+                copies.run("zoneadm", &["-z", "web", if state == "running" { "boot" } else { "halt" }]).ok();
+            }
+            let after = zone.waits_for(&format!("the zone is {state} at last"), |now| {
+                now.state == state && now.uniqid != before.uniqid && now.operation.is_none()
+            });
+            let last = after.last_exit.unwrap_or_else(|| panic!("its end must be on record"));
+            assert_eq!((Some(last.uniqid), last.how.as_str()), (before.uniqid, how));
+            leaves_nothing(&zone, &world, "a program that was away");
+        }
+    }
+}
+
+fn it_brings_a_daemon_that_is_killed_in_a_loop(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    for (signal, state) in [(Signal::TERM, "running"), (Signal::USR2, "installed")] {
+        let before = up_and_alone(&zone);
+        tell_init(&zone, signal);
+        // As soon as one serves it is killed; a busy killer, but not one who prevents that it gets a little further each time.
+        let mut kills = 0;
+        while kills < 8 && !(zone.status().uniqid != before.uniqid && zone.status().state == state) {
+            if let Some(daemon) = zone.daemon() {
+                let killed = std::panic::catch_unwind(|| crate::harness::kill_and_wait(daemon));
+                kills += u32::from(killed.is_ok());
+            }
+        }
+        let after = zone.waits_for(&format!("the zone is {state} at last"), |now| {
+            now.state == state && now.uniqid != before.uniqid && now.operation.is_none()
+        });
+        assert!(
+            after.last_exit.is_some_and(|exit| Some(exit.uniqid) == before.uniqid),
+            "after {kills} kills"
+        );
+        leaves_nothing(&zone, &world, &format!("{kills} kills"));
     }
 }
 

@@ -45,6 +45,7 @@ mod stuck_fuse;
 mod terminal;
 mod together;
 mod uninstall;
+mod upgrade;
 mod zlogin;
 mod zonecfg;
 
@@ -84,6 +85,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_coverage::CASES,
         adopt::CASES,
         adopt_operations::CASES,
+        upgrade::CASES,
         soaked::CASES,
         host_boot::CASES,
         power_loss::CASES,

@@ -1,0 +1,163 @@
+//! Other programs are put in the place of those that a zone was booted with.
+
+use super::crash::{be_up, leaves_nothing, zone};
+use crate::harness::world::World;
+use crate::harness::{Command, Lab, Ran, Zone, cases, kill_and_wait, started_at, until};
+use std::path::{Path, PathBuf};
+
+cases![
+    the_programs_are_replaced_under_a_running_zone: 180,
+    every_daemon_is_renewed_at_once: 180,
+    a_renewed_daemon_finds_what_the_old_one_left: 120,
+    a_daemon_that_is_asked_to_end_ends_between_two_operations: 120,
+];
+
+const PROGRAMS: [&str; 6] = ["zoneadm", "zoneadmd", "zsched", "zlogin", "zonecfg", "zinit"];
+
+/// A folder with copies of the programs.
+pub(super) struct Copies<'lab> {
+    lab: &'lab Lab,
+    pub(super) dir: PathBuf,
+}
+
+impl<'lab> Copies<'lab> {
+    pub(super) fn new(lab: &'lab Lab, name: &str) -> Self {
+        let dir = lab.path(name);
+        std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{e}"));
+        let copies = Self { lab, dir };
+        PROGRAMS.iter().for_each(|program| copies.put(program));
+        copies
+    }
+
+    /// Puts a fresh copy in its place, as a package manager does: by a rename.
+    pub(super) fn put(&self, program: &str) {
+        let new = self.dir.join(format!(".{program}.new"));
+        // By a program of its own, so that no child of another thread holds it open for writing when it is executed.
+        let from = self.lab.program(program);
+        Command::new("install").args(["-m", "755"]).args([from, new.clone()]).run().ok();
+        std::fs::rename(&new, self.dir.join(program)).unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    pub(super) fn run(&self, program: &str, args: &[&str]) -> Ran {
+        Command::new(self.dir.join(program)).args(args).env("ZONES_ROOT", self.lab.root()).run()
+    }
+}
+
+fn program_of(pid: i32) -> PathBuf {
+    std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_else(|e| panic!("/proc/{pid}/exe: {e}"))
+}
+
+/// Whether a process executes what is at that path now.
+fn is_current(pid: i32, path: &Path) -> bool {
+    program_of(pid) == path
+}
+
+fn the_programs_are_replaced_under_a_running_zone(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    let copies = Copies::new(lab, "bin");
+    copies.run("zoneadm", &["-z", "web", "boot"]).ok();
+    let (before, old, keeper) = (zone.status(), zone.daemon().unwrap_or_default(), zone.keeper());
+    let start = started_at(before.pid1());
+    assert!(is_current(old, &copies.dir.join("zoneadmd")) && is_current(keeper, &copies.dir.join("zsched")));
+    PROGRAMS.iter().for_each(|program| copies.put(program));
+    assert!(!is_current(old, &copies.dir.join("zoneadmd")), "it goes on with what was replaced");
+    // All commands work meanwhile, new programs with the old daemon and the old zsched.
+    copies.run("zlogin", &["web", "true"]).ok();
+    copies.run("zoneadm", &["-z", "web", "boot"]).ok().stderr_has("already booted");
+    let ran = copies.run("zoneadm", &["-z", "web", "renew-daemon"]);
+    let new = zone.daemon().unwrap_or_default();
+    ran.ok()
+        .stdout_has(&format!("process {new}, has taken the place of"))
+        .stdout_has(&format!("process {old}"));
+    assert!(ran.err().is_empty(), "there is nothing to recover\n{ran}");
+    assert!(is_current(new, &copies.dir.join("zoneadmd")));
+    let now = zone.status();
+    assert_eq!(
+        (now.pid, now.uniqid.clone(), started_at(now.pid1())),
+        (before.pid, before.uniqid.clone(), start)
+    );
+    assert_eq!(zone.keeper(), keeper, "zsched stays");
+    // The zone asks for a reboot under the old zsched and the new daemon, and under the old zsched alone.
+    for daemon in [true, false] {
+        let before = zone.status();
+        if !daemon {
+            zone.kill_daemon();
+        }
+        let _ = copies.run("zlogin", &["web", "reboot"]);
+        zone.runs_again(&before);
+        zone.waits_for("the reboot is through", |now| now.operation.is_none());
+        assert!(is_current(zone.daemon().unwrap_or_default(), &copies.dir.join("zoneadmd")));
+    }
+    assert_eq!(zone.keeper(), keeper);
+    // When the old zsched dies a new one takes over, and a halt and boot brings a new one, too.
+    kill_and_wait(keeper);
+    let status = super::adopt::adopted(&zone, keeper);
+    assert!(is_current(status.zsched.map_or(0, |keeper| keeper.pid), &copies.dir.join("zsched")));
+    leaves_nothing(&zone, &world, "an upgrade");
+}
+
+fn every_daemon_is_renewed_at_once(lab: &Lab) {
+    let zones: Vec<_> = ["a", "b", "c"].map(|name| lab.sparse(name)).into();
+    let idle = lab.sparse("idle");
+    zones.iter().for_each(be_up);
+    let mut console = zones[0].console(&[]);
+    zones[1].kill_daemon();
+    let before: Vec<_> = zones.iter().map(Zone::status).collect();
+    let old: Vec<_> = zones.iter().map(Zone::daemon).collect();
+    let ran = lab.zoneadm(["renew-daemon", "--json"]);
+    let json = ran.ok().json();
+    let rows = json.as_array().cloned().unwrap_or_default();
+    assert_eq!(rows.len(), 3, "one that has none and is not up needs none\n{ran}");
+    for ((row, zone), old) in rows.iter().zip(&zones).zip(&old) {
+        assert_eq!(row["zone"], zone.name());
+        assert_eq!(row["old"]["pid"].as_i64(), old.map(i64::from));
+        assert_eq!(row["new"]["pid"].as_i64(), zone.daemon().map(i64::from));
+        assert_ne!(zone.daemon(), *old);
+        assert!(row["new"]["version"].as_str().is_some_and(|version| version.contains('.')));
+    }
+    for (zone, before) in zones.iter().zip(&before) {
+        let now = zone.status();
+        assert_eq!((now.pid, now.uniqid, now.state), (before.pid, before.uniqid.clone(), "running".into()));
+    }
+    assert_eq!(idle.daemon(), None);
+    // The client of the console is back where it was.
+    console.shows("Zone daemon restarted, console reconnected");
+    console.types("\r~.");
+    let _ = console.ends();
+}
+
+fn a_renewed_daemon_finds_what_the_old_one_left(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    zone.zoneadm(["ready"]).ok();
+    zone.zoneadm(["renew-daemon"]).ok();
+    zone.is("ready");
+    zone.boot();
+    zone.zoneadm(["renew-daemon"]).ok();
+    zone.zoneadm(["shutdown"]).ok();
+    zone.is("installed");
+    // What is not up has nothing to renew, and is not touched by it.
+    zone.daemon_leaves();
+    zone.zoneadm(["renew-daemon"]).ok().quiet();
+    assert_eq!(zone.daemon(), None);
+    leaves_nothing(&zone, &world, "renewing");
+}
+
+fn a_daemon_that_is_asked_to_end_ends_between_two_operations(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    for _ in 0..6 {
+        be_up(&zone);
+        // Asked in the middle of a reboot: that is seen through, by the old one or, not yet begun, by the new one.
+        let before = zone.status();
+        let reboot = zone.zoneadm_command(["reboot"]).start();
+        let renewed = zone.zoneadm(["renew-daemon"]);
+        renewed.ok();
+        reboot.wait().ok();
+        zone.runs_again(&before);
+        until("it serves", || zone.daemon());
+        zone.zlogin(["true"]).ok();
+        leaves_nothing(&zone, &world, "renewing in a reboot");
+    }
+}
