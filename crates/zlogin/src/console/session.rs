@@ -63,6 +63,16 @@ pub(super) struct Session {
     unsent: Vec<u8>,
 }
 
+/// What there is to do.
+struct Woken {
+    /// A signal has come.
+    told: bool,
+    /// The server has said something.
+    ready: bool,
+    /// Something was typed.
+    typed: bool,
+}
+
 impl Session {
     pub(super) fn new(
         signals: Signals,
@@ -89,8 +99,8 @@ impl Session {
         keys.step();
         let connection = Stdio::own(connection)?;
         loop {
-            let (ready, typed) = self.wait(&connection, &mut keys)?;
-            if let Some(signal) = self.hear(&mut keys) {
+            let Woken { told, ready, typed } = self.wait(&connection, &mut keys)?;
+            if told && let Some(signal) = self.hear(&mut keys) {
                 return Ok(Over::Told(signal));
             }
             if ready && let Some(over) = self.take(&connection, &mut frames)? {
@@ -109,8 +119,8 @@ impl Session {
         }
     }
 
-    /// Waits; says whether the server has said something, and whether something was typed.
-    fn wait(&mut self, connection: &Stdio, keys: &mut Keys) -> Result<(bool, bool), Failure> {
+    /// Waits for something to do.
+    fn wait(&mut self, connection: &Stdio, keys: &mut Keys) -> Result<Woken, Failure> {
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
         let listens = self.output.waiting() < UNSHOWN;
         if listens {
@@ -127,14 +137,14 @@ impl Session {
             Err(errno) => return Err(errno.into()),
         }
         let mut events = fds.iter().map(PollFd::revents).collect::<Vec<_>>().into_iter();
-        events.next();
+        let told = events.next().is_some_and(|events| !events.is_empty());
         let ready = listens && events.next().is_some_and(|events| !events.is_empty());
         let typed = asks && events.next().is_some_and(|events| !events.is_empty());
         if sends {
             keys.heard(events.next().unwrap_or(PollFlags::empty()));
         }
         self.output.heard(&mut events);
-        Ok((ready, typed))
+        Ok(Woken { told, ready, typed })
     }
 
     /// Acts on signals; one that ends us is returned.

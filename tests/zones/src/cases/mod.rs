@@ -10,6 +10,7 @@ mod bad_place;
 mod console_debian;
 mod console_guest;
 mod console_hostile;
+mod console_idle;
 mod console_kill;
 mod console_leftovers;
 mod console_life;
@@ -72,6 +73,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         console_locale::CASES,
         console_more::CASES,
         console_hostile::CASES,
+        console_idle::CASES,
         console_kill::CASES,
         console_leftovers::CASES,
         restart::CASES,
