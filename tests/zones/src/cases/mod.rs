@@ -30,6 +30,7 @@ mod daemon;
 mod door;
 mod exclusive;
 mod fs;
+mod full_disk;
 mod guests;
 mod host_boot;
 mod init_exit;
@@ -89,6 +90,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         adopt_operations::CASES,
         upgrade::CASES,
         soaked::CASES,
+        full_disk::CASES,
         host_boot::CASES,
         power_loss::CASES,
         stuck::CASES,
