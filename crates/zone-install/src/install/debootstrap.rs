@@ -8,6 +8,7 @@ use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -20,6 +21,8 @@ use crate::progress::{Meter, Options, Phase, Reporter};
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How often the cancel flag is looked at while debootstrap says nothing.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+/// How long it may say nothing: it tells of every package, but a mirror may be slow.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
 /// The longest line that is kept of what it says.
 const LONGEST_LINE: usize = 4096;
 
@@ -177,8 +180,13 @@ fn listen(mut output: PipeReader, meter: &mut Meter<'_>) -> Result<Option<String
     let mut best: Option<(u8, String)> = None;
     let mut line = Vec::new();
     let mut buffer = [0; 4096];
+    let mut heard = Instant::now();
     loop {
         meter.check()?;
+        if heard.elapsed() > SILENCE {
+            let text = format!("it said nothing for {} minutes, and was ended", SILENCE.as_secs() / 60);
+            return Err(failed(io::Error::new(io::ErrorKind::TimedOut, text)));
+        }
         let mut waiting = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN)];
         match poll(&mut waiting, Some(&PATIENCE)) {
             Ok(0) | Err(Errno::INTR) => continue,
@@ -186,6 +194,7 @@ fn listen(mut output: PipeReader, meter: &mut Meter<'_>) -> Result<Option<String
             Err(errno) => return Err(failed(errno.into())),
         }
         let got = output.read(&mut buffer).map_err(failed)?;
+        heard = Instant::now();
         if got == 0 {
             return Ok(best.map(|(_, line)| line));
         }

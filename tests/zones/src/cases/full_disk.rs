@@ -124,7 +124,10 @@ fn the_zonepath(lab: &Lab) {
     zone.boot();
     let ballast = fill(disk.point());
     zone.zlogin(["true"]).ok();
-    zone.zoneadm(["halt"]).ok().stderr_has("WARNING: how the zone ended is not recorded").stderr_has("lastexit.toml");
+    zone.zoneadm(["halt"])
+        .ok()
+        .stderr_has("WARNING: how the zone ended is not recorded")
+        .stderr_has("lastexit.toml");
     zone.is("installed");
     let other = lab.configured("db", &format!("set brand=sparse; set zonepath={}", place("db").display()));
     other.zoneadm(["install"]).refuses().stderr_has(&disk.point().to_string_lossy());

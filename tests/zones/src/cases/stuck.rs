@@ -14,6 +14,7 @@ cases![
     an_interrupted_halt_says_what_goes_on,
     a_reboot_goes_on_when_it_can,
     a_shutdown_command_that_hangs,
+    a_zonepath_that_stands_still,
 ];
 
 /// Has halts wait `seconds` instead of half a minute.
@@ -176,4 +177,28 @@ fn a_shutdown_command_that_hangs(lab: &Lab) {
         .stderr_has("was killed")
         .stderr_has("halted without its help");
     zone.is("installed");
+}
+
+fn a_zonepath_that_stands_still(lab: &Lab) {
+    let mut disk = Disk::make(lab, "disk", 24);
+    let place = disk.point().join("web");
+    let zone = lab.configured("web", &format!("set brand=sparse; set zonepath={}", place.display()));
+    zone.zoneadm(["install"]).ok();
+    zone.zoneadm(["ready"]).ok();
+    zone.zoneadm(["boot"]).ok();
+    zone.zlogin(["true"]).ok();
+    disk.freeze();
+    patience(lab, 2);
+    // Nobody in the zone writes; who would write down how it ended cannot.
+    let ran = zone.zoneadm(["halt"]);
+    ran.ok().stderr_has("lastexit.toml could not be written within").stderr_has("stands still");
+    zone.is("installed");
+    zone.daemon_leaves();
+    // The one that hangs does not keep another from being started.
+    zone.zoneadm(["halt"]).ok().stderr_has("zone is already halted");
+    disk.thaw();
+    zone.boot();
+    zone.halt();
+    assert_eq!(zone.status().last_exit.map(|exit| exit.how), Some("halted".to_owned()));
+    zone.remove();
 }
