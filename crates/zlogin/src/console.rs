@@ -10,6 +10,7 @@ use crate::screen::{self, Raw};
 use crate::signals::Signals;
 use crate::target::{self, Zone};
 use rustix::process::Signal;
+use rustix::termios::Termios;
 use std::time::{Instant, SystemTime};
 use zone_console::Locale;
 use zone_console::frame::End;
@@ -30,13 +31,15 @@ pub(crate) fn run(options: &Options, console: &Console) -> Outcome {
     let proof = SingleThreaded::assert()?;
     let zone = target::find(options)?;
     let wanted = ident(console);
+    // Before the connection: a console is free the moment that its holder dies.
+    let (settings, raw) = (screen::settings(), Raw::prepare(proof)?);
     let connection = connect::connect(&zone, &wanted, crate::exit::say)?;
     zone_fail::pass!("console.connected");
     let record = record(&zone, console)?;
     if !options.quiet {
         print(&format!("[Connected to zone '{}' console]\n", zone.name));
     }
-    let over = converse(options, console, &zone, wanted, connection, record, proof);
+    let over = converse(options, console, &zone, wanted, connection, record, (settings, raw));
     // The terminal is what it was by now.
     if !options.quiet {
         print(&format!("\n[Connection to zone '{}' console closed]\n", zone.name));
@@ -88,9 +91,8 @@ fn converse(
     mut wanted: Ident,
     connection: std::os::unix::net::UnixStream,
     record: Option<session::Record>,
-    proof: SingleThreaded,
+    (settings, mut raw): (Option<Termios>, Option<Raw>),
 ) -> Result<Over, Failure> {
-    let settings = screen::settings();
     let signals = Signals::catch(&[
         Signal::INT,
         Signal::TERM,
@@ -101,7 +103,7 @@ fn converse(
         Signal::CONT,
     ])?;
     let escape = Escape::new(options.escape.filter(|_| settings.is_some()), settings.as_ref());
-    let raw = Raw::enter(proof)?;
+    raw.iter_mut().try_for_each(Raw::begin)?;
     zone_fail::pass!("console.raw");
     let mut session = Session::new(signals, escape, raw, console.watch, record);
     // What was shown once is not shown again; nor is the console to be taken away twice.

@@ -33,6 +33,7 @@ pub(crate) struct Raw {
     before: Termios,
     raw: Termios,
     guard: Option<Guard>,
+    entered: bool,
 }
 
 #[derive(Debug)]
@@ -47,13 +48,32 @@ impl Raw {
     /// # Errors
     /// What the terminal says.
     pub(crate) fn enter(proof: SingleThreaded) -> Result<Option<Self>, Errno> {
+        let mut prepared = Self::prepare(proof)?;
+        prepared.iter_mut().try_for_each(Self::begin)?;
+        Ok(prepared)
+    }
+
+    /// All but that. The guard begins with a copy of every descriptor: whatever must end with this
+    /// process, and not a moment later, is opened after this.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub(crate) fn prepare(proof: SingleThreaded) -> Result<Option<Self>, Errno> {
         let Some(terminal) = terminal() else { return Ok(None) };
         let before = tcgetattr(terminal)?;
         let mut raw = before.clone();
         raw.make_raw();
         let guard = guard(proof, terminal, &before);
-        tcsetattr(terminal, OptionalActions::Drain, &raw)?;
-        Ok(Some(Self { terminal, before, raw, guard }))
+        Ok(Some(Self { terminal, before, raw, guard, entered: false }))
+    }
+
+    /// Puts a prepared one into raw mode.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub(crate) fn begin(&mut self) -> Result<(), Errno> {
+        self.entered = true;
+        tcsetattr(self.terminal, OptionalActions::Drain, &self.raw)
     }
 
     /// Puts the terminal back for a while.
@@ -70,7 +90,9 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        self.leave();
+        if self.entered {
+            self.leave();
+        }
         if let Some(Guard { pipe, pidfd }) = self.guard.take() {
             let _ = rustix::io::write(&pipe, b".");
             let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
