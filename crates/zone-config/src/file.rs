@@ -64,6 +64,15 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError>
     sync_dir(parent(path))
 }
 
+/// As [`replace`], but the new name is put on the disk some seconds later, with what else there is: after a crash of the host
+/// one of the two versions is there, whole, perhaps the old one. Takes half the time.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_whole(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+    swap_in(path, contents, mode, Durability::HostCrash)
+}
+
 /// As [`replace`], but without waiting for the disk: whole after a crash of any process, not of the host.
 /// For what is of no use after one (run files), or not worth a disk's time on the way of a halt.
 ///

@@ -99,7 +99,7 @@ impl LastExit {
     pub fn save(&self, zonepath: &Path) -> Result<(), LastExitError> {
         let path = Self::path(zonepath);
         match toml::to_string(self) {
-            Ok(text) => Ok(file::replace(&path, text.as_bytes(), 0o644)?),
+            Ok(text) => Ok(file::replace_whole(&path, text.as_bytes(), 0o644)?),
             Err(source) => Err(LastExitError::Print { path, source }),
         }
     }
