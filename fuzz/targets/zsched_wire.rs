@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use zsched::wire::{Create, Header, Op, Reply, Strings};
+use zsched::wire::{Adopt, Create, Header, Op, Reply, Strings};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Op::of(bytes);
@@ -15,6 +15,11 @@ fuzz_target!(|bytes: &[u8]| {
         // A later layout only adds.
         let later: Vec<u8> = bytes.iter().copied().chain([0xee; 64]).collect();
         assert!(bytes.len() < zsched::wire::REPLY || Reply::decode(&later) == Some(reply));
+    }
+    if let Some(adopt) = Adopt::decode(bytes) {
+        let message = adopt.encode();
+        assert!(matches!(Op::of(&message), Some(Op::Adopt)));
+        assert_eq!(Adopt::decode(&message[Header::SIZE..]), Some(adopt));
     }
     if let Some(create) = Create::decode(bytes) {
         for strings in [create.targets, create.masked, create.readonly] {

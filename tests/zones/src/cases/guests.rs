@@ -8,6 +8,7 @@ cases![
     debian12_systemd_that_ignores_it_is_halted: 240,
     debian12_systemd_in_single_user: 240,
     debian12_systemd_under_a_killed_daemon: 240,
+    debian12_systemd_under_a_killed_zsched: 240,
     debian12_sysvinit: 240,
     debian13_busybox: 240,
     debian11_systemd: 300,
@@ -154,6 +155,41 @@ fn sysvinit(lab: &Lab, guest: &str) {
     starts(&zone, "getty");
     zone.zoneadm_within(120, ["shutdown", "-t", "60"]).ok();
     zone.is("installed");
+}
+
+fn debian12_systemd_under_a_killed_zsched(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-systemd", "");
+    zone.boot();
+    // In the midst of its boot, alone; then with the daemon, which hangs up its console.
+    for with_daemon in [false, true] {
+        let (before, keeper) = (zone.status(), zone.keeper());
+        if with_daemon {
+            zone.kill_daemon();
+        }
+        crate::harness::kill_and_wait(keeper);
+        if with_daemon {
+            zone.zoneadm(["boot"]).ok();
+        }
+        let now = super::adopt::adopted(&zone, keeper);
+        assert_eq!((now.pid, now.uniqid), (before.pid, before.uniqid));
+        reaches_multi_user(&zone);
+        // A manager of services lives on signals of its children.
+        zone.zlogin(["systemctl", "daemon-reexec"]).ok();
+        zone.sh("for i in 1 2 3 4 5 6 7 8 9 10; do systemd-run --wait -q true || exit 1; done").ok();
+        zone.sh("i=0; while [ $i -lt 2000 ]; do kill -WINCH 1; i=$((i+1)); done").ok();
+        reaches_multi_user(&zone);
+    }
+    let before = zone.status();
+    let _ = zone.zlogin(["reboot"]);
+    let after = zone.runs_again(&before);
+    assert_eq!(after.last_exit.map(|exit| exit.how).as_deref(), Some("rebooted"));
+    reaches_multi_user(&zone);
+    let keeper = zone.keeper();
+    crate::harness::kill_and_wait(keeper);
+    super::adopt::adopted(&zone, keeper);
+    let _ = zone.zlogin(["poweroff"]);
+    let ended = zone.becomes("installed");
+    assert_eq!(ended.last_exit.map(|exit| exit.how).as_deref(), Some("poweroff"));
 }
 
 fn debian12_sysvinit(lab: &Lab) {

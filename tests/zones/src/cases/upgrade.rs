@@ -10,6 +10,8 @@ cases![
     every_daemon_is_renewed_at_once: 180,
     a_renewed_daemon_finds_what_the_old_one_left: 120,
     a_daemon_that_is_asked_to_end_ends_between_two_operations: 120,
+    no_zsched_can_be_started_for_a_while: 120,
+    a_full_run_directory: 180,
 ];
 
 const PROGRAMS: [&str; 6] = ["zoneadm", "zoneadmd", "zsched", "zlogin", "zonecfg", "zinit"];
@@ -160,4 +162,70 @@ fn a_daemon_that_is_asked_to_end_ends_between_two_operations(lab: &Lab) {
         zone.zlogin(["true"]).ok();
         leaves_nothing(&zone, &world, "renewing in a reboot");
     }
+}
+
+fn no_zsched_can_be_started_for_a_while(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    let copies = Copies::new(lab, "bin");
+    copies.run("zoneadm", &["-z", "web", "boot"]).ok();
+    let (before, keeper) = (zone.status(), zone.keeper());
+    let (program, aside) = (copies.dir.join("zsched"), copies.dir.join("away"));
+    std::fs::rename(&program, &aside).unwrap_or_else(|e| panic!("{e}"));
+    kill_and_wait(keeper);
+    until("it is said", || {
+        let log = lab.zoneadm(["console", "web", "--log"]).out();
+        log.contains("could not be replaced yet; the zone runs on").then_some(())
+    });
+    // Nobody keeps it, and it runs.
+    let alone = zone.status();
+    assert_eq!(
+        (alone.state.as_str(), alone.pid, alone.uniqid),
+        ("running", before.pid, before.uniqid.clone())
+    );
+    zone.zlogin(["true"]).ok();
+    std::fs::rename(&aside, &program).unwrap_or_else(|e| panic!("{e}"));
+    let now = super::adopt::adopted(&zone, keeper);
+    assert_eq!((now.pid, now.uniqid), (before.pid, before.uniqid));
+    leaves_nothing(&zone, &world, "a zsched that was away");
+}
+
+fn a_full_run_directory(lab: &Lab) {
+    let zone = zone(lab);
+    let run = lab.run();
+    std::fs::create_dir_all(&run).unwrap_or_else(|e| panic!("{e}"));
+    // The suite has a mount namespace of its own.
+    let options = ["-t", "tmpfs", "-o", "size=256k,mode=700", "none"];
+    Command::new("mount").args(options).args([&run]).run().ok();
+    let fill = || {
+        let _ = std::fs::write(run.join("filler"), vec![0; 1 << 20]);
+    };
+    let empty = || std::fs::remove_file(run.join("filler")).unwrap_or_else(|e| panic!("{e}"));
+    for daemon in [true, false] {
+        for how in ["poweroff", "halted"] {
+            zone.boot();
+            zone.zlogin(["true"]).ok();
+            let before = zone.status();
+            fill();
+            if !daemon {
+                zone.kill_daemon();
+            }
+            if how == "poweroff" {
+                let _ = zone.zlogin(["poweroff"]);
+            } else {
+                zone.zoneadm(["halt"]).ok();
+            }
+            let now = zone.becomes("installed");
+            let last = now.last_exit.unwrap_or_else(|| panic!("its end must be on record"));
+            assert_eq!((Some(last.uniqid), last.how.as_str()), (before.uniqid, how));
+            fill();
+            zone.zoneadm(["boot"]).refuses().stderr_has("No space left on device");
+            zone.is("installed");
+            empty();
+        }
+    }
+    zone.boot();
+    zone.halt();
+    zone.daemon_leaves();
+    Command::new("umount").args(["-l"]).args([&run]).run().ok();
 }
