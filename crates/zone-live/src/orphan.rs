@@ -87,7 +87,8 @@ impl Incarnation {
     #[must_use]
     pub fn waits_at_gate(&self, pidfd: &OwnedFd) -> bool {
         let until = Instant::now() + PARTING;
-        while program_of(self.pid).is_ok_and(|program| program == self.program) {
+        // One that is just ending has no program any more.
+        while program_of(self.pid).map_or(true, |program| program == self.program) {
             if !is_quiet(pidfd, LOOK) {
                 return false;
             }

@@ -152,10 +152,10 @@ fn it_brings_a_daemon_that_is_killed_in_a_loop(lab: &Lab) {
         let after = zone.waits_for(&format!("the zone is {state} at last"), |now| {
             now.state == state && now.uniqid != before.uniqid && now.operation.is_none()
         });
-        assert!(
-            after.last_exit.is_some_and(|exit| Some(exit.uniqid) == before.uniqid),
-            "after {kills} kills"
-        );
+        // Of an incarnation that did not come to run before the next blow, at times.
+        let how = after.last_exit.map(|exit| exit.how);
+        let wished = if state == "running" { "rebooted" } else { "poweroff" };
+        assert_eq!(how.as_deref(), Some(wished), "after {kills} kills");
         leaves_nothing(&zone, &world, &format!("{kills} kills"));
     }
 }
