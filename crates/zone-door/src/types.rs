@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(Operation::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("Operation"));
         assert_eq!(Operation::ALL.map(|operation| operation.to_string()).to_vec(), declared("Operation"));
         use How::*;
-        let hows = [Exited, Killed, Crashed, Poweroff, Rebooted, Halted, Shutdown];
+        let hows = [Exited, Killed, Crashed, Poweroff, Rebooted, Halted, Shutdown, Unknown];
         assert_eq!(hows.iter().flat_map(sent).collect::<Vec<_>>(), declared("How"));
     }
 
