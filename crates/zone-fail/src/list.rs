@@ -80,7 +80,7 @@ pub const POINTS: &[Point] = &[
     daemon("upcall.delayed", "init is to be started again", "a while is waited"),
     daemon("upcall.decided", "what the end asks for is known", "the zone is halted or booted again"),
     daemon("end.idle", "nothing needs the daemon any more", "its sockets are removed"),
-    daemon("end.cleared", "what a dead zsched left is removed", "the sockets are removed"),
+    daemon("end.cleared", "what a zsched left is removed that has no successor", "the sockets are removed"),
     daemon("end.door", "the door is gone", "the console's socket is removed"),
     daemon("end.console", "the console's socket is gone and no call is in flight", "zsched is let go"),
     daemon("end.keeper", "zsched is let go", "its socket is removed"),
