@@ -103,20 +103,28 @@ impl Drop for Raw {
 /// Starts the guard. Without one the terminal is put back in all ways out but the most violent.
 fn guard(proof: SingleThreaded, terminal: BorrowedFd<'_>, before: &Termios) -> Option<Guard> {
     let (watch, pipe) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+    let (told, ready) = pipe_with(PipeFlags::CLOEXEC).ok()?;
     match Clone::new(Namespaces::NONE).spawn(proof).ok()? {
-        Cloned::Parent { pidfd, .. } => Some(Guard { pipe, pidfd }),
+        Cloned::Parent { pidfd, .. } => {
+            // As long as it is in our session, the hangup that our death may be would kill it with us.
+            drop(ready);
+            let _ = rustix::io::read(&told, &mut [0; 1]);
+            Some(Guard { pipe, pidfd })
+        }
         Cloned::Child => {
-            watch_over(terminal, before, &watch);
+            watch_over(terminal, before, &watch, &ready);
             exit_now(0)
         }
     }
 }
 
-fn watch_over(terminal: BorrowedFd<'_>, before: &Termios, watch: &OwnedFd) {
+fn watch_over(terminal: BorrowedFd<'_>, before: &Termios, watch: &OwnedFd, ready: &OwnedFd) {
     // A session of its own: no signal of the terminal reaches it, and it may set it from there.
-    if setsid().is_err() || zone_sys::process::close_except(&[terminal, watch.as_fd()]).is_err() {
+    let keep = [terminal, watch.as_fd(), ready.as_fd()];
+    if setsid().is_err() || zone_sys::process::close_except(&keep).is_err() {
         return;
     }
+    let _ = rustix::io::write(ready, b".");
     let mut said = [0];
     loop {
         let _ = poll(&mut [PollFd::new(watch, PollFlags::IN)], None);
