@@ -9,7 +9,6 @@ use crate::options::{Console, Options};
 use crate::screen::{self, Raw};
 use crate::signals::Signals;
 use crate::target::{self, Zone};
-use rustix::process::Signal;
 use rustix::termios::Termios;
 use std::time::{Instant, SystemTime};
 use zone_console::Locale;
@@ -93,15 +92,7 @@ fn converse(
     record: Option<session::Record>,
     (settings, mut raw): (Option<Termios>, Option<Raw>),
 ) -> Result<Over, Failure> {
-    let signals = Signals::catch(&[
-        Signal::INT,
-        Signal::TERM,
-        Signal::HUP,
-        Signal::QUIT,
-        Signal::WINCH,
-        Signal::TSTP,
-        Signal::CONT,
-    ])?;
+    let signals = Signals::of_a_terminal()?;
     let escape = Escape::new(options.escape.filter(|_| settings.is_some()), settings.as_ref());
     raw.iter_mut().try_for_each(Raw::begin)?;
     zone_fail::pass!("console.raw");

@@ -83,15 +83,7 @@ impl Session {
     fn new(options: &Options, manager: OwnedFd, proof: SingleThreaded) -> Result<Self, Failure> {
         let settings = screen::settings();
         // Held back before the terminal is raw, so that none ends us in between.
-        let signals = Signals::catch(&[
-            Signal::INT,
-            Signal::TERM,
-            Signal::HUP,
-            Signal::QUIT,
-            Signal::WINCH,
-            Signal::TSTP,
-            Signal::CONT,
-        ])?;
+        let signals = Signals::of_a_terminal()?;
         // Only a terminal has lines that a person starts.
         let escape = Escape::new(options.escape.filter(|_| settings.is_some()), settings.as_ref());
         let keys = Flow::by_hand(End::own(manager.try_clone()?)?);

@@ -18,6 +18,22 @@ impl Signals {
         signal::as_fd(&numbers).map(Self)
     }
 
+    /// Holds back all that comes from a terminal, or tells of it.
+    ///
+    /// # Errors
+    /// What `signalfd(2)` says.
+    pub(crate) fn of_a_terminal() -> zone_sys::Result<Self> {
+        Self::catch(&[
+            Signal::INT,
+            Signal::TERM,
+            Signal::HUP,
+            Signal::QUIT,
+            Signal::WINCH,
+            Signal::TSTP,
+            Signal::CONT,
+        ])
+    }
+
     /// The next one, if there is one.
     pub(crate) fn next(&self) -> Option<Signal> {
         // What cannot be read will not be read the next time either; there is no more to it.

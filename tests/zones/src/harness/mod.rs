@@ -4,6 +4,7 @@ mod case;
 mod command;
 pub mod dead;
 mod failpoint;
+mod heard;
 pub mod journal_fs;
 mod lab;
 pub mod old_kernel;

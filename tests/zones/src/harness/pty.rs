@@ -2,6 +2,7 @@
 
 use super::Command;
 use super::command::wait_child;
+use super::heard::Heard;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
@@ -21,9 +22,7 @@ pub struct Terminal {
     subsidiary: OwnedFd,
     child: Child,
     line: String,
-    seen: Vec<u8>,
-    /// Up to where the test has read.
-    read: usize,
+    heard: Heard,
 }
 
 impl Terminal {
@@ -45,7 +44,7 @@ impl Terminal {
         let end = || subsidiary.try_clone().map(Stdio::from).unwrap_or_else(|e| panic!("dup: {e}"));
         leader.stdin(end()).stdout(end()).stderr(end());
         let child = leader.spawn().unwrap_or_else(|e| panic!("cannot start setsid for `{line}`: {e}"));
-        Self { manager, subsidiary, child, line, seen: Vec::new(), read: 0 }
+        Self { manager, subsidiary, child, line, heard: Heard::default() }
     }
 
     /// Types `text`.
@@ -64,11 +63,7 @@ impl Terminal {
     pub fn shows(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let fresh = &self.seen[self.read..];
-            if let Some(at) = fresh.windows(text.len()).position(|window| window == text.as_bytes()) {
-                let end = at + text.len();
-                let found = String::from_utf8_lossy(&fresh[..end]).into_owned();
-                self.read += end;
+            if let Some(found) = self.heard.up_to(text) {
                 return found;
             }
             let more = self.more(deadline);
@@ -144,7 +139,7 @@ impl Terminal {
     }
 
     fn screen(&self) -> String {
-        String::from_utf8_lossy(&self.seen).into_owned()
+        self.heard.all()
     }
 
     /// Reads what is there, waiting for it until `deadline`. False when nothing came.
@@ -160,7 +155,7 @@ impl Terminal {
         }
         let mut buffer = [0; 8192];
         let n = rustix::io::read(&self.manager, &mut buffer).unwrap_or(0);
-        self.seen.extend_from_slice(&buffer[..n]);
+        self.heard.push(&buffer[..n]);
         n > 0
     }
 }

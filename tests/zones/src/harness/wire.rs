@@ -1,5 +1,6 @@
 //! A client of a console that speaks its wire protocol by itself, with no program of ours between.
 
+use super::heard::Heard;
 use super::{Zone, until};
 use rustix::net::SocketType;
 use std::io::{ErrorKind, Read, Write};
@@ -12,9 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// A connection to a console.
 pub struct Wire {
     socket: UnixStream,
-    seen: Vec<u8>,
-    /// Up to where the test has read.
-    read: usize,
+    heard: Heard,
 }
 
 impl Wire {
@@ -27,7 +26,7 @@ impl Wire {
         });
         let socket = UnixStream::from(socket);
         socket.set_read_timeout(Some(PATIENCE)).unwrap_or_else(|e| panic!("SO_RCVTIMEO: {e}"));
-        Self { socket, seen: Vec::new(), read: 0 }
+        Self { socket, heard: Heard::default() }
     }
 
     /// Connects and is let in, with `-d` if `disconnect`.
@@ -61,11 +60,7 @@ impl Wire {
     #[track_caller]
     pub fn hears(&mut self, text: &str) -> String {
         loop {
-            let fresh = &self.seen[self.read..];
-            if let Some(at) = fresh.windows(text.len()).position(|window| window == text.as_bytes()) {
-                let end = at + text.len();
-                let found = String::from_utf8_lossy(&fresh[..end]).into_owned();
-                self.read += end;
+            if let Some(found) = self.heard.up_to(text) {
                 return found;
             }
             assert!(self.more(), "the console must say {text:?}; it said: {:?}", self.said());
@@ -75,11 +70,12 @@ impl Wire {
     /// Waits until `count` more bytes came, and gives them.
     #[track_caller]
     pub fn hears_bytes(&mut self, count: usize) -> Vec<u8> {
-        while self.seen.len() < self.read + count {
+        loop {
+            if let Some(bytes) = self.heard.take(count) {
+                return bytes;
+            }
             assert!(self.more(), "the console must say {count} more bytes; it said: {:?}", self.said());
         }
-        self.read += count;
-        self.seen[self.read - count..self.read].to_vec()
     }
 
     /// Waits for the end of the connection, and gives all that came and was not heard yet.
@@ -87,13 +83,13 @@ impl Wire {
     #[must_use]
     pub fn closes(mut self) -> String {
         while self.more() {}
-        String::from_utf8_lossy(&self.seen[self.read..]).into_owned()
+        self.heard.rest()
     }
 
     /// All that came so far.
     #[must_use]
     pub fn said(&self) -> String {
-        String::from_utf8_lossy(&self.seen).into_owned()
+        self.heard.all()
     }
 
     /// Reads what comes next. False at the end.
@@ -103,7 +99,7 @@ impl Wire {
         loop {
             match self.socket.read(&mut buffer) {
                 Ok(n) => {
-                    self.seen.extend_from_slice(&buffer[..n]);
+                    self.heard.push(&buffer[..n]);
                     return n > 0;
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
