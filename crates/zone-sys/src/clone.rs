@@ -205,12 +205,12 @@ mod tests {
 
     #[test]
     fn child_status_reaches_the_parent() {
-        its_status_reaches_the_parent(|clone, proof| clone.spawn(proof));
+        its_status_reaches_the_parent(Clone::spawn);
     }
 
     #[test]
     fn a_child_can_be_made_without_clone3() {
-        its_status_reaches_the_parent(|clone, proof| clone.plain_clone(proof));
+        its_status_reaches_the_parent(Clone::plain_clone);
     }
 
     #[test]
