@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-    fn its_status_reaches_the_parent(spawn: impl FnOnce(&Clone<'_>, SingleThreaded) -> Result<Cloned>) {
+    fn its_status_reaches_the_parent(spawn: fn(&Clone<'static>, SingleThreaded) -> Result<Cloned>) {
         // The test harness has threads, so the token is made by hand: the child only exits.
         let proof = SingleThreaded(PhantomData);
         match spawn(&Clone::new(Namespaces::NONE), proof) {
