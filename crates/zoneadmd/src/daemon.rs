@@ -82,7 +82,8 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let copies = keeper.console.manager.try_clone().and_then(|fd| Ok((fd, keeper.console.ring.try_clone()?)));
     let (manager, kept) = copies.map_err(setup)?;
     let estate = Estate::new(manager, kept, keeper.child);
-    let ring = Ring::inherit(keeper.console.ring).map_err(|e| setup(std::io::Error::other(e.to_string())))?;
+    let ring = Ring::inherit(keeper.console.ring)
+        .map_err(|source| StartError::Kept { keeper: keeper.status.keeper, source })?;
     let (server, handle) = ConsoleServer::new(
         Setup { manager: keeper.console.manager, ring, listener: console },
         Limits::default(),

@@ -42,6 +42,17 @@ pub(crate) enum StartError {
     Door(#[source] NotListening),
     #[error("could not detach from the terminal")]
     Detach(#[source] Errno),
+    /// Of another version, or spoilt. A zsched can be killed under its zone, see docs/survival.md.
+    #[error(
+        "what zsched, process {keeper}, has kept of the console's output is not of a form that this zoneadmd knows: use the \
+         programs that the zone was booted with, or 'kill -KILL {keeper}' and run this again: the zone runs on under \
+         a new one, and that output is lost"
+    )]
+    Kept {
+        keeper: i32,
+        #[source]
+        source: zone_ring::Error,
+    },
     #[error("could not start the event loop")]
     Runtime(#[source] std::io::Error),
 }

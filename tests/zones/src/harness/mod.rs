@@ -31,4 +31,4 @@ pub use wait::until;
 pub(crate) use wait::within;
 pub use wire::Wire;
 pub use zone::Zone;
-pub(crate) use zone::{kill_and_wait, parent_of, proc_status, started_at};
+pub(crate) use zone::{kill_and_wait, proc_status, started_at};

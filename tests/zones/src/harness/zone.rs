@@ -282,12 +282,6 @@ pub(crate) fn proc_status(pid: i32, field: &str) -> Option<String> {
     line.map(|value| value.trim().to_owned())
 }
 
-/// A process's parent.
-#[must_use]
-pub(crate) fn parent_of(pid: i32) -> Option<i32> {
-    proc_status(pid, "PPid")?.parse().ok()
-}
-
 /// When a process was started, in clock ticks since the machine's boot: together with its number
 /// this tells whether it is still the same one.
 #[must_use]

@@ -53,7 +53,7 @@ impl Driver<'_> {
         let before = self.settled();
         let first = self.first();
         self.note(&format!("{}: {step}", before.state));
-        let ran = self.carry_out(step, first);
+        let ran = self.carry_out(step);
         if let Some(ran) = &ran {
             self.note(&ran.to_string().replace('\n', "\n                  "));
         }
@@ -67,7 +67,7 @@ impl Driver<'_> {
     }
 
     /// Starts the deed, has it go wrong, waits for its end.
-    fn carry_out(&mut self, step: Step, first: Option<Process>) -> Option<Ran> {
+    fn carry_out(&mut self, step: Step) -> Option<Ran> {
         if let Fault::DaemonAt(first, second) = step.fault {
             let numbers = if second == 0 { vec![first] } else { vec![first, second] };
             self.zone.die_at(&numbers);
@@ -96,7 +96,7 @@ impl Driver<'_> {
             }
             Fault::KeeperAfter(after) => {
                 std::thread::sleep(after);
-                if let Some(pid) = first.and_then(keeper_of) {
+                if let Some(pid) = self.zone.status().zsched.map(|keeper| keeper.pid) {
                     self.note(&format!("kills zsched, process {pid}"));
                     kill(pid);
                 }
@@ -282,13 +282,6 @@ impl Driver<'_> {
             .unwrap_or_else(|missing| panic!("the console's log: {missing}"));
         assert_eq!(self.zone.unfinished(), None, "nothing is unfinished");
     }
-}
-
-/// The zsched whose child this first process is, if it is one's still.
-fn keeper_of(first: Process) -> Option<i32> {
-    let pid = crate::harness::parent_of(first.pid)?;
-    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (comm.trim() == "zsched").then_some(pid)
 }
 
 /// Kills a process that may be dead by now.
