@@ -7,6 +7,8 @@ use std::path::Path;
 
 /// Runs those whose name contains `filter`, with `python` as the `python3` that they find.
 pub(crate) fn run(filter: Option<&str>, python: Option<&Path>) -> Result<Count> {
+    // A program's tests may run another program, which cargo builds for no test.
+    sh::run(sh::cargo().args(["build", "--workspace"]))?;
     let nextest = sh::which("cargo-nextest").is_some();
     let mut command = sh::cargo();
     if nextest {
