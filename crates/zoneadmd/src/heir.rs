@@ -176,7 +176,9 @@ impl Zone {
         let (events, child) =
             keeper::launch(&self.layout, &self.name, name, console.each_ref().map(AsFd::as_fd))?;
         *lock(&self.estate.child) = Some(child);
+        zone_fail::pass!("heir.started");
         let words = self.hand_over(&events)?;
+        zone_fail::pass!("heir.adopted");
         *keeper = Client::connect(&self.layout.zone_run(&self.name))?;
         drop(keeper);
         tracing::error!("{words}");

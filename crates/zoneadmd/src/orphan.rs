@@ -3,13 +3,14 @@
 
 use crate::errand::render;
 use crate::heir::words;
-use crate::keeper::KeeperError;
+use crate::keeper::{Keeper, KeeperError};
 use rustix::fd::{AsFd, OwnedFd};
 use zone_config::{Layout, Snapshot, ZoneName, idmap};
 use zone_live::{Fate, Incarnation, Orphan};
+use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zsched::client::{Client, ConsoleFds};
-use zsched::wire::{Adopt, Lost, Phase};
+use zsched::wire::{Adopt, Lost, Phase, Status};
 
 /// Hands to a zsched that was just started what is left of the zone, and gives the zone another console. Gives what is to be said
 /// of it; `None` if no zone was up.
@@ -24,15 +25,8 @@ pub(crate) fn take_over(
     console: &ConsoleFds,
 ) -> Result<Option<String>, KeeperError> {
     match zone_live::fate(layout, name) {
-        Fate::Lives(Orphan { record, fds }) => {
-            let mut lost = Lost::TERMINAL.and(Lost::OUTPUT);
-            let given = give_console(proof, layout, name, &fds.pidfd, console);
-            if given.is_err() {
-                lost = lost.and(Lost::CONSOLE);
-            }
-            let zone = adopt(&record, Phase::Running, lost);
-            let status = heir.adopt(&zone, &[fds.cgroup.as_fd(), fds.pidfd.as_fd()])?;
-            let why = given.err().map_or_else(String::new, |error| format!(" ({error})"));
+        Fate::Lives(orphan) => {
+            let (status, why) = hand_over(proof, layout, name, heir, console, &orphan)?;
             Ok(Some(words(&status) + &why))
         }
         // One that was ready has ended as it had to; the ordinary recovery takes away what is left of it.
@@ -49,6 +43,50 @@ pub(crate) fn take_over(
         }
         Fate::Unknown => Ok(None),
     }
+}
+
+/// The same for a zsched that was found without a zone: a daemon that died had started it, for a zone that lives and that it has
+/// not been handed.
+///
+/// # Errors
+/// As [`take_over`].
+pub(crate) fn take_up(
+    proof: SingleThreaded,
+    layout: &Layout,
+    name: &ZoneName,
+    keeper: &mut Keeper,
+) -> Result<Option<String>, KeeperError> {
+    let Fate::Lives(orphan) = zone_live::fate(layout, name) else { return Ok(None) };
+    let (status, why) = hand_over(proof, layout, name, &keeper.requests, &keeper.console, &orphan)?;
+    keeper.status = status;
+    Ok(Some(words(&status) + &why))
+}
+
+/// Hands a zone that lives to a zsched. With the status comes what else is to be said.
+fn hand_over(
+    proof: SingleThreaded,
+    layout: &Layout,
+    name: &ZoneName,
+    heir: &Client,
+    console: &ConsoleFds,
+    Orphan { record, fds }: &Orphan,
+) -> Result<(Status, String), KeeperError> {
+    // Something was said on it: it is the zone's already.
+    let is_its_own = Ring::open(console.ring.as_fd()).is_ok_and(|ring| ring.total() > 0);
+    let mut lost = Lost::NOTHING;
+    let mut why = String::new();
+    if !is_its_own {
+        lost = Lost::TERMINAL.and(Lost::OUTPUT);
+        if let Err(error) = give_console(proof, layout, name, &fds.pidfd, console) {
+            lost = lost.and(Lost::CONSOLE);
+            why = format!(" ({error})");
+        }
+    }
+    zone_fail::pass!("orphan.console");
+    let zone = adopt(record, Phase::Running, lost);
+    let status = heir.adopt(&zone, &[fds.cgroup.as_fd(), fds.pidfd.as_fd()])?;
+    zone_fail::pass!("orphan.adopted");
+    Ok((status, why))
 }
 
 fn adopt(record: &Incarnation, phase: Phase, lost: Lost) -> Adopt {

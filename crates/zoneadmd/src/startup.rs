@@ -170,11 +170,15 @@ fn prepare(
     zone_fail::pass!("start.door");
     let mut words = None;
     let mut child = None;
+    let found = started.is_none();
     if let Some((pidfd, console)) = started {
         child = Some(pidfd);
         words = orphan::take_over(proof, &layout, &name, &zsched, &console).map_err(StartError::Keeper)?;
     }
-    let keeper = keeper::attach(zsched, child, &layout, &name).map_err(StartError::Keeper)?;
+    let mut keeper = keeper::attach(zsched, child, &layout, &name).map_err(StartError::Keeper)?;
+    if found && !keeper.status.exists() {
+        words = orphan::take_up(proof, &layout, &name, &mut keeper).map_err(StartError::Keeper)?;
+    }
     zone_fail::pass!("start.attached");
     if exclusive.stale && keeper.status.exists() {
         let state = zone_live::state(Some(&keeper.status), State::Installed);

@@ -19,6 +19,7 @@ mod console_more;
 mod console_wire;
 mod console_zlogin;
 mod crash;
+mod crash_adopt;
 mod crash_alone;
 mod crash_client;
 mod crash_coverage;
@@ -81,6 +82,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash::CASES,
         crash_alone::CASES,
         crash_client::CASES,
+        crash_adopt::CASES,
         crash_ends::CASES,
         crash_install::CASES,
         crash_zlogin::CASES,
