@@ -1,12 +1,12 @@
 //! A zone whose zsched was killed.
 
 use crate::is_quiet;
-use crate::record::{Incarnation, boot_id, program_of, start_of};
+use crate::record::{Incarnation, program_of, start_of};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
 use std::time::{Duration, Instant};
-use zone_config::{Layout, ZoneName};
+use zone_config::{Layout, ZoneName, hostboot};
 use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
 
@@ -40,7 +40,7 @@ pub enum Fate {
 #[must_use]
 pub fn fate(layout: &Layout, zone: &ZoneName) -> Fate {
     let Some(record) = Incarnation::load(layout, zone) else { return Fate::Unknown };
-    if boot_id().ok().as_ref() != Some(&record.boot) {
+    if hostboot::present().as_ref() != Some(&record.boot) {
         return Fate::Unknown;
     }
     match alive(layout, zone, &record) {

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use zone_config::file::{self, FileError};
-use zone_config::{Layout, ZoneName};
+use zone_config::{Layout, ZoneName, hostboot};
 use zsched::wire::{End, NOTE, Phase, Status};
 
 /// What is known of an incarnation.
@@ -56,11 +56,12 @@ impl Incarnation {
     /// When the process has ended, or `/proc` cannot be read.
     pub fn of(status: &Status, pidfd: &OwnedFd) -> io::Result<Self> {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let untold = || io::Error::other("the kernel does not tell which boot this is");
         // What a running init executes says nothing.
         let waits = status.phase == Phase::Ready;
         let program = if waits { program_of(status.pid)? } else { (0, 0) };
         let record = Self {
-            boot: boot_id()?,
+            boot: hostboot::present().ok_or_else(untold)?,
             uniqid: status.uniqid,
             pid: status.pid,
             start: start_of(status.pid).ok_or_else(gone)?,
@@ -170,11 +171,6 @@ fn ended(text: &str) -> Option<(End, u64)> {
         "killed" => Some((End::Killed(number), when)),
         _ => None,
     }
-}
-
-/// The host's present boot.
-pub(crate) fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// When a process was started: field 22 of proc_pid_stat(5).

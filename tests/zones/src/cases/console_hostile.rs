@@ -1,5 +1,6 @@
 //! A guest that does its worst to its console, and what is left of it at the next boot.
 
+use crate::harness::init::IDLE;
 use crate::harness::{Command, Lab, Wire, Zone, cases, skip, until, write};
 use rustix::pty::{OpenptFlags, openpt};
 
@@ -17,8 +18,6 @@ cases![
     the_node_removed,
     input_that_nobody_reads,
 ];
-
-const IDLE: &str = "exec sleep 2147483647";
 
 /// A sparse zone that runs, with the host's perl in it: the one program everywhere that can ioctl.
 fn with_perl<'lab>(lab: &'lab Lab) -> Zone<'lab> {

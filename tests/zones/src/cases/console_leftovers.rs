@@ -1,5 +1,6 @@
 //! What stands where the console should be: a dead daemon's socket, other files, a second keeper.
 
+use crate::harness::init::ECHO;
 use crate::harness::{Lab, Wire, cases, kill_and_wait, make_dir, proc_status, read, until, write};
 use std::os::unix::fs::symlink;
 
@@ -10,8 +11,6 @@ cases![
     a_keeper_without_its_socket_is_removed,
     a_keeper_of_a_living_zone_without_its_socket_is_not_doubled,
 ];
-
-const ECHO: &str = "busybox stty raw -echo; exec cat";
 
 fn a_dead_daemons_socket(lab: &Lab) {
     let zone = lab.tiny("web", ECHO);

@@ -1,5 +1,6 @@
 //! The console's notices, in the locale of each client.
 
+use crate::harness::init::IDLE;
 use crate::harness::{Lab, Terminal, Wire, Zone, cases};
 
 cases![
@@ -10,7 +11,6 @@ cases![
     zlogin_asks_for_the_locale_of_its_environment,
 ];
 
-const IDLE: &str = "exec sleep 2147483647";
 const GERMAN: &str = "de_DE.UTF-8";
 const FRENCH: &str = "fr_FR.UTF-8";
 /// What is no locale, or one that there are no texts for.

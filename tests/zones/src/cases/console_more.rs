@@ -1,5 +1,6 @@
 //! What the console can do beyond Solaris: replay, watchers, taking over, recordings, the list, the log.
 
+use crate::harness::init::{ECHO, IDLE};
 use crate::harness::{Command, Lab, Terminal, Wire, Zone, cases, read, skip, until, write};
 use std::collections::BTreeSet;
 
@@ -20,15 +21,6 @@ cases![
     the_log_is_followed,
     the_log_is_bounded: 120,
 ];
-
-const ECHO: &str = "busybox stty raw -echo; exec cat";
-const IDLE: &str = "exec sleep 2147483647";
-
-fn booted<'lab>(lab: &'lab Lab, init: &str) -> Zone<'lab> {
-    let zone = lab.tiny("web", init);
-    zone.boot();
-    zone
-}
 
 /// Numbered lines, and a file when all are said.
 fn counting(lines: u32) -> String {
@@ -54,7 +46,7 @@ fn replayed(zone: &Zone<'_>, options: &[&str]) -> String {
 }
 
 fn recent_output_is_replayed(lab: &Lab) {
-    let zone = booted(lab, &counting(500));
+    let zone = lab.booted_tiny(&counting(500));
     assert_eq!(zone.written("/said"), "\n");
     let shown = replayed(&zone, &[]);
     assert_eq!(lines(&shown), (1..=500).collect::<Vec<_>>(), "{shown}");
@@ -70,7 +62,7 @@ fn as_much_as_is_asked_for_is_replayed(lab: &Lab) {
             zone.halt();
             zone.boot();
         } else {
-            booted(lab, &counting(500));
+            lab.booted_tiny(&counting(500));
         }
         assert_eq!(zone.written("/said"), "\n");
         let shown = replayed(&zone, options);
@@ -81,7 +73,7 @@ fn as_much_as_is_asked_for_is_replayed(lab: &Lab) {
 
 fn the_first_and_the_newest_part_are_kept(lab: &Lab) {
     // A megabyte.
-    let zone = booted(lab, &counting(100_000));
+    let zone = lab.booted_tiny(&counting(100_000));
     assert_eq!(zone.written("/said"), "\n");
     let shown = replayed(&zone, &["--replay", "all"]);
     let seen: BTreeSet<_> = lines(&shown).into_iter().collect();
@@ -123,7 +115,7 @@ fn replayed_output_asks_the_terminal_nothing(lab: &Lab) {
     // Where is the cursor? What are you? Set the title; then plain text in bold.
     let init =
         format!("printf 'x\\033[6ny\\033[cz\\033]0;title\\007\\033[1mbold\\033[m.\\n'; echo > /said; {IDLE}");
-    let zone = booted(lab, &init);
+    let zone = lab.booted_tiny(&init);
     assert_eq!(zone.written("/said"), "\n");
     let shown = replayed(&zone, &[]);
     assert!(!shown.contains("\u{1b}[6n") && !shown.contains("\u{1b}[c"), "{shown:?}");
@@ -131,7 +123,7 @@ fn replayed_output_asks_the_terminal_nothing(lab: &Lab) {
 }
 
 fn any_number_may_watch(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut watchers: Vec<_> = (0..8).map(|_| zone.console(&["--watch", "--no-replay"])).collect();
     let mut holder = zone.console(&[]);
     holder.types("for all to see");
@@ -155,7 +147,7 @@ fn any_number_may_watch(lab: &Lab) {
 }
 
 fn a_watcher_can_say_nothing(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut ours = zone.console(&["--watch"]);
     ours.types("not from zlogin");
     let mut raw = Wire::connect(&zone);
@@ -173,7 +165,7 @@ fn a_watcher_can_say_nothing(lab: &Lab) {
 }
 
 fn one_may_take_over_from_another(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut first = zone.console(&[]);
     let mut second = zone.console(&["--steal"]);
     first.shows(&format!(
@@ -205,7 +197,7 @@ fn one_may_take_over_from_another(lab: &Lab) {
 }
 
 fn who_is_attached_is_listed(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     assert_eq!(zone.status().consoles, Some(Vec::new()));
     let holder = zone.console(&[]);
     let watcher = zone.console(&["--watch"]);
@@ -225,7 +217,7 @@ fn who_is_attached_is_listed(lab: &Lab) {
 /// Records a session in which the guest says `said`.
 #[track_caller]
 fn recorded(lab: &Lab) -> std::path::PathBuf {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let file = lab.path("session.cast");
     let mut terminal = zone.console(&["--no-replay", "--record", &file.display().to_string()]);
     terminal.types("caf\u{e9} \u{1b}[1mbold\u{1b}[m \"\\");
@@ -279,7 +271,7 @@ fn asciinema_plays_a_recording(lab: &Lab) {
 }
 
 fn a_recording_that_cannot_be_written_is_said(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let ran = zone.console_command(&["--record", "/no/such/folder/x.cast"]).run();
     ran.refuses().stderr_has("/no/such/folder/x.cast");
     zone.console_command(&["--record", "/dev/full"]).run().refuses().stderr_has("/dev/full");
@@ -301,7 +293,7 @@ fn a_recording_that_cannot_be_written_is_said(lab: &Lab) {
 
 fn the_log_is_printed(lab: &Lab) {
     let init = format!("busybox stty raw -echo; printf 'bell\\007 \\033[2Jcleared\\n'; {IDLE}");
-    let zone = booted(lab, &init);
+    let zone = lab.booted_tiny(&init);
     let log = |args: &[&str]| lab.command("zoneadm", args);
     // To a pipe as it was.
     until("the log has it", || {
@@ -325,7 +317,7 @@ fn the_log_is_printed(lab: &Lab) {
 }
 
 fn the_log_is_followed(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut follower = Terminal::start(zone.zoneadm_command(["console", "--log", "--follow"]), 24, 80);
     follower.shows("NOTICE: Zone booting up]");
     let mut wire = Wire::attached(&zone, false);
@@ -339,7 +331,7 @@ fn the_log_is_followed(lab: &Lab) {
 
 fn the_log_is_bounded(lab: &Lab) {
     // 20 MB at once; the log takes a megabyte and then little, and says what is not in it.
-    let zone = booted(lab, &counting(2_000_000));
+    let zone = lab.booted_tiny(&counting(2_000_000));
     assert_eq!(zone.written("/said"), "\n");
     let dir = lab.root().join("var/log/zones");
     let names = || std::fs::read_dir(&dir).into_iter().flatten().flatten();

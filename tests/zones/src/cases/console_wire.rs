@@ -1,5 +1,6 @@
 //! The console's wire protocol, byte for byte.
 
+use crate::harness::init::ECHO;
 use crate::harness::{Command, Lab, Terminal, Wire, Zone, cases, until};
 use rustix::process::Signal;
 
@@ -17,9 +18,6 @@ cases![
     a_holder_that_dies_with_input_unread_is_replaced_at_once,
     a_stopped_client_is_told_what_it_has_lost,
 ];
-
-/// An init that says what it hears, and nothing else.
-const ECHO: &str = "busybox stty raw -echo; exec cat";
 
 fn echoing<'lab>(lab: &'lab Lab) -> Zone<'lab> {
     let zone = lab.tiny("web", ECHO);

@@ -1,6 +1,7 @@
 //! `zlogin -C`: its options, the escape, the terminal, and a daemon that dies under it.
 
-use crate::harness::{Command, Lab, Terminal, Zone, cases, until};
+use crate::harness::init::{ECHO, IDLE};
+use crate::harness::{Command, Lab, Terminal, cases, until};
 use rustix::process::{Pid, Signal, kill_process};
 
 cases![
@@ -22,14 +23,6 @@ cases![
 
 /// An init that says what it hears, each byte by its number.
 const NUMBERS: &str = "busybox stty raw -echo; exec busybox od -An -v -tu1 -w1";
-const ECHO: &str = "busybox stty raw -echo; exec cat";
-const IDLE: &str = "exec sleep 2147483647";
-
-fn booted<'lab>(lab: &'lab Lab, init: &str) -> Zone<'lab> {
-    let zone = lab.tiny("web", init);
-    zone.boot();
-    zone
-}
 
 /// What the guest heard until a full stop of its own line.
 fn heard(terminal: &mut Terminal) -> String {
@@ -49,7 +42,7 @@ fn leaves(mut terminal: Terminal) {
 }
 
 fn the_escape_counts_only_where_a_line_begins(lab: &Lab) {
-    let zone = booted(lab, NUMBERS);
+    let zone = lab.booted_tiny(NUMBERS);
     let mut terminal = zone.console(&[]);
     for (typed, sent) in [
         ("\ra~.", "\ra~."),
@@ -75,7 +68,7 @@ fn the_escape_counts_only_where_a_line_begins(lab: &Lab) {
 }
 
 fn another_escape(lab: &Lab) {
-    let zone = booted(lab, NUMBERS);
+    let zone = lab.booted_tiny(NUMBERS);
     for (option, typed) in [("%", "%"), ("\\001", "\u{1}"), ("\\1", "\u{1}"), ("\\176", "~"), ("\\\\", "\\")]
     {
         let mut terminal = zone.console(&["-e", option]);
@@ -94,7 +87,7 @@ fn another_escape(lab: &Lab) {
 }
 
 fn no_escape(lab: &Lab) {
-    let zone = booted(lab, NUMBERS);
+    let zone = lab.booted_tiny(NUMBERS);
     let mut terminal = zone.console(&["-E"]);
     terminal.types("\r~.");
     assert_eq!(heard(&mut terminal), "\r~.");
@@ -103,7 +96,7 @@ fn no_escape(lab: &Lab) {
 }
 
 fn no_words_with_q(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut terminal = Terminal::start(zone.console_command(&["-Q", "--no-replay"]), 24, 80);
     until("it has the terminal", || terminal.is_raw().then_some(()));
     terminal.types("one");
@@ -115,7 +108,7 @@ fn no_words_with_q(lab: &Lab) {
 }
 
 fn the_terminal_is_restored_when_a_signal_ends_it(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     for (signal, number) in [(Signal::TERM, 15), (Signal::HUP, 1), (Signal::INT, 2), (Signal::QUIT, 3)] {
         let before = Terminal::start(zone.console_command(&["--help"]), 24, 80).settings();
         let terminal = zone.console(&[]);
@@ -129,7 +122,7 @@ fn the_terminal_is_restored_when_a_signal_ends_it(lab: &Lab) {
 }
 
 fn the_terminal_is_restored_when_it_is_killed(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     for signal in [Signal::KILL, Signal::ABORT, Signal::ILL] {
         // Started from a shell, as by a person: the end of a session's leader hangs its terminal up,
         // and there is nothing to restore then.
@@ -151,7 +144,7 @@ fn the_terminal_is_restored_when_it_is_killed(lab: &Lab) {
 }
 
 fn it_can_be_stopped_and_continued(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut terminal = zone.console(&[]);
     until("it has the terminal", || terminal.is_raw().then_some(()));
     terminal.signal(Signal::TSTP);
@@ -199,7 +192,7 @@ fn the_window_size_is_sent(lab: &Lab) {
 }
 
 fn without_a_terminal_it_is_a_pipe(lab: &Lab) {
-    let zone = booted(lab, "busybox stty raw -echo; read line; echo heard $line; exec sleep 2147483647");
+    let zone = lab.booted_tiny("busybox stty raw -echo; read line; echo heard $line; exec sleep 2147483647");
     let login = zone.console_command(&["-Q"]).stdin("~.\n").start();
     until("the guest has answered", || {
         let kept = zone.zoneadm(["list", "-v", "--json"]);
@@ -218,7 +211,7 @@ fn without_a_terminal_it_is_a_pipe(lab: &Lab) {
 const RECONNECTED: &str = "\r\n[NOTICE: Zone daemon restarted, console reconnected]\r\n";
 
 fn it_comes_back_when_the_daemon_was_killed(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut terminal = zone.console(&[]);
     for n in 0..5 {
         terminal.types("here");
@@ -269,7 +262,7 @@ fn no_byte_is_lost_over_killed_daemons(lab: &Lab) {
 }
 
 fn what_is_typed_after_the_daemon_died_arrives(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut terminal = zone.console(&[]);
     terminal.types("one");
     terminal.shows("one");
@@ -281,7 +274,7 @@ fn what_is_typed_after_the_daemon_died_arrives(lab: &Lab) {
 }
 
 fn what_is_typed_while_there_is_no_daemon_arrives(lab: &Lab) {
-    let zone = booted(lab, ECHO);
+    let zone = lab.booted_tiny(ECHO);
     let mut terminal = zone.console(&[]);
     terminal.types("begin");
     terminal.shows("begin");

@@ -3,7 +3,9 @@
 
 use super::crash::{be_up, leaves_nothing, zone};
 use crate::harness::world::World;
-use crate::harness::{Lab, Place, Terminal, Zone, cases, need_failpoints, places, proc_status, until};
+use crate::harness::{
+    Identity, Lab, Place, Terminal, Zone, cases, need_failpoints, places, proc_status, until,
+};
 use std::fs;
 
 cases![
@@ -38,7 +40,7 @@ fn no_zlogin_is_left(at: &str) {
 
 /// The zone has not noticed, and can be entered as ever.
 #[track_caller]
-fn is_unhurt(zone: &Zone<'_>, before: &crate::harness::Identity, at: &str) {
+fn is_unhurt(zone: &Zone<'_>, before: &Identity, at: &str) {
     assert_eq!(zone.identity().as_ref(), Some(before), "after a death at {at}");
     zone.zlogin(["echo", "here"]).ok().stdout_is("here\n");
 }
@@ -46,16 +48,22 @@ fn is_unhurt(zone: &Zone<'_>, before: &crate::harness::Identity, at: &str) {
 /// A command that writes, whether or not anybody reads, waits for the end of its input, and leaves a mark.
 const COMMAND: &str = "trap '' PIPE; echo begun; cat > /dev/null; echo ended > /root/mark";
 
-fn a_command(lab: &Lab) {
+/// A zone that is up, the world before it, and who its first process is.
+fn begin(lab: &Lab) -> (Zone<'_>, World, Identity) {
     let zone = zone(lab);
     let _ = lab.points();
     let world = World::look(&[]);
     be_up(&zone);
+    let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
+    (zone, world, before)
+}
+
+fn a_command(lab: &Lab) {
+    let (zone, world, before) = begin(lab);
     let passed = zone.passed_by("zlogin", || {
         zone.sh(COMMAND).ok().stdout_is("begun\n").quiet();
     });
     need_failpoints(&passed);
-    let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
     // How often bytes are moved is another matter each time.
     let is_sure = |place: &Place| place.point != "command.running" || place.passage == 1;
     for Place { point, passage } in places(&passed).into_iter().filter(is_sure) {
@@ -81,10 +89,7 @@ fn a_command(lab: &Lab) {
 
 /// One that neither reads nor writes is not told; it ends with the zone, and so does what watches over it.
 fn a_command_that_does_not_end(lab: &Lab) {
-    let zone = zone(lab);
-    let _ = lab.points();
-    let world = World::look(&[]);
-    be_up(&zone);
+    let (zone, world, _) = begin(lab);
     zone.dies(&[("zlogin", "enter.entered", 1)]);
     let ran = zone.zlogin(["sleep", "2147483647"]);
     need_failpoints(&zone.die_no_more());
@@ -102,13 +107,9 @@ fn is_as_before(terminal: &Terminal, at: &str) {
 }
 
 fn a_login(lab: &Lab) {
-    let zone = zone(lab);
-    let _ = lab.points();
-    let world = World::look(&[]);
-    be_up(&zone);
+    let (zone, world, before) = begin(lab);
     zone.sh("echo \"PS1='ready> '; trap 'echo hung up > /root/mark' HUP\" > /root/.profile").ok();
     zone.sh("cp /root/.profile /root/.bashrc").ok();
-    let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
     for (point, typed) in
         [("enter.found", ""), ("enter.entered", ""), ("login.raw", ""), ("login.ended", "exit 0\r")]
     {
@@ -137,11 +138,7 @@ fn a_login(lab: &Lab) {
 }
 
 fn a_console(lab: &Lab) {
-    let zone = zone(lab);
-    let _ = lab.points();
-    let world = World::look(&[]);
-    be_up(&zone);
-    let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
+    let (zone, world, before) = begin(lab);
     for point in ["console.connected", "console.raw", "console.broken"] {
         zone.dies(&[("zlogin", point, 1)]);
         let terminal = if point == "console.broken" {
@@ -195,11 +192,7 @@ const INSIDE: [&str; 4] = ["middle.born", "middle.inside", "middle.streams", "mi
 
 /// zlogin says that it came to nothing, and a command that was started already is the zone's own business.
 fn the_process_in_the_zone(lab: &Lab) {
-    let zone = zone(lab);
-    let _ = lab.points();
-    let world = World::look(&[]);
-    be_up(&zone);
-    let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
+    let (zone, world, before) = begin(lab);
     for point in INSIDE {
         zone.dies(&[("middle", point, 1)]);
         let ran = zone.sh(COMMAND);
@@ -217,11 +210,7 @@ fn the_process_in_the_zone(lab: &Lab) {
 }
 
 fn the_process_in_the_zone_of_a_login(lab: &Lab) {
-    let zone = zone(lab);
-    let _ = lab.points();
-    let world = World::look(&[]);
-    be_up(&zone);
-    let before = zone.identity().unwrap_or_else(|| panic!("it must run"));
+    let (zone, world, before) = begin(lab);
     for point in INSIDE {
         zone.dies(&[("middle", point, 1)]);
         let terminal = zone.terminal(24, 80);

@@ -23,12 +23,6 @@ cases![
     limits_are_the_kernels_own,
 ];
 
-fn booted<'lab>(lab: &'lab Lab) -> Zone<'lab> {
-    let zone = lab.sparse("web");
-    zone.boot();
-    zone
-}
-
 /// The namespaces of a process: `kind:[inode]`.
 fn namespaces(pid: &str) -> BTreeSet<String> {
     let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
@@ -47,7 +41,7 @@ fn map_of(zone: &Zone<'_>) -> (u32, u32, u32) {
 }
 
 fn users_are_mapped_to_a_range_of_the_zones_own(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let (inside, outside, length) = map_of(&zone);
     assert_eq!((inside, length), (0, 65_536));
     assert!(outside >= 65_536, "root inside is {outside} outside");
@@ -65,7 +59,7 @@ fn users_are_mapped_to_a_range_of_the_zones_own(lab: &Lab) {
 }
 
 fn two_zones_share_no_id(lab: &Lab) {
-    let one = booted(lab);
+    let one = lab.booted_sparse();
     let other = lab.sparse("other");
     other.boot();
     let (a, b) = (map_of(&one).1, map_of(&other).1);
@@ -73,7 +67,7 @@ fn two_zones_share_no_id(lab: &Lab) {
 }
 
 fn every_namespace_is_its_own(lab: &Lab) {
-    let one = booted(lab);
+    let one = lab.booted_sparse();
     let other = lab.sparse("other");
     other.boot();
     let sets = [
@@ -86,7 +80,7 @@ fn every_namespace_is_its_own(lab: &Lab) {
 }
 
 fn loopback_is_up_and_there_is_nothing_else(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let ran = zone.sh("ls /sys/class/net; cat /sys/class/net/lo/flags");
     ran.ok().stdout_has("0x9\n");
     let links: Vec<_> =
@@ -97,7 +91,7 @@ fn loopback_is_up_and_there_is_nothing_else(lab: &Lab) {
 }
 
 fn capabilities_are_bounded(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let status = zone.zlogin(["cat", "/proc/1/status"]);
     let out = status.ok().out();
     let field = |name: &str| {
@@ -129,7 +123,7 @@ fn capabilities_are_bounded(lab: &Lab) {
 }
 
 fn a_seccomp_filter_is_on(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     for process in ["1", "self"] {
         let ran = zone.zlogin(["cat", &format!("/proc/{process}/status")]);
         ran.ok().stdout_has("Seccomp:\t2\n");
@@ -137,7 +131,7 @@ fn a_seccomp_filter_is_on(lab: &Lab) {
 }
 
 fn dangerous_calls_are_refused(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     for attempt in [
         "mount -t ext4 /dev/zero /mnt",
         "mknod /root/disk b 254 0",
@@ -158,7 +152,7 @@ fn dangerous_calls_are_refused(lab: &Lab) {
 }
 
 fn proc_and_sys_are_masked(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     for path in ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/sys/firmware"] {
         if Path::new(path).exists() {
             let ran = zone.sh(&format!("test -d {path} && ls -A {path} || cat {path}"));
@@ -182,7 +176,7 @@ fn proc_and_sys_are_masked(lab: &Lab) {
 }
 
 fn devices_are_few(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let ran = zone
         .sh("cd /dev && find . ! -type d ! -path './pts/*' ! -path './shm/*' ! -path './mqueue/*' | sort");
     let wanted = [
@@ -236,7 +230,7 @@ fn nothing_is_leaked_into_the_zone(lab: &Lab) {
 
 fn files_keep_ordinary_owners(lab: &Lab) {
     use std::os::unix::fs::MetadataExt;
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     zone.sh("touch /root/mine; touch /root/daemons; chown 1:1 /root/daemons").ok();
     let owner = |path: &str| std::fs::metadata(zone.file(path)).map(|meta| meta.uid()).unwrap_or(u32::MAX);
     assert_eq!(
@@ -247,7 +241,7 @@ fn files_keep_ordinary_owners(lab: &Lab) {
 }
 
 fn the_cgroup_is_delegated(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let info = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     if !info.contains(" - cgroup2 ") {
         crate::harness::skip("this host has no cgroup v2");
@@ -267,7 +261,7 @@ fn the_cgroup_is_delegated(lab: &Lab) {
 }
 
 fn zones_do_not_see_each_other(lab: &Lab) {
-    let one = booted(lab);
+    let one = lab.booted_sparse();
     let other = lab.sparse("other");
     other.boot();
     let sleeper = other.zlogin_command(["sleep", "987654"]).start();
@@ -306,7 +300,7 @@ fn what_the_guest_is_told(lab: &Lab) {
 }
 
 fn limits_are_the_kernels_own(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     // What the daemon was started with must not reach the zone: here a limit of its starter.
     let other = lab.sparse("other");
     let program = lab.program("zoneadm");

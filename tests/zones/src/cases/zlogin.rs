@@ -1,6 +1,6 @@
 //! `zlogin ZONE COMMAND`.
 
-use crate::harness::{Command, Lab, Zone, cases, until};
+use crate::harness::{Command, Lab, cases, until};
 
 cases![
     arguments_arrive_as_they_were_given,
@@ -21,14 +21,8 @@ cases![
     a_background_process_does_not_hold_the_login,
 ];
 
-fn booted<'lab>(lab: &'lab Lab) -> Zone<'lab> {
-    let zone = lab.sparse("web");
-    zone.boot();
-    zone
-}
-
 fn arguments_arrive_as_they_were_given(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let hostile =
         ["a b", "", "  ", "$HOME", "`id`", "; false", "*", "'", "\"", "\\", "new\nline", "-n", "--", "ä€"];
     let mut words = vec!["printf", "[%s]\\n"];
@@ -38,7 +32,7 @@ fn arguments_arrive_as_they_were_given(lab: &Lab) {
 }
 
 fn input_and_output_are_binary_clean(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let bytes: Vec<u8> = (0..1_000_000u32).flat_map(|n| (n ^ (n >> 7)).to_le_bytes()).collect();
     let ran = zone.zlogin_command(["cat"]).stdin(bytes.clone()).run();
     assert!(
@@ -54,33 +48,33 @@ fn input_and_output_are_binary_clean(lab: &Lab) {
 }
 
 fn output_and_errors_stay_apart(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     zone.sh("echo out; echo err >&2; echo more").ok().stdout_is("out\nmore\n").stderr_is("err\n");
 }
 
 fn the_exit_status_is_passed_on(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     for code in [0, 1, 2, 77, 126, 127, 255] {
         zone.sh(&format!("exit {code}")).exits(code);
     }
 }
 
 fn death_by_a_signal_is_128_and_the_signal(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     for (signal, number) in [("TERM", 15), ("KILL", 9), ("SEGV", 11), ("HUP", 1), ("INT", 2)] {
         zone.sh(&format!("kill -{signal} $$")).exits(128 + number);
     }
 }
 
 fn what_cannot_be_executed_is_said(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     zone.zlogin(["no-such-program"]).exits(127).stderr_has("no-such-program");
     zone.zlogin(["/etc/hostname"]).exits(126).stderr_has("/etc/hostname");
     zone.zlogin(["/etc"]).exits(126).stderr_has("/etc");
 }
 
 fn a_reader_that_leaves_ends_the_writer(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let script = "\"$0\" web yes | head -n 1";
     let ran = Command::new("/bin/sh")
         .args(["-c", script])
@@ -94,13 +88,13 @@ fn a_reader_that_leaves_ends_the_writer(lab: &Lab) {
 }
 
 fn nothing_is_read_with_n(lab: &Lab) {
-    booted(lab);
+    lab.booted_sparse();
     let ran = lab.command("zlogin", ["-n", "web", "cat"]).stdin("not for you\n").run();
     ran.ok().stdout_is("");
 }
 
 fn another_user(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let line = "user:x:1234:1234::/tmp:/bin/sh\n";
     zone.sh(&format!("printf '{line}' >> /etc/passwd; printf 'user:x:1234:\\n' >> /etc/group")).ok();
     let ran =
@@ -115,7 +109,7 @@ fn another_user(lab: &Lab) {
 }
 
 fn a_clean_environment(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let ran = zone.zlogin_command(["env"]).env("SECRET", "42").env("TERM", "vt100").run();
     let out = ran.ok().out();
     assert!(!out.contains("SECRET"), "{ran}");
@@ -137,7 +131,7 @@ fn only_running_zones_can_be_entered(lab: &Lab) {
 }
 
 fn command_lines_without_sense(lab: &Lab) {
-    booted(lab);
+    lab.booted_sparse();
     for (args, text) in [
         (&["-l", "root", "-C", "web"][..], "-l may not be specified for console login"),
         (&["-n", "-C", "web"], "-n may not be specified for console login"),
@@ -151,7 +145,7 @@ fn command_lines_without_sense(lab: &Lab) {
 }
 
 fn many_at_once(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     let running: Vec<_> =
         (0..24).map(|n| zone.zlogin_command(["sh", "-c", &format!("echo {n}; exit {n}")]).start()).collect();
     for (n, one) in running.into_iter().enumerate() {
@@ -161,7 +155,7 @@ fn many_at_once(lab: &Lab) {
 }
 
 fn the_login_is_inside_in_every_way(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     for kind in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
         let ran = zone.sh(&format!("readlink /proc/self/ns/{kind}; readlink /proc/1/ns/{kind}"));
         let out = ran.ok().out();
@@ -175,7 +169,7 @@ fn the_login_is_inside_in_every_way(lab: &Lab) {
 }
 
 fn signals_reach_the_command(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     zone.sh("mkfifo /run/started").ok();
     let login = zone.zlogin_command([
         "sh",
@@ -191,6 +185,6 @@ fn signals_reach_the_command(lab: &Lab) {
 }
 
 fn a_background_process_does_not_hold_the_login(lab: &Lab) {
-    let zone = booted(lab);
+    let zone = lab.booted_sparse();
     zone.sh("sleep 3600 >/dev/null 2>&1 </dev/null & echo started").ok().stdout_is("started\n");
 }

@@ -147,6 +147,22 @@ impl Lab {
         zone
     }
 
+    /// Configures, installs and boots the zone `web`: as [`Lab::tiny`] does, with this init.
+    #[track_caller]
+    pub fn booted_tiny(&self, init: &str) -> Zone<'_> {
+        let zone = self.tiny("web", init);
+        zone.boot();
+        zone
+    }
+
+    /// Configures, installs and boots the sparse zone `web`.
+    #[track_caller]
+    pub fn booted_sparse(&self) -> Zone<'_> {
+        let zone = self.sparse("web");
+        zone.boot();
+        zone
+    }
+
     /// A directory tree with busybox and the shell script `init` as `/sbin/init`.
     #[track_caller]
     #[must_use]

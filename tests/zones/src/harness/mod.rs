@@ -5,6 +5,7 @@ mod command;
 pub mod dead;
 mod failpoint;
 mod heard;
+pub mod init;
 pub mod journal_fs;
 mod lab;
 pub mod old_kernel;
