@@ -116,7 +116,7 @@ pub enum FsType {
 }
 
 impl FsType {
-    const ALL: [Self; 2] = [Self::Lofs, Self::Tmpfs];
+    pub(crate) const ALL: [Self; 2] = [Self::Lofs, Self::Tmpfs];
 
     /// The word in a configuration.
     pub fn as_str(self) -> &'static str {

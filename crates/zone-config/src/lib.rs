@@ -12,6 +12,7 @@
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
 //! | [`store`] | a configuration and its index line, changed together |
+//! | [`filesystem`] | what an `fs` resource may say |
 //! | [`lex`], [`command`] | the language of `zonecfg` |
 //! | [`brand`] | what the two kinds of guest differ in |
 //! | [`idmap`] | the range of ids that a zone owns on the host |
@@ -24,6 +25,7 @@ pub mod command;
 pub mod config;
 pub mod document;
 pub mod file;
+pub mod filesystem;
 pub mod here;
 pub mod hostboot;
 pub mod idmap;

@@ -234,7 +234,7 @@ pub static RESOURCES: &[Resource] = &[
                 "options",
                 Kind::Options,
                 Unset::Nothing,
-                "Mount options, such as ro, nosuid, nodev, noexec.",
+                "Mount options, such as ro, nosuid, noexec; of tmpfs also size=, nr_inodes=, mode=.",
             ),
         ],
         help: "A file system that is mounted in the zone before its init starts.",

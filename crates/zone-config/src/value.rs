@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::filesystem::OPTIONS;
 use crate::{ZoneName, bootargs, privilege};
 
 /// A value that its property allows.
@@ -97,7 +98,10 @@ impl Kind {
             Self::Bool => "true, false".to_owned(),
             Self::Seconds(most) => format!("a whole number of seconds from 1 to {most}"),
             Self::Choice(words) => words.join(", "),
-            Self::Options => "a list of words without blanks, commas and double quotes, such as [ro,nosuid]".to_owned(),
+            Self::Options => {
+                let of = OPTIONS.map(|(fstype, words)| format!("for {} {words}", fstype.as_str()));
+                format!("a list such as [ro,nosuid]: {}", of.join("; "))
+            }
             Self::Privileges => "a list of 'default', 'all', 'none' or a capability such as sys_time, with '!' before one that is taken away".to_owned(),
         }
     }

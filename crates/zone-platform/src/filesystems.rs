@@ -11,6 +11,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use zone_config::config::{Fs, FsType};
+use zone_config::filesystem::{self, OptionError};
 use zone_config::{Layout, ZoneConfig, ZoneName};
 use zone_sys::mount::MountAttr;
 
@@ -21,7 +22,6 @@ use crate::{Build, Failed, PlatformError, root};
 
 mod options;
 
-pub use options::OptionError;
 use options::Options;
 
 /// An `fs` resource that cannot be mounted.
@@ -89,20 +89,6 @@ pub enum Unfit {
     Failed(#[from] Failed),
 }
 
-/// Whose content is the kernel's or ours.
-const RESERVED: [(&str, &str); 5] = [
-    ("/proc", "the zone has its own /proc"),
-    ("/sys", "the zone has its own /sys"),
-    ("/dev/pts", "the zone has its own terminals"),
-    ("/dev/mqueue", "the zone has its own message queues"),
-    ("/native", "the zone's init is there"),
-];
-/// Of these only what is below can be mounted on.
-const RESERVED_ITSELF: [(&str, &str); 3] = [
-    ("/dev", "the zone has its own /dev, of which a directory below can be mounted on"),
-    ("/dev/console", "the zone's console is there"),
-    ("/run", "the zone has its own /run, of which a directory below can be mounted on"),
-];
 /// What of the host no zone gets a part of.
 const FORBIDDEN: [&str; 3] = ["/proc", "/sys", "/dev"];
 
@@ -143,11 +129,8 @@ fn plan_one<'a>(
     fs: &'a Fs,
 ) -> Result<Plan<'a>, FsError> {
     let dir: Canonical = fs.dir.parse().map_err(|error| directory_error(fs, format!("{error}")))?;
-    let meets = |(at, _): &&(&'static str, _)| dir.is_within(&Canonical::fixed(at));
-    let is = |(at, _): &&(&'static str, _)| dir == Canonical::fixed(at);
-    let reserved = RESERVED.iter().find(meets).or_else(|| RESERVED_ITSELF.iter().find(is));
-    if let Some((_, reason)) = reserved {
-        return Err(directory_error(fs, (*reason).to_owned()));
+    if let Some(reason) = filesystem::reserved(&fs.dir) {
+        return Err(directory_error(fs, reason.to_owned()));
     }
     let unfit = |source: Unfit| FsError::Unfit { dir: fs.dir.clone(), source };
     let options = Options::parse(fs.fstype, &fs.options).map_err(|error| unfit(error.into()))?;

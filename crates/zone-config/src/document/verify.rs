@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::{Document, Instance, Properties};
-use crate::Brand;
+use crate::config::FsType;
 use crate::schema::{Property, RESOURCES};
+use crate::{Brand, filesystem};
 
 /// Something that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +85,24 @@ impl Instance {
     pub fn mismatch(&self) -> Option<(&'static str, String)> {
         let text = |name| self.values.text(name);
         match self.resource.name {
-            "fs" => match (text("type")?, text("special")?) {
-                ("lofs", special) if !special.starts_with('/') => Some((
-                    "special",
-                    format!("is \"{special}\"; for type lofs allowed: an absolute path of the host"),
-                )),
-                _ => None,
-            },
+            "fs" => {
+                if let Some(reason) = text("dir").and_then(filesystem::reserved) {
+                    return Some((
+                        "dir",
+                        format!("is \"{}\", which cannot be mounted on: {reason}", text("dir")?),
+                    ));
+                }
+                let (word, special) = (text("type")?, text("special")?);
+                if word == FsType::Lofs.as_str() && !special.starts_with('/') {
+                    let allowed = "for type lofs allowed: an absolute path of the host";
+                    return Some(("special", format!("is \"{special}\"; {allowed}")));
+                }
+                let fstype = FsType::ALL.into_iter().find(|known| known.as_str() == word)?;
+                let options = self.values.list("options").iter();
+                let refused =
+                    options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;
+                Some(("options", format!("cannot be used: {refused}")))
+            }
             "attr" => {
                 let (kind, value) = (text("type")?, text("value")?);
                 let (fits, allowed) = match kind {

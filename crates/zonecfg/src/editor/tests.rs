@@ -71,6 +71,16 @@ fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
             "end",
             "fs: special is \"srv\"; for type lofs",
         ),
+        (
+            "add fs; set dir=/a; set special=/srv; set type=lofs; add options bogus",
+            "end",
+            "fs: options cannot be used: option \"bogus\" is not one of lofs: ro, rw,",
+        ),
+        (
+            "add fs; set dir=/proc/x; set special=swap; set type=tmpfs",
+            "end",
+            "fs: dir is \"/proc/x\", which cannot be mounted on: the zone has its own /proc",
+        ),
         ("add fs", "add dir /x", "dir is not a list: use 'set dir=VALUE', not add"),
         ("add fs", "remove options ro", "options has no 'ro'"),
         ("add fs", "add options", "add options: a value is missing"),

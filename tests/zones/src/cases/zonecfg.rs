@@ -104,6 +104,12 @@ fn errors_name_the_property_and_what_is_allowed(lab: &Lab) {
         ("add fs; set type=ntfs", "type", "lofs"),
         ("add net-of-fish", "net-of-fish", "fs"),
         ("set limitpriv=\"cap_of_wonder\"", "cap_of_wonder", "limitpriv"),
+        (
+            "add fs; set dir=/d; set special=/srv; set type=lofs; set options=[bogus]; end",
+            "\"bogus\"",
+            "nosuid",
+        ),
+        ("add fs; set dir=/sys/d; set special=x; set type=tmpfs; end", "/sys/d", "the zone has its own /sys"),
     ] {
         lab.zonecfg("web", script).refuses().stderr_has(named).stderr_has(allowed);
     }
