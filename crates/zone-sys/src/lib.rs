@@ -9,6 +9,7 @@
 //! a token type carries it ([`clone::SingleThreaded`]). Errors print like `strace`:
 //! `clone3(0x20000) failed`, with the kernel's errno as the source.
 
+mod chain;
 pub mod clone;
 mod error;
 pub mod exec;
@@ -24,4 +25,5 @@ pub mod trace;
 pub mod tty;
 pub mod unix;
 
+pub use chain::Chain;
 pub use error::{Arg, Error, Result};
