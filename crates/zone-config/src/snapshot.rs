@@ -33,6 +33,10 @@ pub struct Snapshot {
     pub made: u64,
     /// The ids it owns on the host.
     pub idmap: IdRange,
+    /// The boot arguments that somebody has given: they hold, before the configured ones, until others are given or the zone
+    /// is halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootargs: Option<String>,
     /// The whole brand: its file may change while the zone lives.
     pub brand: Brand,
     /// The whole configuration.
@@ -99,7 +103,7 @@ impl Snapshot {
     /// Takes a snapshot, as of now.
     pub fn new(name: ZoneName, uuid: Uuid, idmap: IdRange, brand: Brand, config: ZoneConfig) -> Self {
         let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { version: VERSION, name, uuid, made, idmap, brand, config }
+        Self { version: VERSION, name, uuid, made, idmap, bootargs: None, brand, config }
     }
 
     /// Writes it where only root can read it; the zone's run directory is made when missing.

@@ -1,8 +1,9 @@
 //! The operation that runs, as others see and reach it: where it is, what it waits for, and how it is called off, hurried up or
 //! left behind.
 
+use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -12,7 +13,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// What the daemon shows of a running operation, and what others tell it.
 #[derive(Debug, Default)]
 pub(crate) struct Current {
-    step: Mutex<Option<String>>,
+    step: Mutex<Option<&'static str>>,
     waiting: Mutex<Option<String>>,
     cancelled: AtomicBool,
     forced: OnceLock<Instant>,
@@ -20,14 +21,10 @@ pub(crate) struct Current {
     left: Notify,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Current {
     /// The step that it is at.
-    pub(crate) fn step(&self) -> Option<String> {
-        lock(&self.step).clone()
+    pub(crate) fn step(&self) -> Option<&'static str> {
+        *lock(&self.step)
     }
 
     /// What holds that step up.
@@ -35,15 +32,15 @@ impl Current {
         lock(&self.waiting).clone()
     }
 
-    /// Both, for whoever waits for it.
+    /// Describes the step and what holds it up, for whoever waits for the operation.
     pub(crate) fn described(&self) -> Option<String> {
         let step = self.step()?;
-        Some(self.waiting().map_or_else(|| step.clone(), |waiting| format!("{step}, {waiting}")))
+        Some(self.waiting().map_or_else(|| step.to_owned(), |waiting| format!("{step}, {waiting}")))
     }
 
     /// A step begins.
-    pub(crate) fn enter(&self, step: &str) {
-        *lock(&self.step) = Some(step.to_owned());
+    pub(crate) fn enter(&self, step: &'static str) {
+        *lock(&self.step) = Some(step);
         *lock(&self.waiting) = None;
     }
 

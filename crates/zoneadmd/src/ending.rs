@@ -27,7 +27,7 @@ async fn over(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut JoinHandle<
         let below_ready = !daemon.status().exists();
         let called = daemon.called.get() || first_call.is_elapsed();
         let quiet = console.borrow().is_quiet() || daemon.uninstalling.get();
-        let busy = daemon.turn.try_lock().is_err();
+        let busy = daemon.slot.try_lock().is_none();
         if below_ready && called && quiet && door.is_idle() && !busy {
             return;
         }
@@ -36,7 +36,7 @@ async fn over(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut JoinHandle<
             _ = console.changed() => {}
             () = door.idle(), if !door.is_idle() => {}
             // What nobody asked for at the door takes its turn, too.
-            _ = daemon.turn.lock(), if busy => {}
+            _ = daemon.slot.lock(), if busy => {}
             () = &mut first_call, if !first_call.is_elapsed() => {}
             // Without zsched there is no zone to be the daemon of. Here it was not we who let it go.
             _ = &mut *keeper => {
@@ -83,9 +83,9 @@ async fn given_way(daemon: &Rc<Daemon>, asked: &AsyncFd<OwnedFd>) {
         // Then SIGTERM does nothing; SIGKILL always does.
         std::future::pending::<()>().await;
     }
-    let turn = daemon.turn.lock().await;
+    let lock = daemon.slot.lock().await;
     // It is not given back: no operation begins any more.
-    std::mem::forget(turn);
+    std::mem::forget(lock);
 }
 
 /// Leaves everything where it is but the door, whose file would look like that of a daemon that was killed. Who waits for his turn
@@ -93,7 +93,7 @@ async fn given_way(daemon: &Rc<Daemon>, asked: &AsyncFd<OwnedFd>) {
 pub(crate) async fn give_way(daemon: &Rc<Daemon>, door: &Server<Door>) {
     const LAST_WORDS: Duration = Duration::from_millis(200);
     tracing::info!("gives way to another zoneadmd; the zone is not touched");
-    daemon.zone.estate.retire();
+    daemon.zone.backup.retire();
     let _ = tokio::time::timeout(LAST_WORDS, door.idle()).await;
     let _ = std::fs::remove_file(daemon.layout().zone_run(daemon.name()).join(DOOR));
 }
@@ -101,10 +101,10 @@ pub(crate) async fn give_way(daemon: &Rc<Daemon>, door: &Server<Door>) {
 /// Kills what a dead zsched has left alone, and forgets it.
 pub(crate) async fn clear(daemon: &Rc<Daemon>) {
     let zone = Arc::clone(&daemon.zone);
-    let mut errand = daemon.errand(zone_door::Operation::Halt, zone_door::Reporter::silent());
-    match tokio::task::spawn_blocking(move || zone.clear(&mut errand)).await {
+    let mut context = daemon.context(zone_door::Operation::Halt, zone_door::Reporter::silent());
+    match tokio::task::spawn_blocking(move || zone.clear(&mut context)).await {
         Ok(Ok(())) => zone_fail::pass!("end.cleared"),
-        Ok(Err(error)) => tracing::error!("{}", crate::errand::render(&error)),
+        Ok(Err(error)) => tracing::error!("{}", zone_sys::Chain(&error)),
         Err(panic) => tracing::error!("internal error: {panic}"),
     }
 }
@@ -128,6 +128,6 @@ pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
         Err(ClientError::NotRunning) => {
             let _ = std::fs::remove_file(run.join(ZSCHED));
         }
-        Err(error) => tracing::error!("{}", crate::errand::render(&error)),
+        Err(error) => tracing::error!("{}", zone_sys::Chain(&error)),
     }
 }

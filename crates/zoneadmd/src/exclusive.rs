@@ -4,7 +4,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use rustix::io::Errno;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zone_config::file::is_removed;
 use zone_config::{Layout, ZoneName, hostboot};
 
@@ -15,14 +15,14 @@ pub(crate) enum NotExclusive {
     #[error("")]
     Another,
     /// A directory could not be made.
-    #[error("could not mkdir '{0}'")]
-    Mkdir(String, #[source] Errno),
+    #[error("could not mkdir '{}'", .0.display())]
+    Mkdir(PathBuf, #[source] Errno),
     /// Something else stands in its place.
-    #[error("'{0}' is not a directory")]
-    NotADirectory(String),
+    #[error("'{}' is not a directory", .0.display())]
+    NotADirectory(PathBuf),
     /// The lock file could not be opened.
-    #[error("failed to open {0}")]
-    Open(String, #[source] Errno),
+    #[error("failed to open {}", .0.display())]
+    Open(PathBuf, #[source] Errno),
 }
 
 /// The lock; given up by dying, however.
@@ -39,9 +39,8 @@ pub(crate) struct Exclusive {
 pub(crate) fn become_exclusive(layout: &Layout, zone: &ZoneName) -> Result<Exclusive, NotExclusive> {
     if let Some(parent) = layout.run().parent() {
         // Only for a private root: the host has a /run.
-        std::fs::create_dir_all(parent).map_err(|e| {
-            NotExclusive::Mkdir(parent.display().to_string(), Errno::from_io_error(&e).unwrap_or(Errno::IO))
-        })?;
+        std::fs::create_dir_all(parent)
+            .map_err(|e| NotExclusive::Mkdir(parent.into(), Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
     }
     directory(&layout.run())?;
     let run = layout.zone_run(zone);
@@ -66,17 +65,17 @@ fn take(layout: &Layout, zone: &ZoneName, run: &Path) -> Result<OwnedFd, NotExcl
             Ok(lock) => match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(lock),
                 Err(Errno::WOULDBLOCK) => return Err(NotExclusive::Another),
-                Err(e) => return Err(NotExclusive::Open(path.display().to_string(), e)),
+                Err(e) => return Err(NotExclusive::Open(path.clone(), e)),
             },
             // The directory was removed just now.
             Err(Errno::NOENT) => {}
-            Err(e) => return Err(NotExclusive::Open(path.display().to_string(), e)),
+            Err(e) => return Err(NotExclusive::Open(path.clone(), e)),
         }
     }
 }
 
 fn directory(path: &Path) -> Result<(), NotExclusive> {
-    let shown = || path.display().to_string();
+    let shown = || path.to_path_buf();
     match mkdirat(CWD, path, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(e) => return Err(NotExclusive::Mkdir(shown(), e)),

@@ -1,7 +1,8 @@
 //! Taking a zone down. Every part looks at the world, not at what is remembered, so that it can be
 //! done again after whatever happened.
 
-use crate::errand::{Errand, OpError, render};
+use crate::context::OperationContext;
+use crate::error::OpError;
 use crate::journal::{self, Intent, Journal};
 use crate::stuck::Watch;
 use crate::zone::{Zone, how_it_ended};
@@ -22,14 +23,22 @@ const LEFT: &str = "the zone stays as it is, and cannot be booted, until its las
 impl Zone {
     /// Ends the zone, whatever it is doing, and removes what is left of it. `how` is what to write down;
     /// `None` takes what the first process' own end says.
-    pub(crate) fn halt(&self, errand: &mut Errand, how: Option<How>) -> Result<Option<LastExit>, OpError> {
-        self.insist(errand, |zone, errand| zone.halt_once(errand, how))
+    pub(crate) fn halt(
+        &self,
+        context: &mut OperationContext,
+        how: Option<How>,
+    ) -> Result<Option<LastExit>, OpError> {
+        self.retry(context, |zone, context| zone.halt_once(context, how))
     }
 
-    fn halt_once(&self, errand: &mut Errand, how: Option<How>) -> Result<Option<LastExit>, OpError> {
-        errand.alive()?;
+    fn halt_once(
+        &self,
+        context: &mut OperationContext,
+        how: Option<How>,
+    ) -> Result<Option<LastExit>, OpError> {
+        context.alive()?;
         let before = self.keeper().status()?;
-        let rebooting = errand.operation == Operation::Reboot;
+        let rebooting = context.operation == Operation::Reboot;
         if !rebooting {
             // Once the first process is dead, only this tells that nobody wants it back.
             let up = false;
@@ -37,13 +46,14 @@ impl Zone {
             let begun =
                 Journal::open(&self.layout, &self.name).and_then(|mut journal| journal.begin(&intent));
             if let Err(error) = begun {
-                errand.warn(&format!("{}; a daemon that died now would not carry on", render(&error)));
+                context
+                    .warn(&format!("{}; a daemon that died now would not carry on", zone_sys::Chain(&error)));
             }
         }
         let killed = match before.phase {
             Phase::None | Phase::Down => Ok(before),
             Phase::Ready | Phase::Running | Phase::Stopping => {
-                errand.step("kill", |errand| self.kill(errand, &before))
+                context.step("kill", |context| self.kill(context, &before))
             }
         };
         let ended = match killed {
@@ -51,23 +61,24 @@ impl Zone {
             Err(error) => {
                 if error.is_stuck() {
                     // What is not in the zone's own namespace need not wait for those that are.
-                    let _ = errand
-                        .step("platform", |errand| self.tear_down(errand, before.pid, Some(Duration::ZERO)));
-                    errand.say(LEFT);
+                    let _ = context.step("platform", |context| {
+                        self.tear_down(context, before.pid, Some(Duration::ZERO))
+                    });
+                    context.say(LEFT);
                 }
                 return Err(error);
             }
         };
-        errand.step("platform", |errand| self.tear_down(errand, ended.pid, None))?;
+        context.step("platform", |context| self.tear_down(context, ended.pid, None))?;
         let mut last = None;
         if ended.exists() {
             // A zone that was never booted has no end to tell of.
             let was_ready_only = before.phase == Phase::Ready;
             if !was_ready_only {
                 let end = Self::end_of(&ended, how.unwrap_or_else(|| how_it_ended(ended.end)));
-                errand.current.enter("record");
-                self.write_down(errand, &end);
-                errand.alive()?;
+                context.current.enter("record");
+                self.write_down(context, &end);
+                context.alive()?;
                 last = Some(end);
             }
             zone_fail::pass!("halt.recorded");
@@ -75,7 +86,7 @@ impl Zone {
             zone_fail::pass!("halt.consumed");
         }
         self.release_record();
-        Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
+        Snapshot::remove(&self.layout, &self.name).map_err(OpError::DestroySnapshot)?;
         zone_fail::pass!("halt.snapshot");
         if !rebooting {
             // Until a reboot is through, the journal says that it has to be.
@@ -86,28 +97,28 @@ impl Zone {
     }
 
     /// Removes what is left of a zone whose keeper has died, and kills what was in it.
-    pub(crate) fn clear(&self, errand: &mut Errand) -> Result<(), OpError> {
-        self.tear_down(errand, 0, None)?;
+    pub(crate) fn clear(&self, context: &mut OperationContext) -> Result<(), OpError> {
+        self.tear_down(context, 0, None)?;
         self.release_record();
-        Snapshot::remove(&self.layout, &self.name).map_err(|e| OpError::DestroySnapshot(Box::new(e)))?;
+        Snapshot::remove(&self.layout, &self.name).map_err(OpError::DestroySnapshot)?;
         journal::remove(&self.layout, &self.name)
     }
 
     /// Removes what a failed or interrupted bring-up left, in silence: the first error is the one to
     /// be seen.
-    pub(crate) fn undo(&self, errand: &mut Errand) {
-        let said = errand.messages.len();
-        if let Err(error) = self.halt(errand, None) {
-            errand.fail(&error);
+    pub(crate) fn undo(&self, context: &mut OperationContext) {
+        let said = context.messages.len();
+        if let Err(error) = self.halt(context, None) {
+            context.fail(&error);
         }
-        errand.messages.truncate(said);
+        context.messages.truncate(said);
     }
 
     /// Kills the first process, and with it the kernel kills all the others, and waits until it is gone.
-    fn kill(&self, errand: &mut Errand, status: &Status) -> Result<Status, OpError> {
+    fn kill(&self, context: &mut OperationContext, status: &Status) -> Result<Status, OpError> {
         let stopping = self.keeper().stopping(status.uniqid);
         match stopping {
-            Ok(status) => self.hear(status),
+            Ok(status) => self.report_status(status),
             // It ended by itself just now.
             Err(ClientError::Refused { .. }) => return Ok(self.keeper().status()?),
             Err(e) => return Err(e.into()),
@@ -125,24 +136,24 @@ impl Zone {
         }
         match pidfd_send_signal(&fds.pidfd, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => {
-                return Err(OpError::Keeper(ClientError::Io(zone_sys::Error::new(
-                    "pidfd_send_signal",
-                    errno,
-                ))));
-            }
+            Err(errno) => return Err(OpError::Signal(errno)),
         }
         zone_fail::pass!("kill.sent");
         // Nobody else has to wait for zsched's ear meanwhile.
-        Watch::new(errand, self, status.pid).first_process(fds.pidfd.as_fd())?;
+        Watch::new(context, self, status.pid).first_process(fds.pidfd.as_fd())?;
         // zsched reaps before it answers.
         Ok(self.keeper().status()?)
     }
 
     /// Undoes the platform's steps, the last first. All are tried; the first error is told.
     /// What was killed has `limit` to go, or the usual time.
-    fn tear_down(&self, errand: &Errand, first: i32, limit: Option<Duration>) -> Result<(), OpError> {
-        let watch = Watch::new(errand, self, first);
+    fn tear_down(
+        &self,
+        context: &OperationContext,
+        first: i32,
+        limit: Option<Duration>,
+    ) -> Result<(), OpError> {
+        let watch = Watch::new(context, self, first);
         let (layout, zone, limit) = (&self.layout, &self.name, limit.unwrap_or_else(|| watch.limit()));
         let down = TearDown { layout, zone, limit, patience: &watch };
         let mut result = Ok(());

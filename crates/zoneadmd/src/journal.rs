@@ -2,7 +2,8 @@
 //! a step, done after it. Undoing needs none of it (every tear-down step looks at the world); it says
 //! which operation has to be carried on.
 
-use crate::errand::{Errand, OpError};
+use crate::context::OperationContext;
+use crate::error::OpError;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,7 +31,7 @@ pub(crate) struct Intent {
     pub(crate) number: u32,
     /// Whether the zone is to be up when it is over.
     pub(crate) up: bool,
-    /// The boot arguments.
+    /// The boot arguments that somebody gave; empty if the configured ones hold.
     pub(crate) args: String,
 }
 
@@ -39,6 +40,11 @@ impl Intent {
     pub(crate) fn to(operation: Operation, args: &str) -> Self {
         let up = operation != Operation::Halt;
         Self { operation, uniqid: 0, how: None, number: 0, up, args: args.into() }
+    }
+
+    /// Gives the boot arguments that somebody gave, if any.
+    pub(crate) fn given(&self) -> Option<String> {
+        Some(self.args.clone()).filter(|args| !args.is_empty())
     }
 }
 
@@ -96,10 +102,10 @@ impl Journal {
         Ok(())
     }
 
-    /// The same for an errand that has done what it was for: that it could not be written down is told.
-    pub(crate) fn end_or_say(&mut self, errand: &mut Errand) {
-        if let Err(error) = self.end(errand.operation) {
-            errand.warn(&crate::errand::render(&error));
+    /// The same for an context that has done what it was for: that it could not be written down is told.
+    pub(crate) fn end_or_say(&mut self, context: &mut OperationContext) {
+        if let Err(error) = self.end(context.operation) {
+            context.warn(&zone_sys::Chain(&error).to_string());
         }
     }
 

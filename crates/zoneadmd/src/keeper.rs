@@ -1,5 +1,6 @@
 //! Finding the zone's zsched, or starting one.
 
+use crate::keeper_error::KeeperError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -10,28 +11,6 @@ use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
 use zone_sys::exec;
 use zsched::client::{Client, ClientError, ConsoleFds, SOCKET};
 use zsched::wire::Status;
-
-/// Why there is no zsched.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KeeperError {
-    #[error("could not make the console's pty")]
-    Pty(#[source] Errno),
-    #[error("could not make the memory for the console's kept output")]
-    Memory(#[source] Errno),
-    #[error("could not prepare the console's kept output")]
-    Ring(#[source] zone_ring::Error),
-    #[error("could not copy a descriptor")]
-    Descriptor(#[source] std::io::Error),
-    #[error("could not start zsched")]
-    Start(#[source] zone_sys::Error),
-    #[error(
-        "zsched, process {pid}, keeps this zone alive, but its socket {socket} was removed, so that nobody can speak to \
-         it: end both with 'kill -KILL {pid}' and then 'zoneadm -z {zone} halt'"
-    )]
-    Living { pid: i32, socket: String, zone: String },
-    #[error(transparent)]
-    Client(#[from] ClientError),
-}
 
 /// A zsched that we are the daemon of.
 #[derive(Debug)]
@@ -68,7 +47,7 @@ pub(crate) fn find_or_start(
     match Client::connect(&layout.zone_run(zone)) {
         Ok(client) => Ok(Reached { client, started: None }),
         Err(ClientError::NotRunning) => {
-            let name = crate::stray::claim(layout, zone, warn)?;
+            let name = crate::unreachable::claim(layout, zone, warn)?;
             let console = console()?;
             let ends = [console.manager.as_fd(), console.subsidiary.as_fd(), console.ring.as_fd()];
             let (client, child) = launch(layout, zone, name, ends)?;

@@ -3,30 +3,43 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod backup;
+mod bootargs;
+mod bring_up;
+mod clock;
+mod context;
 mod current;
 mod daemon;
 mod ending;
-mod errand;
+mod error;
 mod exclusive;
 mod external;
 mod halt;
+mod halts;
 mod handshake;
-mod heir;
-mod insist;
+mod internal;
 mod journal;
 mod keeper;
+mod keeper_error;
 mod log;
 mod matrix;
 mod operate;
+mod operation_lock;
 mod orphan;
 mod pending;
 mod ready;
 mod recover;
+mod respawn;
+mod retry;
+mod serve;
 mod shutdown;
+mod shutdown_state;
+mod slot;
+mod started;
 mod startup;
-mod stray;
 mod stuck;
-mod turn;
+mod sync;
+mod unreachable;
 mod upcall;
 mod zone;
 
@@ -37,7 +50,7 @@ fn main() -> ExitCode {
     if let Some(code) = zone_fail::ask(zone_platform::failpoints) {
         return code;
     }
-    if let Some(code) = errand_of_ours() {
+    if let Some(code) = helper() {
         return code;
     }
     let Some((zone, root)) = options() else {
@@ -47,14 +60,14 @@ fn main() -> ExitCode {
     match startup::start(&zone, root) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", errand::render(&error));
+            eprintln!("{}", zone_sys::Chain(&error));
             ExitCode::FAILURE
         }
     }
 }
 
 /// What the daemon has a process of its own do, because it may hang.
-fn errand_of_ours() -> Option<ExitCode> {
+fn helper() -> Option<ExitCode> {
     let words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).take(3).collect();
     match words.as_slice() {
         [option, path] if option == zone_platform::reach::OPTION => {

@@ -60,6 +60,26 @@ pub(crate) fn decide(operation: Operation, state: State) -> Decision {
     }
 }
 
+/// What an operation does while an accepted shutdown waits for init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Runs now: it joins the shutdown, or ends the zone sooner.
+    GoesOn,
+    /// Waits for its end, and is then decided by the state that the zone is in.
+    Waits,
+    /// Is refused: it makes sense for a running zone only, which this one is about to be no more.
+    Refused,
+}
+
+/// The answer to `operation` while an accepted shutdown waits for init.
+pub(crate) fn beside_shutdown(operation: Operation) -> Beside {
+    match operation {
+        Operation::Halt | Operation::Shutdown => Beside::GoesOn,
+        Operation::Ready | Operation::Boot => Beside::Waits,
+        Operation::Reboot | Operation::NoteUninstalling => Beside::Refused,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

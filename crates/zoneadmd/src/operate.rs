@@ -1,15 +1,21 @@
-//! The door's side of the daemon: takes its turn, looks at the table, has it done, tells the truth.
+//! The door's side of the daemon: takes the operation lock, looks at the table, has the work done, tells the truth.
 
+use crate::bootargs::{BootArguments, Platform};
+use crate::context::OperationContext;
 use crate::daemon::Daemon;
-use crate::errand::{Errand, OpError};
-use crate::journal::{Intent, Journal};
+use crate::error::OpError;
 use crate::matrix::{Action, Decision, decide};
-use crate::turn;
+use crate::operation_lock;
+use crate::shutdown;
+use crate::shutdown_state::Then;
+use crate::slot::OperationLock;
 use crate::zone::Zone;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
-use zone_config::bootargs::BootArgs;
-use zone_config::lastexit::{How, LastExit};
+use tokio::time::timeout;
+use zone_config::lastexit::How;
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
 use zsched::wire::Phase;
@@ -24,6 +30,7 @@ impl Handler for Door {
         let status = daemon.status();
         let config = daemon.zone.config();
         let entry = daemon.zone.entry().ok();
+        let under_way = daemon.under_way();
         let alive = matches!(status.phase, Phase::Ready | Phase::Running | Phase::Stopping);
         zone_door::Status {
             zone: daemon.name().to_string(),
@@ -35,9 +42,9 @@ impl Handler for Door {
             pid: alive.then_some(status.pid),
             since: status.exists().then_some(status.since),
             restarts: status.restarts(),
-            operation: daemon.operation.get(),
-            step: daemon.operation.get().and_then(|_| daemon.current().step()),
-            waiting: daemon.operation.get().and_then(|_| daemon.current().waiting()),
+            operation: under_way.as_ref().map(|(operation, _)| *operation),
+            step: under_way.as_ref().and_then(|(_, current)| current.step().map(str::to_owned)),
+            waiting: under_way.as_ref().and_then(|(_, current)| current.waiting()),
             last_exit: daemon.last_exit.borrow().clone().map(Into::into),
             consoles: daemon.console.clients().iter().map(console).collect(),
         }
@@ -75,11 +82,12 @@ async fn operate(
     if operation == Operation::Halt {
         daemon.halts.ask();
     }
-    let turn = turn::take(daemon, operation, force, &reporter).await?;
+    let lock = operation_lock::take(daemon, operation, force, &reporter).await?;
     if let (Operation::Halt, Some(failed)) = (operation, daemon.halts.joined(halts, force)) {
         return Err(failed);
     }
     daemon.refresh();
+    let lock = if operation == Operation::Boot { after_end(daemon, lock).await } else { lock };
     let state = daemon.state();
     if let Request::Reboot { uniqid: Some(given), .. } = &request {
         let present = daemon.status();
@@ -94,99 +102,165 @@ async fn operate(
         }
         Decision::Do(action) => action,
     };
-    let args = BootArguments::of(daemon, &request)?;
+    let args = arguments(daemon, action, &request)?;
     tracing::info!("{operation} asked for by process {} of user {}", caller.pid, caller.uid);
-    if action == Action::Shutdown {
-        return crate::shutdown::shutdown(daemon, turn, request, caller, reporter).await;
+    if let (Action::Shutdown, Request::Shutdown { timeout, reboot, .. }) = (action, &request) {
+        let then = if *reboot { Then::Boot(args) } else { Then::Nothing };
+        return orderly(daemon, lock, *timeout, then, caller, reporter).await;
     }
+    let context = daemon.context(operation, reporter);
+    run(daemon, lock, action, args, force, caller, context).await
+}
+
+/// Gives the lock back for as long as the end of a first process has not been dealt with: what comes of it may be a halt or
+/// another boot.
+async fn after_end<'a>(daemon: &'a Rc<Daemon>, lock: OperationLock<'a>) -> OperationLock<'a> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let ended = daemon.status();
+    if ended.phase != Phase::Down || daemon.stuck.is(ended.uniqid) {
+        return lock;
+    }
+    drop(lock);
+    let mut changes = daemon.changes();
+    let _ = timeout(PATIENCE, changes.wait_for(|now| now.uniqid != ended.uniqid)).await;
+    let lock = daemon.slot.lock().await;
+    daemon.refresh();
+    lock
+}
+
+/// Does `action` under the lock, and answers whoever asked for it.
+async fn run(
+    daemon: &Rc<Daemon>,
+    lock: OperationLock<'_>,
+    action: Action,
+    args: BootArguments,
+    force: bool,
+    caller: Caller,
+    mut context: OperationContext,
+) -> Result<OpResult, DoorError> {
+    let operation = context.operation;
     zone_fail::pass!("door.asked");
-    let running = daemon.begin(operation);
-    let current = daemon.current();
+    let running = daemon.slot.begin(operation);
+    let current = daemon.slot.current();
     if force {
         current.force();
     }
-    let (errand, result) = perform(daemon, action, args, daemon.errand(operation, reporter)).await;
+    context.current = Arc::clone(&current);
+    let (context, result) = perform(daemon, action, args, context).await;
     zone_fail::pass!("door.done");
     let succeeded = result.is_ok();
-    let result = finish(daemon, errand, result);
+    let result = daemon.answer(context, result);
     if operation == Operation::Halt {
         daemon.halts.note(current.is_forced(), &result);
     }
-    drop((running, turn));
+    drop((running, lock));
     crate::audit::record(daemon, operation, Some(caller), succeeded);
     result
 }
 
-/// The answer: the messages, or what went wrong.
-pub(crate) fn finish(
-    daemon: &Daemon,
-    mut errand: Errand,
-    result: Result<(), OpError>,
+/// Shuts the zone down and does what follows. A boot that did not follow by itself is made here, unless somebody has asked
+/// for a halt meanwhile.
+async fn orderly(
+    daemon: &Rc<Daemon>,
+    lock: OperationLock<'_>,
+    timeout: Option<u32>,
+    then: Then,
+    caller: Caller,
+    reporter: Reporter,
 ) -> Result<OpResult, DoorError> {
-    match result {
-        Ok(()) => Ok(OpResult { messages: errand.messages, timings: errand.timings, state: daemon.state() }),
-        Err(error) => {
-            errand.fail(&error);
-            Err(DoorError::failed(errand.messages))
+    let halts = daemon.halts.asked();
+    let mut context = daemon.context(Operation::Shutdown, reporter.clone());
+    let followed = shutdown::shutdown(daemon, lock, timeout, then, caller, &mut context).await?;
+    let Then::Boot(args) = followed else { return daemon.answer(context, Ok(())) };
+    let lock = operation_lock::take(daemon, Operation::Boot, false, &reporter).await?;
+    daemon.refresh();
+    if daemon.status().phase == Phase::Running {
+        return daemon.answer(context, Ok(()));
+    }
+    if daemon.halts.asked() != halts {
+        return daemon.answer(context, Err(OpError::Halted));
+    }
+    match decide(Operation::Boot, daemon.state()) {
+        Decision::Do(action) => {
+            context.operation = Operation::Boot;
+            run(daemon, lock, action, args, false, caller, context).await
+        }
+        Decision::Invalid => Err(DoorError::invalid_state(Operation::Boot, daemon.state())),
+        Decision::Already(message) => {
+            context.say(message);
+            daemon.answer(context, Ok(()))
         }
     }
+}
+
+/// The arguments of the boot that an action makes, if it makes one.
+fn arguments(daemon: &Daemon, action: Action, request: &Request) -> Result<BootArguments, DoorError> {
+    let platform = match action {
+        Action::Boot => Platform::Present,
+        Action::ReadyBoot | Action::Reboot | Action::Shutdown => Platform::New,
+        Action::Ready | Action::HaltReady | Action::Halt | Action::NoteUninstalling => {
+            return Ok(BootArguments::default());
+        }
+    };
+    let args = daemon.zone.boot_arguments(request.bootargs(), platform);
+    args.map_err(|_| DoorError::boot_args_too_long())
 }
 
 async fn perform(
     daemon: &Rc<Daemon>,
     action: Action,
     args: BootArguments,
-    mut errand: Errand,
-) -> (Errand, Result<(), OpError>) {
-    if matches!(action, Action::ReadyBoot | Action::Boot | Action::Reboot) {
-        args.tell(daemon, &mut errand);
-    }
+    mut context: OperationContext,
+) -> (OperationContext, Result<(), OpError>) {
     if !matches!(action, Action::Halt | Action::NoteUninstalling | Action::Shutdown) {
         daemon.prepare_console().await;
     }
     match action {
         Action::Ready => {
-            let (errand, result) = daemon.work(errand, Zone::ready_or_undo).await;
+            let (context, result) = daemon.work(context, Zone::ready_or_undo).await;
             if result.is_ok() {
                 daemon.notice(Notice::Readied);
             }
-            (errand, result)
+            (context, result)
         }
         Action::HaltReady => {
-            let (errand, result) = daemon
-                .work(errand, |zone, errand| {
-                    let last = zone.halt(errand, Some(How::Halted))?;
-                    zone.ready_or_undo(errand).map(|()| last)
+            let (context, result) = daemon
+                .work(context, |zone, context| {
+                    let last = zone.halt(context, Some(How::Halted))?;
+                    zone.ready_or_undo(context).map(|()| last)
                 })
                 .await;
             daemon.notice(if result.is_ok() { Notice::Readied } else { Notice::Halted });
-            (errand, result.map(|last| daemon.remember(last)))
+            (context, result.map(|last| daemon.remember(last)))
         }
         Action::ReadyBoot | Action::Boot => {
             daemon.notice(Notice::Booting { args: args.text.clone() });
+            args.tell(daemon, &mut context);
             let ready = action == Action::ReadyBoot;
-            let (errand, result) =
-                daemon.work(errand, move |zone, errand| zone.boot_or_undo(errand, &args, ready)).await;
-            if result.is_err() {
-                daemon.notice(Notice::BootFailed);
-            }
-            (errand, result)
-        }
-        Action::Reboot => {
-            daemon.notice(Notice::Rebooting { args: args.text.clone() });
-            let (errand, result) = daemon
-                .work(errand, move |zone, errand| zone.reboot(errand, How::Rebooted, &args.parsed, 0))
+            let (context, result) = daemon
+                .work(context, move |zone, context| zone.boot_or_undo(context, args.given, ready))
                 .await;
             if result.is_err() {
                 daemon.notice(Notice::BootFailed);
             }
-            (errand, result.map(|last| daemon.remember(last)))
+            (context, result)
+        }
+        Action::Reboot => {
+            daemon.notice(Notice::Rebooting { args: args.text.clone() });
+            args.tell(daemon, &mut context);
+            let (context, result) = daemon
+                .work(context, move |zone, context| zone.reboot(context, How::Rebooted, args.given, 0))
+                .await;
+            if result.is_err() {
+                daemon.notice(Notice::BootFailed);
+            }
+            (context, result.map(|last| daemon.remember(last)))
         }
         Action::Halt => {
-            let (errand, result) =
-                daemon.work(errand, |zone, errand| zone.halt(errand, Some(How::Halted))).await;
+            let (context, result) =
+                daemon.work(context, |zone, context| zone.halt(context, Some(How::Halted))).await;
             (
-                errand,
+                context,
                 result.map(|last| {
                     daemon.remember(last);
                     daemon.notice(Notice::Halted);
@@ -196,142 +270,9 @@ async fn perform(
         Action::NoteUninstalling => {
             daemon.notice(Notice::Uninstalling);
             daemon.uninstalling.set(true);
-            (errand, Ok(()))
+            (context, Ok(()))
         }
-        // Taken care of before: it gives its turn back while it waits.
-        Action::Shutdown => (errand, Ok(())),
-    }
-}
-
-/// The arguments of a boot: as given, else as configured.
-#[derive(Debug, Default)]
-pub(crate) struct BootArguments {
-    pub(crate) text: String,
-    pub(crate) parsed: BootArgs,
-}
-
-impl BootArguments {
-    pub(crate) fn of(daemon: &Daemon, request: &Request) -> Result<Self, DoorError> {
-        if !matches!(request, Request::Boot { .. } | Request::Reboot { .. } | Request::Shutdown { .. }) {
-            return Ok(Self::default());
-        }
-        let given = request.bootargs();
-        let text = if given.is_empty() {
-            let config = zone_config::ZoneConfig::load(daemon.layout(), daemon.name());
-            config.map(|config| config.bootargs).unwrap_or_default()
-        } else {
-            given.to_owned()
-        };
-        let parsed = BootArgs::parse(&text).map_err(|_| DoorError::boot_args_too_long())?;
-        Ok(Self { text, parsed })
-    }
-
-    /// Says what of them means nothing; they boot all the same.
-    pub(crate) fn tell(&self, daemon: &Daemon, errand: &mut Errand) {
-        if !self.parsed.invalid.is_empty() {
-            daemon.notice(Notice::BadArgs { args: self.parsed.invalid.join(" ") });
-        }
-        if let Some(warning) = self.parsed.warning() {
-            errand.say(warning);
-        }
-    }
-}
-
-impl Zone {
-    /// Makes the zone ready, or leaves nothing.
-    fn ready_or_undo(&self, errand: &mut Errand) -> Result<(), OpError> {
-        self.insist(errand, Self::ready_once)
-    }
-
-    fn ready_once(&self, errand: &mut Errand) -> Result<(), OpError> {
-        let mut journal = Journal::open(&self.layout, &self.name)?;
-        journal.begin(&Intent::to(errand.operation, ""))?;
-        match self.ready(errand, 0) {
-            Ok(_) => {
-                journal.end_or_say(errand);
-                Ok(())
-            }
-            Err(error) => {
-                self.undo(errand);
-                Err(error)
-            }
-        }
-    }
-
-    /// Boots the zone, making it ready before if need be; or leaves it installed.
-    fn boot_or_undo(&self, errand: &mut Errand, args: &BootArguments, ready: bool) -> Result<(), OpError> {
-        let mut ready = ready;
-        self.insist(errand, |zone, errand| {
-            let booted = zone.boot_once(errand, args, ready);
-            // What was ready before has gone.
-            ready = true;
-            booted
-        })
-    }
-
-    fn boot_once(&self, errand: &mut Errand, args: &BootArguments, ready: bool) -> Result<(), OpError> {
-        let mut journal = Journal::open(&self.layout, &self.name)?;
-        journal.begin(&Intent::to(errand.operation, &args.text))?;
-        let made = if ready { self.ready(errand, 0).map(|_| ()) } else { Ok(()) };
-        match made.and_then(|()| self.boot(errand, &args.parsed)) {
-            Ok(_) => {
-                journal.end_or_say(errand);
-                Ok(())
-            }
-            Err(error) => {
-                self.undo(errand);
-                Err(error)
-            }
-        }
-    }
-
-    /// Halts the zone and boots it. The journal holds the intent until it is through, so that a
-    /// reboot survives the daemon.
-    pub(crate) fn reboot(
-        &self,
-        errand: &mut Errand,
-        how: How,
-        args: &BootArgs,
-        restarts: u32,
-    ) -> Result<Option<LastExit>, OpError> {
-        // What the first attempt has ended is what was rebooted.
-        let mut last = None;
-        self.insist(errand, |zone, errand| zone.reboot_once(errand, how, args, restarts, &mut last))?;
-        Ok(last)
-    }
-
-    fn reboot_once(
-        &self,
-        errand: &mut Errand,
-        how: How,
-        args: &BootArgs,
-        restarts: u32,
-        last: &mut Option<LastExit>,
-    ) -> Result<(), OpError> {
-        let words: Vec<String> = args
-            .init
-            .iter()
-            .flat_map(|init| ["-i".to_owned(), init.clone()])
-            .chain(args.args.iter().cloned())
-            .collect();
-        let uniqid = self.keeper().status()?.uniqid;
-        let begun = Intent::to(Operation::Reboot, &words.join(" "));
-        let mut journal = Journal::open(&self.layout, &self.name)?;
-        journal.begin(&Intent { uniqid, how: Some(how), number: restarts, ..begun })?;
-        if let Some(ended) = self.halt(errand, Some(how))? {
-            last.get_or_insert(ended);
-        }
-        match self.ready(errand, restarts).and_then(|_| self.boot(errand, args)) {
-            Ok(_) => {
-                journal.end_or_say(errand);
-                Ok(())
-            }
-            Err(error) => {
-                // Now it is a halt that has to be carried on.
-                errand.operation = Operation::Halt;
-                self.undo(errand);
-                Err(error)
-            }
-        }
+        // Taken care of before: it gives the lock back while it waits.
+        Action::Shutdown => (context, Ok(())),
     }
 }

@@ -1,13 +1,14 @@
 //! A zone that is found without a zsched, by a daemon that has just started: both were killed, so its console was hung up and
 //! what was kept of the console's output is lost. Its first process lives, or has ended and nobody was there to see how.
 
-use crate::errand::render;
-use crate::heir::words;
-use crate::keeper::{Keeper, KeeperError};
+use crate::keeper::Keeper;
+use crate::keeper_error::KeeperError;
+use crate::respawn::words;
 use rustix::fd::{AsFd, OwnedFd};
 use zone_config::{Layout, Snapshot, ZoneName, idmap};
 use zone_live::{Fate, Incarnation, Orphan};
 use zone_ring::Ring;
+use zone_sys::Chain;
 use zone_sys::clone::SingleThreaded;
 use zsched::client::{Client, ConsoleFds};
 use zsched::wire::{Adopt, Lost, Phase, Status};
@@ -79,7 +80,7 @@ fn hand_over(
         lost = Lost::TERMINAL.and(Lost::OUTPUT);
         if let Err(error) = give_console(proof, layout, name, &fds.pidfd, console) {
             lost = lost.and(Lost::CONSOLE);
-            why = format!(" ({error})");
+            why = format!(" ({})", Chain(&error));
         }
     }
     zone_fail::pass!("orphan.console");
@@ -93,26 +94,36 @@ fn adopt(record: &Incarnation, phase: Phase, lost: Lost) -> Adopt {
     let &Incarnation { uniqid, pid, since, note, end, .. } = record;
     let (end, ended) = match (phase, end) {
         (Phase::Down, Some((end, when))) => (Some(end), when),
-        (Phase::Down, None) => (None, crate::zone::now()),
+        (Phase::Down, None) => (None, crate::clock::now()),
         _ => (None, 0),
     };
     Adopt { phase, uniqid, pid, since, end, ended, note, lost, owed: false }
 }
 
+/// Why a zone has no terminal for its console.
+#[derive(Debug, thiserror::Error)]
+enum NoTerminal {
+    #[error("the zone's ids are not known")]
+    Ids,
+    #[error(transparent)]
+    Reset(#[from] zone_console::Error),
+    #[error(transparent)]
+    Replace(#[from] zone_platform::PlatformError),
+}
+
+/// Gives the zone a terminal as a boot would find it.
 fn give_console(
     proof: SingleThreaded,
     layout: &Layout,
     name: &ZoneName,
     first: &OwnedFd,
     console: &ConsoleFds,
-) -> Result<(), String> {
+) -> Result<(), NoTerminal> {
     let base = match Snapshot::load(layout, name) {
         Ok(snapshot) => snapshot.idmap.base,
-        Err(_) => idmap::lookup(layout, name).ok().flatten().ok_or("the zone's ids are not known")?.base,
+        Err(_) => idmap::lookup(layout, name).ok().flatten().ok_or(NoTerminal::Ids)?.base,
     };
-    // A terminal as a boot would find it.
-    zone_console::term::reset(console.subsidiary.as_fd(), zone_console::term::Size::default())
-        .map_err(|error| render(&error))?;
-    zone_platform::console::replace(proof, first.as_fd(), console.subsidiary.as_fd(), base)
-        .map_err(|error| render(&error))
+    zone_console::term::reset(console.subsidiary.as_fd(), zone_console::term::Size::default())?;
+    zone_platform::console::replace(proof, first.as_fd(), console.subsidiary.as_fd(), base)?;
+    Ok(())
 }

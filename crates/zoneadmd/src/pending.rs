@@ -1,7 +1,7 @@
 //! A halt that could not be brought to its end, because processes of the zone would not die: it ends when they do.
 
 use crate::daemon::Daemon;
-use crate::recover;
+use crate::internal;
 use std::rc::Rc;
 use std::time::Duration;
 use zone_config::lastexit::How;
@@ -27,7 +27,7 @@ pub(crate) async fn see_through(daemon: Rc<Daemon>) {
 }
 
 async fn finish(daemon: &Rc<Daemon>) {
-    let _turn = daemon.turn.lock().await;
+    let _lock = daemon.slot.lock().await;
     daemon.refresh();
     let Some(uniqid) = daemon.stuck.take() else { return };
     if daemon.status().uniqid != uniqid {
@@ -38,47 +38,14 @@ async fn finish(daemon: &Rc<Daemon>) {
     let intent = crate::journal::unfinished(daemon.layout(), daemon.name());
     match intent.filter(|intent| intent.uniqid == uniqid) {
         Some(intent) if intent.operation == Operation::Reboot => {
-            recover::finish_reboot(daemon, intent).await;
+            internal::finish_reboot(daemon, intent).await;
         }
         intent => {
             let how = intent.and_then(|intent| intent.how).unwrap_or(How::Halted);
-            recover::undo(daemon, Some(how)).await;
+            internal::undo(daemon, Some(how)).await;
             if !daemon.status().exists() {
                 daemon.notice(Notice::Halted);
             }
         }
-    }
-}
-
-/// Which incarnation is stuck, if one is.
-#[derive(Debug, Default)]
-pub(crate) struct Stuck {
-    uniqid: std::cell::Cell<Option<u64>>,
-    changed: tokio::sync::Notify,
-}
-
-impl Stuck {
-    /// This one is.
-    pub(crate) fn set(&self, uniqid: u64) {
-        self.uniqid.set(Some(uniqid));
-        self.changed.notify_one();
-    }
-
-    /// Whether one is.
-    pub(crate) fn is_set(&self) -> bool {
-        self.uniqid.get().is_some()
-    }
-
-    /// Whether this one is: then its end is for [`see_through`].
-    pub(crate) fn is(&self, uniqid: u64) -> bool {
-        self.uniqid.get() == Some(uniqid)
-    }
-
-    fn take(&self) -> Option<u64> {
-        self.uniqid.take()
-    }
-
-    async fn notified(&self) {
-        self.changed.notified().await;
     }
 }

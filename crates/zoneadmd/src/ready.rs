@@ -1,26 +1,38 @@
 //! Bringing a zone up: from its configuration to a first process that waits, and from there to init.
 
-use crate::errand::{Errand, OpError};
+use crate::bootargs::BootArguments;
+use crate::context::OperationContext;
+use crate::error::{NoSnapshot, OpError};
 use crate::journal::Journal;
 use crate::zone::Zone;
 use rustix::fd::AsFd;
-use zone_config::bootargs::BootArgs;
+use zone_config::bootargs::TooLong;
 use zone_config::brand::Brand;
+use zone_config::snapshot::SnapshotError;
 use zone_config::{Snapshot, ZoneConfig, idmap};
-use zone_platform::{Build, Platform, ZoneRoot, steps};
+use zone_platform::{Build, Platform, PlatformError, ZoneRoot, steps};
 use zsched::client::ClientError;
 use zsched::wire::{Create, Failure, Stage, Status, Strings};
 
 impl Zone {
     /// Makes the zone ready. What a failure leaves is undone by [`Zone::undo`].
-    pub(crate) fn ready(&self, errand: &mut Errand, restarts: u32) -> Result<Status, OpError> {
-        let snapshot = errand.make("snapshot", |_| self.snapshot())?;
+    pub(crate) fn ready(
+        &self,
+        context: &mut OperationContext,
+        restarts: u32,
+        bootargs: Option<String>,
+    ) -> Result<Status, OpError> {
+        let snapshot = context.make("snapshot", |_| {
+            let snapshot = self.snapshot(bootargs).map_err(OpError::Snapshot)?;
+            snapshot.save(&self.layout).map_err(|error| OpError::Snapshot(error.into()))?;
+            Ok(snapshot)
+        })?;
         let mut journal = Journal::open(&self.layout, &self.name)?;
         let userns =
-            errand.make("userns", |_| Ok(self.keeper().user_namespace(&snapshot.idmap.map_text())?))?;
+            context.make("userns", |_| Ok(self.keeper().user_namespace(&snapshot.idmap.map_text())?))?;
         // A copy: who waits for a step that hangs must not wait for this.
-        let subsidiary = self.subsidiary().try_clone().map_err(|e| OpError::Snapshot(Box::new(e)))?;
-        self.reach(errand, &snapshot)?;
+        let subsidiary = self.subsidiary().try_clone().map_err(OpError::Descriptor)?;
+        self.reach(context, &snapshot)?;
         let mut build = Build::new(&self.layout, &snapshot, subsidiary.as_fd(), userns);
         for step in steps() {
             // Only what outlives this process needs to be known to the next one.
@@ -28,63 +40,58 @@ impl Zone {
             if kept {
                 journal.intent(step.name)?;
             }
-            errand.make(step.name, |_| Ok((step.bring_up)(&mut build)?))?;
+            context.make(step.name, |_| Ok((step.bring_up)(&mut build)?))?;
             if kept {
                 journal.done(step.name)?;
             }
         }
         let platform = build.finish()?;
         journal.intent("create")?;
-        let status = errand.make("create", |_| self.create(&platform, restarts))?;
+        let status = context.make("create", |_| self.create(&platform, restarts))?;
         self.hold(&status);
         journal.done("create")?;
-        platform.warnings.iter().for_each(|warning| errand.say(format!("WARNING: {warning}")));
+        platform.warnings.iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
         Ok(status)
     }
 
     /// Sees that what the zone uses of file systems that somebody else serves answers at all.
-    fn reach(&self, errand: &Errand, snapshot: &Snapshot) -> Result<(), OpError> {
-        let current = &errand.current;
+    fn reach(&self, context: &OperationContext, snapshot: &Snapshot) -> Result<(), OpError> {
+        let current = &context.current;
         current.enter("reach");
         let waiting = |path: &std::path::Path| {
             let text = format!("the file system of {} does not answer", path.display());
             if current.wait_for(&text) {
-                errand.reporter.message(text);
+                context.reporter.message(text);
             }
             !current.is_cancelled()
         };
         let reached = zone_platform::reach::check(&self.layout, &snapshot.config, waiting);
         reached.map_err(|silent| match current.is_cancelled() {
-            true => OpError::Cancelled("reach".into()),
-            false => zone_platform::PlatformError::from(silent).into(),
+            true => OpError::Cancelled("reach"),
+            false => PlatformError::from(silent).into(),
         })
     }
 
     /// Freezes the configuration for as long as the zone lives.
-    fn snapshot(&self) -> Result<Snapshot, OpError> {
-        let failed = |e: Box<dyn std::error::Error + Send + Sync>| OpError::Snapshot(e);
-        let config = ZoneConfig::load(&self.layout, &self.name).map_err(|e| failed(e.into()))?;
-        let problems: Vec<String> = config.verify().iter().map(ToString::to_string).collect();
+    fn snapshot(&self, bootargs: Option<String>) -> Result<Snapshot, NoSnapshot> {
+        let config = ZoneConfig::load(&self.layout, &self.name)?;
+        let problems = config.verify();
         if !problems.is_empty() {
-            return Err(OpError::Config(problems.join("; ")));
+            return Err(NoSnapshot::Invalid(problems));
         }
         let entry = self.entry()?;
         if entry.zonepath != config.zonepath {
-            return Err(OpError::Config(format!(
-                "the configuration has zonepath '{}', but the index has '{}': correct the one that is wrong",
-                config.zonepath.display(),
-                entry.zonepath.display()
-            )));
+            return Err(NoSnapshot::Zonepath { config: config.zonepath, index: entry.zonepath });
         }
-        let brand = Brand::load(&config.brand).map_err(|e| failed(e.into()))?;
+        let brand = Brand::load(&config.brand)?;
         // Mostly it was given at the install, and to look it up takes no lock.
-        let range = match idmap::lookup(&self.layout, &self.name).map_err(|e| failed(e.into()))? {
+        let range = match idmap::lookup(&self.layout, &self.name)? {
             Some(range) => range,
-            None => idmap::allocate(&self.layout, &self.name).map_err(|e| failed(e.into()))?,
+            None => idmap::allocate(&self.layout, &self.name)?,
         };
-        let snapshot = Snapshot::new(self.name.clone(), entry.uuid.unwrap_or_default(), range, brand, config);
-        snapshot.save(&self.layout).map_err(|e| failed(e.into()))?;
-        Ok(snapshot)
+        let name = self.name.clone();
+        let snapshot = Snapshot::new(name, entry.uuid.unwrap_or_default(), range, brand, config);
+        Ok(Snapshot { bootargs, ..snapshot })
     }
 
     fn create(&self, platform: &Platform, restarts: u32) -> Result<Status, OpError> {
@@ -116,7 +123,7 @@ impl Zone {
             };
             match target {
                 Some(target) => OpError::Mount {
-                    root: platform.tree.shown().display().to_string(),
+                    root: platform.tree.shown().into(),
                     target: target.into(),
                     what: stage.text(),
                     source: errno,
@@ -126,25 +133,34 @@ impl Zone {
         })
     }
 
-    /// Starts init in a zone that is ready.
-    pub(crate) fn boot(&self, errand: &mut Errand, args: &BootArgs) -> Result<Status, OpError> {
-        let failed = |e| OpError::Snapshot(Box::new(e));
+    /// Starts init in a zone that is ready; with the arguments that are `given`, else as the snapshot has them.
+    pub(crate) fn boot(
+        &self,
+        context: &mut OperationContext,
+        given: Option<&str>,
+    ) -> Result<Status, OpError> {
+        let failed = |e: SnapshotError| OpError::Snapshot(e.into());
         let mut snapshot = Snapshot::load(&self.layout, &self.name).map_err(failed)?;
+        let frozen = snapshot.clone();
+        if given.is_some() {
+            snapshot.bootargs = given.map(str::to_owned);
+        }
+        let args = BootArguments::of(&snapshot)?.parsed;
         let init = args.init.as_deref().unwrap_or_else(|| snapshot.config.init(&snapshot.brand)).to_owned();
-        errand.make("init", |_| check_init(&snapshot, &init))?;
-        zone_console::term::reset(self.subsidiary().as_fd(), self.window())
-            .map_err(|e| OpError::Init(Box::new(e)))?;
+        context.make("init", |_| check_init(&snapshot, &init))?;
+        zone_console::term::reset(self.subsidiary().as_fd(), self.window()).map_err(OpError::Terminal)?;
         let mut argv = vec![init.clone()];
         argv.extend(snapshot.brand.init_args.iter().chain(&args.args).cloned());
         let env = zone_platform::guest::environment(&snapshot);
-        let block = zone_sys::exec::block(&init, &argv, &env)
-            .ok_or(OpError::BootArgs("boot argument string too long"))?;
+        let block = zone_sys::exec::block(&init, &argv, &env).ok_or(OpError::BootArgs(TooLong))?;
         if args.init.is_some() {
             // Who asks this zone's init to shut down must know which one it is.
             snapshot.config.init = Some(init);
+        }
+        if snapshot != frozen {
             snapshot.save(&self.layout).map_err(failed)?;
         }
-        let booted = errand.make("exec", |_| {
+        let booted = context.make("exec", |_| {
             self.mark(zone_live::Mark::Booted);
             self.keeper().boot(&block).map_err(|error| match error {
                 ClientError::Refused { failure, errno } if failure.stage == Stage::Exec => {
@@ -160,7 +176,7 @@ impl Zone {
 
 /// Says in words what is wrong with an init, before the exec says it in a number.
 fn check_init(snapshot: &Snapshot, init: &str) -> Result<(), OpError> {
-    let failed = |e: Box<dyn std::error::Error + Send + Sync>| OpError::Init(e);
-    let tree = ZoneRoot::of(snapshot).map_err(|e| failed(e.into()))?;
-    tree.check_init(init).map(|_| ()).map_err(|e| failed(e.into()))
+    let tree = ZoneRoot::of(snapshot).map_err(PlatformError::from)?;
+    tree.check_init(init).map_err(PlatformError::from)?;
+    Ok(())
 }

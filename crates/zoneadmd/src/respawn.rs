@@ -1,109 +1,30 @@
-//! Another zsched for one that died. The zone's processes run on when theirs is killed, and as long as a daemon lives it has all
+//! Respawns zsched when it dies and hands it the running zone. The zone's processes run on when theirs is killed, and as long as a daemon lives it has all
 //! that zsched had but one thing: the console's pty and kept output, so that neither is lost, the first
 //! process's pidfd, the cgroup. So it starts another and hands it the zone. What cannot be handed on is to be the
-//! parent: the heir becomes the tracer.
+//! parent: the new one becomes the tracer.
 
-use crate::errand::{OpError, render};
-use crate::keeper::{self, KeeperError};
+use crate::backup::{Held, has_ended};
+use crate::keeper;
+use crate::keeper_error::KeeperError;
+use crate::sync::lock;
 use crate::zone::Zone;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use zone_live::{Incarnation, Mark};
+use zone_sys::Chain;
 use zsched::client::{Client, ClientError, ZoneFds};
 use zsched::wire::{Adopt, Lost, Phase, Status, Witness};
-
-/// What the daemon keeps for the case that zsched dies.
-#[derive(Debug)]
-pub(crate) struct Estate {
-    /// The console, beside its subsidiary side, which the zone has.
-    manager: Mutex<OwnedFd>,
-    ring: OwnedFd,
-    /// The zone.
-    held: Mutex<Option<Held>>,
-    /// zsched, if this daemon has started it.
-    child: Mutex<Option<OwnedFd>>,
-    /// The connection on which the events of a new zsched come, until somebody listens to it.
-    fresh: Mutex<Option<Client>>,
-    /// zsched is told to end: there is to be no other.
-    retired: AtomicBool,
-    /// What is to be said of it.
-    said: Mutex<Vec<String>>,
-}
-
-/// A zone.
-#[derive(Debug)]
-struct Held {
-    status: Status,
-    fds: ZoneFds,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Estate {
-    pub(crate) fn new(manager: OwnedFd, ring: OwnedFd, child: Option<OwnedFd>) -> Self {
-        Self {
-            manager: Mutex::new(manager),
-            ring,
-            held: Mutex::default(),
-            child: Mutex::new(child),
-            fresh: Mutex::default(),
-            retired: AtomicBool::new(false),
-            said: Mutex::default(),
-        }
-    }
-
-    /// From now on nobody replaces zsched.
-    pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Release);
-    }
-
-    /// The console has another pty.
-    pub(crate) fn set_manager(&self, manager: OwnedFd) {
-        *lock(&self.manager) = manager;
-    }
-
-    /// The connection to a zsched that was started meanwhile.
-    pub(crate) fn take_events(&self) -> Option<Client> {
-        lock(&self.fresh).take()
-    }
-
-    /// What is to be said about deaths since this was last asked.
-    pub(crate) fn take_words(&self) -> Vec<String> {
-        std::mem::take(&mut *lock(&self.said))
-    }
-
-    /// Whether a zone is held, dead or alive.
-    pub(crate) fn holds_a_zone(&self) -> bool {
-        lock(&self.held).is_some()
-    }
-
-    /// The zone as it was last heard of, if its first process has ended since.
-    pub(crate) fn died_unseen(&self) -> Option<Status> {
-        let held = lock(&self.held);
-        let held = held.as_ref().filter(|held| held.status.lives() && has_ended(&held.fds.pidfd))?;
-        Some(Status { phase: Phase::Down, ended: crate::zone::now(), ..held.status })
-    }
-}
-
-fn has_ended(pidfd: &OwnedFd) -> bool {
-    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
-}
 
 impl Zone {
     /// Takes note of what zsched says: from the moment that there is a first process the daemon holds what it takes to hand it on, and
     /// a record of it is on disk.
     pub(crate) fn hold(&self, status: &Status) {
         if !status.exists() {
-            *lock(&self.estate.held) = None;
+            *lock(&self.backup.held) = None;
             return;
         }
         if let Some(known) =
-            lock(&self.estate.held).as_mut().filter(|known| known.status.uniqid == status.uniqid)
+            lock(&self.backup.held).as_mut().filter(|known| known.status.uniqid == status.uniqid)
         {
             if let (Phase::Down, Some(end), true) = (status.phase, status.end, known.status.lives()) {
                 self.mark(Mark::Ended(end, status.ended));
@@ -115,15 +36,15 @@ impl Zone {
         let asked = self.keeper().fds();
         if let Ok((status, fds)) = asked {
             self.write_record(&status, &fds);
-            *lock(&self.estate.held) = Some(Held { status, fds });
+            *lock(&self.backup.held) = Some(Held { status, fds });
         }
     }
 
     /// Forgets the zone that was taken down.
     pub(crate) fn release_record(&self) {
-        *lock(&self.estate.held) = None;
+        *lock(&self.backup.held) = None;
         if let Err(error) = Incarnation::remove(&self.layout, &self.name) {
-            tracing::warn!("{}", render(&error));
+            tracing::warn!("{}", Chain(&error));
         }
     }
 
@@ -132,58 +53,62 @@ impl Zone {
         if known.is_some_and(|record| record.uniqid == status.uniqid) || !status.lives() {
             return;
         }
-        let saved = Incarnation::of(status, &fds.pidfd)
-            .map_err(|e| render(&e))
-            .and_then(|record| record.save(&self.layout, &self.name).map_err(|e| render(&e)));
-        if let Err(error) = saved {
+        let warn = |error: &(dyn std::error::Error + 'static)| {
+            let error = Chain(error);
             tracing::warn!(
                 "if daemon and zsched are both killed, this zone will not be found again: {error}"
             );
+        };
+        match Incarnation::of(status, &fds.pidfd) {
+            Ok(record) => {
+                if let Err(error) = record.save(&self.layout, &self.name) {
+                    warn(&error);
+                }
+            }
+            Err(error) => warn(&error),
         }
     }
 
     /// Adds to the record of the zone.
     pub(crate) fn mark(&self, mark: Mark) {
         if let Err(error) = mark.add(&self.layout, &self.name) {
-            tracing::warn!("could not add to the record of the zone: {error}");
+            tracing::warn!("could not add to the record of the zone: {}", Chain(&error));
         }
     }
 
-    /// Sees to it that there is a zsched, and that it has the zone.
+    /// Respawns zsched if it died, and hands it the zone. Blocks; holds the keeper lock meanwhile.
     ///
     /// # Errors
     /// When none can be started, or it does not take the zone over.
-    pub(crate) fn revive(&self) -> Result<(), KeeperError> {
+    pub(crate) fn ensure_keeper(&self) -> Result<(), KeeperError> {
         // Whoever wants to speak to it waits.
         let mut keeper = self.keeper();
-        if self.estate.retired.load(Ordering::Acquire)
-            || !matches!(keeper.status(), Err(ClientError::NotRunning))
-        {
+        if self.backup.is_retired() || !matches!(keeper.status(), Err(ClientError::NotRunning)) {
             return Ok(());
         }
-        let dead = lock(&self.estate.child).take();
+        let dead = lock(&self.backup.child).take();
         if let Some(dead) = &dead {
             let _ = waitid(WaitId::PidFd(dead.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         }
-        let name = crate::stray::claim(&self.layout, &self.name, |text| tracing::warn!("{text}"))?;
+        let name = crate::unreachable::claim(&self.layout, &self.name, |text| tracing::warn!("{text}"))?;
         let console = [
-            lock(&self.estate.manager).try_clone(),
+            lock(&self.backup.manager).try_clone(),
             self.subsidiary().try_clone(),
-            self.estate.ring.try_clone(),
+            self.backup.ring.try_clone(),
         ];
         let [manager, subsidiary, ring] = console.map(|fd| fd.map_err(KeeperError::Descriptor));
         let console = [manager?, subsidiary?, ring?];
         let (events, child) =
             keeper::launch(&self.layout, &self.name, name, console.each_ref().map(AsFd::as_fd))?;
-        *lock(&self.estate.child) = Some(child);
+        *lock(&self.backup.child) = Some(child);
         zone_fail::pass!("heir.started");
         let words = self.hand_over(&events)?;
         zone_fail::pass!("heir.adopted");
         *keeper = Client::connect(&self.layout.zone_run(&self.name))?;
         drop(keeper);
         tracing::error!("{words}");
-        lock(&self.estate.said).push(words);
-        *lock(&self.estate.fresh) = Some(events);
+        lock(&self.backup.reported).push(words);
+        *lock(&self.backup.fresh) = Some(events);
         Ok(())
     }
 
@@ -193,14 +118,14 @@ impl Zone {
     /// When it is not there, or keeps a zone.
     pub(crate) fn dismiss(&self) -> zsched::client::Result<()> {
         let keeper = self.keeper();
-        self.estate.retire();
+        self.backup.retire();
         keeper.quit()
     }
 
     /// Hands the zone to a new zsched, and puts into words what became of it.
     fn hand_over(&self, heir: &Client) -> Result<String, KeeperError> {
         const DIED: &str = "zsched has died";
-        let mut held = lock(&self.estate.held);
+        let mut held = lock(&self.backup.held);
         let Some(Held { status, fds }) = &mut *held else {
             return Ok(format!("NOTICE: {DIED} and was replaced; no zone was up"));
         };
@@ -222,7 +147,7 @@ impl Zone {
             (phase, false) => phase,
         };
         let Status { uniqid, pid, since, end, ended, note, .. } = *status;
-        let ended = if phase == Phase::Down && ended == 0 { crate::zone::now() } else { ended };
+        let ended = if phase == Phase::Down && ended == 0 { crate::clock::now() } else { ended };
         let zone = Adopt { phase, uniqid, pid, since, end, ended, note, lost: Lost::NOTHING, owed: false };
         let both = [fds.cgroup.as_fd(), fds.pidfd.as_fd()];
         let adopted = heir.adopt(&zone, if phase == Phase::Down { &both[..1] } else { &both })?;
@@ -263,11 +188,4 @@ pub(crate) fn words(adopted: &Status) -> String {
         text += ", and what was kept of its output is lost";
     }
     text
-}
-
-impl OpError {
-    /// Whether it only says that zsched was not there.
-    pub(crate) fn is_death_of_zsched(&self) -> bool {
-        matches!(self, Self::Keeper(ClientError::NotRunning))
-    }
 }

@@ -1,78 +1,74 @@
 //! The orderly way down: init is asked, and has a time limit. Meanwhile others have their turn, and
 //! when time is up the zone is halted, and that is said.
 
+use crate::context::OperationContext;
 use crate::daemon::Daemon;
-use crate::errand::{Errand, OpError};
+use crate::error::{CommandFailed, NotAsked, OpError};
 use crate::external;
 use crate::journal::{Intent, Journal};
-use crate::operate::{BootArguments, finish};
-use crate::turn;
+use crate::operation_lock;
+use crate::shutdown_state::Then;
+use crate::slot::OperationLock;
+use crate::zone::Zone;
 use rustix::io::Errno;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::MutexGuard;
 use tokio::time::{Instant, timeout_at};
 use zone_config::Snapshot;
 use zone_config::lastexit::How;
 use zone_console::Notice;
-use zone_door::{Caller, DoorError, OpResult, Operation, Reporter, Request};
+use zone_door::{Caller, DoorError, Operation, Reporter};
 use zone_platform::orderly::{self, Orderly};
+use zone_sys::Chain;
 use zsched::client::ClientError;
 use zsched::wire::{Phase, Status};
 
-/// Shuts the zone down, and boots it again if so asked. A second caller joins the first.
+/// Asks init to shut the zone down and waits for its end; halts the zone when that takes too long. A second caller joins the
+/// first. Gives back what is to follow for this caller; the zone has been booted already unless that failed.
 pub(crate) async fn shutdown(
     daemon: &Rc<Daemon>,
-    turn: MutexGuard<'_, ()>,
-    request: Request,
+    lock: OperationLock<'_>,
+    timeout: Option<u32>,
+    then: Then,
     caller: Caller,
-    reporter: Reporter,
-) -> Result<OpResult, DoorError> {
-    let Request::Shutdown { timeout, reboot, .. } = &request else {
-        return Err(DoorError::failed(Vec::new()));
-    };
-    let args = BootArguments::of(daemon, &request)?;
+    context: &mut OperationContext,
+) -> Result<Then, DoorError> {
     let status = daemon.status();
-    let halts = daemon.halts.asked();
     let configured = daemon.zone.config().map_or(60, |config| config.shutdown_timeout);
     let limit = timeout.map_or(configured, u64::from);
-    let mut errand = daemon.errand(Operation::Shutdown, reporter.clone());
-    let joined = daemon.shutting_down.replace(Some(status.uniqid)) == Some(status.uniqid);
-    if *reboot || !joined {
-        daemon.comes_back.replace(reboot.then(|| args.parsed.clone()));
-    }
-    if joined {
-        errand.say("shutdown already in progress");
-    } else if let Err(error) = note(daemon, &status, limit, *reboot, &args) {
-        errand.warn(&format!("{}; a daemon that died now would not carry on", crate::errand::render(&error)));
+    let first = daemon.shutdown.begin(status.uniqid, then.clone());
+    context.current = daemon.shutdown.current().unwrap_or_default();
+    if !first {
+        context.say("shutdown already in progress");
+    } else if let Err(error) = note(daemon, &status, limit, &then) {
+        context.warn(&format!("{}; a daemon that died now would not carry on", Chain(&error)));
     }
     zone_fail::pass!("shutdown.noted");
-    // The zone's own end needs its turn, and what is asked here concerns this incarnation only.
-    drop(turn);
-    let result = see_through(daemon, status, limit, !joined, &mut errand).await;
+    // The zone's own end needs the lock, and what is asked here concerns this incarnation only.
+    drop(lock);
+    let result = see_through(daemon, status, limit, first, context).await;
     crate::audit::record(daemon, Operation::Shutdown, Some(caller), result.is_ok());
-    result?;
-    if *reboot {
-        boot(daemon, halts, args, errand, caller, reporter).await
-    } else {
-        finish(daemon, errand, Ok(()))
-    }
+    result.map(|()| then)
 }
 
 /// A shutdown whose daemon has died: this one asks init again.
 pub(crate) async fn carry_on(daemon: Rc<Daemon>, status: Status, limit: u64) {
-    let mut errand = daemon.errand(Operation::Shutdown, Reporter::silent());
-    let result = see_through(&daemon, status, limit, true, &mut errand).await;
+    let mut context = daemon.context(Operation::Shutdown, Reporter::silent());
+    let result = see_through(&daemon, status, limit, true, &mut context).await;
     crate::audit::record(&daemon, Operation::Shutdown, None, result.is_ok());
 }
 
 /// Writes down what init is going to be asked for: its end must not be taken for a failure of its own by
 /// a daemon that knows nothing of it.
-fn note(daemon: &Daemon, status: &Status, limit: u64, up: bool, args: &BootArguments) -> Result<(), OpError> {
+fn note(daemon: &Daemon, status: &Status, limit: u64, then: &Then) -> Result<(), OpError> {
     let number = u32::try_from(limit).unwrap_or(u32::MAX);
-    let begun = Intent::to(Operation::Shutdown, &args.text);
+    let (up, args) = match then {
+        Then::Nothing => (false, ""),
+        Then::Boot(args) => (true, args.given.as_deref().unwrap_or_default()),
+    };
+    let begun = Intent::to(Operation::Shutdown, args);
     let intent = Intent { uniqid: status.uniqid, how: Some(How::Shutdown), number, up, ..begun };
     Journal::open(daemon.layout(), daemon.name())?.begin(&intent)
 }
@@ -83,41 +79,41 @@ async fn see_through(
     status: Status,
     limit: u64,
     ask_it: bool,
-    errand: &mut Errand,
+    context: &mut OperationContext,
 ) -> Result<(), DoorError> {
-    let reporter = errand.reporter.clone();
+    let reporter = context.reporter.clone();
     let deadline = Instant::now() + Duration::from_secs(limit);
     let asked = if ask_it {
         reporter.step("ask init");
+        context.current.enter("ask init");
         // A command in the zone is ended at the deadline itself, with words of its own.
         match timeout_at(deadline + LISTENING, ask(daemon, status, deadline)).await {
             Ok(asked) => asked,
-            Err(_) => Err(OpError::Orderly(format!("init could not be asked within {limit} seconds"))),
+            Err(_) => Err(NotAsked::Late(limit).into()),
         }
     } else {
         Ok(())
     };
     if let Err(error) = &asked {
-        errand.say(format!("{}; the zone is halted without its help", crate::errand::render(error)));
+        context.say(format!("{}; the zone is halted without its help", Chain(error)));
     } else {
         reporter.step(format!("waiting up to {limit} seconds for init"));
+        context.current.enter("wait for init");
     }
     zone_fail::pass!("shutdown.asked");
     let gone = asked.is_ok() && gone(daemon, &status, deadline).await;
     let result = if gone {
-        errand.say("zone was shut down by its init");
+        context.say("zone was shut down by its init");
         Ok(())
     } else {
         if asked.is_ok() {
-            errand.say(format!("zone did not shut down within {limit} seconds; halting it"));
+            context.say(format!("zone did not shut down within {limit} seconds; halting it"));
         }
         zone_fail::pass!("shutdown.late");
         escalate(daemon, &status, &reporter).await
     };
     zone_fail::pass!("shutdown.over");
-    if daemon.shutting_down.get() == Some(status.uniqid) {
-        daemon.shutting_down.set(None);
-    }
+    daemon.shutdown.end(status.uniqid);
     result
 }
 
@@ -127,7 +123,7 @@ async fn ask(daemon: &Rc<Daemon>, status: Status, deadline: Instant) -> Result<(
     loop {
         let zone = Arc::clone(&daemon.zone);
         let asked = tokio::task::spawn_blocking(move || zone.ask(&status, deadline)).await;
-        match asked.unwrap_or_else(|panic| Err(OpError::Orderly(format!("internal error: {panic}"))))? {
+        match asked.map_err(OpError::Internal)?? {
             Asked::Heard => return Ok(()),
             Asked::NotYet => tokio::time::sleep(LISTENING).await,
         }
@@ -155,63 +151,30 @@ async fn gone(daemon: &Rc<Daemon>, status: &Status, deadline: Instant) -> bool {
 
 /// Time is up: halts the incarnation, unless it has gone meanwhile.
 async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> Result<(), DoorError> {
-    let _turn = turn::take(daemon, Operation::Halt, false, reporter).await?;
+    let _lock = operation_lock::take(daemon, Operation::Halt, false, reporter).await?;
     daemon.refresh();
     if daemon.status().uniqid != status.uniqid {
         return Ok(());
     }
-    let _running = daemon.begin(Operation::Shutdown);
-    if let Some(args) = daemon.comes_back.take() {
+    let _running = daemon.slot.begin(Operation::Shutdown);
+    let then = daemon.shutdown.take_then(status.uniqid);
+    if let Then::Boot(args) = then {
         daemon.prepare_console().await;
-        let errand = daemon.errand(Operation::Reboot, reporter.clone());
-        let work = daemon.work(errand, move |zone, errand| zone.reboot(errand, How::Halted, &args, 0));
-        let (errand, result) = work.await;
-        return finish(daemon, errand, result.map(|last| daemon.remember(last))).map(|_| ());
+        let context = daemon.context(Operation::Reboot, reporter.clone());
+        let work = move |zone: &Zone, context: &mut _| zone.reboot(context, How::Halted, args.given, 0);
+        let (context, result) = daemon.work(context, work).await;
+        return daemon.answer(context, result.map(|last| daemon.remember(last))).map(|_| ());
     }
-    let errand = daemon.errand(Operation::Shutdown, reporter.clone());
-    let (errand, result) = daemon.work(errand, |zone, errand| zone.halt(errand, Some(How::Halted))).await;
-    finish(
-        daemon,
-        errand,
-        result.map(|last| {
-            daemon.remember(last);
-            daemon.notice(Notice::Halted);
-        }),
-    )
-    .map(|_| ())
+    let context = daemon.context(Operation::Shutdown, reporter.clone());
+    let (context, result) = daemon.work(context, |zone, context| zone.halt(context, Some(How::Halted))).await;
+    let result = result.map(|last| {
+        daemon.remember(last);
+        daemon.notice(Notice::Halted);
+    });
+    daemon.answer(context, result).map(|_| ())
 }
 
-/// The second half of `shutdown -r`: waits for the boot that follows the end, and makes one if that failed; not if somebody
-/// has halted the zone since there had been `halts`.
-async fn boot(
-    daemon: &Rc<Daemon>,
-    halts: u64,
-    args: BootArguments,
-    errand: Errand,
-    caller: Caller,
-    reporter: Reporter,
-) -> Result<OpResult, DoorError> {
-    drop(turn::take(daemon, Operation::Boot, false, &reporter).await?);
-    daemon.refresh();
-    if daemon.status().phase == Phase::Running {
-        return finish(daemon, errand, Ok(()));
-    }
-    if daemon.halts.asked() != halts {
-        return finish(
-            daemon,
-            errand,
-            Err(OpError::Orderly("the zone was halted meanwhile; it is not booted".into())),
-        );
-    }
-    let request = Request::Boot { bootargs: args.text, locale: String::new() };
-    let door = crate::operate::Door(Rc::clone(daemon));
-    let booted = Box::pin(zone_door::Handler::operate(&door, request, caller, reporter)).await?;
-    let messages = errand.messages.into_iter().chain(booted.messages).collect();
-    let timings = errand.timings.into_iter().chain(booted.timings).collect();
-    Ok(OpResult { messages, timings, state: booted.state })
-}
-
-impl crate::zone::Zone {
+impl Zone {
     /// Asks init to shut the zone down, in the way that this init understands.
     fn ask(&self, status: &Status, deadline: Instant) -> Result<Asked, OpError> {
         let asked = self.keeper().fds();
@@ -219,7 +182,7 @@ impl crate::zone::Zone {
             Ok(found) => found,
             Err(ClientError::Refused { .. }) => return Ok(Asked::Heard),
             Err(ClientError::NotRunning) => {
-                self.revive().map_err(|error| OpError::Revive(Box::new(error)))?;
+                self.ensure_keeper().map_err(OpError::Respawn)?;
                 return Ok(Asked::NotYet);
             }
             Err(e) => return Err(e.into()),
@@ -227,16 +190,13 @@ impl crate::zone::Zone {
         if now.uniqid != status.uniqid {
             return Ok(Asked::Heard);
         }
-        let snapshot =
-            Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(Box::new(e)))?;
+        let snapshot = Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(e.into()))?;
         match orderly::requests(&snapshot, snapshot.config.init(&snapshot.brand)).halt {
             Orderly::Signal(number) if !listens(now.pid, number) => Ok(Asked::NotYet),
             Orderly::Signal(number) => match zone_sys::pidfd::send_signal(&fds.pidfd, number) {
                 Ok(()) => Ok(Asked::Heard),
                 Err(e) if e.errno() == Errno::SRCH => Ok(Asked::Heard),
-                Err(e) => {
-                    Err(OpError::Orderly(format!("could not signal init: {}", crate::errand::render(&e))))
-                }
+                Err(e) => Err(NotAsked::Signal(e).into()),
             },
             Orderly::Command(words) => match self.run_inside(&words, deadline) {
                 // A request that works may well take down the command that made it.
@@ -257,16 +217,14 @@ impl crate::zone::Zone {
         let mut command = Command::new(&zlogin);
         command.arg("-R").arg(self.layout.root()).arg("-Q").arg(self.name.as_str()).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env_clear();
-        let failed =
-            |why: String| OpError::Orderly(format!("could not run '{}' in the zone: {why}", words.join(" ")));
         let limit = deadline.saturating_duration_since(Instant::now());
-        let output = external::run(command, limit).map_err(|e| failed(crate::errand::render(&e)))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let text: String =
-            String::from_utf8_lossy(&output.stderr).chars().filter(|c| !c.is_control()).take(200).collect();
-        Err(failed(format!("{}: {text}", output.status)))
+        let ran = external::run(command, limit).map_err(CommandFailed::from).and_then(|output| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let stderr = || said.chars().filter(|c| !c.is_control()).take(200).collect();
+            let status = output.status;
+            if status.success() { Ok(()) } else { Err(CommandFailed::Status { status, stderr: stderr() }) }
+        });
+        ran.map_err(|source| NotAsked::Command { command: words.join(" "), source }.into())
     }
 }
 

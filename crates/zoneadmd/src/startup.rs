@@ -1,9 +1,10 @@
 //! From the command line to a daemon that serves: the checks, the fork, the sockets. The order is
 //! that of Solaris, and so are the words.
 
-use crate::exclusive::{self, Exclusive, NotExclusive};
+use crate::exclusive::{self, NotExclusive};
 use crate::handshake::{self, Side, Waiting};
-use crate::{daemon, errand, keeper, log, orphan};
+use crate::started::{NotListening, StartError, Started};
+use crate::{keeper, log, orphan, serve};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -13,71 +14,8 @@ use std::process::ExitCode;
 use zone_config::index::Index;
 use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
 use zone_config::{Layout, State, ZoneName};
+use zone_sys::Chain;
 use zone_sys::clone::SingleThreaded;
-
-/// Why there is no daemon.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    #[error("cannot manage the global zone")]
-    Global,
-    #[error("could not manage {0}: No such zone configured")]
-    NoZone(String),
-    #[error("{0}")]
-    Name(String),
-    #[error("failed to get zone state")]
-    State(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("cannot manage a zone which is in state '{0}'")]
-    TooEarly(State),
-    #[error("You lack sufficient privilege to run this command (all privs required)")]
-    Privilege,
-    #[error("could not fork")]
-    Fork(#[source] zone_sys::Error),
-    #[error(transparent)]
-    Exclusive(#[from] NotExclusive),
-    #[error("console setup: device initialization failed")]
-    Keeper(#[source] keeper::KeeperError),
-    #[error("console setup: socket initialization failed")]
-    Console(#[source] NotListening),
-    #[error("could not listen on the door")]
-    Door(#[source] NotListening),
-    #[error("could not detach from the terminal")]
-    Detach(#[source] Errno),
-    /// Of another version, or spoilt. A zsched can be killed under its zone, see docs/survival.md.
-    #[error(
-        "what zsched, process {keeper}, has kept of the console's output is not of a form that this zoneadmd knows: use the \
-         programs that the zone was booted with, or 'kill -KILL {keeper}' and run this again: the zone runs on under \
-         a new one, and that output is lost"
-    )]
-    Kept {
-        keeper: i32,
-        #[source]
-        source: zone_ring::Error,
-    },
-    #[error("could not start the event loop")]
-    Runtime(#[source] std::io::Error),
-}
-
-/// Why there is no socket.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotListening {
-    /// Files of other kinds are replaced; what is in a directory may be dear to somebody.
-    #[error("{0} is a directory; remove it and try again")]
-    Directory(String),
-    #[error("{0}")]
-    Other(String, #[source] zone_sys::Error),
-}
-
-/// What a daemon that is about to serve has.
-pub(crate) struct Started {
-    pub(crate) layout: Layout,
-    pub(crate) name: ZoneName,
-    pub(crate) exclusive: Exclusive,
-    pub(crate) keeper: keeper::Keeper,
-    pub(crate) door: rustix::fd::OwnedFd,
-    pub(crate) console: rustix::fd::OwnedFd,
-    /// What is to be said on the console.
-    pub(crate) words: Option<String>,
-}
 
 /// Checks, forks, serves. Returns in the parent when the daemon serves, in the daemon at its end.
 pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, StartError> {
@@ -87,8 +25,8 @@ pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, Start
         return Err(StartError::Global);
     }
     let name: ZoneName = zone.parse().map_err(|_| StartError::NoZone(zone.into()))?;
-    let layout = Layout::new(root).map_err(|e| StartError::Name(errand::render(&e)))?;
-    let index = Index::load(&layout).map_err(|e| StartError::State(e.into()))?;
+    let layout = Layout::new(root).map_err(StartError::Root)?;
+    let index = Index::load(&layout).map_err(StartError::State)?;
     match index.get(&name) {
         Some(entry) if entry.state < State::Installed => return Err(StartError::TooEarly(entry.state)),
         Some(_) => {}
@@ -100,7 +38,7 @@ pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, Start
     let proof = SingleThreaded::assert().map_err(StartError::Fork)?;
     match handshake::fork(proof).map_err(StartError::Fork)? {
         Side::Parent(code) => Ok(code),
-        Side::Daemon(waiting) => Ok(serve(proof, layout, name, waiting)),
+        Side::Daemon(waiting) => Ok(become_daemon(proof, layout, name, waiting)),
     }
 }
 
@@ -110,15 +48,15 @@ fn lives(layout: &Layout, name: &ZoneName) -> bool {
 }
 
 /// The daemon's side. What fails is said to the one who waits, and ends it.
-fn serve(proof: SingleThreaded, layout: Layout, name: ZoneName, mut waiting: Waiting) -> ExitCode {
+fn become_daemon(proof: SingleThreaded, layout: Layout, name: ZoneName, mut waiting: Waiting) -> ExitCode {
     zone_fail::arm("zoneadmd", || layout.zone_run(&name));
     zone_fail::pass!("start.forked");
     let prepared = detach(&waiting).and_then(|()| prepare(proof, layout, name, &waiting));
-    match prepared.and_then(|started| daemon::run(started, || waiting.serving())) {
+    match prepared.and_then(|started| serve::run(started, || waiting.serving())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(StartError::Exclusive(NotExclusive::Another)) => ExitCode::FAILURE,
         Err(error) => {
-            let text = errand::render(&error);
+            let text = Chain(&error).to_string();
             waiting.say(&text);
             tracing::error!("{text}");
             ExitCode::FAILURE
@@ -168,16 +106,16 @@ fn prepare(
     // After the console: whoever finds the door open may count on the console.
     let door = listen(&run, DOOR, 256).map_err(StartError::Door)?;
     zone_fail::pass!("start.door");
-    let mut words = None;
+    let mut message = None;
     let mut child = None;
     let found = started.is_none();
     if let Some((pidfd, console)) = started {
         child = Some(pidfd);
-        words = orphan::take_over(proof, &layout, &name, &zsched, &console).map_err(StartError::Keeper)?;
+        message = orphan::take_over(proof, &layout, &name, &zsched, &console).map_err(StartError::Keeper)?;
     }
     let mut keeper = keeper::attach(zsched, child, &layout, &name).map_err(StartError::Keeper)?;
     if found && !keeper.status.exists() {
-        words = orphan::take_up(proof, &layout, &name, &mut keeper).map_err(StartError::Keeper)?;
+        message = orphan::take_up(proof, &layout, &name, &mut keeper).map_err(StartError::Keeper)?;
     }
     zone_fail::pass!("start.attached");
     if exclusive.stale && keeper.status.exists() {
@@ -188,10 +126,10 @@ fn prepare(
         );
         warn(&text);
     }
-    if let Some(words) = &words {
-        warn(&format!("zone '{name}': {words}"));
+    if let Some(message) = &message {
+        warn(&format!("zone '{name}': {message}"));
     }
-    Ok(Started { layout, name, exclusive, keeper, door, console, words })
+    Ok(Started { layout, name, exclusive, keeper, door, console, message })
 }
 
 /// Forgets what an earlier boot of the host left: nothing of it lives, and what it was about is nobody's wish any more.
@@ -202,20 +140,20 @@ fn forget(layout: &Layout, name: &ZoneName) {
     }
     tracing::warn!("the host was booted since; what is left of the zone is removed");
     if let Err(error) = zone_live::Incarnation::remove(layout, name) {
-        tracing::error!("{}", errand::render(&error));
+        tracing::error!("{}", Chain(&error));
     }
     let left = [layout.journal(name), layout.snapshot(name)];
     let sockets = [DOOR, CONSOLE, ZSCHED].map(|socket| layout.zone_run(name).join(socket));
     for path in left.iter().chain(&sockets) {
         if let Err(error) = zone_config::file::remove_fast(path) {
-            tracing::error!("{}", errand::render(&error));
+            tracing::error!("{}", Chain(&error));
         }
     }
 }
 
 fn listen(run: &Path, name: &str, backlog: i32) -> Result<rustix::fd::OwnedFd, NotListening> {
     zone_sys::unix::bind_in(run, name, SocketType::STREAM, backlog).map_err(|error| {
-        let path = run.join(name).display().to_string();
+        let path = run.join(name);
         match error.errno() {
             Errno::ISDIR => NotListening::Directory(path),
             _ => NotListening::Other(path, error),

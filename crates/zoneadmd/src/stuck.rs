@@ -1,17 +1,20 @@
 //! What a halt does about what does not end: waits with an eye on it, and tells who it is.
 
+use crate::context::OperationContext;
 use crate::current::GRACE;
-use crate::errand::{Errand, OpError, render};
+use crate::error::OpError;
 use crate::zone::Zone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use zone_config::lastexit::LastExit;
+use zone_config::lastexit::{LastExit, LastExitError};
 use zone_config::patience;
 use zone_platform::cgroup::{self, Patience};
 use zone_platform::holders;
+use zone_sys::Chain;
 
 /// How long killed processes may take to go, and a file to be written: what takes longer sits in the kernel, on a dead file
 /// server most likely, and the operator must be told.
@@ -20,9 +23,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 const TELL: Duration = Duration::from_secs(1);
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(250);
-/// Waits on behalf of an errand.
+/// Waits on behalf of an context.
 pub(crate) struct Watch<'a> {
-    errand: &'a Errand,
+    context: &'a OperationContext,
     zone: &'a Zone,
     first: i32,
     begun: Instant,
@@ -30,13 +33,13 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// `first` is the zone's first process.
-    pub(crate) fn new(errand: &'a Errand, zone: &'a Zone, first: i32) -> Self {
-        Self { errand, zone, first, begun: Instant::now() }
+    pub(crate) fn new(context: &'a OperationContext, zone: &'a Zone, first: i32) -> Self {
+        Self { context, zone, first, begun: Instant::now() }
     }
 
     /// How long to wait at most.
     pub(crate) fn limit(&self) -> Duration {
-        let usual = if self.errand.current.is_forced() { GRACE } else { LIMIT };
+        let usual = if self.context.current.is_forced() { GRACE } else { LIMIT };
         patience::of(&self.zone.layout, usual)
     }
 
@@ -67,37 +70,78 @@ impl<'a> Watch<'a> {
 
 impl Patience for Watch<'_> {
     fn go_on(&self, pids: &[i32]) -> bool {
-        let current = &self.errand.current;
+        let current = &self.context.current;
         if self.begun.elapsed() >= TELL {
             let text = holders::sentence(&holders::among(pids, self.first));
             if current.wait_for(&text) {
-                self.errand.reporter.message(text);
+                self.context.reporter.message(text);
             }
         }
         !current.is_abandoned() && !current.is_out_of_grace(patience::of(&self.zone.layout, GRACE))
     }
 }
 
+/// Why the end of a zone is not on disk.
+#[derive(Debug, thiserror::Error)]
+enum NotRecorded {
+    #[error(transparent)]
+    File(LastExitError),
+    #[error("{} could not be written within {seconds} seconds, for its file system stands still", .path.display())]
+    Late { path: PathBuf, seconds: u64 },
+    #[error("could not start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
 impl Zone {
     /// Writes down how the zone ended. A disk that is full or stands still is no reason for the zone not to be halted.
-    pub(crate) fn write_down(&self, errand: &mut Errand, last: &LastExit) {
+    pub(crate) fn write_down(&self, context: &mut OperationContext, last: &LastExit) {
         let Some(zonepath) = self.zonepath() else { return };
-        let path = LastExit::path(&zonepath).display().to_string();
-        let limit = Watch::new(errand, self, 0).limit();
-        errand.current.wait_for(&format!("{path} is being written"));
+        let path = LastExit::path(&zonepath);
+        let limit = Watch::new(context, self, 0).limit();
+        context.current.wait_for(&format!("{} is being written", path.display()));
         let last = last.clone();
         let (done, written) = mpsc::channel();
         // In a thread of its own, which alone hangs if the file system does.
         let thread = std::thread::Builder::new().spawn(move || done.send(last.save(&zonepath)));
-        let said = match thread.map(|_| written.recv_timeout(limit)) {
+        let error = match thread.map(|_| written.recv_timeout(limit)) {
             Ok(Ok(Ok(()))) => return,
-            Ok(Ok(Err(error))) => render(&error),
-            Ok(Err(_)) => format!(
-                "{path} could not be written within {} seconds, for its file system stands still",
-                limit.as_secs()
-            ),
-            Err(error) => format!("cannot write {path}: {error}"),
+            Ok(Ok(Err(error))) => NotRecorded::File(error),
+            Ok(Err(_)) => NotRecorded::Late { path, seconds: limit.as_secs() },
+            Err(error) => NotRecorded::Thread(error),
         };
-        errand.warn(&format!("how the zone ended is not recorded: {said}"));
+        context.warn(&format!("how the zone ended is not recorded: {}", Chain(&error)));
+    }
+}
+
+/// Which incarnation is stuck, if one is.
+#[derive(Debug, Default)]
+pub(crate) struct Stuck {
+    uniqid: std::cell::Cell<Option<u64>>,
+    changed: tokio::sync::Notify,
+}
+
+impl Stuck {
+    /// This one is.
+    pub(crate) fn set(&self, uniqid: u64) {
+        self.uniqid.set(Some(uniqid));
+        self.changed.notify_one();
+    }
+
+    /// Whether one is.
+    pub(crate) fn is_set(&self) -> bool {
+        self.uniqid.get().is_some()
+    }
+
+    /// Whether this one is: then its end is for [`crate::pending`].
+    pub(crate) fn is(&self, uniqid: u64) -> bool {
+        self.uniqid.get() == Some(uniqid)
+    }
+
+    pub(crate) fn take(&self) -> Option<u64> {
+        self.uniqid.take()
+    }
+
+    pub(crate) async fn notified(&self) {
+        self.changed.notified().await;
     }
 }

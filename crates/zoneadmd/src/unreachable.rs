@@ -5,7 +5,7 @@
 //! it. The kernel gives a name to one socket only and takes it back when the holder is gone, so the usual
 //! start costs one `bind`, and only a name that is taken is a reason to look through `/proc`.
 
-use crate::keeper::KeeperError;
+use crate::keeper_error::KeeperError;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
@@ -35,16 +35,16 @@ pub(crate) fn claim(
         return Ok(Some(name));
     }
     // One that was told to go may need a moment.
-    let strays: Vec<Stray> = find(layout, zone).into_iter().filter(|stray| !stray.leaves()).collect();
-    if let Some(living) = strays.iter().find(|stray| stray.keeps_a_zone()) {
+    let found: Vec<Unreachable> = find(layout, zone).into_iter().filter(|keeper| !keeper.leaves()).collect();
+    if let Some(living) = found.iter().find(|keeper| keeper.keeps_a_zone()) {
         let socket = layout.zone_run(zone).join(zsched::client::SOCKET).display().to_string();
         return Err(KeeperError::Living { pid: living.pid, socket, zone: zone.to_string() });
     }
-    let removed = strays.iter().filter(|stray| stray.remove()).count();
-    if !strays.is_empty() {
+    let removed = found.iter().filter(|keeper| keeper.remove()).count();
+    if !found.is_empty() {
         warn(&format!(
             "WARNING: multiple zone console instances detected for zone '{zone}'; {removed} of {} successfully removed.",
-            strays.len()
+            found.len()
         ));
     }
     Ok(take(&address))
@@ -67,12 +67,12 @@ fn take(address: &SocketAddrUnix) -> Option<OwnedFd> {
 
 /// A keeper that is not the one behind the zone's socket.
 #[derive(Debug)]
-struct Stray {
+struct Unreachable {
     pid: i32,
     pidfd: OwnedFd,
 }
 
-impl Stray {
+impl Unreachable {
     /// Whether it goes by itself.
     fn leaves(&self) -> bool {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&DEPARTURE)).is_ok_and(|ready| ready == 1)
@@ -90,13 +90,13 @@ impl Stray {
 }
 
 /// The keepers of the zone that run in our sight.
-fn find(layout: &Layout, zone: &ZoneName) -> Vec<Stray> {
+fn find(layout: &Layout, zone: &ZoneName) -> Vec<Unreachable> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: i32| {
         // Held first: what is read below is then about this process, or it is gone.
         let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-        is_keeper(pid, layout, zone).then_some(Stray { pid, pidfd })
+        is_keeper(pid, layout, zone).then_some(Unreachable { pid, pidfd })
     })
     .collect()
 }

@@ -1,19 +1,20 @@
 //! What zsched tells without being asked: the first process has ended. On Solaris this is the
 //! kernel's upcall; what follows is the zone's wish (reboot, halt) or the policy for an init that ends.
 
-use crate::daemon::{Daemon, next_event};
-use crate::errand::{Errand, OpError};
-use crate::recover;
+use crate::daemon::Daemon;
+use crate::error::OpError;
+use crate::internal;
+use crate::shutdown_state::Then;
 use crate::zone::how_it_ended;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::task::spawn_local;
-use zone_config::bootargs::BootArgs;
 use zone_config::lastexit::How;
 use zone_console::{InitEnd, Locale, Notice};
-use zone_door::{Event, Operation, Reporter};
+use zone_sys::Chain;
 use zsched::client::Client;
 use zsched::wire::{End, Phase, Status};
 
@@ -26,21 +27,21 @@ const RESTART_DELAYS_MS: [u64; 5] = [100, 500, 1_000, 2_000, 5_000];
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LAST_DELAY: Duration = Duration::from_secs(30);
 
-/// Hears zsched out for as long as it lives, and then the next.
+/// Listens to zsched for as long as it lives, and then to the one that replaces it.
 pub(crate) async fn listen(daemon: Rc<Daemon>, client: Client) {
     let mut client = client;
     loop {
-        hear(&daemon, &client).await;
-        match succeed(&daemon).await {
-            Some(heir) => client = heir,
+        forward_events(&daemon, &client).await;
+        match respawned(&daemon).await {
+            Some(next) => client = next,
             None => break,
         }
     }
     daemon.note(Status::default());
 }
 
-/// Hears one zsched out.
-async fn hear(daemon: &Rc<Daemon>, client: &Client) {
+/// Forwards the events of one zsched until its connection ends.
+async fn forward_events(daemon: &Rc<Daemon>, client: &Client) {
     let watched = client.socket().try_clone_to_owned().map(std::os::unix::net::UnixStream::from);
     // The runtime only ever waits on it; packets are read by the client.
     let watched = watched.and_then(|socket| socket.set_nonblocking(true).and(UnixStream::from_std(socket)));
@@ -53,19 +54,17 @@ async fn hear(daemon: &Rc<Daemon>, client: &Client) {
 
 /// zsched has died: sees to it that there is another, and says what became of the zone. `None` if there can be none and
 /// no zone needs it.
-async fn succeed(daemon: &Rc<Daemon>) -> Option<Client> {
+async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
     let mut delay = FIRST_DELAY;
     loop {
         let zone = Arc::clone(&daemon.zone);
-        let revived = tokio::task::spawn_blocking(move || zone.revive()).await;
-        match revived
-            .map_err(|panic| panic.to_string())
-            .and_then(|done| done.map_err(|e| crate::errand::render(&e)))
-        {
+        let ensured = tokio::task::spawn_blocking(move || zone.ensure_keeper()).await;
+        let ensured = ensured.map_err(OpError::Internal).and_then(|done| done.map_err(OpError::Respawn));
+        match ensured {
             Ok(()) => break,
             Err(error) => {
-                tracing::error!("zsched has died and could not be replaced: {error}");
-                if !daemon.zone.estate.holds_a_zone() {
+                tracing::error!("{}", Chain(&error));
+                if !daemon.zone.backup.holds_a_zone() {
                     return None;
                 }
                 if delay == FIRST_DELAY {
@@ -75,23 +74,23 @@ async fn succeed(daemon: &Rc<Daemon>) -> Option<Client> {
                 }
             }
         }
-        if let Some(status) = daemon.zone.estate.died_unseen() {
+        if let Some(status) = daemon.zone.backup.died_unseen() {
             daemon.note(status);
         }
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(LAST_DELAY);
     }
-    for words in daemon.zone.estate.take_words() {
+    for words in daemon.zone.backup.take_messages() {
         daemon.notice(Notice::Text(words));
     }
-    let heir = daemon.zone.estate.take_events().or_else(|| attached_anew(daemon));
+    let heir = daemon.zone.backup.take_events().or_else(|| attached_anew(daemon));
     // An operation that runs has noticed by itself.
-    let turn = daemon.turn.try_lock();
+    let lock = daemon.slot.try_lock();
     daemon.refresh();
-    if turn.is_ok() {
-        recover::clear_away(daemon).await;
+    if lock.is_some() {
+        internal::clear_away(daemon).await;
     }
-    drop(turn);
+    drop(lock);
     let status = daemon.status();
     if status.phase == Phase::Down {
         spawn_local(ended(Rc::clone(daemon), status));
@@ -104,6 +103,23 @@ fn attached_anew(daemon: &Daemon) -> Option<Client> {
     let client = Client::connect(&daemon.layout().zone_run(daemon.name())).ok()?;
     client.attach().ok()?;
     Some(client)
+}
+
+/// Waits for packets of a zsched that we are attached to; `None` when it has gone.
+async fn next_event(socket: &UnixStream, client: &Client) -> Option<Status> {
+    loop {
+        socket.readable().await.ok()?;
+        let read = socket.try_io(Interest::READABLE, || match client.event() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err(std::io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(std::io::Error::other(error)),
+        });
+        match read {
+            Ok(status) => return Some(status),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 /// What the end of a first process asks for.
@@ -144,7 +160,7 @@ fn wish(end: Option<End>, policy: Policy, restarts: u32) -> Wish {
 
 /// Deals with the end of an incarnation: at the latest word, only if it still is the present one.
 pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
-    let mut turn = daemon.turn.lock().await;
+    let mut lock = daemon.slot.lock().await;
     zone_fail::pass!("upcall.heard");
     daemon.refresh();
     if daemon.stuck.is(status.uniqid) || !is_present(&daemon, &status) {
@@ -164,7 +180,7 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let how = how_it_ended(status.end);
     let asked = matches!(how, How::Rebooted | How::Poweroff);
     // An init that was asked to shut down may simply exit.
-    let shutting_down = daemon.shutting_down.get() == Some(status.uniqid);
+    let shutting_down = daemon.shutdown.is_of(status.uniqid);
     let wished =
         if shutting_down && how != How::Rebooted { Wish::Halt } else { wish(status.end, policy, restarts) };
     if !asked {
@@ -174,11 +190,11 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
         daemon.notice(notice);
     }
     if let Wish::Restart(delay) = wished {
-        drop(turn);
+        drop(lock);
         zone_fail::pass!("upcall.delayed");
         // The zone is down meanwhile, and an administrator may halt or reboot it.
         tokio::time::sleep(Duration::from_millis(delay)).await;
-        turn = daemon.turn.lock().await;
+        lock = daemon.slot.lock().await;
         daemon.refresh();
         if !is_present(&daemon, &status) {
             return;
@@ -188,22 +204,21 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
         How::Poweroff | How::Exited if shutting_down => How::Shutdown,
         how => how,
     };
-    let back = daemon.comes_back.take();
+    let then = daemon.shutdown.take_then(status.uniqid);
     zone_fail::pass!("upcall.decided");
-    match wished {
-        Wish::Reboot => again(&daemon, recorded, &BootArgs::default(), 0).await,
-        Wish::Restart(_) => again(&daemon, recorded, &BootArgs::default(), restarts + 1).await,
-        Wish::Halt if shutting_down && back.is_some() => {
-            again(&daemon, recorded, &back.unwrap_or_default(), 0).await;
-        }
-        Wish::Halt => halt(&daemon, recorded).await,
-        Wish::GiveUp => {
+    match (wished, then) {
+        // With the arguments that hold.
+        (Wish::Reboot, _) => internal::again(&daemon, recorded, None, 0).await,
+        (Wish::Restart(_), _) => internal::again(&daemon, recorded, None, restarts + 1).await,
+        (Wish::Halt, Then::Boot(args)) => internal::again(&daemon, recorded, args.given, 0).await,
+        (Wish::Halt, Then::Nothing) => internal::halt(&daemon, recorded).await,
+        (Wish::GiveUp, _) => {
             tracing::error!("{}", Notice::GivenUp.text(Locale::C, false));
             daemon.notice(Notice::GivenUp);
-            halt(&daemon, recorded).await;
+            internal::halt(&daemon, recorded).await;
         }
     }
-    drop(turn);
+    drop(lock);
 }
 
 fn is_present(daemon: &Daemon, status: &Status) -> bool {
@@ -216,55 +231,6 @@ fn init_end(end: Option<End>) -> InitEnd {
         Some(End::Exited(status)) => InitEnd::Exited(status),
         Some(End::Killed(signal)) => InitEnd::Killed(signal),
         None => InitEnd::Unknown,
-    }
-}
-
-async fn halt(daemon: &Rc<Daemon>, how: How) {
-    let (_, result) = run(daemon, Operation::Halt, move |zone, errand| zone.halt(errand, Some(how))).await;
-    match result {
-        Ok(last) => {
-            daemon.remember(last);
-            daemon.notice(Notice::Halted);
-            crate::audit::record(daemon, Operation::Halt, None, true);
-        }
-        Err(error) => tracing::error!("{}", crate::errand::render(&error)),
-    }
-}
-
-/// Halts and boots: a reboot that the zone asked for, or a restart of its init (a PID namespace dies
-/// with its first process, so that is a new incarnation too).
-pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, args: &BootArgs, restarts: u32) {
-    daemon.notice(Notice::Rebooting { args: args.args.join(" ") });
-    daemon.prepare_console().await;
-    let args = args.clone();
-    let (_, result) =
-        run(daemon, Operation::Reboot, move |zone, errand| zone.reboot(errand, how, &args, restarts)).await;
-    crate::audit::record(daemon, Operation::Reboot, None, result.is_ok());
-    match result {
-        Ok(last) => daemon.remember(last),
-        Err(error) => {
-            tracing::error!("{}", crate::errand::render(&error));
-            daemon.notice(Notice::BootFailed);
-        }
-    }
-}
-
-async fn run<T: Send + 'static>(
-    daemon: &Rc<Daemon>,
-    operation: Operation,
-    work: impl FnOnce(&crate::zone::Zone, &mut Errand) -> Result<T, OpError> + Send + 'static,
-) -> (Errand, Result<T, OpError>) {
-    let _running = daemon.begin(operation);
-    daemon.work(daemon.errand(operation, Reporter::silent()), work).await
-}
-
-impl Daemon {
-    /// Remembers how an incarnation ended, and tells those who monitor.
-    pub(crate) fn remember(&self, last: Option<zone_config::lastexit::LastExit>) {
-        if let Some(last) = last {
-            let _ = self.events.send(Event::Exit { exit: last.clone().into() });
-            *self.last_exit.borrow_mut() = Some(last);
-        }
     }
 }
 

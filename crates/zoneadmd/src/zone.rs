@@ -1,11 +1,12 @@
 //! The zone as the worker thread sees it: what it takes to bring it up and down, and nothing that is
 //! remembered only here.
 
-use crate::errand::OpError;
-use crate::heir::Estate;
+use crate::backup::KeeperBackup;
+use crate::error::NoSnapshot;
+use crate::sync::lock;
 use rustix::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use tokio::sync::mpsc::UnboundedSender;
 use zone_config::index::{Entry, Index};
 use zone_config::lastexit::{How, LastExit};
@@ -22,10 +23,10 @@ pub(crate) struct Zone {
     keeper: Mutex<Client>,
     subsidiary: Mutex<OwnedFd>,
     /// What it takes to replace zsched.
-    pub(crate) estate: Estate,
+    pub(crate) backup: KeeperBackup,
     window: Mutex<Size>,
     /// Where what zsched says in the middle of an operation is told.
-    heard: UnboundedSender<Status>,
+    status_tx: UnboundedSender<Status>,
 }
 
 impl Zone {
@@ -34,50 +35,49 @@ impl Zone {
         name: ZoneName,
         keeper: Client,
         subsidiary: OwnedFd,
-        estate: Estate,
-        heard: UnboundedSender<Status>,
+        backup: KeeperBackup,
+        status_tx: UnboundedSender<Status>,
     ) -> Self {
         Self {
-            heard,
+            status_tx,
             layout,
             name,
             keeper: Mutex::new(keeper),
             subsidiary: Mutex::new(subsidiary),
-            estate,
+            backup,
             window: Mutex::default(),
         }
     }
 
     /// zsched, for one request after another.
     pub(crate) fn keeper(&self) -> MutexGuard<'_, Client> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.keeper)
     }
 
     /// Tells what zsched said in the middle of an operation: who asks for the state meanwhile wants to know.
-    pub(crate) fn hear(&self, status: Status) {
+    pub(crate) fn report_status(&self, status: Status) {
         // Nobody listens any more only when the daemon ends.
-        let _ = self.heard.send(status);
+        let _ = self.status_tx.send(status);
     }
 
     /// The console's subsidiary side.
     pub(crate) fn subsidiary(&self) -> MutexGuard<'_, OwnedFd> {
-        self.subsidiary.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.subsidiary)
     }
 
     /// The size that the console has at the next boot.
     pub(crate) fn window(&self) -> Size {
-        *self.window.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.window)
     }
 
     pub(crate) fn set_window(&self, size: Size) {
-        *self.window.lock().unwrap_or_else(PoisonError::into_inner) = size;
+        *lock(&self.window) = size;
     }
 
     /// The zone's line in the index.
-    pub(crate) fn entry(&self) -> Result<Entry, OpError> {
-        let index = Index::load(&self.layout).map_err(|e| OpError::Config(crate::errand::render(&e)))?;
-        let missing = || OpError::Config(format!("{}: No such zone configured", self.name));
-        index.get(&self.name).cloned().ok_or_else(missing)
+    pub(crate) fn entry(&self) -> Result<Entry, NoSnapshot> {
+        let index = Index::load(&self.layout)?;
+        index.get(&self.name).cloned().ok_or_else(|| NoSnapshot::NotConfigured(self.name.clone()))
     }
 
     /// The configuration of the live zone: the snapshot, else (it was lost or spoilt) what is configured.
@@ -105,7 +105,7 @@ impl Zone {
             // What ended a zone that was told to end says nothing.
             status: exit.filter(|_| own),
             signal: signal.filter(|_| own),
-            when: if status.ended == 0 { now() } else { status.ended },
+            when: if status.ended == 0 { crate::clock::now() } else { status.ended },
             restarts: status.restarts(),
         }
     }
@@ -124,9 +124,4 @@ pub(crate) fn how_it_ended(end: Option<End>) -> How {
         Some(End::Exited(_)) => How::Exited,
         None => How::Unknown,
     }
-}
-
-/// Seconds since the epoch.
-pub(crate) fn now() -> u64 {
-    rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec.unsigned_abs()
 }

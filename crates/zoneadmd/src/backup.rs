@@ -1,0 +1,90 @@
+//! Everything that the daemon keeps for the case that zsched dies: what it takes to start another and hand it the running zone.
+
+use crate::sync::lock;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use zsched::client::{Client, ZoneFds};
+use zsched::wire::{Phase, Status};
+
+/// What the daemon keeps for the case that zsched dies.
+#[derive(Debug)]
+pub(crate) struct KeeperBackup {
+    /// The console, beside its subsidiary side, which the zone has.
+    pub(crate) manager: Mutex<OwnedFd>,
+    pub(crate) ring: OwnedFd,
+    /// The zone.
+    pub(crate) held: Mutex<Option<Held>>,
+    /// zsched, if this daemon has started it.
+    pub(crate) child: Mutex<Option<OwnedFd>>,
+    /// The connection on which the events of a new zsched come, until somebody listens to it.
+    pub(crate) fresh: Mutex<Option<Client>>,
+    /// zsched is told to end: there is to be no other.
+    retired: AtomicBool,
+    /// What is to be said of it.
+    pub(crate) reported: Mutex<Vec<String>>,
+}
+
+/// A zone.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) status: Status,
+    pub(crate) fds: ZoneFds,
+}
+
+impl KeeperBackup {
+    pub(crate) fn new(manager: OwnedFd, ring: OwnedFd, child: Option<OwnedFd>) -> Self {
+        Self {
+            manager: Mutex::new(manager),
+            ring,
+            held: Mutex::default(),
+            child: Mutex::new(child),
+            fresh: Mutex::default(),
+            retired: AtomicBool::new(false),
+            reported: Mutex::default(),
+        }
+    }
+
+    /// Whether zsched was told to end.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// From now on nobody replaces zsched.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// The console has another pty.
+    pub(crate) fn set_manager(&self, manager: OwnedFd) {
+        *lock(&self.manager) = manager;
+    }
+
+    /// The connection to a zsched that was started meanwhile.
+    pub(crate) fn take_events(&self) -> Option<Client> {
+        lock(&self.fresh).take()
+    }
+
+    /// What is to be said about deaths since this was last asked.
+    pub(crate) fn take_messages(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.reported))
+    }
+
+    /// Whether a zone is held, dead or alive.
+    pub(crate) fn holds_a_zone(&self) -> bool {
+        lock(&self.held).is_some()
+    }
+
+    /// The zone as it was last heard of, if its first process has ended since.
+    pub(crate) fn died_unseen(&self) -> Option<Status> {
+        let held = lock(&self.held);
+        let held = held.as_ref().filter(|held| held.status.lives() && has_ended(&held.fds.pidfd))?;
+        Some(Status { phase: Phase::Down, ended: crate::clock::now(), ..held.status })
+    }
+}
+
+/// Whether the process of `pidfd` has ended.
+pub(crate) fn has_ended(pidfd: &OwnedFd) -> bool {
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
+}

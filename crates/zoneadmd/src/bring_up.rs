@@ -1,0 +1,117 @@
+//! Bringing a zone up as an operation: with a journal, undone when it fails, tried again when zsched dies under it.
+
+use crate::context::OperationContext;
+use crate::error::OpError;
+use crate::journal::{Intent, Journal};
+use crate::zone::Zone;
+use zone_config::Snapshot;
+use zone_config::lastexit::{How, LastExit};
+use zone_door::Operation;
+
+impl Zone {
+    /// Makes the zone ready, or leaves nothing.
+    pub(crate) fn ready_or_undo(&self, context: &mut OperationContext) -> Result<(), OpError> {
+        self.retry(context, Self::ready_once)
+    }
+
+    fn ready_once(&self, context: &mut OperationContext) -> Result<(), OpError> {
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        journal.begin(&Intent::to(context.operation, ""))?;
+        match self.ready(context, 0, None) {
+            Ok(_) => {
+                journal.end_or_say(context);
+                Ok(())
+            }
+            Err(error) => {
+                self.undo(context);
+                Err(error)
+            }
+        }
+    }
+
+    /// Boots the zone, making it ready before if need be; or leaves it installed.
+    pub(crate) fn boot_or_undo(
+        &self,
+        context: &mut OperationContext,
+        given: Option<String>,
+        ready: bool,
+    ) -> Result<(), OpError> {
+        let mut ready = ready;
+        self.retry(context, |zone, context| {
+            let booted = zone.boot_once(context, given.as_deref(), ready);
+            // What was ready before has gone.
+            ready = true;
+            booted
+        })
+    }
+
+    fn boot_once(
+        &self,
+        context: &mut OperationContext,
+        given: Option<&str>,
+        ready: bool,
+    ) -> Result<(), OpError> {
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        journal.begin(&Intent::to(context.operation, given.unwrap_or_default()))?;
+        let made = if ready { self.ready(context, 0, given.map(str::to_owned)).map(|_| ()) } else { Ok(()) };
+        match made.and_then(|()| self.boot(context, given)) {
+            Ok(_) => {
+                journal.end_or_say(context);
+                Ok(())
+            }
+            Err(error) => {
+                self.undo(context);
+                Err(error)
+            }
+        }
+    }
+
+    /// Halts the zone and boots it, with the arguments that are `given`, else with those that were given to what it is now. The
+    /// journal holds the intent until it is through, so that a reboot survives the daemon.
+    pub(crate) fn reboot(
+        &self,
+        context: &mut OperationContext,
+        how: How,
+        given: Option<String>,
+        restarts: u32,
+    ) -> Result<Option<LastExit>, OpError> {
+        let held = || Snapshot::load(&self.layout, &self.name).ok().and_then(|snapshot| snapshot.bootargs);
+        let given = given.or_else(held);
+        // What the first attempt has ended is what was rebooted.
+        let mut last = None;
+        self.retry(context, |zone, context| {
+            zone.reboot_once(context, how, given.as_deref(), restarts, &mut last)
+        })?;
+        Ok(last)
+    }
+
+    fn reboot_once(
+        &self,
+        context: &mut OperationContext,
+        how: How,
+        given: Option<&str>,
+        restarts: u32,
+        last: &mut Option<LastExit>,
+    ) -> Result<(), OpError> {
+        let uniqid = self.keeper().status()?.uniqid;
+        let begun = Intent::to(Operation::Reboot, given.unwrap_or_default());
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        journal.begin(&Intent { uniqid, how: Some(how), number: restarts, ..begun })?;
+        if let Some(ended) = self.halt(context, Some(how))? {
+            last.get_or_insert(ended);
+        }
+        let made = self.ready(context, restarts, given.map(str::to_owned));
+        match made.and_then(|_| self.boot(context, None)) {
+            Ok(_) => {
+                journal.end_or_say(context);
+                Ok(())
+            }
+            Err(error) => {
+                // Now it is a halt that has to be carried on.
+                context.operation = Operation::Halt;
+                self.undo(context);
+                Err(error)
+            }
+        }
+    }
+}

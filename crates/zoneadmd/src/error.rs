@@ -1,0 +1,130 @@
+//! Why an operation came to nothing.
+
+use crate::external::ExternalError;
+use crate::keeper_error::KeeperError;
+use rustix::io::Errno;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use zone_config::brand::BrandError;
+use zone_config::config::ConfigError;
+use zone_config::document::Problem;
+use zone_config::file::FileError;
+use zone_config::idmap::IdMapError;
+use zone_config::index::IndexError;
+use zone_config::snapshot::SnapshotError;
+use zone_config::{ZoneName, bootargs};
+use zone_platform::PlatformError;
+use zone_platform::holders::{self, Holder};
+use zsched::client::ClientError;
+
+/// Why an operation came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpError {
+    #[error("the operation was called off by a halt, before step '{0}'")]
+    Cancelled(&'static str),
+    #[error("step '{0}' hangs in the kernel and was left behind by 'halt -F'")]
+    Abandoned(&'static str),
+    #[error("the zone was halted meanwhile; it is not booted")]
+    Halted,
+    #[error("unable to create snapshot")]
+    Snapshot(#[source] NoSnapshot),
+    #[error("destroying snapshot")]
+    DestroySnapshot(#[source] SnapshotError),
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    #[error("{root}{target}: {what}")]
+    Mount { root: PathBuf, target: String, what: &'static str, source: Errno },
+    #[error(transparent)]
+    Keeper(#[from] ClientError),
+    #[error("zsched has died and could not be replaced")]
+    Respawn(#[source] KeeperError),
+    #[error("could not duplicate the descriptor of the console's terminal")]
+    Descriptor(#[source] std::io::Error),
+    #[error("could not reset the console's terminal")]
+    Terminal(#[source] zone_console::Error),
+    #[error(
+        "could not execute {init} in the zone: it, or the interpreter it needs, is missing or no program for \
+         this machine; correct the zone's init property, or boot with -i"
+    )]
+    Exec { init: String, source: Errno },
+    #[error(transparent)]
+    BootArgs(#[from] bootargs::TooLong),
+    #[error("could not keep the journal")]
+    Journal(#[source] FileError),
+    #[error("could not kill the zone's first process")]
+    Signal(#[source] Errno),
+    #[error("could not wait for the zone's first process")]
+    Wait(#[source] Errno),
+    #[error(
+        "unable to shutdown zone: step '{step}' still waits {seconds} seconds after SIGKILL: {}",
+        holders::sentence(.holders)
+    )]
+    Stuck { step: &'static str, seconds: u64, holders: Vec<Holder> },
+    #[error("unable to shutdown zone")]
+    Shutdown(#[from] NotAsked),
+    #[error("zoneadmd failed within itself")]
+    Internal(#[source] tokio::task::JoinError),
+}
+
+/// Why the configuration cannot be frozen for a boot.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoSnapshot {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the zone's configuration is not right: {}", sentence(.0))]
+    Invalid(Vec<Problem>),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error("{0}: No such zone configured")]
+    NotConfigured(ZoneName),
+    #[error(
+        "the configuration has zonepath '{}', but the index has '{}': correct the one that is wrong",
+        .config.display(), .index.display()
+    )]
+    Zonepath { config: PathBuf, index: PathBuf },
+    #[error(transparent)]
+    Brand(#[from] BrandError),
+    #[error(transparent)]
+    Ids(#[from] IdMapError),
+    #[error(transparent)]
+    File(#[from] SnapshotError),
+}
+
+/// Why init was not asked to shut the zone down.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAsked {
+    #[error("init could not be asked within {0} seconds")]
+    Late(u64),
+    #[error("could not signal init")]
+    Signal(#[source] zone_sys::Error),
+    #[error("could not run '{command}' in the zone")]
+    Command { command: String, source: CommandFailed },
+}
+
+/// Why a command in the zone did not do what it was for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandFailed {
+    #[error(transparent)]
+    External(#[from] ExternalError),
+    /// `stderr` is free of control characters.
+    #[error("{status}: {stderr}")]
+    Status { status: ExitStatus, stderr: String },
+}
+
+fn sentence(problems: &[Problem]) -> String {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+impl OpError {
+    /// Whether processes that would not die are all that is wrong.
+    pub(crate) fn is_stuck(&self) -> bool {
+        use zone_platform::cgroup::CgroupError;
+        matches!(self, Self::Stuck { .. } | Self::Platform(PlatformError::Cgroup(CgroupError::Alive { .. })))
+    }
+
+    /// Whether it only says that zsched was not there.
+    pub(crate) fn is_keeper_death(&self) -> bool {
+        matches!(self, Self::Keeper(ClientError::NotRunning))
+    }
+}

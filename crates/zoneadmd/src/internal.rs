@@ -1,0 +1,80 @@
+//! The operations that nobody at the door asked for: those that the zone's own end asks for, and those that carry on or undo what
+//! another daemon began. Whoever calls holds the operation lock.
+
+use crate::bootargs::Platform;
+use crate::context::OperationContext;
+use crate::daemon::Daemon;
+use crate::error::OpError;
+use crate::journal::Intent;
+use crate::zone::Zone;
+use std::rc::Rc;
+use zone_config::lastexit::How;
+use zone_console::Notice;
+use zone_door::{Operation, Reporter};
+use zone_sys::Chain;
+
+/// Halts the zone, whose first process has ended as `how` says.
+pub(crate) async fn halt(daemon: &Rc<Daemon>, how: How) {
+    let (_, result) = run(daemon, Operation::Halt, move |zone, context| zone.halt(context, Some(how))).await;
+    match result {
+        Ok(last) => {
+            daemon.remember(last);
+            daemon.notice(Notice::Halted);
+            crate::audit::record(daemon, Operation::Halt, None, true);
+        }
+        Err(error) => tracing::error!("{}", Chain(&error)),
+    }
+}
+
+/// Halts and boots: a reboot that the zone asked for, or a restart of its init (a PID namespace dies
+/// with its first process, so that is a new incarnation too).
+pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, given: Option<String>, restarts: u32) {
+    let given = given.unwrap_or_default();
+    let args = daemon.zone.boot_arguments(&given, Platform::New).unwrap_or_default();
+    daemon.notice(Notice::Rebooting { args: args.text });
+    daemon.prepare_console().await;
+    let work = move |zone: &Zone, context: &mut _| zone.reboot(context, how, args.given, restarts);
+    let (_, result) = run(daemon, Operation::Reboot, work).await;
+    crate::audit::record(daemon, Operation::Reboot, None, result.is_ok());
+    match result {
+        Ok(last) => daemon.remember(last),
+        Err(error) => {
+            tracing::error!("{}", Chain(&error));
+            daemon.notice(Notice::BootFailed);
+        }
+    }
+}
+
+/// Does `work` under the name of `operation`.
+async fn run<T: Send + 'static>(
+    daemon: &Rc<Daemon>,
+    operation: Operation,
+    work: impl FnOnce(&Zone, &mut OperationContext) -> Result<T, OpError> + Send + 'static,
+) -> (OperationContext, Result<T, OpError>) {
+    let _running = daemon.slot.begin(operation);
+    daemon.work(daemon.context(operation, Reporter::silent()), work).await
+}
+
+/// Takes away what is left of the zone; `how` is what is written down of its end, if that is known.
+pub(crate) async fn undo(daemon: &Rc<Daemon>, how: Option<How>) {
+    let _running = daemon.slot.begin(Operation::Halt);
+    let context = daemon.context(Operation::Halt, Reporter::silent());
+    let (_, result) = daemon.work(context, move |zone, context| zone.halt(context, how)).await;
+    match result {
+        Ok(last) => daemon.remember(last),
+        Err(error) => tracing::error!("{}", Chain(&error)),
+    }
+}
+
+/// Carries on a reboot that a dead daemon has begun.
+pub(crate) async fn finish_reboot(daemon: &Rc<Daemon>, intent: Intent) {
+    tracing::warn!("a reboot was interrupted; carrying on");
+    again(daemon, intent.how.unwrap_or(How::Rebooted), intent.given(), intent.number).await;
+}
+
+/// Removes what is left of a zone that is no more: it was ready when its zsched died.
+pub(crate) async fn clear_away(daemon: &Rc<Daemon>) {
+    if !daemon.status().exists() && daemon.layout().snapshot(daemon.name()).exists() {
+        undo(daemon, None).await;
+    }
+}
