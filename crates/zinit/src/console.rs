@@ -69,7 +69,7 @@ fn on(mut command: Command, console: Option<OwnedFd>) -> Command {
 /// Forks; in the child makes a session with the console as its terminal and executes what `make`
 /// makes of it.
 fn start(proof: SingleThreaded, make: impl FnOnce(Option<OwnedFd>) -> Command) -> Option<Pid> {
-    match Clone::new(Namespaces::NONE).spawn(proof) {
+    match Clone::new(Namespaces::empty()).spawn(proof) {
         Ok(Cloned::Parent { pid, .. }) => Some(pid),
         Ok(Cloned::Child) => {
             zone_sys::signal::reset_all();

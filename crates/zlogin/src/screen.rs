@@ -104,7 +104,7 @@ impl Drop for Raw {
 fn guard(proof: SingleThreaded, terminal: BorrowedFd<'_>, before: &Termios) -> Option<Guard> {
     let (watch, pipe) = pipe_with(PipeFlags::CLOEXEC).ok()?;
     let (told, ready) = pipe_with(PipeFlags::CLOEXEC).ok()?;
-    match Clone::new(Namespaces::NONE).spawn(proof).ok()? {
+    match Clone::new(Namespaces::empty()).spawn(proof).ok()? {
         Cloned::Parent { pidfd, .. } => {
             // As long as it is in our session, the hangup that our death may be would kill it with us.
             drop(ready);

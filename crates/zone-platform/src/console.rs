@@ -32,7 +32,7 @@ pub fn replace(
     let failed = |errno| Failed::to("put", WHAT)(errno);
     let mount = dev::console(pty, base)?;
     // A process of its own: to enter a mount namespace is for good, and a path of the zone may lead to one that hangs.
-    let spawned = Clone::new(Namespaces::NONE).spawn(proof).map_err(|error| failed(error.errno()))?;
+    let spawned = Clone::new(Namespaces::empty()).spawn(proof).map_err(|error| failed(error.errno()))?;
     let child = match spawned {
         Cloned::Child => {
             let put = attach(first, &mount, base).err().map_or(0, Errno::raw_os_error);

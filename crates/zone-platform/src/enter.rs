@@ -197,7 +197,7 @@ pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<(Entered, Ends)
 
 /// Starts the middle process in the zone's cgroup, or in a leaf of it.
 fn spawn(proof: SingleThreaded, cgroup: BorrowedFd<'_>) -> Result<Cloned, EnterError> {
-    let into = |cgroup| Clone::new(Namespaces::NONE).into_cgroup(cgroup).spawn(proof);
+    let into = |cgroup| Clone::new(Namespaces::empty()).into_cgroup(cgroup).spawn(proof);
     let first = match into(cgroup) {
         Err(error) if matches!(error.errno(), Errno::BUSY | Errno::OPNOTSUPP) => error,
         outcome => return outcome.map_err(EnterError::Start),

@@ -83,7 +83,7 @@ impl Daemon {
         fcntl_setfl(&said, OFlags::NONBLOCK).map_err(system("make a pipe"))?;
         // Where there is no such cgroup to be had, the daemon stays in ours; it says itself what that means for the zone.
         let cgroup = zone_platform::cgroup::supervisor(layout, zone).ok();
-        let mut child = Clone::new(Namespaces::NONE);
+        let mut child = Clone::new(Namespaces::empty());
         if let Some(cgroup) = &cgroup {
             child = child.into_cgroup(cgroup.as_fd());
         }

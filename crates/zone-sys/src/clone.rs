@@ -32,28 +32,27 @@ impl SingleThreaded {
     }
 }
 
-/// Which namespaces a child gets for its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Namespaces(u64);
-
-impl Namespaces {
-    /// None: a plain fork.
-    pub const NONE: Self = Self(0);
-    /// A mount namespace.
-    pub const MOUNT: Self = Self(raw::CLONE_NEWNS as u64);
-    /// A user namespace.
-    pub const USER: Self = Self(raw::CLONE_NEWUSER as u64);
-    /// Mount, PID, network, UTS, IPC and cgroup: all of a zone's but the user namespace.
-    pub const ZONE: Self = Self(
-        (raw::CLONE_NEWNS
-            | raw::CLONE_NEWPID
-            | raw::CLONE_NEWNET
-            | raw::CLONE_NEWUTS
-            | raw::CLONE_NEWIPC
-            | raw::CLONE_NEWCGROUP) as u64,
-    );
-    /// A zone's without network and IPC, for a caller that is in those of the zone already.
-    pub const ZONE_REST: Self = Self(Self::ZONE.0 & !((raw::CLONE_NEWNET | raw::CLONE_NEWIPC) as u64));
+bitflags::bitflags! {
+    /// Kinds of namespaces that a process gets for its own.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Namespaces: u64 {
+        /// Mount points.
+        const MOUNT = raw::CLONE_NEWNS as u64;
+        /// Users, groups, and what capabilities hold for.
+        const USER = raw::CLONE_NEWUSER as u64;
+        /// Process ids: the child is number 1.
+        const PID = raw::CLONE_NEWPID as u64;
+        /// Network interfaces, addresses, routes.
+        const NET = raw::CLONE_NEWNET as u64;
+        /// The host name.
+        const UTS = raw::CLONE_NEWUTS as u64;
+        /// System V IPC and POSIX message queues.
+        const IPC = raw::CLONE_NEWIPC as u64;
+        /// The root of what is shown of control groups.
+        const CGROUP = raw::CLONE_NEWCGROUP as u64;
+        /// The monotonic clock and that since boot (Linux 5.6).
+        const TIME = raw::CLONE_NEWTIME as u64;
+    }
 }
 
 /// What a child is to be.
@@ -120,7 +119,7 @@ impl<'a> Clone<'a> {
 
     fn clone3(&self, _proof: SingleThreaded) -> Result<Cloned> {
         let mut pidfd: i32 = -1;
-        let mut flags = self.namespaces.0 | u64::from(raw::CLONE_PIDFD);
+        let mut flags = self.namespaces.bits() | u64::from(raw::CLONE_PIDFD);
         if self.cgroup.is_some() {
             flags |= raw::CLONE_INTO_CGROUP;
         }
@@ -153,7 +152,7 @@ impl<'a> Clone<'a> {
 
     fn plain_clone(&self, _proof: SingleThreaded) -> Result<Cloned> {
         let mut pidfd: i32 = -1;
-        let mut flags = self.namespaces.0 | u64::from(raw::CLONE_PIDFD);
+        let mut flags = self.namespaces.bits() | u64::from(raw::CLONE_PIDFD);
         // The signal at the child's end is in the lowest byte; see `clone3` for the one without.
         flags |= u64::from(if self.sibling { raw::CLONE_PARENT } else { raw::SIGCHLD });
         // SAFETY: as in `clone3`; the third argument is where CLONE_PIDFD stores the descriptor, on
@@ -193,7 +192,7 @@ mod tests {
     fn its_status_reaches_the_parent(spawn: fn(&Clone<'static>, SingleThreaded) -> Result<Cloned>) {
         // The test harness has threads, so the token is made by hand: the child only exits.
         let proof = SingleThreaded(PhantomData);
-        match spawn(&Clone::new(Namespaces::NONE), proof) {
+        match spawn(&Clone::new(Namespaces::empty()), proof) {
             Ok(Cloned::Child) => exit_now(7),
             Ok(Cloned::Parent { pidfd, .. }) => {
                 let status = waitid(WaitId::PidFd(rustix::fd::AsFd::as_fd(&pidfd)), WaitIdOptions::EXITED);

@@ -15,6 +15,7 @@ mod error;
 pub mod exec;
 pub mod landing;
 pub mod mount;
+pub mod namespace;
 pub mod net;
 pub mod pidfd;
 pub mod process;

@@ -1,21 +1,8 @@
-//! Making a network namespace, and the one thing that is done in it.
+//! The one thing that is done in a network namespace that was just made.
 
 use crate::{Arg, Error, Result};
 use rustix::fd::AsRawFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-
-/// Gives the calling process a network namespace and an IPC namespace of its own, which belong to its user namespace.
-///
-/// # Errors
-/// What `unshare(2)` says.
-pub fn unshare_net_and_ipc() -> Result<()> {
-    let flags = libc::CLONE_NEWNET | libc::CLONE_NEWIPC;
-    // SAFETY: takes flags only and touches no memory; what is unshared are namespaces, not the descriptor table.
-    if unsafe { libc::unshare(flags) } == 0 {
-        return Ok(());
-    }
-    Err(Error::last("unshare").arg(Arg::Flags(flags.unsigned_abs().into())))
-}
 
 /// Brings the loopback interface of the caller's network namespace up; the kernel gives it
 /// 127.0.0.1 and ::1 by itself. Source: netdevice(7).

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 /// If there is no second process to be had. A program that cannot be executed shows in that it ends with
 /// status 127.
 pub fn spawn(block: &[u8], fds: &[BorrowedFd<'_>], oom_score_adj: &[u8]) -> Result<OwnedFd> {
-    match Clone::new(Namespaces::NONE).spawn_with_threads()? {
+    match Clone::new(Namespaces::empty()).spawn_with_threads()? {
         Cloned::Parent { pidfd, .. } => Ok(pidfd),
         Cloned::Child => {
             signal::reset_all();

@@ -33,7 +33,7 @@ const SERVING: u8 = 0;
 /// If there is no second process to be had.
 pub(crate) fn fork(proof: SingleThreaded) -> Result<Side, zone_sys::Error> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| zone_sys::Error::new("pipe2", e))?;
-    match Clone::new(Namespaces::NONE).spawn(proof)? {
+    match Clone::new(Namespaces::empty()).spawn(proof)? {
         Cloned::Child => {
             drop(read);
             Ok(Side::Daemon(Waiting(Some(write))))

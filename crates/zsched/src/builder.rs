@@ -12,7 +12,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
-use rustix::process::{Resource, Rlimit, fchdir, getrlimit, pivot_root, setrlimit};
+use rustix::process::{fchdir, pivot_root};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use zone_sys::clone::{SingleThreaded, exit_now};
 use zone_sys::unix::Fds;
@@ -98,36 +98,9 @@ pub(crate) fn open_beneath(root: impl AsFd, path: &std::ffi::CStr) -> Result<Own
     openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), strict)
 }
 
-/// Gives the zone the resource limits that a kernel gives its init, not those of the shell that
-/// zoneadmd happened to be started from; and an ordinary chance with the OOM killer. Done here, with
-/// the host's privileges, since the zone's root may not raise a limit.
+/// Gives the zone its resource limits, and an ordinary chance with the OOM killer.
 fn limits() -> Result<(), Errno> {
-    const UNLIMITED: Option<u64> = None;
-    const MIB: u64 = 1 << 20;
-    let wanted = [
-        (Resource::Core, Some(0), UNLIMITED),
-        (Resource::Cpu, UNLIMITED, UNLIMITED),
-        (Resource::Data, UNLIMITED, UNLIMITED),
-        (Resource::Fsize, UNLIMITED, UNLIMITED),
-        (Resource::As, UNLIMITED, UNLIMITED),
-        (Resource::Stack, Some(8 * MIB), UNLIMITED),
-        (Resource::Memlock, Some(8 * MIB), Some(8 * MIB)),
-        // The kernel's own hard limit is 4096, which init systems raise; in a user namespace they
-        // may not, so the zone gets what they would raise it to.
-        (Resource::Nofile, Some(1024), Some(512 * 1024)),
-    ];
-    for (resource, soft, hard) in wanted {
-        let limit = Rlimit { current: soft, maximum: hard };
-        if setrlimit(resource, limit) == Err(Errno::PERM) {
-            // Not allowed to raise the hard limit: keep it, and the soft one below it.
-            let maximum = getrlimit(resource).maximum;
-            let current = match (soft, maximum) {
-                (Some(soft), Some(hard)) => Some(soft.min(hard)),
-                (soft, hard) => soft.or(hard),
-            };
-            setrlimit(resource, Rlimit { current, maximum })?;
-        }
-    }
+    crate::limits::of_first_process()?;
     let oom = openat(CWD, c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::write(&oom, b"0").map(|_| ())
 }

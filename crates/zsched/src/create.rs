@@ -95,7 +95,9 @@ fn serve(gate: &OwnedFd, child: &mut Option<(i32, OwnedFd)>) -> Result<(), Failu
             }
             Some((Report::Contexts, fds)) => mount_contexts(gate, &fds)?,
             Some((Report::Waiting, _)) => outcome = Some(Ok(())),
-            Some((Report::Network, _)) => return Err(Failure::new(Stage::Lost, Errno::PROTO)),
+            Some((Report::Network | Report::UserNamespace, _)) => {
+                return Err(Failure::new(Stage::Lost, Errno::PROTO));
+            }
         }
     }
 }
@@ -132,7 +134,10 @@ pub(crate) fn spawn_first(
     request: &Create<'_>,
     in_network: bool,
 ) -> Result<(Pid, OwnedFd), Failure> {
-    let namespaces = if in_network { Namespaces::ZONE_REST } else { Namespaces::ZONE };
+    let mut namespaces = Namespaces::MOUNT | Namespaces::PID | Namespaces::UTS | Namespaces::CGROUP;
+    if !in_network {
+        namespaces |= Namespaces::NET | Namespaces::IPC;
+    }
     match Clone::new(namespaces).sibling().spawn(proof) {
         Ok(Cloned::Child) => {
             first::run(gate, request, in_network);

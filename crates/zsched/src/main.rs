@@ -7,6 +7,7 @@ mod clients;
 mod create;
 mod first;
 mod keeper;
+mod limits;
 mod report;
 mod tracer;
 mod upcall;

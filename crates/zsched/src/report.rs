@@ -17,6 +17,8 @@ pub(crate) enum Report {
     Contexts,
     /// The first process is set up and waits.
     Waiting,
+    /// The user namespace is there, its ids not mapped yet, and comes along.
+    UserNamespace,
     /// The network and IPC namespaces are made and come along.
     Network,
     /// It went wrong.
@@ -33,6 +35,7 @@ impl Report {
             Report::Contexts => Reply::Done(Status { uniqid: 2, ..Status::default() }),
             Report::Waiting => Reply::Done(Status { uniqid: 3, ..Status::default() }),
             Report::Network => Reply::Done(Status { uniqid: 4, ..Status::default() }),
+            Report::UserNamespace => Reply::Done(Status { uniqid: 5, ..Status::default() }),
         };
         unix::send(gate, &reply.encode(), fds).map(|_| ())
     }
@@ -50,6 +53,7 @@ impl Report {
             Some(Reply::Done(Status { uniqid: 2, .. })) => Report::Contexts,
             Some(Reply::Done(Status { uniqid: 3, .. })) => Report::Waiting,
             Some(Reply::Done(Status { uniqid: 4, .. })) => Report::Network,
+            Some(Reply::Done(Status { uniqid: 5, .. })) => Report::UserNamespace,
             _ => return Err(Errno::PROTO),
         };
         Ok(Some((report, fds)))

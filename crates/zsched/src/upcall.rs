@@ -34,7 +34,7 @@ impl Upcall {
         }
         self.next_ms = now_ms() + self.delay_ms;
         self.delay_ms = (self.delay_ms * 2).min(LAST_DELAY_MS);
-        match Clone::new(Namespaces::NONE).spawn(proof) {
+        match Clone::new(Namespaces::empty()).spawn(proof) {
             Ok(Cloned::Child) => {
                 let _ = zone_sys::process::close_from(3);
                 zone_sys::signal::reset_all();

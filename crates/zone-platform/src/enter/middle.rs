@@ -96,7 +96,7 @@ fn start(proof: SingleThreaded, entry: &Entry<'_>, socket: &OwnedFd, tell: &Tell
     streams.keep();
     // Blocked before the command exists, so that none is lost; the command unblocks them for itself.
     let signals = forwarded().map_err(at(Stage::Process))?;
-    match Clone::new(Namespaces::NONE).spawn(proof).map_err(at(Stage::Process))? {
+    match Clone::new(Namespaces::empty()).spawn(proof).map_err(at(Stage::Process))? {
         Cloned::Parent { pid, pidfd } => {
             begun.keep();
             Ok(Started { pid, pidfd, signals })

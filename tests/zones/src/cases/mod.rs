@@ -18,6 +18,7 @@ mod console_locale;
 mod console_more;
 mod console_wire;
 mod console_zlogin;
+mod counters;
 mod crash;
 mod crash_adopt;
 mod crash_alone;
@@ -62,6 +63,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         matrix::CASES,
         sparse::CASES,
         inside::CASES,
+        counters::CASES,
         fs::CASES,
         zlogin::CASES,
         terminal::CASES,
