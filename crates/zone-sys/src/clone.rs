@@ -52,6 +52,8 @@ bitflags::bitflags! {
         const CGROUP = raw::CLONE_NEWCGROUP as u64;
         /// The monotonic clock and that since boot (Linux 5.6).
         const TIME = raw::CLONE_NEWTIME as u64;
+        /// All that a zone has for its own but the user namespace.
+        const ZONE = Self::MOUNT.bits() | Self::PID.bits() | Self::NET.bits() | Self::UTS.bits() | Self::IPC.bits() | Self::CGROUP.bits();
     }
 }
 
