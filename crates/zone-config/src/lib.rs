@@ -8,6 +8,7 @@
 //! | [`name`], [`state`] | the two words every command line has |
 //! | [`layout`], [`here`] | where things are, under `-R ROOT`, and in which zone we are |
 //! | [`mod@file`] | files written whole, and locks |
+//! | [`hostpath`] | paths of the host that a configuration names, walked without symlinks |
 //! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
@@ -28,6 +29,7 @@ pub mod file;
 pub mod filesystem;
 pub mod here;
 pub mod hostboot;
+pub mod hostpath;
 pub mod idmap;
 pub mod index;
 pub mod lastexit;

@@ -1,0 +1,224 @@
+//! What zones have of the host, and how that may lie to each other.
+//!
+//! Through an id-mapped mount the root of a zone writes as the host's root. So below a directory that a zone may write
+//! to no path is the administrator's: the zone can put another directory there, or a symlink. Nothing that a
+//! configuration names may therefore lie below one, be it another zone's or the same zone's own, nor anywhere where a
+//! zone has its files. Two zones that share one and the same directory are what somebody may mean.
+//!
+//! Places are compared by their text and by the identity of every directory on the way, which also sees a
+//! directory that is mounted under a second name.
+
+use std::path::{Path, PathBuf};
+
+use zone_config::config::{Fs, FsType};
+use zone_config::hostpath::HostPath;
+use zone_config::{Layout, ZoneConfig, ZoneName};
+
+use crate::filesystems::is_read_only;
+use crate::mountinfo::Mount;
+use crate::reach;
+use crate::root::{Other, RootError, others};
+
+/// A place on the host: what it is called, and what it is if that could be found out.
+#[derive(Debug)]
+pub(crate) struct Spot {
+    path: PathBuf,
+    found: Option<HostPath>,
+}
+
+impl Spot {
+    /// A place known by its name alone.
+    pub(crate) fn named(path: &Path) -> Self {
+        // Takes "//", "/./" and a slash at the end out.
+        Self { path: path.components().collect(), found: None }
+    }
+
+    /// A place that was walked to.
+    pub(crate) fn found(found: HostPath) -> Self {
+        Self { path: found.path().to_owned(), found: Some(found) }
+    }
+
+    /// Looks for a place of the host's own: a name that cannot be walked is a name still. One on a file system that
+    /// somebody else serves is not looked at, for that may not answer.
+    fn look(path: &Path, table: &[Mount]) -> Self {
+        match HostPath::open(path) {
+            _ if reach::is_served(table, path) => Self::named(path),
+            Ok(found) => Self::found(found),
+            Err(_) => Self::named(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())),
+        }
+    }
+
+    /// The name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was found there.
+    pub(crate) fn into_found(self) -> Option<HostPath> {
+        self.found
+    }
+
+    /// Whether this is in `other`, and not `other` itself.
+    pub(crate) fn is_below(&self, other: &Self) -> bool {
+        let by_name = self.path != other.path && self.path.starts_with(&other.path);
+        let by_identity = match (&self.found, &other.found) {
+            (Some(inner), Some(outer)) => inner.is_below(outer.id()),
+            _ => false,
+        };
+        by_name || by_identity
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let identity = |spot: &Self| spot.found.as_ref().map(HostPath::id);
+        self.path == other.path || identity(self).is_some_and(|own| identity(other) == Some(own))
+    }
+
+    /// Whether one of the two is in the other.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.is(other) || self.is_below(other) || other.is_below(self)
+    }
+}
+
+/// A directory of the host that a zone mounts.
+#[derive(Debug)]
+pub(crate) struct Share {
+    zone: ZoneName,
+    /// Where in the zone.
+    dir: String,
+    spot: Spot,
+    writable: bool,
+}
+
+/// Why a place lies where it must not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// A zone can have the name stand for anything.
+    #[error(
+        "it is below {}, where zone {zone} can put anything in its place (fs {dir}): take a directory beside it, or add option ro to that fs",
+        zone_config::hostpath::shown(.source_path)
+    )]
+    BelowWritable {
+        /// The zone that may write above.
+        zone: ZoneName,
+        /// Where that zone has it.
+        dir: String,
+        /// What it may write to.
+        source_path: PathBuf,
+    },
+    /// The zone could have a name that another fs resource depends on stand for anything.
+    #[error(
+        "{}, which zone {zone} mounts (fs {dir}), is below it: take a directory beside it, or add option ro",
+        zone_config::hostpath::shown(.source_path)
+    )]
+    AboveShared {
+        /// The zone that mounts what is below.
+        zone: ZoneName,
+        /// Where that zone has it.
+        dir: String,
+        /// What it mounts.
+        source_path: PathBuf,
+    },
+    /// The files of a zone would be another's.
+    #[error("zone {zone} is in {}", zone_config::hostpath::shown(.zonepath))]
+    OtherZone {
+        /// Whose.
+        zone: ZoneName,
+        /// Where they are.
+        zonepath: PathBuf,
+    },
+    /// The files of the zone would be in itself once more.
+    #[error("the zone itself is in {}", zone_config::hostpath::shown(.0))]
+    OwnZone(PathBuf),
+}
+
+/// All that zones have of the host, seen by one of them.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    own_zonepath: Spot,
+    zonepaths: Vec<(ZoneName, Spot)>,
+    shares: Vec<Share>,
+}
+
+impl Claims {
+    /// Collects what this zone's configuration asks for, and what the other zones have or will have at their next boot.
+    pub(crate) fn collect(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Self, RootError> {
+        let table = crate::mountinfo::read()?;
+        let mut shares = shares(zone, &config.fs, &table);
+        let mut zonepaths = Vec::new();
+        for other in others(layout, zone)? {
+            shares.extend(shares_of(layout, &other, &table));
+            zonepaths.push((other.zone.clone(), Spot::look(&other.zonepath, &table)));
+        }
+        Ok(Self { own_zonepath: Spot::look(&config.zonepath, &table), zonepaths, shares })
+    }
+
+    /// Whether the zone may mount what is at `spot`.
+    pub(crate) fn check_share(&self, spot: &Spot, writable: bool) -> Result<(), Conflict> {
+        if spot.meets(&self.own_zonepath) {
+            return Err(Conflict::OwnZone(self.own_zonepath.path.clone()));
+        }
+        if let Some((zone, other)) = self.zonepaths.iter().find(|(_, other)| spot.meets(other)) {
+            return Err(Conflict::OtherZone { zone: zone.clone(), zonepath: other.path.clone() });
+        }
+        self.check_writers(spot)?;
+        match self.shares.iter().find(|share| writable && share.spot.is_below(spot)) {
+            None => Ok(()),
+            Some(Share { zone, dir, spot, .. }) => Err(Conflict::AboveShared {
+                zone: zone.clone(),
+                dir: dir.clone(),
+                source_path: spot.path.clone(),
+            }),
+        }
+    }
+
+    /// Whether a zone can put something else in the place of `spot`.
+    fn check_writers(&self, spot: &Spot) -> Result<(), Conflict> {
+        match self.shares.iter().find(|share| share.writable && spot.is_below(&share.spot)) {
+            None => Ok(()),
+            Some(Share { zone, dir, spot, .. }) => Err(Conflict::BelowWritable {
+                zone: zone.clone(),
+                dir: dir.clone(),
+                source_path: spot.path.clone(),
+            }),
+        }
+    }
+
+    /// Whether a zone's files may be at `spot`: nowhere where a zone can write.
+    pub(crate) fn check_zonepath(&self, spot: &Spot) -> Result<(), Conflict> {
+        let same = |share: &&Share| share.writable && share.spot.is(spot);
+        match self.shares.iter().find(same) {
+            None => self.check_writers(spot),
+            Some(Share { zone, dir, spot, .. }) => Err(Conflict::BelowWritable {
+                zone: zone.clone(),
+                dir: dir.clone(),
+                source_path: spot.path.clone(),
+            }),
+        }
+    }
+}
+
+/// What another zone mounts: of one that lives as it was made, else as it is configured. A configuration that
+/// cannot be read boots no zone.
+fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
+    if let Some(config) = &other.live {
+        return shares(&other.zone, &config.fs, table);
+    }
+    let path = layout.config(&other.zone);
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    // Of many zones few have any, and to parse takes longer than to look.
+    if !text.contains("special") {
+        return Vec::new();
+    }
+    ZoneConfig::parse(&text, &path).map(|config| shares(&other.zone, &config.fs, table)).unwrap_or_default()
+}
+
+fn shares(zone: &ZoneName, fs: &[Fs], table: &[Mount]) -> Vec<Share> {
+    let lofs = fs.iter().filter(|fs| fs.fstype == FsType::Lofs);
+    lofs.map(|fs| Share {
+        zone: zone.clone(),
+        dir: fs.dir.clone(),
+        spot: Spot::look(Path::new(&fs.special), table),
+        writable: !is_read_only(fs),
+    })
+    .collect()
+}
