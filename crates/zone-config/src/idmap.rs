@@ -68,6 +68,25 @@ pub enum IdMapError {
         "no free range of {COUNT} ids for zone '{0}' between {FIRST} and {LAST}: uninstall a zone or free a range in /etc/subuid"
     )]
     Full(ZoneName),
+    /// Two zones have ids in common: each could read, change and signal what is the other's.
+    #[error(
+        "{}, line {line}: zone '{zone}' has the ids {range}, and zone '{other}' has {theirs}: no two zones may have an id in common; correct the line that was edited",
+        .path.display()
+    )]
+    Overlap {
+        /// The id map.
+        path: PathBuf,
+        /// The zone's line, counted from 1.
+        line: usize,
+        /// The zone.
+        zone: ZoneName,
+        /// Its range.
+        range: IdRange,
+        /// Who else has some of these ids.
+        other: String,
+        /// The other's range.
+        theirs: IdRange,
+    },
     /// The zone's recorded range is one we never give.
     #[error("{}, line {line}: {reason}", .path.display())]
     Record {
@@ -95,7 +114,7 @@ pub fn allocate(layout: &Layout, zone: &ZoneName) -> Result<IdRange, IdMapError>
 /// The range a zone has, if it has one.
 ///
 /// # Errors
-/// When the id map cannot be read, or the zone's line in it makes no sense.
+/// When the id map cannot be read, the zone's line in it makes no sense, or another zone has some of these ids.
 pub fn lookup(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdMapError> {
     let path = layout.idmap();
     let bytes = file::read_if_there(&path)?.unwrap_or_default();
@@ -107,7 +126,17 @@ pub fn lookup(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdMap
     let range = ranges::read_line(line).map(|(_, range)| range).filter(|range| is_ours(*range));
     let reason =
         || format!("not '{zone}:BASE:{COUNT}' with BASE a multiple of {COUNT} between {FIRST} and {LAST}");
-    range.map(Some).ok_or_else(|| IdMapError::Record { path, line: number + 1, reason: reason() })
+    let Some(range) = range else {
+        return Err(IdMapError::Record { path, line: number + 1, reason: reason() });
+    };
+    let others = text.lines().enumerate().filter(|(at, _)| *at != number);
+    match others.filter_map(|(_, line)| ranges::read_line(line)).find(|(_, theirs)| theirs.overlaps(range)) {
+        None => Ok(Some(range)),
+        Some((other, theirs)) => {
+            let (zone, other) = (zone.clone(), other.to_owned());
+            Err(IdMapError::Overlap { path, line: number + 1, zone, range, other, theirs })
+        }
+    }
 }
 
 /// Gives a zone's range back; a zone without one is fine. Takes the index lock.

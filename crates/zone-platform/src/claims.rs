@@ -10,8 +10,9 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fd::BorrowedFd;
 use zone_config::config::{Fs, FsType};
-use zone_config::hostpath::HostPath;
+use zone_config::hostpath::{HostPath, shown};
 use zone_config::{Layout, ZoneConfig, ZoneName};
 
 use crate::filesystems::is_read_only;
@@ -51,6 +52,11 @@ impl Spot {
     /// The name.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The descriptor of what was found there.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.found.as_ref().map(HostPath::fd)
     }
 
     /// What was found there.
@@ -95,7 +101,7 @@ pub enum Conflict {
     /// A zone can have the name stand for anything.
     #[error(
         "it is below {}, where zone {zone} can put anything in its place (fs {dir}): take a directory beside it, or add option ro to that fs",
-        zone_config::hostpath::shown(.source_path)
+        shown(.source_path)
     )]
     BelowWritable {
         /// The zone that may write above.
@@ -108,7 +114,7 @@ pub enum Conflict {
     /// The zone could have a name that another fs resource depends on stand for anything.
     #[error(
         "{}, which zone {zone} mounts (fs {dir}), is below it: take a directory beside it, or add option ro",
-        zone_config::hostpath::shown(.source_path)
+        shown(.source_path)
     )]
     AboveShared {
         /// The zone that mounts what is below.
@@ -119,7 +125,7 @@ pub enum Conflict {
         source_path: PathBuf,
     },
     /// The files of a zone would be another's.
-    #[error("zone {zone} is in {}", zone_config::hostpath::shown(.zonepath))]
+    #[error("zone {zone} is in {}", shown(.zonepath))]
     OtherZone {
         /// Whose.
         zone: ZoneName,
@@ -127,7 +133,7 @@ pub enum Conflict {
         zonepath: PathBuf,
     },
     /// The files of the zone would be in itself once more.
-    #[error("the zone itself is in {}", zone_config::hostpath::shown(.0))]
+    #[error("the zone itself is in {}", shown(.0))]
     OwnZone(PathBuf),
 }
 
@@ -135,7 +141,9 @@ pub enum Conflict {
 #[derive(Debug)]
 pub(crate) struct Claims {
     own_zonepath: Spot,
-    zonepaths: Vec<(ZoneName, Spot)>,
+    others: Vec<Other>,
+    /// Where the others are, in their order.
+    zonepaths: Vec<Spot>,
     shares: Vec<Share>,
 }
 
@@ -144,12 +152,15 @@ impl Claims {
     pub(crate) fn collect(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Self, RootError> {
         let table = crate::mountinfo::read()?;
         let mut shares = shares(zone, &config.fs, &table);
-        let mut zonepaths = Vec::new();
-        for other in others(layout, zone)? {
-            shares.extend(shares_of(layout, &other, &table));
-            zonepaths.push((other.zone.clone(), Spot::look(&other.zonepath, &table)));
-        }
-        Ok(Self { own_zonepath: Spot::look(&config.zonepath, &table), zonepaths, shares })
+        let others = others(layout, zone)?;
+        let zonepaths = others.iter().map(|other| Spot::look(&other.zonepath, &table)).collect();
+        shares.extend(others.iter().flat_map(|other| shares_of(layout, other, &table)));
+        Ok(Self { own_zonepath: Spot::look(&config.zonepath, &table), others, zonepaths, shares })
+    }
+
+    /// The other zones that have, or may have, files.
+    pub(crate) fn others(&self) -> &[Other] {
+        &self.others
     }
 
     /// Whether the zone may mount what is at `spot`.
@@ -157,8 +168,9 @@ impl Claims {
         if spot.meets(&self.own_zonepath) {
             return Err(Conflict::OwnZone(self.own_zonepath.path.clone()));
         }
-        if let Some((zone, other)) = self.zonepaths.iter().find(|(_, other)| spot.meets(other)) {
-            return Err(Conflict::OtherZone { zone: zone.clone(), zonepath: other.path.clone() });
+        if let Some(at) = self.zonepaths.iter().position(|other| spot.meets(other)) {
+            let Other { zone, zonepath, .. } = &self.others[at];
+            return Err(Conflict::OtherZone { zone: zone.clone(), zonepath: zonepath.clone() });
         }
         self.check_writers(spot)?;
         match self.shares.iter().find(|share| writable && share.spot.is_below(spot)) {
@@ -200,8 +212,8 @@ impl Claims {
 /// What another zone mounts: of one that lives as it was made, else as it is configured. A configuration that
 /// cannot be read boots no zone.
 fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
-    if let Some(config) = &other.live {
-        return shares(&other.zone, &config.fs, table);
+    if let Some(live) = &other.live {
+        return shares(&other.zone, &live.config.fs, table);
     }
     let path = layout.config(&other.zone);
     let text = std::fs::read_to_string(&path).unwrap_or_default();

@@ -54,6 +54,9 @@ pub enum PlatformError {
     /// The cgroup cannot be made or removed.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// The zone's ids are another zone's too.
+    #[error(transparent)]
+    Ids(#[from] crate::ids::IdsError),
     /// `limitpriv` is not fit.
     #[error(transparent)]
     Privilege(#[from] PrivilegeError),

@@ -13,6 +13,8 @@
 //! | [`kernelfs`], `dev` | /run, /dev, /dev/pts, /dev/shm, the console; what of /proc and /sys is hidden |
 //! | `sparse` | the host's /usr for brands that have it |
 //! | [`filesystems`] | the `fs` resources |
+//! | `claims` | what zones have of the host, and how that may lie to each other |
+//! | [`ids`] | which ids of the host are the zone's |
 //! | [`privileges`], [`seccomp`] | what the zone's root may not do |
 //! | [`guest`] | what the guest is told |
 //! | [`orderly`] | how the guest's init is asked to stop |
@@ -25,6 +27,7 @@
 
 mod build;
 pub mod cgroup;
+mod claims;
 pub mod console;
 mod dev;
 pub mod enter;
@@ -32,6 +35,7 @@ mod error;
 pub mod filesystems;
 pub mod guest;
 pub mod holders;
+pub mod ids;
 pub mod kernel;
 pub mod kernelfs;
 mod mountinfo;
@@ -47,6 +51,7 @@ pub mod verify;
 pub mod zoneroot;
 
 pub use build::{Attachment, Build, Platform};
+pub use claims::Conflict;
 pub use error::{Failed, PlatformError};
 pub use step::{BringUp, Step, TearDown, Undo, failpoints, steps, tear_down_steps};
 pub use zoneroot::ZoneRoot;

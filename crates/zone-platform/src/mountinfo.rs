@@ -19,6 +19,15 @@ pub(crate) struct Mount {
     pub(crate) point: PathBuf,
     /// The type of its file system.
     pub(crate) fstype: String,
+    /// The options of the mount itself, as the table has them: `rw,nosuid,nodev`.
+    pub(crate) options: String,
+}
+
+impl Mount {
+    /// Whether the host runs no set-user-ID program from there, whoever writes one.
+    pub(crate) fn ignores_set_user_id(&self) -> bool {
+        self.options.split(',').any(|option| matches!(option, "nosuid" | "noexec" | "ro"))
+    }
 }
 
 /// All mounts that this process sees, in the kernel's order: a later one at the same place hides an earlier one.
@@ -40,12 +49,14 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let device = std::str::from_utf8(fields.nth(1)?).ok()?;
     let minor = device.split_once(':')?.1.parse().ok()?;
     let point = fields.nth(1)?;
+    let options = fields.next()?;
     let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
     Some(Mount {
         id,
         minor,
         point: PathBuf::from(OsString::from_vec(unescape(point))),
         fstype: String::from_utf8_lossy(fstype).into_owned(),
+        options: String::from_utf8_lossy(options).into_owned(),
     })
 }
 
@@ -78,6 +89,7 @@ mod tests {
         let mount = parse(br"36 35 98:0 /m\0401 /mnt\134\0112 rw,noatime master:1 shared:2 - ext4 /dev/x rw")
             .unwrap();
         assert_eq!((mount.id, mount.minor, mount.fstype.as_str()), (36, 0, "ext4"));
+        assert!(mount.options == "rw,noatime" && !mount.ignores_set_user_id());
         assert_eq!(mount.point.to_str(), Some("/mnt\\\t2"));
         let plain = parse(b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755").unwrap();
         assert_eq!(plain.fstype, "tmpfs");
@@ -87,7 +99,13 @@ mod tests {
 
     #[test]
     fn what_is_below() {
-        let at = |point: &str| Mount { id: 1, minor: 0, point: point.into(), fstype: "x".into() };
+        let at = |point: &str| Mount {
+            id: 1,
+            minor: 0,
+            point: point.into(),
+            fstype: "x".into(),
+            options: String::new(),
+        };
         let mounts = ["/z", "/z/root", "/z/root/a b", "/z/rootless"].map(at);
         let below: Vec<_> = below(&mounts, Path::new("/z/root")).map(|m| m.point.to_str()).collect();
         assert_eq!(below, [Some("/z/root/a b")]);

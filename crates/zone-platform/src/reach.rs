@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn mount(point: &str, fstype: &str) -> Mount {
-        Mount { id: 1, minor: 52, point: point.into(), fstype: fstype.into() }
+        Mount { id: 1, minor: 52, point: point.into(), fstype: fstype.into(), options: String::new() }
     }
 
     #[test]

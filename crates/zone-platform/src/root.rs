@@ -1,16 +1,19 @@
 //! The zone's path and root: whether they are fit, and the root's mount.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, StatVfsMountFlags, StatxFlags, fstat, fstatvfs, statx};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxFlags, fstat, fstatvfs, openat, statx,
+};
+use rustix::io::Errno;
+use zone_config::hostpath::{HostPath, HostPathError, shown};
 use zone_config::{Layout, ZoneConfig, ZoneName};
 use zone_sys::mount::MountAttr;
 
+use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
-use crate::mounts::{CopyError, copy_mapped, host_path};
+use crate::mounts::{CopyError, copy_mapped};
 use crate::{Failed, kernel};
 
 mod others;
@@ -47,6 +50,17 @@ pub enum RootError {
     /// Not there.
     #[error("{} does not exist: if its file system is not mounted, mount it; else uninstall the zone with -F and install it again", .0.display())]
     Missing(PathBuf),
+    /// Somebody else than root could put another directory in its place.
+    #[error(transparent)]
+    Path(#[from] HostPathError),
+    /// A zone could put another directory in its place.
+    #[error("{} cannot be a zonepath: {source}", shown(.path))]
+    Conflict {
+        /// The zonepath.
+        path: PathBuf,
+        /// Who could.
+        source: Conflict,
+    },
     /// Another zone has it.
     #[error("zone root {} already in use by zone {zone}: give one of the two another zonepath", .root.display())]
     InUse {
@@ -127,19 +141,24 @@ pub struct Root {
 /// # Errors
 /// [`RootError`]: the first thing that is not right.
 pub fn check(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Root, RootError> {
-    let zonepath = canonical(&config.zonepath)?;
-    let meta = fs::symlink_metadata(&zonepath).map_err(Failed::to("look at", zonepath.display()))?;
-    fit(&zonepath, (meta.mode(), meta.uid()), &ZONEPATH_MODES)?;
+    let (claims, place) = place(layout, zone, config)?;
+    let zonepath = place.path().to_owned();
+    let Some(found) = place.into_found() else { return Err(RootError::Missing(zonepath)) };
+    if found.path() != config.zonepath {
+        return Err(RootError::Missing(config.zonepath.clone()));
+    }
+    fit(&zonepath, (found.stat().st_mode, found.stat().st_uid), &ZONEPATH_MODES)?;
     let path = zonepath.join("root");
-    let fd = match host_path(&path) {
-        Err(rustix::io::Errno::NOENT) => return Err(RootError::Missing(path)),
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = match openat(found.fd(), "root", flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Err(RootError::Missing(path)),
         opened => opened.map_err(Failed::to("open", path.display()))?,
     };
     let stat = fstat(&fd).map_err(Failed::to("look at", path.display()))?;
     fit(&path, (stat.st_mode, stat.st_uid), &ROOT_MODES)?;
-    for other in others(layout, zone)? {
+    for other in claims.others() {
         if other.meets(&zonepath, &stat) {
-            return Err(RootError::InUse { root: path, zone: other.zone });
+            return Err(RootError::InUse { root: path, zone: other.zone.clone() });
         }
     }
     let table = mountinfo::read()?;
@@ -151,13 +170,22 @@ pub fn check(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Ro
     Ok(Root { fd, path, fstype })
 }
 
-fn canonical(path: &Path) -> Result<PathBuf, RootError> {
-    match fs::canonicalize(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(RootError::Missing(path.to_owned()))
-        }
-        found => Ok(found.map_err(Failed::to("find", path.display()))?),
-    }
+/// Sees that nobody but the host's root can put something else in the place of the zonepath, which need not exist yet.
+///
+/// # Errors
+/// [`RootError::Path`] and [`RootError::Conflict`].
+pub(crate) fn check_place(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<(), RootError> {
+    place(layout, zone, config).map(drop)
+}
+
+/// Finds the zonepath, or the lowest directory above it that exists.
+fn place(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<(Claims, Spot), RootError> {
+    let claims = Claims::collect(layout, zone, config)?;
+    let conflict = |source| RootError::Conflict { path: config.zonepath.clone(), source };
+    claims.check_zonepath(&Spot::named(&config.zonepath)).map_err(conflict)?;
+    let spot = Spot::found(HostPath::open_existing_part(&config.zonepath)?);
+    claims.check_zonepath(&spot).map_err(conflict)?;
+    Ok((claims, spot))
 }
 
 /// A directory, owned by root, with one of these modes.

@@ -9,7 +9,7 @@ use crate::build::missing;
 use crate::cgroup::Patience;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, PlatformError, ZoneRoot};
-use crate::{cgroup, dev, filesystems, guest, kernel, kernelfs, privileges, root, seccomp, sparse};
+use crate::{cgroup, dev, filesystems, guest, ids, kernel, kernelfs, privileges, root, seccomp, sparse};
 
 /// What undoing a step may use: nothing that is only in memory.
 #[derive(Clone, Copy)]
@@ -71,6 +71,7 @@ pub fn tear_down_steps() -> impl Iterator<Item = &'static Step> {
 }
 
 fn check(build: &mut Build<'_>) -> Result<(), PlatformError> {
+    ids::check_live(build.snapshot.idmap, &root::others(build.layout, &build.snapshot.name)?)?;
     let found = root::check(build.layout, &build.snapshot.name, &build.snapshot.config)?;
     let fd = found
         .fd

@@ -2,8 +2,7 @@
 
 use zone_config::{Brand, Layout, ZoneConfig, ZoneName};
 
-use crate::filesystems::{self, lets_users_gain};
-use crate::{PlatformError, ZoneRoot, cgroup, kernel, privileges, reach, root};
+use crate::{PlatformError, ZoneRoot, cgroup, filesystems, ids, kernel, privileges, reach, root};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +38,14 @@ pub fn verify(
     };
     note(kernel::check().map_err(Into::into));
     note(cgroup::check(layout, zone).map_err(Into::into));
+    note(ids::check(layout, zone).map_err(Into::into));
     note(privileges::bounding(&config.limitpriv).map(drop).map_err(Into::into));
     if let Err(silent) = reach::check(layout, config, |_| true) {
         // Nothing else can be looked at without the risk to hang.
         note(Err(silent.into()));
         return findings;
     }
-    let (plans, errors) = filesystems::plan(layout, zone, config);
+    let (_, errors) = filesystems::plan(layout, zone, config);
     errors.into_iter().for_each(|error| note(Err(error.into())));
     let root = installed.then(|| root::check(layout, zone, config));
     let mut on_memory = false;
@@ -55,19 +55,13 @@ pub fn verify(
             note(init(config, brand));
         }
         Some(Err(error)) => note(Err(error.into())),
-        None => {}
+        None => note(root::check_place(layout, zone, config).map_err(Into::into)),
     }
     let mut warn = |text: String| {
         findings.push(Finding { severity: Severity::Warning, text: format!("WARNING: {text}") });
     };
     if on_memory {
         warn(format!("{} is on a temporary file system.", config.zonepath.display()));
-    }
-    for plan in plans.iter().filter(|plan| lets_users_gain(plan)) {
-        warn(format!(
-            "fs {}: the zone can leave set-user-ID programs in {}, where users of the host can run them: mount it nosuid on the host, or add option ro",
-            plan.fs.dir, plan.fs.special
-        ));
     }
     findings
 }
@@ -127,7 +121,7 @@ mod tests {
         assert!(texts[0].starts_with("privilege \"sys_module\" is not permitted"), "{texts:?}");
         assert_eq!(
             texts[1],
-            "could not verify fs /data: could not access /nowhere/at/all: No such file or directory (os error 2)"
+            "could not verify fs /data: could not access /nowhere: No such file or directory (os error 2)"
         );
         assert!(
             texts[2].starts_with("could not stat ") && texts[2].ends_with("/sbin does not exist"),

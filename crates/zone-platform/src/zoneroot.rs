@@ -19,6 +19,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use zone_config::config::FsType;
+use zone_config::hostpath::HostPath;
 use zone_config::{Snapshot, ZoneConfig};
 
 mod path;
@@ -27,7 +28,6 @@ mod resolve;
 pub use path::{Canonical, PathError, Refusal};
 pub use resolve::Resolved;
 
-use crate::mounts::host_path;
 use crate::{Failed, sparse};
 
 /// The tree of a zone as it will be when everything is mounted.
@@ -74,16 +74,6 @@ impl ZoneRoot {
         Self { places: vec![Place { at: Vec::new(), dir: root, making }], shown: shown.to_owned() }
     }
 
-    /// The tree below ZONEPATH/root as it is on disk.
-    ///
-    /// # Errors
-    /// When the root cannot be opened or is not a directory.
-    pub fn open(root: &Path) -> Result<Self, Failed> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = openat(CWD, root, flags, Mode::empty()).map_err(Failed::to("open", root.display()))?;
-        Ok(Self::new(dir, Making::Plain, root))
-    }
-
     /// The tree of a zone as its snapshot has it: on disk, with what brand and `fs` resources mount there of the host. For whoever
     /// looks at a zone that somebody else brought up.
     ///
@@ -94,14 +84,21 @@ impl ZoneRoot {
     }
 
     pub(crate) fn configured(config: &ZoneConfig, host_usr: bool) -> Result<Self, Failed> {
-        let mut tree = Self::open(&config.root())?;
+        let zonepath = HostPath::open(&config.zonepath).map_err(Failed::to("find", "the zonepath"))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = config.root();
+        let dir = openat(zonepath.fd(), "root", flags, Mode::empty())
+            .map_err(Failed::to("open", root.display()))?;
+        let mut tree = Self::new(dir, Making::Plain, &root);
         if host_usr {
             sparse::show_host(&mut tree)?;
         }
         for fs in config.fs.iter().filter(|fs| fs.fstype == FsType::Lofs) {
             // One that is not right is not mounted either, and told elsewhere.
-            if let (Ok(at), Ok(source)) = (fs.dir.parse::<Canonical>(), host_path(Path::new(&fs.special))) {
-                tree.cover(&at, source.as_fd(), Making::Nothing)?;
+            if let (Ok(at), Ok(source)) =
+                (fs.dir.parse::<Canonical>(), HostPath::open(Path::new(&fs.special)))
+            {
+                tree.cover(&at, source.fd(), Making::Nothing)?;
             }
         }
         Ok(tree)

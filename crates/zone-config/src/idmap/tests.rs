@@ -41,6 +41,26 @@ fn a_range_is_given_once_and_kept() {
 }
 
 #[test]
+fn two_zones_with_one_id_in_common_are_both_refused() {
+    let place = Place::new();
+    let web = place.allocate("web").unwrap();
+    let db = place.allocate("db").unwrap();
+    for (base, count) in [(web.base, COUNT), (web.base + COUNT - 1, 2), (web.base - 1, 2)] {
+        fs::write(place.layout.idmap(), format!("web:{web}\ndb:{base}:{count}\n")).unwrap();
+        let text = lookup(&place.layout, &"web".parse().unwrap()).unwrap_err().to_string();
+        let told = format!("line 1: zone 'web' has the ids {web}, and zone 'db' has {base}:{count}: no two");
+        assert!(text.contains(&told), "{text}");
+        assert!(lookup(&place.layout, &"db".parse().unwrap()).is_err());
+        assert!(place.allocate("web").is_err());
+    }
+    // What is recorded twice is as bad, and what is beside is fine.
+    fs::write(place.layout.idmap(), format!("web:{web}\nweb:{web}\n")).unwrap();
+    assert!(lookup(&place.layout, &"web".parse().unwrap()).is_err());
+    fs::write(place.layout.idmap(), format!("web:{web}\ndb:{db}\n")).unwrap();
+    assert_eq!(lookup(&place.layout, &"web".parse().unwrap()).unwrap(), Some(web));
+}
+
+#[test]
 fn nobody_elses_ids_are_taken() {
     let free = Place::new().allocate("web").unwrap();
     // The roots differ, and so do the hashes: ask for what this root would give, then take it away.

@@ -1,7 +1,9 @@
 use super::*;
-use crate::testing::{BASE, Lab, at, chain, mode, stat};
+use crate::testing::{BASE, Lab, at, chain, isolated, mode, run, stat};
+use rustix::fs::fstat;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
+use std::path::Path;
 
 fn fs_of(fstype: FsType, special: &str, dir: &str, options: &[&str]) -> Fs {
     Fs {
@@ -18,9 +20,11 @@ fn lab_with(list: Vec<Fs>) -> Lab {
     lab
 }
 
-/// A directory of the host outside of all zones.
+/// A directory of the host outside of all zones, where no user of the host gets.
 fn shared() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
+    let dir = tempfile::tempdir().unwrap();
+    mode(dir.path(), 0o700);
+    dir
 }
 
 #[test]
@@ -118,14 +122,14 @@ fn what_no_zone_gets() {
     for (special, reason) in [
         (Path::new("/"), "it is the host's root"),
         (Path::new("/proc/sys"), "it is the kernel's"),
-        (&link, "it is the kernel's"),
+        (&link, "/link is a symlink: write the path without it, /proc"),
         (&fifo, "is a fifo: a lofs is of"),
         (&run, "zones are administered through"),
         (lab.dir.path(), "zones are administered through"),
         (&zonepath.join("root"), "the zone itself is in"),
         (&lab.dir.path().join("other"), "zone other is in"),
-        (Path::new("/no/such"), "could not access /no/such: No such file or directory"),
-        (Path::new("relative"), "it is not an absolute path"),
+        (Path::new("/no/such"), "could not access /no: No such file or directory"),
+        (Path::new("relative"), "relative is not a canonical path: write it absolute"),
     ] {
         let mut config = lab.snapshot.config.clone();
         config.fs.push(fs_of(FsType::Lofs, special.to_str().unwrap(), "/data", &[]));
@@ -146,17 +150,144 @@ fn an_option_that_the_kernel_refuses_is_told_in_its_words() {
     assert!(error.starts_with("cannot make the file system for /x: tmpfs: Bad value for 'size'"), "{error}");
 }
 
+fn errors_of(lab: &Lab) -> Vec<String> {
+    let (_, errors) = plan(&lab.layout, &lab.snapshot.name, &lab.snapshot.config);
+    errors.iter().map(|error| chain(error)).collect()
+}
+
 #[test]
-fn a_directory_where_users_could_run_what_the_zone_leaves_is_told() {
+fn a_directory_where_users_could_run_what_the_zone_leaves_is_refused() {
     let host = shared();
-    let special = host.path().to_str().unwrap();
-    let warns = |options: &[&str]| {
-        let lab = lab_with(vec![fs_of(FsType::Lofs, special, "/data", options)]);
-        let (plans, _) = plan(&lab.layout, &lab.snapshot.name, &lab.snapshot.config);
-        lets_users_gain(&plans[0])
+    let file = host.path().join("file");
+    fs::write(&file, "").unwrap();
+    let refused = |special: &Path, options: &[&str]| {
+        let special = special.to_str().unwrap();
+        let errors = errors_of(&lab_with(vec![fs_of(FsType::Lofs, special, "/data", options)]));
+        assert!(
+            errors.iter().all(|text| text.contains("can be reached by users of the host, who could run"))
+        );
+        !errors.is_empty()
     };
     mode(host.path(), 0o700);
-    assert!(!warns(&[]), "others are kept out");
+    assert!(!refused(host.path(), &[]) && !refused(&file, &[]), "users are kept out");
     mode(host.path(), 0o755);
-    assert!(warns(&[]) && !warns(&["ro"]));
+    assert!(refused(host.path(), &[]) && refused(&file, &[]) && refused(host.path(), &["nosuid"]));
+    assert!(!refused(host.path(), &["ro"]));
+}
+
+#[test]
+fn a_nosuid_mount_of_the_host_can_be_shared_with_what_is_mounted_below_it() {
+    isolated(
+        "filesystems::tests::a_nosuid_mount_of_the_host_can_be_shared_with_what_is_mounted_below_it",
+        || {
+            let host = shared();
+            mode(host.path(), 0o755);
+            let mount = |options: &str, at: &Path| {
+                run(std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(at));
+            };
+            mount("mode=755,nosuid", host.path());
+            let fs = |options| {
+                lab_with(vec![fs_of(FsType::Lofs, host.path().to_str().unwrap(), "/data", options)])
+            };
+            assert_eq!(errors_of(&fs(&[])), Vec::<String>::new());
+            let below = host.path().join("below");
+            fs::create_dir(&below).unwrap();
+            mount("mode=755", &below);
+            assert_eq!(errors_of(&fs(&[])).len(), 1);
+            assert_eq!(errors_of(&fs(&["nosub"])), Vec::<String>::new());
+            run(std::process::Command::new("umount").args([&below, host.path()]));
+        },
+    );
+}
+
+#[test]
+fn nothing_is_mounted_from_below_what_a_zone_can_write_to() {
+    let host = shared();
+    let path = |name: &str| host.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir_all(host.path().join("share/sub/deep")).unwrap();
+    let (outer, inner) = (path("share"), path("share/sub"));
+    let both = |first: &[&str], second: &[&str]| {
+        errors_of(&lab_with(vec![
+            fs_of(FsType::Lofs, &outer, "/share", first),
+            fs_of(FsType::Lofs, &inner, "/sub", second),
+        ]))
+    };
+    for second in [&[][..], &["ro"]] {
+        let errors = both(&[], second);
+        let text =
+            format!("{inner} cannot be shared with a zone: it is below {outer}, where zone probe can put");
+        assert!(errors.iter().any(|error| error.contains(&text)), "{errors:?}");
+    }
+    assert_eq!(both(&["ro"], &[]), Vec::<String>::new());
+
+    // What the zone has put there is not even named.
+    fs::remove_dir_all(host.path().join("share/sub")).unwrap();
+    symlink("/root", host.path().join("share/sub")).unwrap();
+    let errors = both(&[], &[]);
+    assert!(errors.iter().all(|error| !error.contains("/root")), "{errors:?}");
+    assert!(!both(&["ro"], &[]).is_empty());
+}
+
+#[test]
+fn what_other_zones_may_write_to_counts_as_well() {
+    let host = shared();
+    fs::create_dir_all(host.path().join("share/sub")).unwrap();
+    let outer = fs_of(FsType::Lofs, host.path().join("share").to_str().unwrap(), "/theirs", &[]);
+    let inner = fs_of(FsType::Lofs, host.path().join("share/sub").to_str().unwrap(), "/data", &[]);
+    let with_other = |own: &Fs, theirs: &Fs, live: bool| {
+        let lab = lab_with(vec![own.clone()]);
+        lab.add_zone("other", &lab.dir.path().join("other"));
+        let mut other = lab.snapshot.clone();
+        other.name = "other".parse().unwrap();
+        other.config.zonepath = lab.dir.path().join("other");
+        other.config.fs = vec![theirs.clone()];
+        if live {
+            other.save(&lab.layout).unwrap()
+        } else {
+            other.config.save(&lab.layout, &other.name).unwrap()
+        }
+        errors_of(&lab).pop().unwrap_or_default()
+    };
+    for live in [false, true] {
+        let text = with_other(&inner, &outer, live);
+        assert!(text.contains("where zone other can put anything in its place (fs /theirs)"), "{text}");
+        let text = with_other(&outer, &inner, live);
+        assert!(text.contains("/share/sub, which zone other mounts (fs /data), is below it"), "{text}");
+        // One and the same directory may be meant.
+        assert_eq!(with_other(&outer, &outer, live), "");
+    }
+    let read_only = Fs { options: vec!["ro".to_owned()], ..outer.clone() };
+    assert_eq!(with_other(&inner, &read_only, true), "");
+    assert_eq!(with_other(&read_only, &inner, true), "");
+}
+
+#[test]
+fn a_second_name_of_a_directory_is_seen_through() {
+    isolated("filesystems::tests::a_second_name_of_a_directory_is_seen_through", || {
+        let host = shared();
+        fs::create_dir_all(host.path().join("share/sub")).unwrap();
+        let alias = host.path().join("alias");
+        fs::create_dir(&alias).unwrap();
+        run(std::process::Command::new("mount").arg("--bind").args([&host.path().join("share"), &alias]));
+        let errors = errors_of(&lab_with(vec![
+            fs_of(FsType::Lofs, host.path().join("share").to_str().unwrap(), "/share", &[]),
+            fs_of(FsType::Lofs, alias.join("sub").to_str().unwrap(), "/sub", &[]),
+        ]));
+        assert!(errors.iter().any(|error| error.contains("where zone probe can put")), "{errors:?}");
+        run(std::process::Command::new("umount").arg(&alias));
+    });
+}
+
+#[test]
+fn a_way_that_users_of_the_host_can_change_is_refused() {
+    let host = shared();
+    let user = host.path().join("user");
+    fs::create_dir_all(user.join("data")).unwrap();
+    chown(&user, Some(1000), Some(1000)).unwrap();
+    let special = user.join("data").to_str().unwrap().to_owned();
+    let errors = errors_of(&lab_with(vec![fs_of(FsType::Lofs, &special, "/data", &["ro"])]));
+    assert!(errors[0].contains("/user is not owned by root, so its owner could put anything"), "{errors:?}");
+    // What the user has may be shared; only where the name leads must not be the user's to say.
+    let errors = errors_of(&lab_with(vec![fs_of(FsType::Lofs, user.to_str().unwrap(), "/data", &[])]));
+    assert_eq!(errors, Vec::<String>::new());
 }

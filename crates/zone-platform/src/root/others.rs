@@ -13,6 +13,8 @@ use crate::{mountinfo, reach};
 /// Another zone that has, or may have, files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Other {
+    /// What it runs with, if it lives.
+    pub(crate) live: Option<Box<Snapshot>>,
     /// Its name.
     pub zone: ZoneName,
     /// Its path, without symlinks if it exists.
@@ -43,23 +45,27 @@ impl Other {
 pub fn others(layout: &Layout, zone: &ZoneName) -> Result<Vec<Other>, RootError> {
     let index = Index::load(layout)?;
     let table = mountinfo::read()?;
-    let other = |zone, zonepath: PathBuf| {
+    let running = |name: &ZoneName| {
+        let snapshot = (!hostboot::is_over(layout, name)).then(|| Snapshot::load(layout, name).ok());
+        snapshot.flatten().map(Box::new)
+    };
+    let other = |zone, zonepath: PathBuf, live| {
         let local = !reach::is_served(&table, &zonepath);
         let real = if local { fs::canonicalize(&zonepath).ok() } else { None };
-        Other { zone, zonepath: real.unwrap_or(zonepath), local }
+        Other { zone, zonepath: real.unwrap_or(zonepath), local, live }
     };
     let installed = index.entries().filter(|entry| entry.name != *zone && entry.state > State::Configured);
-    let mut others: Vec<Other> =
-        installed.map(|entry| other(entry.name.clone(), entry.zonepath.clone())).collect();
-    // A zone in the index lives where the index says: only of the others is the snapshot worth reading.
-    let running = fs::read_dir(layout.run()).into_iter().flatten().flatten();
-    for name in running.filter_map(|dir| dir.file_name().to_str()?.parse::<ZoneName>().ok()) {
+    // A zone in the index is where the index says, whatever its snapshot has.
+    let mut others: Vec<Other> = installed
+        .map(|entry| other(entry.name.clone(), entry.zonepath.clone(), running(&entry.name)))
+        .collect();
+    let dirs = fs::read_dir(layout.run()).into_iter().flatten().flatten();
+    for name in dirs.filter_map(|dir| dir.file_name().to_str()?.parse::<ZoneName>().ok()) {
         if name != *zone
             && index.get(&name).is_none()
-            && !hostboot::is_over(layout, &name)
-            && let Ok(snapshot) = Snapshot::load(layout, &name)
+            && let Some(live) = running(&name)
         {
-            others.push(other(name, snapshot.config.zonepath));
+            others.push(other(name, live.config.zonepath.clone(), Some(live)));
         }
     }
     Ok(others)

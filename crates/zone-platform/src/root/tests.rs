@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::{BASE, Held, Lab, READY, chain, isolated, mode, run, stat, userns};
+use std::fs;
 use std::process::Command;
 
 fn verdict(lab: &Lab) -> String {
@@ -90,6 +91,39 @@ fn a_detached_root_has_the_zones_owners_and_no_devices() {
     assert_eq!(stat(mounted.as_fd(), "etc").st_uid, BASE + 1000);
     let flags = fstatvfs(&mounted).unwrap().f_flag;
     assert!(flags.contains(StatVfsMountFlags::NODEV) && !flags.contains(StatVfsMountFlags::NOSUID));
+}
+
+#[test]
+fn a_zonepath_that_somebody_else_could_replace() {
+    let lab = Lab::new("linux");
+    let above = lab.snapshot.config.zonepath.parent().unwrap().to_owned();
+    mode(&above, 0o777);
+    assert!(verdict(&lab).contains("must not be group writable"), "{}", verdict(&lab));
+    mode(&above, 0o755);
+    std::os::unix::fs::chown(&above, Some(1000), None).unwrap();
+    assert!(verdict(&lab).contains("is not owned by root"), "{}", verdict(&lab));
+    std::os::unix::fs::chown(&above, Some(0), None).unwrap();
+    // A zone that may write above it could move it away.
+    lab.add_zone("other", &lab.dir.path().join("other"));
+    let mut other = lab.snapshot.clone();
+    other.name = "other".parse().unwrap();
+    other.config.zonepath = lab.dir.path().join("other");
+    for special in [above.clone(), lab.snapshot.config.zonepath.clone()] {
+        other.config.fs = vec![zone_config::config::Fs {
+            dir: "/zones".into(),
+            special: special.to_str().unwrap().to_owned(),
+            fstype: zone_config::config::FsType::Lofs,
+            options: vec![],
+        }];
+        other.config.save(&lab.layout, &other.name).unwrap();
+        let text = verdict(&lab);
+        assert!(
+            text.contains(" cannot be a zonepath: it is below ") && text.contains("zone other"),
+            "{text}"
+        );
+        let Lab { layout, snapshot, .. } = &lab;
+        assert!(check_place(layout, &snapshot.name, &snapshot.config).is_err());
+    }
 }
 
 fn mount_on(what: &[&str], point: &Path) {

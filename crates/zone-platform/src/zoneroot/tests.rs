@@ -1,4 +1,5 @@
 use super::*;
+use crate::mounts::host_path;
 use crate::testing::{BASE, chain, mode};
 use proptest::prelude::*;
 use std::fs;
@@ -17,7 +18,9 @@ impl Tree {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("host/secret"), "secret").unwrap();
-        let root = ZoneRoot::open(&dir.path().join("root")).unwrap();
+        let shown = dir.path().join("root");
+        let root = HostPath::open(&shown).unwrap().into_fd();
+        let root = ZoneRoot::new(root, Making::Plain, &shown);
         Self { dir, root }
     }
 

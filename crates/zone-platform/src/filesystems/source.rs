@@ -1,0 +1,197 @@
+//! What of the host a lofs shows: looked at once, and used by the descriptor that was looked at.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, StatVfsMountFlags, fstatfs, fstatvfs};
+use zone_config::config::Fs;
+use zone_config::filesystem::OptionError;
+use zone_config::hostpath::{HostPath, HostPathError, shown};
+use zone_config::{Layout, ZoneConfig, ZoneName};
+
+use super::options::Options;
+use crate::claims::{Claims, Conflict, Spot};
+use crate::mountinfo::{self, Mount};
+use crate::zoneroot::Kind;
+use crate::{Failed, root};
+
+/// What is wrong with what an `fs` resource mounts.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// Its path leads nowhere, or somebody else than root could change where it leads.
+    #[error(transparent)]
+    Path(#[from] HostPathError),
+    /// Neither a directory nor a file.
+    #[error("{} is {kind}: a lofs is of a directory, a regular file or a socket", shown(.path))]
+    Type {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        kind: &'static str,
+    },
+    /// It would give the zone more than a directory.
+    #[error("{} cannot be shared with a zone: {reason}", shown(.path))]
+    Forbidden {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        reason: Forbidden,
+    },
+    /// The root of the zone is the host's root on disk, and what it marks set-user-ID is so for all who can reach it.
+    #[error(
+        "{} can be reached by users of the host, who could run set-user-ID programs that the zone leaves there: add option ro, have its file system mounted nosuid on the host, or keep users out with a directory above it that is root's and of mode 0700",
+        shown(.0)
+    )]
+    UsersCouldGain(PathBuf),
+    /// A mount option.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// Another zone's files cannot be told from it.
+    #[error(transparent)]
+    Others(#[from] Box<root::RootError>),
+    /// A call to the system failed.
+    #[error(transparent)]
+    Failed(#[from] Failed),
+}
+
+/// Why no zone gets a place of the host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// All of the host would be the zone's.
+    #[error("it is the host's root; share what is meant below it")]
+    HostRoot,
+    /// A file system through which the kernel is told what to do.
+    #[error("it is the kernel's")]
+    Kernel,
+    /// Whoever writes there commands zones.
+    #[error("zones are administered through {}", shown(.0))]
+    Administration(PathBuf),
+    /// It lies badly to what zones have.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+}
+
+/// Directories of the host of which no zone gets a part.
+const KERNEL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// The kernel's file systems wherever they are mounted, by the numbers of statfs(2): proc, sysfs, devpts, cgroup and
+/// cgroup2, debugfs, tracefs, securityfs, configfs, the BPF one, efivarfs, selinuxfs.
+const KERNEL_TYPES: [u64; 12] = [
+    0x9fa0,
+    0x6265_6572,
+    0x1cd1,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0x6265_6570,
+    0xcafe_4a11,
+    0xde5e_81e4,
+    0xf97c_ff8c,
+];
+
+/// The opened source of a lofs.
+#[derive(Debug)]
+pub(crate) struct Source {
+    fd: OwnedFd,
+    kind: Kind,
+}
+
+impl Source {
+    /// The descriptor that was checked, and that is mounted.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// What kind of mount point it takes.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// Judges what the `fs` resources of one zone name; what takes long to find out is found out once.
+pub(crate) struct Judge {
+    claims: Claims,
+    administration: [Spot; 2],
+    table: Vec<Mount>,
+}
+
+impl Judge {
+    pub(crate) fn new(
+        layout: &Layout,
+        zone: &ZoneName,
+        config: &ZoneConfig,
+    ) -> Result<Self, root::RootError> {
+        let ours = |path: PathBuf| HostPath::open(&path).map_or_else(|_| Spot::named(&path), Spot::found);
+        Ok(Self {
+            claims: Claims::collect(layout, zone, config)?,
+            administration: [layout.run(), layout.etc()].map(ours),
+            table: mountinfo::read()?,
+        })
+    }
+
+    /// Opens what a lofs is of.
+    pub(crate) fn source(&self, fs: &Fs, options: &Options<'_>) -> Result<Source, Unfit> {
+        let path = Path::new(&fs.special);
+        // By its name first: a walk through a directory of a zone's would say what the zone has put there.
+        if path.is_absolute() {
+            self.permit(&Spot::named(path), !options.read_only())?;
+        }
+        let spot = Spot::found(HostPath::open(path)?);
+        self.permit(&spot, !options.read_only())?;
+        let path = spot.path().to_owned();
+        let Some(found) = spot.into_found() else { return Err(HostPathError::NotCanonical(path).into()) };
+        let kind = kind(&found)?;
+        if !options.read_only() && !found.is_kept_from_users() && self.runs_set_user_id(&found, options)? {
+            return Err(Unfit::UsersCouldGain(path));
+        }
+        Ok(Source { fd: found.into_fd(), kind })
+    }
+
+    fn permit(&self, spot: &Spot, writable: bool) -> Result<(), Unfit> {
+        let refused = |reason| Unfit::Forbidden { path: spot.path().to_owned(), reason };
+        if spot.path() == Path::new("/") {
+            return Err(refused(Forbidden::HostRoot));
+        }
+        let kernel = KERNEL_DIRS.iter().any(|dir| spot.path().starts_with(dir));
+        if kernel || spot.fd().is_some_and(is_kernel_type) {
+            return Err(refused(Forbidden::Kernel));
+        }
+        if let Some(ours) = self.administration.iter().find(|ours| spot.meets(ours)) {
+            return Err(refused(Forbidden::Administration(ours.path().to_owned())));
+        }
+        self.claims.check_share(spot, writable).map_err(|conflict| refused(conflict.into()))
+    }
+
+    /// Whether the host runs set-user-ID programs from there, or from what is mounted below and comes along.
+    fn runs_set_user_id(&self, found: &HostPath, options: &Options<'_>) -> Result<bool, Failed> {
+        use StatVfsMountFlags as Flags;
+        if FileType::from_raw_mode(found.stat().st_mode) == FileType::Socket {
+            return Ok(false);
+        }
+        let flags =
+            fstatvfs(found.fd()).map_err(Failed::to("look at the mount of", found.path().display()))?;
+        let ignored = flags.f_flag.intersects(Flags::NOSUID | Flags::NOEXEC | Flags::RDONLY);
+        let mut below = mountinfo::below(&self.table, found.path());
+        Ok(!ignored || options.recursive && below.any(|mount| !mount.ignores_set_user_id()))
+    }
+}
+
+fn kind(found: &HostPath) -> Result<Kind, Unfit> {
+    let kind = match FileType::from_raw_mode(found.stat().st_mode) {
+        FileType::Directory => return Ok(Kind::Directory),
+        FileType::RegularFile | FileType::Socket => return Ok(Kind::File),
+        FileType::BlockDevice | FileType::CharacterDevice => "a device",
+        FileType::Fifo => "a fifo",
+        _ => "none of them",
+    };
+    Err(Unfit::Type { path: found.path().to_owned(), kind })
+}
+
+fn is_kernel_type(fd: BorrowedFd<'_>) -> bool {
+    // The field is a signed word on some machines; the numbers are 32 bits wide.
+    fstatfs(fd).is_ok_and(|stat| {
+        u64::try_from(stat.f_type & 0xffff_ffff).is_ok_and(|number| KERNEL_TYPES.contains(&number))
+    })
+}
