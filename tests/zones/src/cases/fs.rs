@@ -16,7 +16,7 @@ cases![
 ];
 
 fn a_directory_of_the_host_is_shown(lab: &Lab) {
-    let data = lab.path("data");
+    let data = lab.private("data");
     make_dir(&data, 0o755);
     write(&data.join("hello"), "from the host\n");
     let script = format!("add fs; set dir=/data; set special={}; set type=lofs; end", data.display());
@@ -79,7 +79,7 @@ fn tmpfs_is_empty_each_time(lab: &Lab) {
 }
 
 fn parents_come_before_children(lab: &Lab) {
-    let inner = lab.path("inner");
+    let inner = lab.private("inner");
     make_dir(&inner, 0o755);
     write(&inner.join("deep"), "deep\n");
     // Written with the child first.
@@ -93,7 +93,7 @@ fn parents_come_before_children(lab: &Lab) {
 }
 
 fn a_missing_source_is_named(lab: &Lab) {
-    let source = lab.path("source");
+    let source = lab.private("source");
     let text = source.display().to_string();
     let script = format!("set brand=sparse; add fs; set dir=/data; set special={text}; set type=lofs; end");
     let zone = lab.configured("web", &script);
@@ -109,7 +109,7 @@ fn a_missing_source_is_named(lab: &Lab) {
 }
 
 fn links_in_the_zone_do_not_lead_out(lab: &Lab) {
-    let data = lab.path("data");
+    let data = lab.private("data");
     make_dir(&data, 0o755);
     make_dir(&lab.path("outside/etc"), 0o755);
     let script = format!("add fs; set dir=/opt/way; set special={}; set type=lofs; end", data.display());
@@ -124,7 +124,7 @@ fn links_in_the_zone_do_not_lead_out(lab: &Lab) {
 }
 
 fn what_is_mounted_inside_does_not_show_outside(lab: &Lab) {
-    let data = lab.path("data");
+    let data = lab.private("data");
     make_dir(&data, 0o755);
     let script = format!("add fs; set dir=/data; set special={}; set type=lofs; end", data.display());
     let zone = lab.sparse_with("web", &script);

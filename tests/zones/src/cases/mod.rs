@@ -32,6 +32,7 @@ mod daemon;
 mod door;
 mod exclusive;
 mod fs;
+mod fs_safe;
 mod full_disk;
 mod guests;
 mod host_boot;
@@ -65,6 +66,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         inside::CASES,
         counters::CASES,
         fs::CASES,
+        fs_safe::CASES,
         zlogin::CASES,
         terminal::CASES,
         init_exit::CASES,

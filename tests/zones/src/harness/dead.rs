@@ -17,11 +17,11 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes it and mounts it at `lab.path(name)`.
+    /// Makes it and mounts it at `lab.private(name)`.
     #[track_caller]
     #[must_use]
     pub fn make(lab: &Lab, name: &str, megabytes: u32) -> Self {
-        let (image, point) = (lab.path(&format!("{name}.img")), lab.path(name));
+        let (image, point) = (lab.path(&format!("{name}.img")), lab.private(name));
         make_dir(&point, 0o755);
         Command::new("truncate").args(["-s", &format!("{megabytes}M")]).args([&image]).run().ok();
         Command::new("mkfs.ext4").args(["-q", "-F", "-O", "^has_journal"]).args([&image]).run().ok();
@@ -72,11 +72,11 @@ const ONE_WAY: [u32; 3] = [2, 36, 42];
 const ENOSYS: i32 = 38;
 
 impl Fuse {
-    /// Mounts it at `lab.path(name)`.
+    /// Mounts it at `lab.private(name)`.
     #[track_caller]
     #[must_use]
     pub fn make(lab: &Lab, name: &str) -> Self {
-        let point = lab.path(name);
+        let point = lab.private(name);
         make_dir(&point, 0o755);
         let device = openat(CWD, "/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let device = File::from(device.unwrap_or_else(|e| super::skip(format!("/dev/fuse: {e}"))));

@@ -53,6 +53,15 @@ impl Lab {
         self.spec.dir.join(name)
     }
 
+    /// A path as [`Self::path`] gives, in a directory that only root may pass: what a zone may write to.
+    #[track_caller]
+    #[must_use]
+    pub fn private(&self, name: &str) -> PathBuf {
+        let dir = self.path("private");
+        make_dir(&dir, 0o700);
+        dir.join(name)
+    }
+
     /// A path beside the folders of all tests of this run.
     pub(super) fn beside(&self, name: &str) -> PathBuf {
         self.spec.dir.with_file_name(name)
