@@ -140,6 +140,7 @@ pub enum Conflict {
 /// All that zones have of the host, seen by one of them.
 #[derive(Debug)]
 pub(crate) struct Claims {
+    own: ZoneName,
     own_zonepath: Spot,
     others: Vec<Other>,
     /// Where the others are, in their order.
@@ -155,7 +156,8 @@ impl Claims {
         let others = others(layout, zone)?;
         let zonepaths = others.iter().map(|other| Spot::look(&other.zonepath, &table)).collect();
         shares.extend(others.iter().flat_map(|other| shares_of(layout, other, &table)));
-        Ok(Self { own_zonepath: Spot::look(&config.zonepath, &table), others, zonepaths, shares })
+        let own_zonepath = Spot::look(&config.zonepath, &table);
+        Ok(Self { own: zone.clone(), own_zonepath, others, zonepaths, shares })
     }
 
     /// The other zones that have, or may have, files.
@@ -173,7 +175,9 @@ impl Claims {
             return Err(Conflict::OtherZone { zone: zone.clone(), zonepath: zonepath.clone() });
         }
         self.check_writers(spot)?;
-        match self.shares.iter().find(|share| writable && share.spot.is_below(spot)) {
+        // Of two fs resources of one zone the inner one is told.
+        let mut of_others = self.shares.iter().filter(|share| share.zone != self.own);
+        match of_others.find(|share| writable && share.spot.is_below(spot)) {
             None => Ok(()),
             Some(Share { zone, dir, spot, .. }) => Err(Conflict::AboveShared {
                 zone: zone.clone(),

@@ -172,8 +172,9 @@ fn set_user_id_programs_of_a_zone_are_out_of_users_reach(lab: &Lab) {
     zone.boot();
     zone.sh("cp /usr/bin/id /data/s && chmod 4755 /data/s").ok();
     let user = |program: PathBuf| {
-        let args = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
-        Command::new("setpriv").args(args).args([program]).run()
+        // The shell between them has no capabilities any more, which setpriv keeps.
+        let args = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c"];
+        Command::new("setpriv").args(args).args([&format!("exec {}", program.display())]).run()
     };
     let ran = user(open.join("s"));
     assert!(ran.code() != Some(0), "a user must not get there\n{ran}");
