@@ -46,7 +46,7 @@ pub enum FsError {
         dir: String,
         /// Why not.
         #[source]
-        source: Unfit,
+        source: Box<Unfit>,
     },
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn plan<'a>(
         Ok(judge) => judge,
         Err(error) => {
             let dir = config.fs[0].dir.clone();
-            return (plans, vec![FsError::Unfit { dir, source: Box::new(error).into() }]);
+            return (plans, vec![FsError::Unfit { dir, source: Box::new(Unfit::Others(Box::new(error))) }]);
         }
     };
     for fs in &config.fs {
@@ -95,7 +95,7 @@ fn plan_one<'a>(judge: &Judge, fs: &'a Fs) -> Result<Plan<'a>, FsError> {
     if let Some(reason) = filesystem::reserved(&fs.dir) {
         return Err(directory_error(fs, reason.to_owned()));
     }
-    let unfit = |source: Unfit| FsError::Unfit { dir: fs.dir.clone(), source };
+    let unfit = |source: Unfit| FsError::Unfit { dir: fs.dir.clone(), source: Box::new(source) };
     let options = Options::parse(fs.fstype, &fs.options).map_err(|error| unfit(error.into()))?;
     let source = match fs.fstype {
         FsType::Tmpfs => None,

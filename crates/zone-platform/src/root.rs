@@ -59,7 +59,7 @@ pub enum RootError {
         /// The zonepath.
         path: PathBuf,
         /// Who could.
-        source: Conflict,
+        source: Box<Conflict>,
     },
     /// Another zone has it.
     #[error("zone root {} already in use by zone {zone}: give one of the two another zonepath", .root.display())]
@@ -181,7 +181,7 @@ pub(crate) fn check_place(layout: &Layout, zone: &ZoneName, config: &ZoneConfig)
 /// Finds the zonepath, or the lowest directory above it that exists.
 fn place(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<(Claims, Spot), RootError> {
     let claims = Claims::collect(layout, zone, config)?;
-    let conflict = |source| RootError::Conflict { path: config.zonepath.clone(), source };
+    let conflict = |source| RootError::Conflict { path: config.zonepath.clone(), source: Box::new(source) };
     claims.check_zonepath(&Spot::named(&config.zonepath)).map_err(conflict)?;
     let spot = Spot::found(HostPath::open_existing_part(&config.zonepath)?);
     claims.check_zonepath(&spot).map_err(conflict)?;
