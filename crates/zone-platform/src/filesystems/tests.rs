@@ -242,9 +242,9 @@ fn what_other_zones_may_write_to_counts_as_well() {
         other.config.zonepath = lab.dir.path().join("other");
         other.config.fs = vec![theirs.clone()];
         if live {
-            other.save(&lab.layout).unwrap()
+            other.save(&lab.layout).unwrap();
         } else {
-            other.config.save(&lab.layout, &other.name).unwrap()
+            other.config.save(&lab.layout, &other.name).unwrap();
         }
         errors_of(&lab).pop().unwrap_or_default()
     };
