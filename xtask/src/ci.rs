@@ -1,34 +1,28 @@
 //! `cargo xtask ci`: everything that CI checks, in the order in which it is cheapest to fail.
 
-use crate::{say, sh, test};
+use crate::{check, say, sh, test};
 use anyhow::Result;
 use clap::Parser;
 use std::process::ExitCode;
 
 /// Runs it. The closing line is that of the tests.
 pub(crate) fn run() -> Result<ExitCode> {
-    check("Format", &["fmt", "--all", "--check"])?;
-    check("Lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    check::format_and_lints()?;
+    // Broken links, and what rustdoc cannot read.
+    let documentation = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+    check::cargo("Documentation", &documentation, &[("RUSTDOCFLAGS", "-D warnings")])?;
     if sh::which("cargo-deny").is_some() {
-        check("Dependencies", &["deny", "check", "licenses", "bans", "sources"])?;
+        check::cargo("Dependencies", &["deny", "check", "licenses", "bans", "sources"], &[])?;
     } else {
         say::title("Dependencies");
         say::note("SKIPPED: cargo-deny is not installed (cargo install cargo-deny --locked)");
     }
-    test::run(&All::parse_from(["test"]).args)
+    test::run(&All::parse_from(["test", "--skip-nothing"]).args)
 }
 
-/// The tests with no option set.
+/// The tests, all of them.
 #[derive(Parser)]
 struct All {
     #[command(flatten)]
     args: test::Args,
-}
-
-fn check(title: &str, words: &[&str]) -> Result<()> {
-    say::title(title);
-    let mut command = sh::cargo();
-    command.args(words);
-    say::command(&sh::line(&command));
-    sh::run(&mut command)
 }

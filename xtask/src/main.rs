@@ -1,8 +1,10 @@
-//! What people and CI both run: `cargo xtask demo`, `test`, `soak`, `bench`, `build`, `ci`.
+//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `ci`.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod check;
 mod ci;
+mod count;
 mod demo;
 mod dist;
 mod guests;
@@ -33,7 +35,9 @@ enum Task {
     Bench(bench::Args),
     /// Build the programs as they ship: release, static, one by one
     Build(dist::Args),
-    /// All that CI checks: format, lints, dependencies, tests
+    /// What to run before a commit: format, lints, unit tests
+    Check,
+    /// All that CI checks: format, lints, documentation, dependencies, tests; nothing may be skipped for want of root
     Ci,
 }
 
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::Soak(args) => soak::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Build(args) => dist::run(&args),
+        Task::Check => check::run(),
         Task::Ci => ci::run(),
     };
     done.unwrap_or_else(|e| {

@@ -1,7 +1,9 @@
 //! `cargo xtask test`: the unit tests, the zones suite, and one closing line over both.
 
+use crate::count::Count;
 use crate::{guests, needs, say, sh, units, zones};
 use anyhow::Result;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 /// What to test.
@@ -19,30 +21,17 @@ pub(crate) struct Args {
     /// Make and boot every guest there is, not only the three usual ones (adds some ten minutes)
     #[arg(long)]
     all_guests: bool,
+    /// Only the unit tests and the core of the zones suite: what to run after each change
+    #[arg(long, conflicts_with_all = ["units", "zones", "guests", "all_guests"])]
+    quick: bool,
+    /// How many tests of the zones suite to run at the same time [default: the number of processors]
+    #[arg(long, short, value_name = "NUMBER")]
+    jobs: Option<NonZeroUsize>,
+    /// A test that cannot be run here has failed
+    #[arg(long)]
+    skip_nothing: bool,
     /// Only the tests whose name contains this
     filter: Option<String>,
-}
-
-/// How many tests went how.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Count {
-    /// Held.
-    pub(crate) passed: usize,
-    /// Did not.
-    pub(crate) failed: usize,
-    /// Were not tried.
-    pub(crate) skipped: usize,
-}
-
-impl Count {
-    /// Both together.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            passed: self.passed + other.passed,
-            failed: self.failed + other.failed,
-            skipped: self.skipped + other.skipped,
-        }
-    }
 }
 
 /// Runs it. Fails when a test fails.
@@ -52,24 +41,32 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let python = zones::python();
     if everything || args.units {
         say::title("Unit tests");
-        count = count.and(units::run(args.filter.as_deref(), python.as_deref())?);
+        count = count.and(units::run(args.filter.as_deref(), python.as_deref(), args.skip_nothing)?);
     }
     if !args.units {
         sh::require_root("test", "boots zones")?;
         say::title("What the zones suite needs");
-        needs::provide(&[&needs::SUITE, if args.zones { &[] } else { &needs::GUESTS }])?;
-        if !args.zones {
+        let guests = !args.zones && !args.quick;
+        needs::provide(&[&needs::SUITE, if guests { &needs::GUESTS } else { &[] }])?;
+        if guests {
             guests::make(if args.all_guests { &guests::ALL } else { &guests::USUAL })?;
         }
         say::title("Zones suite");
-        let selection = match (args.zones, args.guests) {
-            (true, _) => zones::Selection::WithoutGuests,
-            (_, true) => zones::Selection::OnlyGuests,
+        let selection = match args {
+            Args { quick: true, .. } => zones::Selection::Core,
+            Args { zones: true, .. } => zones::Selection::WithoutGuests,
+            Args { guests: true, .. } => zones::Selection::OnlyGuests,
             _ => zones::Selection::All,
         };
-        count = count.and(zones::run(selection, args.filter.as_deref(), python.as_deref())?);
+        let filter = args.filter.as_deref();
+        count = count.and(zones::run(&zones::Suite {
+            selection,
+            filter,
+            python: python.as_deref(),
+            jobs: args.jobs,
+        })?);
     }
     println!();
-    println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
+    println!("{count}");
     Ok(if count.failed == 0 && count.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

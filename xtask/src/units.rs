@@ -1,12 +1,13 @@
 //! The unit tests of all crates, by cargo-nextest where it is installed.
 
-use crate::test::Count;
-use crate::{say, sh};
-use anyhow::{Result, bail};
+use crate::count::Count;
+use crate::{paths, say, sh};
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// Runs those whose name contains `filter`, with `python` as the `python3` that they find.
-pub(crate) fn run(filter: Option<&str>, python: Option<&Path>) -> Result<Count> {
+/// Runs those whose name contains `filter`, with `python` as the `python3` that they find. With `skip_nothing`, a test
+/// that needs what is not there fails.
+pub(crate) fn run(filter: Option<&str>, python: Option<&Path>, skip_nothing: bool) -> Result<Count> {
     // A program's tests may run another program, which cargo builds for no test.
     sh::run(sh::cargo().args(["build", "--workspace"]))?;
     let nextest = sh::which("cargo-nextest").is_some();
@@ -31,14 +32,30 @@ pub(crate) fn run(filter: Option<&str>, python: Option<&Path>) -> Result<Count> 
             std::env::join_paths([dir.to_owned()].into_iter().chain(std::env::split_paths(&path)))?,
         );
     }
+    // A test cannot tell its runner that it was skipped; see crates/zone-testing.
+    let skips = paths::target().join("skipped-tests");
+    std::fs::write(&skips, "").with_context(|| format!("cannot make {}", skips.display()))?;
+    command.env("ZONES_SKIPS", &skips);
+    if skip_nothing {
+        command.env("ZONES_SKIP_NOTHING", "1");
+    }
     say::command(&sh::line(&command));
     let (status, output) = sh::tee(&mut command)?;
     let count = if nextest { nextest_count(&output) } else { cargo_count(&output) };
+    let skipped =
+        std::fs::read_to_string(&skips).with_context(|| format!("cannot read {}", skips.display()))?;
+    skipped.lines().for_each(|line| say::note(&format!("skipped: {line}")));
+    let count = less_skipped(count, skipped.lines().count());
     // A workspace that does not build has no test that fails, and must not pass for that.
     if !status.success() && count.failed == 0 {
         bail!("the unit tests could not be run ({status})");
     }
     Ok(count)
+}
+
+/// Tests that did nothing for want of what they need have passed, to their runner.
+fn less_skipped(count: Count, skipped: usize) -> Count {
+    Count { passed: count.passed.saturating_sub(skipped), skipped: count.skipped + skipped, ..count }
 }
 
 /// From `Summary [...] 12 tests run: 10 passed (1 slow), 2 failed, 1 skipped`. What a name filter
@@ -79,6 +96,12 @@ mod tests {
         let text = "x\n     Summary [   0.008s] 12 tests run: 10 passed (1 slow), 2 failed, 4 skipped\n";
         assert_eq!(nextest_count(text), Count { passed: 10, failed: 2, skipped: 0 });
         assert_eq!(nextest_count("error: could not compile"), Count::default());
+    }
+
+    #[test]
+    fn what_did_nothing_has_not_passed() {
+        let count = Count { passed: 7, failed: 1, skipped: 2 };
+        assert_eq!(less_skipped(count, 3), Count { passed: 4, failed: 1, skipped: 5 });
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Running the zones suite: building what it tests, its Python, its report.
 
-use crate::test::Count;
+use crate::count::Count;
 use crate::{guests, paths, say, sh};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +17,20 @@ pub(crate) enum Selection {
     WithoutGuests,
     /// Those that do.
     OnlyGuests,
+    /// The short ones of the subjects that everything stands on.
+    Core,
+}
+
+/// A run of the suite.
+pub(crate) struct Suite<'a> {
+    /// Which of its tests.
+    pub(crate) selection: Selection,
+    /// Of these, those whose name contains this.
+    pub(crate) filter: Option<&'a str>,
+    /// A Python that has the `varlink` package.
+    pub(crate) python: Option<&'a Path>,
+    /// How many run at the same time, if not as many as there are processors.
+    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 /// What the suite writes with `--report`.
@@ -24,12 +39,12 @@ struct Report {
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<(String, String)>,
-    /// The crash suite in one line.
-    crashes: Option<String>,
+    /// What the crash suite and the error suite have done, a line each.
+    faults: Vec<String>,
 }
 
 /// Builds all programs and runs the suite on them.
-pub(crate) fn run(selection: Selection, filter: Option<&str>, python: Option<&Path>) -> Result<Count> {
+pub(crate) fn run(run: &Suite<'_>) -> Result<Count> {
     let place = paths::target().join("zones-suite");
     sh::run(sh::cargo().args(["build", "--workspace"]))?;
     let bin = copy_programs(&place)?;
@@ -38,10 +53,13 @@ pub(crate) fn run(selection: Selection, filter: Option<&str>, python: Option<&Pa
     let mut suite = Command::new(bin.join("zones-suite"));
     suite.arg("--dir").arg(&place).arg("--report").arg(&report);
     suite.arg("--guests").arg(guests::place());
-    if let Some(python) = python {
+    if let Some(python) = run.python {
         suite.arg("--python").arg(python);
     }
-    match selection {
+    if let Some(jobs) = run.jobs {
+        suite.arg("--jobs").arg(jobs.to_string());
+    }
+    match run.selection {
         Selection::All => {}
         Selection::WithoutGuests => {
             suite.args(["--except", "guests"]);
@@ -49,8 +67,11 @@ pub(crate) fn run(selection: Selection, filter: Option<&str>, python: Option<&Pa
         Selection::OnlyGuests => {
             suite.args(["--only", "guests"]);
         }
+        Selection::Core => {
+            suite.arg("--core");
+        }
     }
-    suite.args(filter);
+    suite.args(run.filter);
     let status = sh::status(&mut suite)?;
     let Ok(text) = std::fs::read(&report) else { bail!("the zones suite ended without a report ({status})") };
     let report: Report = serde_json::from_slice(&text).context("the zones suite's report")?;
@@ -60,10 +81,10 @@ pub(crate) fn run(selection: Selection, filter: Option<&str>, python: Option<&Pa
     for name in &report.failed {
         say::note(&format!("failed: {name}"));
     }
-    if let Some(count) = &report.crashes {
+    if !report.faults.is_empty() {
         println!();
-        println!("{count}");
     }
+    report.faults.iter().for_each(|count| println!("{count}"));
     Ok(Count { passed: report.passed, failed: report.failed.len(), skipped: report.skipped.len() })
 }
 

@@ -91,9 +91,14 @@ enum Durability {
 
 fn swap_in(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
     let temporary = temporary(path);
-    let written = write_new(&temporary, contents, mode, durability)
+    let written = zone_fail::fail!("file.write")
+        .map_err(FileError::new("write", &temporary))
+        .and_then(|()| write_new(&temporary, contents, mode, durability))
         .inspect(|()| zone_fail::pass!("file.written"))
-        .and_then(|()| fs::rename(&temporary, path).map_err(FileError::new("replace", path)));
+        .and_then(|()| {
+            let allowed = zone_fail::fail!("file.rename").map_err(io::Error::from);
+            allowed.and_then(|()| fs::rename(&temporary, path)).map_err(FileError::new("replace", path))
+        });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }

@@ -261,7 +261,9 @@ impl Client {
 
     fn send<T: Serialize>(&mut self, message: &T) -> Result<(), CallError> {
         let bytes = encode(message).map_err(|error| CallError::Protocol(error.to_string()))?;
-        self.stream.write_all(&bytes).map_err(|error| self.lost("write to", WRITE_TIMEOUT, error))
+        let allowed = zone_fail::fail!("door.send").map_err(io::Error::from);
+        let sent = allowed.and_then(|()| self.stream.write_all(&bytes));
+        sent.map_err(|error| self.lost("write to", WRITE_TIMEOUT, error))
     }
 
     /// The parameters of the next reply, and whether more replies follow.
@@ -299,7 +301,8 @@ impl Client {
                 None => {}
             }
             let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer) {
+            let allowed = zone_fail::fail!("door.receive").map_err(io::Error::from);
+            match allowed.and_then(|()| self.stream.read(&mut buffer)) {
                 Ok(0) => return Err(CallError::Gone),
                 Ok(count) => self.framer.push(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -1,19 +1,23 @@
 //! What a build for tests has.
 
-use crate::{POINTS, Step};
+use crate::{ERRORS, Errno, POINTS, Step};
+use rustix::fs::{FlockOperation, flock, fstat};
 use rustix::process::{Signal, getpid, kill_process};
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Says who is to die where.
+/// Says what is to happen where.
 const ORDERS: &str = "failpoint";
-/// Who has died.
+/// What has happened.
 const HIT: &str = "failpoint.hit";
 /// Where everybody came by.
 const TRACE: &str = "failpoint.trace";
+/// Which calls everybody has made.
+const CALLS: &str = "failpoint.calls";
 /// Tells a process the directory that does not know its zone.
 const DIRECTORY: &str = "ZONES_FAILPOINTS";
 
@@ -59,13 +63,20 @@ pub fn pass_on(command: &mut Command) {
 
 /// The point `name` is passed, or `name.part` if there is a part; or not.
 pub fn pass(name: &'static str, part: &str) {
-    let armed = armed();
-    let Some(Armed { program, directory }) = armed.as_ref() else { return };
-    let point = if part.is_empty() { name.to_owned() } else { format!("{name}.{part}") };
-    append(&directory.join(TRACE), false, program, &point);
-    if is_ordered(&directory.join(ORDERS), program, &point) {
-        append(&directory.join(HIT), true, program, &point);
+    if let Some(Due { order: Order::Die, .. }) = due(name, part, Kind::Place) {
+        // The orders stay locked until this process is no more.
         die();
+    }
+}
+
+/// The call `name`, or `name.part` if there is a part, is about to be made; or fails.
+///
+/// # Errors
+/// The one that was ordered.
+pub fn fail(name: &'static str, part: &str) -> Result<(), Errno> {
+    match due(name, part, Kind::Call) {
+        Some(Due { order: Order::Fail(error), .. }) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -76,14 +87,7 @@ pub struct Promise(bool);
 
 /// Looks a point up that will be passed later.
 pub fn promise(name: &'static str) -> Promise {
-    let armed = armed();
-    let Some(Armed { program, directory }) = armed.as_ref() else { return Promise(false) };
-    append(&directory.join(TRACE), false, program, name);
-    let ordered = is_ordered(&directory.join(ORDERS), program, name);
-    if ordered {
-        append(&directory.join(HIT), true, program, name);
-    }
-    Promise(ordered)
+    Promise(matches!(due(name, "", Kind::Place), Some(Due { order: Order::Die, .. })))
 }
 
 impl Promise {
@@ -99,31 +103,90 @@ fn die() {
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
-/// Counts the first order down if it means this point; true when it is due.
-fn is_ordered(orders: &Path, program: &str, point: &str) -> bool {
-    let Ok(text) = std::fs::read_to_string(orders) else { return false };
-    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let mut words = first.split_whitespace();
-    let meant =
-        words.next() == Some(program) && words.next().is_some_and(|word| [ANY, point].contains(&word));
-    let Some(count) = words.next().and_then(|word| word.parse::<u32>().ok()).filter(|_| meant) else {
-        return false;
-    };
-    let left = if count > 1 {
-        let (rule, _) = first.trim_end().rsplit_once(' ').unwrap_or_default();
-        format!("{rule} {}\n{rest}", count - 1)
-    } else {
-        rest.to_owned()
-    };
-    // Not made anew: whoever has just taken it away wants nobody to die any more.
-    let opened = OpenOptions::new().write(true).truncate(true).open(orders);
-    opened.and_then(|mut file| file.write_all(left.as_bytes())).is_ok() && count <= 1
+/// What can happen at a point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A program can be killed there.
+    Place,
+    /// A call can fail there.
+    Call,
 }
 
-fn append(file: &Path, create: bool, program: &str, point: &str) {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Die,
+    Fail(Errno),
+}
+
+/// An order that is to be carried out. As long as this is there, nobody can take the orders back.
+#[derive(Debug)]
+struct Due {
+    order: Order,
+    _lock: File,
+}
+
+/// Notes that the point is come by, and whether something is to happen there.
+fn due(name: &'static str, part: &str, kind: Kind) -> Option<Due> {
+    let armed = armed();
+    let Armed { program, directory } = armed.as_ref()?;
+    let point = if part.is_empty() { name.to_owned() } else { format!("{name}.{part}") };
+    let trace = match kind {
+        Kind::Place => directory.join(TRACE),
+        Kind::Call => directory.join(CALLS),
+    };
+    append(&trace, false, &format!("{program} {point}"));
+    let due = first_order(&directory.join(ORDERS), program, &point, kind)?;
+    match due.order {
+        Order::Die => append(&directory.join(HIT), true, &format!("{program} {point}")),
+        Order::Fail(error) => {
+            append(&directory.join(HIT), true, &format!("{program} {point} {}", name_of(error)));
+        }
+    }
+    Some(due)
+}
+
+fn name_of(error: Errno) -> &'static str {
+    ERRORS.iter().find(|(_, known)| *known == error).map_or("?", |(name, _)| name)
+}
+
+/// Counts the first order down if it means this point; gives it when it is due.
+fn first_order(orders: &Path, program: &str, point: &str, kind: Kind) -> Option<Due> {
+    // Not made anew: whoever has just taken it away wants nothing to happen any more.
+    let mut file = OpenOptions::new().read(true).write(true).open(orders).ok()?;
+    flock(&file, FlockOperation::LockExclusive).ok()?;
+    if fstat(&file).ok()?.st_nlink == 0 {
+        return None;
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let mut words = first.split_whitespace();
+    let (who, place, count) = (words.next()?, words.next()?, words.next()?.parse::<u32>().ok()?);
+    let (error, always) = (words.next(), words.next());
+    let order = match error {
+        None => Order::Die,
+        Some(error) => Order::Fail(ERRORS.iter().find(|(name, _)| *name == error)?.1),
+    };
+    let means = (order == Order::Die) == (kind == Kind::Place) && (place == point || place == ANY);
+    if who != program || !means {
+        return None;
+    }
+    let error = error.map(|error| format!(" {error}")).unwrap_or_default();
+    let left = match (count > 1, always) {
+        (true, None) => format!("{who} {place} {}{error}\n{rest}", count - 1),
+        (true, Some(always)) => format!("{who} {place} {}{error} {always}\n{rest}", count - 1),
+        (false, None) => rest.to_owned(),
+        (false, Some(_)) => text.clone(),
+    };
+    file.set_len(0).ok()?;
+    file.write_all_at(left.as_bytes(), 0).ok()?;
+    (count <= 1).then_some(Due { order, _lock: file })
+}
+
+fn append(file: &Path, create: bool, line: &str) {
     // One write, so that the lines of several processes stay whole. That it fails is the test's business.
     let opened = OpenOptions::new().create(create).append(true).open(file);
-    let _ = opened.and_then(|mut file| file.write_all(format!("{program} {point}\n").as_bytes()));
+    let _ = opened.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
 }
 
 /// Prints the list, if `--failpoints` is the first word of the command line: as a table, or with `--json` behind
@@ -141,19 +204,22 @@ pub fn ask(steps: impl FnOnce() -> Vec<Step>) -> Option<ExitCode> {
     Some(if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Program, name, what is done before, what comes next, and why no sweep comes there.
-type Row = [String; 5];
+/// Program, name, what is done before, what comes next, why no sweep comes there, and the errors of a call.
+type Row = [String; 6];
 
 fn rows(steps: &[Step]) -> Vec<Row> {
-    let row = |words: [&str; 5]| words.map(str::to_owned);
+    let row = |words: [&str; 6]| words.map(str::to_owned);
     let mut rows: Vec<Row> = POINTS
         .iter()
-        .map(|point| row([point.program, point.name, point.after, point.before, point.except.unwrap_or("")]))
+        .map(|point| {
+            let (except, errors) = (point.except.unwrap_or(""), point.errors.join(" "));
+            row([point.program, point.name, point.after, point.before, except, &errors])
+        })
         .collect();
     for step in steps {
         let name = step.name;
         let mut add = |group: &str, after: String, before: &str| {
-            rows.push(row(["zoneadmd", &format!("{group}.{name}"), &after, before, ""]));
+            rows.push(row(["zoneadmd", &format!("{group}.{name}"), &after, before, "", ""]));
         };
         add("step", format!("step {name} is taken"), "the next step");
         if step.kept {
@@ -170,15 +236,17 @@ fn table(rows: &[Row]) -> String {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(title.len())
     };
     let (program, name, after) = (width(0, "PROGRAM"), width(1, "POINT"), width(2, "AFTER"));
-    let line =
-        |[one, two, three, four, _]: &Row| format!("{one:program$}  {two:name$}  {three:after$}  {four}\n");
-    let head = ["PROGRAM", "POINT", "AFTER", "BEFORE", ""].map(str::to_owned);
+    let line = |[one, two, three, four, _, errors]: &Row| {
+        let errors = if errors.is_empty() { String::new() } else { format!(" ({errors})") };
+        format!("{one:program$}  {two:name$}  {three:after$}  {four}{errors}\n")
+    };
+    let head = ["PROGRAM", "POINT", "AFTER", "BEFORE", "", ""].map(str::to_owned);
     std::iter::once(&head).chain(rows).map(line).collect()
 }
 
 fn json(rows: &[Row]) -> String {
     let object = |row: &Row| {
-        let fields = ["program", "name", "after", "before", "except"].into_iter().zip(row);
+        let fields = ["program", "name", "after", "before", "except", "errors"].into_iter().zip(row);
         // The texts are ours: nothing in them needs an escape, and a test sees to that.
         let fields: Vec<_> = fields.map(|(key, value)| format!("\"{key}\": \"{value}\"")).collect();
         format!("  {{{}}}", fields.join(", "))
@@ -191,29 +259,79 @@ fn json(rows: &[Row]) -> String {
 mod tests {
     use super::*;
 
+    fn ordered(orders: &Path, program: &str, point: &str) -> bool {
+        first_order(orders, program, point, Kind::Place).is_some()
+    }
+
+    fn failed(orders: &Path, program: &str, point: &str) -> Option<Order> {
+        first_order(orders, program, point, Kind::Call).map(|due| due.order)
+    }
+
     #[test]
     fn the_first_order_is_counted_down_by_those_it_means() {
         let dir = tempfile::tempdir().unwrap();
         let orders = dir.path().join(ORDERS);
         std::fs::write(&orders, "zoneadmd journal.begin 2\nzoneadm * 1\n").unwrap();
-        assert!(!is_ordered(&orders, "zoneadm", "journal.begin"), "another program");
-        assert!(!is_ordered(&orders, "zoneadmd", "journal.end"), "another point");
-        assert!(!is_ordered(&orders, "zoneadmd", "journal.begin"), "the first time");
-        assert!(is_ordered(&orders, "zoneadmd", "journal.begin"), "the second time");
-        assert!(!is_ordered(&orders, "zoneadmd", "journal.begin"), "the next line is for another");
-        assert!(is_ordered(&orders, "zoneadm", "whatever"));
-        assert!(!is_ordered(&orders, "zoneadm", "whatever"), "nothing is left");
+        assert!(!ordered(&orders, "zoneadm", "journal.begin"), "another program");
+        assert!(!ordered(&orders, "zoneadmd", "journal.end"), "another point");
+        assert!(failed(&orders, "zoneadmd", "journal.begin").is_none(), "a call of that name");
+        assert!(!ordered(&orders, "zoneadmd", "journal.begin"), "the first time");
+        assert!(ordered(&orders, "zoneadmd", "journal.begin"), "the second time");
+        assert!(!ordered(&orders, "zoneadmd", "journal.begin"), "the next line is for another");
+        assert!(ordered(&orders, "zoneadm", "whatever"));
+        assert!(!ordered(&orders, "zoneadm", "whatever"), "nothing is left");
         std::fs::remove_file(&orders).unwrap();
-        assert!(!is_ordered(&orders, "zoneadm", "whatever") && !orders.exists());
+        assert!(!ordered(&orders, "zoneadm", "whatever") && !orders.exists());
     }
 
     #[test]
-    fn nonsense_kills_nobody() {
+    fn a_call_fails_once_or_for_ever() {
         let dir = tempfile::tempdir().unwrap();
         let orders = dir.path().join(ORDERS);
-        for text in ["", "\n", "zoneadmd", "zoneadmd *", "zoneadmd * x", "1", "\u{fffd} * 1"] {
+        std::fs::write(&orders, "zoneadmd journal.write 2 ENOSPC\nzoneadmd journal.write 2 EIO always\n")
+            .unwrap();
+        let write = || failed(&orders, "zoneadmd", "journal.write");
+        assert!(!ordered(&orders, "zoneadmd", "journal.write"), "a place of that name");
+        assert_eq!([write(), write()], [None, Some(Order::Fail(Errno::NOSPC))]);
+        assert_eq!(
+            [write(), write(), write()],
+            [None, Some(Order::Fail(Errno::IO)), Some(Order::Fail(Errno::IO))]
+        );
+    }
+
+    #[test]
+    fn orders_that_were_taken_back_while_somebody_waited_for_them_count_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let orders = dir.path().join(ORDERS);
+        std::fs::write(&orders, "zoneadmd * 1\n").unwrap();
+        let lock = File::open(&orders).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        std::thread::scope(|scope| {
+            let program = scope.spawn(|| ordered(&orders, "zoneadmd", "whatever"));
+            std::fs::remove_file(&orders).unwrap();
+            drop(lock);
+            assert!(!program.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn nonsense_does_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let orders = dir.path().join(ORDERS);
+        for text in
+            ["", "\n", "zoneadmd", "zoneadmd *", "zoneadmd * x", "1", "\u{fffd} * 1", "zoneadmd * 1 EODD"]
+        {
             std::fs::write(&orders, text).unwrap();
-            assert!(!is_ordered(&orders, "zoneadmd", "a"), "{text:?}");
+            assert!(!ordered(&orders, "zoneadmd", "a"), "{text:?}");
+            assert!(failed(&orders, "zoneadmd", "a").is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_errors_of_the_list_are_known() {
+        let known = |name: &&&str| ERRORS.iter().any(|(error, _)| error == *name);
+        for point in POINTS {
+            assert_eq!(point.errors.iter().filter(known).count(), point.errors.len(), "{point:?}");
         }
     }
 

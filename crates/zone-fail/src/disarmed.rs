@@ -1,6 +1,6 @@
 //! Nothing, in what is shipped.
 
-use crate::Step;
+use crate::{Errno, Step};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -33,6 +33,15 @@ pub const fn pass_on(_: &mut Command) {}
 /// Nothing.
 #[inline(always)]
 pub const fn pass(_: &'static str, _: &str) {}
+
+/// Nothing.
+///
+/// # Errors
+/// None.
+#[inline(always)]
+pub const fn fail(_: &'static str, _: &str) -> Result<(), Errno> {
+    Ok(())
+}
 
 /// Nothing.
 #[inline(always)]

@@ -1,15 +1,20 @@
-//! Dying on purpose between two steps, so that the tests find out what a program leaves that is killed there.
+//! Dying on purpose between two steps, and failing on purpose at a call, so that the tests find out what a program
+//! leaves that is killed there, and what it says when the call fails.
 //!
-//! [`POINTS`] is the list of the places; a call of [`pass!`] is such a place, and the compiler refuses one that
-//! is not in the list. What was built for use has neither the calls nor the list: they are in debug builds, and in
-//! those with the feature `failpoints`.
+//! [`POINTS`] is the list of the places; a use of [`pass!`] is one at which a program can be killed, a use of [`fail!`]
+//! one at which the call that follows can be made to fail. The compiler refuses one that is not in the list. What was
+//! built for use has neither the places nor the list: they are in debug builds, and in those with the feature
+//! `failpoints`.
 //!
 //! A zone's programs are told by files in its run directory, ROOT/run/zones/NAME:
 //!
-//! * `failpoint` says who is to die where. Of its lines, `PROGRAM POINT COUNT` each, the first one counts: when
+//! * `failpoint` says what is to happen where. Of its lines, `PROGRAM POINT COUNT` each, the first one counts: when
 //!   the program passes the point for the COUNTth time it takes the line away and kills itself, as an impatient
-//!   person would. The next line is then for whoever comes next. `*` is any point.
-//! * `failpoint.hit` gets a line `PROGRAM POINT` for each that died.
+//!   person would. The next line is then for whoever comes next. `*` is any point at which a program can be killed.
+//!   With a fourth word, the name of an error as errno(3) has it, the call there fails with that error; with a fifth,
+//!   `always`, so does every later one, and the line stays.
+//! * `failpoint.hit` gets a line `PROGRAM POINT` for each that died, and `PROGRAM POINT ERROR` for each call that failed.
+//!   Whoever holds a lock on `failpoint` (flock(2)) knows that nothing is going to happen meanwhile.
 //! * `failpoint.trace`, if it is there, gets such a line for each point that is passed.
 #![forbid(unsafe_code)]
 
@@ -19,8 +24,9 @@ mod list;
 #[cfg_attr(not(any(debug_assertions, feature = "failpoints")), path = "disarmed.rs")]
 mod points;
 
-pub use list::{POINTS, Point, is_listed};
-pub use points::{Promise, arm, arm_as_told, ask, become_program, pass, pass_on, promise};
+pub use list::{ERRORS, POINTS, Point, can_fail, is_listed};
+pub use points::{Promise, arm, arm_as_told, ask, become_program, fail, pass, pass_on, promise};
+pub use rustix::io::Errno;
 
 /// A step of the platform, from whose name those of its points are made.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +43,17 @@ macro_rules! pass {
     ($name:literal) => {{
         const { assert!($crate::is_listed($name), "this failpoint is not in the list") };
         $crate::pass($name, "");
+    }};
+}
+
+/// A call that can be made to fail, by its name in the list: `Ok`, or the error that the call is to have.
+///
+/// It stands where the call is, before it: `fail!("journal.write").map_err(io::Error::from).and_then(|()| file.write(..))`.
+#[macro_export]
+macro_rules! fail {
+    ($name:literal) => {{
+        const { assert!($crate::can_fail($name), "this failpoint is not in the list of calls that can fail") };
+        $crate::fail($name, "")
     }};
 }
 

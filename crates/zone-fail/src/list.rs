@@ -1,7 +1,21 @@
 //! The list: program by program, in the order in which the points are passed as a rule. Those of the platform's
 //! steps are made from the steps' own names, when the list is printed.
 
-/// A place between two steps at which a program may be killed.
+use rustix::io::Errno;
+
+/// The errors that a call can be made to fail with, by their names.
+pub const ERRORS: [(&str, Errno); 8] = [
+    ("EINTR", Errno::INTR),
+    ("ENOSPC", Errno::NOSPC),
+    ("EIO", Errno::IO),
+    ("EMFILE", Errno::MFILE),
+    ("ENOMEM", Errno::NOMEM),
+    ("EAGAIN", Errno::AGAIN),
+    ("EPIPE", Errno::PIPE),
+    ("ENOSYS", Errno::NOSYS),
+];
+
+/// A place between two steps at which a program may be killed, or a call that may be made to fail.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
     /// Which program passes it. `installer` is the process of zoneadm that decompresses an archive, `middle` the
@@ -15,6 +29,8 @@ pub struct Point {
     pub before: &'static str,
     /// Why no sweep of the crash suite comes there, if none does.
     pub except: Option<&'static str>,
+    /// Names of [`ERRORS`] that the call there can be made to fail with. With none it is a place to be killed at.
+    pub errors: &'static [&'static str],
 }
 
 const fn point(
@@ -23,7 +39,17 @@ const fn point(
     after: &'static str,
     before: &'static str,
 ) -> Point {
-    Point { program, name, after, before, except: None }
+    Point { program, name, after, before, except: None, errors: &[] }
+}
+
+/// A call, what its failure keeps from being done, and the errors that it can have.
+const fn call(
+    program: &'static str,
+    name: &'static str,
+    call: &'static str,
+    errors: &'static [&'static str],
+) -> Point {
+    Point { program, name, after: "all before it is done", before: call, except: None, errors }
 }
 
 const fn daemon(name: &'static str, after: &'static str, before: &'static str) -> Point {
@@ -143,14 +169,43 @@ pub const POINTS: &[Point] = &[
     point("middle", "middle.inside", "the process is in the zone's namespaces", "the user is looked up"),
     point("middle", "middle.streams", "the streams are made", "the command's process is made"),
     point("middle", "middle.started", "the command's process is made", "its end is waited for"),
+    call(
+        "zoneadmd",
+        "file.write",
+        "the new file is written beside the old one",
+        &["ENOSPC", "EIO", "EMFILE"],
+    ),
+    call("zoneadmd", "file.rename", "it takes the old one's place", &["EIO", "ENOSPC"]),
+    call("zoneadmd", "journal.open", "the journal is opened", &["ENOSPC", "EMFILE"]),
+    call("zoneadmd", "journal.write", "a line is added to the journal", &["ENOSPC", "EIO"]),
+    call("zoneadmd", "keeper.bind", "the socket for a new zsched is bound", &["EMFILE", "ENOMEM"]),
+    call("zoneadmd", "keeper.spawn", "zsched is started", &["EAGAIN", "ENOMEM", "EMFILE"]),
+    call("zoneadm", "file.write", "the new file is written beside the old one", &["ENOSPC", "EIO", "EMFILE"]),
+    call("zoneadm", "file.rename", "it takes the old one's place", &["EIO", "ENOSPC"]),
+    call("zoneadm", "start.spawn", "zoneadmd is started", &["EAGAIN", "ENOMEM", "EMFILE"]),
+    call("zoneadm", "door.send", "the call is sent", &["EPIPE", "EIO"]),
+    call("zoneadm", "door.receive", "the answer is read", &["EINTR", "EIO"]),
+    call("zoneadm", "fill.make", "an entry of the zone's root is made", &["ENOSPC", "EIO", "EMFILE"]),
+    call("zoneadm", "remove.unlink", "an entry of the zonepath is removed", &["EIO"]),
 ];
 
-/// Whether a point of that name is in the list, of whatever program.
+/// Whether a point of that name, at which a program can be killed, is in the list, of whatever program.
 #[must_use]
 pub const fn is_listed(name: &str) -> bool {
+    has(name, false)
+}
+
+/// Whether a call of that name is in the list, of whatever program.
+#[must_use]
+pub const fn can_fail(name: &str) -> bool {
+    has(name, true)
+}
+
+const fn has(name: &str, call: bool) -> bool {
     let mut at = 0;
     while at < POINTS.len() {
-        if same(POINTS[at].name.as_bytes(), name.as_bytes()) {
+        let point = &POINTS[at];
+        if same(point.name.as_bytes(), name.as_bytes()) && point.errors.is_empty() != call {
             return true;
         }
         at += 1;

@@ -89,6 +89,8 @@ impl Daemon {
         }
         let begun = Instant::now();
         let proof = SingleThreaded::assert().map_err(system("start a process"))?;
+        zone_fail::fail!("start.spawn")
+            .map_err(|e| system("start a process")(zone_sys::Error::new("clone3", e)))?;
         match child.spawn(proof).map_err(system("start a process"))? {
             Cloned::Parent { pidfd, .. } => Ok(Self { pidfd, said: File::from(said), begun }),
             Cloned::Child => become_daemon(&program, &block, &null, &stderr),

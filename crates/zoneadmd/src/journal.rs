@@ -66,7 +66,9 @@ impl Journal {
     /// Opens it to be continued.
     pub(crate) fn open(layout: &Layout, zone: &ZoneName) -> Result<Self, OpError> {
         let path = layout.journal(zone);
-        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let allowed = zone_fail::fail!("journal.open").map_err(std::io::Error::from);
+        let opened =
+            allowed.and_then(|()| OpenOptions::new().create(true).append(true).mode(0o600).open(&path));
         let file = opened.map_err(|e| OpError::Journal(file::FileError::new("open", &path)(e)))?;
         Ok(Self { path, file })
     }
@@ -113,7 +115,8 @@ impl Journal {
         // One write a line: what a crash cuts short is the last line only. It lives on a file system
         // that the zone does not outlive either, so there is nothing to sync.
         let before = self.file.metadata().map(|meta| meta.len());
-        if let Err(error) = self.file.write_all(format!("{line}\n").as_bytes()) {
+        let allowed = zone_fail::fail!("journal.write").map_err(std::io::Error::from);
+        if let Err(error) = allowed.and_then(|()| self.file.write_all(format!("{line}\n").as_bytes())) {
             // On a full disk a part may have been written, and the next line must not become the rest of this one.
             if let Ok(length) = before {
                 let _ = self.file.set_len(length);

@@ -100,7 +100,9 @@ pub(crate) fn launch(
 ) -> Result<(Client, OwnedFd), KeeperError> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|e| KeeperError::Start(zone_sys::Error::new("socketpair", e)))?;
-    let listener = zone_sys::unix::bind_in(&layout.zone_run(zone), SOCKET, SocketType::SEQPACKET, 16)
+    let listener = zone_fail::fail!("keeper.bind")
+        .map_err(|e| zone_sys::Error::new("bind", e))
+        .and_then(|()| zone_sys::unix::bind_in(&layout.zone_run(zone), SOCKET, SocketType::SEQPACKET, 16))
         .map_err(KeeperError::Start)?;
 
     zone_fail::pass!("keeper.bound");
@@ -114,6 +116,9 @@ pub(crate) fn launch(
         .chain(name.as_ref().map(AsFd::as_fd))
         .collect();
     // Of all processes of the host this one is killed last: it holds what cannot be had again.
-    let child = zone_sys::spawn::spawn(&block, &fds, b"-1000").map_err(KeeperError::Start)?;
+    let child = zone_fail::fail!("keeper.spawn")
+        .map_err(|e| zone_sys::Error::new("clone3", e))
+        .and_then(|()| zone_sys::spawn::spawn(&block, &fds, b"-1000"))
+        .map_err(KeeperError::Start)?;
     Ok((Client::over(ours, zone.as_str())?, child))
 }

@@ -1,15 +1,15 @@
-//! Runs the zones suite in a PID and a mount namespace of its own.
+//! Runs the zones suite in a PID and a mount namespace of its own, and each test in such namespaces within.
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use rustix::process::{WaitOptions, wait};
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 use zones_suite::cases;
-use zones_suite::harness::{LabSpec, old_kernel, runner};
+use zones_suite::harness::{Case, LabSpec, namespaces, old_kernel, runner, supervisor};
 use zones_suite::soak;
 
 /// Boots real zones as root and asserts that nothing is left.
@@ -51,9 +51,18 @@ struct Args {
     /// How many zones to soak
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     zones: usize,
+    /// How many tests to run at the same time [default: the number of processors]
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<NonZeroUsize>,
+    /// Run only the core of the suite, which takes a minute or two
+    #[arg(long)]
+    core: bool,
     /// Run this test in this process, in the folder given by --dir
     #[arg(long, hide = true)]
     one: Option<String>,
+    /// Supervise this test, in the folder given by --dir, in these namespaces that it has for itself
+    #[arg(long, hide = true)]
+    case: Option<String>,
     /// Execute the words after -- as if this system call, by its number, did not exist
     #[arg(long, hide = true)]
     without_call: Option<u32>,
@@ -63,7 +72,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    runner::quiet_skips();
+    supervisor::quiet_skips();
     run(Args::parse()).unwrap_or_else(|e| {
         eprintln!("zones-suite: {e}");
         ExitCode::FAILURE
@@ -85,26 +94,14 @@ fn run(args: Args) -> io::Result<ExitCode> {
     let (guests, python) = (full(&args.guests)?, full(&args.python)?);
     let spec = LabSpec { dir: args.dir.clone(), bin, guests, python };
     if let Some(name) = &args.one {
-        let case = cases::all().find(|case| case.name() == *name);
-        let case = case.ok_or_else(|| io::Error::other(format!("there is no test {name}")))?;
-        return Ok(runner::run_here(&case, spec));
+        return Ok(supervisor::run_here(&by_name(name)?, spec));
     }
     if std::process::id() == 1 {
-        return be_init(Command::new(here).args(std::env::args_os().skip(1)).arg("--inside"));
+        return namespaces::be_init(Command::new(here).args(std::env::args_os().skip(1)).arg("--inside"));
     }
     if !args.inside {
         // Private namespaces, whose end is the end of everything in them, however we end.
-        let mut unshare = Command::new("unshare");
-        unshare.args([
-            "--mount",
-            "--propagation",
-            "private",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-        ]);
-        return Err(unshare.arg(here).args(std::env::args_os().skip(1)).exec());
+        return Err(namespaces::command()?.args(std::env::args_os().skip(1)).exec());
     }
     let mut more = Vec::new();
     for (option, value) in [("--guests", &spec.guests), ("--python", &spec.python)] {
@@ -112,12 +109,18 @@ fn run(args: Args) -> io::Result<ExitCode> {
             more.extend([option.to_owned(), value.display().to_string()]);
         }
     }
+    if let Some(name) = &args.case {
+        supervisor::supervise(&by_name(name)?, &spec, &more)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     std::fs::create_dir_all(&args.dir)?;
     if let Some(seed) = args.soak {
         return soak(&args, seed, spec);
     }
     let base = std::fs::canonicalize(&args.dir)?.join("run");
-    let tally = runner::run_all(&selected(&args), &base, &spec, &more)?;
+    let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let run = runner::Run { base: &base, spec: &spec, jobs, arguments: &more };
+    let tally = run.all(&selected(&args))?;
     conclude(&args, &tally)
 }
 
@@ -142,27 +145,19 @@ fn soak(args: &Args, seed: u64, spec: LabSpec) -> io::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn selected(args: &Args) -> Vec<zones_suite::harness::Case> {
+fn by_name(name: &str) -> io::Result<Case> {
+    let case = cases::all().find(|case| case.name() == name);
+    case.ok_or_else(|| io::Error::other(format!("there is no test {name}")))
+}
+
+fn selected(args: &Args) -> Vec<Case> {
     let is_of = |name: &str, subject: &String| name.starts_with(&format!("{subject}::"));
     let wanted = |name: &str| {
         args.only.as_ref().is_none_or(|subject| is_of(name, subject))
             && args.except.as_ref().is_none_or(|subject| !is_of(name, subject))
             && (args.filter.is_empty() || args.filter.iter().any(|part| name.contains(part)))
     };
-    cases::all().filter(|case| wanted(&case.name())).collect()
-}
-
-/// Process 1 of the suite's PID namespace: starts the runner and reaps what is orphaned.
-fn be_init(runner: &mut Command) -> io::Result<ExitCode> {
-    let runner = runner.spawn()?;
-    loop {
-        if let Some((pid, status)) = wait(WaitOptions::empty())?
-            && pid.as_raw_nonzero().get().unsigned_abs() == runner.id()
-        {
-            let code = status.exit_status().and_then(|code| u8::try_from(code).ok());
-            return Ok(ExitCode::from(code.unwrap_or(1)));
-        }
-    }
+    cases::all().filter(|case| wanted(&case.name()) && (!args.core || cases::is_core(case))).collect()
 }
 
 fn conclude(args: &Args, tally: &runner::Tally) -> io::Result<ExitCode> {
@@ -171,13 +166,13 @@ fn conclude(args: &Args, tally: &runner::Tally) -> io::Result<ExitCode> {
         Some(file) => {
             let report = serde_json::json!({
                 "passed": tally.passed, "failed": tally.failed, "skipped": tally.skipped,
-                "crashes": tally.crashes,
+                "faults": tally.faults,
             });
             std::fs::write(file, report.to_string())?;
         }
         None => {
             tally.failed.iter().for_each(|name| println!("failed: {name}"));
-            tally.crashes.iter().for_each(|count| println!("{count}"));
+            tally.faults.iter().for_each(|count| println!("{count}"));
             println!("{} passed, {failed} failed, {skipped} skipped", tally.passed);
         }
     }

@@ -5,6 +5,7 @@
 //! comes out at the near end; and it has single bytes said again, by its terminal and by itself.
 
 mod agent;
+mod mark;
 mod paths;
 mod wire;
 
@@ -13,6 +14,7 @@ use crate::{say, sh};
 use agent::{Alone, COLUMNS};
 pub(super) use agent::{Role, run as play};
 use anyhow::Result;
+use mark::MARK;
 use paths::Line;
 use std::time::Instant;
 use zones_suite::harness::Lab;
@@ -32,9 +34,6 @@ pub(crate) struct Args {
     #[command(flatten)]
     build: Build,
 }
-
-/// What the guest says when it has done what it was told.
-const MARK: &str = "@@END@@";
 
 /// Bytes for a way there and back: none of them is part of what programs send to a terminal, so that each
 /// one that comes is the one that was sent.

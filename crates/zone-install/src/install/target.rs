@@ -228,7 +228,9 @@ impl Target {
     pub(crate) fn directory(&mut self, entry: &Path, meta: Meta) -> Result<(), Error> {
         if !entry.as_os_str().is_empty() {
             let (parent, name) = self.locate(entry)?;
-            match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
+            let made =
+                zone_fail::fail!("fill.make").and_then(|()| rustix::fs::mkdirat(&parent, name, Mode::RWXU));
+            match made {
                 Ok(()) => {}
                 Err(Errno::EXIST) => match self.kind(&parent, name, entry)? {
                     FileType::Directory => {}
@@ -254,6 +256,7 @@ impl Target {
     pub(crate) fn create_file(&mut self, entry: &Path) -> Result<File, Error> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = self.place("create file", entry, |parent, name| {
+            zone_fail::fail!("fill.make")?;
             rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)
         })?;
         Ok(File::from(fd))

@@ -289,6 +289,7 @@ impl Visit for Delete<'_> {
     }
 
     fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        zone_fail::fail!("remove.unlink")?;
         rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
         self.entries += 1;
         zone_fail::pass!("remove.entry");
@@ -296,6 +297,7 @@ impl Visit for Delete<'_> {
     }
 
     fn directory(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        zone_fail::fail!("remove.unlink")?;
         rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
         self.entries += 1;
         zone_fail::pass!("remove.entry");

@@ -7,8 +7,8 @@ use std::fs;
 use std::time::Duration;
 
 cases![
-    nobody_wakes_up_while_nothing_happens,
-    nobody_grows_in_a_flood: 180,
+    nobody_wakes_up_while_nothing_happens: 60 alone,
+    nobody_grows_in_a_flood: 180 alone,
 ];
 
 /// How long nobody may wake up.

@@ -49,8 +49,8 @@ fn sweep(lab: &Lab, prepare: fn(&Zone<'_>), method: &str, judge: fn(&Status, &St
             let before = zone.status();
             zone.die_at(&[number]);
             call(&zone, method);
-            let deaths = zone.dead_or_done();
-            zone.die_no_more();
+            zone.dead_or_done();
+            let deaths = zone.die_no_more();
             if number == 1 {
                 need_failpoints(&deaths);
             }
@@ -120,8 +120,8 @@ fn uninstall_after_a_crash(lab: &Lab) {
         let world_before_death = zone.status();
         zone.die_at(&[number]);
         call(&zone, "Halt");
-        let deaths = zone.dead_or_done();
-        zone.die_no_more();
+        zone.dead_or_done();
+        let deaths = zone.die_no_more();
         let now = settles(&zone);
         eprintln!("{number}: {deaths:?}: {} {:?}", now.state, world_before_death.uniqid);
         if now.state != "installed" {

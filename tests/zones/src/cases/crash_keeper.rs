@@ -76,8 +76,8 @@ fn it_brings_one_daemon_after_another(lab: &Lab) {
                 now.state == state && now.uniqid != before.uniqid && now.operation.is_none()
             });
             assert!(after.last_exit.is_some_and(|exit| Some(exit.uniqid) == before.uniqid));
-            let deaths = zone.dead_or_done();
-            zone.die_no_more();
+            zone.dead_or_done();
+            let deaths = zone.die_no_more();
             eprintln!("{number}: {deaths:?}");
             leaves_nothing(&zone, &world, &deaths.join(", then "));
             if deaths.is_empty() {

@@ -1,6 +1,7 @@
 //! The tests, a file per subject.
 
 use crate::harness::Case;
+use std::time::Duration;
 
 mod adopt;
 mod adopt_operations;
@@ -54,7 +55,29 @@ mod upgrade;
 mod zlogin;
 mod zonecfg;
 
-/// All tests, in the order in which they run: the simple before what stands on it.
+/// Whether a test is of the core: what is run after each change, and takes a minute or two. None that may take long is.
+#[must_use]
+pub fn is_core(case: &Case) -> bool {
+    const SUBJECTS: [&str; 14] = [
+        "zonecfg",
+        "list",
+        "install",
+        "uninstall",
+        "matrix",
+        "sparse",
+        "inside",
+        "fs",
+        "zlogin",
+        "init_exit",
+        "daemon",
+        "door",
+        "console_life",
+        "adopt",
+    ];
+    SUBJECTS.contains(&case.subject()) && case.limit <= Duration::from_secs(60)
+}
+
+/// All tests: the simple before what stands on it. With several at a time, the longest begin first.
 pub fn all() -> impl Iterator<Item = Case> {
     let groups: &[&[Case]] = &[
         zonecfg::CASES,

@@ -1,7 +1,18 @@
-//! A test: a name, a function, a time limit.
+//! A test: a name, a function, a time limit, and what it shares the machine with.
 
 use super::Lab;
 use std::time::Duration;
+
+/// When a test runs, beside the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// At the same time as others.
+    Parallel,
+    /// While no other test runs: it looks at, or changes, what the whole machine has only once.
+    Alone,
+    /// After all others: it looks at what they have done.
+    Last,
+}
 
 /// One test of the suite.
 #[derive(Clone, Copy)]
@@ -12,13 +23,15 @@ pub struct Case {
     pub run: fn(&Lab),
     /// After this long the test has failed. Generous: it is there to end a hang, not to measure.
     pub limit: Duration,
+    /// Whether others may run at the same time.
+    pub turn: Turn,
 }
 
 impl Case {
     /// A test with the usual limit of a minute.
     #[must_use]
     pub const fn new(module: &'static str, function: &'static str, run: fn(&Lab)) -> Self {
-        Self { module, function, run, limit: Duration::from_secs(60) }
+        Self { module, function, run, limit: Duration::from_secs(60), turn: Turn::Parallel }
     }
 
     /// The same test with a limit of its own.
@@ -28,20 +41,41 @@ impl Case {
         self
     }
 
+    /// The same test, but no other one runs meanwhile.
+    #[must_use]
+    pub const fn alone(mut self) -> Self {
+        self.turn = Turn::Alone;
+        self
+    }
+
+    /// The same test, but after all others.
+    #[must_use]
+    pub const fn last(mut self) -> Self {
+        self.turn = Turn::Last;
+        self
+    }
+
+    /// The file that the test is in.
+    #[must_use]
+    pub fn subject(&self) -> &'static str {
+        self.module.rsplit("::").next().unwrap_or_default()
+    }
+
     /// `subject::what_holds`.
     #[must_use]
     pub fn name(&self) -> String {
-        let subject = self.module.rsplit("::").next().unwrap_or_default();
-        format!("{subject}::{}", self.function)
+        format!("{}::{}", self.subject(), self.function)
     }
 }
 
-/// Lists the tests of a file, those that need more than a minute with their limit in seconds.
+/// Lists the tests of a file: those that need more than a minute with their limit in seconds, those that cannot share
+/// the machine with others marked `alone`, those that look at what all others did marked `last`.
 macro_rules! cases {
-    ($($function:ident $(: $secs:literal)?),+ $(,)?) => {
+    ($($function:ident $(: $secs:literal)? $($turn:ident)?),+ $(,)?) => {
         /// The tests of this file.
         pub(super) const CASES: &[$crate::harness::Case] = &[
-            $($crate::harness::Case::new(module_path!(), stringify!($function), $function)$(.within($secs))?),+
+            $($crate::harness::Case::new(module_path!(), stringify!($function), $function)
+                $(.within($secs))? $(.$turn())?),+
         ];
     };
 }

@@ -1,5 +1,5 @@
-//! Killing a program at an exact point between two steps: builds for tests have such points (`zoneadmd
-//! --failpoints` lists them), and die at the one that the test names.
+//! Killing a program at an exact point between two steps, and making a call of it fail: builds for tests have such
+//! points (`zoneadmd --failpoints` lists them), and die or fail at the one that the test names.
 
 use super::lab::{make_dir, write};
 use super::{Lab, Zone, skip, until};
@@ -13,6 +13,7 @@ use std::process::Command;
 const ORDERS: &str = "failpoint";
 const HIT: &str = "failpoint.hit";
 const TRACE: &str = "failpoint.trace";
+const CALLS: &str = "failpoint.calls";
 /// Beside the folders of all tests: where a program has died so far, and which tests of the crash suite were run.
 pub(super) const FAULTS: &str = "faults";
 
@@ -31,10 +32,37 @@ impl Zone<'_> {
     /// One after the other, a program dies when it passes a point for the so many'th time.
     #[track_caller]
     pub fn dies(&self, orders: &[(&str, &str, usize)]) {
-        make_dir(&self.run_dir(), 0o700);
-        let _ = fs::remove_file(self.run_dir().join(HIT));
         let line = |(program, point, count): &(&str, &str, usize)| format!("{program} {point} {count}\n");
-        write(&self.run_dir().join(ORDERS), orders.iter().map(line).collect::<String>());
+        self.order(&orders.iter().map(line).collect::<String>());
+    }
+
+    /// The call `point` of `program`, when it is made for the so many'th time, fails with `error`; and so does every
+    /// later one if `always`.
+    #[track_caller]
+    pub fn fails(&self, program: &str, point: &str, count: usize, error: &str, always: bool) {
+        let always = if always { " always" } else { "" };
+        self.order(&format!("{program} {point} {count} {error}{always}\n"));
+    }
+
+    #[track_caller]
+    fn order(&self, orders: &str) {
+        make_dir(&self.run_dir(), 0o700);
+        self.take_back();
+        write(&self.run_dir().join(ORDERS), orders);
+    }
+
+    /// Takes the orders back, and gives what has happened by them. Programs carry an order out with the file of orders
+    /// locked, and do not before they have locked it: nothing happens after this.
+    fn take_back(&self) -> Vec<String> {
+        let lock = fs::File::open(self.run_dir().join(ORDERS)).ok();
+        if let Some(lock) = &lock {
+            let locked = rustix::fs::flock(lock, rustix::fs::FlockOperation::LockExclusive);
+            locked.unwrap_or_else(|e| panic!("the file of orders: {e}"));
+        }
+        let hits = self.lines(HIT);
+        let _ = fs::remove_file(self.run_dir().join(ORDERS));
+        let _ = fs::remove_file(self.run_dir().join(HIT));
+        hits
     }
 
     /// The points at which programs have died since [`Self::die_at`], each with its program.
@@ -45,11 +73,27 @@ impl Zone<'_> {
 
     /// Nobody dies any more. Gives the points at which somebody did, and sees that they are counted.
     pub fn die_no_more(&self) -> Vec<String> {
-        let _ = fs::remove_file(self.run_dir().join(ORDERS));
-        let deaths = self.deaths();
-        let _ = fs::remove_file(self.run_dir().join(HIT));
+        let deaths = self.take_back();
         deaths.iter().for_each(|death| self.lab().note(&format!("fault {death}")));
         deaths
+    }
+
+    /// No call fails any more. Gives the calls that did, each with its program and error, and sees that they are counted.
+    pub fn fail_no_more(&self) -> Vec<String> {
+        let errors = self.take_back();
+        errors.iter().for_each(|error| self.lab().note(&format!("error {error}")));
+        errors
+    }
+
+    /// The calls that can be made to fail, in the order in which the programs make them in `work`: program and call.
+    #[track_caller]
+    pub fn calls_in(&self, work: impl FnOnce()) -> Vec<String> {
+        make_dir(&self.run_dir(), 0o700);
+        write(&self.run_dir().join(CALLS), "");
+        work();
+        let lines = self.lines(CALLS);
+        let _ = fs::remove_file(self.run_dir().join(CALLS));
+        lines
     }
 
     /// The points that `program` passes in `work`, in the order in which it does so.
@@ -107,7 +151,7 @@ impl Zone<'_> {
 
 impl Lab {
     /// Notes a line for the suite's count of faults.
-    fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         let path = self.beside(FAULTS);
         let file = fs::OpenOptions::new().create(true).append(true).open(&path);
         let done = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
@@ -136,9 +180,23 @@ pub struct Point {
     name: String,
     /// Why no test comes there; empty if one does.
     pub except: String,
+    /// The errors that the call there can be made to fail with, with blanks between; empty for a place to be killed at.
+    pub errors: String,
 }
 
 impl Point {
+    /// Whether it is a call that can fail, and no place to be killed at.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Whether a line of those that failed means it: `PROGRAM POINT ERROR`.
+    #[must_use]
+    pub fn is_hit(&self, error: &str) -> bool {
+        error.rsplit_once(' ').is_some_and(|(point, _)| point == self.with_program())
+    }
+
     /// As it is called when somebody has died there.
     #[must_use]
     pub fn with_program(&self) -> String {
@@ -156,7 +214,9 @@ fn points(zoneadmd: &Path) -> Option<Vec<Point>> {
 pub struct Faults {
     /// Where programs were killed, each with its program.
     pub deaths: Vec<String>,
-    /// The tests of the crash suite that were run.
+    /// The calls that failed, each with its program and error, and those that strace(1) made fail.
+    pub errors: Vec<String>,
+    /// The tests of the crash suite and of the error suite that were run.
     pub ran: BTreeSet<String>,
 }
 
@@ -166,7 +226,7 @@ impl Faults {
         let of = |prefix: &'static str| {
             text.lines().filter_map(move |line| line.strip_prefix(prefix)).map(str::to_owned)
         };
-        Self { deaths: of("fault ").collect(), ran: of("ran ").collect() }
+        Self { deaths: of("fault ").collect(), errors: of("error ").collect(), ran: of("ran ").collect() }
     }
 }
 
@@ -176,15 +236,43 @@ pub fn is_crash(case: &str) -> bool {
     case.starts_with("crash")
 }
 
-/// The crash suite in one line, if any of it was run: its tests, how often a program was killed, and at how many of
-/// the points that there are.
-pub(super) fn count(base: &Path, bin: &Path) -> Option<String> {
-    let Faults { deaths, ran } = Faults::read(&base.join(FAULTS));
-    let all = points(&bin.join("zoneadmd"))?.len();
+/// Whether a test is one of the error suite.
+#[must_use]
+pub fn is_error(case: &str) -> bool {
+    case.starts_with("error")
+}
+
+/// The crash suite and the error suite in a line each, if any of them was run: the tests, how often a program was killed
+/// or a call failed, and at how many of the points that there are.
+pub(super) fn count(base: &Path, bin: &Path) -> Vec<String> {
+    let Faults { deaths, errors, ran } = Faults::read(&base.join(FAULTS));
+    let Some(points) = points(&bin.join("zoneadmd")) else { return Vec::new() };
+    let (calls, places): (Vec<_>, Vec<_>) = points.iter().partition(|point| point.is_call());
     let at = deaths.iter().collect::<BTreeSet<_>>().len();
-    let (cases, faults) = (ran.len(), deaths.len());
-    (faults > 0)
-        .then(|| format!("crash suite: {cases} cases, {faults} faults injected at {at} of {all} points"))
+    let mut lines = Vec::new();
+    if !deaths.is_empty() {
+        let cases = ran.iter().filter(|case| is_crash(case)).count();
+        let (faults, all) = (deaths.len(), places.len());
+        lines.push(format!("crash suite: {cases} cases, {faults} faults injected at {at} of {all} points"));
+    }
+    if !errors.is_empty() {
+        let cases = ran.iter().filter(|case| is_error(case)).count();
+        let hit = calls.iter().filter(|point| errors.iter().any(|error| point.is_hit(error))).count();
+        let traced: BTreeSet<_> = errors.iter().filter_map(|error| traced(error)).collect();
+        lines.push(format!(
+            "error suite: {cases} cases, {} faults injected at {hit} of {} points and in {} kinds of system call",
+            errors.len(),
+            calls.len(),
+            traced.len(),
+        ));
+    }
+    lines
+}
+
+/// Program and system call of a failure that strace(1) made: `strace PROGRAM CALL ERROR`.
+fn traced(error: &str) -> Option<(&str, &str)> {
+    let mut words = error.strip_prefix("strace ")?.split(' ');
+    Some((words.next()?, words.next()?))
 }
 
 /// Ends a test that needs the points when the programs have none: those of a build for use.

@@ -1,21 +1,30 @@
-//! Runs the tests one after another, each in a process of its own, and looks for what each left.
+//! Runs the tests side by side, each under a supervisor in namespaces of its own, and looks at the end for what all of
+//! them left on the machine.
 
+use super::case::Turn;
 use super::command::wait_child;
 use super::failpoint::{self, FAULTS};
+use super::supervisor::{Verdict, log_file, verdict_file};
 use super::wait::within;
-use super::world::{World, sweep};
-use super::{Case, Lab, LabSpec, Skip};
-use std::fs::{self, File};
+use super::world::{Host, World};
+use super::{Case, LabSpec, namespaces};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::Stdio;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The exit status by which a test's process says that it skipped.
-const SKIPPED: u8 = 77;
-/// How long what a test started may take to go away after it.
+/// How much longer than its test a supervisor may take: it waits for what is left to go, twice.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long all that is left of the last tests may take to go away.
 const SETTLE: Duration = Duration::from_secs(8);
+/// How long each test took when it was last run, beside the folders of all tests.
+const TIMES: &str = "times.json";
+/// The name by which leftovers are reported that are no single test's.
+const HOST: &str = "suite::nothing_is_left_on_the_machine";
 
 /// How the run ended.
 #[derive(Debug, Default)]
@@ -26,157 +35,222 @@ pub struct Tally {
     pub failed: Vec<String>,
     /// Those that were not tried, with the reason.
     pub skipped: Vec<(String, String)>,
-    /// What the crash suite has done, if it was run.
-    pub crashes: Option<String>,
+    /// What the crash suite and the error suite have done, a line each, if they were run.
+    pub faults: Vec<String>,
 }
 
-enum Verdict {
-    Passed,
-    Failed(String),
-    Skipped(String),
+/// What is the same for all tests of a run.
+pub struct Run<'a> {
+    /// Below it each test has its folder.
+    pub base: &'a Path,
+    /// Where programs, guests and Python are; its `dir` is not looked at.
+    pub spec: &'a LabSpec,
+    /// How many tests run at the same time.
+    pub jobs: usize,
+    /// More options for the process of each test.
+    pub arguments: &'a [String],
 }
 
-/// Runs a test in this process. How it went is the exit status, what was wrong is on standard error.
-#[must_use]
-pub fn run_here(case: &Case, spec: LabSpec) -> ExitCode {
-    let dir = spec.dir.clone();
-    let lab = Lab::new(spec);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        (case.run)(&lab);
-        lab.finish();
-    }));
-    let Err(thrown) = outcome else { return ExitCode::SUCCESS };
-    if let Some(Skip(reason)) = thrown.downcast_ref() {
-        lab.finish();
-        return match fs::write(dir.join("skipped"), reason) {
-            Ok(()) => ExitCode::from(SKIPPED),
-            Err(_) => ExitCode::FAILURE,
+/// What a worker tells.
+enum News {
+    Begun(String),
+    Done(String, Duration, io::Result<Verdict>),
+}
+
+impl Run<'_> {
+    /// Runs `cases` and prints a line for each: first those that can share the machine, the longest first, then
+    /// those that cannot.
+    ///
+    /// # Errors
+    /// When a test cannot even be started.
+    pub fn all(&self, cases: &[Case]) -> io::Result<Tally> {
+        fs::create_dir_all(self.base)?;
+        let _ = fs::remove_file(self.base.join(FAULTS));
+        let mut book = Book::open(self, cases);
+        let turn = |turn| {
+            let mut these: Vec<Case> = cases.iter().filter(|case| case.turn == turn).copied().collect();
+            if turn == Turn::Parallel && self.jobs > 1 {
+                these.sort_by_key(|case| std::cmp::Reverse(book.expected(case)));
+            }
+            VecDeque::from(these)
         };
+        let (parallel, alone, last) = (turn(Turn::Parallel), turn(Turn::Alone), turn(Turn::Last));
+        self.these(parallel, self.jobs, &mut book)?;
+        self.these(alone, 1, &mut book)?;
+        self.these(last, 1, &mut book)?;
+        book.close(self)
     }
-    print_logs(&lab.root().join("var/log/zones"));
-    lab.abandon();
-    ExitCode::FAILURE
+
+    /// Runs `cases` in their order, so many at a time.
+    fn these(&self, cases: VecDeque<Case>, jobs: usize, book: &mut Book) -> io::Result<()> {
+        let queue = Mutex::new(cases);
+        let (tell, news) = channel();
+        std::thread::scope(|scope| {
+            for _ in 0..jobs {
+                let (queue, tell) = (&queue, tell.clone());
+                scope.spawn(move || self.work(queue, &tell));
+            }
+            drop(tell);
+            for news in news {
+                match news {
+                    News::Begun(name) => book.begun(name),
+                    News::Done(name, took, verdict) => {
+                        // Those that run are waited for, but no more are begun.
+                        let verdict = verdict.inspect_err(|_| lock(&queue).clear())?;
+                        book.done(self, name, took, verdict)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn work(&self, queue: &Mutex<VecDeque<Case>>, tell: &Sender<News>) {
+        loop {
+            let Some(case) = lock(queue).pop_front() else { return };
+            let began = Instant::now();
+            // Who listens no more has given up on the run.
+            let _ = tell.send(News::Begun(case.name()));
+            let verdict = self.one(&case);
+            let _ = tell.send(News::Done(case.name(), began.elapsed(), verdict));
+        }
+    }
+
+    fn one(&self, case: &Case) -> io::Result<Verdict> {
+        let dir = self.dir(case);
+        clear(&dir)?;
+        fs::create_dir_all(&dir)?;
+        let _ = fs::remove_file(verdict_file(&dir));
+        let mut supervisor = namespaces::command()?
+            .args(["--case", &case.name(), "--dir"])
+            .arg(&dir)
+            .arg("--bin")
+            .arg(&self.spec.bin)
+            .args(self.arguments)
+            .stdin(Stdio::null())
+            .spawn()?;
+        if wait_child(&mut supervisor, case.limit + LOOK).is_none() {
+            supervisor.kill()?;
+            supervisor.wait()?;
+        }
+        let verdict = fs::read(verdict_file(&dir)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let verdict = verdict.unwrap_or_else(|| Verdict::Failed("its supervisor gave no verdict".to_owned()));
+        clear(&dir)?;
+        let _ = fs::remove_file(verdict_file(&dir));
+        if !matches!(verdict, Verdict::Failed(_)) {
+            fs::remove_file(log_file(&dir))?;
+        }
+        Ok(verdict)
+    }
+
+    fn dir(&self, case: &Case) -> PathBuf {
+        self.base.join(case.name().replace("::", "-"))
+    }
 }
 
-/// A panic that only carries a [`Skip`] is no news; all others are printed as ever.
-pub fn quiet_skips() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if !info.payload().is::<Skip>() {
-            usual(info);
-        }
-    }));
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `cases`, each under a directory of its own below `base`, and prints a line for each.
-///
-/// # Errors
-/// When a test cannot even be started.
-pub fn run_all(cases: &[Case], base: &Path, spec: &LabSpec, arguments: &[String]) -> io::Result<Tally> {
-    let mut tally = Tally::default();
-    let _ = fs::remove_file(base.join(FAULTS));
-    for case in cases {
-        let name = case.name();
-        let dir = base.join(name.replace("::", "-"));
-        let began = Instant::now();
-        let verdict = run_one(case, &dir, spec, arguments)?;
-        if failpoint::is_crash(&name) {
-            note_run(base, &name)?;
+/// Counts, prints, and watches over what no single test can be blamed for.
+struct Book {
+    tally: Tally,
+    times: BTreeMap<String, f64>,
+    running: Vec<String>,
+    before: World,
+    host: Host,
+    /// What appeared on the machine during the run, with the tests that ran at that time.
+    appeared: BTreeMap<String, String>,
+    roots: Vec<PathBuf>,
+}
+
+impl Book {
+    fn open(run: &Run<'_>, cases: &[Case]) -> Self {
+        let times = fs::read(run.base.join(TIMES)).ok();
+        Self {
+            tally: Tally::default(),
+            times: times.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default(),
+            running: Vec::new(),
+            before: World::look(&spared()),
+            host: Host::look(),
+            appeared: BTreeMap::new(),
+            roots: cases.iter().map(|case| run.dir(case).join("root")).collect(),
         }
-        let took = format!("[{:7.3}s]", began.elapsed().as_secs_f64());
+    }
+
+    /// How long a test is going to take: as long as the last time, or a part of its limit.
+    fn expected(&self, case: &Case) -> Duration {
+        let known = self.times.get(&case.name()).copied();
+        known.and_then(|secs| Duration::try_from_secs_f64(secs).ok()).unwrap_or(case.limit / 6)
+    }
+
+    fn begun(&mut self, name: String) {
+        self.running.push(name);
+    }
+
+    fn done(&mut self, run: &Run<'_>, name: String, took: Duration, verdict: Verdict) -> io::Result<()> {
+        for thing in Host::look().since(&self.host) {
+            self.appeared.entry(thing).or_insert_with(|| self.running.join(", "));
+        }
+        self.running.retain(|other| *other != name);
+        if failpoint::is_crash(&name) || failpoint::is_error(&name) {
+            append(&run.base.join(FAULTS), &format!("ran {name}\n"))?;
+        }
+        self.times.insert(name.clone(), took.as_secs_f64());
+        let took = format!("[{:7.3}s]", took.as_secs_f64());
         match verdict {
             Verdict::Passed => {
                 println!("        PASS {took} {name}");
-                tally.passed += 1;
+                self.tally.passed += 1;
             }
             Verdict::Skipped(reason) => {
                 println!("        SKIP {took} {name}: {reason}");
-                tally.skipped.push((name, reason));
+                self.tally.skipped.push((name, reason));
             }
             Verdict::Failed(why) => {
                 println!("        FAIL {took} {name}");
                 why.lines().for_each(|line| println!("             {line}"));
-                tally.failed.push(name);
+                self.tally.failed.push(name);
             }
         }
+        Ok(())
     }
-    tally.crashes = failpoint::count(base, &spec.bin);
-    Ok(tally)
-}
 
-fn note_run(base: &Path, name: &str) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(base.join(FAULTS))?;
-    file.write_all(format!("ran {name}\n").as_bytes())
-}
-
-fn run_one(case: &Case, dir: &Path, spec: &LabSpec, arguments: &[String]) -> io::Result<Verdict> {
-    clear(dir)?;
-    fs::create_dir_all(dir)?;
-    let spared = [1, std::process::id()];
-    let before = World::look(&spared);
-    let log_path = PathBuf::from(format!("{}.log", dir.display()));
-    let log = File::create(&log_path)?;
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["--one", &case.name(), "--dir"])
-        .arg(dir)
-        .env("RUST_BACKTRACE", "0")
-        .arg("--bin")
-        .arg(&spec.bin)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()?;
-    let status = wait_child(&mut child, case.limit);
-    if status.is_none() {
-        child.kill()?;
-        child.wait()?;
-    }
-    let said = fs::read(&log_path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())?;
-    let left = left_since(&before, &spared, dir);
-    if !left.is_empty() {
-        sweep(&left);
-        left_since(&before, &spared, dir);
-    }
-    let verdict = match status.map(|status| status.code()) {
-        None => Verdict::Failed(format!("{said}\nnot done after its limit of {:?}", case.limit)),
-        Some(Some(0)) if left.is_empty() => Verdict::Passed,
-        Some(Some(0)) => Verdict::Failed(format!("{said}\nit left behind:\n  {}", left.join("\n  "))),
-        Some(Some(code)) if code == i32::from(SKIPPED) => {
-            Verdict::Skipped(fs::read_to_string(dir.join("skipped"))?)
+    fn close(mut self, run: &Run<'_>) -> io::Result<Tally> {
+        let mut left = Vec::new();
+        within(SETTLE, || {
+            let host = Host::look().since(&self.host);
+            left = World::look(&spared()).since_of(&self.before, &self.roots);
+            left.extend(host.into_iter().map(|thing| match self.appeared.get(&thing) {
+                Some(running) => format!("{thing}, since one of these ran: {running}"),
+                None => thing,
+            }));
+            left.is_empty().then_some(())
+        });
+        if !left.is_empty() {
+            println!("        FAIL            {HOST}");
+            left.iter().for_each(|thing| println!("             left behind: {thing}"));
+            self.tally.failed.push(HOST.to_owned());
         }
-        Some(_) => Verdict::Failed(said),
-    };
-    clear(dir)?;
-    if !matches!(verdict, Verdict::Failed(_)) {
-        fs::remove_file(&log_path)?;
+        fs::write(run.base.join(TIMES), serde_json::to_vec_pretty(&self.times)?)?;
+        self.tally.faults = failpoint::count(run.base, &run.spec.bin);
+        Ok(self.tally)
     }
-    Ok(verdict)
 }
 
-/// What is there now and was not before, after everything had time to go.
-fn left_since(before: &World, spared: &[u32], dir: &Path) -> Vec<String> {
-    let mut left = Vec::new();
-    within(SETTLE, || {
-        left = World::look(spared).since(before, dir);
-        left.is_empty().then_some(())
-    });
-    left
+/// The suite's own processes.
+fn spared() -> [u32; 2] {
+    [1, std::process::id()]
+}
+
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(line.as_bytes())
 }
 
 fn clear(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
-    }
-}
-
-/// What the daemons wrote, for the reader of a failure.
-fn print_logs(dir: &Path) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if let Ok(bytes) = fs::read(entry.path()) {
-            eprintln!("--- {}", entry.path().display());
-            eprintln!("{}", String::from_utf8_lossy(&bytes));
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! What a test could leave behind, listed before and after it.
 //!
-//! The suite has a PID and a mount namespace of its own, so every process and every mount in sight
-//! is its own doing. Control groups, loop devices and links are the machine's: there the difference
-//! counts, less what belongs to processes outside (which show as process 0 in here).
+//! A test has a PID and a mount namespace of its own, so every process and every mount in sight is its own doing. Of
+//! control groups and loop devices, which are the machine's, those count whose installation or file is below the test's
+//! folder: other tests run at the same time. Links and files of the host are nobody's in particular; the runner looks at
+//! them ([`Host`]).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// Folders of the host in which a zone program would leave something if it forgot its `-R`.
 const HOST_FOLDERS: [&str; 9] =
     ["/etc", "/run", "/tmp", "/var/lib", "/var/log", "/var/tmp", "/dev/shm", "/run/netns", "/run/systemd"];
+
+const LOOP: &str = "loop device ";
 
 /// Everything that can be left, as lines that can be compared and shown.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -29,8 +32,50 @@ impl World {
             seen.insert(format!("cgroup {}", dir.display()));
         }
         for (device, file) in loops() {
-            seen.insert(format!("loop device {device} of {file}"));
+            seen.insert(format!("{LOOP}{device} of {file}"));
         }
+        Self(seen)
+    }
+
+    /// What is in this world, was not in the earlier one, and belongs to installations or files below `folder`.
+    #[must_use]
+    pub fn since(&self, before: &Self, folder: &Path) -> Vec<String> {
+        self.of(before, &installations(folder), |file| file.starts_with(folder))
+    }
+
+    /// What is in this world, was not in the earlier one, and belongs to installations with one of these roots.
+    #[must_use]
+    pub(super) fn since_of(&self, before: &Self, roots: &[PathBuf]) -> Vec<String> {
+        let own = roots.iter().map(|root| installation(root)).collect();
+        self.of(before, &own, |file| {
+            roots.iter().any(|root| root.parent().is_some_and(|dir| file.starts_with(dir)))
+        })
+    }
+
+    fn of(&self, before: &Self, own: &BTreeSet<String>, is_own: impl Fn(&Path) -> bool) -> Vec<String> {
+        let is_ours = |thing: &&String| {
+            if let Some(dir) = thing.strip_prefix("cgroup ") {
+                let mut parts = Path::new(dir).iter().filter_map(|part| part.to_str());
+                parts.any(|part| own.contains(part)) && !is_foreign(Path::new(dir))
+            } else if let Some((_, file)) = thing.strip_prefix(LOOP).and_then(|rest| rest.split_once(" of "))
+            {
+                is_own(Path::new(file))
+            } else {
+                true
+            }
+        };
+        self.0.difference(&before.0).filter(is_ours).cloned().collect()
+    }
+}
+
+/// What is on the machine once, and would be there if a program forgot its `-R`, as lines that can be compared and shown.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Host(BTreeSet<String>);
+
+impl Host {
+    /// Looks at the machine.
+    pub(super) fn look() -> Self {
+        let mut seen = BTreeSet::new();
         for link in names(Path::new("/sys/class/net")) {
             seen.insert(format!("link {link}"));
         }
@@ -41,22 +86,18 @@ impl World {
                 seen.insert(format!("file {folder}/{name}"));
             }
         }
+        for dir in cgroups() {
+            // Those of installations with a root of their own are looked for by whoever knows the root.
+            if !dir.iter().filter_map(|part| part.to_str()).any(is_installation) {
+                seen.insert(format!("cgroup {}", dir.display()));
+            }
+        }
         Self(seen)
     }
 
-    /// What is in this world and was not in the earlier one. Of cgroups of installations with a root of their
-    /// own, only those whose root is below `folder`: another suite may run beside this one.
-    #[must_use]
-    pub fn since(&self, before: &Self, folder: &Path) -> Vec<String> {
-        let own = installations(folder);
-        let is_ours = |dir: &Path| {
-            let mut parts = dir.iter().filter_map(|part| part.to_str()).filter(|part| is_installation(part));
-            parts.next().is_none_or(|part| own.contains(part)) && !is_foreign(dir)
-        };
-        let new = self.0.difference(&before.0);
-        new.filter(|thing| thing.strip_prefix("cgroup ").is_none_or(|dir| is_ours(Path::new(dir))))
-            .cloned()
-            .collect()
+    /// What is there now and was not then.
+    pub(super) fn since(&self, before: &Self) -> Vec<String> {
+        self.0.difference(&before.0).cloned().collect()
     }
 }
 
@@ -137,13 +178,15 @@ fn installations(folder: &Path) -> BTreeSet<String> {
         roots.extend(below.filter(|path| depth < 2 && path.is_dir() && !path.is_symlink()));
         at += 1;
     }
-    // FNV-1a, of the path as it was given.
-    let hash = |path: &PathBuf| {
-        path.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-    };
-    roots.iter().map(|root| format!("zones-{:016x}", hash(root))).collect()
+    roots.iter().map(|root| installation(root)).collect()
+}
+
+/// What the cgroup of the installation with this root is called: FNV-1a, of the path as it was given.
+fn installation(root: &Path) -> String {
+    let hash = root.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("zones-{hash:016x}")
 }
 
 /// Whether a process from outside our PID namespace is in this cgroup or in one below it.
@@ -189,9 +232,7 @@ pub(super) fn sweep(left: &[String]) {
         } else if let Some(dir) = thing.strip_prefix("cgroup ") {
             // Empty as soon as the processes above are dead, which the look after this waits for.
             super::wait::within(std::time::Duration::from_secs(3), || fs::remove_dir(dir).ok());
-        } else if let Some(device) =
-            thing.strip_prefix("loop device ").and_then(|rest| rest.split(' ').next())
-        {
+        } else if let Some(device) = thing.strip_prefix(LOOP).and_then(|rest| rest.split(' ').next()) {
             let _ = std::process::Command::new("losetup").args(["-d", &format!("/dev/{device}")]).status();
         }
     }

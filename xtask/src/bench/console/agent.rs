@@ -2,7 +2,7 @@
 //!
 //! The guest reads commands from its terminal: a letter, a number, a line feed.
 
-use super::MARK;
+use super::mark::MARK;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
