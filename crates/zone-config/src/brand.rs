@@ -4,11 +4,11 @@
 //! running program, or in `/usr/share/zones/brands`, replaces a built-in one or adds another.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::FileError;
+use crate::file::{self, FileError};
 
 /// The brand of a zone whose configuration names none.
 pub const DEFAULT: &str = "sparse";
@@ -104,10 +104,8 @@ impl Brand {
         // A name is a file's name: one with a slash or a leading dot would leave the directory.
         let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && !name.contains('/');
         for path in dirs.iter().filter(|_| is_name).map(|dir| dir.join(format!("{name}.toml"))) {
-            match fs::read_to_string(&path) {
-                Ok(text) => return Self::parse(&path, name, &text),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(FileError::new("read brand file", &path)(error).into()),
+            if let Some(bytes) = file::read_if_there(&path, file::DOCUMENT)? {
+                return Self::parse(&path, name, &String::from_utf8_lossy(&bytes));
             }
         }
         match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {

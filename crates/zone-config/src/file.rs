@@ -1,12 +1,12 @@
-//! Files that are written whole or not at all, and the lock under which they are.
+//! Files that are written whole or not at all, read up to a bound, and the lock under which they are changed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, FileType, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 
 /// An operation on a file that failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +41,70 @@ impl FileError {
     }
 }
 
-/// Reads a file; a missing one is `None`.
+/// Bounds the files that hold one thing (a configuration, a snapshot, a brand, a text of commands), in bytes.
+pub const DOCUMENT: u64 = 1 << 20;
+
+/// Bounds the files with a line for each of many things (the index, the id map, passwd(5), subuid(5)), in bytes.
+pub const TABLE: u64 = 16 << 20;
+
+/// Why something that is there is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// To read a fifo or a device may take for ever; a directory cannot be read at all.
+    #[error("it is {0}, not a regular file")]
+    Kind(&'static str),
+    /// The programs read the file as a whole, and will not do that with any size.
+    #[error("it has more than {0} bytes")]
+    TooLong(u64),
+}
+
+/// Reads a regular file of at most `most` bytes; a missing one is `None`. Never waits for anybody: whatever else is at
+/// `path` (a fifo, a device, a directory) is refused without reading it.
 ///
 /// # Errors
-/// When it exists and cannot be read.
-pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+/// When it exists and cannot be read, is no regular file, or is longer; see [`Unreadable`].
+pub fn read_if_there(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileError> {
+    let failed = || FileError::new("read", path);
+    // NONBLOCK, for to open a fifo waits for its other end.
+    match OpenOptions::new().read(true).custom_flags(unblocked()).open(path) {
+        Ok(file) => {
+            let meta = file.metadata().map_err(failed())?;
+            if !meta.is_file() {
+                return Err(failed()(unreadable(Unreadable::Kind(kind(meta.file_type())))));
+            }
+            read_at_most(file, most).map(Some).map_err(failed())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileError::new("read", path)(error)),
+        Err(error) => Err(failed()(error)),
+    }
+}
+
+/// Reads to the end of what may be no file (a pipe, standard input), up to a bound.
+///
+/// # Errors
+/// When reading fails, or there are more than `most` bytes ([`Unreadable::TooLong`]).
+pub fn read_at_most(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(unreadable(Unreadable::TooLong(most))) } else { Ok(bytes) }
+}
+
+fn unreadable(why: Unreadable) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// The flags for opening what may turn out to be a fifo, a device or a terminal.
+fn unblocked() -> i32 {
+    (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
+}
+
+/// The kind of a file, with its article.
+fn kind(of: FileType) -> &'static str {
+    match of {
+        _ if of.is_dir() => "a directory",
+        _ if of.is_fifo() => "a fifo",
+        _ if of.is_socket() => "a socket",
+        _ => "a device",
     }
 }
 
@@ -264,9 +319,16 @@ impl FileLock {
                 make_dir(dir, 0o700)?;
             }
             let mut options = OpenOptions::new();
-            match options.write(true).create(true).truncate(false).mode(0o600).open(path) {
+            options.write(true).create(true).truncate(false).mode(0o600).custom_flags(unblocked());
+            match options.open(path) {
                 // Somebody removed the directory just now, with the last file in it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // So the kernel answers whoever would write to a fifo that nobody reads.
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+                    return Err(FileError::new("open", path)(unreadable(Unreadable::Kind(
+                        "a fifo or a device",
+                    ))));
+                }
                 opened => return opened.map_err(FileError::new("open", path)),
             }
         }
@@ -299,7 +361,30 @@ mod tests {
         remove(&path).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         remove(&path).unwrap();
-        assert_eq!(read_if_there(&path).unwrap(), None);
+        assert_eq!(read_if_there(&path, 3).unwrap(), None);
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let dir = tempfile::tempdir().unwrap();
+        let said = |path: &Path| {
+            let error = read_if_there(path, 3).unwrap_err();
+            format!("{error}: {}", error.source)
+        };
+        let path = dir.path().join("f");
+        fs::write(&path, "123").unwrap();
+        assert_eq!(read_if_there(&path, 3).unwrap().unwrap(), b"123");
+        fs::write(&path, "1234").unwrap();
+        assert_eq!(said(&path), format!("cannot read {}: it has more than 3 bytes", path.display()));
+        let fifo = dir.path().join("fifo");
+        mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(said(&fifo), format!("cannot read {}: it is a fifo, not a regular file", fifo.display()));
+        assert!(said(dir.path()).ends_with("it is a directory, not a regular file"));
+        assert!(said(Path::new("/dev/zero")).ends_with("it is a device, not a regular file"));
+        assert!(FileLock::try_take(&fifo).is_err());
+        let endless = read_at_most(File::open("/dev/zero").unwrap(), 5).unwrap_err();
+        assert_eq!(endless.to_string(), "it has more than 5 bytes");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::{Read, Seek, Write};
 
-use crate::{Layout, ZoneName};
+use crate::{Layout, ZoneName, file};
 
 /// `random(4)`: new with each boot, the same in every namespace.
 const ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -24,16 +24,18 @@ pub fn present() -> Option<String> {
 /// Whether the files in a zone's run directory are of an earlier boot.
 #[must_use]
 pub fn is_over(layout: &Layout, zone: &ZoneName) -> bool {
-    fs::File::open(layout.lock(zone)).is_ok_and(|mut lock| is_other(&mut lock))
+    let read = file::read_if_there(&layout.lock(zone), MOST).ok().flatten();
+    read.and_then(|held| String::from_utf8(held).ok()).is_some_and(|held| is_another(&held))
 }
 
 /// Whether the lock file that this is was last written in an earlier boot. One that holds nothing tells nothing.
 fn is_other(lock: &mut fs::File) -> bool {
     let mut held = String::new();
-    if lock.take(MOST).read_to_string(&mut held).is_err() || held.trim().is_empty() {
-        return false;
-    }
-    present().is_some_and(|present| present != held.trim())
+    lock.take(MOST).read_to_string(&mut held).is_ok() && is_another(&held)
+}
+
+fn is_another(held: &str) -> bool {
+    !held.trim().is_empty() && present().is_some_and(|present| present != held.trim())
 }
 
 /// For whoever has the lock: notes the present boot, and says whether the one before was another.

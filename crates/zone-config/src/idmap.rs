@@ -117,7 +117,7 @@ pub fn allocate(layout: &Layout, zone: &ZoneName) -> Result<IdRange, IdMapError>
 /// When the id map cannot be read, the zone's line in it makes no sense, or another zone has some of these ids.
 pub fn lookup(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdMapError> {
     let path = layout.idmap();
-    let bytes = file::read_if_there(&path)?.unwrap_or_default();
+    let bytes = file::read_if_there(&path, file::TABLE)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let prefix = format!("{zone}:");
     let Some((number, line)) = text.lines().enumerate().find(|(_, line)| line.starts_with(&prefix)) else {
@@ -175,12 +175,30 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
 }
 
 fn choose(layout: &Layout, zone: &ZoneName, taken: &[IdRange]) -> Option<IdRange> {
-    let root = layout.root().as_os_str().as_encoded_bytes();
-    let hash = fnv1a(root.iter().chain(b"\0").chain(zone.as_str().as_bytes()));
-    let start = u32::try_from(hash % u64::from(SLOTS)).unwrap_or_default();
+    let start = u32::try_from(layout.id().of_zone(zone) % u64::from(SLOTS)).unwrap_or_default();
+    let free = free_slots(taken);
     (0..SLOTS)
-        .map(|step| IdRange { base: FIRST + (start + step) % SLOTS * COUNT, count: COUNT })
-        .find(|range| !taken.iter().any(|other| range.overlaps(*other)))
+        .map(|step| (start + step) % SLOTS)
+        .find(|slot| free[*slot as usize])
+        .map(|slot| IdRange { base: FIRST + slot * COUNT, count: COUNT })
+}
+
+/// For each slot whether none of these ranges meets it, in time that grows with the ranges, not with their sizes.
+fn free_slots(taken: &[IdRange]) -> Vec<bool> {
+    // How many ranges begin in each slot, less those that ended before it.
+    let mut edges = vec![0_i64; SLOTS as usize + 1];
+    let ours = IdRange { base: FIRST, count: LAST - FIRST + 1 };
+    for range in taken.iter().filter(|range| range.count > 0 && range.overlaps(ours)) {
+        let slot = |id: u64| (id.clamp(FIRST.into(), LAST.into()) - u64::from(FIRST)) / u64::from(COUNT);
+        let last = u64::from(range.base) + u64::from(range.count) - 1;
+        edges[usize::try_from(slot(range.base.into())).unwrap_or_default()] += 1;
+        edges[usize::try_from(slot(last)).unwrap_or_default() + 1] -= 1;
+    }
+    let depths = edges.iter().scan(0, |depth, edge| {
+        *depth += edge;
+        Some(*depth)
+    });
+    depths.take(SLOTS as usize).map(|depth| depth == 0).collect()
 }
 
 /// Every range that somebody else has: other zones, subordinate ids of users, and the users and groups themselves.
@@ -211,11 +229,6 @@ fn owner(zone: &ZoneName) -> String {
 
 fn registers(layout: &Layout) -> [PathBuf; 2] {
     ["etc/subuid", "etc/subgid"].map(|name| layout.root().join(name))
-}
-
-/// The 64-bit FNV-1a hash, which unlike the standard library's is the same in every build and on every host.
-fn fnv1a<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

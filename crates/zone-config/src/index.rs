@@ -84,7 +84,7 @@ impl Index {
     /// When it is there and cannot be read. Lines that make no sense are no error: see [`Self::problems`].
     pub fn load(layout: &Layout) -> Result<Self, IndexError> {
         let path = layout.index();
-        let bytes = file::read_if_there(&path)?.unwrap_or_default();
+        let bytes = file::read_if_there(&path, file::TABLE)?.unwrap_or_default();
         Ok(Self { lines: line::parse(&bytes), path })
     }
 

@@ -87,7 +87,7 @@ impl LastExit {
     /// When it is there and cannot be read or understood.
     pub fn load(zonepath: &Path) -> Result<Option<Self>, LastExitError> {
         let path = Self::path(zonepath);
-        let Some(bytes) = file::read_if_there(&path)? else { return Ok(None) };
+        let Some(bytes) = file::read_if_there(&path, file::DOCUMENT)? else { return Ok(None) };
         let parsed = toml::from_str(&String::from_utf8_lossy(&bytes));
         parsed.map(Some).map_err(|source| LastExitError::Parse { path, source: Box::new(source) })
     }

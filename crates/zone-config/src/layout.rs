@@ -1,9 +1,11 @@
 //! Where everything is, under the host's root or under `-R ROOT`.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fmt};
 
-use crate::ZoneName;
+use crate::{ZoneName, hash};
+
+mod trusted;
 
 /// Names the root for every program that was not given `-R`.
 pub const ROOT_VARIABLE: &str = "ZONES_ROOT";
@@ -36,20 +38,85 @@ pub enum LayoutError {
         /// What was given.
         root: PathBuf,
     },
+    /// Whoever owns the root, or a directory above it, decides what the programs run and who is root in every zone.
+    #[error(
+        "{origin}: {} belongs to user {owner}: a root of zones, and all above it, must be root's (chown 0:0 {})",
+        .path.display(), .path.display()
+    )]
+    Owner {
+        /// `-R` or the name of the environment variable.
+        origin: &'static str,
+        /// The root, or what is above it.
+        path: PathBuf,
+        /// The user's id.
+        owner: u32,
+    },
+    /// Whoever can write to the root, or to a directory above it that is not sticky, can put another in its place.
+    #[error(
+        "{origin}: {} is writable by others than root: a root of zones, and all above it, must not be (chmod go-w {})",
+        .path.display(), .path.display()
+    )]
+    Writable {
+        /// `-R` or the name of the environment variable.
+        origin: &'static str,
+        /// The root, or what is above it.
+        path: PathBuf,
+    },
+    /// Something else is where the root should be.
+    #[error("{origin}: {} is not a directory", .path.display())]
+    NotDirectory {
+        /// `-R` or the name of the environment variable.
+        origin: &'static str,
+        /// The root, or what is above it.
+        path: PathBuf,
+    },
+}
+
+impl LayoutError {
+    /// Whether what was typed is at fault, and not what is on the disk.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Relative { .. })
+    }
+}
+
+/// What tells one installation of zones from every other on the host, in the names of what lives outside of its root
+/// (cgroups), and where the search for ids begins. It is a hash of the root's path: another root is another installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InstallationId(u64);
+
+impl InstallationId {
+    /// A number for one zone of the installation, the same at each call.
+    #[must_use]
+    pub fn of_zone(self, zone: &ZoneName) -> u64 {
+        hash::fnv1a_after(hash::fnv1a_after(self.0, b"\0"), zone.as_str().as_bytes())
+    }
+}
+
+/// Sixteen hexadecimal digits.
+impl fmt::Display for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }
 
 impl Layout {
     /// The layout under the root of the `-R` option, else of `$ZONES_ROOT`, else under `/`.
     ///
     /// # Errors
-    /// [`LayoutError::Relative`] when the root is not absolute.
+    /// When the root is not absolute, or somebody else than root could change what is there; what does not exist yet is
+    /// nobody's. A user's own programs may work below a root of the user's own.
     pub fn new(root: Option<PathBuf>) -> Result<Self, LayoutError> {
         let (origin, root) = match (root, env::var_os(ROOT_VARIABLE)) {
             (Some(root), _) => ("-R", root),
             (None, Some(root)) if !root.is_empty() => (ROOT_VARIABLE, PathBuf::from(root)),
             _ => return Ok(Self::host()),
         };
-        if root.is_absolute() { Ok(Self { root }) } else { Err(LayoutError::Relative { origin, root }) }
+        if !root.is_absolute() {
+            return Err(LayoutError::Relative { origin, root });
+        }
+        trusted::check(origin, &root)?;
+        Ok(Self { root })
     }
 
     /// The host's own layout, whatever the environment says.
@@ -62,7 +129,13 @@ impl Layout {
         self.root == Path::new("/")
     }
 
-    /// ROOT.
+    /// What tells this installation from others on the host.
+    #[must_use]
+    pub fn id(&self) -> InstallationId {
+        InstallationId(hash::fnv1a(self.root.as_os_str().as_encoded_bytes()))
+    }
+
+    /// The directory below which everything is, `/` for the host's own.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -176,5 +249,16 @@ mod tests {
     fn a_relative_root_is_refused() {
         let refused = Layout::new(Some("a".into())).unwrap_err();
         assert!(refused.to_string().starts_with("-R: \"a\" is not an absolute path"));
+    }
+
+    #[test]
+    fn an_installation_is_told_by_its_root() {
+        let id = |root: &str| Layout { root: root.into() }.id();
+        // Cgroups of zones that live, and the ids of zones that are installed, have been found by these.
+        assert_eq!(id("/").to_string(), "af63a24c860189fe");
+        assert_ne!(id("/a"), id("/b"));
+        let (web, db) = ("web".parse().unwrap(), "db".parse().unwrap());
+        assert_eq!(id("/").of_zone(&web), hash::fnv1a(b"/\0web"));
+        assert_ne!(id("/").of_zone(&web), id("/").of_zone(&db));
     }
 }

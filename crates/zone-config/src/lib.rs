@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`name`], [`state`] | the two words every command line has |
 //! | [`layout`], [`here`] | where things are, under `-R ROOT`, and in which zone we are |
-//! | [`mod@file`] | files written whole, and locks |
+//! | [`mod@file`] | files written whole and read up to a bound, and locks |
+//! | [`hash`] | a hash that is the same in every build |
 //! | [`hostpath`] | paths of the host that a configuration names, walked without symlinks |
 //! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
@@ -27,6 +28,7 @@ pub mod config;
 pub mod document;
 pub mod file;
 pub mod filesystem;
+pub mod hash;
 pub mod here;
 pub mod hostboot;
 pub mod hostpath;
@@ -48,7 +50,7 @@ pub use brand::Brand;
 pub use config::ZoneConfig;
 pub use idmap::IdRange;
 pub use index::{Entry, Index};
-pub use layout::Layout;
+pub use layout::{InstallationId, Layout};
 pub use name::ZoneName;
 pub use snapshot::Snapshot;
 pub use state::State;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Layout;
+use crate::{Layout, file};
 
 /// `usual`; in a build for tests at most the seconds that `ROOT/run/zones/patience` holds, if there is such a file.
 #[must_use]
@@ -10,8 +10,9 @@ pub fn of(layout: &Layout, usual: Duration) -> Duration {
     if !cfg!(debug_assertions) {
         return usual;
     }
-    let told = std::fs::read_to_string(layout.run().join("patience")).ok();
-    let told = told.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let told = file::read_if_there(&layout.run().join("patience"), file::DOCUMENT).ok().flatten();
+    let told =
+        told.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok()).map(Duration::from_secs);
     told.map_or(usual, |told| told.min(usual))
 }
 

@@ -125,7 +125,7 @@ impl Snapshot {
     /// [`SnapshotError::Missing`] when the zone is not live; else whatever is wrong with it.
     pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Self, SnapshotError> {
         let path = layout.snapshot(zone);
-        let Some(bytes) = file::read_if_there(&path)? else {
+        let Some(bytes) = file::read_if_there(&path, file::DOCUMENT)? else {
             return Err(SnapshotError::Missing { zone: zone.clone(), path });
         };
         let text = String::from_utf8_lossy(&bytes);

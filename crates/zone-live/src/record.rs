@@ -78,7 +78,8 @@ impl Incarnation {
     /// The zone's record, if there is one that makes sense.
     #[must_use]
     pub fn load(layout: &Layout, zone: &ZoneName) -> Option<Self> {
-        parse(&String::from_utf8_lossy(&fs::read(path(layout, zone)).ok()?))
+        let bytes = file::read_if_there(&path(layout, zone), file::DOCUMENT).ok()??;
+        parse(&String::from_utf8_lossy(&bytes))
     }
 
     /// Writes it.

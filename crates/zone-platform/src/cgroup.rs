@@ -151,12 +151,7 @@ fn host_directory(mount: BorrowedFd<'_>, zone: &ZoneName) -> &'static str {
 
 /// The first directory of an installation with a root of its own.
 fn installation(layout: &Layout) -> String {
-    // FNV-1a: the same in every build, unlike the standard library's hash.
-    let hash =
-        layout.root().as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    format!("zones-{hash:016x}")
+    format!("zones-{}", layout.id())
 }
 
 fn open_cgroup(point: &Path) -> Option<OwnedFd> {

@@ -29,7 +29,10 @@ pub(crate) enum Selection {
 impl Context {
     /// Reads the options before the subcommand.
     pub(crate) fn new(cli: &Cli) -> Outcome<Self> {
-        let layout = Layout::new(cli.root.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
+        let layout = Layout::new(cli.root.clone()).map_err(|error| match error.is_usage() {
+            true => Failure::Usage(error.to_string()),
+            false => Failure::general(anyhow::Error::new(error)),
+        })?;
         let uuid = cli.uuid.as_deref().map(|text| {
             Uuid::try_parse(text).map_err(|_| {
                 Failure::Usage(format!("-u {text}: not a uuid; \"zoneadm list -p\" shows those of the zones"))

@@ -130,7 +130,7 @@ impl Journal {
 /// The operation that a dead daemon left unfinished. Lines that make no sense are passed over: the
 /// worst that follows is that an operation is not carried on, and its caller hears of that.
 pub(crate) fn unfinished(layout: &Layout, zone: &ZoneName) -> Option<Intent> {
-    let text = std::fs::read(layout.journal(zone)).ok()?;
+    let text = file::read_if_there(&layout.journal(zone), file::DOCUMENT).ok()??;
     parse(&String::from_utf8_lossy(&text))
 }
 

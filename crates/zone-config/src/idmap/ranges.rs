@@ -17,14 +17,14 @@ pub(super) fn read_line(line: &str) -> Option<(&str, IdRange)> {
 
 /// All ranges of a file, with their owners; a missing file has none.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, IdRange)>, FileError> {
-    let bytes = file::read_if_there(path)?.unwrap_or_default();
+    let bytes = file::read_if_there(path, file::TABLE)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.lines().filter_map(read_line).map(|(owner, range)| (owner.to_owned(), range)).collect())
 }
 
 /// The ids in the third field of passwd(5) or group(5), each as a range of one.
 pub(super) fn read_ids(path: &Path) -> Result<Vec<IdRange>, FileError> {
-    let bytes = file::read_if_there(path)?.unwrap_or_default();
+    let bytes = file::read_if_there(path, file::TABLE)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let ids = text.lines().filter_map(|line| line.split(':').nth(2)?.parse().ok());
     Ok(ids.map(|base| IdRange { base, count: 1 }).collect())
@@ -34,7 +34,7 @@ pub(super) fn read_ids(path: &Path) -> Result<Vec<IdRange>, FileError> {
 /// byte. The file keeps its mode, and a symbolic link stays one.
 pub(super) fn edit(path: &Path, owner: &str, range: Option<IdRange>) -> Result<(), FileError> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let old = file::read_if_there(path)?;
+    let old = file::read_if_there(path, file::TABLE)?;
     let wanted = range.map(|range| format!("{owner}:{range}\n").into_bytes());
     let bytes = old.as_deref().unwrap_or_default();
     let prefix = format!("{owner}:");

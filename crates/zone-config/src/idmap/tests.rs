@@ -111,7 +111,15 @@ fn a_full_house_is_said() {
 }
 
 #[test]
-fn the_hash_is_the_published_one() {
-    assert_eq!(fnv1a(b"".iter()), 0xcbf2_9ce4_8422_2325);
-    assert_eq!(fnv1a(b"foobar".iter()), 0x8594_4171_f739_67e8);
+fn what_is_free_is_what_nothing_meets() {
+    let slots = |taken: &[IdRange]| free_slots(taken).iter().filter(|free| !**free).count();
+    let range = |base, count| IdRange { base, count };
+    assert_eq!(slots(&[]), 0);
+    assert_eq!(slots(&[range(FIRST, 1), range(FIRST, COUNT), range(0, FIRST), range(LAST + 1, 5)]), 1);
+    assert_eq!(slots(&[range(FIRST + COUNT - 1, 2)]), 2);
+    assert_eq!(slots(&[range(FIRST - 1, 2), range(LAST, 9), range(FIRST + COUNT, 0)]), 2);
+    assert_eq!(slots(&[range(0, u32::MAX)]), SLOTS as usize);
+    // As many as a file may have lines.
+    let many: Vec<IdRange> = (0..500_000).map(|_| range(0, u32::MAX)).collect();
+    assert_eq!(slots(&many), SLOTS as usize);
 }

@@ -1,5 +1,6 @@
 //! The lines of the index, each either understood or kept.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use uuid::Uuid;
@@ -40,6 +41,7 @@ impl Line {
 /// Reads the lines; a second line of the same zone counts as garbage, so that the first one rules.
 pub(super) fn parse(bytes: &[u8]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
+    let mut names = HashSet::new();
     if bytes.is_empty() {
         return lines;
     }
@@ -47,7 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Vec<Line> {
         let kept = text.to_vec();
         let line = match read(text) {
             Ok(None) => Line::Other(kept),
-            Ok(Some(entry)) if lines.iter().filter_map(Line::entry).any(|e| e.name == entry.name) => {
+            Ok(Some(entry)) if !names.insert(entry.name.clone()) => {
                 Line::Garbage { text: kept, reason: format!("a second line for zone '{}'", entry.name) }
             }
             Ok(Some(entry)) => Line::Zone { entry, text: kept },

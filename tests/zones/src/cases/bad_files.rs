@@ -1,6 +1,6 @@
 //! Truncated, scribbled on, from the future: the files that the programs read.
 
-use crate::harness::{Lab, cases, read, write};
+use crate::harness::{Command, Lab, cases, read, write};
 
 cases![
     an_index_with_unknown_lines_keeps_them,
@@ -15,6 +15,8 @@ cases![
     a_scribbled_journal,
     a_snapshot_without_a_zone,
     an_idmap_scribbled_on,
+    fifos_and_devices_in_the_place_of_files,
+    an_index_of_twenty_thousand_lines,
 ];
 
 fn an_index_with_unknown_lines_keeps_them(lab: &Lab) {
@@ -30,6 +32,55 @@ fn an_index_with_unknown_lines_keeps_them(lab: &Lab) {
         "{now}"
     );
     lab.zone("web").boot();
+}
+
+/// What hangs here runs into the test's time limit.
+fn fifos_and_devices_in_the_place_of_files(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let etc = lab.etc();
+    for (file, args) in [
+        (etc.join("index"), ["list", "-c"].as_slice()),
+        (etc.join("index"), &["-z", "web", "boot"]),
+        (etc.join("web.toml"), &["-z", "web", "boot"]),
+        (etc.join("web.toml"), &["-z", "web", "verify"]),
+        (etc.join("idmap"), &["-z", "web", "boot"]),
+        (lab.run().join("index.lock"), &["-z", "web", "mark", "incomplete"]),
+    ] {
+        let aside = lab.path("aside");
+        std::fs::rename(&file, &aside).unwrap_or_else(|e| panic!("{e}"));
+        Command::new("mkfifo").args([&file]).run().ok();
+        lab.zoneadm(args.iter()).refuses().stderr_has(&file.to_string_lossy()).stderr_has("a fifo");
+        std::fs::rename(&aside, &file).unwrap_or_else(|e| panic!("{e}"));
+    }
+    std::fs::rename(etc.join("web.toml"), lab.path("aside")).unwrap_or_else(|e| panic!("{e}"));
+    std::os::unix::fs::symlink("/dev/zero", etc.join("web.toml")).unwrap_or_else(|e| panic!("{e}"));
+    zone.zonecfg("info").refuses().stderr_has("it is a device, not a regular file");
+    std::fs::rename(lab.path("aside"), etc.join("web.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let endless = lab.command("zonecfg", ["-z", "web", "-f", "/dev/zero"]).run();
+    endless.exits(1).stderr_has("/dev/zero: it has more than 1048576 bytes");
+    zone.boot();
+    // The snapshot of a live zone: a login is refused, a halt is not.
+    let snapshot = zone.run_dir().join("snapshot.toml");
+    zone.kill_daemon();
+    std::fs::remove_file(&snapshot).unwrap_or_else(|e| panic!("{e}"));
+    Command::new("mkfifo").args([&snapshot]).run().ok();
+    let login = zone.zlogin(["true"]);
+    assert_ne!(login.code(), Some(0), "{login}");
+    login.stderr_has("a fifo");
+    zone.halt();
+}
+
+/// As above: the time limit is what an index that takes the square of its lines runs into.
+fn an_index_of_twenty_thousand_lines(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let index = lab.etc().join("index");
+    let ours = read(&index);
+    let many: String = (0..20_000).map(|n| format!("z{n}:configured:/zones/z{n}:\n")).collect();
+    write(&index, format!("{many}{ours}"));
+    assert_eq!(lab.zoneadm(["list", "-c"]).ok().out().lines().count(), 20_002);
+    zone.boot();
+    zone.halt();
+    write(&index, ours);
 }
 
 fn a_truncated_index_is_named(lab: &Lab) {
