@@ -1,177 +1,118 @@
 //! The configuration of a zone, typed.
+//!
+//! The structs below are the one list of fields: each names the property of the [`schema`] that it holds. From that
+//! list they are read and written; what a property is when nobody sets it is in the schema alone.
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::document::{Document, DocumentError, Problem};
 use crate::file::{self, FileError};
+use crate::schema::GLOBALS;
 use crate::{Brand, Layout, ZoneName, store};
 
-mod typed;
+mod record;
+mod serial;
 
-/// The configuration of a zone, as `/etc/zones/NAME.toml` has it and the properties of `zonecfg` name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct ZoneConfig {
-    /// Where the zone is; its root is `zonepath/root`.
-    pub zonepath: PathBuf,
-    /// The name of its brand.
-    #[serde(default = "default_brand")]
-    pub brand: String,
-    /// Whether it boots with the host.
-    #[serde(default)]
-    pub autoboot: bool,
-    /// Boot arguments when a boot names none.
-    #[serde(default)]
-    pub bootargs: String,
-    /// The privileges, as words: `default`, a capability's name, or one after `!`; empty means the brand's own.
-    #[serde(default)]
-    pub limitpriv: Vec<String>,
-    /// Whose network stack it has.
-    #[serde(default)]
-    pub ip_type: IpType,
-    /// Its host name; the zone's name when unset, see [`Self::hostname`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hostname: Option<String>,
-    /// PID 1, as seen inside; the brand's when unset, see [`Self::init`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<String>,
-    /// Whether an init that exits is started again; false halts the zone.
-    #[serde(default = "yes")]
-    pub restart_init: bool,
-    /// With `restart_init`: only when it exited with 0.
-    #[serde(default)]
-    pub restart_init_on_exit_0: bool,
-    /// Whether an init that exits reboots the zone.
-    #[serde(default)]
-    pub reboot_on_init_exit: bool,
-    /// How long an orderly shutdown may take, in seconds.
-    #[serde(default = "default_timeout")]
-    pub shutdown_timeout: u64,
-    /// File systems, mounted in this order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fs: Vec<Fs>,
-    /// Data of the administrator's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attr: Vec<Attr>,
-}
+use record::{Record, choices, records};
 
-fn default_brand() -> String {
-    crate::brand::DEFAULT.to_owned()
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn default_timeout() -> u64 {
-    60
-}
-
-/// Whose network stack a zone has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IpType {
-    /// Its own.
-    #[default]
-    Exclusive,
-}
-
-impl IpType {
-    const ALL: [Self; 1] = [Self::Exclusive];
-
-    /// The word in a configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exclusive => "exclusive",
-        }
+choices! {
+    /// Whose network stack a zone has.
+    pub enum IpType {
+        /// Its own.
+        Exclusive = "exclusive",
     }
 }
 
-/// A file system of the zone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Fs {
-    /// Where, as seen inside: an absolute path.
-    pub dir: String,
-    /// What: for lofs an absolute path of the host, for tmpfs a word.
-    pub special: String,
-    /// Of what type.
-    #[serde(rename = "type")]
-    pub fstype: FsType,
-    /// Mount options, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
-}
-
-/// The types of file system that a zone can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FsType {
-    /// A directory of the host (a bind mount).
-    Lofs,
-    /// Memory.
-    Tmpfs,
-}
-
-impl FsType {
-    pub(crate) const ALL: [Self; 2] = [Self::Lofs, Self::Tmpfs];
-
-    /// The word in a configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lofs => "lofs",
-            Self::Tmpfs => "tmpfs",
-        }
+choices! {
+    /// The types of file system that a zone can have.
+    pub enum FsType {
+        /// A directory or file of the host (a bind mount).
+        Lofs = "lofs",
+        /// Memory.
+        Tmpfs = "tmpfs",
     }
 }
 
-/// A datum of the administrator's; nothing in the zone depends on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Attr {
-    /// Its name, once in a zone.
-    pub name: String,
-    /// What the value must look like.
-    #[serde(rename = "type")]
-    pub attrtype: AttrType,
-    /// The value, as written.
-    pub value: String,
+choices! {
+    /// What the value of an [`Attr`] looks like.
+    pub enum AttrType {
+        /// Any text.
+        String = "string",
+        /// A whole number.
+        Int = "int",
+        /// A whole number, not negative.
+        Uint = "uint",
+        /// `true` or `false`.
+        Boolean = "boolean",
+    }
 }
 
-/// What the value of an [`Attr`] looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AttrType {
-    /// Any text.
-    String,
-    /// A whole number.
-    Int,
-    /// A whole number, not negative.
-    Uint,
-    /// `true` or `false`.
-    Boolean,
+records! {
+    /// The configuration of a zone, as `/etc/zones/NAME.toml` has it and the properties of `zonecfg` name it.
+    pub struct ZoneConfig {
+        /// Where the zone is; its root is `zonepath/root`.
+        pub zonepath: PathBuf = "zonepath",
+        /// The name of its brand.
+        pub brand: String = "brand",
+        /// Whether it is to boot with the host.
+        pub autoboot: bool = "autoboot",
+        /// Boot arguments when a boot names none.
+        pub bootargs: String = "bootargs",
+        /// The privileges, as words: `default`, a capability's name, or one after `!`; empty means the brand's own.
+        pub limitpriv: Vec<String> = "limitpriv",
+        /// Whose network stack it has.
+        pub ip_type: IpType = "ip-type",
+        /// Its host name; the zone's name when unset, see [`Self::hostname`].
+        pub hostname: Option<String> = "hostname",
+        /// PID 1, as seen inside; the brand's when unset, see [`Self::init`].
+        pub init: Option<String> = "init",
+        /// Whether an init that exits is started again; false halts the zone.
+        pub restart_init: bool = "restart-init",
+        /// With `restart_init`: only when it exited with 0.
+        pub restart_init_on_exit_0: bool = "restart-init-on-exit-0",
+        /// Whether an init that exits reboots the zone.
+        pub reboot_on_init_exit: bool = "reboot-on-init-exit",
+        /// How long an orderly shutdown may take, in seconds.
+        pub shutdown_timeout: u64 = "shutdown-timeout",
+    }
+    resources {
+        /// File systems, mounted in this order.
+        pub fs: Vec<Fs> = "fs",
+        /// Data of the administrator's.
+        pub attr: Vec<Attr> = "attr",
+    }
 }
 
-impl AttrType {
-    const ALL: [Self; 4] = [Self::String, Self::Int, Self::Uint, Self::Boolean];
+records! {
+    /// A file system of the zone.
+    pub struct Fs {
+        /// Where, as seen inside: an absolute path.
+        pub dir: String = "dir",
+        /// What: for lofs an absolute path of the host, for tmpfs a word.
+        pub special: String = "special",
+        /// Its type.
+        pub fstype: FsType = "type",
+        /// Mount options, in order; see [`filesystem`](crate::filesystem).
+        pub options: Vec<String> = "options",
+    }
+}
 
-    /// The word in a configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::Int => "int",
-            Self::Uint => "uint",
-            Self::Boolean => "boolean",
-        }
+records! {
+    /// A datum of the administrator's; nothing in the zone depends on it.
+    pub struct Attr {
+        /// Its name, once in a zone.
+        pub name: String = "name",
+        /// What the value must look like.
+        pub attrtype: AttrType = "type",
+        /// The value, as written.
+        pub value: String = "value",
     }
 }
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// There is none.
+    /// The zone has no configuration.
     #[error("{0}: No such zone configured")]
     NoSuchZone(ZoneName),
     /// Its file cannot be read or written.
@@ -193,22 +134,36 @@ pub enum ConfigError {
 impl ZoneConfig {
     /// A configuration with everything at its default.
     pub fn new(zonepath: PathBuf) -> Self {
-        Self {
-            zonepath,
-            brand: default_brand(),
-            autoboot: false,
-            bootargs: String::new(),
-            limitpriv: Vec::new(),
-            ip_type: IpType::default(),
-            hostname: None,
-            init: None,
-            restart_init: true,
-            restart_init_on_exit_0: false,
-            reboot_on_init_exit: false,
-            shutdown_timeout: default_timeout(),
-            fs: Vec::new(),
-            attr: Vec::new(),
+        Self { zonepath, ..Self::defaults() }
+    }
+
+    /// What the schema says of a zone of which nothing is set, the zonepath included, which is then empty.
+    #[must_use]
+    pub fn defaults() -> Self {
+        let unset = Document::default();
+        Self::read(GLOBALS, &unset.globals, &unset.resources)
+    }
+
+    /// The typed form of what was set, with defaults for the rest; `origin` is the file's name for errors.
+    ///
+    /// # Errors
+    /// [`ConfigError::Incomplete`] when something that must be set is not.
+    pub fn from_document(document: &Document, origin: &Path) -> Result<Self, ConfigError> {
+        match document.missing() {
+            Some(problem) => Err(ConfigError::Incomplete { origin: origin.to_owned(), problem }),
+            None => Ok(Self::read(GLOBALS, &document.globals, &document.resources)),
         }
+    }
+
+    /// What must be set so that everything else follows from defaults.
+    pub fn to_document(&self) -> Document {
+        let mut document = Document::default();
+        self.write(GLOBALS, &mut document.globals, &mut document.resources);
+        document.globals.clear_defaults(GLOBALS);
+        for instance in &mut document.resources {
+            instance.values.clear_defaults(instance.resource.properties);
+        }
+        document
     }
 
     /// The zone's root directory, on the host.
@@ -255,11 +210,6 @@ impl ZoneConfig {
     pub fn save(&self, layout: &Layout, zone: &ZoneName) -> Result<(), ConfigError> {
         file::make_dir(&layout.etc(), 0o755)?;
         Ok(file::replace(&layout.config(zone), self.to_toml().as_bytes(), 0o644)?)
-    }
-
-    /// Everything that is wrong with it, not just the first.
-    pub fn verify(&self) -> Vec<Problem> {
-        self.to_document().verify()
     }
 }
 

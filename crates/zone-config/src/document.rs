@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::schema::{GLOBALS, Property, Resource};
 use crate::value::Value;
 
@@ -13,6 +15,9 @@ mod verify;
 
 pub use text::DocumentError;
 pub use verify::Problem;
+
+/// Bounds the resources of a zone: what is done for each of them, and for each pair, has an end.
+pub const MOST_RESOURCES: usize = 1000;
 
 /// What was set in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,13 +38,18 @@ pub struct Instance {
 }
 
 /// The properties that were set, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Properties(BTreeMap<&'static str, Value>);
 
 impl Properties {
     /// What was set for a property.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
+    }
+
+    /// What was set, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|(name, value)| (*name, value))
     }
 
     /// What was set for a property that is text.
@@ -75,6 +85,15 @@ impl Properties {
     /// Makes a property as if it had never been set.
     pub fn clear(&mut self, property: &Property) {
         self.0.remove(property.name);
+    }
+
+    /// Clears what is set to what it is when nobody sets it.
+    pub(crate) fn clear_defaults(&mut self, rows: &[Property]) {
+        for row in rows {
+            if self.get(row.name) == row.default_value().as_ref() {
+                self.clear(row);
+            }
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The one table of what a zone's configuration can say.
 //!
 //! The parser of `NAME.toml`, the `zonecfg` language, `info`, `export`, help, manual page and completion
-//! all read it: a property is added by a row here, a field in [`ZoneConfig`](crate::ZoneConfig), and whatever acts on it.
+//! all read it: a property is added by a row here, a line in the list of fields of [`config`](crate::config), and
+//! whatever acts on it. Defaults are here and nowhere else.
 
+use crate::config::{AttrType, FsType, IpType};
 use crate::value::{Kind, Value};
 
 /// What a property is when nobody sets it.
@@ -18,6 +20,29 @@ pub enum Unset {
     Nothing,
 }
 
+/// When a change of a property takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// Never once the zone is installed: the property cannot be changed from then on.
+    Sealed,
+    /// When the zone boots next: until then a live zone has what it was booted with.
+    NextBoot,
+    /// As soon as it is committed, also for a live zone.
+    Live,
+}
+
+impl Applies {
+    /// Says it in a sentence.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Sealed => "It cannot be changed once the zone is installed.",
+            Self::NextBoot => "A change takes effect when the zone boots next.",
+            Self::Live => "A change takes effect at once.",
+        }
+    }
+}
+
 /// One property, of the zone or of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Property {
@@ -27,8 +52,10 @@ pub struct Property {
     pub kind: Kind,
     /// What it is when nobody sets it.
     pub unset: Unset,
-    /// Whether it cannot be changed once the zone is installed.
-    pub sealed: bool,
+    /// When a change of it takes effect.
+    pub applies: Applies,
+    /// What of its effect is not there yet, to follow "but "; then `commit` says so too.
+    pub pending: Option<&'static str>,
     /// Whether it is in `NAME.toml`; the zone's name is the file's.
     pub stored: bool,
     /// What it is for, in a sentence.
@@ -56,11 +83,30 @@ pub struct Resource {
 
 impl Property {
     const fn new(name: &'static str, kind: Kind, unset: Unset, help: &'static str) -> Self {
-        Self { name, kind, unset, sealed: false, stored: true, help, since: "0.1.0" }
+        Self {
+            name,
+            kind,
+            unset,
+            applies: Applies::NextBoot,
+            pending: None,
+            stored: true,
+            help,
+            since: "0.1.0",
+        }
     }
 
     const fn sealed(mut self) -> Self {
-        self.sealed = true;
+        self.applies = Applies::Sealed;
+        self
+    }
+
+    const fn live(mut self) -> Self {
+        self.applies = Applies::Live;
+        self
+    }
+
+    const fn pending(mut self, what: &'static str) -> Self {
+        self.pending = Some(what);
         self
     }
 
@@ -153,7 +199,9 @@ pub static GLOBALS: &[Property] = &[
         "The kind of guest: sparse shares the host's /usr, linux is a whole root of its own.",
     )
     .sealed(),
-    Property::new("autoboot", Kind::Bool, Unset::Is("false"), "Whether the zone boots with the host."),
+    Property::new("autoboot", Kind::Bool, Unset::Is("false"), "Whether the zone is to boot with the host.")
+        .live()
+        .pending("nothing boots zones with the host yet."),
     Property::new(
         "bootargs",
         Kind::BootArgs,
@@ -168,9 +216,9 @@ pub static GLOBALS: &[Property] = &[
     ),
     Property::new(
         "ip-type",
-        Kind::Choice(&["exclusive"]),
+        Kind::Choice(IpType::WORDS),
         Unset::Is("exclusive"),
-        "Whose network stack the zone has: exclusive is its own.",
+        "Whose network stack the zone has: exclusive is its own, in which there is only loopback so far.",
     ),
     Property::new(
         "hostname",
@@ -226,7 +274,7 @@ pub static RESOURCES: &[Resource] = &[
             ),
             Property::new(
                 "type",
-                Kind::Choice(&["lofs", "tmpfs"]),
+                Kind::Choice(FsType::WORDS),
                 Unset::Required,
                 "The type: lofs shows a directory or file of the host, tmpfs is memory.",
             ),
@@ -245,14 +293,15 @@ pub static RESOURCES: &[Resource] = &[
         key: "name",
         single: false,
         properties: &[
-            Property::new("name", Kind::Label, Unset::Required, "Its name."),
+            Property::new("name", Kind::Label, Unset::Required, "Its name.").live(),
             Property::new(
                 "type",
-                Kind::Choice(&["string", "int", "uint", "boolean"]),
+                Kind::Choice(AttrType::WORDS),
                 Unset::Required,
                 "What the value must look like.",
-            ),
-            Property::new("value", Kind::Text, Unset::Required, "The value."),
+            )
+            .live(),
+            Property::new("value", Kind::Text, Unset::Required, "The value.").live(),
         ],
         help: "A named value for the administrator's own use; the zone does not see it.",
         since: "0.1.0",
@@ -292,6 +341,7 @@ mod tests {
             assert_eq!(names.len(), table.len(), "{names:?}");
             for property in table {
                 assert!(property.help.ends_with('.'), "{}", property.name);
+                assert!(property.pending.is_none_or(|text| text.ends_with('.')), "{}", property.name);
                 if let Unset::Is(word) = property.unset {
                     assert!(property.kind.read(word).is_some(), "{}", property.name);
                 }

@@ -3,13 +3,15 @@
 //! The order of the steps is such that after a crash between any two of them no zone of the index lacks its
 //! file: at worst a file is left that no line names, which a `commit` registers and a `create -F` writes over.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
 use crate::document::Document;
 use crate::file::{self, FileError, FileLock};
+use crate::idmap::{self, IdMapError};
 use crate::index::{Entry, Index, IndexError};
-use crate::{Layout, State, ZoneName};
+use crate::{IdRange, Layout, State, ZoneName};
 
 /// A change of a zone's configuration that cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,23 @@ pub enum StoreError {
         /// What was to be done.
         change: &'static str,
     },
+    /// Without its configuration nobody would know whose files these are.
+    #[error(
+        "Zone {zone} has its files in {}; delete not allowed.  Remove them with 'zoneadm -z {zone} uninstall', or move them away to keep them.",
+        .root.display()
+    )]
+    Root {
+        /// The zone.
+        zone: ZoneName,
+        /// Its root on the host.
+        root: PathBuf,
+    },
+    /// An install or uninstall is under way.
+    #[error("Zone {0}: another zoneadm may have an operation in progress; delete not allowed.")]
+    Busy(ZoneName),
+    /// The zone's ids could not be looked up or given back.
+    #[error(transparent)]
+    Ids(#[from] IdMapError),
 }
 
 /// Reads what is set in a zone's configuration.
@@ -38,7 +57,8 @@ pub enum StoreError {
 /// When there is none, or it cannot be read or understood.
 pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Document, ConfigError> {
     let path = layout.config(zone);
-    let bytes = file::read_if_there(&path)?.ok_or_else(|| ConfigError::NoSuchZone(zone.clone()))?;
+    let bytes =
+        file::read_if_there(&path, file::DOCUMENT)?.ok_or_else(|| ConfigError::NoSuchZone(zone.clone()))?;
     // A byte that is not UTF-8 becomes one that no value allows, and is reported where it stands.
     Ok(Document::parse(&String::from_utf8_lossy(&bytes), &path)?)
 }
@@ -71,7 +91,7 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
             }
         }
         file::make_dir_to_stay(&layout.etc(), 0o755)?;
-        let old = file::read_if_there(&file)?;
+        let old = file::read_if_there(&file, file::DOCUMENT)?;
         file::replace(&file, document.to_toml().as_bytes(), 0o644)?;
         before = Some(old);
         Ok(())
@@ -91,13 +111,68 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
     Ok(())
 }
 
-/// Removes a zone's line in the index and its configuration; nothing else of it.
+/// Whether there is nothing of a zone's root that would be left without a name, and with ids that nobody would own.
 ///
 /// # Errors
-/// When the zone is above configured and not `force`, or when a file cannot be written.
-pub fn delete(layout: &Layout, zone: &ZoneName, force: bool) -> Result<(), StoreError> {
+/// [`StoreError::Root`] when the zone is incomplete or installed and a root is there, or cannot be looked for.
+pub fn may_delete(layout: &Layout, zone: &ZoneName) -> Result<(), StoreError> {
+    match Index::load(layout)?.get(zone) {
+        Some(entry) if entry.state != State::Configured && !is_missing(&root(entry)) => {
+            Err(StoreError::Root { zone: zone.clone(), root: root(entry) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a zone's line in the index and its configuration, and gives its ids back if no file can have them any more; no file
+/// of the zone's own. The answer is the ids that stay reserved.
+///
+/// # Errors
+/// When a root of the zone is there, when it is above configured and not `force`, when a command is at work on it, or when a file
+/// cannot be written.
+pub fn delete(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option<IdRange>, StoreError> {
+    let oplock = FileLock::try_take(&layout.oplock(zone))?;
+    let oplock = oplock.ok_or_else(|| StoreError::Busy(zone.clone()))?;
+    let deleted = delete_locked(layout, zone, force);
+    // The last that is of the zone; not if a daemon is there. What was made for a zone that cannot be deleted goes too.
+    if !layout.lock(zone).exists() {
+        oplock.discard();
+    } else if deleted.is_ok()
+        && let Ok(Some(lock)) = FileLock::try_take(&layout.lock(zone))
+    {
+        lock.discard();
+        oplock.discard();
+    }
+    // Removes nothing but an empty directory.
+    let _ = std::fs::remove_dir(layout.zone_run(zone));
+    deleted
+}
+
+fn delete_locked(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option<IdRange>, StoreError> {
+    may_delete(layout, zone)?;
+    let index = Index::load(layout)?;
+    let entry = index.get(zone);
+    if let Some(entry) = entry
+        && entry.state != State::Configured
+        && !force
+    {
+        return Err(StoreError::State { zone: zone.clone(), state: entry.state, change: "delete" });
+    }
+    let mut kept = idmap::lookup(layout, zone)?;
+    // Where the zonepath itself is missing, it may be on a disk that is not mounted. Only here is it looked at: a zone that was never
+    // installed has no ids, and its zonepath may be on a file system that does not answer.
+    if kept.is_some()
+        && let Some(entry) = entry
+        && entry.zonepath.is_dir()
+        && is_missing(&root(entry))
+    {
+        idmap::release(layout, zone)?;
+        kept = None;
+    }
+    let seen = entry.map(|entry| entry.state);
     Index::update(layout, |index| match index.get(zone) {
-        Some(entry) if entry.state != State::Configured && !force => {
+        // It may have come further meanwhile only by a hand that knows no locks.
+        Some(entry) if Some(entry.state) != seen => {
             Err(StoreError::State { zone: zone.clone(), state: entry.state, change: "delete" })
         }
         Some(_) => Ok(index.remove(zone).map(|_| ())?),
@@ -105,16 +180,15 @@ pub fn delete(layout: &Layout, zone: &ZoneName, force: bool) -> Result<(), Store
         None => Ok(()),
     })?;
     file::remove(&layout.config(zone))?;
-    // The last that is of the zone; not if somebody is at it.
-    let locks = [layout.lock(zone), layout.oplock(zone)];
-    if locks.iter().any(|lock| lock.exists())
-        && let [Ok(Some(lock)), Ok(Some(oplock))] = locks.map(|lock| FileLock::try_take(&lock))
-    {
-        lock.discard();
-        oplock.discard();
-        let _ = std::fs::remove_dir(layout.zone_run(zone));
-    }
-    Ok(())
+    Ok(kept)
+}
+
+fn root(entry: &Entry) -> PathBuf {
+    entry.zonepath.join("root")
+}
+
+fn is_missing(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]
@@ -145,10 +219,47 @@ mod tests {
         assert!(matches!(save(&layout, &db, &web, &document("/zones/db")), Err(StoreError::State { .. })));
         let refused = save(&layout, &db, &db, &document("/zones/x")).unwrap_err();
         assert_eq!(refused.to_string(), "Zone db is installed; set zonepath not allowed.");
-        assert!(delete(&layout, &db, false).is_err());
+        assert!(matches!(delete(&layout, &db, false), Err(StoreError::State { .. })));
         assert_eq!(load(&layout, &db).unwrap(), document("/zones/db"));
-        delete(&layout, &db, true).unwrap();
+        assert_eq!(delete(&layout, &db, true).unwrap(), None);
         assert!(!layout.config(&db).exists());
         assert_eq!(fs::read_to_string(layout.index()).unwrap(), "");
+    }
+
+    #[test]
+    fn a_root_keeps_its_zone_and_its_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let web: ZoneName = "web".parse().unwrap();
+        let zonepath = dir.path().join("zone");
+        let begin = || {
+            save(&layout, &web, &web, &document(zonepath.to_str().unwrap())).unwrap();
+            Index::update(&layout, |index| index.set_state(&web, State::Incomplete)).unwrap();
+            idmap::allocate(&layout, &web).unwrap()
+        };
+        let range = begin();
+        fs::create_dir_all(zonepath.join("root")).unwrap();
+        let refused = delete(&layout, &web, true).unwrap_err().to_string();
+        assert!(
+            refused.contains("zone/root; delete not allowed.  Remove them with 'zoneadm -z web uninstall'")
+        );
+        assert!(may_delete(&layout, &web).is_err() && load(&layout, &web).is_ok());
+        assert_eq!(idmap::lookup(&layout, &web).unwrap(), Some(range));
+        assert!(!layout.zone_run(&web).exists(), "what is refused leaves nothing");
+
+        // Its disk is not mounted: who can say what is on it?
+        fs::rename(&zonepath, dir.path().join("away")).unwrap();
+        assert_eq!(delete(&layout, &web, true).unwrap(), Some(range));
+        assert_eq!(begin(), range, "the same ids for a zone of the same name");
+        let held = FileLock::take(&layout.oplock(&web)).unwrap();
+        assert!(matches!(delete(&layout, &web, true), Err(StoreError::Busy(_))));
+        drop(held);
+
+        // Somebody has removed the root and left the zonepath: nothing can have the ids.
+        fs::create_dir(&zonepath).unwrap();
+        assert!(matches!(delete(&layout, &web, false), Err(StoreError::State { .. })));
+        assert_eq!(delete(&layout, &web, true).unwrap(), None);
+        assert_eq!(idmap::lookup(&layout, &web).unwrap(), None);
+        assert!(!layout.config(&web).exists() && !layout.zone_run(&web).exists());
     }
 }

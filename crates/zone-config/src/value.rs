@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::filesystem::OPTIONS;
 use crate::{ZoneName, bootargs, privilege};
 
 /// A value that its property allows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Value {
     /// One word or one line of text.
     Text(String),
@@ -16,6 +19,19 @@ pub enum Value {
     Number(u64),
     /// Words, in order.
     List(Vec<String>),
+}
+
+impl Value {
+    /// How it is written.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Text(_) => Shape::Text,
+            Self::Bool(_) => Shape::Bool,
+            Self::Number(_) => Shape::Number,
+            Self::List(_) => Shape::List,
+        }
+    }
 }
 
 /// How a value is written, in TOML and in JSON.

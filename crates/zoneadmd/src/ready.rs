@@ -9,7 +9,7 @@ use rustix::fd::AsFd;
 use zone_config::bootargs::TooLong;
 use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
-use zone_config::{Snapshot, ZoneConfig, idmap};
+use zone_config::{Snapshot, ZoneConfig, idmap, store};
 use zone_platform::{Build, Platform, PlatformError, ZoneRoot, steps};
 use zsched::client::ClientError;
 use zsched::wire::{Create, Failure, Stage, Status, Strings};
@@ -74,8 +74,9 @@ impl Zone {
 
     /// Freezes the configuration for as long as the zone lives.
     fn snapshot(&self, bootargs: Option<String>) -> Result<Snapshot, NoSnapshot> {
-        let config = ZoneConfig::load(&self.layout, &self.name)?;
-        let problems = config.verify();
+        let document = store::load(&self.layout, &self.name)?;
+        let config = ZoneConfig::from_document(&document, &self.layout.config(&self.name))?;
+        let problems = document.verify();
         if !problems.is_empty() {
             return Err(NoSnapshot::Invalid(problems));
         }

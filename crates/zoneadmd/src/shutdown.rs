@@ -16,8 +16,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use zone_config::Snapshot;
 use zone_config::lastexit::How;
+use zone_config::{Snapshot, ZoneConfig};
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Operation, Reporter};
 use zone_platform::orderly::{self, Orderly};
@@ -36,7 +36,7 @@ pub(crate) async fn shutdown(
     context: &mut OperationContext,
 ) -> Result<Then, DoorError> {
     let status = daemon.status();
-    let configured = daemon.zone.config().map_or(60, |config| config.shutdown_timeout);
+    let configured = daemon.zone.config().unwrap_or_else(ZoneConfig::defaults).shutdown_timeout;
     let limit = timeout.map_or(configured, u64::from);
     let first = daemon.shutdown.begin(status.uniqid, then.clone());
     context.current = daemon.shutdown.current().unwrap_or_default();

@@ -107,7 +107,8 @@ pub static COMMANDS: &[CommandSpec] = &[
         &["delete [-F]"],
         Scope::Global,
         "F",
-        "Removes the configuration, but no file of the zone. It must be in state configured, or with -F not live.",
+        "Removes the configuration, but no file of the zone: as long as its root is there ('zoneadm uninstall' removes \
+         that) the zone cannot be deleted. Without a root it must be in state configured, or -F be given.",
     ),
     row(
         "exit",

@@ -1,6 +1,7 @@
 //! Tests of the configuration, typed and on disk.
 
 use super::*;
+use crate::schema;
 
 fn sample() -> ZoneConfig {
     let mut config = ZoneConfig::new("/zones/web".into());
@@ -29,7 +30,44 @@ fn the_form_on_disk_comes_back() {
     assert_eq!(ZoneConfig::parse(&text, Path::new("f")).unwrap(), sample());
     assert!(text.contains("restart-init = false\n") && text.contains("[[fs]]\ndir = \"/tmp\"\n"), "{text}");
     assert!(!text.contains("autoboot"), "a default is not written: {text}");
-    assert_eq!(sample().verify(), []);
+    assert_eq!(sample().to_document().verify(), []);
+}
+
+#[test]
+fn every_property_has_one_field() {
+    fn named<R: Record>(rows: &[schema::Property]) {
+        let names: Vec<_> = rows.iter().filter(|row| row.stored).map(|row| row.name).collect();
+        assert_eq!(names, R::PROPERTIES);
+    }
+    named::<ZoneConfig>(GLOBALS);
+    let resources: Vec<_> = schema::RESOURCES.iter().map(|resource| resource.name).collect();
+    assert_eq!(resources, ZoneConfig::RESOURCES);
+    named::<Fs>(schema::resource("fs").unwrap().properties);
+    named::<Attr>(schema::resource("attr").unwrap().properties);
+}
+
+#[test]
+fn a_snapshot_has_everything_and_reads_what_older_programs_wrote() {
+    let written = toml::to_string(&ZoneConfig::new("/z".into())).unwrap();
+    assert!(
+        written.contains("shutdown-timeout = 60\n") && written.contains("autoboot = false\n"),
+        "{written}"
+    );
+    assert_eq!(toml::from_str::<ZoneConfig>(&toml::to_string(&sample()).unwrap()).unwrap(), sample());
+    let old =
+        toml::from_str::<ZoneConfig>("zonepath = \"/z\"\nfs = []\nlimitpriv = []\nhostname = \"a_b\"\n")
+            .unwrap();
+    assert_eq!(old.hostname.as_deref(), Some("a_b"));
+    for bad in [
+        "",
+        "zonepath = 5",
+        "zonepath = \"/z\"\nfly = 1",
+        "zonepath = \"/z\"\nautoboot = \"yes\"",
+        "zonepath = \"/z\"\nip-type = \"pigeon\"",
+        "zonepath = \"/z\"\n[[fs]]\ndir = \"/d\"",
+    ] {
+        assert!(toml::from_str::<ZoneConfig>(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]
@@ -98,7 +136,7 @@ fn verify_reports_everything() {
     config.fs[1].special = "srv".into();
     config.attr[0].attrtype = AttrType::Uint;
     config.attr[0].value = "-1".into();
-    let said: Vec<String> = config.verify().iter().map(ToString::to_string).collect();
+    let said: Vec<String> = config.to_document().verify().iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 5, "{said:#?}");
     assert!(said[0].starts_with("limitpriv is \"[default,!net_raw,fly]\"; allowed: a list of 'default'"));
     assert!(said[1].starts_with("brand cannot be used: no brand \"solaris\"; there are"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike};
 
-use super::{Document, Instance, Properties};
+use super::{Document, Instance, MOST_RESOURCES, Properties};
 use crate::schema::{self, GLOBALS, Property, RESOURCES, Resource, ValueError};
 use crate::value::{Shape, Value};
 
@@ -122,6 +122,9 @@ fn read_resources(resource: &'static Resource, item: &Item, to: &mut Vec<Instanc
             let value =
                 read_value(property, item).map_err(|reason| (span(item), format!("{name}: {reason}")))?;
             instance.values.set(property, value);
+        }
+        if to.len() == MOST_RESOURCES {
+            return Err((span(item), format!("{name}: a zone has at most {MOST_RESOURCES} resources")));
         }
         to.push(instance);
     }

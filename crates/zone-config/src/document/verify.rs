@@ -29,6 +29,22 @@ impl fmt::Display for Problem {
 }
 
 impl Document {
+    /// The first property that must be set and is not.
+    pub fn missing(&self) -> Option<Problem> {
+        let problem = |resource, row: &Property| {
+            Some(Problem { resource, property: row.name, reason: not_specified(row) })
+        };
+        let mut globals = Self::stored_globals().filter(|row| row.is_required());
+        if let Some(row) = globals.find(|row| self.globals.get(row.name).is_none()) {
+            return problem(None, row);
+        }
+        let found = self.resources.iter().find_map(|instance| Some((instance, instance.missing()?)))?;
+        let (instance, row) = found;
+        let mut before = self.of(instance.resource.name);
+        let position = before.position(|other| std::ptr::eq(other, instance)).unwrap_or_default();
+        problem(Some(instance.title(position)), row)
+    }
+
     /// Everything that is wrong, not just the first; empty when the zone could be installed.
     pub fn verify(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Self::stored_globals()
@@ -47,10 +63,7 @@ impl Document {
         for resource in RESOURCES {
             let mut seen = HashSet::new();
             for (position, instance) in self.of(resource.name).enumerate() {
-                let title = match instance.key() {
-                    Some(key) => format!("{} {key}", resource.name),
-                    None => format!("{} number {}", resource.name, position + 1),
-                };
+                let title = instance.title(position);
                 let twice = instance.key().is_some_and(|key| !seen.insert(key.to_string()));
                 let twice =
                     twice.then(|| (resource.key, "is that of another resource of this type".to_owned()));
@@ -71,16 +84,29 @@ impl Document {
 impl Properties {
     /// What is wrong with one property, whoever set it.
     fn fault(&self, row: &Property) -> Option<String> {
-        let allowed = row.kind.allowed();
         match self.get(row.name) {
-            None if row.is_required() => Some(format!("not specified; allowed: {allowed}")),
-            Some(value) if !row.kind.allows(value) => Some(format!("is \"{value}\"; allowed: {allowed}")),
+            None if row.is_required() => Some(not_specified(row)),
+            Some(value) if !row.kind.allows(value) => {
+                Some(format!("is \"{value}\"; allowed: {}", row.kind.allowed()))
+            }
             _ => None,
         }
     }
 }
 
+fn not_specified(row: &Property) -> String {
+    format!("not specified; allowed: {}", row.kind.allowed())
+}
+
 impl Instance {
+    /// What it is called in errors: by its key, or else by its position among those of its type, from 0.
+    fn title(&self, position: usize) -> String {
+        match self.key() {
+            Some(key) => format!("{} {key}", self.resource.name),
+            None => format!("{} number {}", self.resource.name, position + 1),
+        }
+    }
+
     /// Two properties of a resource that do not go together.
     pub fn mismatch(&self) -> Option<(&'static str, String)> {
         let text = |name| self.values.text(name);
@@ -97,7 +123,7 @@ impl Instance {
                     let allowed = "for type lofs allowed: an absolute path of the host";
                     return Some(("special", format!("is \"{special}\"; {allowed}")));
                 }
-                let fstype = FsType::ALL.into_iter().find(|known| known.as_str() == word)?;
+                let fstype = FsType::of(word)?;
                 let options = self.values.list("options").iter();
                 let refused =
                     options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;
