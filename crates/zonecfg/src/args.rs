@@ -12,7 +12,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 
 Examples:
   Describe a zone that shares the host's /usr:
-    zonecfg -z web 'create; set autoboot=true; commit'
+    zonecfg -z web 'create; set hostname=www; commit'
   Give it a directory of the host, read-only:
     zonecfg -z web 'add fs; set dir=/data; set special=/srv; set type=lofs; add options ro; end'
   Look at it:

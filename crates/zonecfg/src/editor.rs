@@ -1,8 +1,8 @@
 //! A configuration in memory, and the resource one is in.
 
 use zone_config::command::{Qualifier, Term};
-use zone_config::document::{Document, Instance};
-use zone_config::schema::{self, GLOBALS, Property, Resource};
+use zone_config::document::{Document, Instance, MOST_RESOURCES};
+use zone_config::schema::{self, Applies, GLOBALS, Property, Resource};
 use zone_config::value::{Shape, Value};
 use zone_config::{State, ZoneName};
 
@@ -54,6 +54,9 @@ impl Editor {
             if value.is_some() {
                 return Err(EditError::ResourceOnly("add PROPERTY VALUE"));
             }
+            if self.document.resources.len() >= MOST_RESOURCES {
+                return Err(EditError::TooMany);
+            }
             if resource.single && self.document.of(resource.name).next().is_some() {
                 return Err(EditError::Single(resource.name));
             }
@@ -82,7 +85,7 @@ impl Editor {
             return Ok(());
         }
         let property = global(name)?;
-        if let (true, Some(state)) = (property.sealed, self.sealed) {
+        if let (Applies::Sealed, Some(state)) = (property.applies, self.sealed) {
             return Err(EditError::Sealed { zone: self.zone.clone(), state, property: property.name });
         }
         let value = term.value_for(property)?;
@@ -107,7 +110,7 @@ impl Editor {
         if property.is_required() {
             return Err(EditError::Required(property.name));
         }
-        if let (true, Some(state)) = (property.sealed, sealed) {
+        if let (Applies::Sealed, Some(state)) = (property.applies, sealed) {
             return Err(EditError::Sealed { zone: self.zone.clone(), state, property: property.name });
         }
         values.clear(property);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use zone_config::command::{self, COMMANDS, CommandSpec, Scope};
 use zone_config::schema::{self, GLOBALS, Property, RESOURCES, Resource, Unset};
 
-use crate::session::Failure;
+use crate::error::Failure;
 
 const USAGE: &str = "\
 usage:\tzonecfg help
@@ -59,7 +59,8 @@ fn one_command(spec: &CommandSpec) -> String {
 fn syntax() -> String {
     let mut text = "Properties of the zone:\n".to_owned();
     for row in GLOBALS {
-        let _ = writeln!(text, "\t{:<24}{}", row.name, row.help);
+        let pending = row.pending.map_or_else(String::new, |pending| format!(" It is kept, but {pending}"));
+        let _ = writeln!(text, "\t{:<24}{}{pending}", row.name, row.help);
     }
     for row in RESOURCES {
         let _ = writeln!(text, "Resource {}: {}", row.name, row.help);
@@ -81,6 +82,30 @@ fn one_resource(resource: &Resource) -> String {
     text + &format!("Example: add {}; {}; end\n", resource.name, example.join("; "))
 }
 
+/// The parts of the manual page that the tables make: a heading, and terms with what is said of each.
+#[must_use]
+pub fn reference() -> Vec<(&'static str, Vec<(String, String)>)> {
+    let properties = GLOBALS.iter().map(|row| (row.name.to_owned(), described(row))).collect();
+    let resources = RESOURCES.iter().flat_map(|resource| {
+        let about = (resource.name.to_owned(), resource.help.to_owned());
+        let rows =
+            resource.properties.iter().map(|row| (format!("{} {}", resource.name, row.name), described(row)));
+        [about].into_iter().chain(rows)
+    });
+    let commands = COMMANDS.iter().map(|row| (row.usage.join("\n"), row.help.to_owned())).collect();
+    vec![("COMMANDS", commands), ("PROPERTIES", properties), ("RESOURCES", resources.collect())]
+}
+
+/// All about a property, in one paragraph.
+fn described(row: &Property) -> String {
+    let text = one_property(row);
+    let text = text.split_once(": ").map_or(text.as_str(), |(_, text)| text);
+    text.trim_end()
+        .replace("allowed: ", "Allowed: ")
+        .replace('\n', " ")
+        .replace(". It is kept, but", "; it is kept, but")
+}
+
 fn one_property(row: &Property) -> String {
     let unset = match row.unset {
         Unset::Required => "It must be set.".to_owned(),
@@ -88,8 +113,9 @@ fn one_property(row: &Property) -> String {
         Unset::Is(word) => format!("By default it is {word}."),
         Unset::From(elsewhere) => format!("By default it is {elsewhere}."),
     };
-    let sealed = if row.sealed { "\nIt cannot be changed once the zone is installed." } else { "" };
-    format!("{}: {}\nallowed: {}\n{unset}{sealed}\n", row.name, row.help, row.kind.allowed())
+    let pending = row.pending.map_or_else(String::new, |pending| format!("It is kept, but {pending}\n"));
+    let (allowed, applies) = (row.kind.allowed(), row.applies.sentence());
+    format!("{}: {}\n{pending}allowed: {allowed}\n{unset}\n{applies}\n", row.name, row.help)
 }
 
 /// Help about a property that only resources have.

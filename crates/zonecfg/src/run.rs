@@ -1,6 +1,5 @@
 //! Where commands come from: the command line, a file, a terminal.
 
-use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,11 +8,12 @@ use anyhow::Context;
 use clap::Parser;
 use zone_config::command::{Script, SyntaxError};
 use zone_config::lex::Place;
-use zone_config::{Layout, here};
+use zone_config::{Layout, file, here};
 
 use crate::args::Args;
+use crate::error::Failure;
 use crate::help;
-use crate::session::{Failure, Flow, Session};
+use crate::session::{Flow, Session};
 use crate::talk::Talk;
 
 const FAILED: u8 = 1;
@@ -53,7 +53,8 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
     };
     let layout = match Layout::new(args.root.clone()) {
         Ok(layout) => layout,
-        Err(error) => return usage(talk, &error.to_string()),
+        Err(error) if error.is_usage() => return usage(talk, &error.to_string()),
+        Err(error) => return Err(error.into()),
     };
     if here::zone().is_some() && layout.is_default() {
         anyhow::bail!("zonecfg can only be run from the global zone.");
@@ -62,7 +63,9 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
     let (text, origin) = match &args.file {
         Some(path) if path == Path::new("-") => (None, Origin::File("standard input".to_owned())),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
+            // Not only regular files: a shell's <(COMMAND) is a pipe.
+            let text = std::fs::File::open(path)
+                .and_then(commands_of)
                 .with_context(|| format!("cannot read the command file {}", path.display()))?;
             (Some(text), Origin::File(path.display().to_string()))
         }
@@ -76,13 +79,14 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
     }
     let text = match text {
         Some(text) => text,
-        None => {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-            text
-        }
+        None => commands_of(io::stdin()).context("cannot read standard input")?,
     };
     Ok(u8::from(!run_script(&mut session, &text, &origin, talk)))
+}
+
+/// Reads a text of commands, which is of a bounded size and UTF-8.
+fn commands_of(from: impl Read) -> io::Result<String> {
+    String::from_utf8(file::read_at_most(from, file::DOCUMENT)?).map_err(io::Error::other)
 }
 
 /// What a text of commands is called in errors.
@@ -114,10 +118,10 @@ pub fn run_script(session: &mut Session, text: &str, origin: &Origin, talk: &mut
             }
         }
     }
-    match session.finish() {
+    match session.finish(talk) {
         Ok(_) => true,
         Err(failure) => {
-            talk.note(&with_causes(&failure));
+            talk.note(&failure.with_causes());
             false
         }
     }
@@ -145,7 +149,7 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
                 return match session.exit(false, talk) {
                     Ok(_) => true,
                     Err(failure) => {
-                        talk.note(&with_causes(&failure));
+                        talk.note(&failure.with_causes());
                         false
                     }
                 };
@@ -156,7 +160,7 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
             match found.map(|located| session.execute(&located.command, talk)) {
                 Ok(Ok(Flow::Next)) => {}
                 Ok(Ok(Flow::Quit)) => return true,
-                Ok(Err(failure)) => talk.note(&with_causes(&failure)),
+                Ok(Err(failure)) => talk.note(&failure.with_causes()),
                 Err(error) => report_syntax(&error, &Origin::CommandLine, talk),
             }
         }
@@ -169,7 +173,7 @@ fn report(failure: &Failure, origin: &Origin, place: Place, many_lines: bool, ta
     {
         return;
     }
-    let text = with_causes(failure);
+    let text = failure.with_causes();
     match origin {
         Origin::File(name) => talk.note(&format!("On line {} of {name}: {text}", place.line)),
         Origin::CommandLine if many_lines => {
@@ -189,21 +193,6 @@ fn report_syntax(error: &SyntaxError, origin: &Origin, talk: &mut Talk<'_>) {
     for usage in error.usage {
         talk.note(&format!("usage: {usage}"));
     }
-}
-
-/// The failure and what it comes from, on one line; a cause that the failure's own text has is not told twice.
-fn with_causes(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(source) = cause {
-        let said = source.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = source.source();
-    }
-    text
 }
 
 fn usage(talk: &mut Talk<'_>, text: &str) -> anyhow::Result<u8> {

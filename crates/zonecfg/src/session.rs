@@ -10,16 +10,15 @@ use std::path::PathBuf;
 use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
 use zone_config::document::Document;
-use zone_config::{Index, Layout, State, ZoneName, schema, store};
+use zone_config::schema::{GLOBALS, Property};
+use zone_config::{Index, Layout, State, ZoneName, hostboot, schema, store};
 
 use crate::editor::{EditError, Editor};
+use crate::error::Failure;
 use crate::talk::{Answer, Talk};
 use crate::{help, show};
 
 mod access;
-mod error;
-
-pub use error::Failure;
 
 /// Names that Solaris has for the two templates that are not zones.
 const DEFAULT_TEMPLATE: &str = "SUNWdefault";
@@ -28,9 +27,9 @@ const BLANK_TEMPLATE: &str = "SUNWblank";
 /// Whether the session goes on after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// It does.
+    /// The session goes on with the next command.
     Next,
-    /// It is over.
+    /// The session is over.
     Quit,
 }
 
@@ -53,11 +52,11 @@ pub struct Session {
 /// The configuration in hand.
 #[derive(Debug)]
 enum Current {
-    /// None yet.
+    /// There is none yet.
     None,
-    /// One that cannot be understood: it can be deleted or created anew.
+    /// The one on disk cannot be understood: it can be deleted or created anew.
     Broken(Failure),
-    /// This.
+    /// It is being edited.
     Here(Box<Editor>),
 }
 
@@ -178,7 +177,7 @@ impl Session {
                 }
             }
             Command::Verify => self.verify()?,
-            Command::Commit => self.commit()?,
+            Command::Commit => self.commit(talk)?,
             Command::Revert { force } => self.revert(*force, talk)?,
             Command::Delete { force } => self.delete(*force, talk)?,
             Command::Exit { force } => return self.exit(*force, talk),
@@ -191,13 +190,13 @@ impl Session {
     ///
     /// # Errors
     /// When a resource is open, when the configuration does not verify, or when it cannot be saved.
-    pub fn finish(&mut self) -> Result<(), Failure> {
+    pub fn finish(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
         match &self.current {
             Current::Here(editor) if editor.open().is_some() => return Err(Failure::ResourceOpen),
-            Current::Here(_) if self.is_dirty() => self.commit()?,
+            Current::Here(_) if self.is_dirty() => self.commit(talk)?,
             _ => {}
         }
-        self.apply()
+        self.apply(talk)
     }
 
     /// Ends a session: as [`Self::finish`], but a person may say to leave what cannot be saved.
@@ -205,7 +204,7 @@ impl Session {
     /// # Errors
     /// When there is something that cannot be saved, and nobody who says to leave all the same.
     pub fn exit(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<Flow, Failure> {
-        let failure = match self.finish() {
+        let failure = match self.finish(talk) {
             Ok(()) => return Ok(Flow::Quit),
             Err(failure) if !self.at_once => return Err(failure),
             Err(failure) => failure,
@@ -247,7 +246,7 @@ impl Session {
         match &mut self.current {
             Current::Here(editor) => Ok(editor),
             Current::None => Err(Failure::NoSuchZone(self.zone.clone())),
-            Current::Broken(why) => Err(Failure::Broken(why.to_string())),
+            Current::Broken(why) => Err(Failure::Broken(why.with_causes())),
         }
     }
 
@@ -315,8 +314,9 @@ impl Session {
         }
     }
 
-    fn commit(&mut self) -> Result<(), Failure> {
+    fn commit(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
         self.verify()?;
+        self.tell_pending(talk);
         let editor = self.editor()?;
         let (to, document) = (editor.zone.clone(), editor.document.clone());
         let to_be_deleted = self.plan.delete.as_ref().map(|(name, _)| name);
@@ -327,7 +327,22 @@ impl Session {
         let from = self.disk.name.clone().unwrap_or_else(|| to.clone());
         self.plan.save = Some((from, to.clone(), document.clone()));
         self.saved = Some((to, document));
-        if self.at_once { self.apply() } else { Ok(()) }
+        if self.at_once { self.apply(talk) } else { Ok(()) }
+    }
+
+    /// Tells of each property that is set anew and that nothing acts on yet.
+    fn tell_pending(&self, talk: &mut Talk<'_>) {
+        let Current::Here(editor) = &self.current else { return };
+        let before = |row: &Property| self.saved.as_ref().and_then(|(_, saved)| saved.globals.effective(row));
+        for row in GLOBALS {
+            let now = editor.document.globals.effective(row);
+            if let Some(pending) = row.pending
+                && now != row.default_value()
+                && now != before(row)
+            {
+                talk.note(&format!("note: {} is kept, but {pending}", row.name));
+            }
+        }
     }
 
     fn revert(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<(), Failure> {
@@ -359,11 +374,13 @@ impl Session {
         else {
             return Err(Failure::NoSuchZone(self.zone.clone()));
         };
+        if self.layout.snapshot(&zone).exists() && !hostboot::is_over(&self.layout, &zone) {
+            return Err(Failure::Live(zone));
+        }
+        // Before anything is asked or promised; it is looked at again when it is done.
+        store::may_delete(&self.layout, &zone)?;
         if above_configured(self.disk.state).is_some() && !force {
             return Err(Failure::NotConfigured(zone));
-        }
-        if self.layout.snapshot(&zone).exists() {
-            return Err(Failure::Live(zone));
         }
         if !force {
             match talk.ask(&format!("Are you sure you want to delete zone {zone}"))? {
@@ -376,14 +393,20 @@ impl Session {
         self.disk = Disk::default();
         self.current = Current::None;
         self.saved = None;
-        if self.at_once { self.apply() } else { Ok(()) }
+        if self.at_once { self.apply(talk) } else { Ok(()) }
     }
 
     /// Makes real what was planned.
-    fn apply(&mut self) -> Result<(), Failure> {
+    fn apply(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
         let Plan { delete, save } = std::mem::take(&mut self.plan);
-        if let Some((zone, force)) = delete {
-            store::delete(&self.layout, &zone, force)?;
+        if let Some((zone, force)) = delete
+            && let Some(range) = store::delete(&self.layout, &zone, force)?
+        {
+            talk.note(&format!(
+                "note: the ids {} to {} stay reserved for a zone named {zone}: files that have them may still be on a disk.",
+                range.base,
+                range.base + (range.count - 1)
+            ));
         }
         if let Some((from, to, document)) = save {
             store::save(&self.layout, &from, &to, &document)?;

@@ -12,7 +12,7 @@ use zone_config::schema::{self, GLOBALS, Property, RESOURCES, Unset};
 use zone_config::value::Value;
 
 use crate::editor::{EditError, Editor, resource};
-use crate::session::Failure;
+use crate::error::Failure;
 
 /// Prints a configuration with its defaults: all of it, the resource one is in, or what is asked for.
 ///

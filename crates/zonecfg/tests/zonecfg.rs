@@ -173,7 +173,7 @@ fn what_exists_is_guarded() {
     place.done("web", "create");
     place.refused("web", "create", "Zone web exists, input not from terminal and -F not specified");
     place.refused("web", "delete", "Input not from terminal and -F not specified: delete command ignored");
-    let over = place.on("web", "create -F; set autoboot=true");
+    let over = place.on("web", "create -F; set hostname=www");
     assert_eq!((over.status, over.err.as_str()), (0, "zonecfg: Zone web already exists; overwriting.\n"));
 
     place.set_state("web", State::Installed);
@@ -186,14 +186,14 @@ fn what_exists_is_guarded() {
     ] {
         place.refused("web", commands, said);
     }
-    place.done("web", "set autoboot=false");
+    place.done("web", "set hostname=db");
     let web: ZoneName = "web".parse().unwrap();
     assert_eq!(Index::load(&place.layout).unwrap().get(&web).unwrap().state, State::Installed);
     fs::create_dir_all(place.layout.zone_run(&web)).unwrap();
     fs::write(place.layout.snapshot(&web), "").unwrap();
     place.refused("web", "delete -F", "Zone web is live; delete not allowed.");
     fs::remove_file(place.layout.snapshot(&web)).unwrap();
-    place.done("web", "delete -F; create; set autoboot=true; commit");
+    place.done("web", "delete -F; create; set hostname=www; commit");
     assert_eq!(Index::load(&place.layout).unwrap().get(&web).unwrap().state, State::Configured);
 }
 
@@ -208,25 +208,25 @@ fn a_zone_is_renamed_while_it_is_configured() {
         "set zonename=global",
         "zonename: \"global\" is not allowed; allowed: 1 to 63 letters",
     );
-    place.done("web", "set zonename=www; commit; set autoboot=true");
+    place.done("web", "set zonename=www; commit; set hostname=db");
     let names: Vec<String> = place.files().iter().map(|(path, _)| path.display().to_string()).collect();
     assert!(
         names.iter().any(|name| name.ends_with("www.toml"))
             && !names.iter().any(|name| name.ends_with("web.toml"))
     );
-    assert!(place.done("www", "info autoboot") == "autoboot: true\n");
+    assert!(place.done("www", "info hostname") == "hostname: db\n");
 }
 
 #[test]
 fn templates() {
     let place = Place::new();
-    place.done("web", "create; set autoboot=true; set hostname=www");
+    place.done("web", "create; set bootargs=-v; set hostname=www");
     place.done("copy", "create -t web");
     let path = place.layout.default_zonepath(&"copy".parse().unwrap());
     let exported = place.done("copy", "export");
     assert_eq!(
         exported,
-        format!("create -b\nset zonepath={}\nset autoboot=true\nset hostname=www\n", path.display())
+        format!("create -b\nset zonepath={}\nset bootargs=-v\nset hostname=www\n", path.display())
     );
     place.refused("new", "create -t nothing", "nothing: No such zone configured");
 }
@@ -274,6 +274,75 @@ fn standard_input_is_a_command_file() {
         );
     }
     assert_eq!(place.files(), []);
+}
+
+#[test]
+fn what_nothing_acts_on_yet_is_said_once() {
+    let place = Place::new();
+    let note = "zonecfg: note: autoboot is kept, but nothing boots zones with the host yet.\n";
+    for (commands, said) in [
+        ("create; set autoboot=true; commit; set hostname=www; commit", note),
+        ("set hostname=db", ""),
+        ("set autoboot=false", ""),
+        ("set autoboot=true", note),
+    ] {
+        let ran = place.on("web", commands);
+        assert_eq!((ran.status, ran.err.as_str()), (0, said), "{commands}");
+    }
+    let help = place.done("web", "help autoboot");
+    assert!(help.contains("nothing boots zones with the host yet."), "{help}");
+    assert!(place.done("web", "help brand").contains("It cannot be changed once the zone is installed."));
+    assert!(place.done("web", "help hostname").contains("A change takes effect when the zone boots next."));
+}
+
+#[test]
+fn a_root_keeps_its_zone() {
+    let place = Place::new();
+    let zonepath = place.dir.path().join("zone");
+    fs::create_dir_all(zonepath.join("root")).unwrap();
+    place.done("web", &format!("create; set zonepath={}", zonepath.display()));
+    place.set_state("web", State::Incomplete);
+    for commands in ["delete", "delete -F", "delete -F; create; commit"] {
+        place.refused(
+            "web",
+            commands,
+            "zone/root; delete not allowed.  Remove them with 'zoneadm -z web uninstall'",
+        );
+    }
+    fs::remove_dir(zonepath.join("root")).unwrap();
+    place.refused("web", "delete", "Zone web not in configured state; delete not allowed.  Use -F");
+    place.done("web", "delete -F");
+}
+
+#[test]
+fn a_text_without_end_is_refused() {
+    let place = Place::new();
+    let ran = place.zonecfg(&["-z", "web", "-f", "/dev/zero"]);
+    assert_eq!(ran.status, 1);
+    assert_eq!(ran.err, "zonecfg: cannot read the command file /dev/zero: it has more than 1048576 bytes\n");
+    let zero = fs::File::open("/dev/zero").unwrap();
+    let ran = Ran::from(place.command().args(["-z", "web"]).stdin(zero).output().unwrap());
+    assert_eq!((ran.status, ran.err.contains("it has more than 1048576 bytes")), (1, true), "{}", ran.err);
+}
+
+#[test]
+fn as_many_resources_as_a_zone_can_have() {
+    let place = Place::new();
+    let attrs = |count: usize| -> String {
+        (0..count).map(|n| format!("add attr;set name=a{n};set type=int;set value={n};end\n")).collect()
+    };
+    let run = |count: usize| {
+        let file = place.file("many", &format!("create -F\n{}", attrs(count)));
+        place.zonecfg(&["-z", "web", "-f", &file])
+    };
+    assert_eq!(run(1000).status, 0);
+    let ran = run(15_000);
+    assert_eq!(ran.status, 1);
+    assert!(
+        ran.err.contains("On line 1002 of ") && ran.err.contains("at most 1000 resources"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

@@ -28,11 +28,24 @@ pub(super) fn write(command: &Command, name: &str, section: &str, to: &Path) -> 
         })?;
         save(to, &full, section, &page)?;
     }
+    if name == "zonecfg" {
+        let tables: String = zonecfg::help::reference().into_iter().map(|part| section_of(&part)).collect();
+        more.insert_str(0, &tables);
+    }
     if !more.ends_with('\n') {
         more.push('\n');
     }
     let page = render(command, name, name, section, &subcommands, &more)?;
     save(to, name, section, &page)
+}
+
+/// A section of terms, each with what is said of it.
+fn section_of((heading, terms): &(&str, Vec<(String, String)>)) -> String {
+    let term = |(term, text): &(String, String)| {
+        let lines: Vec<String> = term.lines().map(|line| format!(".B {}", escape(line))).collect();
+        format!(".TP\n{}\n{}\n", lines.join("\n.TQ\n"), escape(text))
+    };
+    format!("\n.SH {heading}\n{}", terms.iter().map(term).collect::<String>())
 }
 
 /// Copies the pages that are written by hand.

@@ -1,5 +1,6 @@
 //! Edits that cannot be, in the words of zonecfg(8).
 
+use zone_config::document::MOST_RESOURCES;
 use zone_config::schema::ValueError;
 use zone_config::{State, ZoneName};
 
@@ -23,7 +24,7 @@ pub enum EditError {
     /// No such property.
     #[error("No such property type '{name}' of {scope}; allowed: {allowed}")]
     NoProperty {
-        /// Of what.
+        /// The resource type, or the zone, that lacks it.
         scope: &'static str,
         /// What was given.
         name: String,
@@ -41,6 +42,9 @@ pub enum EditError {
         /// What is wrong; part of the one sentence.
         source: ValueError,
     },
+    /// The zone has as many resources as it can have.
+    #[error("a zone has at most {MOST_RESOURCES} resources")]
+    TooMany,
     /// A second resource where there can be one.
     #[error("The {0} resource already exists.")]
     Single(&'static str),

@@ -95,7 +95,7 @@ fn the_configuration(lab: &Lab) {
     zone.halt();
     zone.boot();
     zone.halt();
-    says_full(&zone.zonecfg("delete -F"), &etc);
+    says_full(&other.zonecfg("delete -F"), &etc);
     says_full(&zone.zoneadm(["uninstall", "-F"]), &etc);
     says_full(&zone.zoneadm(["mark", "incomplete"]), &etc);
     assert_eq!(kept(), before);

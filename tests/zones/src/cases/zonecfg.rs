@@ -14,6 +14,9 @@ cases![
     an_existing_zone_is_not_overwritten,
     an_unknown_zone_is_said_to_be_unknown,
     delete_wants_force_without_a_terminal,
+    a_root_keeps_its_configuration,
+    a_root_of_somebody_elses_is_none,
+    what_nothing_acts_on_yet_is_said,
     an_installed_zone_keeps_its_path_and_brand,
     a_live_zone_keeps_what_it_was_booted_with,
     several_programs_write_the_index_at_once,
@@ -55,12 +58,12 @@ fn a_command_file_does_what_it_says(lab: &Lab) {
     let file = lab.path("web.cfg");
     write(
         &file,
-        "# a comment\ncreate\nset autoboot=true\nadd fs\nset dir=/scratch\nset special=swap\nset type=tmpfs\nend\n",
+        "# a comment\ncreate\nset bootargs=-v\nadd fs\nset dir=/scratch\nset special=swap\nset type=tmpfs\nend\n",
     );
     lab.zone("web");
     let file = file.to_string_lossy().into_owned();
     lab.command("zonecfg", ["-z", "web", "-f", &file]).run().ok().quiet();
-    lab.zonecfg("web", "info").ok().stdout_has("autoboot: true\n").stdout_has("type: tmpfs\n");
+    lab.zonecfg("web", "info").ok().stdout_has("bootargs: -v\n").stdout_has("type: tmpfs\n");
 }
 
 fn export_makes_the_same_zone_again(lab: &Lab) {
@@ -164,9 +167,63 @@ fn delete_wants_force_without_a_terminal(lab: &Lab) {
     lab.zonecfg("web", "delete -F").ok();
     assert!(!lab.etc().join("web.toml").exists());
     assert!(!read(&lab.etc().join("index")).contains("web:"));
-    let zone = lab.sparse("installed");
-    lab.zonecfg("installed", "delete").refuses();
-    zone.is("installed");
+}
+
+fn a_root_keeps_its_configuration(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let ids = || read(&lab.etc().join("idmap"));
+    let root = zone.path().join("root");
+    for script in ["delete", "delete -F", "delete -F; create; commit"] {
+        let refused = lab.zonecfg("web", script);
+        refused.refuses().stderr_has(&root.to_string_lossy()).stderr_has("'zoneadm -z web uninstall'");
+        zone.is("installed");
+    }
+    assert!(root.join("etc/passwd").exists() && ids().contains("web:"));
+    // What keeps it is the root, and that alone: without one nothing can have the ids any more.
+    std::fs::rename(&root, lab.path("kept")).unwrap_or_else(|e| panic!("{e}"));
+    lab.zonecfg("web", "delete").refuses().stderr_has("Use -F to force delete.");
+    lab.zonecfg("web", "delete -F").ok();
+    assert!(!ids().contains("web:") && !zone.run_dir().exists());
+    std::fs::remove_dir_all(lab.path("kept")).unwrap_or_else(|e| panic!("{e}"));
+}
+
+fn a_root_of_somebody_elses_is_none(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let root = lab.root();
+    let chown = |to| std::os::unix::fs::chown(&root, Some(to), None).unwrap_or_else(|e| panic!("{e}"));
+    let mode = |mode: u32| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&root, mode).unwrap_or_else(|e| panic!("{e}"));
+    };
+    let before = read(&lab.etc().join("index"));
+    let all = |said: &str| {
+        for args in [["-z", "web", "info"].as_slice(), &["-z", "new", "create"], &["-z", "web", "delete -F"]]
+        {
+            lab.command("zonecfg", args.iter()).run().exits(1).stderr_has(said);
+        }
+        for args in [["list", "-c"].as_slice(), &["-z", "web", "boot"], &["-z", "web", "uninstall", "-F"]] {
+            lab.zoneadm(args.iter()).exits(1).stderr_has(said);
+        }
+        let login = zone.zlogin(["true"]);
+        assert_ne!(login.code(), Some(0), "{login}");
+        login.stderr_has(said);
+        let daemon = lab.command("zoneadmd", ["-z", "web"]).run();
+        assert_ne!(daemon.code(), Some(0), "{daemon}");
+    };
+    chown(65_534);
+    all("belongs to user 65534: a root of zones, and all above it, must be root's");
+    chown(0);
+    mode(0o777);
+    all("is writable by others than root");
+    mode(0o755);
+    assert_eq!(read(&lab.etc().join("index")), before);
+    zone.boot();
+}
+
+fn what_nothing_acts_on_yet_is_said(lab: &Lab) {
+    lab.configured("web", "");
+    lab.zonecfg("web", "set autoboot=true").ok().stderr_has("nothing boots zones with the host yet");
+    lab.zonecfg("web", "set bootargs=-v").ok().quiet();
 }
 
 fn an_installed_zone_keeps_its_path_and_brand(lab: &Lab) {

@@ -1,5 +1,6 @@
 //! What a command can fail of.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ use crate::editor::{EditError, already};
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Nothing to work on.
+    /// There is no configuration to work on.
     #[error("{0}: No such zone configured")]
     NoSuchZone(ZoneName),
     /// The configuration cannot be understood.
@@ -30,13 +31,13 @@ pub enum Failure {
         /// The file.
         path: PathBuf,
     },
-    /// An edit that cannot be.
+    /// The command would make an edit that cannot be.
     #[error(transparent)]
     Edit(#[from] EditError),
-    /// A value that cannot be.
+    /// A property does not allow the value.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// A name that cannot be.
+    /// The template's name is not that of a zone.
     #[error(transparent)]
     Name(#[from] NameError),
     /// A configuration that cannot be read.
@@ -48,7 +49,7 @@ pub enum Failure {
     /// The change cannot be saved.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is something at the zonepath.
+    /// The zone is incomplete or installed, where the command is not allowed.
     #[error("Zone {zone} {}; {command} not allowed.", already(.state))]
     Installed {
         /// The zone.
@@ -72,10 +73,10 @@ pub enum Failure {
     /// The name that the zone is to have is another's.
     #[error("{0}: Zone name already in use")]
     NameInUse(ZoneName),
-    /// `delete` of what is installed.
+    /// `delete` of a zone that is incomplete or installed, without a root.
     #[error("Zone {0} not in configured state; delete not allowed.  Use -F to force delete.")]
     NotConfigured(ZoneName),
-    /// `delete` of what runs.
+    /// `delete` of a live zone.
     #[error("Zone {0} is live; delete not allowed.  Halt it first with 'zoneadm -z {0} halt'.")]
     Live(ZoneName),
     /// A resource is open.
@@ -89,10 +90,10 @@ pub enum Failure {
     /// `revert` of what was never saved.
     #[error("{0}: no such saved zone to revert to.")]
     NothingSaved(ZoneName),
-    /// `revert` of nothing.
+    /// `revert` without a change.
     #[error("No changes to revert.")]
     NothingToRevert,
-    /// It is not right.
+    /// The configuration has faults, all of which are told.
     #[error("Zone {zone} failed to verify{}", lines(.problems))]
     Verify {
         /// The zone.
@@ -103,7 +104,7 @@ pub enum Failure {
     /// The session ended with something unsaved.
     #[error("Configuration not saved")]
     NotSaved,
-    /// No access.
+    /// The user may not write where configurations are.
     #[error(
         "{zone}: cannot {command} in read-only mode: you do not have write access to this zone's configuration file"
     )]
@@ -113,10 +114,10 @@ pub enum Failure {
         /// The command.
         command: &'static str,
     },
-    /// No such help.
+    /// Help was asked for about a word that no table has.
     #[error("no help about '{0}'; 'help commands' lists the commands, 'help syntax' the rest")]
     NoHelp(String),
-    /// The exported text has no place.
+    /// The file that `export -f` names cannot be written.
     #[error("cannot write {}", .path.display())]
     Export {
         /// The file.
@@ -127,6 +128,24 @@ pub enum Failure {
     /// Standard output or input failed.
     #[error("cannot use the terminal or pipe")]
     Stream(#[from] io::Error),
+}
+
+impl Failure {
+    /// Says the failure and what it comes from on one line; a cause that the failure's own text has is not told twice.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(source) = cause {
+            let said = source.to_string();
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = source.source();
+        }
+        text
+    }
 }
 
 fn lines(problems: &[Problem]) -> String {
