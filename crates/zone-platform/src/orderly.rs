@@ -54,6 +54,9 @@ pub struct Requests {
     pub halt: Orderly,
     /// To reboot it.
     pub reboot: Orderly,
+    /// Whether a request may be lost while this init starts, though it was delivered, and may be repeated without
+    /// harm until the zone ends.
+    pub repeat: bool,
 }
 
 /// Words for a brand's `orderly`, and names of the files that an init's path leads to.
@@ -110,7 +113,8 @@ pub fn requests(snapshot: &Snapshot, path: &str) -> Requests {
     // What a brand says about signals is for inits that are not known.
     let known = init != Init::Other;
     let or_own = |manual, name| if known { manual } else { own(name).unwrap_or(manual) };
-    Requests { init, halt: or_own(halt, &brand.halt_signal), reboot: or_own(reboot, &brand.reboot_signal) }
+    let (halt, reboot) = (or_own(halt, &brand.halt_signal), or_own(reboot, &brand.reboot_signal));
+    Requests { init, halt, reboot, repeat: repeats(init) }
 }
 
 /// Tells an init by the file that its path leads to.
@@ -164,6 +168,13 @@ fn manual(init: Init, path: &str) -> (Orderly, Orderly) {
     }
 }
 
+/// Whether requests are repeated until the zone ends. Finit has its handlers before it has runlevels, runit takes its stop file
+/// away when stage 1 begins, openrc-init opens its fifo late: each loses what comes too soon, and none minds being told
+/// twice. SysV and systemd keep a request that they have; anything else might take a second one for impatience.
+fn repeats(init: Init) -> bool {
+    matches!(init, Init::Finit | Init::Runit | Init::OpenRc)
+}
+
 /// The number of a signal by its name, such as `SIGUSR2` or `SIGRTMIN+4`.
 #[must_use]
 pub fn signal_number(name: &str) -> Option<i32> {
@@ -212,6 +223,7 @@ mod tests {
         let lab = lab_with("", "sbin/init", b"\x7fELF");
         let asked = requests(&lab.snapshot, "/sbin/init");
         assert_eq!(asked.halt, Orderly::Command(vec!["/sbin/init".to_owned(), "0".to_owned()]));
+        assert!(!asked.repeat);
         assert_eq!(manual(Init::Systemd, "").0, Orderly::Signal(38));
         assert_eq!(signal_number("SIGRTMIN+5"), Some(39));
         assert!(signal_number("SIGRTMIN+31").is_none() && signal_number("TERM").is_none());
@@ -221,7 +233,8 @@ mod tests {
     fn a_brand_comes_first_and_its_signals_last() {
         let mut lab = lab_with("", "sbin/init", b"\x7fELF");
         lab.snapshot.brand.orderly = "finit".to_owned();
-        assert_eq!(requests(&lab.snapshot, "/sbin/init").init, Init::Finit);
+        let asked = requests(&lab.snapshot, "/sbin/init");
+        assert_eq!((asked.init, asked.repeat), (Init::Finit, true));
         lab.snapshot.brand.orderly = "auto".to_owned();
         lab.snapshot.brand.halt_signal = Some("SIGINT".to_owned());
         assert_eq!(requests(&lab.snapshot, "/bin/none").halt, Orderly::Signal(2));

@@ -92,7 +92,7 @@ async fn see_through(
             Err(_) => Err(NotAsked::Late(limit).into()),
         }
     } else {
-        Ok(())
+        Ok(false)
     };
     if let Err(error) = &asked {
         context.say(format!("{}; the zone is halted without its help", Chain(error)));
@@ -101,7 +101,11 @@ async fn see_through(
         context.current.enter("wait for init");
     }
     zone_fail::pass!("shutdown.asked");
-    let gone = asked.is_ok() && gone(daemon, &status, deadline).await;
+    let gone = match asked {
+        Ok(true) => gone_when_repeated(daemon, &status, deadline).await,
+        Ok(false) => gone(daemon, &status, deadline).await,
+        Err(_) => false,
+    };
     let result = if gone {
         context.say("zone was shut down by its init");
         Ok(())
@@ -118,29 +122,74 @@ async fn see_through(
 }
 
 /// Asks init, and again until it can hear: an init that has only just been started has no handler yet,
-/// and the kernel drops what a namespace's first process has no handler for (pid_namespaces(7)).
-async fn ask(daemon: &Rc<Daemon>, status: Status, deadline: Instant) -> Result<(), OpError> {
+/// and the kernel drops what a namespace's first process has no handler for (pid_namespaces(7)). Gives back whether the
+/// request is to be repeated until the zone ends.
+async fn ask(daemon: &Rc<Daemon>, status: Status, deadline: Instant) -> Result<bool, OpError> {
+    let refusals_end = Instant::now() + REFUSING;
     loop {
-        let zone = Arc::clone(&daemon.zone);
-        let asked = tokio::task::spawn_blocking(move || zone.ask(&status, deadline)).await;
-        match asked.map_err(OpError::Internal)?? {
-            Asked::Heard => return Ok(()),
-            Asked::NotYet => tokio::time::sleep(LISTENING).await,
+        match ask_once(daemon, status, deadline).await {
+            Ok(Asked::Heard) => return Ok(false),
+            Ok(Asked::Delivered) => return Ok(true),
+            Ok(Asked::NotYet) => tokio::time::sleep(LISTENING).await,
+            // Its control channel may not be there yet.
+            Err(error) if is_refusal(&error) && Instant::now() < refusals_end => {
+                tokio::time::sleep(BACKOFF).await;
+            }
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether a command ran in the zone and failed; one that cannot be executed will not do better later.
+fn is_refusal(error: &OpError) -> bool {
+    let OpError::Shutdown(NotAsked::Command { source: CommandFailed::Status { status, .. }, .. }) = error
+    else {
+        return false;
+    };
+    status.code().is_some_and(|code| !matches!(code, 126 | 127))
+}
+
+async fn ask_once(daemon: &Rc<Daemon>, status: Status, deadline: Instant) -> Result<Asked, OpError> {
+    let zone = Arc::clone(&daemon.zone);
+    let asked = tokio::task::spawn_blocking(move || zone.ask(&status, deadline)).await;
+    asked.map_err(OpError::Internal)?
+}
+
+/// Waits for the end as [`gone`] does, and repeats the request meanwhile, with a backoff: this init loses what it is told
+/// while it starts.
+async fn gone_when_repeated(daemon: &Rc<Daemon>, status: &Status, deadline: Instant) -> bool {
+    let mut backoff = BACKOFF;
+    while Instant::now() < deadline {
+        if gone(daemon, status, deadline.min(Instant::now() + backoff)).await {
+            return true;
+        }
+        backoff = (backoff * 2).min(MOST_BACKOFF);
+        if let Err(error) = ask_once(daemon, *status, deadline).await {
+            tracing::debug!("could not repeat the request to init: {}", Chain(&error));
+        }
+    }
+    gone(daemon, status, deadline).await
 }
 
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// Init has the request, or is gone.
+    /// Init has the request for certain, or is gone.
     Heard,
+    /// Init was told, and may have lost it.
+    Delivered,
     /// Init would not notice.
     NotYet,
 }
 
 /// How long to wait before looking again whether init listens. Nothing tells when it does.
 const LISTENING: Duration = Duration::from_millis(50);
+/// For how long a command in the zone that fails is tried again.
+const REFUSING: Duration = Duration::from_secs(10);
+/// The first wait before a request is repeated; each one doubles, up to [`MOST_BACKOFF`].
+const BACKOFF: Duration = Duration::from_millis(500);
+/// The longest wait before a request is repeated.
+const MOST_BACKOFF: Duration = Duration::from_secs(8);
 
 /// Waits until the incarnation of `status` is no more.
 async fn gone(daemon: &Rc<Daemon>, status: &Status, deadline: Instant) -> bool {
@@ -191,17 +240,19 @@ impl Zone {
             return Ok(Asked::Heard);
         }
         let snapshot = Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(e.into()))?;
-        match orderly::requests(&snapshot, snapshot.config.init(&snapshot.brand)).halt {
+        let requests = orderly::requests(&snapshot, snapshot.config.init(&snapshot.brand));
+        let told = if requests.repeat { Asked::Delivered } else { Asked::Heard };
+        match requests.halt {
             Orderly::Signal(number) if !listens(now.pid, number) => Ok(Asked::NotYet),
             Orderly::Signal(number) => match zone_sys::pidfd::send_signal(&fds.pidfd, number) {
-                Ok(()) => Ok(Asked::Heard),
+                Ok(()) => Ok(told),
                 Err(e) if e.errno() == Errno::SRCH => Ok(Asked::Heard),
                 Err(e) => Err(NotAsked::Signal(e).into()),
             },
             Orderly::Command(words) => match self.run_inside(&words, deadline) {
                 // A request that works may well take down the command that made it.
                 Err(_) if self.is_gone(status) => Ok(Asked::Heard),
-                ran => ran.map(|()| Asked::Heard),
+                ran => ran.map(|()| told),
             },
         }
     }

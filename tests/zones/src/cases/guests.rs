@@ -16,7 +16,10 @@ cases![
     debian13_sysvinit: 240,
     debian13_openrc: 240,
     debian13_runit: 240,
+    debian13_runit_is_shut_down_at_once: 240,
     debian13_finit: 240,
+    debian13_finit_is_shut_down_at_once: 240,
+    debian13_openrc_is_shut_down_at_once: 240,
     debian13_shepherd: 240,
     debian13_s6: 240,
 ];
@@ -232,6 +235,31 @@ fn debian13_finit(lab: &Lab) {
     zone.boot();
     zone.zlogin(["cat", "/proc/1/comm"]).ok();
     lives(&zone, || answers(&zone));
+}
+
+/// Asks for a shutdown while init starts, at several moments: what comes too soon is said again, so that init does it and
+/// nobody has to kill the zone.
+#[track_caller]
+fn hears_a_shutdown_that_comes_soon(lab: &Lab, guest: &str) {
+    let zone = lab.guest("deb", guest, "");
+    for moment in [0, 300, 1000] {
+        zone.boot();
+        std::thread::sleep(std::time::Duration::from_millis(moment));
+        zone.zoneadm_within(120, ["shutdown", "-t", "90"]).ok().stderr_has("zone was shut down by its init");
+        zone.is("installed");
+    }
+}
+
+fn debian13_runit_is_shut_down_at_once(lab: &Lab) {
+    hears_a_shutdown_that_comes_soon(lab, "debian13-runit");
+}
+
+fn debian13_finit_is_shut_down_at_once(lab: &Lab) {
+    hears_a_shutdown_that_comes_soon(lab, "debian13-finit");
+}
+
+fn debian13_openrc_is_shut_down_at_once(lab: &Lab) {
+    hears_a_shutdown_that_comes_soon(lab, "debian13-openrc");
 }
 
 fn debian13_shepherd(lab: &Lab) {
