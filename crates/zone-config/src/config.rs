@@ -60,6 +60,12 @@ records! {
         pub bootargs: String = "bootargs",
         /// The privileges, as words: `default`, a capability's name, or one after `!`; empty means the brand's own.
         pub limitpriv: Vec<String> = "limitpriv",
+        /// Whether user namespaces can be made in it.
+        pub nesting: bool = "nesting",
+        /// Whether io_uring can be used in it.
+        pub io_uring: bool = "io-uring",
+        /// Whether 32-bit x86 programs in it can make sockets by `socketcall(2)`.
+        pub socketcall: bool = "socketcall",
         /// Whose network stack it has.
         pub ip_type: IpType = "ip-type",
         /// Its host name; the zone's name when unset, see [`Self::hostname`].

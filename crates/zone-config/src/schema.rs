@@ -215,6 +215,24 @@ pub static GLOBALS: &[Property] = &[
         "The capabilities that processes in the zone can have at most.",
     ),
     Property::new(
+        "nesting",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether programs in the zone can make user namespaces, as containers and some services do.",
+    ),
+    Property::new(
+        "io-uring",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether programs in the zone can use io_uring, whose calls no filter sees.",
+    ),
+    Property::new(
+        "socketcall",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether 32-bit x86 programs in the zone can make sockets by socketcall(2).",
+    ),
+    Property::new(
         "ip-type",
         Kind::Choice(IpType::WORDS),
         Unset::Is("exclusive"),
