@@ -33,7 +33,7 @@ pub(crate) fn go_in(
         pidfd: zone.fds.pidfd.as_fd(),
         cgroup: zone.fds.cgroup.as_fd(),
         bounding: privileges::bounding(&zone.snapshot.config.limitpriv)?.bits(),
-        seccomp: seccomp::program(),
+        seccomp: seccomp::program(seccomp::Opened::of(&zone.snapshot.config)),
         terminal,
         plan,
     };

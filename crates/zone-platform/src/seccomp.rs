@@ -9,17 +9,56 @@
 
 use std::sync::OnceLock;
 
+use zone_config::ZoneConfig;
+
 mod assemble;
 mod table;
 
-/// The program for the default list, as an array of `struct sock_filter` ([`zone_sys::seccomp::load`]).
-#[must_use]
-pub fn program() -> &'static [u8] {
-    static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
-    PROGRAM.get_or_init(|| assemble::program(&table::architectures(), &table::RULES))
+/// What a zone's configuration takes out of the list; nothing by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// User namespaces in the zone may be made.
+    pub nesting: bool,
+    /// Rings of io_uring may be made.
+    pub io_uring: bool,
+    /// Sockets may be made by `socketcall(2)`, the only way that 32-bit x86 programs of Debian know.
+    pub socketcall: bool,
 }
 
-/// The default list as text, one call a line with what it answers and why; for documentation and `verify`.
+impl Opened {
+    /// Reads what a configuration opens.
+    #[must_use]
+    pub fn of(config: &ZoneConfig) -> Self {
+        Self { nesting: config.nesting, io_uring: config.io_uring, socketcall: config.socketcall }
+    }
+
+    fn contains(self, opening: table::Opening) -> bool {
+        match opening {
+            table::Opening::Nesting => self.nesting,
+            table::Opening::IoUring => self.io_uring,
+            table::Opening::Socketcall => self.socketcall,
+        }
+    }
+
+    /// The rules that are left.
+    fn rules(self) -> impl Iterator<Item = &'static table::Rule> + Clone {
+        table::RULES.iter().filter(move |rule| !rule.unless.is_some_and(|opening| self.contains(opening)))
+    }
+
+    fn index(self) -> usize {
+        usize::from(self.nesting) | usize::from(self.io_uring) << 1 | usize::from(self.socketcall) << 2
+    }
+}
+
+/// Returns the program for the list without what is opened, as an array of `struct sock_filter`
+/// ([`zone_sys::seccomp::load`]).
+#[must_use]
+pub fn program(opened: Opened) -> &'static [u8] {
+    static PROGRAMS: [OnceLock<Vec<u8>>; 8] = [const { OnceLock::new() }; 8];
+    PROGRAMS[opened.index()].get_or_init(|| assemble::program(&table::architectures(), opened.rules()))
+}
+
+/// Lists the default rules as text, one call a line with what it answers and why; for documentation and `verify`.
 pub fn describe() -> impl Iterator<Item = String> {
     table::RULES.iter().map(|rule| format!("{}: {} ({})", rule.call, rule.answer.name(), rule.why))
 }

@@ -84,7 +84,7 @@ fn check(build: &mut Build<'_>) -> Result<(), PlatformError> {
 
 fn limits(build: &mut Build<'_>) -> Result<(), PlatformError> {
     build.bounding = Some(privileges::bounding(&build.snapshot.config.limitpriv)?);
-    build.seccomp = Some(seccomp::program());
+    build.seccomp = Some(seccomp::program(seccomp::Opened::of(&build.snapshot.config)));
     Ok(())
 }
 

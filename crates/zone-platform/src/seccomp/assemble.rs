@@ -34,10 +34,10 @@ const ENOSYS: u32 = 38;
 type Instruction = [u8; zone_sys::seccomp::INSTRUCTION];
 
 /// The whole program: a section for each architecture; a call of an architecture that is not in the list does not exist.
-pub(super) fn program(architectures: &[Arch], rules: &[Rule]) -> Vec<u8> {
+pub(super) fn program(architectures: &[Arch], rules: impl Iterator<Item = &'static Rule> + Clone) -> Vec<u8> {
     let mut code = vec![load(ARCH)];
     for arch in architectures {
-        let section = section(arch, rules);
+        let section = section(arch, rules.clone());
         code.push(instruction(IF_EQUAL, 1, 0, arch.audit));
         // A conditional jump reaches 255 instructions at most, a plain one any number.
         code.push(instruction(JUMP, 0, 0, u32::try_from(section.len()).unwrap_or(u32::MAX)));
@@ -48,14 +48,13 @@ pub(super) fn program(architectures: &[Arch], rules: &[Rule]) -> Vec<u8> {
     code.concat()
 }
 
-fn section(arch: &Arch, rules: &[Rule]) -> Vec<Instruction> {
+fn section(arch: &Arch, rules: impl Iterator<Item = &'static Rule>) -> Vec<Instruction> {
     let mut code = vec![load(NUMBER)];
     if arch.has_x32 {
         code.push(instruction(IF_AT_LEAST, 0, 1, X32));
         code.push(refuse(ENOSYS));
     }
     let mut tests: Vec<(u32, Vec<Instruction>)> = rules
-        .iter()
         .filter(|rule| rule.numbers[arch.column] != NONE)
         .map(|rule| {
             let answer = refuse(rule.answer.errno());

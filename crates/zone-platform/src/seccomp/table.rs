@@ -9,6 +9,10 @@ pub(super) enum Answer {
     NoSys,
     /// "No such family of addresses", for sockets.
     NoFamily,
+    /// "No such command", for calls that are many in one.
+    Invalid,
+    /// "No more of these", which is how the kernel says it where `user.max_user_namespaces` is 0.
+    NoSpace,
 }
 
 impl Answer {
@@ -17,6 +21,8 @@ impl Answer {
             Self::Perm => 1,
             Self::NoSys => 38,
             Self::NoFamily => 97,
+            Self::Invalid => 22,
+            Self::NoSpace => 28,
         }
     }
 
@@ -25,6 +31,8 @@ impl Answer {
             Self::Perm => "EPERM",
             Self::NoSys => "ENOSYS",
             Self::NoFamily => "EAFNOSUPPORT",
+            Self::Invalid => "EINVAL",
+            Self::NoSpace => "ENOSPC",
         }
     }
 }
@@ -43,7 +51,18 @@ pub(super) enum When {
 /// In place of a number where an architecture does not have the call.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// A line of the list; no call has two.
+/// A property of a zone's configuration that takes rules out of its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// `nesting`: user namespaces in the zone.
+    Nesting,
+    /// `io-uring`.
+    IoUring,
+    /// `socketcall`: sockets for 32-bit x86 programs.
+    Socketcall,
+}
+
+/// A line of the list; no number has two.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) call: &'static str,
@@ -52,6 +71,20 @@ pub(super) struct Rule {
     pub(super) when: When,
     pub(super) answer: Answer,
     pub(super) why: &'static str,
+    /// The property that takes the rule out, if there is one.
+    pub(super) unless: Option<Opening>,
+}
+
+impl Rule {
+    const fn only(mut self, when: When) -> Self {
+        self.when = when;
+        self
+    }
+
+    const fn unless(mut self, opening: Opening) -> Self {
+        self.unless = Some(opening);
+        self
+    }
 }
 
 /// An architecture in the sense of `struct seccomp_data`.
@@ -85,10 +118,10 @@ pub(super) fn architectures() -> Vec<Arch> {
 }
 
 const fn always(call: &'static str, numbers: [u32; 4], answer: Answer, why: &'static str) -> Rule {
-    Rule { call, numbers, when: When::Always, answer, why }
+    Rule { call, numbers, when: When::Always, answer, why, unless: None }
 }
 
-use Answer::{NoFamily, NoSys, Perm};
+use Answer::{Invalid, NoFamily, NoSpace, NoSys, Perm};
 
 const MACHINE: &str = "changes the machine's kernel";
 const HANDLE: &str = "reaches files by number, past every directory the zone is confined to";
@@ -98,21 +131,34 @@ const OBSERVE: &str = "watches the whole machine, and has a history of faults";
 const OLD: &str = "is obsolete, and code that nobody runs is code that nobody tests";
 const PORTS: &str = "is over the machine's ports";
 const NESTED: &str = "a user namespace in the zone opens much of the kernel to every user of it";
+const LEASES: &str =
+    "a lease on a file of the shared /usr holds up whoever opens it on the host, and a hint stays with it";
+const VSOCKETS: &str = "talks to the hypervisor or its other guests, in no network namespace";
+const RINGS: &str = "a ring makes calls that no filter sees, and has a history of faults";
 
 /// `CLONE_NEWUSER` (linux/sched.h).
 const NEW_USER: When = When::AnyBit { arg: 0, bits: 0x1000_0000 };
 /// `TIOCSTI` types into a terminal, `TIOCLINUX` pastes into a virtual console (ioctl_tty(2), ioctl_console(2)).
 const TYPE_IN: When = When::OneOf { arg: 1, values: &[0x5412, 0x541c] };
-/// `AF_VSOCK` (linux/socket.h). A 32-bit x86 program may still ask by socketcall(2), whose arguments no filter sees.
+/// `AF_VSOCK` (linux/socket.h).
 const VSOCK: When = When::OneOf { arg: 0, values: &[40] };
+/// `SYS_SOCKET` (linux/net.h): the family is behind a pointer, where no filter sees it. What is done with a socket that a
+/// 32-bit program was given stays, and so do pairs, which `AF_VSOCK` has none of.
+const SOCKETS: When = When::OneOf { arg: 0, values: &[1] };
+/// What the owner of a file may do to it through a descriptor that can only read (linux/fcntl.h), and through its id-mapped
+/// mount a zone's root owns the files of the shared /usr: `F_SETLEASE`, `F_SET_RW_HINT`, `F_SET_FILE_RW_HINT`, and
+/// `F_SETDELEG` of Linux 6.19.
+const HOLD_UP: When = When::OneOf { arg: 1, values: &[1024, 1036, 1038, 1040] };
 
 /// The list. Left out on purpose:
 ///
 /// * what a missing capability refuses anyway with a good answer: setting clocks, hostnames of others, raw I/O;
-/// * `mount` and its kin, `ptrace`, `setns`, `name_to_handle_at`: a system needs them, and they stay within the namespaces;
-/// * io_uring: no ring can do what this list refuses, and the host's own switch for it, `kernel.io_uring_disabled`, holds in zones.
+/// * `mount` and its kin, `ptrace`, `setns`, `name_to_handle_at`: a system needs them, and they stay within the namespaces.
+///
+/// A call may have more roads than one: another number (`fcntl64`), another call that takes its arguments from memory
+/// (`socketcall`, `clone3`, a ring of io_uring), another architecture. Each has a row of its own here, and the tests go all of them.
 #[rustfmt::skip]
-pub(super) const RULES: [Rule; 33] = [
+pub(super) const RULES: [Rule; 39] = [
     always("kexec_load",        [246, 283, 104, 347],    Perm,  MACHINE),
     always("kexec_file_load",   [320, NONE, 294, 401],   Perm,  MACHINE),
     always("init_module",       [175, 128, 105, 128],    Perm,  MACHINE),
@@ -142,9 +188,15 @@ pub(super) const RULES: [Rule; 33] = [
     always("_sysctl",           [156, 149, NONE, 149],   NoSys, OLD),
     // The C libraries fall back to clone, whose flags are no pointer and so can be looked at.
     always("clone3",            [435, 435, 435, 435],    NoSys, "its flags are behind a pointer, where no filter sees them"),
-    Rule { call: "clone",   numbers: [56, 120, 220, 120],  when: NEW_USER, answer: Perm, why: NESTED },
-    Rule { call: "unshare", numbers: [272, 310, 97, 337],  when: NEW_USER, answer: Perm, why: NESTED },
-    Rule { call: "ioctl",   numbers: [16, 54, 29, 54],     when: TYPE_IN,  answer: Perm, why: "types into a terminal as if its user did" },
-    Rule { call: "socket",  numbers: [41, 359, 198, 281],  when: VSOCK,    answer: NoFamily, why: "talks to the hypervisor or its other guests, in no network namespace" },
+    always("clone",             [56, 120, 220, 120],     NoSpace, NESTED).only(NEW_USER).unless(Opening::Nesting),
+    always("unshare",           [272, 310, 97, 337],     NoSpace, NESTED).only(NEW_USER).unless(Opening::Nesting),
+    always("ioctl",             [16, 54, 29, 54],        Perm,  "types into a terminal as if its user did").only(TYPE_IN),
+    always("fcntl",             [72, 55, 25, 55],        Invalid, LEASES).only(HOLD_UP),
+    always("fcntl64",           [NONE, 221, NONE, 221],  Invalid, LEASES).only(HOLD_UP),
+    always("socket",            [41, 359, 198, 281],     NoFamily, VSOCKETS).only(VSOCK),
+    always("socketcall",        [NONE, 102, NONE, NONE], NoSys, "makes sockets of any family, which is behind a pointer").only(SOCKETS).unless(Opening::Socketcall),
+    always("io_uring_setup",    [425, 425, 425, 425],    NoSys, RINGS).unless(Opening::IoUring),
+    always("io_uring_enter",    [426, 426, 426, 426],    NoSys, RINGS).unless(Opening::IoUring),
+    always("io_uring_register", [427, 427, 427, 427],    NoSys, RINGS).unless(Opening::IoUring),
     always("create_module",     [174, 127, NONE, NONE],  NoSys, OLD),
 ];
