@@ -14,11 +14,12 @@ use zone_sys::mount::{MountAttr, set_attr};
 
 use crate::Failed;
 use crate::kernelfs::memory;
-use crate::mounts::{copy, new_fs};
+use crate::mounts::{aside, copy, new_fs};
 
 /// The group that owns terminals, in every distribution.
 const TTY_GID: u32 = 5;
-/// As many terminals as a zone can have; without a limit it could take all of the host's (`kernel.pty.max`).
+/// As many terminals as a zone's own instance has. A zone that mounts more of them gets no further than
+/// `kernel.pty.max` less `kernel.pty.reserve`, which the host's processes have to themselves.
 const MOST_PTYS: &str = "1024";
 
 /// Character devices that no zone can do harm with, by name, major and minor (Documentation/admin-guide/devices.txt).
@@ -81,7 +82,8 @@ fn failed(name: &'static str) -> impl FnOnce(Errno) -> Failed {
     Failed::to("make the zone's", format!("/dev/{name}"))
 }
 
-/// The zone's terminals: an instance of devpts of its own.
+/// The zone's terminals: an instance of devpts of its own. One that is mounted in the host's initial mount namespace may take the
+/// host's reserve of terminals too (`kernel.pty.reserve`), so it is mounted in another.
 ///
 /// # Errors
 /// When the kernel refuses it.
@@ -96,7 +98,7 @@ pub(crate) fn pts(base: u32) -> Result<OwnedFd, Failed> {
         ("max", MOST_PTYS),
     ];
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let pts = new_fs("/dev/pts", "devpts", &options, attributes)?;
+    let pts = aside("/dev/pts", || new_fs("/dev/pts", "devpts", &options, attributes))?;
     // Made by the host's root, they would be nobody's in the zone.
     own(&pts, ".", base, base)
         .and_then(|()| own(&pts, "ptmx", base, base))

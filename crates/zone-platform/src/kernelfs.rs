@@ -4,6 +4,7 @@
 //! itself, before it runs anything of the zone. Here are made those that are only memory.
 
 use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Gid, Uid, chownat};
 use rustix::mount::MountAttrFlags;
 
 use crate::Failed;
@@ -54,14 +55,17 @@ pub(crate) fn shm(base: u32) -> Result<OwnedFd, Failed> {
 
 /// A tmpfs whose root belongs to the zone's root. Always with a size: memory has an end, and without one a zone may
 /// take half of the host's.
+///
+/// The root is given away afterwards: the owner as a mount option would be shown in the zone as the host counts, and no guest that
+/// remounts with what it reads there could give that back.
 pub(crate) fn memory(
     at: &str,
     base: u32,
     options: &[(&str, &str)],
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, Failed> {
-    let base = base.to_string();
-    let owner = [("uid", base.as_str()), ("gid", base.as_str())];
-    let options: Vec<(&str, &str)> = owner.into_iter().chain(options.iter().copied()).collect();
-    new_fs(at, "tmpfs", &options, attributes)
+    let mount = new_fs(at, "tmpfs", options, attributes)?;
+    let owner = (Some(Uid::from_raw(base)), Some(Gid::from_raw(base)));
+    chownat(&mount, "", owner.0, owner.1, AtFlags::EMPTY_PATH).map_err(Failed::to("give the zone", at))?;
+    Ok(mount)
 }

@@ -41,6 +41,24 @@ pub(crate) fn new_fs(
     }
 }
 
+/// Makes a file system in a thread that has left the host's initial mount namespace: there some of them have privileges that no
+/// zone may have.
+///
+/// # Errors
+/// When there can be no such thread, or what `make` says.
+pub(crate) fn aside<T: Send>(
+    what: &str,
+    make: impl FnOnce() -> Result<T, Failed> + Send,
+) -> Result<T, Failed> {
+    let fail = |error: std::io::Error| Failed::to("leave the host's mount namespace for", what)(error);
+    let leave = || zone_sys::mount::unshare_thread().map_err(|e| fail(e.errno().into()));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || leave().and_then(|()| make()));
+        let ended = thread.map_err(fail)?.join();
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 type Configured = Result<OwnedFd, (Option<OwnedFd>, Errno)>;
 
 fn configure(fstype: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Configured {

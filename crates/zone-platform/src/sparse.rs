@@ -1,7 +1,9 @@
 //! What a zone of a brand with `host-usr` has from the host: /usr, read-only, and our own small init.
 //!
 //! Set-user-ID programs keep their bit: through the id-mapped mount they belong to the zone's root, so `su` works and
-//! gives nobody more than the zone has.
+//! gives nobody more than the zone has. It also means that the zone's root reads there what the host's root alone may read. Of
+//! what distributions ship that is nothing secret. What an administrator put there is below /usr/local, or on a file system of its
+//! own, so the first is mounted without owners, as every user of the host sees it, and the second is not mounted at all.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +13,17 @@ use rustix::io::Errno;
 use zone_config::Layout;
 use zone_sys::mount::MountAttr;
 
-use crate::mounts::{copy_best, host_path};
+use crate::mountinfo::{self, Mount};
+use crate::mounts::{CopyError, copy_best, copy_mapped, host_path};
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, ZoneRoot};
 
 /// The directories that make up a system's programs. Where the host has merged them into /usr, all but the first are
 /// symlinks, which the zone's root has of its own.
 const HOST_DIRS: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// What belongs to nobody in the zone, so that its root reads what others may read and no more.
+const NOBODYS: &str = "/usr/local";
 
 /// Where our own init is in the zone; its other names are links beside it.
 pub(crate) const INIT: &str = "/native/sbin/init";
@@ -37,12 +43,23 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     }
     for (at, fd) in host_directories()? {
         let set = MountAttr::RDONLY.and(MountAttr::NODEV);
-        let (mount, shortfall) = copy_best(fd.as_fd(), build.userns.as_fd(), set, true)
-            .map_err(Failed::to("copy the mounts of", &at))?;
+        // Without what is mounted below it: what the host keeps on a file system of its own was not offered.
+        let (mount, shortfall) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
+            .map_err(Failed::to("copy the mount of", &at))?;
         if let Some(shortfall) = shortfall {
             build.warn(shortfall.warning(&at.to_string()));
         }
         build.attach_over(mount, &at, Kind::Directory, fd.as_fd(), Making::Nothing)?;
+        if let Some(left_out) = left_out(&mountinfo::read()?, Path::new(&at.to_string())) {
+            build.warn(left_out);
+        }
+    }
+    if let Some(fd) = directory(NOBODYS)? {
+        let set = MountAttr::RDONLY.and(MountAttr::NODEV).and(MountAttr::NOSUID);
+        let mount = copy_mapped(fd.as_fd(), None, set, false)
+            .map_err(CopyError::into_inner)
+            .map_err(Failed::to("copy the mount of", NOBODYS))?;
+        build.attach_over(mount, &Canonical::fixed(NOBODYS), Kind::Directory, fd.as_fd(), Making::Nothing)?;
     }
     let fd = open_program(&build.program)?;
     let set = MountAttr::RDONLY.and(MountAttr::NODEV).and(MountAttr::NOSUID);
@@ -50,6 +67,22 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let (mount, _) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
         .map_err(Failed::to("copy the mount of", build.program.display()))?;
     build.attach_over(mount, &Canonical::fixed(INIT), Kind::File, fd.as_fd(), Making::Nothing)
+}
+
+/// Says what is mounted below a directory of the host and is not in the zone.
+fn left_out(table: &[Mount], dir: &Path) -> Option<String> {
+    let mut points: Vec<_> = mountinfo::below(table, dir)
+        .filter(|mount| mount.point != Path::new(NOBODYS))
+        .map(|mount| mount.point.display().to_string())
+        .collect();
+    points.dedup();
+    (!points.is_empty()).then(|| {
+        format!(
+            "what the host has mounted below {} is not in the zone: {} (add an fs resource for what it needs)",
+            dir.display(),
+            points.join(", ")
+        )
+    })
 }
 
 fn open_program(path: &Path) -> Result<OwnedFd, Failed> {
@@ -85,5 +118,20 @@ fn directory(path: &'static str) -> Result<Option<OwnedFd>, Failed> {
         }
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Failed::to("open", path)(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let at = |point: &str| Mount { id: 1, minor: 0, point: point.into(), fstype: "x".into() };
+        let mounts = ["/", "/usr", "/usr/local", "/usrlike"].map(at);
+        assert_eq!(left_out(&mounts, Path::new("/usr")), None);
+        let mounts = [&mounts[..], &["/usr/local/share", "/usr/src"].map(at)].concat();
+        let said = left_out(&mounts, Path::new("/usr")).unwrap();
+        assert!(said.contains(": /usr/local/share, /usr/src (add an fs resource"), "{said}");
     }
 }

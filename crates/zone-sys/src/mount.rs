@@ -64,8 +64,33 @@ pub fn set_idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>, recursive: bool)
 /// # Errors
 /// What `mount_setattr(2)` says.
 pub fn make_all_private(root: BorrowedFd<'_>) -> Result<()> {
-    let attr = raw::mount_attr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
-    setattr(root, attr, true)
+    propagate(root, libc::MS_PRIVATE)
+}
+
+/// Makes a mount and all below it shared, each in a peer group of its own if it was private: mount namespaces that are
+/// copied from the caller's see what is mounted below it from then on, as they choose.
+///
+/// # Errors
+/// What `mount_setattr(2)` says.
+pub fn make_all_shared(root: BorrowedFd<'_>) -> Result<()> {
+    propagate(root, libc::MS_SHARED)
+}
+
+fn propagate(root: BorrowedFd<'_>, propagation: libc::c_ulong) -> Result<()> {
+    setattr(root, raw::mount_attr { attr_set: 0, attr_clr: 0, propagation, userns_fd: 0 }, true)
+}
+
+/// Gives the calling thread a mount namespace of its own, a copy of the one it is in. Other threads stay where they are.
+///
+/// # Errors
+/// What `unshare(2)` says.
+pub fn unshare_thread() -> Result<()> {
+    // SAFETY: takes flags only and touches no memory. The thread gets a working directory and root of its own, which are
+    // those it had; its descriptors stay shared with the other threads.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0 {
+        return Ok(());
+    }
+    Err(Error::last("unshare").arg(Arg::Word("CLONE_NEWNS")))
 }
 
 fn setattr(mount: BorrowedFd<'_>, attr: raw::mount_attr, recursive: bool) -> Result<()> {
