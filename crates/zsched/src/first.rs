@@ -5,7 +5,7 @@
 use crate::builder::{attach, open_beneath};
 use crate::report::Report;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, openat};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fstat, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
@@ -17,6 +17,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 use std::ffi::CStr;
+use std::io::Write;
 use zone_sys::mount::MountAttr;
 use zsched::wire::{Create, Failure, Stage};
 
@@ -74,7 +75,9 @@ fn prepare(gate: &OwnedFd, request: &Create<'_>, in_network: bool) -> Result<(),
     place(proc.as_fd(), c"/proc", Stage::Proc)?;
     place(sysfs.as_fd(), c"/sys", Stage::Sysfs)?;
     place(cgroup.as_fd(), c"/sys/fs/cgroup", Stage::Cgroup)?;
+    open_ping(&root).map_err(|errno| Failure::new(Stage::Loopback, errno))?;
     mask(&root, request)?;
+    share(&root)?;
     Report::Waiting.send(gate, &[]).map_err(|e| Failure::new(Stage::Lost, e.errno()))
 }
 
@@ -123,6 +126,41 @@ fn own_fs(name: &CStr) -> Result<OwnedFd, Errno> {
     fsconfig_set_string(&context, c"source", name)?;
     fsconfig_create(&context)?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
+}
+
+/// Lets all of the zone's groups send echo requests (`ping_group_range`, icmp(7)), as distributions do whose ping has no
+/// capability any more; what they set themselves is a range that reaches past the zone's ids, which the kernel refuses.
+fn open_ping(root: &OwnedFd) -> Result<(), Errno> {
+    let mut text = [0; 64];
+    let map = openat(CWD, c"/proc/self/gid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let read = rustix::io::read(&map, &mut text)?;
+    let last = last_id(&text[..read]).ok_or(Errno::RANGE)?;
+    let strict = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let path = c"/proc/sys/net/ipv4/ping_group_range";
+    let range = match openat2(root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), strict) {
+        Ok(range) => range,
+        // A kernel without IPv4.
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+    };
+    let mut line = [0; 16];
+    let mut rest = &mut line[..];
+    write!(rest, "0 {last}").map_err(|_| Errno::RANGE)?;
+    let length = 16 - rest.len();
+    rustix::io::write(&range, &line[..length]).map(drop)
+}
+
+/// The last id that a map of one line has (`inside outside length`).
+fn last_id(map: &[u8]) -> Option<u32> {
+    let mut numbers = std::str::from_utf8(map).ok()?.split_ascii_whitespace().map(str::parse::<u32>);
+    let (inside, _, length) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+    inside.checked_add(length)?.checked_sub(1)
+}
+
+/// Makes all mounts shared, each in a peer group of its own: mount namespaces that the zone makes for its services see what is
+/// mounted later, as they do on a host. The mounts came here private, so nothing outside is a peer of them.
+fn share(root: &OwnedFd) -> Result<(), Failure> {
+    zone_sys::mount::make_all_shared(root.as_fd()).map_err(|e| Failure::new(Stage::PrivateMounts, e.errno()))
 }
 
 /// Covers what the zone has no business with, and makes read-only what it may only look at. Paths

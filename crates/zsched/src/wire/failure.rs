@@ -89,7 +89,7 @@ impl Stage {
             Stage::UserNamespace => "could not make the user namespace",
             Stage::CloneBuilder => "could not make the mount namespace",
             Stage::Limits => "could not set the resource limits",
-            Stage::PrivateMounts => "could not make the mounts private",
+            Stage::PrivateMounts => "could not make the mounts the zone's own",
             Stage::AttachRoot => "could not attach the zone root",
             Stage::Pivot => "could not change to the zone root",
             Stage::OpenTarget => "not a valid mount point",
