@@ -1,6 +1,6 @@
 //! Real guests: Debian with one init or another.
 
-use crate::harness::{Lab, Zone, cases, until};
+use crate::harness::{Lab, Zone, cases, until, write};
 
 cases![
     debian12_systemd_lives: 300,
@@ -10,6 +10,7 @@ cases![
     debian12_systemd_under_a_killed_daemon: 240,
     debian12_systemd_under_a_killed_zsched: 240,
     debian12_sysvinit: 240,
+    debian12_sysvinit_that_is_told_not_to_remount: 240,
     debian13_busybox: 240,
     debian11_systemd: 300,
     debian13_systemd: 300,
@@ -26,7 +27,7 @@ cases![
 
 /// Waits until systemd has started all it wanted, and sees that nothing failed.
 #[track_caller]
-fn reaches_multi_user(zone: &Zone<'_>) {
+pub(super) fn reaches_multi_user(zone: &Zone<'_>) {
     let said = until("systemd has done what it had to", || {
         let ran = zone.zlogin_command(["systemctl", "is-system-running", "--wait"]).within(120).run();
         // Before its bus is there, the program cannot ask.
@@ -197,6 +198,29 @@ fn debian12_systemd_under_a_killed_zsched(lab: &Lab) {
 
 fn debian12_sysvinit(lab: &Lab) {
     sysvinit(lab, "debian12-sysvinit");
+}
+
+/// With the lines of zones(7) in its fstab.
+fn debian12_sysvinit_that_is_told_not_to_remount(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-sysvinit", "");
+    let lines = [
+        "zone / none bind,nodev",
+        "none /run tmpfs noauto",
+        "none /run/lock tmpfs noauto",
+        "none /dev/shm tmpfs noauto",
+        "none /dev/pts devpts noauto",
+        "none /sys sysfs noauto",
+        "none /sys/kernel/security securityfs noauto",
+        "none /sys/fs/pstore pstore noauto",
+    ];
+    write(&zone.file("/etc/fstab"), lines.map(|line| format!("{line} 0 0\n")).concat());
+    zone.boot();
+    starts(&zone, "getty");
+    let log = lab.zoneadm(["console", "deb", "--log"]);
+    let refused: Vec<_> =
+        log.ok().out().lines().map(str::to_owned).filter(|line| line.contains("mount:")).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    zone.sh("touch /root/written").ok();
 }
 
 fn debian13_sysvinit(lab: &Lab) {

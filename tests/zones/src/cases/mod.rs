@@ -20,6 +20,7 @@ mod console_more;
 mod console_wire;
 mod console_zlogin;
 mod counters;
+mod container_interface;
 mod crash;
 mod crash_adopt;
 mod crash_alone;
@@ -32,6 +33,7 @@ mod crash_zlogin;
 mod daemon;
 mod door;
 mod exclusive;
+mod fences;
 mod fs;
 mod fs_safe;
 mod full_disk;
@@ -88,6 +90,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         sparse::CASES,
         inside::CASES,
         counters::CASES,
+        fences::CASES,
         fs::CASES,
         fs_safe::CASES,
         zlogin::CASES,
@@ -131,6 +134,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         bad_place::CASES,
         console_debian::CASES,
         guests::CASES,
+        container_interface::CASES,
     ];
     groups.iter().copied().flatten().copied()
 }

@@ -72,9 +72,16 @@ impl Lab {
     #[track_caller]
     #[must_use]
     pub fn in_memory(&self) -> Memory {
-        let (root, kind) = (self.root(), ["-t", "tmpfs", "-o", "mode=755", "tmpfs"]);
-        Command::new("mount").args(kind).args([&root]).run().ok();
-        Memory(root)
+        self.memory_at(self.root())
+    }
+
+    /// Memory in place of a directory of the host, for this run of the suite only, until what this gives is dropped.
+    #[track_caller]
+    #[must_use]
+    pub fn memory_at(&self, dir: impl Into<PathBuf>) -> Memory {
+        let (dir, kind) = (dir.into(), ["-t", "tmpfs", "-o", "mode=755", "tmpfs"]);
+        Command::new("mount").args(kind).args([&dir]).run().ok();
+        Memory(dir)
     }
 
     /// ROOT/etc/zones.
@@ -256,7 +263,7 @@ impl Lab {
     }
 }
 
-/// A ROOT that is going to be forgotten.
+/// A directory, in memory, that is going to be forgotten.
 pub struct Memory(PathBuf);
 
 impl Drop for Memory {
