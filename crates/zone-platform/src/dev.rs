@@ -125,3 +125,43 @@ pub(crate) fn console(pty: BorrowedFd<'_>, base: u32) -> Result<OwnedFd, Failed>
         .map_err(Failed::to("set the mount options of", WHAT))?;
     Ok(mount)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    /// A number of the kernel's about terminals.
+    fn number(name: &str) -> usize {
+        std::fs::read_to_string(format!("/proc/sys/kernel/pty/{name}")).unwrap().trim().parse().unwrap()
+    }
+
+    /// Opens terminals until there are no more.
+    fn take_all(pts: &OwnedFd, held: &mut Vec<OwnedFd>) {
+        while let Ok(pty) = openat(pts, "ptmx", OFlags::RDWR | OFlags::NOCTTY, Mode::empty()) {
+            held.push(pty);
+        }
+    }
+
+    /// All that zones may take together leaves the host its reserve. Needs root, and is about the host's first mount
+    /// namespace: in another one, such as the suite's, nobody may take the reserve.
+    #[test]
+    fn the_hosts_reserve_of_terminals_is_not_the_zones() {
+        const BASE: u32 = 1 << 20;
+        let (max, reserve) = (number("max"), number("reserve"));
+        let all = u64::try_from(max).unwrap() + 64;
+        let limit = getrlimit(Resource::Nofile).maximum.map_or(all, |hard| hard.min(all));
+        setrlimit(
+            Resource::Nofile,
+            Rlimit { current: Some(limit), maximum: getrlimit(Resource::Nofile).maximum },
+        )
+        .unwrap();
+        let zones: Vec<_> = (0..=max / 1024).map(|_| pts(BASE).unwrap()).collect();
+        let mut held = Vec::new();
+        zones.iter().for_each(|pts| take_all(pts, &mut held));
+        let taken = held.len();
+        drop(held);
+        assert!(taken <= max - reserve, "{taken} of {max} with {reserve} in reserve");
+        assert!(taken > 1024, "they were taken at all: {taken}");
+    }
+}

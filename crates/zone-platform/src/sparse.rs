@@ -127,7 +127,10 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_said() {
-        let at = |point: &str| Mount { id: 1, minor: 0, point: point.into(), fstype: "x".into() };
+        let at = |point: &str| {
+            let (fstype, options) = ("x".into(), "rw".into());
+            Mount { id: 1, minor: 0, point: point.into(), fstype, options }
+        };
         let mounts = ["/", "/usr", "/usr/local", "/usrlike"].map(at);
         assert_eq!(left_out(&mounts, Path::new("/usr")), None);
         let mounts = [&mounts[..], &["/usr/local/share", "/usr/src"].map(at)].concat();
