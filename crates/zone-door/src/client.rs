@@ -113,7 +113,7 @@ impl Client {
         let path = run_dir.join(SOCKET_NAME);
         match zone_sys::unix::connect_in(run_dir, SOCKET_NAME, SocketType::STREAM) {
             Ok(socket) => Self::over(UnixStream::from(socket), path),
-            Err(source) if matches!(source.errno(), Errno::NOENT | Errno::CONNREFUSED) => {
+            Err(source) if matches!(source.errno(), Errno::NOENT | Errno::NOTDIR | Errno::CONNREFUSED) => {
                 Err(CallError::NotListening { path, source })
             }
             Err(source) => Err(CallError::Connect { path, source }),

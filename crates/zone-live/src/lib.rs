@@ -6,6 +6,7 @@
 //! index tells, whatever files a crash may have left in the run directory.
 #![forbid(unsafe_code)]
 
+mod end;
 mod orphan;
 mod record;
 
@@ -17,6 +18,7 @@ use zone_config::{Layout, State, ZoneName};
 use zsched::client::{Client, ClientError, ZoneFds};
 use zsched::wire::{Phase, Status};
 
+pub use end::{how_it_ended, last_exit};
 pub use orphan::{Fate, Orphan, fate};
 pub use record::{Incarnation, Mark};
 
@@ -36,17 +38,41 @@ pub fn state(live: Option<&Status>, stored: State) -> State {
 /// What the keeper of a zone knows, or can be seen of a zone whose keeper was killed (its [`Status::keeper`] is then 0). `None`
 /// when there is no zone. The keeper may take as long as `patience` to answer.
 ///
+/// Processes in the zone's cgroup that no keeper and no record knows are a zone, too: one that is shutting down, with no
+/// first process ([`Status::pid`] 0). Whatever was lost, it must be halted before anything of it is removed.
+///
 /// # Errors
 /// When there is a keeper and it does not answer, or when the caller may not ask it.
 pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Option<Status>, ClientError> {
-    let asked = connect(layout, zone, patience).and_then(|client| client.status());
-    match asked {
+    match ask_keeper(layout, zone, patience) {
         Ok(status) if status.exists() => Ok(Some(status)),
         // It may have ended between the two calls, as keepers of halted zones do; and one that was started for a zone whose
         // keeper was killed may not have it yet.
-        Ok(_) | Err(ClientError::NotRunning) => Ok(Orphan::find(layout, zone).map(|orphan| orphan.status())),
+        Ok(_) | Err(ClientError::NotRunning) => {
+            let orphan = Orphan::find(layout, zone).map(|orphan| orphan.status());
+            Ok(orphan.or_else(|| remains(layout, zone)))
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Asks the keeper, and again when a connection breaks that it has accepted: that says nothing of the keeper itself.
+fn ask_keeper(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Status, ClientError> {
+    const ATTEMPTS: u32 = 3;
+    for _ in 1..ATTEMPTS {
+        match connect(layout, zone, patience)?.status() {
+            Err(ClientError::NotRunning) => {}
+            asked => return asked,
+        }
+    }
+    connect(layout, zone, patience)?.status()
+}
+
+/// Gives a status to processes of a zone that nobody knows.
+#[must_use]
+pub fn remains(layout: &Layout, zone: &ZoneName) -> Option<Status> {
+    let populated = zone_platform::cgroup::is_populated(layout, zone).unwrap_or(false);
+    populated.then(|| Status { phase: Phase::Stopping, ..Status::default() })
 }
 
 /// The same with what it takes to enter the zone, of one whose first process lives.

@@ -44,6 +44,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        None
+        match self {
+            Self::Io { errno, .. } => Some(errno),
+            _ => None,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Starting zoneadmd.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use zone_config::file::{FileError, FileLock};
@@ -55,13 +56,20 @@ pub fn start(
     say: impl FnMut(&str),
 ) -> Result<Started, StartError> {
     let until = Instant::now() + limit;
-    let _lock = FileLock::take(&layout.oplock(zone))?;
+    let _lock = match FileLock::take(&layout.oplock(zone)) {
+        Ok(lock) => Some(lock),
+        // The daemon says what stands there, in its own words.
+        Err(error) if error.source.kind() == ErrorKind::NotADirectory => None,
+        Err(error) => return Err(error.into()),
+    };
     if Client::connect(&layout.zone_run(zone)).is_ok() {
         return Ok(Started::Serving);
     }
-    zone_platform::kernel::check()?;
     zone_fail::pass!("start.locked");
-    let daemon = Daemon::spawn(layout, zone)?;
+    let daemon = Daemon::spawn(layout, zone).map_err(|error| {
+        // A kernel that is too old could only say that something is not implemented.
+        zone_platform::kernel::check().err().map_or(StartError::Process(error), StartError::Kernel)
+    })?;
     zone_fail::pass!("start.spawned");
     let ended = daemon.wait(until)?;
     zone_fail::pass!("start.served");

@@ -43,6 +43,22 @@ pub fn ignore(number: Number) {
     unsafe { libc::signal(number, libc::SIG_IGN) };
 }
 
+/// Blocks every signal for this thread and those that it starts, but those by which the kernel reports a fault of the program
+/// itself; `SIGKILL` and `SIGSTOP` cannot be blocked.
+pub fn block_all() {
+    const FAULTS: [Number; 7] =
+        [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is initialised by sigfillset before anything else; the calls only read it.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        for number in FAULTS {
+            libc::sigdelset(set.as_mut_ptr(), number);
+        }
+        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Blocks `numbers` for this thread and gives a descriptor from which they are read
 /// (`signalfd(2)`; close-on-exec, non-blocking).
 ///
