@@ -247,7 +247,8 @@ See also: zonecfg(8), zlogin(1), zones(7)";
 
 const LIST_HELP: &str = "\
 The ID of a zone is the process id of its first process as the host sees it, \"-\" when it is not up; the
-global zone's is 0. Nothing is started to answer: a zone's state is asked of its keeper, zsched.
+global zone's is 0. Nothing is started to answer: a zone's state is asked of its keeper, zsched. With -v a line
+ends with what is being done with the zone, and with how its init failed and was started again.
 
 Examples:
   zoneadm list                       names of the zones that are up
@@ -285,7 +286,10 @@ Examples:
   zoneadm -z web ready";
 
 const BOOT_HELP: &str = "\
-Success means that the zone's init was started; what it then does is on the zone's console (zlogin -C).
+Success means that the zone's init was started and did not end at once; what it then does is on the zone's
+console (zlogin -C). A shutdown that is under way is waited for.
+
+The arguments after -- hold, before the configured ones, until others are given or the zone is halted.
 
 Examples:
   zoneadm -z web boot
@@ -294,7 +298,8 @@ Examples:
   zoneadm -z web boot --timings             and where the time went";
 
 const REBOOT_HELP: &str = "\
-Programs in the zone get no warning; \"shutdown -r\" is the gentle way.
+Programs in the zone get no warning; \"shutdown -r\" is the gentle way. A zone of which it is known that it could
+not boot again is left alone. Without arguments it boots as it was booted.
 
 Examples:
   zoneadm -z web reboot

@@ -94,13 +94,16 @@ impl Listing<'_> {
         if self.args.verbose || self.args.parsable || self.args.json {
             self.failed |= !row.complete(&self.cx.layout);
         }
+        if self.args.verbose || self.args.json {
+            row.ask_daemon(&self.cx.layout);
+        }
         self.rows.push(row);
     }
 
     fn print(&self) -> Outcome {
         let mut out = Output::new();
         if self.args.json {
-            let rows = self.rows.iter().map(|row| json::Zone::of(&self.cx.layout, row));
+            let rows = self.rows.iter().map(json::Zone::of);
             out.json(&rows.collect::<Vec<_>>())?;
             return out.end();
         }

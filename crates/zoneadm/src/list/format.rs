@@ -7,16 +7,20 @@ pub(super) fn header() -> String {
     columns(["ID", "NAME", "STATUS", "PATH", "BRAND", "IP"])
 }
 
-/// A zone in the table.
+/// A zone in the table. What there is to say of it follows the last column.
 pub(super) fn table(row: &Row) -> String {
-    columns([
+    let line = columns([
         &id(row),
         &row.name,
         &row.state.map_or_else(|| UNKNOWN.to_owned(), |state| state.to_string()),
         &row.zonepath.display().to_string(),
         row.brand.as_deref().unwrap_or(UNKNOWN),
         row.ip_type.unwrap_or(UNKNOWN),
-    ])
+    ]);
+    match row.note() {
+        Some(note) => format!("{line} {note}"),
+        None => line,
+    }
 }
 
 /// A zone for a program: `zoneid:zonename:state:zonepath:uuid:brand:ip-type`. A colon in the path, which no other
@@ -45,7 +49,7 @@ fn columns([id, name, status, path, brand, ip]: [&str; 6]) -> String {
 #[cfg(test)]
 mod tests {
     use zone_config::State;
-    use zsched::wire::Status;
+    use zsched::wire::{Phase, Status};
 
     use super::*;
 
@@ -58,7 +62,8 @@ mod tests {
             uuid: Some("d1f5b5b6-5ae4-4b52-a0a4-0a6c3a5f2c11".parse().unwrap()),
             brand: Some("sparse".into()),
             ip_type: Some("excl"),
-            live: Some(Status { pid: 4321, ..Status::default() }),
+            live: Some(Status { phase: Phase::Running, pid: 4321, ..Status::default() }),
+            daemon: None,
         }
     }
 

@@ -1,19 +1,14 @@
 //! Everything about a zone, for programs.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
+use zone_config::State;
 use zone_config::lastexit::{How, LastExit};
-use zone_config::{Layout, State};
-use zone_door::{Client, Console, Operation};
+use zone_door::{Console, Operation};
 use zsched::wire::{Lost, Status, Witness};
 
 use super::row::Row;
-
-/// How long a daemon may take to say who is at the console. It answers at once or is ill, and the list does not wait
-/// for the ill.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One zone. Times are seconds since 1970 UTC; what is unknown or does not apply is null.
 #[derive(Debug, Serialize)]
@@ -107,15 +102,10 @@ impl From<LastExit> for End {
 }
 
 impl<'a> Zone<'a> {
-    /// Gathers what is known, from the daemon too if one answers.
-    pub(super) fn of(layout: &Layout, row: &'a Row) -> Self {
+    /// Gathers what is known.
+    pub(super) fn of(row: &'a Row) -> Self {
         let live = row.live.as_ref();
-        let daemon = row.zone.as_ref().and_then(|zone| {
-            let mut client = Client::connect(&layout.zone_run(zone)).ok()?;
-            client.set_timeout(Some(PATIENCE)).ok()?;
-            client.status().ok()
-        });
-        let (operation, step, consoles) = match daemon {
+        let (operation, step, consoles) = match row.daemon.clone() {
             Some(status) => (status.operation, status.step, Some(status.consoles)),
             None => (None, None, None),
         };
@@ -128,7 +118,7 @@ impl<'a> Zone<'a> {
             brand: row.brand.as_deref(),
             ip_type: row.ip_type,
             uniqid: live.map(|status| status.uniqid.to_string()),
-            pid: live.map(|status| status.pid),
+            pid: live.map(|status| status.pid).filter(|&pid| pid != 0),
             since: live.map(|status| status.since),
             restarts: live.map(Status::restarts),
             zsched: live.and_then(Keeper::of),

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, here};
-use zone_sys::signal::{SIGHUP, SIGINT};
-use zsched::wire::{End, Status};
+use zone_door::Client;
+use zsched::wire::{Phase, Status};
 
 use crate::live;
 use crate::message::warn_zone;
@@ -18,8 +19,8 @@ pub(super) const UNKNOWN: &str = "???";
 /// Where the virtual platform tells a zone its brand.
 const BRAND_FILE: &str = "/run/zone/brand";
 
-/// Signals by which a program that is at fault dies: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
-const FAULTS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
+/// How long a daemon may take to say what it does. It answers at once or is ill, and the list does not wait for the ill.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The caller may not ask the zone's keeper.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Row {
     pub(super) ip_type: Option<&'static str>,
     /// What its keeper says, when it is up.
     pub(super) live: Option<Status>,
+    /// What its daemon says, if it was asked and one runs.
+    pub(super) daemon: Option<zone_door::Status>,
 }
 
 impl Row {
@@ -52,6 +55,7 @@ impl Row {
             brand: Some("linux".to_owned()),
             ip_type: Some("shared"),
             live: None,
+            daemon: None,
         }
     }
 
@@ -96,6 +100,7 @@ impl Row {
             brand: None,
             ip_type: None,
             live: None,
+            daemon: None,
         }
     }
 
@@ -134,15 +139,42 @@ impl Row {
     pub(super) fn id(&self) -> Option<i32> {
         match (&self.zone, self.live) {
             (None, _) => (self.name == here::GLOBAL).then_some(0),
-            (Some(_), live) => live.map(|status| status.pid),
+            // What is left of a zone that lost its keeper has no first process.
+            (Some(_), live) => live.map(|status| status.pid).filter(|&pid| pid != 0),
         }
+    }
+
+    /// Asks the zone's daemon, if one runs.
+    pub(super) fn ask_daemon(&mut self, layout: &Layout) {
+        let ask = |zone: &ZoneName| {
+            let mut client = Client::connect(&layout.zone_run(zone)).ok()?;
+            client.set_timeout(Some(PATIENCE)).ok()?;
+            client.status().ok()
+        };
+        self.daemon = self.zone.as_ref().and_then(ask);
+    }
+
+    /// What is to be said of a zone beside its state: what is being done with it, and how its init failed.
+    pub(super) fn note(&self) -> Option<String> {
+        let operation = self.daemon.as_ref().and_then(|daemon| {
+            let operation = daemon.operation?;
+            let step = daemon.step.as_ref().map_or_else(String::new, |step| format!(" (now: {step})"));
+            Some(format!("{operation}{step}"))
+        });
+        let restarts = self.live.as_ref().map_or(0, Status::restarts);
+        // An init that runs and was not started again is none that failed.
+        let runs = self.live.is_some_and(|status| status.phase != Phase::Down) && restarts == 0;
+        let exit = self.zone.as_ref().filter(|_| !runs).and_then(|_| self.last_exit());
+        let failed = exit.and_then(|exit| failure(&exit, restarts.max(exit.restarts)));
+        let notes: Vec<String> = operation.into_iter().chain(failed).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 
     /// How the zone last ended: what its keeper knows and nobody has written down yet, else what was written down.
     pub(super) fn last_exit(&self) -> Option<LastExit> {
         let zone = self.zone.as_ref()?;
-        if let Some(exit) = self.live.and_then(|status| ended(&status)) {
-            return Some(exit);
+        if let Some(status) = self.live.filter(|status| status.end.is_some()) {
+            return Some(zone_live::last_exit(&status, None));
         }
         match LastExit::load(&self.zonepath) {
             Ok(exit) => exit,
@@ -154,18 +186,19 @@ impl Row {
     }
 }
 
-/// How an incarnation ended that is down and has not been dealt with.
-fn ended(status: &Status) -> Option<LastExit> {
-    let (how, code, signal) = match status.end? {
-        End::Exited(code) => (How::Exited, Some(code), None),
-        // What the kernel tells the parent of a first process that called reboot(2), see pid_namespaces(7).
-        End::Killed(SIGHUP) => (How::Rebooted, None, None),
-        End::Killed(SIGINT) => (How::Poweroff, None, None),
-        End::Killed(signal) if FAULTS.contains(&signal) => (How::Crashed, None, Some(signal)),
-        End::Killed(signal) => (How::Killed, None, Some(signal)),
+/// Describes how a zone's init failed, and how often it was started again since or before: what a zone that seems fine, or
+/// seems only not booted, does not show otherwise.
+fn failure(exit: &LastExit, restarts: u32) -> Option<String> {
+    let end = match (exit.how, exit.status, exit.signal) {
+        (How::Exited, Some(status), _) if status != 0 || restarts > 0 => format!("init exited {status}"),
+        (How::Killed | How::Crashed, _, Some(signal)) => format!("init was killed by signal {signal}"),
+        _ => return None,
     };
-    let (uniqid, when, restarts) = (status.uniqid, status.ended, status.restarts());
-    Some(LastExit { uniqid, how, status: code, signal, when, restarts })
+    Some(match restarts {
+        0 => end,
+        1 => format!("{end}, 1 restart"),
+        many => format!("{end}, {many} restarts"),
+    })
 }
 
 #[cfg(test)]
@@ -173,17 +206,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_nobody_has_written_down() {
-        let with = |end| ended(&Status { end: Some(end), uniqid: 3, ended: 9, ..Status::default() }).unwrap();
-        for (end, how, status, signal) in [
-            (End::Exited(3), How::Exited, Some(3), None),
-            (End::Killed(1), How::Rebooted, None, None),
-            (End::Killed(2), How::Poweroff, None, None),
-            (End::Killed(9), How::Killed, None, Some(9)),
-            (End::Killed(11), How::Crashed, None, Some(11)),
-        ] {
-            assert_eq!(with(end), LastExit { uniqid: 3, how, status, signal, when: 9, restarts: 0 });
-        }
-        assert_eq!(ended(&Status::default()), None);
+    fn an_init_that_fails_is_described() {
+        let exit = |how, status, signal| LastExit { uniqid: 3, how, status, signal, when: 9, restarts: 0 };
+        let exited = |status| exit(How::Exited, Some(status), None);
+        assert_eq!(failure(&exited(1), 5).as_deref(), Some("init exited 1, 5 restarts"));
+        assert_eq!(failure(&exited(0), 1).as_deref(), Some("init exited 0, 1 restart"));
+        assert_eq!(failure(&exited(0), 0), None, "it has done what it was for");
+        let crashed = exit(How::Crashed, None, Some(11));
+        assert_eq!(failure(&crashed, 0).as_deref(), Some("init was killed by signal 11"));
+        assert_eq!(failure(&exit(How::Rebooted, None, None), 0), None);
     }
 }
