@@ -21,6 +21,19 @@ pub(crate) struct OperationContext {
 }
 
 impl OperationContext {
+    /// Makes the context of an operation that nobody watches.
+    #[cfg(test)]
+    pub(crate) fn silent(operation: Operation) -> Self {
+        Self {
+            operation,
+            reporter: Reporter::silent(),
+            current: Arc::default(),
+            events: broadcast::Sender::new(1),
+            messages: Vec::new(),
+            timings: Vec::new(),
+        }
+    }
+
     /// Takes a step that only makes things: not if the operation has been called off.
     pub(crate) fn make<T>(
         &mut self,

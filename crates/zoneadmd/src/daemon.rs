@@ -1,5 +1,6 @@
 //! The state of the daemon, and what all of its parts do with it.
 
+use crate::blocking;
 use crate::context::OperationContext;
 use crate::current::Current;
 use crate::error::OpError;
@@ -79,11 +80,16 @@ impl Daemon {
         self.status.subscribe()
     }
 
-    /// The zone's state now.
+    /// The zone's state now. One that is not in the index any more is at most configured; processes that zsched does not know
+    /// are a zone that has to be halted.
     pub(crate) fn state(&self) -> State {
         let status = self.status();
-        let stored = || self.zone.entry().map_or(State::Installed, |entry| entry.state);
-        zone_live::state(Some(&status), if status.exists() { State::Installed } else { stored() })
+        if status.exists() {
+            return zone_live::state(Some(&status), State::Installed);
+        }
+        let remains = zone_live::remains(self.layout(), self.name());
+        let stored = || self.zone.entry().map_or(State::Configured, |entry| entry.state);
+        zone_live::state(remains.as_ref(), if remains.is_some() { State::Installed } else { stored() })
     }
 
     /// Takes over what zsched says, and tells those who watch.
@@ -174,7 +180,7 @@ impl Daemon {
         let operation = context.operation;
         let spare = self.context(operation, Reporter::silent());
         let current = Arc::clone(&context.current);
-        let working = tokio::task::spawn_blocking(move || {
+        let working = blocking::run(move || {
             let result = work(&zone, &mut context);
             (context, result)
         });
@@ -187,7 +193,7 @@ impl Daemon {
         self.refresh();
         let (context, result) = match done {
             Ok(done) => done,
-            Err(panic) => (spare, Err(OpError::Internal(panic))),
+            Err(lost) => (spare, Err(lost.into())),
         };
         if result.as_ref().is_err_and(OpError::is_stuck) && self.status().exists() {
             self.stuck.set(self.status().uniqid);

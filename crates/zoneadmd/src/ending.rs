@@ -1,7 +1,9 @@
 //! The daemon's end: when the zone is below ready and nobody is attached to its console or at its
 //! door, there is nothing to serve. Who comes while it dies is told to start another.
 
+use crate::blocking;
 use crate::daemon::Daemon;
+use crate::error::OpError;
 use crate::operate::Door;
 use rustix::fd::OwnedFd;
 use std::rc::Rc;
@@ -12,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
 use zone_door::Server;
-use zsched::client::ClientError;
+use zsched::client::{Client, ClientError};
 
 /// Whoever started the daemon has so long to say what for.
 const FIRST_CALL: Duration = Duration::from_secs(2);
@@ -102,10 +104,9 @@ pub(crate) async fn give_way(daemon: &Rc<Daemon>, door: &Server<Door>) {
 pub(crate) async fn clear(daemon: &Rc<Daemon>) {
     let zone = Arc::clone(&daemon.zone);
     let mut context = daemon.context(zone_door::Operation::Halt, zone_door::Reporter::silent());
-    match tokio::task::spawn_blocking(move || zone.clear(&mut context)).await {
-        Ok(Ok(())) => zone_fail::pass!("end.cleared"),
-        Ok(Err(error)) => tracing::error!("{}", zone_sys::Chain(&error)),
-        Err(panic) => tracing::error!("internal error: {panic}"),
+    match blocking::run(move || zone.clear(&mut context)).await.map_err(OpError::from).flatten() {
+        Ok(()) => zone_fail::pass!("end.cleared"),
+        Err(error) => tracing::error!("{}", zone_sys::Chain(&error)),
     }
 }
 
@@ -124,8 +125,9 @@ pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
             let _ = std::fs::remove_file(run.join(ZSCHED));
             zone_fail::pass!("end.socket");
         }
-        // It was killed just now, and kept nothing.
-        Err(ClientError::NotRunning) => {
+        // It was killed just now, and kept nothing. Not so if only the connection broke: without its socket nobody would find
+        // it again.
+        Err(ClientError::NotRunning) if matches!(Client::connect(&run), Err(ClientError::NotRunning)) => {
             let _ = std::fs::remove_file(run.join(ZSCHED));
         }
         Err(error) => tracing::error!("{}", zone_sys::Chain(&error)),

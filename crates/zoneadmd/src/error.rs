@@ -1,8 +1,10 @@
 //! Why an operation came to nothing.
 
+use crate::blocking::NoResult;
 use crate::external::ExternalError;
 use crate::keeper_error::KeeperError;
 use rustix::io::Errno;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use zone_config::brand::BrandError;
@@ -15,7 +17,9 @@ use zone_config::snapshot::SnapshotError;
 use zone_config::{ZoneName, bootargs};
 use zone_platform::PlatformError;
 use zone_platform::holders::{self, Holder};
+use zone_platform::verify::Finding;
 use zsched::client::ClientError;
+use zsched::wire::End;
 
 /// Why an operation came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +66,12 @@ pub(crate) enum OpError {
     Stuck { step: &'static str, seconds: u64, holders: Vec<Holder> },
     #[error("unable to shutdown zone")]
     Shutdown(#[from] NotAsked),
-    #[error("zoneadmd failed within itself")]
-    Internal(#[source] tokio::task::JoinError),
+    #[error(transparent)]
+    Internal(#[from] NoResult),
+    #[error("the zone stays as it is, for it could not be booted again: {}", findings(.0))]
+    Verify(Vec<Finding>),
+    #[error("init {init} {end} as soon as it was started; 'zoneadm list -v' tells what becomes of the zone")]
+    InitDied { init: String, end: InitEnd },
 }
 
 /// Why the configuration cannot be frozen for a boot.
@@ -109,6 +117,25 @@ pub(crate) enum CommandFailed {
     /// `stderr` is free of control characters.
     #[error("{status}: {stderr}")]
     Status { status: ExitStatus, stderr: String },
+}
+
+/// How an init ended that did not last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InitEnd(pub(crate) Option<End>);
+
+impl fmt::Display for InitEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(End::Exited(status)) => write!(f, "exited with status {status}"),
+            Some(End::Killed(signal)) => write!(f, "was killed by signal {signal}"),
+            None => f.write_str("ended"),
+        }
+    }
+}
+
+fn findings(findings: &[Finding]) -> String {
+    let texts: Vec<&str> = findings.iter().map(|finding| finding.text.as_str()).collect();
+    texts.join("; ")
 }
 
 fn sentence(problems: &[Problem]) -> String {

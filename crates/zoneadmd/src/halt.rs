@@ -5,7 +5,7 @@ use crate::context::OperationContext;
 use crate::error::OpError;
 use crate::journal::{self, Intent, Journal};
 use crate::stuck::Watch;
-use crate::zone::{Zone, how_it_ended};
+use crate::zone::Zone;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
@@ -75,7 +75,7 @@ impl Zone {
             // A zone that was never booted has no end to tell of.
             let was_ready_only = before.phase == Phase::Ready;
             if !was_ready_only {
-                let end = Self::end_of(&ended, how.unwrap_or_else(|| how_it_ended(ended.end)));
+                let end = zone_live::last_exit(&ended, how);
                 context.current.enter("record");
                 self.write_down(context, &end);
                 context.alive()?;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod backup;
+mod blocking;
 mod bootargs;
 mod bring_up;
 mod clock;
@@ -21,14 +22,17 @@ mod internal;
 mod journal;
 mod keeper;
 mod keeper_error;
+mod limits;
 mod log;
 mod matrix;
 mod operate;
 mod operation_lock;
 mod orphan;
 mod pending;
+mod preflight;
 mod ready;
 mod recover;
+mod recovery;
 mod respawn;
 mod retry;
 mod serve;

@@ -3,9 +3,10 @@
 use crate::bootargs::{BootArguments, Platform};
 use crate::context::OperationContext;
 use crate::daemon::Daemon;
-use crate::error::OpError;
+use crate::error::{NoSnapshot, OpError};
 use crate::matrix::{Action, Decision, decide};
 use crate::operation_lock;
+use crate::preflight::init_lasts;
 use crate::shutdown;
 use crate::shutdown_state::Then;
 use crate::slot::OperationLock;
@@ -15,9 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
+use zone_config::State;
 use zone_config::lastexit::How;
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
+use zone_sys::Chain;
 use zsched::wire::Phase;
 
 /// What stands behind the door.
@@ -95,7 +98,15 @@ async fn operate(
             return Err(DoorError::stale_uniqid(present.exists().then_some(Uniqid(present.uniqid)), *given));
         }
     }
+    if !daemon.status().exists() && state != State::ShuttingDown {
+        // Whatever became of the index: a zone that is up can be halted.
+        daemon.zone.entry().map_err(|error| unknown(&error))?;
+    }
     let action = match decide(operation, state) {
+        // What is left of a zone that lost its keeper is not booted; it has to be halted.
+        Decision::Already(_) if !daemon.status().exists() && state == State::ShuttingDown => {
+            return Err(DoorError::invalid_state(operation, state));
+        }
         Decision::Invalid => return Err(DoorError::invalid_state(operation, state)),
         Decision::Already(message) => {
             return Ok(OpResult { messages: vec![message.into()], timings: Vec::new(), state });
@@ -146,8 +157,11 @@ async fn run(
         current.force();
     }
     context.current = Arc::clone(&current);
-    let (context, result) = perform(daemon, action, args, context).await;
+    let (mut context, mut result) = perform(daemon, action, args, context).await;
     zone_fail::pass!("door.done");
+    if result.is_ok() && matches!(action, Action::ReadyBoot | Action::Boot | Action::Reboot) {
+        result = init_lasts(daemon, &mut context).await;
+    }
     let succeeded = result.is_ok();
     let result = daemon.answer(context, result);
     if operation == Operation::Halt {
@@ -170,6 +184,13 @@ async fn orderly(
 ) -> Result<OpResult, DoorError> {
     let halts = daemon.halts.asked();
     let mut context = daemon.context(Operation::Shutdown, reporter.clone());
+    if let Then::Boot(args) = &then {
+        let (checked, result) = preflight(daemon, context, args).await;
+        context = checked;
+        if result.is_err() {
+            return daemon.answer(context, result);
+        }
+    }
     let followed = shutdown::shutdown(daemon, lock, timeout, then, caller, &mut context).await?;
     let Then::Boot(args) = followed else { return daemon.answer(context, Ok(())) };
     let lock = operation_lock::take(daemon, Operation::Boot, false, &reporter).await?;
@@ -191,6 +212,20 @@ async fn orderly(
             daemon.answer(context, Ok(()))
         }
     }
+}
+
+fn unknown(error: &NoSnapshot) -> DoorError {
+    DoorError::failed(vec![format!("failed to get zone state: {}", Chain(error))])
+}
+
+/// Checks that the zone could boot again, before it is taken down for that.
+async fn preflight(
+    daemon: &Daemon,
+    context: OperationContext,
+    args: &BootArguments,
+) -> (OperationContext, Result<(), OpError>) {
+    let args = args.clone();
+    daemon.work(context, move |zone, context| zone.preflight(context, &args)).await
 }
 
 /// The arguments of the boot that an action makes, if it makes one.
@@ -226,11 +261,16 @@ async fn perform(
         Action::HaltReady => {
             let (context, result) = daemon
                 .work(context, |zone, context| {
+                    zone.preflight(context, &BootArguments::default())?;
                     let last = zone.halt(context, Some(How::Halted))?;
                     zone.ready_or_undo(context).map(|()| last)
                 })
                 .await;
-            daemon.notice(if result.is_ok() { Notice::Readied } else { Notice::Halted });
+            match &result {
+                Ok(_) => daemon.notice(Notice::Readied),
+                Err(_) if daemon.status().exists() => {}
+                Err(_) => daemon.notice(Notice::Halted),
+            }
             (context, result.map(|last| daemon.remember(last)))
         }
         Action::ReadyBoot | Action::Boot => {
@@ -246,6 +286,11 @@ async fn perform(
             (context, result)
         }
         Action::Reboot => {
+            let (checked, result) = preflight(daemon, context, &args).await;
+            if result.is_err() {
+                return (checked, result);
+            }
+            context = checked;
             daemon.notice(Notice::Rebooting { args: args.text.clone() });
             args.tell(daemon, &mut context);
             let (context, result) = daemon

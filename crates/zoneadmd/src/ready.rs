@@ -55,7 +55,7 @@ impl Zone {
     }
 
     /// Sees that what the zone uses of file systems that somebody else serves answers at all.
-    fn reach(&self, context: &OperationContext, snapshot: &Snapshot) -> Result<(), OpError> {
+    pub(crate) fn reach(&self, context: &OperationContext, snapshot: &Snapshot) -> Result<(), OpError> {
         let current = &context.current;
         current.enter("reach");
         let waiting = |path: &std::path::Path| {
@@ -73,7 +73,7 @@ impl Zone {
     }
 
     /// Freezes the configuration for as long as the zone lives.
-    fn snapshot(&self, bootargs: Option<String>) -> Result<Snapshot, NoSnapshot> {
+    pub(crate) fn snapshot(&self, bootargs: Option<String>) -> Result<Snapshot, NoSnapshot> {
         let document = store::load(&self.layout, &self.name)?;
         let config = ZoneConfig::from_document(&document, &self.layout.config(&self.name))?;
         let problems = document.verify();

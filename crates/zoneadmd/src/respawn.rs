@@ -10,10 +10,27 @@ use crate::sync::lock;
 use crate::zone::Zone;
 use rustix::fd::AsFd;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
+use zone_config::{Layout, ZoneName};
 use zone_live::{Incarnation, Mark};
 use zone_sys::Chain;
 use zsched::client::{Client, ClientError, ZoneFds};
 use zsched::wire::{Adopt, Lost, Phase, Status, Witness};
+
+/// What came of a look at zsched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ensured {
+    /// It lives, and has the zone.
+    Lives,
+    /// It had died; another one has the zone.
+    Respawned,
+}
+
+/// Connects to the zsched that listens at the zone's socket, if one does and answers.
+fn reconnect(layout: &Layout, name: &ZoneName) -> Option<Client> {
+    let client = Client::connect(&layout.zone_run(name)).ok()?;
+    client.status().ok()?;
+    Some(client)
+}
 
 impl Zone {
     /// Takes note of what zsched says: from the moment that there is a first process the daemon holds what it takes to hand it on, and
@@ -76,15 +93,21 @@ impl Zone {
         }
     }
 
-    /// Respawns zsched if it died, and hands it the zone. Blocks; holds the keeper lock meanwhile.
+    /// Respawns zsched if it died, and hands it the zone. A connection that broke says nothing yet of zsched itself, so it is
+    /// connected to anew first. Blocks; holds the keeper lock meanwhile.
     ///
     /// # Errors
     /// When none can be started, or it does not take the zone over.
-    pub(crate) fn ensure_keeper(&self) -> Result<(), KeeperError> {
+    pub(crate) fn ensure_keeper(&self) -> Result<Ensured, KeeperError> {
         // Whoever wants to speak to it waits.
         let mut keeper = self.keeper();
         if self.backup.is_retired() || !matches!(keeper.status(), Err(ClientError::NotRunning)) {
-            return Ok(());
+            return Ok(Ensured::Lives);
+        }
+        if let Some(again) = reconnect(&self.layout, &self.name) {
+            tracing::warn!("the connection to zsched broke; connected to it anew");
+            *keeper = again;
+            return Ok(Ensured::Lives);
         }
         let dead = lock(&self.backup.child).take();
         if let Some(dead) = &dead {
@@ -109,17 +132,23 @@ impl Zone {
         tracing::error!("{words}");
         lock(&self.backup.reported).push(words);
         *lock(&self.backup.fresh) = Some(events);
-        Ok(())
+        Ok(Ensured::Respawned)
     }
 
     /// Tells zsched to end.
     ///
     /// # Errors
-    /// When it is not there, or keeps a zone.
+    /// [`ClientError::NotRunning`] when nobody listens at its socket, or another when it keeps a zone.
     pub(crate) fn dismiss(&self) -> zsched::client::Result<()> {
-        let keeper = self.keeper();
+        let mut keeper = self.keeper();
         self.backup.retire();
-        keeper.quit()
+        match keeper.quit() {
+            Err(ClientError::NotRunning) => {
+                *keeper = Client::connect(&self.layout.zone_run(&self.name))?;
+                keeper.quit()
+            }
+            done => done,
+        }
     }
 
     /// Hands the zone to a new zsched, and puts into words what became of it.

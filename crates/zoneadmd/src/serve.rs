@@ -26,9 +26,6 @@ pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartE
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        // A worker thread that idles would wake up once more only to end.
-        .thread_keep_alive(Duration::from_millis(1))
-        .max_blocking_threads(8)
         .build()
         .map_err(StartError::Runtime)?;
     let result = LocalSet::new().block_on(&runtime, serve(started, serving));

@@ -1,6 +1,7 @@
 //! The orderly way down: init is asked, and has a time limit. Meanwhile others have their turn, and
 //! when time is up the zone is halted, and that is said.
 
+use crate::blocking;
 use crate::context::OperationContext;
 use crate::daemon::Daemon;
 use crate::error::{CommandFailed, NotAsked, OpError};
@@ -151,8 +152,7 @@ fn is_refusal(error: &OpError) -> bool {
 
 async fn ask_once(daemon: &Rc<Daemon>, status: Status, deadline: Instant) -> Result<Asked, OpError> {
     let zone = Arc::clone(&daemon.zone);
-    let asked = tokio::task::spawn_blocking(move || zone.ask(&status, deadline)).await;
-    asked.map_err(OpError::Internal)?
+    blocking::run(move || zone.ask(&status, deadline)).await?
 }
 
 /// Waits for the end as [`gone`] does, and repeats the request meanwhile, with a backoff: this init loses what it is told

@@ -3,6 +3,7 @@
 use crate::exclusive::{Exclusive, NotExclusive};
 use crate::keeper::Keeper;
 use crate::keeper_error::KeeperError;
+use crate::limits::TooFewFiles;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::io;
@@ -28,6 +29,8 @@ pub(crate) enum StartError {
     Privilege,
     #[error("could not fork")]
     Fork(#[source] zone_sys::Error),
+    #[error(transparent)]
+    Limits(#[from] TooFewFiles),
     #[error(transparent)]
     Exclusive(#[from] NotExclusive),
     #[error("console setup: device initialization failed")]

@@ -73,8 +73,11 @@ fn detach(waiting: &Waiting) -> Result<(), StartError> {
         .and_then(|()| rustix::stdio::dup2_stdout(&null))
         .and_then(|()| rustix::stdio::dup2_stderr(&null))
         .map_err(StartError::Detach)?;
+    crate::limits::raise()?;
     zone_sys::signal::reset_all();
     zone_sys::signal::ignore(zone_sys::signal::SIGPIPE);
+    // What is sent by accident, by a terminal or a script that means another, must not end the daemon. SIGTERM is waited for.
+    zone_sys::signal::block_all();
     rustix::process::setsid().map_err(StartError::Detach)?;
     // Slightly above zsched's, which is as low as it goes. Not every host lets us.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");

@@ -1,11 +1,11 @@
 //! What zsched tells without being asked: the first process has ended. On Solaris this is the
 //! kernel's upcall; what follows is the zone's wish (reboot, halt) or the policy for an init that ends.
 
+use crate::blocking;
 use crate::daemon::Daemon;
 use crate::error::OpError;
 use crate::internal;
 use crate::shutdown_state::Then;
-use crate::zone::how_it_ended;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_local;
 use zone_config::lastexit::How;
 use zone_console::{InitEnd, Locale, Notice};
+use zone_live::how_it_ended;
 use zone_sys::Chain;
 use zsched::client::Client;
 use zsched::wire::{End, Phase, Status};
@@ -58,10 +59,10 @@ async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
     let mut delay = FIRST_DELAY;
     loop {
         let zone = Arc::clone(&daemon.zone);
-        let ensured = tokio::task::spawn_blocking(move || zone.ensure_keeper()).await;
-        let ensured = ensured.map_err(OpError::Internal).and_then(|done| done.map_err(OpError::Respawn));
+        let ensured = blocking::run(move || zone.ensure_keeper()).await;
+        let ensured = ensured.map_err(OpError::from).and_then(|done| done.map_err(OpError::Respawn));
         match ensured {
-            Ok(()) => break,
+            Ok(_) => break,
             Err(error) => {
                 tracing::error!("{}", Chain(&error));
                 if !daemon.zone.backup.holds_a_zone() {
@@ -83,7 +84,7 @@ async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
     for words in daemon.zone.backup.take_messages() {
         daemon.notice(Notice::Text(words));
     }
-    let heir = daemon.zone.backup.take_events().or_else(|| attached_anew(daemon));
+    let next = daemon.zone.backup.take_events().or_else(|| attached_anew(daemon));
     // An operation that runs has noticed by itself.
     let lock = daemon.slot.try_lock();
     daemon.refresh();
@@ -95,7 +96,7 @@ async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
     if status.phase == Phase::Down {
         spawn_local(ended(Rc::clone(daemon), status));
     }
-    heir
+    next
 }
 
 /// zsched lives, only its connection to us has gone.

@@ -9,11 +9,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::mpsc::UnboundedSender;
 use zone_config::index::{Entry, Index};
-use zone_config::lastexit::{How, LastExit};
 use zone_config::{Layout, Snapshot, ZoneConfig, ZoneName};
 use zone_console::term::Size;
 use zsched::client::Client;
-use zsched::wire::{End, Status};
+use zsched::wire::Status;
 
 /// One zone, usable from any thread.
 #[derive(Debug)]
@@ -89,39 +88,5 @@ impl Zone {
     /// Where the zone is on disk.
     pub(crate) fn zonepath(&self) -> Option<PathBuf> {
         self.config().map(|config| config.zonepath).or_else(|| self.entry().ok().map(|entry| entry.zonepath))
-    }
-
-    /// How an incarnation ended, as it is written down: that outlives zsched's record.
-    pub(crate) fn end_of(status: &Status, how: How) -> LastExit {
-        let (exit, signal) = match status.end {
-            Some(End::Exited(status)) => (Some(status), None),
-            Some(End::Killed(signal)) => (None, Some(signal)),
-            None => (None, None),
-        };
-        let own = matches!(how, How::Exited | How::Killed | How::Crashed);
-        LastExit {
-            uniqid: status.uniqid,
-            how,
-            // What ended a zone that was told to end says nothing.
-            status: exit.filter(|_| own),
-            signal: signal.filter(|_| own),
-            when: if status.ended == 0 { crate::clock::now() } else { status.ended },
-            restarts: status.restarts(),
-        }
-    }
-}
-
-/// What the way a first process ended means, if nobody told it to.
-pub(crate) fn how_it_ended(end: Option<End>) -> How {
-    /// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: faults of its own (signal(7)).
-    const FAULTS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
-    match end {
-        // pid_namespaces(7): reboot(2) in a PID namespace kills its first process in these two ways.
-        Some(End::Killed(zone_sys::signal::SIGHUP)) => How::Rebooted,
-        Some(End::Killed(zone_sys::signal::SIGINT)) => How::Poweroff,
-        Some(End::Killed(signal)) if FAULTS.contains(&signal) => How::Crashed,
-        Some(End::Killed(_)) => How::Killed,
-        Some(End::Exited(_)) => How::Exited,
-        None => How::Unknown,
     }
 }

@@ -15,6 +15,10 @@ cases![
     keeps_nothing_of_its_starter,
     takes_the_place_of_what_should_not_be_there,
     others_may_not_command_it,
+    no_signal_ends_it_by_accident,
+    starts_with_the_limits_of_a_poor_caller,
+    a_zone_that_left_the_index_is_not_installed,
+    says_what_stands_in_the_way_of_its_directory,
 ];
 
 fn refuses_what_it_cannot_manage(lab: &Lab) {
@@ -142,4 +146,101 @@ fn others_may_not_command_it(lab: &Lab) {
     }
     ran.refuses().stderr_has("only a privileged user may halt a zone.");
     zone.is("running");
+}
+
+fn no_signal_ends_it_by_accident(lab: &Lab) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let zone = lab.sparse("web");
+    zone.boot();
+    let daemon = zone.daemon();
+    let pid = daemon.and_then(Pid::from_raw).unwrap_or_else(|| panic!("no daemon"));
+    for signal in [
+        Signal::HUP,
+        Signal::INT,
+        Signal::QUIT,
+        Signal::USR1,
+        Signal::USR2,
+        Signal::ALARM,
+        Signal::PIPE,
+        Signal::VTALARM,
+        Signal::PROF,
+        Signal::IO,
+        Signal::POWER,
+        Signal::WINCH,
+        Signal::XCPU,
+        Signal::XFSZ,
+        Signal::STKFLT,
+    ] {
+        kill_process(pid, signal).unwrap_or_else(|e| panic!("{signal:?}: {e}"));
+    }
+    assert_eq!(zone.door_status()["state"], "running");
+    assert_eq!(zone.daemon(), daemon);
+    // What it starts hears signals as ever.
+    let blocked = proc_status(zone.keeper(), "SigBlk").unwrap_or_default();
+    assert_eq!(
+        u64::from_str_radix(&blocked, 16).map(|mask| mask & 0x7fff_ffff & !(1 << 14)),
+        Ok(0),
+        "{blocked}"
+    );
+}
+
+fn starts_with_the_limits_of_a_poor_caller(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let zoneadm = lab.program("zoneadm").display().to_string();
+    let boot = |limits: &str| {
+        let script = format!("{limits}; exec {zoneadm} -z web boot");
+        Command::new("/bin/sh").args(["-c", &script]).env("ZONES_ROOT", lab.root()).run()
+    };
+    boot("ulimit -Sn 20; ulimit -Sf 100").ok().quiet();
+    zone.is("running");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", zone.daemon().unwrap_or_default()));
+    let limits = limits.unwrap_or_default();
+    let of =
+        |name: &str| limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+    let files: u64 = of("Max open files").split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    assert!(files >= 1024, "{limits}");
+    zone.halt();
+    zone.daemon_leaves();
+    // What the host does not give back is named.
+    for (limit, reason) in
+        [("ulimit -n 20", "the limit of open files is 20"), ("ulimit -f 100", "File too large")]
+    {
+        let ran = boot(limit);
+        assert!(ran.code() == Some(0) || ran.err().contains(reason), "{limit}\n{ran}");
+        zone.halt_whatever();
+        zone.daemon_leaves();
+    }
+}
+
+fn a_zone_that_left_the_index_is_not_installed(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let index = lab.etc().join("index");
+    let kept = std::fs::read_to_string(&index).unwrap_or_default();
+    write(&index, "");
+    let call = |method: &str| zone.door_call(method, r#"{"locale":""}"#);
+    // One that is up can be halted, whatever became of the index, and no reboot takes it down.
+    assert_eq!(zone.door_status()["state"], "running");
+    assert!(
+        zone.door_call("Reboot", r#"{"bootargs":"","locale":""}"#).contains("No such zone configured"),
+        "a reboot would not come up again"
+    );
+    assert_eq!(zone.door_status()["state"], "running");
+    let console = crate::harness::Wire::attached(&zone, false);
+    assert!(call("Halt").contains("\"state\":\"configured\""));
+    assert_ne!(zone.door_status()["state"], "installed");
+    let said = call("Halt");
+    assert!(said.contains("failed to get zone state: web: No such zone configured"), "{said}");
+    drop(console);
+    write(&index, &kept);
+}
+
+fn says_what_stands_in_the_way_of_its_directory(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let run = lab.run();
+    let _ = std::fs::remove_dir_all(&run);
+    write(&run, "");
+    let ran = zone.zoneadm(["boot"]);
+    ran.refuses().stderr_has(&format!("'{}' is not a directory", run.display()));
+    let _ = std::fs::remove_file(&run);
 }

@@ -3,6 +3,7 @@
 use crate::harness::Case;
 use std::time::Duration;
 
+mod accepted;
 mod adopt;
 mod adopt_operations;
 mod bad_files;
@@ -45,6 +46,7 @@ mod install;
 mod list;
 mod matrix;
 mod power_loss;
+mod remains;
 mod restart;
 mod soaked;
 mod sparse;
@@ -87,6 +89,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         install::CASES,
         uninstall::CASES,
         matrix::CASES,
+        accepted::CASES,
         sparse::CASES,
         inside::CASES,
         counters::CASES,
@@ -109,6 +112,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         console_kill::CASES,
         console_leftovers::CASES,
         restart::CASES,
+        remains::CASES,
         crash::CASES,
         crash_alone::CASES,
         crash_client::CASES,

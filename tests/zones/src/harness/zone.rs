@@ -202,19 +202,34 @@ impl<'lab> Zone<'lab> {
     /// What its daemon says of it, if there is one.
     #[must_use]
     pub fn door_status_if(&self) -> Option<serde_json::Value> {
+        let reply = self.door_call_if("GetStatus", "{}")?;
+        let reply: serde_json::Value = serde_json::from_slice(&reply).ok()?;
+        Some(reply["parameters"]["status"].clone())
+    }
+
+    /// What its daemon answers to a call of METHOD with PARAMETERS (JSON).
+    #[track_caller]
+    #[must_use]
+    pub fn door_call(&self, method: &str, parameters: &str) -> String {
+        let reply = self.door_call_if(method, parameters);
+        let reply = reply.unwrap_or_else(|| panic!("the daemon of zone '{}' must answer", self.name));
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    fn door_call_if(&self, method: &str, parameters: &str) -> Option<Vec<u8>> {
         use std::io::{Read, Write};
         let door =
             zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
         let mut door = std::os::unix::net::UnixStream::from(door);
-        door.set_read_timeout(Some(std::time::Duration::from_secs(5))).ok()?;
-        door.write_all(b"{\"method\":\"org.zones.zoneadmd.GetStatus\"}\0").ok()?;
+        door.set_read_timeout(Some(std::time::Duration::from_secs(20))).ok()?;
+        let call = format!("{{\"method\":\"org.zones.zoneadmd.{method}\",\"parameters\":{parameters}}}\0");
+        door.write_all(call.as_bytes()).ok()?;
         let mut reply = Vec::new();
         let mut byte = [0];
         while door.read(&mut byte).ok()? == 1 && byte[0] != 0 {
             reply.push(byte[0]);
         }
-        let reply: serde_json::Value = serde_json::from_slice(&reply).ok()?;
-        Some(reply["parameters"]["status"].clone())
+        Some(reply)
     }
 
     /// What its daemon says of it, at once.

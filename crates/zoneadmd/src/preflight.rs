@@ -1,0 +1,106 @@
+//! What is looked at before a zone that runs is taken down to be booted again: nothing is taken down for what is known to fail.
+//! And what is looked at just after a boot: whether its init lasts.
+
+use crate::bootargs::BootArguments;
+use crate::context::OperationContext;
+use crate::daemon::Daemon;
+use crate::error::{InitEnd, OpError};
+use crate::zone::Zone;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+use zone_config::Snapshot;
+use zone_config::lastexit::How;
+use zone_live::how_it_ended;
+use zone_platform::verify::{Severity, verify};
+use zsched::wire::{End, Phase};
+
+impl Zone {
+    /// Checks the configuration that the zone would boot with, and its init.
+    ///
+    /// # Errors
+    /// Everything that would keep the zone from booting.
+    pub(crate) fn preflight(
+        &self,
+        context: &mut OperationContext,
+        args: &BootArguments,
+    ) -> Result<(), OpError> {
+        let mut snapshot = self.snapshot(args.given.clone()).map_err(OpError::Snapshot)?;
+        self.reach(context, &snapshot)?;
+        context.make("verify", |_| {
+            if args.parsed.init.is_some() {
+                snapshot.config.init.clone_from(&args.parsed.init);
+            }
+            let Snapshot { name, config, brand, .. } = &snapshot;
+            let mut findings = verify(&self.layout, name, config, brand, true);
+            findings.retain(|finding| finding.severity == Severity::Error);
+            if findings.is_empty() { Ok(()) } else { Err(OpError::Verify(findings)) }
+        })
+    }
+
+    /// The path of the init of the zone that lives.
+    fn init(&self) -> String {
+        let snapshot = Snapshot::load(&self.layout, &self.name);
+        snapshot.map_or_else(|_| "???".into(), |snapshot| snapshot.config.init(&snapshot.brand).to_owned())
+    }
+}
+
+/// How long an init is watched at most.
+const FIRST_SECOND: Duration = Duration::from_secs(1);
+/// How often to look whether it has come to rest.
+const LOOK: Duration = Duration::from_millis(4);
+
+/// Watches an init that was just started, until it has come to rest or its first second is over. The caller holds the
+/// operation lock, so that its end is not dealt with meanwhile.
+///
+/// # Errors
+/// [`OpError::InitDied`] when it ended by itself, other than with success.
+pub(crate) async fn init_lasts(daemon: &Daemon, context: &mut OperationContext) -> Result<(), OpError> {
+    let booted = daemon.status();
+    let end = Instant::now() + FIRST_SECOND;
+    let mut changes = daemon.changes();
+    let mut before = None;
+    loop {
+        let now = *changes.borrow_and_update();
+        if now.uniqid != booted.uniqid {
+            return Ok(());
+        }
+        if now.phase == Phase::Down {
+            return died(daemon, context, now.end);
+        }
+        let activity = activity(booted.pid);
+        if Instant::now() >= end || (activity.is_some() && activity == before) {
+            return Ok(());
+        }
+        before = activity;
+        let _ = timeout(LOOK, changes.changed()).await;
+    }
+}
+
+fn died(daemon: &Daemon, context: &mut OperationContext, end: Option<End>) -> Result<(), OpError> {
+    if matches!(how_it_ended(end), How::Rebooted | How::Poweroff) {
+        return Ok(());
+    }
+    let (init, end) = (daemon.zone.init(), InitEnd(end));
+    if end.0 == Some(End::Exited(0)) {
+        context.say(format!("WARNING: init {init} {end} as soon as it was started"));
+        return Ok(());
+    }
+    Err(OpError::InitDied { init, end })
+}
+
+/// How often an init that has come to rest, and its children, have been switched to and from; `None` while one of them does
+/// something.
+fn activity(init: i32) -> Option<u64> {
+    let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    std::iter::once(init).chain(children).map(switches).sum()
+}
+
+fn switches(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let sleeps = value("State:")?.starts_with('S');
+    let count = |name| value(name).and_then(|count| count.parse::<u64>().ok());
+    let count = count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?;
+    sleeps.then_some(count)
+}
