@@ -69,7 +69,7 @@ pub enum LastExitError {
     Print {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the serializer refuses.
         #[source]
         source: toml::ser::Error,
     },

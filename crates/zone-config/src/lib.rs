@@ -38,7 +38,6 @@ pub mod lastexit;
 pub mod layout;
 pub mod lex;
 pub mod name;
-pub mod patience;
 pub mod privilege;
 pub mod schema;
 pub mod snapshot;

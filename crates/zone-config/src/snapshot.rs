@@ -93,7 +93,7 @@ pub enum SnapshotError {
     Print {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the serializer refuses.
         #[source]
         source: toml::ser::Error,
     },

@@ -158,7 +158,11 @@ fn delete_locked(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option
     {
         return Err(StoreError::State { zone: zone.clone(), state: entry.state, change: "delete" });
     }
-    let mut kept = idmap::lookup(layout, zone)?;
+    let mut kept = match idmap::lookup(layout, zone) {
+        Err(IdMapError::File(error)) => return Err(IdMapError::File(error).into()),
+        // A line that was edited into nonsense stays for whoever has to correct it, and keeps no configuration.
+        recorded => recorded.ok().flatten(),
+    };
     // Where the zonepath itself is missing, it may be on a disk that is not mounted. Only here is it looked at: a zone that was never
     // installed has no ids, and its zonepath may be on a file system that does not answer.
     if kept.is_some()

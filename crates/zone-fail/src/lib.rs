@@ -18,12 +18,14 @@
 //! * `failpoint.trace`, if it is there, gets such a line for each point that is passed.
 #![forbid(unsafe_code)]
 
+mod limit;
 mod list;
 
 #[cfg_attr(any(debug_assertions, feature = "failpoints"), path = "armed.rs")]
 #[cfg_attr(not(any(debug_assertions, feature = "failpoints")), path = "disarmed.rs")]
 mod points;
 
+pub use limit::limit;
 pub use list::{ERRORS, POINTS, Point, can_fail, is_listed};
 pub use points::{Promise, arm, arm_as_told, ask, become_program, fail, pass, pass_on, promise};
 pub use rustix::io::Errno;

@@ -45,10 +45,12 @@ impl Locale {
         Self { language, utf8 }
     }
 
-    /// The locale for messages that an environment asks for: the first of `LC_ALL`, `LC_MESSAGES` and
-    /// `LANG` that is set and not empty. `look` looks up a variable.
+    /// The variables that say the locale for messages, the first that is set and not empty before the others.
+    pub const VARIABLES: [&'static str; 3] = ["LC_ALL", "LC_MESSAGES", "LANG"];
+
+    /// Finds the locale for messages that an environment asks for, as setlocale(3) would. `look` looks up a variable.
     pub fn name_in(look: impl Fn(&str) -> Option<String>) -> String {
-        ["LC_ALL", "LC_MESSAGES", "LANG"]
+        Self::VARIABLES
             .into_iter()
             .find_map(|name| look(name).filter(|value| !value.is_empty()))
             .unwrap_or_else(|| "C".to_owned())

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use zone_config::config::FsType;
-use zone_config::{Layout, ZoneConfig, patience};
+use zone_config::{Layout, ZoneConfig};
 
 use crate::mountinfo::{self, Mount};
 
@@ -86,7 +86,7 @@ pub fn check(
     // A link on the way may lead anywhere, so the text of these paths tells nothing.
     let shared = config.fs.iter().filter(|fs| fs.fstype == FsType::Lofs).map(|fs| PathBuf::from(&fs.special));
     let own = Some(config.zonepath.clone()).filter(|path| is_served(&table, path));
-    let limit = patience::of(layout, LIMIT);
+    let limit = zone_fail::limit(&layout.run(), LIMIT);
     for path in shared.chain(own) {
         if !answers(&path, limit, || waiting(&path)) {
             let mount = mount_of(&table, &path);

@@ -153,7 +153,7 @@ fn block(program: &Path, layout: &Layout, zone: &ZoneName) -> Option<Vec<u8>> {
         args.extend(["-R".to_owned(), layout.root().to_str()?.to_owned()]);
     }
     let mut environment = vec![("PATH".to_owned(), PATH.to_owned())];
-    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter();
+    let locale = zone_locale::Locale::VARIABLES.into_iter();
     environment.extend(locale.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))));
     exec::block(program, &args, &environment)
 }

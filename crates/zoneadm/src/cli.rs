@@ -343,7 +343,7 @@ Examples:
   zoneadm -z web renew-daemon
   zoneadm renew-daemon --json      old and new process and version
 
-See also: zones(7), docs/upgrade.md";
+See also: zones(7), zoneadmd(8)";
 
 const CONSOLE_HELP: &str = "\
 On a terminal it is shown as text, without what a terminal would obey; a pipe or a file gets the bytes as they

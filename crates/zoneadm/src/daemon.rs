@@ -89,10 +89,7 @@ pub(crate) fn notify(layout: &Layout, zone: &ZoneName, request: &Request) {
 
 /// The language of the messages, as `setlocale(3)` would find it.
 pub(crate) fn locale() -> String {
-    ["LC_ALL", "LC_MESSAGES", "LANG"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| "C".to_owned())
+    zone_locale::Locale::name_in(|name| std::env::var(name).ok())
 }
 
 /// Makes a call, starting a daemon if there is none.

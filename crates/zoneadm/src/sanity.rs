@@ -65,7 +65,7 @@ impl Action {
 
     /// Why it cannot be done to a zone of which the index says `stored`.
     fn refusal(self, zone: &ZoneName, stored: State) -> Option<String> {
-        let clear = || format!("Run \"zoneadm -z {zone} uninstall -F\" first.");
+        let clear = || format!("Run \"zoneadm -z {zone} uninstall\" first, which tells what it removes.");
         match (self, stored) {
             (Self::Uninstall, State::Configured) => Some(format!("is already in state '{stored}'.")),
             (Self::Install, State::Installed) => Some(format!("is already {stored}.")),

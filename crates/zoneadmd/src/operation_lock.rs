@@ -77,7 +77,7 @@ async fn lock<'a>(
         waits_for(running, &current, reporter);
     }
     if force {
-        let limit = zone_config::patience::of(daemon.layout(), FORCED) + crate::current::GRACE;
+        let limit = zone_fail::limit(&daemon.layout().run(), FORCED) + crate::current::GRACE;
         if let Some(lock) = daemon.slot.lock_within(limit).await {
             return Ok(lock);
         }

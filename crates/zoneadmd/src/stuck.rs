@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use zone_config::lastexit::{LastExit, LastExitError};
-use zone_config::patience;
 use zone_platform::cgroup::{self, Patience};
 use zone_platform::holders;
 use zone_sys::Chain;
@@ -40,7 +39,7 @@ impl<'a> Watch<'a> {
     /// How long to wait at most.
     pub(crate) fn limit(&self) -> Duration {
         let usual = if self.context.current.is_forced() { GRACE } else { LIMIT };
-        patience::of(&self.zone.layout, usual)
+        zone_fail::limit(&self.zone.layout.run(), usual)
     }
 
     /// Waits for the first process. Those that hold it up if it does not end.
@@ -77,7 +76,7 @@ impl Patience for Watch<'_> {
                 self.context.reporter.message(text);
             }
         }
-        !current.is_abandoned() && !current.is_out_of_grace(patience::of(&self.zone.layout, GRACE))
+        !current.is_abandoned() && !current.is_out_of_grace(zone_fail::limit(&self.zone.layout.run(), GRACE))
     }
 }
 

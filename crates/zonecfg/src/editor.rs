@@ -80,7 +80,7 @@ impl Editor {
             let property = open.property(name)?;
             let value = term
                 .value_for(property)
-                .map_err(|source| EditError::ResourceValue { resource: resource.name, source })?;
+                .map_err(|value| EditError::ResourceValue { resource: resource.name, value })?;
             open.instance.values.set(property, value);
             return Ok(());
         }
@@ -212,7 +212,7 @@ impl Editor {
             let property = property_of(resource, name)?;
             let value = term
                 .value_for(property)
-                .map_err(|source| EditError::ResourceValue { resource: resource.name, source })?;
+                .map_err(|value| EditError::ResourceValue { resource: resource.name, value })?;
             Ok((property.name, value))
         });
         let wanted: Vec<(&str, Value)> = wanted.collect::<Result<_, EditError>>()?;
@@ -277,7 +277,7 @@ impl Open {
         match value.value_for(property) {
             Ok(Value::List(items)) => Ok((property, items)),
             Ok(_) => Err(EditError::NotList { command, property: property.name }),
-            Err(source) => Err(EditError::ResourceValue { resource: resource.name, source }),
+            Err(value) => Err(EditError::ResourceValue { resource: resource.name, value }),
         }
     }
 }

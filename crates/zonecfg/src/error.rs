@@ -1,6 +1,5 @@
 //! What a command can fail of.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -122,30 +121,12 @@ pub enum Failure {
     Export {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The answer of the system.
         source: io::Error,
     },
     /// Standard output or input failed.
     #[error("cannot use the terminal or pipe")]
     Stream(#[from] io::Error),
-}
-
-impl Failure {
-    /// Says the failure and what it comes from on one line; a cause that the failure's own text has is not told twice.
-    #[must_use]
-    pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(source) = cause {
-            let said = source.to_string();
-            if !text.contains(&said) {
-                text.push_str(": ");
-                text.push_str(&said);
-            }
-            cause = source.source();
-        }
-        text
-    }
 }
 
 fn lines(problems: &[Problem]) -> String {

@@ -9,6 +9,7 @@ use clap::Parser;
 use zone_config::command::{Script, SyntaxError};
 use zone_config::lex::Place;
 use zone_config::{Layout, file, here};
+use zone_sys::Chain;
 
 use crate::args::Args;
 use crate::error::Failure;
@@ -121,7 +122,7 @@ pub fn run_script(session: &mut Session, text: &str, origin: &Origin, talk: &mut
     match session.finish(talk) {
         Ok(_) => true,
         Err(failure) => {
-            talk.note(&failure.with_causes());
+            talk.note(&Chain(&failure).to_string());
             false
         }
     }
@@ -149,7 +150,7 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
                 return match session.exit(false, talk) {
                     Ok(_) => true,
                     Err(failure) => {
-                        talk.note(&failure.with_causes());
+                        talk.note(&Chain(&failure).to_string());
                         false
                     }
                 };
@@ -160,7 +161,7 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
             match found.map(|located| session.execute(&located.command, talk)) {
                 Ok(Ok(Flow::Next)) => {}
                 Ok(Ok(Flow::Quit)) => return true,
-                Ok(Err(failure)) => talk.note(&failure.with_causes()),
+                Ok(Err(failure)) => talk.note(&Chain(&failure).to_string()),
                 Err(error) => report_syntax(&error, &Origin::CommandLine, talk),
             }
         }
@@ -173,7 +174,7 @@ fn report(failure: &Failure, origin: &Origin, place: Place, many_lines: bool, ta
     {
         return;
     }
-    let text = failure.with_causes();
+    let text = Chain(failure).to_string();
     match origin {
         Origin::File(name) => talk.note(&format!("On line {} of {name}: {text}", place.line)),
         Origin::CommandLine if many_lines => {

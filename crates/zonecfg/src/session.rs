@@ -13,6 +13,8 @@ use zone_config::document::Document;
 use zone_config::schema::{GLOBALS, Property};
 use zone_config::{Index, Layout, State, ZoneName, hostboot, schema, store};
 
+use zone_sys::Chain;
+
 use crate::editor::{EditError, Editor};
 use crate::error::Failure;
 use crate::talk::{Answer, Talk};
@@ -246,7 +248,7 @@ impl Session {
         match &mut self.current {
             Current::Here(editor) => Ok(editor),
             Current::None => Err(Failure::NoSuchZone(self.zone.clone())),
-            Current::Broken(why) => Err(Failure::Broken(why.with_causes())),
+            Current::Broken(why) => Err(Failure::Broken(Chain(why).to_string())),
         }
     }
 

@@ -12,7 +12,7 @@ const MAX_QUALIFIERS: usize = 3;
 /// A command, and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
-    /// Where.
+    /// The line and column at which the command begins.
     pub place: Place,
     /// The command.
     pub command: Command,
@@ -24,7 +24,7 @@ pub struct Located {
 pub struct SyntaxError {
     /// Where it goes wrong.
     pub place: Place,
-    /// How.
+    /// What is expected there, and what was found.
     pub reason: String,
     /// The forms of the command, when it is one.
     pub usage: &'static [&'static str],

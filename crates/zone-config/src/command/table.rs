@@ -7,7 +7,7 @@ pub enum Scope {
     Global,
     /// Between `add` or `select` and `end` or `cancel`.
     Resource,
-    /// Everywhere.
+    /// Inside of resources and outside.
     Both,
 }
 

@@ -15,7 +15,7 @@ pub(super) enum Line {
     Zone { entry: Entry, text: Vec<u8> },
     /// A comment, a blank line, or the line of the host itself.
     Other(Vec<u8>),
-    /// Neither.
+    /// A line that makes no sense, and why; it is kept.
     Garbage { text: Vec<u8>, reason: String },
 }
 

@@ -1,11 +1,10 @@
 //! What is known of one zone.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zone_config::lastexit::{How, LastExit};
-use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, here};
+use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, file, here};
 use zone_door::Client;
 use zsched::wire::{Phase, Status};
 
@@ -61,7 +60,9 @@ impl Row {
 
     /// That of the zone this program runs in, which sees no other and of itself what it was told.
     pub(super) fn here(name: String) -> Self {
-        let brand = fs::read_to_string(BRAND_FILE).ok().map(|text| text.trim().to_owned());
+        // The zone's root may have put anything there.
+        let told = file::read_if_there(Path::new(BRAND_FILE), file::DOCUMENT).ok().flatten();
+        let brand = told.and_then(|text| String::from_utf8(text).ok()).map(|text| text.trim().to_owned());
         Self { name, brand, ip_type: Some("excl"), ..Self::global() }
     }
 

@@ -35,12 +35,12 @@ pub enum EditError {
     #[error(transparent)]
     Value(#[from] ValueError),
     /// A value the property of a resource does not allow.
-    #[error("{resource}: {source}")]
+    #[error("{resource}: {value}")]
     ResourceValue {
         /// The type of resource.
         resource: &'static str,
-        /// What is wrong; part of the one sentence.
-        source: ValueError,
+        /// What is wrong with the value; a part of the sentence, not its cause.
+        value: ValueError,
     },
     /// The zone has as many resources as it can have.
     #[error("a zone has at most {MOST_RESOURCES} resources")]

@@ -33,7 +33,10 @@ fn install(zone: &Zone<'_>, option: &str, source: &Path) -> crate::harness::Ran 
 fn is_incomplete_and_can_be_cleared(zone: &Zone<'_>) {
     zone.is("incomplete");
     let again = zone.zoneadm(["install"]);
-    again.refuses().stderr_has("zone is incomplete; uninstall required.").stderr_has("uninstall -F");
+    again
+        .refuses()
+        .stderr_has("zone is incomplete; uninstall required.")
+        .stderr_has("uninstall\" first, which tells");
     zone.zoneadm(["uninstall", "-F"]).ok();
     zone.is("configured");
     assert!(!zone.file("/").exists(), "uninstall must remove the root of an incomplete zone");

@@ -99,7 +99,10 @@ fn incomplete_zones(lab: &Lab) {
         refused(&zone, verb, &format!("must be installed before {verb}."));
     }
     let install = zone.zoneadm(["install"]);
-    install.refuses().stderr_has("zone is incomplete; uninstall required.").stderr_has("uninstall -F");
+    install
+        .refuses()
+        .stderr_has("zone is incomplete; uninstall required.")
+        .stderr_has("uninstall\" first, which tells");
     zone.zoneadm(["uninstall", "-F"]).ok();
     zone.is("configured");
     zone.zoneadm(["install"]).ok();

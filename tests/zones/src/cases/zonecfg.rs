@@ -184,7 +184,9 @@ fn a_root_keeps_its_configuration(lab: &Lab) {
     lab.zonecfg("web", "delete").refuses().stderr_has("Use -F to force delete.");
     lab.zonecfg("web", "delete -F").ok();
     assert!(!ids().contains("web:") && !zone.run_dir().exists());
-    std::fs::remove_dir_all(lab.path("kept")).unwrap_or_else(|e| panic!("{e}"));
+    for left in [lab.path("kept"), zone.path()] {
+        std::fs::remove_dir_all(left).unwrap_or_else(|e| panic!("{e}"));
+    }
 }
 
 fn a_root_of_somebody_elses_is_none(lab: &Lab) {
