@@ -15,8 +15,8 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::ffi::OsString;
+use zone_platform::Confinement;
 use zone_platform::enter::{End as Ended, Ends, Entered, Entry, Terminal, enter};
-use zone_platform::{privileges, seccomp};
 use zone_sys::clone::SingleThreaded;
 
 /// Enters a running zone.
@@ -29,11 +29,13 @@ pub(crate) fn go_in(
     terminal: Option<Terminal>,
     plan: &dyn Fn() -> Result<zone_platform::enter::Plan, String>,
 ) -> Result<(Entered, Ends), Failure> {
+    // What init has, whatever the tables of this program say.
+    let confinement = Confinement::in_force(&zone.snapshot)?;
     let entry = Entry {
         pidfd: zone.fds.pidfd.as_fd(),
         cgroup: zone.fds.cgroup.as_fd(),
-        bounding: privileges::bounding(&zone.snapshot.config.limitpriv)?.bits(),
-        seccomp: seccomp::program(seccomp::Opened::of(&zone.snapshot.config)),
+        bounding: confinement.capabilities.bits(),
+        seccomp: &confinement.filter,
         terminal,
         plan,
     };

@@ -7,7 +7,7 @@ use rustix::fs::{Access, access};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use zone_platform::enter::Plan;
-use zone_platform::guest;
+use zone_platform::{Spec, guest};
 
 /// The shell that every system has, for when nothing else is to be relied upon.
 const SHELL: &str = "/bin/sh";
@@ -27,7 +27,7 @@ impl Planner {
     pub(crate) fn new(who: &Who, zone: &Live) -> Self {
         let brand = &zone.snapshot.brand;
         // Of init's environment, what is not the user's own affair: in which container this is.
-        let mut env: Vec<(String, OsString)> = guest::environment(&zone.snapshot)
+        let mut env: Vec<(String, OsString)> = guest::environment(&Spec::of(&zone.snapshot))
             .into_iter()
             .filter(|(name, _)| name.starts_with("container"))
             .map(|(name, value)| (name, value.into()))

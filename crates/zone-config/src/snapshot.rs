@@ -12,8 +12,19 @@ use uuid::Uuid;
 use crate::file::{self, FileError};
 use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName};
 
-/// The version that this program writes and reads.
-pub const VERSION: u32 = 1;
+/// The version that this program writes.
+///
+/// A program reads every version from [`OLDEST`] on, for a login or a halt may come after an upgrade of the programs
+/// below a zone that lives. So a field that is added has a default that means what its absence meant, and one is only
+/// taken away with an `OLDEST` that no zone can have been made with.
+///
+/// | version | since |
+/// |---|---|
+/// | 1 | the beginning |
+/// | 2 | `confinement` is kept |
+pub const VERSION: u32 = 2;
+/// The oldest version that this program reads.
+pub const OLDEST: u32 = 1;
 
 /// The last line. A file that was cut between two tables is still TOML; without this line it is known as cut.
 const END: &str = "# end of snapshot\n";
@@ -37,10 +48,26 @@ pub struct Snapshot {
     /// is halted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootargs: Option<String>,
+    /// What its processes may not do, as it was worked out for its init; not in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
     /// The whole brand: its file may change while the zone lives.
     pub brand: Brand,
     /// The whole configuration.
     pub config: ZoneConfig,
+}
+
+/// What the processes of a zone may not do: the tables that it is worked out from are a program's, and another version of
+/// the program has others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Confinement {
+    /// The capability bounding set: bit `1 << n` is capability number `n`.
+    #[serde(with = "hex_number")]
+    pub capabilities: u64,
+    /// The seccomp program, an array of `struct sock_filter` in this machine's order of bytes.
+    #[serde(with = "hex_bytes")]
+    pub filter: Vec<u8>,
 }
 
 /// A snapshot that cannot be used.
@@ -73,7 +100,10 @@ pub enum SnapshotError {
         path: PathBuf,
     },
     /// Of a version that this program does not know.
-    #[error("snapshot {} is of version {found}, this program knows {VERSION}", .path.display())]
+    #[error(
+        "snapshot {} is of version {found}, this program reads {OLDEST} to {VERSION}: use the programs that the zone was booted with, or newer ones",
+        .path.display()
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -103,7 +133,7 @@ impl Snapshot {
     /// Takes a snapshot, as of now.
     pub fn new(name: ZoneName, uuid: Uuid, idmap: IdRange, brand: Brand, config: ZoneConfig) -> Self {
         let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { version: VERSION, name, uuid, made, idmap, bootargs: None, brand, config }
+        Self { version: VERSION, name, uuid, made, idmap, bootargs: None, confinement: None, brand, config }
     }
 
     /// Writes it where only root can read it; the zone's run directory is made when missing.
@@ -132,11 +162,15 @@ impl Snapshot {
         if !text.ends_with(END) {
             return Err(SnapshotError::Truncated { path });
         }
+        // Before all else: what another version means by the rest is not known.
+        let version = toml::from_str::<Versioned>(&text).map(|found| found.version);
+        if let Ok(found) = version
+            && !(OLDEST..=VERSION).contains(&found)
+        {
+            return Err(SnapshotError::Version { path, found });
+        }
         match toml::from_str::<Self>(&text) {
             Err(source) => Err(SnapshotError::Damaged { path, source: Box::new(source) }),
-            Ok(found) if found.version != VERSION => {
-                Err(SnapshotError::Version { path, found: found.version })
-            }
             Ok(found) if found.name != *zone => Err(SnapshotError::OtherZone { path, found: found.name }),
             Ok(found) => Ok(found),
         }
@@ -148,6 +182,49 @@ impl Snapshot {
     /// When it cannot be removed.
     pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), SnapshotError> {
         Ok(file::remove_fast(&layout.snapshot(zone))?)
+    }
+}
+
+/// As much of a snapshot as every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// A number of 64 bits as text: TOML's own have 63.
+mod hex_number {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{number:x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::from_str_radix(&String::deserialize(from)?, 16).map_err(de::Error::custom)
+    }
+}
+
+/// Bytes as text, two digits each.
+mod hex_bytes {
+    use std::fmt::Write;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(bytes.len() * 2);
+        for byte in bytes {
+            write!(text, "{byte:02x}").map_err(serde::ser::Error::custom)?;
+        }
+        to.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.len() % 2 != 0 || !text.is_ascii() {
+            return Err(de::Error::custom("an odd number of digits"));
+        }
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).map_err(de::Error::custom);
+        (0..text.len()).step_by(2).map(byte).collect()
     }
 }
 
@@ -180,7 +257,11 @@ mod tests {
             options: vec!["ro".into()],
         });
         let idmap = IdRange { base: 524_288, count: 65_536 };
-        Snapshot::new("web".parse().unwrap(), Uuid::new_v4(), idmap, Brand::load("sparse").unwrap(), config)
+        let brand = Brand::load("sparse").unwrap();
+        let mut snapshot = Snapshot::new("web".parse().unwrap(), Uuid::new_v4(), idmap, brand, config);
+        let filter = vec![0x06, 0, 0, 0, 0, 0, 0xff, 0x7f];
+        snapshot.confinement = Some(Confinement { capabilities: u64::MAX - 1, filter });
+        snapshot
     }
 
     #[test]
@@ -203,5 +284,39 @@ mod tests {
         assert!(matches!(Snapshot::load(&layout, &web), Err(SnapshotError::Damaged { .. })));
         Snapshot::remove(&layout, &web).unwrap();
         assert!(!path.exists());
+    }
+
+    /// What a program of version 1 has written for a zone that still lives.
+    const FIRST: &str = include_str!("snapshot/version1.toml");
+
+    #[test]
+    fn what_every_version_has_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let web: ZoneName = "web".parse().unwrap();
+        fs::create_dir_all(layout.zone_run(&web)).unwrap();
+        fs::write(layout.snapshot(&web), FIRST).unwrap();
+        let found = Snapshot::load(&layout, &web).unwrap();
+        assert_eq!((found.version, found.confinement.is_none()), (1, true));
+        assert_eq!(
+            (found.idmap.base, found.config.fs.len(), found.brand.name.as_str()),
+            (690_552_832, 1, "sparse")
+        );
+        // It is written as it was read, and stays what it was.
+        found.save(&layout).unwrap();
+        assert_eq!(Snapshot::load(&layout, &web).unwrap(), found);
+    }
+
+    #[test]
+    fn a_version_to_come_is_named_whatever_else_it_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let web: ZoneName = "web".parse().unwrap();
+        fs::create_dir_all(layout.zone_run(&web)).unwrap();
+        for (version, rest) in [(VERSION + 1, "surprise = 7\n"), (0, "")] {
+            fs::write(layout.snapshot(&web), format!("version = {version}\n{rest}{END}")).unwrap();
+            let text = Snapshot::load(&layout, &web).unwrap_err().to_string();
+            assert!(text.contains(&format!("is of version {version}, this program reads 1 to 2")), "{text}");
+        }
     }
 }

@@ -3,19 +3,19 @@
 use std::path::PathBuf;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use zone_config::{Layout, Snapshot};
+use zone_config::Layout;
 
-use crate::privileges::Capabilities;
-use crate::root::Root;
+use crate::check::{Check, Found, Purpose};
+use crate::confinement::Confinement;
 use crate::zoneroot::{Canonical, Kind, Making};
-use crate::{Failed, PlatformError, ZoneRoot, guest, kernelfs, sparse};
+use crate::{Failed, PlatformError, Spec, ZoneRoot, kernelfs, sparse};
 
 /// A mount and where it goes.
 #[derive(Debug)]
 pub struct Attachment {
-    /// Detached.
+    /// The mount, detached.
     pub mount: OwnedFd,
-    /// Where, as seen inside: an absolute path without symlinks.
+    /// The path of its mount point as seen inside: absolute, without symlinks.
     pub target: String,
 }
 
@@ -32,12 +32,8 @@ pub struct Platform {
     pub userns: OwnedFd,
     /// The zone's host name.
     pub hostname: String,
-    /// Which capabilities stay in the bounding set.
-    pub bounding: Capabilities,
-    /// The seccomp program, an array of `struct sock_filter`.
-    pub seccomp: &'static [u8],
-    /// The environment of init.
-    pub environment: Vec<(String, String)>,
+    /// Which capabilities stay in the bounding set, and the seccomp program.
+    pub confinement: Confinement,
     /// What PID 1 hides; see [`kernelfs::MASKED`].
     pub masked: &'static [&'static str],
     /// What PID 1 makes read-only; see [`kernelfs::READONLY`].
@@ -53,41 +49,60 @@ pub struct Platform {
 #[derive(Debug)]
 pub struct Build<'a> {
     pub(crate) layout: &'a Layout,
-    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) spec: &'a Spec,
     pub(crate) console: BorrowedFd<'a>,
     pub(crate) userns: OwnedFd,
-    /// Our own init, for brands that have it.
+    /// Our own init on the host, for zones that have the host's programs.
     pub(crate) program: PathBuf,
-    pub(crate) checked: Option<Root>,
+    pub(crate) found: Found<'a>,
     pub(crate) root: Option<OwnedFd>,
     pub(crate) tree: Option<ZoneRoot>,
     pub(crate) cgroup: Option<OwnedFd>,
-    pub(crate) bounding: Option<Capabilities>,
-    pub(crate) seccomp: Option<&'static [u8]>,
+    base: u32,
     attachments: Vec<Attachment>,
     warnings: Vec<String>,
 }
 
 impl<'a> Build<'a> {
     /// Starts with nothing. `console` is the subsidiary side of the console's pty; `userns` is the zone's user
-    /// namespace, its ids mapped to the snapshot's range.
-    #[must_use]
-    pub fn new(layout: &'a Layout, snapshot: &'a Snapshot, console: BorrowedFd<'a>, userns: OwnedFd) -> Self {
-        Self {
+    /// namespace, its ids mapped to those of the specification.
+    ///
+    /// # Errors
+    /// [`PlatformError::NoIds`] for a zone that has none yet.
+    pub fn new(
+        layout: &'a Layout,
+        spec: &'a Spec,
+        console: BorrowedFd<'a>,
+        userns: OwnedFd,
+    ) -> Result<Self, PlatformError> {
+        let base = spec.ids.ok_or(PlatformError::NoIds)?.base;
+        Ok(Self {
             layout,
-            snapshot,
+            spec,
             console,
             userns,
             program: sparse::program(),
-            checked: None,
+            found: Found::default(),
             root: None,
             tree: None,
             cgroup: None,
-            bounding: None,
-            seccomp: None,
+            base,
             attachments: Vec::new(),
             warnings: Vec::new(),
-        }
+        })
+    }
+
+    /// Runs the checks of all steps, whose findings the steps then build from. Nothing is changed.
+    ///
+    /// # Errors
+    /// The first thing that is not right.
+    pub fn check(&mut self) -> Result<(), PlatformError> {
+        self.found = Check::run(self.layout, self.spec, Purpose::BringUp).into_found()?;
+        let root = self.found.root.as_ref().ok_or(missing("check", "root"))?;
+        let fd =
+            root.fd.try_clone().map_err(Failed::to("duplicate the descriptor of", root.path.display()))?;
+        self.tree = Some(ZoneRoot::new(fd, Making::Plain, &root.path));
+        Ok(())
     }
 
     /// What the steps so far have to warn of though nothing failed, each one sentence.
@@ -96,7 +111,7 @@ impl<'a> Build<'a> {
         &self.warnings
     }
 
-    /// The platform.
+    /// Gives the platform that was built.
     ///
     /// # Errors
     /// [`PlatformError::Order`] when not all steps were run.
@@ -107,10 +122,8 @@ impl<'a> Build<'a> {
             attachments: self.attachments,
             cgroup: self.cgroup.ok_or(missing(FINISH, "cgroup"))?,
             userns: self.userns,
-            hostname: guest::hostname(self.snapshot, &self.snapshot.name).to_owned(),
-            bounding: self.bounding.ok_or(missing(FINISH, "limits"))?,
-            seccomp: self.seccomp.ok_or(missing(FINISH, "limits"))?,
-            environment: guest::environment(self.snapshot),
+            hostname: self.spec.hostname.clone(),
+            confinement: self.found.confinement.ok_or(missing(FINISH, "check"))?,
             masked: &kernelfs::MASKED,
             readonly: &kernelfs::READONLY,
             tree: self.tree.ok_or(missing(FINISH, "check"))?,
@@ -118,9 +131,9 @@ impl<'a> Build<'a> {
         })
     }
 
-    /// What the zone's id 0 is on the host.
+    /// The id on the host that the zone's id 0 is.
     pub(crate) fn base(&self) -> u32 {
-        self.snapshot.idmap.base
+        self.base
     }
 
     pub(crate) fn warn(&mut self, warning: String) {

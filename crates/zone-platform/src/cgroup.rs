@@ -13,12 +13,15 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstatfs, mkdirat
 use rustix::io::Errno;
 use zone_config::{Layout, ZoneName};
 
-use crate::{Failed, holders, mountinfo};
+use crate::check::Check;
+use crate::spec::CgroupSpec;
+use crate::step::{Live, TearDown};
+use crate::{Build, Failed, PlatformError, Spec, holders, mountinfo};
 
 mod end;
 mod member;
 
-pub use end::{Patience, Patient, end, is_populated, kill, processes, sweep};
+pub use end::{KillObserver, WaitToTheLimit, end, is_populated, kill, processes, sweep};
 pub use member::has;
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
@@ -29,7 +32,8 @@ const USUAL: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 const DELEGATE: &str = "/sys/kernel/cgroup/delegate";
 /// What a zone may make below its own: more than any guest was seen with, and little enough that the kernel's memory for it, and the
 /// time to remove it, have an end.
-const BOUNDS: [(&str, &str); 2] = [("cgroup.max.depth", "64"), ("cgroup.max.descendants", "16384")];
+pub(crate) const BOUNDS: [(&str, &str); 2] =
+    [("cgroup.max.depth", "64"), ("cgroup.max.descendants", "16384")];
 /// The directory of systemd's unit of that name, which an administrator may make: systemd leaves alone what others make in
 /// a slice, and removes it only when it is empty (seen with 252 and 257). A delegated service would be more by its book,
 /// but its cgroup is gone as soon as no process is in it.
@@ -61,9 +65,9 @@ pub enum CgroupError {
     Alive {
         /// The zone.
         zone: ZoneName,
-        /// How long they had.
+        /// How long they had, in seconds.
         seconds: u64,
-        /// They.
+        /// The processes that are left.
         holders: Vec<holders::Holder>,
     },
     /// A call to the system failed.
@@ -205,18 +209,50 @@ fn enable_controllers(dir: BorrowedFd<'_>) {
 ///
 /// # Errors
 /// [`CgroupError`]
-pub fn make(layout: &Layout, zone: &ZoneName, base: u32) -> Result<OwnedFd, CgroupError> {
+pub fn make(layout: &Layout, zone: &ZoneName, spec: &CgroupSpec, base: u32) -> Result<OwnedFd, CgroupError> {
     let tree = Tree::find(layout, zone)?;
     let dir = tree.make(ZONE)?;
     if rustix::fs::statat(&dir, "cgroup.kill", AtFlags::empty()).is_err() {
         return Err(CgroupError::NoKill(crate::kernel::release()));
     }
-    for (file, bound) in BOUNDS {
-        write(dir.as_fd(), file, bound)
-            .map_err(Failed::to("bound cgroup", tree.path().join(ZONE).display()))?;
-    }
+    bound(&tree, dir.as_fd(), spec)?;
     delegate(dir.as_fd(), base).map_err(Failed::to("delegate cgroup", tree.path().join(ZONE).display()))?;
     Ok(dir)
+}
+
+/// Writes the bounds of the zone's cgroup, whatever they are now.
+fn bound(tree: &Tree, dir: BorrowedFd<'_>, spec: &CgroupSpec) -> Result<(), Failed> {
+    for (file, bound) in &spec.bounds {
+        write(dir, file, bound).map_err(Failed::to("bound cgroup", tree.path().join(ZONE).display()))?;
+    }
+    Ok(())
+}
+
+/// Looks whether a cgroup2 file system is there at all.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    Ok(Tree::find(check.layout, &check.spec.zone).map(drop)?)
+}
+
+/// Makes the zone's cgroup.
+pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
+    let spec = build.spec;
+    build.cgroup = Some(make(build.layout, &spec.zone, &spec.cgroup, build.base())?);
+    Ok(())
+}
+
+/// Gives the cgroup of a live zone other bounds.
+pub(crate) fn update(live: &Live<'_>, _: &Spec, new: &Spec) -> Result<(), PlatformError> {
+    let tree = Tree::find(live.layout, live.zone)?;
+    match tree.open(ZONE)? {
+        Some(dir) => Ok(bound(&tree, dir.as_fd(), &new.cgroup)?),
+        // It has ended meanwhile, and the next boot bounds it anew.
+        None => Ok(()),
+    }
+}
+
+/// Ends the zone's processes and removes its cgroup.
+pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
+    Ok(end(down.layout, down.zone, down.limit, down.observer)?)
 }
 
 fn delegate(dir: BorrowedFd<'_>, base: u32) -> Result<(), Errno> {
@@ -247,14 +283,6 @@ pub fn supervisor(layout: &Layout, zone: &ZoneName) -> Result<OwnedFd, CgroupErr
 /// [`CgroupError`]
 pub fn open(layout: &Layout, zone: &ZoneName) -> Result<Option<OwnedFd>, CgroupError> {
     Ok(Tree::find(layout, zone)?.open(ZONE)?)
-}
-
-/// Whether a cgroup2 file system is there at all.
-///
-/// # Errors
-/// [`CgroupError::NoCgroup2`]
-pub fn check(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
-    Tree::find(layout, zone).map(drop)
 }
 
 fn rmdir(dir: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {

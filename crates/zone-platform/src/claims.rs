@@ -11,14 +11,13 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fd::BorrowedFd;
-use zone_config::config::{Fs, FsType};
 use zone_config::hostpath::{HostPath, shown};
 use zone_config::{Layout, ZoneConfig, ZoneName};
 
-use crate::filesystems::is_read_only;
-use crate::mountinfo::Mount;
-use crate::reach;
+use crate::mountinfo::{self, Mount};
 use crate::root::{Other, RootError, others};
+use crate::spec::Source;
+use crate::{Spec, reach, spec};
 
 /// A place on the host: what it is called, and what it is if that could be found out.
 #[derive(Debug)]
@@ -150,14 +149,14 @@ pub(crate) struct Claims {
 
 impl Claims {
     /// Collects what this zone's configuration asks for, and what the other zones have or will have at their next boot.
-    pub(crate) fn collect(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Self, RootError> {
-        let table = crate::mountinfo::read()?;
-        let mut shares = shares(zone, &config.fs, &table);
-        let others = others(layout, zone)?;
+    pub(crate) fn collect(layout: &Layout, spec: &Spec) -> Result<Self, RootError> {
+        let table = mountinfo::read()?;
+        let mut shares = shares(&spec.zone, &spec.mounts, &table);
+        let others = others(layout, &spec.zone)?;
         let zonepaths = others.iter().map(|other| Spot::look(&other.zonepath, &table)).collect();
         shares.extend(others.iter().flat_map(|other| shares_of(layout, other, &table)));
-        let own_zonepath = Spot::look(&config.zonepath, &table);
-        Ok(Self { own: zone.clone(), own_zonepath, others, zonepaths, shares })
+        let own_zonepath = Spot::look(&spec.zonepath, &table);
+        Ok(Self { own: spec.zone.clone(), own_zonepath, others, zonepaths, shares })
     }
 
     /// The other zones that have, or may have, files.
@@ -217,7 +216,7 @@ impl Claims {
 /// cannot be read boots no zone.
 fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
     if let Some(live) = &other.live {
-        return shares(&other.zone, &live.config.fs, table);
+        return shares(&other.zone, &live.mounts, table);
     }
     let path = layout.config(&other.zone);
     let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -225,16 +224,20 @@ fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
     if !text.contains("special") {
         return Vec::new();
     }
-    ZoneConfig::parse(&text, &path).map(|config| shares(&other.zone, &config.fs, table)).unwrap_or_default()
+    let config = ZoneConfig::parse(&text, &path);
+    let mounts = config.map(|config| config.fs.iter().map(spec::Mount::of).collect::<Vec<_>>());
+    mounts.map(|mounts| shares(&other.zone, &mounts, table)).unwrap_or_default()
 }
 
-fn shares(zone: &ZoneName, fs: &[Fs], table: &[Mount]) -> Vec<Share> {
-    let lofs = fs.iter().filter(|fs| fs.fstype == FsType::Lofs);
-    lofs.map(|fs| Share {
-        zone: zone.clone(),
-        dir: fs.dir.clone(),
-        spot: Spot::look(Path::new(&fs.special), table),
-        writable: !is_read_only(fs),
-    })
-    .collect()
+fn shares(zone: &ZoneName, mounts: &[spec::Mount], table: &[Mount]) -> Vec<Share> {
+    let share = |mount: &spec::Mount| match &mount.source {
+        Source::Memory(_) => None,
+        Source::Host(path) => Some(Share {
+            zone: zone.clone(),
+            dir: mount.at.clone(),
+            spot: Spot::look(path, table),
+            writable: !mount.is_read_only(),
+        }),
+    };
+    mounts.iter().filter_map(share).collect()
 }

@@ -63,6 +63,9 @@ pub enum PlatformError {
     /// A call to the system failed.
     #[error(transparent)]
     Failed(#[from] Failed),
+    /// The zone has not been given ids.
+    #[error("the zone has no ids on this host yet: install it")]
+    NoIds,
     /// A step was run before one that it builds upon.
     #[error("step '{step}' needs what step '{needs}' makes: run the steps in their order")]
     Order {

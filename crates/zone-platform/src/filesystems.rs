@@ -6,20 +6,21 @@
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
-use zone_config::config::{Fs, FsType};
 use zone_config::filesystem;
-use zone_config::{Layout, ZoneConfig, ZoneName};
 use zone_sys::mount::MountAttr;
 
+use crate::check::Check;
+use crate::claims::Claims;
 use crate::kernelfs::memory;
 use crate::mounts::copy_best;
+use crate::spec::{self, Mount};
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError};
 
 mod options;
 mod source;
 
-use options::Options;
+pub(crate) use options::Options;
 use source::Judge;
 pub(crate) use source::Source;
 pub use source::{Forbidden, Unfit};
@@ -54,85 +55,71 @@ pub enum FsError {
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) dir: Canonical,
-    pub(crate) fs: &'a Fs,
+    pub(crate) mount: &'a Mount,
     pub(crate) options: Options<'a>,
     /// What a lofs is of, opened.
     pub(crate) source: Option<Source>,
 }
 
-/// Checks all `fs` resources; those that are fit are sorted, parents first.
-pub(crate) fn plan<'a>(
-    layout: &Layout,
-    zone: &ZoneName,
-    config: &'a ZoneConfig,
-) -> (Vec<Plan<'a>>, Vec<FsError>) {
-    let (mut plans, mut errors): (Vec<Plan<'a>>, Vec<FsError>) = (Vec::new(), Vec::new());
-    if config.fs.is_empty() {
-        return (plans, errors);
+/// Looks at all `fs` resources and opens what they mount; those that are fit are kept in order, parents first.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    let (layout, spec) = (check.layout, check.spec);
+    if spec.mounts.is_empty() {
+        return Ok(());
     }
-    let judge = match Judge::new(layout, zone, config) {
-        Ok(judge) => judge,
-        Err(error) => {
-            let dir = config.fs[0].dir.clone();
-            return (plans, vec![FsError::Unfit { dir, source: Box::new(Unfit::Others(Box::new(error))) }]);
-        }
-    };
-    for fs in &config.fs {
-        match plan_one(&judge, fs) {
+    let judge = Judge::new(layout)?;
+    let mut plans: Vec<Plan<'_>> = Vec::new();
+    for mount in &spec.mounts {
+        match plan(&judge, check.claims()?, mount) {
             Ok(plan) if plans.iter().any(|other| other.dir == plan.dir) => {
-                errors.push(directory_error(fs, "another fs resource has this directory".to_owned()));
+                check.fail(directory_error(mount, "another fs resource has this directory".to_owned()));
             }
             Ok(plan) => plans.push(plan),
-            Err(error) => errors.push(error),
+            Err(error) => check.fail(error),
         }
     }
     plans.sort_by(|a, b| a.dir.cmp(&b.dir));
-    (plans, errors)
+    check.found.mounts = plans;
+    Ok(())
 }
 
-fn plan_one<'a>(judge: &Judge, fs: &'a Fs) -> Result<Plan<'a>, FsError> {
-    let dir: Canonical = fs.dir.parse().map_err(|error| directory_error(fs, format!("{error}")))?;
-    if let Some(reason) = filesystem::reserved(&fs.dir) {
-        return Err(directory_error(fs, reason.to_owned()));
+fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount) -> Result<Plan<'a>, FsError> {
+    let dir: Canonical = mount.at.parse().map_err(|error| directory_error(mount, format!("{error}")))?;
+    if let Some(reason) = filesystem::reserved(&mount.at) {
+        return Err(directory_error(mount, reason.to_owned()));
     }
-    let unfit = |source: Unfit| FsError::Unfit { dir: fs.dir.clone(), source: Box::new(source) };
-    let options = Options::parse(fs.fstype, &fs.options).map_err(|error| unfit(error.into()))?;
-    let source = match fs.fstype {
-        FsType::Tmpfs => None,
-        FsType::Lofs => Some(judge.source(fs, &options).map_err(unfit)?),
+    let unfit = |source: Unfit| FsError::Unfit { dir: mount.at.clone(), source: Box::new(source) };
+    let options = Options::parse(mount.fstype(), &mount.options).map_err(|error| unfit(error.into()))?;
+    let source = match &mount.source {
+        spec::Source::Memory(_) => None,
+        spec::Source::Host(path) => Some(judge.source(claims, path, &options).map_err(unfit)?),
     };
-    Ok(Plan { dir, fs, options, source })
+    Ok(Plan { dir, mount, options, source })
 }
 
-fn directory_error(fs: &Fs, reason: String) -> FsError {
-    let (special, dir) = (fs.special.clone(), fs.dir.clone());
-    FsError::Directory { fstype: fs.fstype.as_str(), special, dir, reason }
+fn directory_error(mount: &Mount, reason: String) -> FsError {
+    let (special, dir) = (mount.special(), mount.at.clone());
+    FsError::Directory { fstype: mount.fstype().as_str(), special, dir, reason }
 }
 
 /// Mounts them all, detached.
 ///
 /// # Errors
-/// The first that is not fit.
+/// When one of them cannot be mounted.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    let snapshot = build.snapshot;
-    let (plans, errors) = plan(build.layout, &snapshot.name, &snapshot.config);
-    if let Some(error) = errors.into_iter().next() {
-        return Err(error.into());
-    }
-    for plan in plans {
-        let Plan { dir, fs, options, source } = plan;
+    for Plan { dir, mount: wanted, options, source } in std::mem::take(&mut build.found.mounts) {
         match source {
             None => {
-                let mount = tmpfs(&fs.dir, build.base(), &options)?;
+                let mount = tmpfs(&wanted.at, build.base(), &options)?;
                 let making = if options.read_only() { Making::Nothing } else { Making::Owned(build.base()) };
                 build.attach(mount, &dir, Kind::Directory, making)?;
             }
             Some(source) => {
                 let (mount, shortfall) =
                     copy_best(source.fd(), build.userns.as_fd(), options.attributes, options.recursive)
-                        .map_err(Failed::to("copy the mount of", &fs.special))?;
+                        .map_err(Failed::to("copy the mount of", wanted.special()))?;
                 if let Some(shortfall) = shortfall {
-                    build.warn(shortfall.warning(&fs.special));
+                    build.warn(shortfall.warning(&wanted.special()));
                 }
                 let making = if options.read_only() { Making::Nothing } else { Making::Plain };
                 build.attach_over(mount, &dir, source.kind(), source.fd(), making)?;
@@ -150,11 +137,6 @@ fn tmpfs(dir: &str, base: u32, options: &Options<'_>) -> Result<OwnedFd, Failed>
     ];
     let wanted = attributes.into_iter().filter(|(attr, _)| options.has(*attr)).map(|(_, flag)| flag);
     memory(dir, base, &options.values, wanted.fold(MountAttrFlags::MOUNT_ATTR_NODEV, |all, flag| all | flag))
-}
-
-/// Whether a zone cannot write to what this resource mounts.
-pub(crate) fn is_read_only(fs: &Fs) -> bool {
-    Options::parse(fs.fstype, &fs.options).is_ok_and(|options| options.read_only())
 }
 
 #[cfg(test)]

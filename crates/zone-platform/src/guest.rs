@@ -9,22 +9,21 @@ use std::io::Write;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, fchmod, mkdirat, openat};
 use rustix::io::Errno;
-use zone_config::{Snapshot, ZoneName};
 
-use crate::Failed;
 use crate::zoneroot::give;
+use crate::{Failed, Spec};
 
 /// What `$container` says; systemd shows it as the virtualisation, `systemd-detect-virt` as `container-other`.
 pub const MANAGER: &str = "zones";
 
 /// The environment of init.
 #[must_use]
-pub fn environment(snapshot: &Snapshot) -> Vec<(String, String)> {
-    let uuid = snapshot.uuid.hyphenated().to_string();
+pub fn environment(spec: &Spec) -> Vec<(String, String)> {
+    let uuid = spec.uuid.hyphenated().to_string();
     let pairs = [
         ("container", MANAGER),
         ("container_uuid", uuid.as_str()),
-        ("PATH", snapshot.brand.login_path.as_str()),
+        ("PATH", spec.process.path.as_str()),
         ("HOME", "/"),
         // Who will look at the console is not known yet; every terminal since understands this one.
         ("TERM", "vt220"),
@@ -32,22 +31,15 @@ pub fn environment(snapshot: &Snapshot) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
-/// The host name, as the kernel holds it: at most 64 bytes (sethostname(2)).
-#[must_use]
-pub fn hostname<'a>(snapshot: &'a Snapshot, zone: &'a ZoneName) -> &'a str {
-    snapshot.config.hostname(zone)
-}
-
 /// Writes into the zone's /run, before the zone can, what programs other than init find there.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(crate) fn describe(run: BorrowedFd<'_>, snapshot: &Snapshot) -> Result<(), Failed> {
-    let base = snapshot.idmap.base;
-    let uuid = snapshot.uuid.hyphenated().to_string();
+pub(crate) fn describe(run: BorrowedFd<'_>, spec: &Spec, base: u32) -> Result<(), Failed> {
+    let uuid = spec.uuid.hyphenated().to_string();
     let files = [
         ("host", [("container-manager", MANAGER), ("container-uuid", uuid.as_str())]),
-        ("zone", [("name", snapshot.name.as_str()), ("brand", snapshot.brand.name.as_str())]),
+        ("zone", [("name", spec.zone.as_str()), ("brand", spec.brand.as_str())]),
     ];
     for (dir, files) in files {
         for (file, text) in files {

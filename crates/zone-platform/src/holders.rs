@@ -10,18 +10,18 @@ const MOST_NAMED: usize = 20;
 /// A process that was killed and is still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number on the host.
+    /// The process id on the host.
     pub pid: i32,
-    /// Its name, made harmless: the guest has chosen it.
+    /// The command name, escaped, for the guest has chosen it.
     name: String,
-    /// Its state, one of the letters of `proc_pid_stat(5)`.
+    /// The state, one of the letters of `proc_pid_stat(5)`.
     state: char,
-    /// Where in the kernel it waits, as far as the kernel tells.
+    /// The kernel function that it waits in, if the kernel tells.
     place: Option<String>,
 }
 
 impl Holder {
-    /// Looks at a process; `None` when there is none of that number, or only what its parent has not yet taken note of.
+    /// Reads what `/proc` says of a process; `None` when there is none of that id, or only a zombie.
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
         let dir = Path::new("/proc").join(pid.to_string());
@@ -33,7 +33,7 @@ impl Holder {
         Some(Self { pid, name, state, place: place(&dir) })
     }
 
-    /// Whether it waits in a way that no signal interrupts.
+    /// Tells whether it is in uninterruptible sleep (state D), which SIGKILL does not end.
     #[must_use]
     pub fn is_uninterruptible(&self) -> bool {
         self.state == 'D'
@@ -69,8 +69,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Those of some processes that hold a zone up. The first process of a dead zone only waits for the others, so it is named only
-/// when there are none.
+/// Picks the processes that keep a killed zone from ending. The first process of a dead zone only waits for the others, so it
+/// is named only when there are none.
 #[must_use]
 pub fn among(pids: &[i32], first: i32) -> Vec<Holder> {
     let others: Vec<Holder> =
@@ -78,7 +78,7 @@ pub fn among(pids: &[i32], first: i32) -> Vec<Holder> {
     if others.is_empty() { Holder::of(first).into_iter().collect() } else { others }
 }
 
-/// They in one sentence, without a full stop.
+/// Formats the holders as one sentence without a trailing period; names at most 20 of them.
 #[must_use]
 pub fn sentence(holders: &[Holder]) -> String {
     if holders.is_empty() {

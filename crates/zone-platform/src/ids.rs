@@ -7,7 +7,9 @@
 use zone_config::idmap::{self, IdMapError};
 use zone_config::{IdRange, Layout, ZoneName};
 
-use crate::root::{Other, RootError, others};
+use crate::PlatformError;
+use crate::check::Check;
+use crate::root::Other;
 
 /// Ids that no zone may have now.
 #[derive(Debug, thiserror::Error)]
@@ -25,32 +27,27 @@ pub enum IdsError {
         /// What that zone was made with.
         theirs: IdRange,
     },
-    /// The other zones cannot be looked at.
-    #[error(transparent)]
-    Others(#[from] RootError),
 }
 
-/// Checks the recorded ids of a zone; one that is not installed has none yet.
-///
-/// # Errors
-/// [`IdsError`]
-pub fn check(layout: &Layout, zone: &ZoneName) -> Result<(), IdsError> {
-    match idmap::lookup(layout, zone)? {
-        None => Ok(()),
-        Some(range) => check_live(range, &others(layout, zone)?),
-    }
+/// Checks that the ids are in the record as this zone's alone, and that no zone lives with any of them.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    let (layout, spec) = (check.layout, check.spec);
+    // One that is not installed has none yet.
+    let recorded = recorded(layout, &spec.zone)?;
+    let Some(range) = spec.ids.or(recorded) else { return Ok(()) };
+    Ok(check_live(range, check.claims()?.others())?)
 }
 
-/// Whether none of the other zones runs with some of these ids.
-///
-/// # Errors
-/// [`IdsError::InUse`]
-pub(crate) fn check_live(range: IdRange, others: &[Other]) -> Result<(), IdsError> {
-    let live = others.iter().filter_map(|other| other.live.as_ref());
-    match live.into_iter().find(|other| other.idmap.overlaps(range)) {
-        None => Ok(()),
-        Some(other) => Err(IdsError::InUse { range, other: other.name.clone(), theirs: other.idmap }),
-    }
+fn recorded(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdsError> {
+    Ok(idmap::lookup(layout, zone)?)
+}
+
+fn check_live(range: IdRange, others: &[Other]) -> Result<(), IdsError> {
+    let has = |other: &Other| {
+        let theirs = other.live.as_ref()?.ids?;
+        theirs.overlaps(range).then(|| IdsError::InUse { range, other: other.zone.clone(), theirs })
+    };
+    others.iter().find_map(has).map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
@@ -77,11 +74,10 @@ mod tests {
     #[test]
     fn a_record_that_gives_two_zones_the_same_is_refused() {
         let lab = Lab::new("linux");
-        let Lab { layout, snapshot, .. } = &lab;
-        assert!(check(layout, &snapshot.name).is_ok());
+        lab.build().unwrap();
         let base = idmap::FIRST;
-        std::fs::write(layout.idmap(), format!("probe:{base}:65536\nother:{base}:65536\n")).unwrap();
-        let text = check(layout, &snapshot.name).unwrap_err().to_string();
+        std::fs::write(lab.layout.idmap(), format!("probe:{base}:65536\nother:{base}:65536\n")).unwrap();
+        let text = chain(&lab.build().unwrap_err());
         assert!(text.contains("zone 'probe' has the ids 524288:65536, and zone 'other' has"), "{text}");
     }
 }

@@ -1,11 +1,13 @@
 //! The virtual platform: everything that is built around a zone before its init runs.
 //!
 //! The daemon makes every mount *detached*, as a descriptor, and every other thing as a value; the keeper only attaches
-//! mounts, enters namespaces and executes. So whatever is wrong is found here and said in one sentence. The order is the
-//! list [`steps`]; each facility is a module of its own.
+//! mounts, enters namespaces and executes. So whatever is wrong is found here and said in one sentence. What to build is
+//! told by a [`Spec`]; the order is the list [`steps`], a row for each facility, which is a module of its own.
 //!
 //! | module | is |
 //! |---|---|
+//! | [`spec`] | what to build |
+//! | `step`, `check`, `build` | the rows; their checks, run through; what they build |
 //! | [`kernel`] | what the kernel must have |
 //! | [`root`] | the zone's path and root: checks, and the id-mapped mount |
 //! | [`zoneroot`] | the only way to files of a zone |
@@ -27,7 +29,9 @@
 
 mod build;
 pub mod cgroup;
+mod check;
 mod claims;
+mod confinement;
 pub mod console;
 mod dev;
 pub mod enter;
@@ -46,14 +50,20 @@ pub mod reach;
 pub mod root;
 pub mod seccomp;
 mod sparse;
+pub mod spec;
 mod step;
+mod tree;
 pub mod verify;
 pub mod zoneroot;
 
 pub use build::{Attachment, Build, Platform};
 pub use claims::Conflict;
+pub use confinement::Confinement;
 pub use error::{Failed, PlatformError};
-pub use step::{BringUp, Step, TearDown, Undo, failpoints, steps, tear_down_steps};
+pub use spec::Spec;
+pub use step::{
+    BringUp, CHECK, Live, Look, Step, TearDown, Undo, Update, failpoints, steps, tear_down_steps, update,
+};
 pub use zoneroot::ZoneRoot;
 
 #[cfg(test)]

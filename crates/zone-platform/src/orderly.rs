@@ -3,11 +3,10 @@
 //! What runs as PID 1 is told by looking at the file that the init's path leads to, inside the zone's root; nothing of the zone is
 //! executed to find out. The rules of each init are those of its manual. A brand may say which one it is, or give signals.
 
-use zone_config::Snapshot;
 use zone_sys::signal;
 
 use crate::zoneroot::Resolved;
-use crate::{ZoneRoot, sparse};
+use crate::{Spec, ZoneRoot, sparse};
 
 /// One request to an init.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,18 +101,18 @@ const SIGNALS: [(&str, i32); 9] = [
 
 /// How the init at `path`, as seen inside, is asked to stop. Never fails: an init that cannot be told is [`Init::Other`].
 #[must_use]
-pub fn requests(snapshot: &Snapshot, path: &str) -> Requests {
-    let brand = &snapshot.brand;
-    let init = match WORDS.iter().find(|(word, _)| *word == brand.orderly) {
+pub fn requests(spec: &Spec, path: &str) -> Requests {
+    let told = &spec.orderly;
+    let init = match WORDS.iter().find(|(word, _)| *word == told.init) {
         Some((_, init)) => *init,
-        None => ZoneRoot::of(snapshot).map_or(Init::Other, |root| recognise(&root, path)),
+        None => ZoneRoot::of(spec).map_or(Init::Other, |root| recognise(&root, path)),
     };
     let (halt, reboot) = manual(init, path);
     let own = |name: &Option<String>| name.as_deref().and_then(signal_number).map(Orderly::Signal);
     // What a brand says about signals is for inits that are not known.
     let known = init != Init::Other;
     let or_own = |manual, name| if known { manual } else { own(name).unwrap_or(manual) };
-    let (halt, reboot) = (or_own(halt, &brand.halt_signal), or_own(reboot, &brand.reboot_signal));
+    let (halt, reboot) = (or_own(halt, &told.halt_signal), or_own(reboot, &told.reboot_signal));
     Requests { init, halt, reboot, repeat: repeats(init) }
 }
 
@@ -214,14 +213,14 @@ mod tests {
             ("missing", "bin/x", b"", Init::Other),
         ] {
             let lab = lab_with(link, file, content);
-            assert_eq!(requests(&lab.snapshot, "/sbin/init").init, init, "{link} {file}");
+            assert_eq!(requests(&Spec::of(&lab.snapshot), "/sbin/init").init, init, "{link} {file}");
         }
     }
 
     #[test]
     fn the_requests() {
         let lab = lab_with("", "sbin/init", b"\x7fELF");
-        let asked = requests(&lab.snapshot, "/sbin/init");
+        let asked = requests(&Spec::of(&lab.snapshot), "/sbin/init");
         assert_eq!(asked.halt, Orderly::Command(vec!["/sbin/init".to_owned(), "0".to_owned()]));
         assert!(!asked.repeat);
         assert_eq!(manual(Init::Systemd, "").0, Orderly::Signal(38));
@@ -233,12 +232,12 @@ mod tests {
     fn a_brand_comes_first_and_its_signals_last() {
         let mut lab = lab_with("", "sbin/init", b"\x7fELF");
         lab.snapshot.brand.orderly = "finit".to_owned();
-        let asked = requests(&lab.snapshot, "/sbin/init");
+        let asked = requests(&Spec::of(&lab.snapshot), "/sbin/init");
         assert_eq!((asked.init, asked.repeat), (Init::Finit, true));
         lab.snapshot.brand.orderly = "auto".to_owned();
         lab.snapshot.brand.halt_signal = Some("SIGINT".to_owned());
-        assert_eq!(requests(&lab.snapshot, "/bin/none").halt, Orderly::Signal(2));
-        assert!(matches!(requests(&lab.snapshot, "/sbin/init").halt, Orderly::Command(_)));
+        assert_eq!(requests(&Spec::of(&lab.snapshot), "/bin/none").halt, Orderly::Signal(2));
+        assert!(matches!(requests(&Spec::of(&lab.snapshot), "/sbin/init").halt, Orderly::Command(_)));
     }
 
     #[test]
@@ -246,7 +245,7 @@ mod tests {
         let lab = Lab::new("sparse");
         lab.dirs(&["native/sbin"]);
         fs::write(lab.root().join("native/sbin/init"), "").unwrap();
-        assert_eq!(requests(&lab.snapshot, "/native/sbin/init").init, Init::BusyBox);
-        assert_eq!(requests(&lab.snapshot, "/usr/bin/nothing-of-this-name").init, Init::Other);
+        assert_eq!(requests(&Spec::of(&lab.snapshot), "/native/sbin/init").init, Init::BusyBox);
+        assert_eq!(requests(&Spec::of(&lab.snapshot), "/usr/bin/nothing-of-this-name").init, Init::Other);
     }
 }

@@ -8,11 +8,20 @@ use std::fmt;
 
 use zone_config::privilege;
 
+use crate::PlatformError;
+use crate::check::Check;
+
 /// A set of capabilities: bit `1 << n` is capability number `n`, as in `/proc/PID/status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities(u64);
 
 impl Capabilities {
+    /// Reads a set from its bits.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The bits.
     #[must_use]
     pub fn bits(self) -> u64 {
@@ -113,6 +122,12 @@ pub fn bounding(words: &[String]) -> Result<Capabilities, PrivilegeError> {
         Some(missing) => Err(PrivilegeError::Required(missing)),
         None => Ok(set),
     }
+}
+
+/// Works out what the zone's processes may do.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    check.found.confinement = Some(check.spec.privileges.confinement()?);
+    Ok(())
 }
 
 /// The bit of one name; what is prohibited can only be taken away.

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use zone_config::config::FsType;
-use zone_config::{Layout, ZoneConfig};
+use zone_config::Layout;
 
+use crate::Spec;
 use crate::mountinfo::{self, Mount};
+use crate::spec::Source;
 
 /// How long a file system may take to answer. A server that is merely busy takes milliseconds.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -74,18 +75,17 @@ fn served(mount: &Mount) -> bool {
 ///
 /// # Errors
 /// [`Silent`]: the first that does not answer in time.
-pub fn check(
-    layout: &Layout,
-    config: &ZoneConfig,
-    mut waiting: impl FnMut(&Path) -> bool,
-) -> Result<(), Silent> {
+pub fn check(layout: &Layout, spec: &Spec, mut waiting: impl FnMut(&Path) -> bool) -> Result<(), Silent> {
     let Ok(table) = mountinfo::read() else { return Ok(()) };
     if !table.iter().any(served) {
         return Ok(());
     }
     // A link on the way may lead anywhere, so the text of these paths tells nothing.
-    let shared = config.fs.iter().filter(|fs| fs.fstype == FsType::Lofs).map(|fs| PathBuf::from(&fs.special));
-    let own = Some(config.zonepath.clone()).filter(|path| is_served(&table, path));
+    let shared = spec.mounts.iter().filter_map(|mount| match &mount.source {
+        Source::Host(path) => Some(path.clone()),
+        Source::Memory(_) => None,
+    });
+    let own = Some(spec.zonepath.clone()).filter(|path| is_served(&table, path));
     let limit = zone_fail::limit(&layout.run(), LIMIT);
     for path in shared.chain(own) {
         if !answers(&path, limit, || waiting(&path)) {

@@ -7,18 +7,20 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxFlags, fstat, fstatvfs, openat, statx,
 };
 use rustix::io::Errno;
+use zone_config::ZoneName;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
-use zone_config::{Layout, ZoneConfig, ZoneName};
 use zone_sys::mount::MountAttr;
 
+use crate::build::missing;
+use crate::check::{Check, Purpose};
 use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
 use crate::mounts::{CopyError, copy_mapped};
-use crate::{Failed, kernel};
+use crate::{Build, Failed, PlatformError, Spec, kernel};
 
 mod others;
 
-pub use others::{Other, others};
+pub(crate) use others::{Other, others};
 
 /// Nobody but root may reach into a zone from the host.
 const ZONEPATH_MODES: [u32; 1] = [0o700];
@@ -140,12 +142,12 @@ pub struct Root {
 ///
 /// # Errors
 /// [`RootError`]: the first thing that is not right.
-pub fn check(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Root, RootError> {
-    let (claims, place) = place(layout, zone, config)?;
+fn find(claims: &Claims, spec: &Spec) -> Result<Root, RootError> {
+    let place = place(claims, spec)?;
     let zonepath = place.path().to_owned();
     let Some(found) = place.into_found() else { return Err(RootError::Missing(zonepath)) };
-    if found.path() != config.zonepath {
-        return Err(RootError::Missing(config.zonepath.clone()));
+    if found.path() != spec.zonepath {
+        return Err(RootError::Missing(spec.zonepath.clone()));
     }
     fit(&zonepath, (found.stat().st_mode, found.stat().st_uid), &ZONEPATH_MODES)?;
     let path = zonepath.join("root");
@@ -170,22 +172,36 @@ pub fn check(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<Ro
     Ok(Root { fd, path, fstype })
 }
 
-/// Sees that nobody but the host's root can put something else in the place of the zonepath, which need not exist yet.
-///
-/// # Errors
-/// [`RootError::Path`] and [`RootError::Conflict`].
-pub(crate) fn check_place(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<(), RootError> {
-    place(layout, zone, config).map(drop)
+/// Finds the zonepath, or the lowest directory above it that exists, and sees that nobody but the host's root can put
+/// something else in its place.
+fn place(claims: &Claims, spec: &Spec) -> Result<Spot, RootError> {
+    let conflict = |source| RootError::Conflict { path: spec.zonepath.clone(), source: Box::new(source) };
+    claims.check_zonepath(&Spot::named(&spec.zonepath)).map_err(conflict)?;
+    let spot = Spot::found(HostPath::open_existing_part(&spec.zonepath)?);
+    claims.check_zonepath(&spot).map_err(conflict)?;
+    Ok(spot)
 }
 
-/// Finds the zonepath, or the lowest directory above it that exists.
-fn place(layout: &Layout, zone: &ZoneName, config: &ZoneConfig) -> Result<(Claims, Spot), RootError> {
-    let claims = Claims::collect(layout, zone, config)?;
-    let conflict = |source| RootError::Conflict { path: config.zonepath.clone(), source: Box::new(source) };
-    claims.check_zonepath(&Spot::named(&config.zonepath)).map_err(conflict)?;
-    let spot = Spot::found(HostPath::open_existing_part(&config.zonepath)?);
-    claims.check_zonepath(&spot).map_err(conflict)?;
-    Ok((claims, spot))
+/// Looks at the zonepath, and at the root of a zone that has one.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    let (spec, purpose) = (check.spec, check.purpose);
+    let claims = check.claims()?;
+    if purpose == (Purpose::Verify { installed: false }) {
+        return Ok(place(claims, spec).map(drop)?);
+    }
+    let root = find(claims, spec)?;
+    if root.fstype == "tmpfs" {
+        check.warn(format!("{} is on a temporary file system.", spec.zonepath.display()));
+    }
+    check.found.root = Some(root);
+    Ok(())
+}
+
+/// Mounts the root that was found fit.
+pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
+    let found = build.found.root.as_ref().ok_or(missing("root", "check"))?;
+    build.root = Some(mount(found, build.userns.as_fd())?);
+    Ok(())
 }
 
 /// A directory, owned by root, with one of these modes.
@@ -239,7 +255,7 @@ pub(crate) fn mount_of<'a>(fd: BorrowedFd<'_>, table: &'a [Mount]) -> Option<&'a
 ///
 /// # Errors
 /// [`RootError::NoIdmap`]
-pub fn mount(root: &Root, userns: BorrowedFd<'_>) -> Result<OwnedFd, RootError> {
+fn mount(root: &Root, userns: BorrowedFd<'_>) -> Result<OwnedFd, RootError> {
     copy_mapped(root.fd.as_fd(), Some(userns), MountAttr::NODEV, false).map_err(|error| match error {
         CopyError::Idmap(source) => RootError::NoIdmap {
             path: root.path.clone(),

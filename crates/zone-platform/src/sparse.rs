@@ -13,10 +13,11 @@ use rustix::io::Errno;
 use zone_config::Layout;
 use zone_sys::mount::MountAttr;
 
+use crate::check::Check;
 use crate::mountinfo::{self, Mount};
 use crate::mounts::{CopyError, copy_best, copy_mapped, host_path};
 use crate::zoneroot::{Canonical, Kind, Making};
-use crate::{Build, Failed, PlatformError, ZoneRoot};
+use crate::{Build, Failed, PlatformError};
 
 /// The directories that make up a system's programs. Where the host has merged them into /usr, all but the first are
 /// symlinks, which the zone's root has of its own.
@@ -38,7 +39,7 @@ pub(crate) fn program() -> PathBuf {
 /// # Errors
 /// When one of them cannot be copied or mounted.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    if !build.snapshot.brand.host_usr {
+    if !build.spec.host_programs {
         return Ok(());
     }
     for (at, fd) in host_directories()? {
@@ -90,17 +91,23 @@ fn open_program(path: &Path) -> Result<OwnedFd, Failed> {
     opened.map_err(Failed::to("give the zone its init", path.display()))
 }
 
-/// Has the tree of a zone with `host-usr` show what it will have of the host, without any mount of it.
+/// Opens what a zone with the host's programs has of the host, with where it sees it.
 ///
 /// # Errors
 /// When something that exists cannot be opened.
-pub(crate) fn show_host(tree: &mut ZoneRoot) -> Result<(), Failed> {
-    host_directories()?.iter().try_for_each(|(at, fd)| tree.cover(at, fd.as_fd(), Making::Nothing))?;
-    match open_program(&program()) {
-        Ok(fd) => tree.cover(&Canonical::fixed(INIT), fd.as_fd(), Making::Nothing),
-        // A zone with the host's init needs none of ours.
-        Err(_) => Ok(()),
+pub(crate) fn host_places() -> Result<Vec<(Canonical, OwnedFd)>, Failed> {
+    let mut places = host_directories()?;
+    // A zone with the host's init needs none of ours.
+    places.extend(open_program(&program()).ok().map(|fd| (Canonical::fixed(INIT), fd)));
+    Ok(places)
+}
+
+/// Looks whether the host has what such a zone gets.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    if check.spec.host_programs {
+        host_directories()?;
     }
+    Ok(())
 }
 
 /// The host directories that a zone with `host-usr` sees, opened, with where it sees them.

@@ -1,68 +1,104 @@
-//! The order of things: one list, up from the first to the last, down from the last to the first.
+//! The facilities of the platform, one row each: down the list to check and to build, up the list to take down.
+//!
+//! A facility that is added is a module and a row. `verify` and every bring-up walk the same list: first the checks of
+//! all rows, which change nothing, then what makes something, so that the mistakes of a configuration leave nothing
+//! to undo.
 
 use std::time::Duration;
 
 use rustix::fd::AsFd;
 use zone_config::{Layout, ZoneName};
 
-use crate::build::missing;
-use crate::cgroup::Patience;
+use crate::cgroup::KillObserver;
+use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
-use crate::{Build, PlatformError, ZoneRoot};
-use crate::{cgroup, dev, filesystems, guest, ids, kernel, kernelfs, privileges, root, seccomp, sparse};
+use crate::{Build, PlatformError, Spec};
+use crate::{cgroup, dev, filesystems, guest, ids, kernel, kernelfs, privileges, root, sparse, verify};
 
 /// What undoing a step may use: nothing that is only in memory.
 #[derive(Clone, Copy)]
 pub struct TearDown<'a> {
-    /// Where things are.
+    /// The installation, by which its control groups are named.
     pub layout: &'a Layout,
     /// The zone.
     pub zone: &'a ZoneName,
     /// How long its processes may take to die once they are killed.
     pub limit: Duration,
     /// Who is told what holds them up, and may give up before.
-    pub patience: &'a dyn Patience,
+    pub observer: &'a dyn KillObserver,
 }
 
-/// Does a step.
+/// A zone that lives, as far as a change of it needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Live<'a> {
+    /// The installation, by which its control groups are named.
+    pub layout: &'a Layout,
+    /// The zone.
+    pub zone: &'a ZoneName,
+}
+
+/// Looks whether a facility could be built, and changes nothing.
+pub type Look = fn(&mut Check<'_>) -> Result<(), PlatformError>;
+/// Builds a facility from what its check has found.
 pub type BringUp = fn(&mut Build<'_>) -> Result<(), PlatformError>;
-/// Undoes a step, whether it was done, half done or not at all.
+/// Changes a facility of a live zone from one specification to another. Idempotent: it may be killed at any
+/// instruction and is then run again, so it makes things what the new one says, whatever they are.
+pub type Update = fn(&Live<'_>, old: &Spec, new: &Spec) -> Result<(), PlatformError>;
+/// Takes a facility down, whether it was built, half built or not at all. Idempotent.
 pub type Undo = fn(&TearDown<'_>) -> Result<(), PlatformError>;
 
-/// One step of the platform.
+/// One facility of the platform.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     /// Its name, for journals, timings and whoever asks what takes so long.
     pub name: &'static str,
-    /// Does it.
-    pub bring_up: BringUp,
-    /// Undoes it; `None` if nothing of it is outside the daemon.
+    /// Looks whether it could be built; `None` if nothing can be told before.
+    pub check: Option<Look>,
+    /// Builds it; `None` if it is nothing but its check.
+    pub bring_up: Option<BringUp>,
+    /// Changes it in a live zone; `None` if it is what it is until the next boot.
+    pub update: Option<Update>,
+    /// Takes it down; `None` if nothing of it is outside the daemon.
     pub tear_down: Option<Undo>,
 }
 
-const STEPS: [Step; 9] = [
-    Step { name: "kernel", bring_up: |_| Ok(kernel::check()?), tear_down: None },
-    Step { name: "check", bring_up: check, tear_down: None },
-    Step { name: "limits", bring_up: limits, tear_down: None },
-    Step { name: "cgroup", bring_up: make_cgroup, tear_down: Some(remove_cgroup) },
-    Step { name: "root", bring_up: mount_root, tear_down: None },
-    Step { name: "kernel-fs", bring_up: kernel_fs, tear_down: None },
-    Step { name: "dev", bring_up: devices, tear_down: None },
-    Step { name: "sparse", bring_up: sparse::bring_up, tear_down: None },
-    Step { name: "fs", bring_up: filesystems::bring_up, tear_down: None },
+/// A row to start from.
+const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
+
+const STEPS: [Step; 10] = [
+    Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
+    Step { name: "ids", check: Some(ids::look), ..NONE },
+    Step { name: "limits", check: Some(privileges::look), ..NONE },
+    Step {
+        name: "cgroup",
+        check: Some(cgroup::look),
+        bring_up: Some(cgroup::bring_up),
+        update: Some(cgroup::update),
+        tear_down: Some(cgroup::tear_down),
+    },
+    Step { name: "root", check: Some(root::look), bring_up: Some(root::bring_up), ..NONE },
+    Step { name: "kernel-fs", bring_up: Some(kernel_fs), ..NONE },
+    Step { name: "dev", bring_up: Some(devices), ..NONE },
+    Step { name: "sparse", check: Some(sparse::look), bring_up: Some(sparse::bring_up), ..NONE },
+    Step { name: "fs", check: Some(filesystems::look), bring_up: Some(filesystems::bring_up), ..NONE },
+    Step { name: "init", check: Some(verify::look_for_init), ..NONE },
 ];
 
-/// The steps in the order of bring-up: what only looks comes before what makes, so that most mistakes of a configuration
-/// leave nothing to undo.
+/// What the checks of all steps are called together, in timings and failpoints.
+pub const CHECK: &str = "check";
+
+/// The steps in the order of check and bring-up.
 #[must_use]
 pub fn steps() -> &'static [Step] {
     &STEPS
 }
 
-/// The same, for the list of failpoints.
+/// What a bring-up passes, for the list of failpoints.
 #[must_use]
 pub fn failpoints() -> Vec<zone_fail::Step> {
-    STEPS.iter().map(|step| zone_fail::Step { name: step.name, kept: step.tear_down.is_some() }).collect()
+    let built = STEPS.iter().filter(|step| step.bring_up.is_some());
+    let points = built.map(|step| zone_fail::Step { name: step.name, kept: step.tear_down.is_some() });
+    [zone_fail::Step { name: CHECK, kept: false }].into_iter().chain(points).collect()
 }
 
 /// The steps that have something to undo, in the order of tear-down.
@@ -70,37 +106,13 @@ pub fn tear_down_steps() -> impl Iterator<Item = &'static Step> {
     STEPS.iter().rev().filter(|step| step.tear_down.is_some())
 }
 
-fn check(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    ids::check_live(build.snapshot.idmap, &root::others(build.layout, &build.snapshot.name)?)?;
-    let found = root::check(build.layout, &build.snapshot.name, &build.snapshot.config)?;
-    let fd = found
-        .fd
-        .try_clone()
-        .map_err(crate::Failed::to("duplicate the descriptor of", found.path.display()))?;
-    build.tree = Some(ZoneRoot::new(fd, Making::Plain, &found.path));
-    build.checked = Some(found);
-    Ok(())
-}
-
-fn limits(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    build.bounding = Some(privileges::bounding(&build.snapshot.config.limitpriv)?);
-    build.seccomp = Some(seccomp::program(seccomp::Opened::of(&build.snapshot.config)));
-    Ok(())
-}
-
-fn make_cgroup(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    build.cgroup = Some(cgroup::make(build.layout, &build.snapshot.name, build.base())?);
-    Ok(())
-}
-
-fn remove_cgroup(down: &TearDown<'_>) -> Result<(), PlatformError> {
-    Ok(cgroup::end(down.layout, down.zone, down.limit, down.patience)?)
-}
-
-fn mount_root(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    let checked = build.checked.as_ref().ok_or(missing("root", "check"))?;
-    build.root = Some(root::mount(checked, build.userns.as_fd())?);
-    Ok(())
+/// Makes a live zone what another specification says, as far as that can be done while it lives. Idempotent; what has no
+/// update keeps what it was made with.
+///
+/// # Errors
+/// The first step that fails. It may be run again.
+pub fn update(live: &Live<'_>, old: &Spec, new: &Spec) -> Result<(), PlatformError> {
+    STEPS.iter().filter_map(|step| step.update).try_for_each(|update| update(live, old, new))
 }
 
 fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
@@ -108,7 +120,7 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
         build.tree("kernel-fs")?.mountpoint(&Canonical::fixed(point), Kind::Directory)?;
     }
     let run = kernelfs::run(build.base())?;
-    guest::describe(run.as_fd(), build.snapshot)?;
+    guest::describe(run.as_fd(), build.spec, build.base())?;
     build.attach(run, &Canonical::fixed("/run"), Kind::Directory, Making::Owned(build.base()))
 }
 

@@ -12,7 +12,7 @@ use zone_config::index::IndexError;
 use zone_config::{Brand, Entry, IdRange, Index, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName};
 
 use crate::step::TearDown;
-use crate::{Build, Platform, PlatformError, steps, tear_down_steps};
+use crate::{Build, Platform, PlatformError, Spec, steps, tear_down_steps};
 
 /// Within the range that zones get, but nobody's.
 pub(crate) const BASE: u32 = 1_000_013_824;
@@ -71,9 +71,11 @@ impl Lab {
 
     /// Runs all steps.
     pub(crate) fn build(&self) -> Result<Platform, PlatformError> {
-        let mut build = Build::new(&self.layout, &self.snapshot, self.pty.1.as_fd(), userns());
+        let spec = Spec::of(&self.snapshot);
+        let mut build = Build::new(&self.layout, &spec, self.pty.1.as_fd(), userns())?;
         build.program = self.program();
-        steps().iter().try_for_each(|step| (step.bring_up)(&mut build))?;
+        build.check()?;
+        steps().iter().filter_map(|step| step.bring_up).try_for_each(|bring_up| bring_up(&mut build))?;
         build.finish()
     }
 
@@ -83,7 +85,7 @@ impl Lab {
             layout: &self.layout,
             zone: &self.snapshot.name,
             limit,
-            patience: &crate::cgroup::Patient,
+            observer: &crate::cgroup::WaitToTheLimit,
         };
         tear_down_steps().filter_map(|step| step.tear_down).try_for_each(|undo| undo(&down))
     }

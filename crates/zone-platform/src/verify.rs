@@ -1,8 +1,10 @@
 //! What `zoneadm verify` looks at: everything that can be told of a zone that does not run.
 
-use zone_config::{Brand, Layout, ZoneConfig, ZoneName};
+use zone_config::Layout;
+use zone_sys::Chain;
 
-use crate::{PlatformError, ZoneRoot, cgroup, filesystems, ids, kernel, privileges, reach, root};
+use crate::check::{Check, Purpose};
+use crate::{PlatformError, Spec, ZoneRoot, reach};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,63 +26,23 @@ pub struct Finding {
 
 /// Checks a zone. `installed` says whether it has, or should have, a root.
 #[must_use]
-pub fn verify(
-    layout: &Layout,
-    zone: &ZoneName,
-    config: &ZoneConfig,
-    brand: &Brand,
-    installed: bool,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut note = |checked: Result<(), PlatformError>| {
-        findings
-            .extend(checked.err().map(|error| Finding { severity: Severity::Error, text: sentence(&error) }));
-    };
-    note(kernel::check().map_err(Into::into));
-    note(cgroup::check(layout, zone).map_err(Into::into));
-    note(ids::check(layout, zone).map_err(Into::into));
-    note(privileges::bounding(&config.limitpriv).map(drop).map_err(Into::into));
-    if let Err(silent) = reach::check(layout, config, |_| true) {
+pub fn verify(layout: &Layout, spec: &Spec, installed: bool) -> Vec<Finding> {
+    let error = |error: PlatformError| Finding { severity: Severity::Error, text: Chain(&error).to_string() };
+    if let Err(silent) = reach::check(layout, spec, |_| true) {
         // Nothing else can be looked at without the risk to hang.
-        note(Err(silent.into()));
-        return findings;
+        return vec![error(silent.into())];
     }
-    let (_, errors) = filesystems::plan(layout, zone, config);
-    errors.into_iter().for_each(|error| note(Err(error.into())));
-    let root = installed.then(|| root::check(layout, zone, config));
-    let mut on_memory = false;
-    match root {
-        Some(Ok(found)) => {
-            on_memory = found.fstype == "tmpfs";
-            note(init(config, brand));
-        }
-        Some(Err(error)) => note(Err(error.into())),
-        None => note(root::check_place(layout, zone, config).map_err(Into::into)),
-    }
-    let mut warn = |text: String| {
-        findings.push(Finding { severity: Severity::Warning, text: format!("WARNING: {text}") });
-    };
-    if on_memory {
-        warn(format!("{} is on a temporary file system.", config.zonepath.display()));
-    }
-    findings
+    let (errors, warnings) = Check::run(layout, spec, Purpose::Verify { installed }).into_findings();
+    let warning = |text: String| Finding { severity: Severity::Warning, text: format!("WARNING: {text}") };
+    errors.into_iter().map(error).chain(warnings.into_iter().map(warning)).collect()
 }
 
-/// Whether the init is there.
-fn init(config: &ZoneConfig, brand: &Brand) -> Result<(), PlatformError> {
-    let tree = ZoneRoot::configured(config, brand.host_usr)?;
-    Ok(tree.check_init(config.init(brand)).map(drop)?)
-}
-
-/// An error with all that is below it, as one sentence.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(below) = source {
-        text = format!("{text}: {below}");
-        source = below.source();
+/// Looks whether the init of an installed zone is there. A boot looks itself, for it may have been told another one.
+pub(crate) fn look_for_init(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    if check.purpose != (Purpose::Verify { installed: true }) || check.found.root.is_none() {
+        return Ok(());
     }
-    text
+    Ok(ZoneRoot::of(check.spec)?.check_init(&check.spec.process.init).map(drop)?)
 }
 
 #[cfg(test)]
@@ -90,11 +52,7 @@ mod tests {
     use zone_config::config::{Fs, FsType};
 
     fn texts(lab: &Lab) -> Vec<String> {
-        let Lab { layout, snapshot, .. } = lab;
-        verify(layout, &snapshot.name, &snapshot.config, &snapshot.brand, true)
-            .into_iter()
-            .map(|finding| finding.text)
-            .collect()
+        verify(&lab.layout, &Spec::of(&lab.snapshot), true).into_iter().map(|finding| finding.text).collect()
     }
 
     #[test]
@@ -121,7 +79,7 @@ mod tests {
         assert!(texts[0].starts_with("privilege \"sys_module\" is not permitted"), "{texts:?}");
         assert_eq!(
             texts[1],
-            "could not verify fs /data: could not access /nowhere: No such file or directory (os error 2)"
+            "could not verify fs /data: could not access /nowhere: No such file or directory"
         );
         assert!(
             texts[2].starts_with("could not stat ") && texts[2].ends_with("/sbin does not exist"),

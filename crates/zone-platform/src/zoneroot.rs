@@ -18,9 +18,6 @@ use rustix::fs::{
     openat2,
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use zone_config::config::FsType;
-use zone_config::hostpath::HostPath;
-use zone_config::{Snapshot, ZoneConfig};
 
 mod path;
 mod resolve;
@@ -28,7 +25,7 @@ mod resolve;
 pub use path::{Canonical, PathError, Refusal};
 pub use resolve::Resolved;
 
-use crate::{Failed, sparse};
+use crate::Failed;
 
 /// The tree of a zone as it will be when everything is mounted.
 #[derive(Debug)]
@@ -72,36 +69,6 @@ impl ZoneRoot {
     #[must_use]
     pub fn new(root: OwnedFd, making: Making, shown: &Path) -> Self {
         Self { places: vec![Place { at: Vec::new(), dir: root, making }], shown: shown.to_owned() }
-    }
-
-    /// The tree of a zone as its snapshot has it: on disk, with what brand and `fs` resources mount there of the host. For whoever
-    /// looks at a zone that somebody else brought up.
-    ///
-    /// # Errors
-    /// When the root, or a directory of the host that is part of the zone, cannot be opened.
-    pub fn of(snapshot: &Snapshot) -> Result<Self, Failed> {
-        Self::configured(&snapshot.config, snapshot.brand.host_usr)
-    }
-
-    pub(crate) fn configured(config: &ZoneConfig, host_usr: bool) -> Result<Self, Failed> {
-        let zonepath = HostPath::open(&config.zonepath).map_err(Failed::to("find", "the zonepath"))?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let root = config.root();
-        let dir = openat(zonepath.fd(), "root", flags, Mode::empty())
-            .map_err(Failed::to("open", root.display()))?;
-        let mut tree = Self::new(dir, Making::Plain, &root);
-        if host_usr {
-            sparse::show_host(&mut tree)?;
-        }
-        for fs in config.fs.iter().filter(|fs| fs.fstype == FsType::Lofs) {
-            // One that is not right is not mounted either, and told elsewhere.
-            if let (Ok(at), Ok(source)) =
-                (fs.dir.parse::<Canonical>(), HostPath::open(Path::new(&fs.special)))
-            {
-                tree.cover(&at, source.fd(), Making::Nothing)?;
-            }
-        }
-        Ok(tree)
     }
 
     /// The root's descriptor.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use zone_config::Snapshot;
 use zone_config::lastexit::How;
 use zone_live::how_it_ended;
+use zone_platform::Spec;
 use zone_platform::verify::{Severity, verify};
 use zsched::wire::{End, Phase};
 
@@ -25,13 +26,13 @@ impl Zone {
         args: &BootArguments,
     ) -> Result<(), OpError> {
         let mut snapshot = self.snapshot(args.given.clone()).map_err(OpError::Snapshot)?;
-        self.reach(context, &snapshot)?;
+        if args.parsed.init.is_some() {
+            snapshot.config.init.clone_from(&args.parsed.init);
+        }
+        let spec = Spec::of(&snapshot);
+        self.reach(context, &spec)?;
         context.make("verify", |_| {
-            if args.parsed.init.is_some() {
-                snapshot.config.init.clone_from(&args.parsed.init);
-            }
-            let Snapshot { name, config, brand, .. } = &snapshot;
-            let mut findings = verify(&self.layout, name, config, brand, true);
+            let mut findings = verify(&self.layout, &spec, true);
             findings.retain(|finding| finding.severity == Severity::Error);
             if findings.is_empty() { Ok(()) } else { Err(OpError::Verify(findings)) }
         })

@@ -10,7 +10,7 @@ use zone_config::bootargs::TooLong;
 use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
 use zone_config::{Snapshot, ZoneConfig, idmap, store};
-use zone_platform::{Build, Platform, PlatformError, ZoneRoot, steps};
+use zone_platform::{Build, CHECK, Platform, PlatformError, Spec, ZoneRoot, steps};
 use zsched::client::ClientError;
 use zsched::wire::{Create, Failure, Stage, Status, Strings};
 
@@ -23,7 +23,11 @@ impl Zone {
         bootargs: Option<String>,
     ) -> Result<Status, OpError> {
         let snapshot = context.make("snapshot", |_| {
-            let snapshot = self.snapshot(bootargs).map_err(OpError::Snapshot)?;
+            let mut snapshot = self.snapshot(bootargs).map_err(OpError::Snapshot)?;
+            // Who enters the zone later, with programs of another version perhaps, gets what init has.
+            let confinement =
+                Confinement::resolve(&snapshot.config.limitpriv).map_err(PlatformError::from)?;
+            snapshot.confinement = Some(confinement.kept());
             snapshot.save(&self.layout).map_err(|error| OpError::Snapshot(error.into()))?;
             Ok(snapshot)
         })?;
@@ -32,15 +36,18 @@ impl Zone {
             context.make("userns", |_| Ok(self.keeper().user_namespace(&snapshot.idmap.map_text())?))?;
         // A copy: who waits for a step that hangs must not wait for this.
         let subsidiary = self.subsidiary().try_clone().map_err(OpError::Descriptor)?;
-        self.reach(context, &snapshot)?;
-        let mut build = Build::new(&self.layout, &snapshot, subsidiary.as_fd(), userns);
+        let spec = Spec::of(&snapshot);
+        self.reach(context, &spec)?;
+        let mut build = Build::new(&self.layout, &spec, subsidiary.as_fd(), userns)?;
+        context.make(CHECK, |_| Ok(build.check()?))?;
         for step in steps() {
+            let Some(bring_up) = step.bring_up else { continue };
             // Only what outlives this process needs to be known to the next one.
             let kept = step.tear_down.is_some();
             if kept {
                 journal.intent(step.name)?;
             }
-            context.make(step.name, |_| Ok((step.bring_up)(&mut build)?))?;
+            context.make(step.name, |_| Ok(bring_up(&mut build)?))?;
             if kept {
                 journal.done(step.name)?;
             }
@@ -55,7 +62,7 @@ impl Zone {
     }
 
     /// Sees that what the zone uses of file systems that somebody else serves answers at all.
-    pub(crate) fn reach(&self, context: &OperationContext, snapshot: &Snapshot) -> Result<(), OpError> {
+    pub(crate) fn reach(&self, context: &OperationContext, spec: &Spec) -> Result<(), OpError> {
         let current = &context.current;
         current.enter("reach");
         let waiting = |path: &std::path::Path| {
@@ -65,7 +72,7 @@ impl Zone {
             }
             !current.is_cancelled()
         };
-        let reached = zone_platform::reach::check(&self.layout, &snapshot.config, waiting);
+        let reached = zone_platform::reach::check(&self.layout, spec, waiting);
         reached.map_err(|silent| match current.is_cancelled() {
             true => OpError::Cancelled("reach"),
             false => PlatformError::from(silent).into(),
@@ -101,12 +108,12 @@ impl Zone {
         let readonly = Strings::join(platform.readonly);
         let request = Create {
             note: Status::note_of(restarts),
-            bounding: platform.bounding.bits(),
+            bounding: platform.confinement.capabilities.bits(),
             hostname: platform.hostname.as_bytes(),
             targets: Strings(&targets),
             masked: Strings(&masked),
             readonly: Strings(&readonly),
-            seccomp: platform.seccomp,
+            seccomp: &platform.confinement.filter,
         };
         let mut fds = vec![platform.root.as_fd(), platform.cgroup.as_fd(), platform.userns.as_fd()];
         fds.extend(platform.attachments.iter().map(|attachment| attachment.mount.as_fd()));
@@ -152,7 +159,7 @@ impl Zone {
         zone_console::term::reset(self.subsidiary().as_fd(), self.window()).map_err(OpError::Terminal)?;
         let mut argv = vec![init.clone()];
         argv.extend(snapshot.brand.init_args.iter().chain(&args.args).cloned());
-        let env = zone_platform::guest::environment(&snapshot);
+        let env = zone_platform::guest::environment(&Spec::of(&snapshot));
         let block = zone_sys::exec::block(&init, &argv, &env).ok_or(OpError::BootArgs(TooLong))?;
         if args.init.is_some() {
             // Who asks this zone's init to shut down must know which one it is.
@@ -177,7 +184,7 @@ impl Zone {
 
 /// Says in words what is wrong with an init, before the exec says it in a number.
 fn check_init(snapshot: &Snapshot, init: &str) -> Result<(), OpError> {
-    let tree = ZoneRoot::of(snapshot).map_err(PlatformError::from)?;
+    let tree = ZoneRoot::of(&Spec::of(snapshot)).map_err(PlatformError::from)?;
     tree.check_init(init).map_err(PlatformError::from)?;
     Ok(())
 }

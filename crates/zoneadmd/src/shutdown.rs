@@ -21,6 +21,7 @@ use zone_config::lastexit::How;
 use zone_config::{Snapshot, ZoneConfig};
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Operation, Reporter};
+use zone_platform::Spec;
 use zone_platform::orderly::{self, Orderly};
 use zone_sys::Chain;
 use zsched::client::ClientError;
@@ -240,7 +241,8 @@ impl Zone {
             return Ok(Asked::Heard);
         }
         let snapshot = Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(e.into()))?;
-        let requests = orderly::requests(&snapshot, snapshot.config.init(&snapshot.brand));
+        let spec = Spec::of(&snapshot);
+        let requests = orderly::requests(&spec, &spec.process.init);
         let told = if requests.repeat { Asked::Delivered } else { Asked::Heard };
         match requests.halt {
             Orderly::Signal(number) if !listens(now.pid, number) => Ok(Asked::NotYet),

@@ -7,11 +7,12 @@ use crate::zone::Zone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use zone_config::lastexit::{LastExit, LastExitError};
-use zone_platform::cgroup::{self, Patience};
+use zone_platform::cgroup::{self, KillObserver};
 use zone_platform::holders;
 use zone_sys::Chain;
 
@@ -55,7 +56,7 @@ impl<'a> Watch<'a> {
                 Ok(0) => {}
             }
             let pids = cgroup::processes(&self.zone.layout, &self.zone.name).unwrap_or_default();
-            if left.is_zero() || !self.go_on(&pids) {
+            if left.is_zero() || self.still_alive(&pids).is_break() {
                 let holders = holders::among(&pids, self.first);
                 return Err(OpError::Stuck {
                     step: "kill",
@@ -67,8 +68,8 @@ impl<'a> Watch<'a> {
     }
 }
 
-impl Patience for Watch<'_> {
-    fn go_on(&self, pids: &[i32]) -> bool {
+impl KillObserver for Watch<'_> {
+    fn still_alive(&self, pids: &[i32]) -> ControlFlow<()> {
         let current = &self.context.current;
         if self.begun.elapsed() >= TELL {
             let text = holders::sentence(&holders::among(pids, self.first));
@@ -76,7 +77,11 @@ impl Patience for Watch<'_> {
                 self.context.reporter.message(text);
             }
         }
-        !current.is_abandoned() && !current.is_out_of_grace(zone_fail::limit(&self.zone.layout.run(), GRACE))
+        if current.is_abandoned() || current.is_out_of_grace(zone_fail::limit(&self.zone.layout.run(), GRACE))
+        {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
     }
 }
 

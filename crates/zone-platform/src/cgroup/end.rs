@@ -1,6 +1,7 @@
 //! The end of a zone's cgroup: kill everything, wait until it is gone, remove the directories.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,33 +18,34 @@ const LOOK: Duration = Duration::from_millis(250);
 /// As many as are looked at.
 const MOST: usize = 1000;
 
-/// Who waits for processes to end, and is told what holds them up.
-pub trait Patience {
-    /// Called every now and then while processes that were killed are still there. False gives up.
-    fn go_on(&self, pids: &[i32]) -> bool;
+/// Watches over processes that were killed and have not ended yet.
+pub trait KillObserver {
+    /// Takes note of the processes that are still alive. Called every quarter of a second; `Break` gives up before the
+    /// time limit.
+    fn still_alive(&self, pids: &[i32]) -> ControlFlow<()>;
 }
 
-/// Somebody who waits as long as there is time.
+/// An observer that never gives up before the time limit.
 #[derive(Debug, Clone, Copy)]
-pub struct Patient;
+pub struct WaitToTheLimit;
 
-impl Patience for Patient {
-    fn go_on(&self, _: &[i32]) -> bool {
-        true
+impl KillObserver for WaitToTheLimit {
+    fn still_alive(&self, _: &[i32]) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 }
 
 /// Kills every process of the zone and waits until the last is gone. Nothing to kill is fine.
 ///
 /// # Errors
-/// [`CgroupError::Alive`] if there are some left at the deadline, or when `patience` gives up.
+/// [`CgroupError::Alive`] if there are some left at the deadline, or when `observer` gives up.
 pub fn kill(
     layout: &Layout,
     zone: &ZoneName,
     limit: Duration,
-    patience: &dyn Patience,
+    observer: &dyn KillObserver,
 ) -> Result<(), CgroupError> {
-    kill_in(&Tree::find(layout, zone)?, zone, limit, patience)
+    kill_in(&Tree::find(layout, zone)?, zone, limit, observer)
 }
 
 /// Whether a zone has any process; also one that only its cgroup knows.
@@ -72,16 +74,16 @@ pub fn processes(layout: &Layout, zone: &ZoneName) -> Result<Vec<i32>, CgroupErr
 /// Kills every process of the zone, waits until the last is gone, and removes the cgroup. Nothing to remove is fine.
 ///
 /// # Errors
-/// [`CgroupError::Alive`] if there are processes left at the deadline or when `patience` gives up; or when a directory cannot
+/// [`CgroupError::Alive`] if there are processes left at the deadline or when `observer` gives up; or when a directory cannot
 /// be removed.
 pub fn end(
     layout: &Layout,
     zone: &ZoneName,
     limit: Duration,
-    patience: &dyn Patience,
+    observer: &dyn KillObserver,
 ) -> Result<(), CgroupError> {
     let tree = Tree::find(layout, zone)?;
-    kill_in(&tree, zone, limit, patience)?;
+    kill_in(&tree, zone, limit, observer)?;
     remove_in(&tree)
 }
 
@@ -89,7 +91,7 @@ fn kill_in(
     tree: &Tree,
     zone: &ZoneName,
     limit: Duration,
-    patience: &dyn Patience,
+    observer: &dyn KillObserver,
 ) -> Result<(), CgroupError> {
     let Some(dir) = tree.open(ZONE)? else { return Ok(()) };
     let begun = Instant::now();
@@ -104,7 +106,7 @@ fn kill_in(
             return Ok(());
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        let late = begun.elapsed() >= LOOK && !patience.go_on(&pids(dir.as_fd()));
+        let late = begun.elapsed() >= LOOK && observer.still_alive(&pids(dir.as_fd())).is_break();
         if left.is_zero() || late {
             let holders = holders::among(&pids(dir.as_fd()), 0);
             let seconds = begun.elapsed().as_secs();

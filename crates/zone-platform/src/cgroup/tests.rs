@@ -24,7 +24,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = end(&self.layout, &self.zone, Duration::from_secs(10), &Patient);
+        let _ = end(&self.layout, &self.zone, Duration::from_secs(10), &WaitToTheLimit);
     }
 }
 
@@ -38,8 +38,8 @@ fn process_in(dir: BorrowedFd<'_>) -> Child {
 #[test]
 fn a_cgroup_is_made_delegated_and_removed() {
     let place = Place::new();
-    let dir = make(&place.layout, &place.zone, BASE).unwrap();
-    make(&place.layout, &place.zone, BASE).unwrap();
+    let dir = make(&place.layout, &place.zone, &CgroupSpec::default(), BASE).unwrap();
+    make(&place.layout, &place.zone, &CgroupSpec::default(), BASE).unwrap();
     assert_eq!(std::fs::metadata(place.path()).unwrap().uid(), BASE);
     for file in ["cgroup.procs", "cgroup.subtree_control"] {
         assert_eq!(std::fs::metadata(place.path().join(file)).unwrap().uid(), BASE, "{file}");
@@ -49,8 +49,8 @@ fn a_cgroup_is_made_delegated_and_removed() {
     assert_eq!(std::fs::metadata(place.path().parent().unwrap()).unwrap().uid(), 0);
     drop(dir);
     assert!(open(&place.layout, &place.zone).unwrap().is_some());
-    end(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
-    end(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
     assert!(open(&place.layout, &place.zone).unwrap().is_none());
     assert!(!place.path().ancestors().nth(2).unwrap().exists());
 }
@@ -58,7 +58,7 @@ fn a_cgroup_is_made_delegated_and_removed() {
 #[test]
 fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
     let place = Place::new();
-    let dir = make(&place.layout, &place.zone, BASE).unwrap();
+    let dir = make(&place.layout, &place.zone, &CgroupSpec::default(), BASE).unwrap();
     for deep in ["a/b/c", "a/b/f", "a/d", "e", "g/h"] {
         std::fs::create_dir_all(place.path().join(deep)).unwrap();
     }
@@ -66,11 +66,11 @@ fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
     let too_deep = "x/".repeat(70);
     assert!(std::fs::create_dir_all(place.path().join(&too_deep)).is_err());
     let mut victim = process_in(deep.as_fd());
-    kill(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
-    kill(&place.layout, &place.zone, Duration::ZERO, &Patient).unwrap();
+    kill(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
+    kill(&place.layout, &place.zone, Duration::ZERO, &WaitToTheLimit).unwrap();
     victim.wait().unwrap();
     drop((dir, deep));
-    end(&place.layout, &place.zone, Duration::from_secs(10), &Patient).unwrap();
+    end(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
     assert!(!place.path().exists());
 }
 
@@ -99,7 +99,7 @@ fn a_supervisor_is_swept_up_when_it_is_gone() {
     sweep(&place.layout, &place.zone).unwrap();
     assert!(!place.path().parent().unwrap().exists());
     // Without a zone there is nothing to undo.
-    kill(&place.layout, &place.zone, Duration::ZERO, &Patient).unwrap();
+    kill(&place.layout, &place.zone, Duration::ZERO, &WaitToTheLimit).unwrap();
     sweep(&place.layout, &place.zone).unwrap();
 }
 

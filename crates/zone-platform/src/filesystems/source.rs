@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, StatVfsMountFlags, fstatfs, fstatvfs};
-use zone_config::config::Fs;
+use zone_config::Layout;
 use zone_config::filesystem::OptionError;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
-use zone_config::{Layout, ZoneConfig, ZoneName};
 
 use super::options::Options;
+use crate::Failed;
 use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
 use crate::zoneroot::Kind;
-use crate::{Failed, root};
 
 /// What is wrong with what an `fs` resource mounts.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +45,6 @@ pub enum Unfit {
     /// A mount option.
     #[error(transparent)]
     Option(#[from] OptionError),
-    /// Another zone's files cannot be told from it.
-    #[error(transparent)]
-    Others(#[from] Box<root::RootError>),
     /// A call to the system failed.
     #[error(transparent)]
     Failed(#[from] Failed),
@@ -110,36 +106,31 @@ impl Source {
     }
 }
 
-/// Judges what the `fs` resources of one zone name; what takes long to find out is found out once.
+/// Judges what `fs` resources name; what is the same for all of them is found out once.
 pub(crate) struct Judge {
-    claims: Claims,
     administration: [Spot; 2],
     table: Vec<Mount>,
 }
 
 impl Judge {
-    pub(crate) fn new(
-        layout: &Layout,
-        zone: &ZoneName,
-        config: &ZoneConfig,
-    ) -> Result<Self, root::RootError> {
+    pub(crate) fn new(layout: &Layout) -> Result<Self, Failed> {
         let ours = |path: PathBuf| HostPath::open(&path).map_or_else(|_| Spot::named(&path), Spot::found);
-        Ok(Self {
-            claims: Claims::collect(layout, zone, config)?,
-            administration: [layout.run(), layout.etc()].map(ours),
-            table: mountinfo::read()?,
-        })
+        Ok(Self { administration: [layout.run(), layout.etc()].map(ours), table: mountinfo::read()? })
     }
 
     /// Opens what a lofs is of.
-    pub(crate) fn source(&self, fs: &Fs, options: &Options<'_>) -> Result<Source, Unfit> {
-        let path = Path::new(&fs.special);
+    pub(crate) fn source(
+        &self,
+        claims: &Claims,
+        path: &Path,
+        options: &Options<'_>,
+    ) -> Result<Source, Unfit> {
         // By its name first: a walk through a directory of a zone's would say what the zone has put there.
         if path.is_absolute() {
-            self.permit(&Spot::named(path), !options.read_only())?;
+            self.permit(claims, &Spot::named(path), !options.read_only())?;
         }
         let spot = Spot::found(HostPath::open(path)?);
-        self.permit(&spot, !options.read_only())?;
+        self.permit(claims, &spot, !options.read_only())?;
         let path = spot.path().to_owned();
         let Some(found) = spot.into_found() else { return Err(HostPathError::NotCanonical(path).into()) };
         let kind = kind(&found)?;
@@ -149,7 +140,7 @@ impl Judge {
         Ok(Source { fd: found.into_fd(), kind })
     }
 
-    fn permit(&self, spot: &Spot, writable: bool) -> Result<(), Unfit> {
+    fn permit(&self, claims: &Claims, spot: &Spot, writable: bool) -> Result<(), Unfit> {
         let refused = |reason| Unfit::Forbidden { path: spot.path().to_owned(), reason };
         if spot.path() == Path::new("/") {
             return Err(refused(Forbidden::HostRoot));
@@ -161,7 +152,7 @@ impl Judge {
         if let Some(ours) = self.administration.iter().find(|ours| spot.meets(ours)) {
             return Err(refused(Forbidden::Administration(ours.path().to_owned())));
         }
-        self.claims.check_share(spot, writable).map_err(|conflict| refused(conflict.into()))
+        claims.check_share(spot, writable).map_err(|conflict| refused(conflict.into()))
     }
 
     /// Whether the host runs set-user-ID programs from there, or from what is mounted below and comes along.

@@ -1,9 +1,13 @@
 use super::*;
+use crate::Spec;
+use crate::check::Purpose;
 use crate::testing::{BASE, Lab, at, chain, isolated, mode, run, stat};
 use rustix::fs::fstat;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
+use zone_config::Snapshot;
+use zone_config::config::{Fs, FsType};
 
 fn fs_of(fstype: FsType, special: &str, dir: &str, options: &[&str]) -> Fs {
     Fs {
@@ -133,9 +137,9 @@ fn what_no_zone_gets() {
     ] {
         let mut config = lab.snapshot.config.clone();
         config.fs.push(fs_of(FsType::Lofs, special.to_str().unwrap(), "/data", &[]));
-        let (plans, errors) = plan(&lab.layout, &lab.snapshot.name, &config);
-        assert!(plans.is_empty());
-        let text = chain(&errors[0]);
+        let mut snapshot = lab.snapshot.clone();
+        snapshot.config = config;
+        let text = errors_with(&lab, &snapshot).remove(0);
         assert!(
             text.starts_with("could not verify fs /data: ") && text.contains(reason),
             "{special:?}: {text}"
@@ -151,8 +155,15 @@ fn an_option_that_the_kernel_refuses_is_told_in_its_words() {
 }
 
 fn errors_of(lab: &Lab) -> Vec<String> {
-    let (_, errors) = plan(&lab.layout, &lab.snapshot.name, &lab.snapshot.config);
-    errors.iter().map(|error| chain(error)).collect()
+    errors_with(lab, &lab.snapshot)
+}
+
+/// What the check of the `fs` resources says.
+fn errors_with(lab: &Lab, snapshot: &Snapshot) -> Vec<String> {
+    let spec = Spec::of(snapshot);
+    let (errors, _) = Check::run(&lab.layout, &spec, Purpose::Verify { installed: false }).into_findings();
+    let of_fs = errors.iter().filter(|error| matches!(error, PlatformError::Fs(_)));
+    of_fs.map(|error| chain(error)).collect()
 }
 
 #[test]

@@ -8,17 +8,17 @@ use rustix::fs::Stat;
 use zone_config::{Index, Layout, Snapshot, State, ZoneName, hostboot};
 
 use super::RootError;
-use crate::{mountinfo, reach};
+use crate::{Spec, mountinfo, reach};
 
 /// Another zone that has, or may have, files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other {
+pub(crate) struct Other {
     /// What it runs with, if it lives.
-    pub(crate) live: Option<Box<Snapshot>>,
+    pub(crate) live: Option<Box<Spec>>,
     /// Its name.
-    pub zone: ZoneName,
+    pub(crate) zone: ZoneName,
     /// Its path, without symlinks if it exists.
-    pub zonepath: PathBuf,
+    pub(crate) zonepath: PathBuf,
     /// Whether its file system is the host's own: one that somebody else serves may not answer.
     local: bool,
 }
@@ -42,12 +42,12 @@ impl Other {
 ///
 /// # Errors
 /// When the index cannot be read.
-pub fn others(layout: &Layout, zone: &ZoneName) -> Result<Vec<Other>, RootError> {
+pub(crate) fn others(layout: &Layout, zone: &ZoneName) -> Result<Vec<Other>, RootError> {
     let index = Index::load(layout)?;
     let table = mountinfo::read()?;
     let running = |name: &ZoneName| {
         let snapshot = (!hostboot::is_over(layout, name)).then(|| Snapshot::load(layout, name).ok());
-        snapshot.flatten().map(Box::new)
+        snapshot.flatten().map(|snapshot| Box::new(Spec::of(&snapshot)))
     };
     let other = |zone, zonepath: PathBuf, live| {
         let local = !reach::is_served(&table, &zonepath);
@@ -65,7 +65,7 @@ pub fn others(layout: &Layout, zone: &ZoneName) -> Result<Vec<Other>, RootError>
             && index.get(&name).is_none()
             && let Some(live) = running(&name)
         {
-            others.push(other(name, live.config.zonepath.clone(), Some(live)));
+            others.push(other(name, live.zonepath.clone(), Some(live)));
         }
     }
     Ok(others)

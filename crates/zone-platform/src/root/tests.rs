@@ -4,11 +4,12 @@ use std::fs;
 use std::process::Command;
 
 fn verdict(lab: &Lab) -> String {
-    let Lab { layout, snapshot, .. } = lab;
-    match check(layout, &snapshot.name, &snapshot.config) {
-        Ok(_) => "fit".to_owned(),
-        Err(error) => chain(&error),
-    }
+    found(lab).map_or_else(|error| chain(&error), |_| "fit".to_owned())
+}
+
+fn found(lab: &Lab) -> Result<Root, RootError> {
+    let spec = Spec::of(&lab.snapshot);
+    find(&Claims::collect(&lab.layout, &spec)?, &spec)
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn a_detached_root_has_the_zones_owners_and_no_devices() {
     let lab = Lab::new("linux");
     lab.dirs(&["etc"]);
     std::os::unix::fs::chown(lab.root().join("etc"), Some(1000), Some(1000)).unwrap();
-    let found = check(&lab.layout, &lab.snapshot.name, &lab.snapshot.config).unwrap();
+    let found = found(&lab).unwrap();
     let mounted = mount(&found, userns().as_fd()).unwrap();
     assert_eq!(stat(mounted.as_fd(), "etc").st_uid, BASE + 1000);
     let flags = fstatvfs(&mounted).unwrap().f_flag;
@@ -121,8 +122,9 @@ fn a_zonepath_that_somebody_else_could_replace() {
             text.contains(" cannot be a zonepath: it is below ") && text.contains("zone other"),
             "{text}"
         );
-        let Lab { layout, snapshot, .. } = &lab;
-        assert!(check_place(layout, &snapshot.name, &snapshot.config).is_err());
+        let spec = Spec::of(&lab.snapshot);
+        let claims = Claims::collect(&lab.layout, &spec).unwrap();
+        assert!(matches!(place(&claims, &spec), Err(RootError::Conflict { .. })));
     }
 }
 
@@ -174,7 +176,7 @@ fn a_file_system_that_cannot_be_id_mapped_is_named() {
         let options =
             format!("lowerdir={},upperdir={},workdir={}", layers_of("l"), layers_of("u"), layers_of("w"));
         mount_on(&["-t", "overlay", "-o", &options, "none"], &lab.root());
-        let found = check(&lab.layout, &lab.snapshot.name, &lab.snapshot.config).unwrap();
+        let found = found(&lab).unwrap();
         let text = chain(&mount(&found, userns().as_fd()).unwrap_err());
         assert!(text.contains("is on a file system (overlay) that Linux "), "{text}");
         assert!(text.contains("cannot id-map: put the zonepath on ext4 or xfs"), "{text}");
@@ -187,7 +189,7 @@ fn a_file_system_that_cannot_be_id_mapped_is_named() {
 #[test]
 fn a_copy_is_private_and_stays_when_its_source_is_gone() {
     let lab = Lab::new("linux");
-    let found = check(&lab.layout, &lab.snapshot.name, &lab.snapshot.config).unwrap();
+    let found = found(&lab).unwrap();
     let mounted = mount(&found, userns().as_fd()).unwrap();
     // Nothing of it shows in the mount table: it is attached nowhere.
     let held = Held::start(Command::new("sh").args(["-c", READY]));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ZoneRoot;
 use crate::testing::{BASE, Lab, at, isolated, pty, run, stat, userns};
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, makedev, openat, openat2};
@@ -44,7 +45,8 @@ fn a_linux_zone_gets_its_platform_and_leaves_nothing() {
 
     assert_eq!(platform.hostname, "probe");
     assert!(platform.warnings.is_empty(), "{:?}", platform.warnings);
-    assert!(platform.environment.contains(&("container".to_owned(), "zones".to_owned())));
+    let environment = guest::environment(&Spec::of(&lab.snapshot));
+    assert!(environment.contains(&("container".to_owned(), "zones".to_owned())));
 
     lab.tear_down().unwrap();
     assert!(cgroup::open(&lab.layout, &lab.snapshot.name).unwrap().is_none());
@@ -83,7 +85,12 @@ fn a_sparse_zone_sees_the_hosts_usr() {
     assert!(platform.tree.check_init("/bin/sh").unwrap().path.starts_with("/usr/bin/"));
     // Who comes later sees the same from the snapshot alone.
     assert!(
-        ZoneRoot::of(&lab.snapshot).unwrap().check_init("/bin/sh").unwrap().path.starts_with("/usr/bin/")
+        ZoneRoot::of(&Spec::of(&lab.snapshot))
+            .unwrap()
+            .check_init("/bin/sh")
+            .unwrap()
+            .path
+            .starts_with("/usr/bin/")
     );
     assert!(lab.root().join("native/sbin/init").is_file());
 }
@@ -152,9 +159,55 @@ fn a_mistake_is_found_before_anything_is_made() {
 fn steps_out_of_order_are_told() {
     let lab = Lab::new("linux");
     let (_manager, console) = pty();
-    let mut build = Build::new(&lab.layout, &lab.snapshot, console.as_fd(), userns());
-    let root = steps().iter().find(|step| step.name == "root").unwrap();
-    assert!(matches!((root.bring_up)(&mut build), Err(PlatformError::Order { needs: "check", .. })));
+    let mut spec = Spec::of(&lab.snapshot);
+    let mut build = Build::new(&lab.layout, &spec, console.as_fd(), userns()).unwrap();
+    let root = steps().iter().find_map(|step| step.bring_up.filter(|_| step.name == "root")).unwrap();
+    assert!(matches!(root(&mut build), Err(PlatformError::Order { needs: "check", .. })));
     assert!(matches!(build.finish(), Err(PlatformError::Order { .. })));
     assert_eq!(tear_down_steps().map(|step| step.name).collect::<Vec<_>>(), ["cgroup"]);
+    spec.ids = None;
+    let nothing = Build::new(&lab.layout, &spec, console.as_fd(), userns());
+    assert!(matches!(nothing, Err(PlatformError::NoIds)));
+}
+
+/// Every row is complete: what is built outside of the daemon is undone, and what can change is there to be changed.
+#[test]
+fn every_row_does_something_and_has_a_name_of_its_own() {
+    let mut names: Vec<_> = steps().iter().map(|step| step.name).collect();
+    assert!(!names.contains(&CHECK) && !names.contains(&""));
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), steps().len());
+    for step in steps() {
+        assert!(step.check.is_some() || step.bring_up.is_some(), "{}", step.name);
+        assert!(step.tear_down.is_none() || step.bring_up.is_some(), "{}", step.name);
+        assert!(step.update.is_none() || step.bring_up.is_some(), "{}", step.name);
+    }
+}
+
+#[test]
+fn a_live_zone_is_given_other_bounds_as_often_as_one_likes() {
+    let lab = Lab::new("linux");
+    let _platform = lab.build().unwrap();
+    let (old, mut new) = (Spec::of(&lab.snapshot), Spec::of(&lab.snapshot));
+    new.cgroup.bounds = vec![("cgroup.max.descendants".to_owned(), "7".to_owned())];
+    let live = Live { layout: &lab.layout, zone: &lab.snapshot.name };
+    let dir = cgroup::open(&lab.layout, &lab.snapshot.name).unwrap().unwrap();
+    let bound = || {
+        let fd = openat(&dir, "cgroup.max.descendants", OFlags::RDONLY, Mode::empty()).unwrap();
+        std::io::read_to_string(std::fs::File::from(fd)).unwrap()
+    };
+    assert_eq!(bound(), "16384\n");
+    for _ in 0..2 {
+        update(&live, &old, &new).unwrap();
+        assert_eq!(bound(), "7\n");
+    }
+    // Also when it was cut short: the old one is what was, not what is.
+    update(&live, &old, &old).unwrap();
+    assert_eq!(bound(), "16384\n");
+    new.cgroup.bounds[0].1 = "many".to_owned();
+    assert!(update(&live, &old, &new).is_err());
+    drop(dir);
+    lab.tear_down().unwrap();
+    assert!(update(&live, &old, &old).is_ok(), "a zone that has ended has nothing to be changed");
 }

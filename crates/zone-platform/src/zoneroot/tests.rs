@@ -4,6 +4,7 @@ use crate::testing::{BASE, chain, mode};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
+use zone_config::hostpath::HostPath;
 
 /// A root with a directory of the host beside it, which no path of the zone may ever reach.
 struct Tree {

@@ -6,6 +6,7 @@ use std::path::Path;
 use zone_config::config::ConfigError;
 use zone_config::{Brand, Layout, State, ZoneConfig, ZoneName};
 use zone_install::zonepath::{self, Warning, ZonepathError};
+use zone_platform::Spec;
 use zone_platform::verify::{Severity, verify};
 
 use crate::context::Context;
@@ -134,7 +135,9 @@ impl Findings<'_> {
             Ok(brand) => brand,
             Err(error) => return self.wrong(chain(error)),
         };
-        for finding in verify(self.target.layout, self.target.name(), config, &brand, installed) {
+        let (name, uuid) = (self.target.name(), self.target.entry.uuid.unwrap_or_default());
+        let spec = Spec::asked(name, uuid, None, &brand, config);
+        for finding in verify(self.target.layout, &spec, installed) {
             match finding.severity {
                 Severity::Error => self.wrong(finding.text),
                 Severity::Warning => warn_zone(self.target.name(), finding.text),

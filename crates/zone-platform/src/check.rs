@@ -1,0 +1,97 @@
+//! What is looked at before anything is made: by `verify`, and again by every bring-up.
+//!
+//! The steps' checks are the same in both. In a bring-up what they have found is what is used: a directory that was
+//! looked at is mounted by the descriptor that was looked at.
+
+use zone_config::Layout;
+
+use crate::claims::Claims;
+use crate::confinement::Confinement;
+use crate::filesystems::Plan;
+use crate::root::{Root, RootError};
+use crate::{PlatformError, Spec, steps};
+
+/// What the checks are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To tell all that is wrong with a zone; one that is not installed has no root yet.
+    Verify {
+        /// Whether it has, or should have, a root.
+        installed: bool,
+    },
+    /// To build the zone if nothing is.
+    BringUp,
+}
+
+/// The checks of one zone on their way through the steps.
+#[derive(Debug)]
+pub struct Check<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) spec: &'a Spec,
+    pub(crate) purpose: Purpose,
+    pub(crate) found: Found<'a>,
+    claims: Option<Claims>,
+    errors: Vec<PlatformError>,
+    warnings: Vec<String>,
+}
+
+/// What the checks have opened and worked out.
+#[derive(Debug, Default)]
+pub(crate) struct Found<'a> {
+    pub(crate) root: Option<Root>,
+    pub(crate) mounts: Vec<Plan<'a>>,
+    pub(crate) confinement: Option<Confinement>,
+}
+
+impl<'a> Check<'a> {
+    /// Runs the checks of all steps in their order. A bring-up ends at the first that finds something.
+    pub(crate) fn run(layout: &'a Layout, spec: &'a Spec, purpose: Purpose) -> Self {
+        let (found, claims) = (Found::default(), None);
+        let mut check =
+            Self { layout, spec, purpose, found, claims, errors: Vec::new(), warnings: Vec::new() };
+        for look in steps().iter().filter_map(|step| step.check) {
+            if let Err(error) = look(&mut check) {
+                check.errors.push(error);
+            }
+            if purpose == Purpose::BringUp && !check.errors.is_empty() {
+                break;
+            }
+        }
+        check
+    }
+
+    /// What zones have of the host, found out when it is asked for first.
+    pub(crate) fn claims(&mut self) -> Result<&Claims, RootError> {
+        let claims = match self.claims.take() {
+            Some(claims) => claims,
+            None => Claims::collect(self.layout, self.spec)?,
+        };
+        Ok(self.claims.insert(claims))
+    }
+
+    /// Notes something that keeps the zone from being built, beside what the step returns.
+    pub(crate) fn fail(&mut self, error: impl Into<PlatformError>) {
+        self.errors.push(error.into());
+    }
+
+    /// Notes something that somebody may be surprised by, as one sentence.
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    /// All that is wrong, and all that is to be warned of.
+    pub(crate) fn into_findings(self) -> (Vec<PlatformError>, Vec<String>) {
+        (self.errors, self.warnings)
+    }
+
+    /// What was found, if nothing is wrong.
+    ///
+    /// # Errors
+    /// The first that is.
+    pub(crate) fn into_found(self) -> Result<Found<'a>, PlatformError> {
+        match self.errors.into_iter().next() {
+            None => Ok(self.found),
+            Some(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What to build, in the platform's own words: which root, which mounts, whose ids, and what its processes may do.
+//!
+//! A zone's configuration is one way to say it. The platform reads nothing but this, so that another document can ask
+//! for a zone as well, and so that two of them can be compared when a zone is changed while it lives.
+
+use std::path::PathBuf;
+
+use zone_config::config::{Fs, FsType};
+use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
+
+use crate::cgroup;
+use crate::confinement::Confinement;
+use crate::filesystems::Options;
+use crate::privileges::PrivilegeError;
+use crate::seccomp::Opened;
+
+/// All that the platform is told of one zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The zone's name, of which there is one in an installation.
+    pub zone: ZoneName,
+    /// The zone's identity, which the guest is told.
+    pub uuid: Uuid,
+    /// The word for what kind of zone it is, which the guest is told.
+    pub brand: String,
+    /// The host name that the zone begins with.
+    pub hostname: String,
+    /// The directory of the zone on the host, of mode 0700; the root of the zone is `root` in it.
+    pub zonepath: PathBuf,
+    /// Whether the zone has the host's programs and our own init, read-only.
+    pub host_programs: bool,
+    /// File systems that are mounted before init runs, in any order.
+    pub mounts: Vec<Mount>,
+    /// The ids on the host; `None` for a zone that has not been given any, which cannot be built.
+    pub ids: Option<IdRange>,
+    /// The bounds of the zone's cgroup.
+    pub cgroup: CgroupSpec,
+    /// What its processes may do.
+    pub privileges: Privileges,
+    /// What the zone runs.
+    pub process: Process,
+    /// How init is asked to stop.
+    pub orderly: OrderlySpec,
+}
+
+/// A file system of the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The absolute path of the mount point, as seen inside.
+    pub at: String,
+    /// What is mounted.
+    pub source: Source,
+    /// Mount options of that type of file system, in order; a later one takes back an earlier one.
+    pub options: Vec<String>,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A directory or file of the host, with the owners of the zone.
+    Host(PathBuf),
+    /// Memory; the word shows in messages only.
+    Memory(String),
+}
+
+/// The bounds of a zone's cgroup, by the names of the kernel's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupSpec {
+    /// What is written to which file of the zone's own cgroup.
+    pub bounds: Vec<(String, String)>,
+}
+
+/// What a zone's processes may do: words, or what they came to when the zone was made ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Privileges {
+    /// The words of `limitpriv`.
+    pub words: Vec<String>,
+    /// What is taken out of the list of refused system calls.
+    pub opened: Opened,
+    /// What is in force in a zone that lives.
+    pub in_force: Option<Confinement>,
+}
+
+impl Privileges {
+    /// Gives what is in force, or what the words come to with the tables of this program.
+    ///
+    /// # Errors
+    /// [`PrivilegeError`] when the words ask for what no zone can have.
+    pub fn confinement(&self) -> Result<Confinement, PrivilegeError> {
+        self.in_force.clone().map_or_else(|| Confinement::resolve(&self.words, self.opened), Ok)
+    }
+}
+
+/// The first process of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The path of the program, as seen inside.
+    pub init: String,
+    /// Its `PATH`.
+    pub path: String,
+}
+
+/// How init is asked to stop, as far as the one who made the zone has said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderlySpec {
+    /// The name of an init program, or `auto` for what init's path leads to.
+    pub init: String,
+    /// The signal that halts an init that is not known.
+    pub halt_signal: Option<String>,
+    /// The signal that reboots an init that is not known.
+    pub reboot_signal: Option<String>,
+}
+
+impl Spec {
+    /// Reads what a live zone was made with.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let Snapshot { name, uuid, idmap, brand, config, .. } = snapshot;
+        let mut spec = Self::asked(name, *uuid, Some(*idmap), brand, config);
+        spec.privileges.in_force = snapshot.confinement.as_ref().map(Confinement::of);
+        spec
+    }
+
+    /// Reads what a configuration asks for: of a zone that may not even be installed.
+    #[must_use]
+    pub fn asked(
+        zone: &ZoneName,
+        uuid: Uuid,
+        ids: Option<IdRange>,
+        brand: &Brand,
+        config: &ZoneConfig,
+    ) -> Self {
+        Self {
+            zone: zone.clone(),
+            uuid,
+            brand: brand.name.clone(),
+            hostname: config.hostname(zone).to_owned(),
+            zonepath: config.zonepath.clone(),
+            host_programs: brand.host_usr,
+            mounts: config.fs.iter().map(Mount::of).collect(),
+            ids,
+            cgroup: CgroupSpec::default(),
+            privileges: Privileges {
+                words: config.limitpriv.clone(),
+                opened: Opened::of(config),
+                in_force: None,
+            },
+            process: Process { init: config.init(brand).to_owned(), path: brand.login_path.clone() },
+            orderly: OrderlySpec {
+                init: brand.orderly.clone(),
+                halt_signal: brand.halt_signal.clone(),
+                reboot_signal: brand.reboot_signal.clone(),
+            },
+        }
+    }
+
+    /// The root of the zone on the host.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.zonepath.join("root")
+    }
+}
+
+impl Default for CgroupSpec {
+    fn default() -> Self {
+        Self { bounds: cgroup::BOUNDS.map(|(file, bound)| (file.to_owned(), bound.to_owned())).to_vec() }
+    }
+}
+
+impl Mount {
+    /// Reads an `fs` resource.
+    pub(crate) fn of(fs: &Fs) -> Self {
+        let source = match fs.fstype {
+            FsType::Lofs => Source::Host(PathBuf::from(&fs.special)),
+            FsType::Tmpfs => Source::Memory(fs.special.clone()),
+        };
+        Self { at: fs.dir.clone(), source, options: fs.options.clone() }
+    }
+
+    /// The type of file system, by the word of the configuration.
+    pub(crate) fn fstype(&self) -> FsType {
+        match self.source {
+            Source::Host(_) => FsType::Lofs,
+            Source::Memory(_) => FsType::Tmpfs,
+        }
+    }
+
+    /// Whether the zone cannot write to it.
+    pub(crate) fn is_read_only(&self) -> bool {
+        Options::parse(self.fstype(), &self.options).is_ok_and(|options| options.read_only())
+    }
+
+    /// What is mounted, as text for messages.
+    pub(crate) fn special(&self) -> String {
+        match &self.source {
+            Source::Host(path) => zone_config::hostpath::shown(path),
+            Source::Memory(word) => word.clone(),
+        }
+    }
+}
