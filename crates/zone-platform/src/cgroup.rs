@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
+use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
 use crate::check::Check;
@@ -84,18 +85,18 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Finds cgroup2 and says where in it a zone of this layout is; makes nothing.
-    pub(crate) fn find(layout: &Layout, zone: &ZoneName) -> Result<Self, CgroupError> {
+    /// Finds cgroup2 and the place in it of a zone of an installation; makes nothing.
+    pub(crate) fn find(installation: InstallationId, zone: &ZoneName) -> Result<Self, CgroupError> {
         let usual =
             USUAL.iter().find_map(|point| Some((open_cgroup(Path::new(point))?, PathBuf::from(point))));
         let (mount, point) = match usual {
             Some(found) => found,
             None => elsewhere()?.ok_or(CgroupError::NoCgroup2)?,
         };
-        let first = if layout.is_default() {
+        let first = if installation == Layout::host().id() {
             host_directory(mount.as_fd(), zone).to_owned()
         } else {
-            installation(layout)
+            format!("zones-{installation}")
         };
         Ok(Self { mount, point, names: [first, zone.to_string()] })
     }
@@ -153,11 +154,6 @@ fn host_directory(mount: BorrowedFd<'_>, zone: &ZoneName) -> &'static str {
     if lives.is_ok_and(|events| events.lines().any(|line| line == "populated 1")) { PLAIN } else { SLICE }
 }
 
-/// The first directory of an installation with a root of its own.
-fn installation(layout: &Layout) -> String {
-    format!("zones-{}", layout.id())
-}
-
 fn open_cgroup(point: &Path) -> Option<OwnedFd> {
     let dir = openat(CWD, point, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let is_cgroup2 = u64::try_from(fstatfs(&dir).ok()?.f_type).ok()? == MAGIC;
@@ -210,7 +206,7 @@ fn enable_controllers(dir: BorrowedFd<'_>) {
 /// # Errors
 /// [`CgroupError`]
 pub fn make(layout: &Layout, zone: &ZoneName, spec: &CgroupSpec, base: u32) -> Result<OwnedFd, CgroupError> {
-    let tree = Tree::find(layout, zone)?;
+    let tree = Tree::find(layout.id(), zone)?;
     let dir = tree.make(ZONE)?;
     if rustix::fs::statat(&dir, "cgroup.kill", AtFlags::empty()).is_err() {
         return Err(CgroupError::NoKill(crate::kernel::release()));
@@ -230,7 +226,7 @@ fn bound(tree: &Tree, dir: BorrowedFd<'_>, spec: &CgroupSpec) -> Result<(), Fail
 
 /// Looks whether a cgroup2 file system is there at all.
 pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
-    Ok(Tree::find(check.layout, &check.spec.zone).map(drop)?)
+    Ok(Tree::find(check.layout.id(), &check.spec.zone).map(drop)?)
 }
 
 /// Makes the zone's cgroup.
@@ -242,7 +238,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
 
 /// Gives the cgroup of a live zone other bounds.
 pub(crate) fn update(live: &Live<'_>, _: &Spec, new: &Spec) -> Result<(), PlatformError> {
-    let tree = Tree::find(live.layout, live.zone)?;
+    let tree = Tree::find(live.installation, live.zone)?;
     match tree.open(ZONE)? {
         Some(dir) => Ok(bound(&tree, dir.as_fd(), &new.cgroup)?),
         // It has ended meanwhile, and the next boot bounds it anew.
@@ -252,7 +248,7 @@ pub(crate) fn update(live: &Live<'_>, _: &Spec, new: &Spec) -> Result<(), Platfo
 
 /// Ends the zone's processes and removes its cgroup.
 pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
-    Ok(end(down.layout, down.zone, down.limit, down.observer)?)
+    Ok(end(down.installation, down.zone, down.limit, down.observer)?)
 }
 
 fn delegate(dir: BorrowedFd<'_>, base: u32) -> Result<(), Errno> {
@@ -274,7 +270,7 @@ fn delegate(dir: BorrowedFd<'_>, base: u32) -> Result<(), Errno> {
 /// # Errors
 /// [`CgroupError`]
 pub fn supervisor(layout: &Layout, zone: &ZoneName) -> Result<OwnedFd, CgroupError> {
-    Ok(Tree::find(layout, zone)?.make(SUPERVISOR)?)
+    Ok(Tree::find(layout.id(), zone)?.make(SUPERVISOR)?)
 }
 
 /// The zone's cgroup if it is there, for whoever enters the zone.
@@ -282,7 +278,7 @@ pub fn supervisor(layout: &Layout, zone: &ZoneName) -> Result<OwnedFd, CgroupErr
 /// # Errors
 /// [`CgroupError`]
 pub fn open(layout: &Layout, zone: &ZoneName) -> Result<Option<OwnedFd>, CgroupError> {
-    Ok(Tree::find(layout, zone)?.open(ZONE)?)
+    Ok(Tree::find(layout.id(), zone)?.open(ZONE)?)
 }
 
 fn rmdir(dir: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use rustix::fd::AsFd;
-use zone_config::{Layout, ZoneName};
+use zone_config::ZoneName;
+use zone_config::layout::InstallationId;
 
 use crate::cgroup::KillObserver;
 use crate::check::Check;
@@ -18,8 +19,8 @@ use crate::{cgroup, dev, filesystems, guest, ids, kernel, kernelfs, privileges, 
 /// What undoing a step may use: nothing that is only in memory.
 #[derive(Clone, Copy)]
 pub struct TearDown<'a> {
-    /// The installation, by which its control groups are named.
-    pub layout: &'a Layout,
+    /// The installation, by which what is outside of the daemon is named.
+    pub installation: InstallationId,
     /// The zone.
     pub zone: &'a ZoneName,
     /// How long its processes may take to die once they are killed.
@@ -31,8 +32,8 @@ pub struct TearDown<'a> {
 /// A zone that lives, as far as a change of it needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Live<'a> {
-    /// The installation, by which its control groups are named.
-    pub layout: &'a Layout,
+    /// The installation, by which what is outside of the daemon is named.
+    pub installation: InstallationId,
     /// The zone.
     pub zone: &'a ZoneName,
 }

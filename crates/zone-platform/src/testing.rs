@@ -82,7 +82,7 @@ impl Lab {
     pub(crate) fn tear_down(&self) -> Result<(), PlatformError> {
         let limit = std::time::Duration::from_secs(10);
         let down = TearDown {
-            layout: &self.layout,
+            installation: self.layout.id(),
             zone: &self.snapshot.name,
             limit,
             observer: &crate::cgroup::WaitToTheLimit,

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
+use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
 use super::{CgroupError, PLAIN, SLICE, SUPERVISOR, Tree, ZONE, open_dir, read, rmdir, write};
@@ -45,7 +46,7 @@ pub fn kill(
     limit: Duration,
     observer: &dyn KillObserver,
 ) -> Result<(), CgroupError> {
-    kill_in(&Tree::find(layout, zone)?, zone, limit, observer)
+    kill_in(&Tree::find(layout.id(), zone)?, zone, limit, observer)
 }
 
 /// Whether a zone has any process; also one that only its cgroup knows.
@@ -53,7 +54,7 @@ pub fn kill(
 /// # Errors
 /// [`CgroupError`] when that cannot be told.
 pub fn is_populated(layout: &Layout, zone: &ZoneName) -> Result<bool, CgroupError> {
-    let Some(dir) = Tree::find(layout, zone)?.open(ZONE)? else { return Ok(false) };
+    let Some(dir) = Tree::find(layout.id(), zone)?.open(ZONE)? else { return Ok(false) };
     match read(dir.as_fd(), "cgroup.events") {
         Ok(events) => Ok(events.lines().any(|line| line == "populated 1")),
         // It was removed meanwhile.
@@ -68,7 +69,7 @@ pub fn is_populated(layout: &Layout, zone: &ZoneName) -> Result<bool, CgroupErro
 /// # Errors
 /// [`CgroupError`] when the cgroup cannot be opened.
 pub fn processes(layout: &Layout, zone: &ZoneName) -> Result<Vec<i32>, CgroupError> {
-    Ok(Tree::find(layout, zone)?.open(ZONE)?.map(|dir| pids(dir.as_fd())).unwrap_or_default())
+    Ok(Tree::find(layout.id(), zone)?.open(ZONE)?.map(|dir| pids(dir.as_fd())).unwrap_or_default())
 }
 
 /// Kills every process of the zone, waits until the last is gone, and removes the cgroup. Nothing to remove is fine.
@@ -77,12 +78,12 @@ pub fn processes(layout: &Layout, zone: &ZoneName) -> Result<Vec<i32>, CgroupErr
 /// [`CgroupError::Alive`] if there are processes left at the deadline or when `observer` gives up; or when a directory cannot
 /// be removed.
 pub fn end(
-    layout: &Layout,
+    installation: InstallationId,
     zone: &ZoneName,
     limit: Duration,
     observer: &dyn KillObserver,
 ) -> Result<(), CgroupError> {
-    let tree = Tree::find(layout, zone)?;
+    let tree = Tree::find(installation, zone)?;
     kill_in(&tree, zone, limit, observer)?;
     remove_in(&tree)
 }
@@ -150,7 +151,7 @@ fn remove_in(tree: &Tree) -> Result<(), CgroupError> {
 /// # Errors
 /// [`CgroupError::NoCgroup2`]; a directory that is in use is no error.
 pub fn sweep(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
-    sweep_in(&Tree::find(layout, zone)?);
+    sweep_in(&Tree::find(layout.id(), zone)?);
     Ok(())
 }
 

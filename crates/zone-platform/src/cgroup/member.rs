@@ -7,7 +7,7 @@ use zone_config::{Layout, ZoneName};
 /// Whether a process is in the zone's cgroup, or below it.
 #[must_use]
 pub fn has(layout: &Layout, zone: &ZoneName, pid: i32) -> bool {
-    let Ok(tree) = Tree::find(layout, zone) else { return false };
+    let Ok(tree) = Tree::find(layout.id(), zone) else { return false };
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
     is_below(path, &[tree.names[0].as_str(), tree.names[1].as_str(), ZONE])

@@ -18,13 +18,13 @@ impl Place {
     }
 
     fn path(&self) -> PathBuf {
-        Tree::find(&self.layout, &self.zone).unwrap().path().join(ZONE)
+        Tree::find(self.layout.id(), &self.zone).unwrap().path().join(ZONE)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = end(&self.layout, &self.zone, Duration::from_secs(10), &WaitToTheLimit);
+        let _ = end(self.layout.id(), &self.zone, Duration::from_secs(10), &WaitToTheLimit);
     }
 }
 
@@ -49,8 +49,8 @@ fn a_cgroup_is_made_delegated_and_removed() {
     assert_eq!(std::fs::metadata(place.path().parent().unwrap()).unwrap().uid(), 0);
     drop(dir);
     assert!(open(&place.layout, &place.zone).unwrap().is_some());
-    end(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
-    end(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
+    end(place.layout.id(), &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
+    end(place.layout.id(), &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
     assert!(open(&place.layout, &place.zone).unwrap().is_none());
     assert!(!place.path().ancestors().nth(2).unwrap().exists());
 }
@@ -70,7 +70,7 @@ fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
     kill(&place.layout, &place.zone, Duration::ZERO, &WaitToTheLimit).unwrap();
     victim.wait().unwrap();
     drop((dir, deep));
-    end(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
+    end(place.layout.id(), &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
     assert!(!place.path().exists());
 }
 
@@ -106,8 +106,9 @@ fn a_supervisor_is_swept_up_when_it_is_gone() {
 #[test]
 fn installations_do_not_meet() {
     let [a, b] = [Place::new(), Place::new()];
-    assert_ne!(installation(&a.layout), installation(&b.layout));
-    assert_eq!(installation(&a.layout).len(), "zones-".len() + 16);
+    let first = |place: &Place| Tree::find(place.layout.id(), &place.zone).unwrap().names[0].clone();
+    assert_ne!(first(&a), first(&b));
+    assert_eq!(first(&a).len(), "zones-".len() + 16);
 }
 
 #[test]

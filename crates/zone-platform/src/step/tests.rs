@@ -191,7 +191,7 @@ fn a_live_zone_is_given_other_bounds_as_often_as_one_likes() {
     let _platform = lab.build().unwrap();
     let (old, mut new) = (Spec::of(&lab.snapshot), Spec::of(&lab.snapshot));
     new.cgroup.bounds = vec![("cgroup.max.descendants".to_owned(), "7".to_owned())];
-    let live = Live { layout: &lab.layout, zone: &lab.snapshot.name };
+    let live = Live { installation: lab.layout.id(), zone: &lab.snapshot.name };
     let dir = cgroup::open(&lab.layout, &lab.snapshot.name).unwrap().unwrap();
     let bound = || {
         let fd = openat(&dir, "cgroup.max.descendants", OFlags::RDONLY, Mode::empty()).unwrap();

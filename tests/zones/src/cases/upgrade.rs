@@ -2,7 +2,7 @@
 
 use super::crash::{be_up, leaves_nothing, zone};
 use crate::harness::world::World;
-use crate::harness::{Command, Lab, Ran, Zone, cases, kill_and_wait, started_at, until};
+use crate::harness::{Command, Lab, Ran, Zone, cases, kill_and_wait, read, started_at, until, write};
 use std::path::{Path, PathBuf};
 
 cases![
@@ -13,6 +13,8 @@ cases![
     no_zsched_can_be_started_for_a_while: 120,
     a_console_kept_in_another_form: 120,
     a_full_run_directory: 180,
+    a_login_has_what_init_has_whatever_the_programs_are,
+    a_zone_of_older_programs_is_entered_rebooted_and_halted,
 ];
 
 /// The memory in which a zsched keeps what the console said.
@@ -259,4 +261,67 @@ fn a_full_run_directory(lab: &Lab) {
     zone.halt();
     zone.daemon_leaves();
     Command::new("umount").args(["-l"]).args([&run]).run().ok();
+}
+
+/// What `/proc` says in the zone of the bounding set and the filters of a process.
+fn confinement(zone: &Zone<'_>, process: &str) -> String {
+    let ran = zone.sh(&format!("grep -E '^(CapBnd|Seccomp|Seccomp_filters):' /proc/{process}/status"));
+    ran.ok();
+    ran.out()
+}
+
+/// A program of another version has other tables: the zone's are in its snapshot, as they were when it was made ready.
+fn a_login_has_what_init_has_whatever_the_programs_are(lab: &Lab) {
+    const NET_RAW: u64 = 1 << 13;
+    let zone = lab.sparse("web");
+    zone.boot();
+    assert_eq!(confinement(&zone, "self"), confinement(&zone, "1"));
+    // Another version's: what its init has is not what ours would give it.
+    let path = zone.run_dir().join("snapshot.toml");
+    let text = read(&path);
+    let line =
+        text.lines().find(|line| line.starts_with("capabilities = ")).unwrap_or_else(|| panic!("{text}"));
+    let kept = line.trim_start_matches("capabilities = ").trim_matches('"');
+    let bits = u64::from_str_radix(kept, 16).unwrap_or_else(|e| panic!("{line}: {e}"));
+    assert!(confinement(&zone, "1").contains(&format!("CapBnd:\t{bits:016x}")), "{bits:x}");
+    let less = format!("capabilities = \"{:x}\"", bits & !NET_RAW);
+    write(&path, text.replace(line, &less));
+    let login = confinement(&zone, "self");
+    assert!(login.contains(&format!("CapBnd:\t{:016x}", bits & !NET_RAW)), "{login}");
+    // The next incarnation is made by these programs.
+    zone.zoneadm(["reboot"]).ok();
+    assert_eq!(confinement(&zone, "self"), confinement(&zone, "1"));
+    assert!(read(&path).contains(line));
+}
+
+/// What a program wrote before it kept what the zone's processes may do.
+fn a_zone_of_older_programs_is_entered_rebooted_and_halted(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let path = zone.run_dir().join("snapshot.toml");
+    let as_version_1 = || {
+        let text = read(&path);
+        let (head, tail) = text.split_once("[confinement]").unwrap_or_else(|| panic!("{text}"));
+        let tail = tail.split_once("\n[").unwrap_or_else(|| panic!("{text}")).1;
+        let old = format!("{head}[{tail}");
+        write(&path, old.replacen("version = 2\n", "version = 1\n", 1));
+    };
+    zone.boot();
+    as_version_1();
+    zone.zlogin(["true"]).ok();
+    assert_eq!(confinement(&zone, "self"), confinement(&zone, "1"));
+    zone.kill_daemon();
+    zone.zoneadm(["reboot"]).ok();
+    assert!(read(&path).starts_with("version = 2\n"));
+    as_version_1();
+    zone.kill_daemon();
+    zone.halt();
+    // One to come is named, and the zone can be halted all the same.
+    zone.boot();
+    write(&path, read(&path).replacen("version = 2\n", "version = 3\n", 1));
+    let ran = zone.zlogin(["true"]);
+    ran.refuses().stderr_has(
+        "is of version 3, this program reads 1 to 2: use the programs that the zone was booted with",
+    );
+    zone.halt();
+    zone.is("installed");
 }
