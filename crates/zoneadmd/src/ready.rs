@@ -25,8 +25,7 @@ impl Zone {
         let snapshot = context.make("snapshot", |_| {
             let mut snapshot = self.snapshot(bootargs).map_err(OpError::Snapshot)?;
             // Who enters the zone later, with programs of another version perhaps, gets what init has.
-            let confinement =
-                Confinement::resolve(&snapshot.config.limitpriv).map_err(PlatformError::from)?;
+            let confinement = Spec::of(&snapshot).privileges.confinement().map_err(PlatformError::from)?;
             snapshot.confinement = Some(confinement.kept());
             snapshot.save(&self.layout).map_err(|error| OpError::Snapshot(error.into()))?;
             Ok(snapshot)
