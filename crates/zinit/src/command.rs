@@ -84,6 +84,7 @@ fn parse_shutdown(args: &[String]) -> Result<Order, Refusal> {
     const USAGE: &str =
         "usage: shutdown [-r|-h|-H|-P] [-f] [now|+MINUTES] [message...], or shutdown -y -g SECONDS -i 0|5|6";
     let bad = |text: String| Refusal::Usage(format!("{text}; {USAGE}"));
+    let wrong = |word: BadWord| bad(word.to_string());
     let mut order =
         Order { request: Request::PowerOff, force: false, delay: Duration::ZERO, message: String::new() };
     let mut words = Vec::new();
@@ -102,9 +103,9 @@ fn parse_shutdown(args: &[String]) -> Result<Order, Refusal> {
             "-f" | "-n" => order.force = true,
             "-y" | "-a" | "--no-wall" => {}
             // How long between asking processes and ending them is init's own affair.
-            text if text.starts_with("-t") => seconds(&value(&text[2..])?).map(drop).map_err(bad)?,
-            text if text.starts_with("-g") => order.delay = seconds(&value(&text[2..])?).map_err(bad)?,
-            text if text.starts_with("-i") => order.request = level(&value(&text[2..])?).map_err(bad)?,
+            text if text.starts_with("-t") => drop(seconds(&value(&text[2..])?).map_err(wrong)?),
+            text if text.starts_with("-g") => order.delay = seconds(&value(&text[2..])?).map_err(wrong)?,
+            text if text.starts_with("-i") => order.request = level(&value(&text[2..])?).map_err(wrong)?,
             text if text.starts_with('-') => return Err(bad(format!("unknown option '{text}'"))),
             word => words.push(word),
         }
@@ -133,22 +134,30 @@ fn parse_level(name: &str, args: &[String]) -> Result<Order, Refusal> {
     }
 }
 
-/// A run level of Solaris and System V that ends the zone.
-fn level(text: &str) -> Result<Request, String> {
+/// A word of a command line that is not what belongs there.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum BadWord {
+    /// No run level that ends the zone.
+    #[error("run level '{0}' is not one of 0, 5, 6: to reach single-user, boot the zone with -s")]
+    Level(String),
+    /// No time to wait.
+    #[error("'{0}' is no number of seconds")]
+    Seconds(String),
+}
+
+/// Reads a run level of Solaris and System V that ends the zone.
+fn level(text: &str) -> Result<Request, BadWord> {
     match text {
-        "0" => Ok(Request::PowerOff),
-        "5" => Ok(Request::PowerOff),
+        "0" | "5" => Ok(Request::PowerOff),
         "6" => Ok(Request::Reboot),
-        _ => Err(format!(
-            "run level '{text}' is not one of 0, 5, 6: to reach single-user, boot the zone with -s"
-        )),
+        _ => Err(BadWord::Level(text.to_owned())),
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<u32>()
-        .map(|n| Duration::from_secs(n.into()))
-        .map_err(|_| format!("'{text}' is no number of seconds"))
+/// Reads a number of seconds.
+fn seconds(text: &str) -> Result<Duration, BadWord> {
+    let number = text.parse::<u32>().map_err(|_| BadWord::Seconds(text.to_owned()))?;
+    Ok(Duration::from_secs(number.into()))
 }
 
 fn carry_out(name: &str, args: &[String], order: &Order) -> ExitCode {

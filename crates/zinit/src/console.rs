@@ -3,9 +3,9 @@
 use crate::passwd::Root;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Pid, ioctl_tiocsctty, setsid};
+use rustix::process::{Pid, WaitOptions, getpgrp, getpid, ioctl_tiocsctty, setpgid, setsid, waitpid};
 use rustix::termios::{
-    Action, InputModes, LocalModes, OptionalActions, OutputModes, tcflow, tcgetattr, tcsetattr,
+    Action, InputModes, LocalModes, OptionalActions, OutputModes, tcflow, tcgetattr, tcsetattr, tcsetpgrp,
 };
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -34,12 +34,15 @@ pub(crate) fn say(text: &str) {
     }
 }
 
-/// Runs `/etc/rc` in a session of its own on the console; `None` if it is not there, not
-/// executable, or cannot be started.
+/// Runs `/etc/rc` in a session of its own on the console, whose keys reach it; `None` if it is not there, not
+/// executable, or cannot be started. What it has started lives on when it ends.
 pub(crate) fn run_rc(proof: SingleThreaded) -> Option<Pid> {
     const RC: &str = "/etc/rc";
     rustix::fs::access(RC, rustix::fs::Access::EXEC_OK).ok()?;
-    start(proof, |console| on(Command::new(RC), console))
+    start(proof, |console| {
+        lead_session(proof, console.as_ref());
+        on(Command::new(RC), console)
+    })
 }
 
 /// Runs root's login shell on the console; `None` if it cannot be started.
@@ -90,6 +93,35 @@ fn start(proof: SingleThreaded, make: impl FnOnce(Option<OwnedFd>) -> Command) -
             say(&format!("could not start a process: {}", error.errno()));
             None
         }
+    }
+}
+
+/// Leaves this process behind as the leader of its session, and goes on in a child that is the foreground job.
+///
+/// When the leader of a session ends, the kernel sends SIGHUP to the foreground process group of its terminal. With
+/// rc as the leader that would be everything it has started in the background. So the leader waits for rc, makes
+/// itself the foreground, and ends.
+fn lead_session(proof: SingleThreaded, console: Option<&OwnedFd>) {
+    // Who is not the foreground and makes himself that would be stopped.
+    zone_sys::signal::ignore(zone_sys::signal::SIGTTOU);
+    match Clone::new(Namespaces::empty()).spawn(proof) {
+        Ok(Cloned::Child) => {
+            let _ = setpgid(None, None);
+            if let Some(console) = console {
+                let _ = tcsetpgrp(console, getpid());
+            }
+            zone_sys::signal::reset_all();
+        }
+        Ok(Cloned::Parent { pid, .. }) => {
+            while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
+            if let Some(console) = console {
+                let _ = tcsetpgrp(console, getpgrp());
+            }
+            zone_sys::signal::ignore(zone_sys::signal::SIGHUP);
+            exit_now(0)
+        }
+        // Then it is the leader itself, and what it has started gets the signal.
+        Err(_) => zone_sys::signal::reset_all(),
     }
 }
 

@@ -106,6 +106,39 @@ fn rc_runs_first_then_a_login_shell_that_comes_back() {
 }
 
 #[test]
+fn what_rc_has_started_lives_on_and_is_restarted_by_a_loop() {
+    // As zinit(8) has it; what the service says is on the console, also when rc has ended.
+    let rc = "( while :; do sh -c 'echo serv$((0))ice; exec sleep 2147483647'; done ) &\nsleep 2147483646 &\necho rc-$((40+2))";
+    let mut zone = Zone::boot("services", rc, "");
+    zone.expect("READY> ");
+    zone.type_line("pgrep -f 'sleep 214748364[6]' && echo al$((0))ive");
+    zone.expect("al0ive");
+    zone.type_line("until pkill -f 'sleep 214748364[7]'; do :; done");
+    zone.expect("serv0ice");
+    // Nor does the end of a login matter to it.
+    zone.type_line("exit");
+    zone.expect("READY> ");
+    zone.type_line("until pkill -f 'sleep 214748364[7]'; do :; done");
+    zone.expect("serv0ice");
+    zone.type_line("pgrep -f 'sleep 214748364[6]' && echo al$((0))ive");
+    zone.expect("al0ive");
+    zone.type_line("halt");
+    assert_eq!(zone.end().signal(), HALT);
+}
+
+#[test]
+fn the_keys_of_the_console_reach_rc() {
+    let rc = "trap 'echo int$((0))ed; exit' INT\necho wait$((0))ing\nwhile :; do sleep 1; done";
+    let mut zone = Zone::boot("interrupt", rc, "");
+    zone.expect("wait0ing");
+    rustix::io::write(&zone.console, b"\x03").unwrap();
+    zone.expect("int0ed");
+    zone.expect("READY> ");
+    zone.type_line("halt");
+    assert_eq!(zone.end().signal(), HALT);
+}
+
+#[test]
 fn single_user_skips_rc() {
     let mut zone = Zone::boot("single", "echo rc-$((40+2))", "-s");
     zone.expect("READY> ");

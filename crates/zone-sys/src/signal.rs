@@ -7,7 +7,9 @@ use std::mem::MaybeUninit;
 /// A signal number as `signal(7)` has them.
 pub type Number = i32;
 
-pub use libc::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+pub use libc::{
+    SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGPWR, SIGQUIT, SIGTERM, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
+};
 
 /// The real-time signal `SIGRTMIN+n` as programs see it: the C library keeps the first two for
 /// itself, so this is 34 + n, which is what systemd in a zone listens for.

@@ -1,6 +1,6 @@
 //! The brand `sparse`, seen from inside.
 
-use crate::harness::{Lab, cases, read, write_program};
+use crate::harness::{Lab, cases, read, until, write_program};
 use std::path::Path;
 
 cases![
@@ -13,6 +13,7 @@ cases![
     shutdown_from_inside,
     zinit_reaps_what_is_orphaned,
     rc_is_run_and_not_in_single_user,
+    what_rc_has_started_lives_on,
     our_init_cannot_be_replaced_by_the_zone,
     the_hosts_own_init_boots: 120,
 ];
@@ -130,7 +131,7 @@ fn zinit_reaps_what_is_orphaned(lab: &Lab) {
     let zone = lab.sparse("web");
     zone.boot();
     zone.sh("for i in 1 2 3 4 5 6 7 8; do (sleep 0 & ) ; done").ok();
-    crate::harness::until("no zombie is left", || {
+    until("no zombie is left", || {
         (zone.sh("cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z '").out().trim() == "0").then_some(())
     });
 }
@@ -145,6 +146,23 @@ fn rc_is_run_and_not_in_single_user(lab: &Lab) {
     zone.sh("cat /proc/1/cmdline | tr '\\0' ' '").ok().stdout_has("-s");
     zone.halt();
     assert_eq!(read(&zone.file("/root/log")), "rc\n", "single-user runs no /etc/rc");
+}
+
+fn what_rc_has_started_lives_on(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let rc =
+        "#!/bin/sh\nsleep 2147483646 &\n( while :; do echo begun >> /root/log; sleep 2147483645; done ) &\n";
+    write_program(&zone.file("/etc/rc"), rc);
+    zone.boot();
+    // rc has ended when there is a shell.
+    until("the console has its shell", || {
+        zone.sh("ps -eo args= | grep -q '^-[a-z]*sh$'").code().filter(|&code| code == 0)
+    });
+    zone.sh("pgrep -f 'sleep 214748364[6]'").ok();
+    // A loop keeps a service running, as zinit(8) has it.
+    assert_eq!(zone.written("/root/log"), "begun\n");
+    zone.sh("pkill -f 'sleep 214748364[5]'").ok();
+    until("the service is started again", || (zone.written("/root/log") == "begun\nbegun\n").then_some(()));
 }
 
 fn our_init_cannot_be_replaced_by_the_zone(lab: &Lab) {
@@ -165,7 +183,7 @@ fn the_hosts_own_init_boots(lab: &Lab) {
     }
     let zone = lab.sparse_with("web", "set init=/sbin/init");
     zone.boot();
-    crate::harness::until("systemd has done what it had to", || {
+    until("systemd has done what it had to", || {
         let ran = zone.zlogin_command(["systemctl", "is-system-running", "--wait"]).within(90).run();
         ["running", "degraded"].contains(&ran.out().trim()).then_some(())
     });
