@@ -242,7 +242,7 @@ pub static GLOBALS: &[Property] = &[
         "hostname",
         Kind::HostName,
         Unset::From("the zone's name"),
-        "The zone's host name at boot.",
+        "The zone's host name. One that is set is written to the zone's /etc/hostname at every boot.",
     ),
     Property::new(
         "init",

@@ -25,6 +25,8 @@ pub struct Spec {
     pub brand: String,
     /// The host name that the zone begins with.
     pub hostname: String,
+    /// Whether somebody has asked for that host name, so that it wins over the one in the zone's files.
+    pub keeps_hostname: bool,
     /// The directory of the zone on the host, of mode 0700; the root of the zone is `root` in it.
     pub zonepath: PathBuf,
     /// Whether the zone has the host's programs and our own init, read-only.
@@ -135,6 +137,7 @@ impl Spec {
             uuid,
             brand: brand.name.clone(),
             hostname: config.hostname(zone).to_owned(),
+            keeps_hostname: config.hostname.is_some(),
             zonepath: config.zonepath.clone(),
             host_programs: brand.host_usr,
             mounts: config.fs.iter().map(Mount::of).collect(),

@@ -120,6 +120,10 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     for point in kernelfs::POINTS {
         build.tree("kernel-fs")?.mountpoint(&Canonical::fixed(point), Kind::Directory)?;
     }
+    // A zone with another name in one file than it was given is a zone all the same.
+    if let Err(failed) = guest::keep_hostname(build.tree("kernel-fs")?.root(), build.spec) {
+        build.warn(format!("{}; its init may set another host name", zone_sys::Chain(&failed)));
+    }
     let run = kernelfs::run(build.base())?;
     guest::describe(run.as_fd(), build.spec, build.base())?;
     build.attach(run, &Canonical::fixed("/run"), Kind::Directory, Making::Owned(build.base()))
