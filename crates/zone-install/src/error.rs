@@ -44,7 +44,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The zone root exists and has something in it.
-    #[error("{} already exists and is not empty; uninstall the zone before installing it again", shown(.0))]
+    #[error("{} is there already and is not empty; nothing of it was changed", shown(.0))]
     RootNotEmpty(PathBuf),
     /// The source directory and the zonepath contain one another.
     #[error(
@@ -79,6 +79,35 @@ pub enum Error {
         entry: PathBuf,
         /// Which rule it breaks.
         why: &'static str,
+    },
+    /// A parent of an entry cannot be entered.
+    #[error("cannot enter {}: {obstacle}; make the archive again without what is below it", shown(path))]
+    Blocked {
+        /// The parent, in the zone's root.
+        path: PathBuf,
+        /// What is there.
+        obstacle: Obstacle,
+    },
+    /// A directory with something in it was to be replaced with something that is no directory.
+    #[error(
+        "{} is a directory with entries in it, and a later entry of that name is none; make the archive again \
+         with one of the two",
+        shown(.0)
+    )]
+    NotReplaced(PathBuf),
+    /// A name is longer than the kernel takes.
+    #[error(
+        "entry '{}' of {} has {what}, and Linux takes no more; make the archive again without it",
+        shown(entry),
+        shown(archive)
+    )]
+    TooLong {
+        /// The archive.
+        archive: PathBuf,
+        /// The name in the archive, as it stands there.
+        entry: PathBuf,
+        /// What is too long, and for which limit.
+        what: &'static str,
     },
     /// An entry makes no sense.
     #[error(
@@ -122,7 +151,7 @@ pub enum Error {
     BadValue {
         /// `suite`, `mirror` or `package name`.
         what: &'static str,
-        /// The value.
+        /// What was given.
         value: String,
         /// What is allowed.
         allowed: &'static str,
@@ -130,7 +159,7 @@ pub enum Error {
     /// debootstrap ended with an error.
     #[error("debootstrap of {suite} failed ({status}): {said}; the whole log is {}", shown(log))]
     Debootstrap {
-        /// The suite.
+        /// The Debian or Ubuntu release that was asked for.
         suite: String,
         /// Exit status or signal, in words.
         status: String,
@@ -147,20 +176,51 @@ pub enum Error {
         /// The mount points.
         mounts: Vec<PathBuf>,
     },
-    /// A file is immutable or append-only.
+    /// Files are immutable or append-only, and were not to be made removable.
     #[error(
-        "{} is immutable or append-only and cannot be removed; run chattr -i -a on it and uninstall again",
-        shown(.0)
+        "{} immutable or append-only (chattr(1)) in {}, and nothing was removed: {}; uninstall -F removes them, too",
+        counted(*.count),
+        shown(zonepath),
+        listed(paths, *.count)
     )]
-    Immutable(PathBuf),
+    Immutable {
+        /// The zonepath.
+        zonepath: PathBuf,
+        /// Some of them.
+        paths: Vec<PathBuf>,
+        /// How many there are.
+        count: u64,
+    },
+    /// The kernel keeps a file immutable or append-only.
+    #[error("cannot remove {}: it is immutable or append-only, and that cannot be cleared", shown(path))]
+    StaysFixed {
+        /// The file.
+        path: PathBuf,
+        /// Why it could not be cleared.
+        source: io::Error,
+    },
     /// The zonepath is not something that may be emptied.
     #[error("{} cannot be removed: {why}", shown(zonepath))]
     NotRemovable {
         /// The zonepath.
         zonepath: PathBuf,
-        /// Why.
+        /// Which rule it breaks, with the remedy.
         why: &'static str,
     },
+}
+
+/// Why a directory of a zone's root cannot be entered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// It is a link, and where it leads there is nothing. A link never leads out of the root.
+    #[error("it is a symbolic link to '{}', and that is not in the zone's root", shown(.0))]
+    Dangling(PathBuf),
+    /// Its links lead in a circle.
+    #[error("its symbolic links lead in a circle")]
+    Loop,
+    /// It is a file.
+    #[error("it is not a directory")]
+    NotADirectory,
 }
 
 impl Error {
@@ -195,6 +255,20 @@ pub(crate) fn shown(path: &Path) -> String {
     }
     if text.is_empty() {
         text.push('.');
+    }
+    text
+}
+
+fn counted(count: u64) -> String {
+    if count == 1 { "one file is".to_owned() } else { format!("{count} files are") }
+}
+
+/// Paths in a row, with how many more there are.
+fn listed(paths: &[PathBuf], count: u64) -> String {
+    let mut text = paths.iter().map(|path| shown(path)).collect::<Vec<_>>().join(", ");
+    let more = count.saturating_sub(paths.len() as u64);
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
     }
     text
 }

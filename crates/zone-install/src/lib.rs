@@ -6,6 +6,7 @@
 //!
 //! * [`zonepath`]: may this directory be a zonepath? Making it one.
 //! * [`install`]: filling the root of a zone of brand `linux` from a directory, an archive or a Debian mirror.
+//! * [`identity`]: making what was copied a machine of its own.
 //! * [`sparse`]: the private part of a zone of brand `sparse`.
 //! * [`remove`]: taking it all away.
 //!
@@ -24,20 +25,21 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let path = Path::new("/var/lib/zones/web");
-//! for warning in zonepath::check("web", path, &[("db", Path::new("/var/lib/zones/db"))])? {
+//! for warning in zonepath::check_vacant("web", path, &[("db", Path::new("/var/lib/zones/db"))])? {
 //!     eprintln!("{warning}");
 //! }
-//! for repair in zonepath::prepare(path)? {
+//! let archive = install::Archive::open(Path::new("debian.tar.zst"), None)?;
+//! for repair in zonepath::prepare(path)?.repairs {
 //!     eprintln!("{repair}");
 //! }
 //! // A signal handler's thread raises `options.cancel` to stop whatever is going on.
 //! let options = Options::default();
 //! let mut report = |progress: Progress<'_>| eprint!("\r{} entries", progress.entries);
-//! let summary = install::from_archive(Path::new("debian.tar.zst"), path, &options, &mut report)?;
+//! let summary = archive.unpack(path, &options, &mut report)?;
 //! eprintln!("\n{} entries, {} devices left out", summary.entries, summary.devices_skipped);
 //!
 //! let plan = remove::plan(path, &options, &mut report)?;
-//! let removed = remove::execute(&plan, &options, &mut report)?;
+//! let removed = remove::execute(&plan, remove::Fixed::Refuse, &options, &mut report)?;
 //! if let Some(left) = removed.left {
 //!     eprintln!("{left}");
 //! }
@@ -47,6 +49,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod identity;
 pub mod install;
 pub mod mounts;
 pub mod progress;

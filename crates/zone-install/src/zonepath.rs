@@ -13,121 +13,27 @@
 //! * `nodev` is no obstacle: a zone's device nodes live on a file system of its own, never under the
 //!   zonepath. `nosuid` and `noexec` are: the zone's root mount would inherit them.
 
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use crate::error::shown;
+use crate::remove::STANDARD;
+
+mod error;
+mod make;
+
+pub use error::{Repair, Warning, ZonepathError};
+pub use make::{Prepared, prepare};
 
 /// `statfs(2)` magic numbers.
 const NETWORK: [u64; 3] = [0x6969, 0xff53_4d42, 0xfe53_4d42]; // NFS, CIFS, SMB2
 const TEMPORARY: [u64; 2] = [0x0102_1994, 0x8584_58f6]; // tmpfs, ramfs
 
 const WALK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
-/// Why a path may not be a zonepath. The texts are the reference's, with the remedy behind.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ZonepathError {
-    /// It does not begin with `/`.
-    #[error("{} is not an absolute path.", shown(.0))]
-    NotAbsolute(PathBuf),
-    /// It is `/`, which holds the global zone.
-    #[error("/ is the global zone's and cannot be a zonepath.")]
-    Global,
-    /// It has `.`, `..`, `//` or a `/` at its end, or goes through a symbolic link.
-    #[error("{} is not a canonical path; set zonepath to {}.", shown(path), shown(canonical))]
-    NotCanonical {
-        /// As given.
-        path: PathBuf,
-        /// What it stands for.
-        canonical: PathBuf,
-    },
-    /// It, or a parent, is something else than a directory.
-    #[error("{} is not a directory.", shown(.0))]
-    NotADirectory(PathBuf),
-    /// It, or a parent, belongs to somebody else.
-    #[error("{path} is not owned by root; run chown 0:0 {path}.", path = shown(.0))]
-    NotOwnedByRoot(PathBuf),
-    /// The zonepath lets others in.
-    #[error("{path} must be mode 0700 (it is {mode:04o}); run chmod 0700 {path}.", path = shown(path))]
-    Mode {
-        /// The zonepath.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Others can rename or replace what is below this parent.
-    #[error("{path} must not be {whose} writable; run chmod go-w {path}.", path = shown(path))]
-    ParentWritable {
-        /// The parent.
-        path: PathBuf,
-        /// `group` or `world`.
-        whose: &'static str,
-    },
-    /// It is on a network file system.
-    #[error("Zonepath {} is on an NFS mounted file system; a local file system must be used.", shown(.0))]
-    Network(PathBuf),
-    /// The mount forbids what every zone needs.
-    #[error(
-        "{} is on a file system mounted {option}; remount it without that option, or choose another zonepath.",
-        shown(path)
-    )]
-    MountOption {
-        /// The zonepath.
-        path: PathBuf,
-        /// `nosuid`, `noexec` or `ro`.
-        option: &'static str,
-    },
-    /// It is, contains or lies in another zone's zonepath.
-    #[error("{zone} zonepath ({}) and {other} zonepath ({}) overlap.", shown(path), shown(other_path))]
-    Overlap {
-        /// This zone.
-        zone: String,
-        /// Its zonepath.
-        path: PathBuf,
-        /// The other zone.
-        other: String,
-        /// Its zonepath.
-        other_path: PathBuf,
-    },
-    /// A system call failed.
-    #[error("could not verify zonepath {}: cannot {doing}", shown(path))]
-    Io {
-        /// The operation.
-        doing: &'static str,
-        /// The path it was done to.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-}
-
-/// Something worth telling that stops nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Warning {
-    /// There is nothing at the path yet; the directories above it were checked.
-    #[error("WARNING: {} does not exist, so it could not be verified.", shown(.0))]
-    Missing(PathBuf),
-    /// It will be gone after the next boot of the machine.
-    #[error("WARNING: {} is on a temporary file system.", shown(.0))]
-    Temporary(PathBuf),
-}
-
-/// What [`prepare`] repaired, in the reference's words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Repair {
-    /// The owner was somebody else.
-    #[error("{}: changing owner to root.", shown(.0))]
-    Owner(PathBuf),
-    /// The mode was another.
-    #[error("{}: changing permissions to 0700.", shown(.0))]
-    Permissions(PathBuf),
-}
 
 /// Checks that `path` may be the zonepath of `zone`. `others` are the other zones and their zonepaths.
 ///
@@ -151,31 +57,82 @@ pub fn check(zone: &str, path: &Path, others: &[(&str, &Path)]) -> Result<Vec<Wa
     Ok(warnings)
 }
 
-/// Makes `path` a zonepath: creates it with mode 0700 (and missing parents with 0755), or gives an existing
-/// directory the owner and the mode it must have, and says so.
+/// Checks that a zone may be *installed* at `path`: as [`check`], but what [`prepare`] makes right is not
+/// wrong yet, and there must be nothing there that an uninstall would later take for the zone's.
+///
+/// A directory that has something in it is nobody's to change: it must have the owner and the mode of a
+/// zonepath already. Nothing is changed here.
 ///
 /// # Errors
-/// The first rule of [`check`] that it cannot repair; overlap with other zones is not looked at.
-pub fn prepare(path: &Path) -> Result<Vec<Repair>, ZonepathError> {
+/// The first rule that is broken.
+pub fn check_vacant(
+    zone: &str,
+    path: &Path,
+    others: &[(&str, &Path)],
+) -> Result<Vec<Warning>, ZonepathError> {
     spelling(path)?;
-    create(path)?;
-    let mut repairs = Vec::new();
-    let directory = open_real(path)?;
-    let stat = rustix::fs::fstat(&directory).map_err(io("look at", path))?;
-    if stat.st_uid != owner() {
-        rustix::fs::fchown(&directory, Some(Uid::ROOT), Some(Gid::ROOT))
-            .map_err(io("change owner of", path))?;
-        repairs.push(Repair::Owner(path.to_owned()));
-    }
-    if stat.st_mode & 0o7777 != 0o700 {
-        rustix::fs::fchmod(&directory, Mode::RWXU).map_err(io("change permissions of", path))?;
-        repairs.push(Repair::Permissions(path.to_owned()));
-    }
-    // Only now, and along the path once more: this refuses what was not ours to repair.
     let walked = walk(path)?;
-    own_mode(path, walked.last.as_fd())?;
-    file_system(path, walked.last.as_fd())?;
-    Ok(repairs)
+    overlap(zone, path, &walked, others)?;
+    let mut warnings = Vec::new();
+    if walked.missing {
+        warnings.push(Warning::Missing(path.to_owned()));
+    } else {
+        vacant(path, walked.last.as_fd())?;
+    }
+    if file_system(path, walked.last.as_fd())? {
+        warnings.push(Warning::Temporary(path.to_owned()));
+    }
+    Ok(warnings)
+}
+
+/// Refuses a directory that is in use.
+fn vacant(path: &Path, directory: BorrowedFd<'_>) -> Result<(), ZonepathError> {
+    let names = names(directory).map_err(io("read", path))?;
+    // Every file system of the ext family has it; it holds nothing of anybody's.
+    if names.iter().any(|name| name.as_c_str() != c"lost+found")
+        && let Err(ZonepathError::NotOwnedByRoot(_) | ZonepathError::Mode { .. }) = own_mode(path, directory)
+    {
+        let stat = rustix::fs::fstat(directory).map_err(io("look at", path))?;
+        let (uid, mode) = (stat.st_uid, stat.st_mode & 0o7777);
+        return Err(ZonepathError::InUse { path: path.to_owned(), uid, mode });
+    }
+    for name in STANDARD {
+        if !names.iter().any(|there| there.as_c_str() == name) {
+            continue;
+        }
+        let stat = rustix::fs::statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(io("look at", path))?;
+        let leftover = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let fd = rustix::fs::openat(directory, name, flags, Mode::empty());
+                let names = fd.and_then(|fd| self::names(fd.as_fd())).map_err(io("read", path))?;
+                !names.is_empty()
+            }
+            // The record of how a zone ended that was here before: the next end replaces it.
+            FileType::RegularFile => name == c"root",
+            _ => true,
+        };
+        if leftover {
+            let name = std::ffi::OsStr::from_bytes(name.to_bytes());
+            return Err(ZonepathError::Leftover(path.join(name)));
+        }
+    }
+    Ok(())
+}
+
+/// Lists a directory that is held open in any way, without `.` and `..`.
+fn names(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(directory, c".", flags, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in Dir::new(fd)? {
+        let entry = entry?;
+        if ![c".", c".."].contains(&entry.file_name()) {
+            names.push(CStr::to_owned(entry.file_name()));
+        }
+    }
+    Ok(names)
 }
 
 /// Who must own it all. Somebody else than root can only be running unit tests.
@@ -250,9 +207,9 @@ fn walk(path: &Path) -> Result<Walked, ZonepathError> {
 
 fn is_directory(path: &Path, at: &Path, fd: BorrowedFd<'_>) -> Result<(), ZonepathError> {
     let stat = rustix::fs::fstat(fd).map_err(io("look at", at))?;
-    match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-        rustix::fs::FileType::Directory => Ok(()),
-        rustix::fs::FileType::Symlink => {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Ok(()),
+        FileType::Symlink => {
             let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             Err(ZonepathError::NotCanonical { path: path.to_owned(), canonical })
         }
@@ -330,53 +287,6 @@ fn overlap(zone: &str, path: &Path, walked: &Walked, others: &[(&str, &Path)]) -
 
 fn identity(fd: BorrowedFd<'_>) -> Option<(u64, u64)> {
     rustix::fs::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
-}
-
-/// Creates what is missing of the path.
-fn create(path: &Path) -> Result<(), ZonepathError> {
-    loop {
-        let walked = walk(path)?;
-        if !walked.missing {
-            return Ok(());
-        }
-        let (parent, name, whole) = lowest_missing(path)?;
-        let mode = if whole { Mode::RWXU } else { Mode::from_raw_mode(0o755) };
-        match rustix::fs::mkdirat(&parent, name, mode) {
-            Ok(()) => {
-                // The umask may have taken bits away, which is only of interest for the parents.
-                if !whole {
-                    rustix::fs::chmodat(&parent, name, mode, AtFlags::empty()).map_err(io("create", path))?;
-                }
-            }
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(io("create", path)(errno)),
-        }
-    }
-}
-
-/// The lowest existing directory, the first missing name below it, and whether that is the zonepath itself.
-fn lowest_missing(path: &Path) -> Result<(OwnedFd, &std::ffi::OsStr, bool), ZonepathError> {
-    let mut last =
-        rustix::fs::open("/", WALK | OFlags::DIRECTORY, Mode::empty()).map_err(io("open", path))?;
-    let mut names = path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name),
-        _ => None,
-    });
-    while let Some(name) = names.next() {
-        match rustix::fs::openat(&last, name, WALK | OFlags::DIRECTORY, Mode::empty()) {
-            Ok(fd) => last = fd,
-            Err(Errno::NOENT) => return Ok((last, name, names.next().is_none())),
-            Err(errno) => return Err(io("open", path)(errno)),
-        }
-    }
-    Err(ZonepathError::Global)
-}
-
-/// The zonepath itself, no link followed, open for changing.
-fn open_real(path: &Path) -> Result<OwnedFd, ZonepathError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat2(CWD, path, flags, Mode::empty(), rustix::fs::ResolveFlags::NO_SYMLINKS)
-        .map_err(io("open", path))
 }
 
 #[cfg(test)]

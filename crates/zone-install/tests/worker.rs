@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use zone_install::install::{Worker, decompress_worker, from_archive_apart};
+use zone_install::install::{Archive, Summary, Worker, decompress_worker};
 use zone_install::progress::{Options, Progress};
 use zone_install::{Error, zonepath};
 
@@ -27,8 +27,11 @@ fn main() -> ExitCode {
     let archive = archive();
     let ok = worker("be-a-worker");
     for packed in [gzip(&archive), zstd::encode_all(&archive[..], 3).unwrap()] {
-        let root = unpack(&ok, &packed).unwrap();
-        assert_eq!(fs::read(root.path().join("zone/root/etc/motd")).unwrap(), contents());
+        for (behind, rest) in [(&[][..], false), (&[0; 3000], false), (b"garbage", true)] {
+            let (root, summary) = unpack(&ok, &[packed.as_slice(), behind].concat()).unwrap();
+            assert_eq!(fs::read(root.path().join("zone/root/etc/motd")).unwrap(), contents());
+            assert_eq!(summary.rest, rest, "{} bytes behind", behind.len());
+        }
 
         let error = unpack(&ok, &packed[..packed.len() / 2]).unwrap_err();
         assert!(matches!(error, Error::Truncated { .. }), "{error}");
@@ -71,13 +74,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-fn unpack(worker: &Worker, packed: &[u8]) -> Result<tempfile::TempDir, Error> {
+fn unpack(worker: &Worker, packed: &[u8]) -> Result<(tempfile::TempDir, Summary), Error> {
     let ground = tempfile::tempdir().unwrap();
     let (path, archive) = (ground.path().join("zone"), ground.path().join("archive"));
     zonepath::prepare(&path).unwrap();
     fs::write(&archive, packed).unwrap();
     let mut last = 0;
     let mut report = |progress: Progress<'_>| last = progress.done_bytes;
-    from_archive_apart(worker, Path::new(&archive), &path, &Options::default(), &mut report)?;
-    Ok(ground)
+    let archive = Archive::open(Path::new(&archive), Some(worker))?;
+    let summary = archive.unpack(&path, &Options::default(), &mut report)?;
+    Ok((ground, summary))
 }

@@ -49,7 +49,7 @@ pub(crate) enum Verb {
     #[command(after_long_help = VERIFY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE verify")]
     Verify,
     /// Put an operating system under the zonepath
-    #[command(after_long_help = INSTALL_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE install [-d DIRECTORY | -a ARCHIVE | --debootstrap SUITE [--mirror URL] [--include PKG,...]]")]
+    #[command(after_long_help = INSTALL_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE install [{-d DIRECTORY | -a ARCHIVE} [-p] | --debootstrap SUITE [--mirror URL] [--include PKG,...]]")]
     Install(InstallArgs),
     /// Remove what install put there, and everything that was written since
     #[command(after_long_help = UNINSTALL_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE uninstall [-F]")]
@@ -112,6 +112,9 @@ pub(crate) struct InstallArgs {
     /// Unpack this archive: .tar, .tar.gz, .tar.xz or .tar.zst
     #[arg(short = 'a', value_name = "ARCHIVE", conflicts_with = "suite")]
     pub(crate) archive: Option<PathBuf>,
+    /// Keep what makes the source this one machine (host name, machine id, ssh host keys), for it moves here
+    #[arg(short = 'p', long, conflicts_with = "suite")]
+    pub(crate) preserve_identity: bool,
     /// Have debootstrap make a root of this Debian or Ubuntu release
     #[arg(long = "debootstrap", value_name = "SUITE")]
     pub(crate) suite: Option<String>,
@@ -264,16 +267,28 @@ Examples:
 
 const INSTALL_HELP: &str = "\
 A zone of brand sparse needs no source: it uses the host's /usr. A zone of brand linux needs exactly one of
--d, -a and --debootstrap. An install that fails or is interrupted leaves the zone incomplete; uninstall -F
-clears that.
+-d, -a and --debootstrap.
+
+What -d and -a copy becomes a machine of its own: the zone's host name, an empty machine id, no ssh host keys,
+no random seed. With -p the machine itself moves here and keeps them; it must not run elsewhere then. The
+resolv.conf and the host name that debootstrap takes from the host are not kept.
+
+Everything is looked at before anything is changed. The zonepath must be missing, empty, or closed to others
+(mode 0700) without anything of another zone in it, and what is copied must have an init, or programs at least.
+An install that fails in its midst or is interrupted leaves the zone incomplete; uninstall -F clears that.
 
 Examples:
   zoneadm -z web install
   zoneadm -z deb install -d /srv/roots/debian
   zoneadm -z deb install -a debian.tar.zst
+  zoneadm -z old install -p -a backup-of-old.tar.gz
   zoneadm -z deb install --debootstrap bookworm --mirror http://deb.debian.org/debian --include systemd-sysv";
 
 const UNINSTALL_HELP: &str = "\
+What is to be removed is shown, and on a terminal asked for; without -F there must be one. An answer that is not
+yes, the end of input and an interruption remove nothing, and the exit status is 1. Files that were made
+immutable or append-only with chattr are named, and removed with -F only.
+
 Examples:
   zoneadm -z web uninstall       asks first
   zoneadm -z web uninstall -F    for scripts, and for a zone whose install failed";

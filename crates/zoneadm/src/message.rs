@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 
+use zone_sys::Chain;
+
 use crate::exit::Exit;
 
 /// How a verb ended that did not do what it was asked.
@@ -50,8 +52,8 @@ impl Failure {
                 say(format_args!("zoneadm: {text}"));
                 return Exit::Usage;
             }
-            Self::Error { zone: Some(zone), error } => warn_zone(zone, format_args!("{error:#}")),
-            Self::Error { zone: None, error } => warn(format_args!("{error:#}")),
+            Self::Error { zone: Some(zone), error } => warn_zone(zone, Chain(error.as_ref())),
+            Self::Error { zone: None, error } => warn(Chain(error.as_ref())),
             Self::Told => {}
             Self::Unread => return Exit::Ok,
         }

@@ -1,13 +1,14 @@
 //! Long work on files: how it is shown, and how it is stopped.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
 use zone_config::ZoneName;
 use zone_install::progress::{Options, Phase, Progress};
 use zone_sys::signal::{self, SIGHUP, SIGINT, SIGTERM};
@@ -20,15 +21,47 @@ use crate::message::{harmless, relay};
 ///
 /// # Errors
 /// When the signals cannot be redirected.
-pub(crate) fn interruptible() -> Result<Options, anyhow::Error> {
+pub(crate) fn interruptible() -> Result<Interruptible, anyhow::Error> {
     let options = Options { cancel: Arc::new(AtomicBool::new(false)) };
     let signals = signal::as_fd(&[SIGINT, SIGTERM, SIGHUP])?;
-    let cancel = Arc::clone(&options.cancel);
-    std::thread::Builder::new().spawn(move || listen(&signals, &cancel))?;
-    Ok(options)
+    let raised = eventfd(0, EventfdFlags::CLOEXEC)?;
+    let (cancel, wake) = (Arc::clone(&options.cancel), raised.try_clone()?);
+    std::thread::Builder::new().spawn(move || listen(&signals, &cancel, &wake))?;
+    Ok(Interruptible { options, raised })
 }
 
-fn listen(signals: &OwnedFd, cancel: &AtomicBool) {
+/// Work that a signal interrupts.
+#[derive(Debug)]
+pub(crate) struct Interruptible {
+    /// With the flag that is raised.
+    pub(crate) options: Options,
+    /// Readable once the flag is raised, for what waits and does not look.
+    raised: OwnedFd,
+}
+
+impl Interruptible {
+    /// Waits for something to read on `input`, its end included. False when a signal came first.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub(crate) fn wait_for(&self, input: impl AsFd) -> io::Result<bool> {
+        loop {
+            let mut fds = [PollFd::new(&input, PollFlags::IN), PollFd::new(&self.raised, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            if !fds[1].revents().is_empty() {
+                return Ok(false);
+            }
+            if !fds[0].revents().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+fn listen(signals: &OwnedFd, cancel: &AtomicBool, wake: &OwnedFd) {
     loop {
         let mut fds = [PollFd::new(signals, PollFlags::IN)];
         if poll(&mut fds, None).is_err() {
@@ -38,6 +71,8 @@ fn listen(signals: &OwnedFd, cancel: &AtomicBool) {
             if cancel.swap(true, Ordering::Relaxed) {
                 std::process::exit(Exit::Error as i32);
             }
+            // It cannot be full.
+            let _ = rustix::io::write(wake, &1u64.to_ne_bytes());
         }
     }
 }

@@ -55,11 +55,7 @@ pub fn debootstrap(
     options: &Options,
     report: &mut Reporter<'_>,
 ) -> Result<Summary, Error> {
-    what.check()?;
-    let program = match &what.program {
-        Some(program) => program.clone(),
-        None => find("debootstrap").ok_or(Error::NoDebootstrap)?,
-    };
+    let program = what.check()?;
     let mut meter = Meter::new(Phase::Debootstrapping, options, report);
     let target = Target::create(zonepath)?;
     let root = zonepath.join("root");
@@ -85,8 +81,12 @@ pub fn debootstrap(
 }
 
 impl Debootstrap {
-    /// Refuses what debootstrap (or apt after it) would take for an option or for several values.
-    fn check(&self) -> Result<(), Error> {
+    /// Refuses what debootstrap (or apt after it) would take for an option or for several values, and finds the
+    /// program. Nothing is started.
+    ///
+    /// # Errors
+    /// [`Error::BadValue`] and [`Error::NoDebootstrap`].
+    pub fn check(&self) -> Result<PathBuf, Error> {
         let bad =
             |what, value: &str, allowed| Err(Error::BadValue { what, value: value.to_owned(), allowed });
         let plain = |value: &str, more: &[u8]| {
@@ -111,7 +111,10 @@ impl Debootstrap {
         }
         match self.include.iter().find(|name| !plain(name, b"+.-:")) {
             Some(name) => bad("package name", name, "letters, digits and '+.-' are allowed"),
-            None => Ok(()),
+            None => match &self.program {
+                Some(program) => Ok(program.clone()),
+                None => find("debootstrap").ok_or(Error::NoDebootstrap),
+            },
         }
     }
 

@@ -16,41 +16,81 @@ use super::contents::Copier;
 use super::target::{Meta, Target, Xattrs, keeps_xattr};
 use crate::error::Error;
 use crate::progress::{Meter, Options, Phase, Reporter};
+use crate::remove::is_fixed;
 
 /// Names in the source are looked up beneath it, without links and without entering other mounts.
 const BENEATH: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 
-/// Copies the tree `source` to `ZONEPATH/root`.
-///
-/// Owners, modes, times, hard links, symbolic links (their text), pipes, holes and those extended attributes
-/// that belong to the files (`user.*`, capabilities, ACLs) are kept; blocks are shared where the file system
-/// can. Devices and sockets are left out and counted. Other file systems mounted in the source are *not*
-/// entered: their mount points come out empty and are listed in [`Summary::mounts_skipped`].
-///
-/// `zonepath` should be canonical (see [`crate::zonepath::check`]).
+/// A tree to be copied, held open; nothing has been made of it yet.
+pub struct Directory(Source);
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Directory").field(&self.0.path).finish()
+    }
+}
+
+impl Directory {
+    /// Opens a directory that is to be copied to `zonepath`, which should be canonical (see
+    /// [`crate::zonepath::check`]).
+    ///
+    /// # Errors
+    /// [`Error::SourceOverlaps`], or [`Error::Io`] when it cannot be opened or is no directory.
+    pub fn open(source: &Path, zonepath: &Path) -> Result<Self, Error> {
+        let real = source.canonicalize().map_err(|error| Error::io("open the source", source, error))?;
+        if zonepath.starts_with(&real) || real.starts_with(zonepath) {
+            return Err(Error::SourceOverlaps {
+                source_dir: source.to_owned(),
+                zonepath: zonepath.to_owned(),
+            });
+        }
+        Source::open(real).map(Self)
+    }
+
+    /// Its path without links.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Copies the tree to `ZONEPATH/root`.
+    ///
+    /// Owners, modes, times, hard links, symbolic links (their text), pipes, holes and those extended attributes
+    /// that belong to the files (`user.*`, capabilities, access control lists) are kept; blocks are shared where the
+    /// file system can. Devices, sockets and file flags (chattr(1)) are left out and counted. Other file systems
+    /// mounted in the source are *not* entered: their mount points come out empty and are listed in
+    /// [`Summary::mounts_skipped`].
+    ///
+    /// # Errors
+    /// [`Error::RootNotEmpty`], [`Error::NoSpace`], [`Error::Interrupted`], or [`Error::Io`] naming the entry.
+    pub fn copy(
+        self,
+        zonepath: &Path,
+        options: &Options,
+        report: &mut Reporter<'_>,
+    ) -> Result<Summary, Error> {
+        let mut source = self.0;
+        let mut meter = Meter::new(Phase::Measuring, options, report);
+        let (bytes, entries) = source.measure(&mut meter)?;
+        let mut target = Target::create(zonepath)?;
+        meter.phase(Phase::Copying, Some(bytes), Some(entries));
+        source.copy(&mut target, &mut meter)?;
+        meter.phase(Phase::Syncing, None, None);
+        target.finish()
+    }
+}
+
+/// Opens a tree and copies it.
 ///
 /// # Errors
-/// [`Error::SourceOverlaps`], [`Error::RootNotEmpty`], [`Error::NoSpace`], [`Error::Interrupted`], or
-/// [`Error::Io`] naming the entry.
+/// Those of [`Directory::open`] and [`Directory::copy`].
 pub fn from_directory(
     source: &Path,
     zonepath: &Path,
     options: &Options,
     report: &mut Reporter<'_>,
 ) -> Result<Summary, Error> {
-    let real = source.canonicalize().map_err(|error| Error::io("open the source", source, error))?;
-    if zonepath.starts_with(&real) || real.starts_with(zonepath) {
-        return Err(Error::SourceOverlaps { source_dir: source.to_owned(), zonepath: zonepath.to_owned() });
-    }
-    let mut meter = Meter::new(Phase::Measuring, options, report);
-    let mut source = Source::open(real)?;
-    let (bytes, entries) = source.measure(&mut meter)?;
-    let mut target = Target::create(zonepath)?;
-    meter.phase(Phase::Copying, Some(bytes), Some(entries));
-    source.copy(&mut target, &mut meter)?;
-    meter.phase(Phase::Syncing, None, None);
-    target.finish()
+    Directory::open(source, zonepath)?.copy(zonepath, options, report)
 }
 
 /// Called with each entry; `None` stands for a mount point.
@@ -232,6 +272,7 @@ impl Source {
     fn meta(&self, entry: &Path, found: &Found, target: &mut Target) -> Result<Meta, Error> {
         let stat = &found.stat;
         let xattrs = if stat.is_symlink() { Vec::new() } else { self.xattrs(entry, found, target)? };
+        target.summary.left.flags += u64::from(is_fixed(&found.fd, c""));
         Ok(Meta {
             mode: stat.mode() & 0o7777,
             uid: stat.uid(),
@@ -241,6 +282,7 @@ impl Source {
                 last_modification: Timespec { tv_sec: stat.mtime(), tv_nsec: stat.mtime_nsec() },
             },
             xattrs,
+            acls: Vec::new(),
         })
     }
 
@@ -258,7 +300,7 @@ impl Source {
         let mut kept = Vec::new();
         for name in names[..used].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
             if !keeps_xattr(name) {
-                target.summary.xattrs_skipped += 1;
+                target.summary.left.xattrs += 1;
                 continue;
             }
             let mut value = vec![0; 65536];

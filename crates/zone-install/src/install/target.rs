@@ -5,9 +5,11 @@
 //! therefore lead anywhere inside the root and nowhere outside, whatever it says. The last component is never
 //! followed: what is in the way is removed and the entry is made anew (`O_EXCL`).
 
-use std::ffi::OsStr;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -16,8 +18,12 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+mod attributes;
+
+use self::attributes::Waiting;
 use super::Summary;
-use crate::error::{Error, is_full};
+use super::acl::Acl;
+use crate::error::{Error, Obstacle, is_full};
 
 /// Inside the root, through links but not through `/proc` magic links nor into another mount.
 const IN_ROOT: ResolveFlags =
@@ -39,13 +45,22 @@ pub(crate) struct Meta {
     pub(crate) times: Timestamps,
     /// Only those that [`keeps_xattr`] lets through.
     pub(crate) xattrs: Xattrs,
+    /// Access control lists with names in them.
+    pub(crate) acls: Vec<Acl>,
 }
 
 impl Meta {
     /// Something of our own making: root's, and as old as this moment.
     pub(crate) fn ours(mode: u32) -> Self {
         let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
-        Self { mode, uid: us().as_raw(), gid: our_group().as_raw(), times: both(now), xattrs: Vec::new() }
+        Self {
+            mode,
+            uid: us().as_raw(),
+            gid: our_group().as_raw(),
+            times: both(now),
+            xattrs: Vec::new(),
+            acls: Vec::new(),
+        }
     }
 }
 
@@ -72,6 +87,8 @@ pub(crate) struct Target {
     /// Owners, modes and times of directories, set when everything is in them: writing into a directory
     /// changes its time, and its mode may forbid it.
     directories: Vec<(PathBuf, Meta)>,
+    /// Access control lists that wait for the names in them.
+    waiting: Waiting,
     unwatched: (u64, u64),
     pub(crate) summary: Summary,
 }
@@ -108,6 +125,7 @@ impl Target {
             place: place.to_owned(),
             parent: None,
             directories: Vec::new(),
+            waiting: Waiting::default(),
             unwatched: (0, 0),
             summary: Summary::default(),
         })
@@ -165,25 +183,43 @@ impl Target {
 
     /// Opens a directory of the root, making what is missing with mode 0755.
     fn enter(&self, directory: &Path) -> Result<OwnedFd, Error> {
-        let fault = |errno| self.fault("enter", directory, errno);
+        let fault = |at: &Path, errno| match errno {
+            Errno::LOOP => self.blocked(at, Obstacle::Loop),
+            Errno::NOTDIR => self.blocked(at, Obstacle::NotADirectory),
+            errno => self.fault("enter", at, errno),
+        };
         if let Ok(fd) = self.resolve(directory) {
             return Ok(fd);
         }
-        let mut at = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(fault)?;
+        let mut at =
+            rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(|errno| fault(directory, errno))?;
         let mut done = PathBuf::new();
         for name in directory {
             done.push(name);
             at = match self.resolve(&done) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => {
-                    // EEXIST here is a link that leads to nothing yet.
-                    rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)).map_err(fault)?;
-                    self.resolve(&done).map_err(fault)?
+                    match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
+                        Ok(()) => {}
+                        // Something is there, and yet leads nowhere.
+                        Err(Errno::EXIST) => {
+                            let text = rustix::fs::readlinkat(&at, name, Vec::new())
+                                .map_err(|errno| fault(&done, errno))?;
+                            let text = PathBuf::from(OsString::from_vec(text.into_bytes()));
+                            return Err(self.blocked(&done, Obstacle::Dangling(text)));
+                        }
+                        Err(errno) => return Err(fault(&done, errno)),
+                    }
+                    self.resolve(&done).map_err(|errno| fault(&done, errno))?
                 }
-                Err(errno) => return Err(fault(errno)),
+                Err(errno) => return Err(fault(&done, errno)),
             };
         }
         Ok(at)
+    }
+
+    fn blocked(&self, at: &Path, obstacle: Obstacle) -> Error {
+        Error::Blocked { path: self.place.join(at), obstacle }
     }
 
     fn resolve(&self, directory: &Path) -> Result<OwnedFd, Errno> {
@@ -210,21 +246,43 @@ impl Target {
             Err(Errno::EXIST) => {}
             other => return other.map_err(|errno| self.fault(doing, entry, errno)),
         }
-        // The last of several entries of one name counts, as with tar(1). Only an empty directory gives way.
-        self.parent = None;
-        let removed = match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
-            Err(Errno::ISDIR | Errno::PERM) => rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR),
-            other => other,
-        };
-        removed
-            .and_then(|()| make(&parent, name))
-            .map_err(|errno| self.fault("replace the earlier entry", entry, errno))
+        self.clear(&parent, name, entry)?;
+        make(&parent, name).map_err(|errno| self.fault(doing, entry, errno))
     }
 
-    /// Makes a directory, or takes the one that is there. The empty path is the root itself.
-    ///
-    /// Where a link to a directory stands, it stays, and the directory behind it is left as it is: packages
-    /// ship `lib/` long after `lib` became a link, and dpkg(1) does the same.
+    /// Removes what an earlier entry of this name has made: the last one counts, as with tar(1). A directory only
+    /// gives way when it is empty.
+    fn clear(&mut self, parent: &OwnedFd, name: &OsStr, entry: &Path) -> Result<(), Error> {
+        // It may be the last parent, or a link on the way to it.
+        self.parent = None;
+        self.waiting.forget(parent, name);
+        let removed = match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR | Errno::PERM) => rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR),
+            other => other,
+        };
+        match removed {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Err(Error::NotReplaced(self.place.join(entry))),
+            Err(errno) => Err(self.fault("replace the earlier entry", entry, errno)),
+        }
+    }
+
+    /// Sees that nothing is there under this name: the entry that counts is left out.
+    pub(crate) fn remove(&mut self, entry: &Path) -> Result<(), Error> {
+        let parent = entry.parent().unwrap_or_else(|| Path::new(""));
+        // Nothing is made for what is left out.
+        if self.resolve(parent).is_err() {
+            return Ok(());
+        }
+        let (parent, name) = self.locate(entry)?;
+        match rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => self.clear(&parent, name, entry),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Makes a directory, or takes the one that is there, which gets this owner and mode. The empty path is the root
+    /// itself.
     pub(crate) fn directory(&mut self, entry: &Path, meta: Meta) -> Result<(), Error> {
         if !entry.as_os_str().is_empty() {
             let (parent, name) = self.locate(entry)?;
@@ -234,7 +292,6 @@ impl Target {
                 Ok(()) => {}
                 Err(Errno::EXIST) => match self.kind(&parent, name, entry)? {
                     FileType::Directory => {}
-                    FileType::Symlink if self.resolve(entry).is_ok() => return self.grew(1, 0, entry),
                     _ => self.place("create directory", entry, |parent, name| {
                         rustix::fs::mkdirat(parent, name, Mode::RWXU)
                     })?,
@@ -274,7 +331,8 @@ impl Target {
         })?;
         let fault = |errno| self.fault("set the time of", entry, errno);
         rustix::fs::futimens(file, &meta.times).map_err(fault)?;
-        self.summary.xattrs_skipped += lost;
+        self.summary.left.unsupported += lost;
+        self.wait_for_names(file.as_fd(), entry, meta)?;
         self.count_owner(meta);
         self.grew(1, 0, entry)
     }
@@ -318,11 +376,17 @@ impl Target {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
             Err(errno) => return Err(self.fault("enter", earlier, errno)),
         };
-        match rustix::fs::statat(&old_parent, old_name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) if entry == earlier => return Ok(true),
-            Ok(_) => {}
+        let old = match rustix::fs::statat(&old_parent, old_name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
             Err(errno) => return Err(self.fault("look at", earlier, errno)),
+        };
+        let (parent, name) = self.locate(entry)?;
+        // Another name of it, or the same one by another way: nothing is to be replaced.
+        if rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|there| (there.st_dev, there.st_ino) == (old.st_dev, old.st_ino))
+        {
+            return Ok(true);
         }
         self.place("create hard link", entry, |parent, name| {
             rustix::fs::linkat(&old_parent, old_name, parent, name, AtFlags::empty())
@@ -337,12 +401,18 @@ impl Target {
     pub(crate) fn finish(mut self) -> Result<Summary, Error> {
         zone_fail::pass!("fill.entries");
         let flags = DIR | OFlags::NOFOLLOW;
+        let mut done = HashSet::new();
         for (entry, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
             let (parent, name) = self.locate(&entry)?;
             // A later entry may have taken the directory's place; it has its own.
             let Ok(fd) = rustix::fs::openat(&*parent, name, flags, Mode::empty()) else { continue };
-            self.by_path_fd(&fd, &entry, &meta)?;
+            let stat = rustix::fs::fstat(&fd).map_err(|errno| self.fault("look at", &entry, errno))?;
+            // Of several entries for one directory the last one counts, which comes first here.
+            if done.insert((stat.st_dev, stat.st_ino)) {
+                self.by_path_fd(&fd, &entry, &meta)?;
+            }
         }
+        self.set_named_lists()?;
         let top = Path::new("");
         rustix::fs::fchmod(&self.root, Mode::from_raw_mode(0o755))
             .and_then(|()| rustix::fs::fchown(&self.root, Some(us()), Some(our_group())))
@@ -355,7 +425,7 @@ impl Target {
     /// Owner, mode, attributes and times through an `O_PATH` descriptor, which only a `/proc` path can do for
     /// all of them. The descriptor's own link is exact: nothing can be put in its place.
     fn by_path_fd(&mut self, fd: &OwnedFd, entry: &Path, meta: &Meta) -> Result<(), Error> {
-        let link = PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()));
+        let link = magic(fd);
         let fault = |errno| self.fault("set the owner, mode or time of", entry, errno);
         let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
         rustix::fs::chownat(fd, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH).map_err(fault)?;
@@ -365,27 +435,10 @@ impl Target {
         })?;
         let fault = |errno| self.fault("set the time of", entry, errno);
         rustix::fs::utimensat(CWD, &link, &meta.times, AtFlags::empty()).map_err(fault)?;
-        self.summary.xattrs_skipped += lost;
+        self.summary.left.unsupported += lost;
+        self.wait_for_names(fd.as_fd(), entry, meta)?;
         self.count_owner(meta);
         Ok(())
-    }
-
-    /// Sets the attributes; returns how many the file system has no place for.
-    fn attributes(
-        &self,
-        entry: &Path,
-        meta: &Meta,
-        set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>,
-    ) -> Result<u64, Error> {
-        let mut lost = 0;
-        for (name, value) in &meta.xattrs {
-            match set(name, value) {
-                Ok(()) => {}
-                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::PERM) => lost += 1,
-                Err(errno) => return Err(self.fault("set an extended attribute of", entry, errno)),
-            }
-        }
-        Ok(lost)
     }
 
     fn count_owner(&mut self, meta: &Meta) {
@@ -393,6 +446,11 @@ impl Target {
             self.summary.foreign_owners += 1;
         }
     }
+}
+
+/// The `/proc` name of an open descriptor, for the calls that take no `O_PATH` descriptor.
+fn magic(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 /// The owner of what we make of our own: root. Somebody else can only be running unit tests.

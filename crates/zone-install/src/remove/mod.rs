@@ -12,17 +12,30 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
-use self::tree::{Visit, identity, walk};
+pub(crate) use self::tree::is_fixed;
+use self::tree::{Visit, fixed_by, identity, loosen, walk};
 use crate::error::{Error, shown};
 use crate::mounts;
 use crate::progress::{Meter, Options, Phase, Reporter};
 
 /// What is ours in a zonepath, with what a daemon that was killed may have left half written; the root last, so that
 /// an interrupted removal still looks like a zone.
-const STANDARD: [&CStr; 5] = [c"dev", c"logs", c".lastexit.toml.new", c"lastexit.toml", c"root"];
+pub(crate) const STANDARD: [&CStr; 5] = [c"dev", c"logs", c".lastexit.toml.new", c"lastexit.toml", c"root"];
+
+/// How many files that cannot be removed as they are a plan names.
+const MOST_NAMED: usize = 8;
+
+/// What becomes of files that chattr(1) has made immutable or append-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fixed {
+    /// They are made removable, and removed.
+    Clear,
+    /// As long as there are any, nothing is removed.
+    Refuse,
+}
 
 /// What [`execute`] will remove.
 #[derive(Debug)]
@@ -35,6 +48,10 @@ pub struct Plan {
     pub extra: Vec<OsString>,
     /// File systems mounted below the zonepath. As long as there are any, [`execute`] refuses.
     pub mounts: Vec<PathBuf>,
+    /// How many files are immutable or append-only.
+    pub fixed: u64,
+    /// Some of those.
+    pub fixed_paths: Vec<PathBuf>,
 }
 
 /// A standard entry of a zonepath.
@@ -95,6 +112,25 @@ impl Plan {
         &self.zonepath
     }
 
+    fn note_fixed(&mut self, path: PathBuf) {
+        self.fixed += 1;
+        if self.fixed_paths.len() < MOST_NAMED {
+            self.fixed_paths.push(path);
+        }
+    }
+
+    /// The error that `fixed` leads to, if any.
+    ///
+    /// # Errors
+    /// [`Error::Immutable`] when there are such files and they are not to be cleared.
+    pub fn refuse(&self, fixed: Fixed) -> Result<(), Error> {
+        if fixed == Fixed::Clear || self.fixed == 0 {
+            return Ok(());
+        }
+        let (zonepath, paths) = (self.zonepath.clone(), self.fixed_paths.clone());
+        Err(Error::Immutable { zonepath, paths, count: self.fixed })
+    }
+
     /// True when there is nothing at the zonepath.
     pub fn is_missing(&self) -> bool {
         self.directory.is_none()
@@ -125,11 +161,16 @@ pub fn plan(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Re
         standard: Vec::new(),
         extra: Vec::new(),
         mounts: Vec::new(),
+        fixed: 0,
+        fixed_paths: Vec::new(),
     };
     let Some(directory) = open_zonepath(zonepath)? else { return Ok(plan) };
     plan.mounts = mounts::below(zonepath)?;
     let failed = |errno: Errno| Error::io("read", zonepath, errno);
     let mut meter = Meter::new(Phase::Measuring, options, report);
+    if is_fixed(&directory, c"") {
+        plan.note_fixed(zonepath.to_owned());
+    }
     for entry in Dir::read_from(&directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
@@ -140,10 +181,10 @@ pub fn plan(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Re
             plan.extra.push(OsString::from_vec(name.to_bytes().to_vec()));
             continue;
         }
-        let mut count = Count { meter: &mut meter, entries: 0, bytes: 0 };
+        let mut count = Count { meter: &mut meter, plan: &mut plan, entries: 0, bytes: 0 };
         walk(&directory, zonepath, name, &mut count)?;
-        let name = name.to_string_lossy().into_owned();
-        plan.standard.push(Standard { name, entries: count.entries, bytes: count.bytes });
+        let Count { entries, bytes, .. } = count;
+        plan.standard.push(Standard { name: name.to_string_lossy().into_owned(), entries, bytes });
     }
     plan.standard.sort_by(|a, b| a.name.cmp(&b.name));
     plan.extra.sort();
@@ -156,18 +197,28 @@ pub fn plan(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Re
 /// No link is followed and no mount is entered; a tree may have any depth and any modes.
 ///
 /// # Errors
-/// [`Error::MountsBelow`] before anything was touched; [`Error::Immutable`], [`Error::Interrupted`] or
-/// [`Error::Io`] naming the entry on the way. What was removed until then stays removed.
-pub fn execute(plan: &Plan, options: &Options, report: &mut Reporter<'_>) -> Result<Removed, Error> {
+/// [`Error::MountsBelow`] and [`Error::Immutable`] before anything was touched; [`Error::StaysFixed`],
+/// [`Error::Interrupted`] or [`Error::Io`] naming the entry on the way. What was removed until then stays removed.
+pub fn execute(
+    plan: &Plan,
+    fixed: Fixed,
+    options: &Options,
+    report: &mut Reporter<'_>,
+) -> Result<Removed, Error> {
     let zonepath = &plan.zonepath;
     let Some(directory) = &plan.directory else { return Ok(Removed { entries: 0, left: None }) };
     let mounts = mounts::below(zonepath)?;
     if !mounts.is_empty() {
         return Err(Error::MountsBelow { zonepath: zonepath.clone(), mounts });
     }
+    plan.refuse(fixed)?;
+    if fixed == Fixed::Clear {
+        loosen(directory, c"")
+            .map_err(|errno| Error::StaysFixed { path: zonepath.clone(), source: errno.into() })?;
+    }
     let mut meter = Meter::new(Phase::Removing, options, report);
     meter.phase(Phase::Removing, None, Some(plan.entries()));
-    let mut delete = Delete { meter, entries: 0 };
+    let mut delete = Delete { meter, fixed, entries: 0 };
     for name in STANDARD {
         walk(directory, zonepath, name, &mut delete)?;
     }
@@ -177,6 +228,21 @@ pub fn execute(plan: &Plan, options: &Options, report: &mut Reporter<'_>) -> Res
     // finds files again that belong to nobody.
     rustix::fs::syncfs(directory).map_err(|errno| Error::io("sync the file system of", zonepath, errno))?;
     Ok(Removed { entries: delete.entries, left })
+}
+
+/// Removes the root alone, for an install that has made it and comes to nothing: the zonepath, and what else is in
+/// it, stays as it was. Says how many entries were removed.
+///
+/// # Errors
+/// As [`plan`] and [`execute`].
+pub fn root(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Result<u64, Error> {
+    let Some(directory) = open_zonepath(zonepath)? else { return Ok(0) };
+    let mut meter = Meter::new(Phase::Removing, options, report);
+    meter.phase(Phase::Removing, None, None);
+    let mut delete = Delete { meter, fixed: Fixed::Refuse, entries: 0 };
+    walk(&directory, zonepath, c"root", &mut delete)?;
+    rustix::fs::syncfs(&directory).map_err(|errno| Error::io("sync the file system of", zonepath, errno))?;
+    Ok(delete.entries)
 }
 
 /// `None` when it is not there.
@@ -240,6 +306,7 @@ fn names(directory: &OwnedFd) -> Result<Vec<OsString>, Errno> {
 
 struct Count<'m, 'r> {
     meter: &'m mut Meter<'r>,
+    plan: &'m mut Plan,
     entries: u64,
     bytes: u64,
 }
@@ -252,33 +319,43 @@ impl Visit for Count<'_, '_> {
         self.meter.entry(Path::new(""))
     }
 
-    fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+    fn file(&mut self, parent: &OwnedFd, name: &CStr, path: &dyn Fn() -> PathBuf) -> Result<(), Errno> {
+        let wanted = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::BLOCKS;
+        let stat = rustix::fs::statx(parent, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?;
+        if FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory {
             return Err(Errno::ISDIR);
         }
         self.entries += 1;
-        #[allow(clippy::useless_conversion, reason = "narrower on other machines")]
-        let links = u64::from(stat.st_nlink).max(1);
-        // st_blocks counts units of 512 bytes whatever the block size (stat(2)).
-        self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512 / links;
+        // Blocks are units of 512 bytes whatever the block size (statx(2)).
+        self.bytes += stat.stx_blocks * 512 / u64::from(stat.stx_nlink).max(1);
+        if fixed_by(&stat) {
+            self.plan.note_fixed(path());
+        }
         Ok(())
     }
 
-    fn directory(&mut self, _parent: &OwnedFd, _name: &CStr) -> Result<(), Errno> {
+    fn directory(&mut self, parent: &OwnedFd, name: &CStr, path: &dyn Fn() -> PathBuf) -> Result<(), Errno> {
         self.entries += 1;
+        if is_fixed(parent, name) {
+            self.plan.note_fixed(path());
+        }
         Ok(())
     }
 }
 
 struct Delete<'r> {
     meter: Meter<'r>,
+    fixed: Fixed,
     entries: u64,
 }
 
 impl Visit for Delete<'_> {
     const DOING: &'static str = "remove";
     const SKIPS_MOUNTS: bool = false;
+
+    fn loosens(&self) -> bool {
+        self.fixed == Fixed::Clear
+    }
 
     fn before(&mut self, path: &dyn Fn() -> PathBuf) -> Result<(), Error> {
         // The path costs an allocation, so not every entry is shown.
@@ -288,7 +365,7 @@ impl Visit for Delete<'_> {
         self.meter.check()
     }
 
-    fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    fn file(&mut self, parent: &OwnedFd, name: &CStr, _path: &dyn Fn() -> PathBuf) -> Result<(), Errno> {
         zone_fail::fail!("remove.unlink")?;
         rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
         self.entries += 1;
@@ -296,7 +373,7 @@ impl Visit for Delete<'_> {
         Ok(())
     }
 
-    fn directory(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    fn directory(&mut self, parent: &OwnedFd, name: &CStr, _path: &dyn Fn() -> PathBuf) -> Result<(), Errno> {
         zone_fail::fail!("remove.unlink")?;
         rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
         self.entries += 1;

@@ -11,7 +11,7 @@ fn planned(ground: &Ground) -> Plan {
 }
 
 fn removed(ground: &Ground) -> Removed {
-    execute(&planned(ground), &options(), &mut silent).unwrap()
+    execute(&planned(ground), Fixed::Refuse, &options(), &mut silent).unwrap()
 }
 
 fn fill(ground: &Ground) {
@@ -31,7 +31,7 @@ fn a_zone_is_removed_and_its_directory_too() {
     assert_eq!(names, ["lastexit.toml", "logs", "root"]);
     assert_eq!(plan.entries(), 1 + 2 + 5);
     assert!(plan.bytes() >= 10_000);
-    let done = execute(&plan, &options(), &mut silent).unwrap();
+    let done = execute(&plan, Fixed::Refuse, &options(), &mut silent).unwrap();
     assert_eq!(done, Removed { entries: 8, left: None });
     assert!(!ground.zonepath.exists());
     // Once more is no error: there is nothing left to do.
@@ -98,7 +98,7 @@ fn an_interrupted_removal_can_be_finished() {
     let options = options();
     let plan = plan(&ground.zonepath, &options, &mut silent).unwrap();
     options.cancel.store(true, Ordering::Relaxed);
-    let error = execute(&plan, &options, &mut silent).unwrap_err();
+    let error = execute(&plan, Fixed::Refuse, &options, &mut silent).unwrap_err();
     assert_eq!(error.to_string(), "the uninstall was interrupted; run uninstall -F again to finish it");
     fs::remove_dir_all(ground.root.join("a/b")).unwrap();
     assert_eq!(removed(&ground).left, None);
@@ -132,7 +132,7 @@ fn a_mount_below_stops_it_before_anything_is_touched() {
     fs::write(point.join("kept"), "x").unwrap();
     let plan = planned(&ground);
     assert_eq!(plan.mounts, std::slice::from_ref(&point));
-    let error = execute(&plan, &options(), &mut silent).unwrap_err();
+    let error = execute(&plan, Fixed::Refuse, &options(), &mut silent).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -144,7 +144,11 @@ fn a_mount_below_stops_it_before_anything_is_touched() {
     assert!(point.join("kept").exists() && ground.zonepath.join("logs").exists());
     // Should one appear while we are at it, the walk itself stops there.
     let (options, mut report) = (options(), silent);
-    let mut delete = Delete { meter: Meter::new(Phase::Removing, &options, &mut report), entries: 0 };
+    let mut delete = Delete {
+        meter: Meter::new(Phase::Removing, &options, &mut report),
+        fixed: Fixed::Refuse,
+        entries: 0,
+    };
     let directory = plan.directory.as_ref().unwrap();
     let error = walk(directory, &ground.zonepath, c"root", &mut delete).unwrap_err();
     assert!(matches!(error, Error::MountsBelow { .. }), "{error}");
@@ -164,25 +168,76 @@ fn a_zonepath_that_is_a_mount_point_is_emptied() {
     assert_eq!(fs::read_dir(&ground.zonepath).unwrap().count(), 0);
 }
 
+fn chattr(flag: &str, path: &Path) -> bool {
+    Command::new("chattr")
+        .arg(flag)
+        .arg(path)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
 #[test]
-fn an_immutable_file_is_named() {
+fn what_chattr_has_fixed_is_named_all_at_once_and_cleared_when_asked() {
     if !is_root() {
         return;
     }
-    for name in ["root/a/b/file", "root/a/b"] {
-        let ground = Ground::new();
-        fill(&ground);
-        let path = ground.zonepath.join(name);
-        let chattr =
-            |flag| Command::new("chattr").arg(flag).arg(&path).stderr(std::process::Stdio::null()).status();
-        if !chattr("+i").is_ok_and(|status| status.success()) {
+    let ground = Ground::new();
+    fill(&ground);
+    for name in ["c1", "c2"] {
+        fs::write(ground.root.join("a/b/c").join(name), "").unwrap();
+    }
+    let fixed = [
+        ("+i", "root/a/b/file"),
+        ("+a", "root/a/b/c/c1"),
+        ("+i", "root/a/b/c"),
+        ("+a", "root/a"),
+        ("+i", ""),
+    ];
+    for (flag, name) in fixed {
+        if !chattr(flag, &ground.zonepath.join(name)) {
             return; // not every file system has the flag
         }
-        let result = execute(&planned(&ground), &options(), &mut silent);
-        assert!(chattr("-i").unwrap().success());
-        let error = result.unwrap_err();
-        let expected = format!("{} is immutable or append-only", path.display());
-        assert!(error.to_string().starts_with(&expected), "{error}");
-        assert_eq!(removed(&ground).left, None);
     }
+    let plan = planned(&ground);
+    assert_eq!(plan.fixed, 5);
+    let error = execute(&plan, Fixed::Refuse, &options(), &mut silent).unwrap_err().to_string();
+    assert!(error.starts_with("5 files are immutable or append-only"), "{error}");
+    for (_, name) in fixed {
+        assert!(error.contains(&*ground.zonepath.join(name).to_string_lossy()), "{error}");
+    }
+    assert!(ground.zonepath.join("lastexit.toml").exists(), "nothing was removed");
+    let done = execute(&plan, Fixed::Clear, &options(), &mut silent).unwrap();
+    assert_eq!(done.left, None);
+    assert!(!ground.zonepath.exists());
+}
+
+#[test]
+fn nothing_but_what_is_removed_is_cleared() {
+    if !is_root() {
+        return;
+    }
+    let ground = Ground::new();
+    fill(&ground);
+    fs::write(ground.path("outside"), "").unwrap();
+    fs::write(ground.zonepath.join("notes"), "").unwrap();
+    // The same file under another name: the flag is the file's, and the name below the root is in the way.
+    symlink(ground.path("outside"), ground.root.join("link")).unwrap();
+    if !chattr("+i", &ground.path("outside")) || !chattr("+i", &ground.zonepath.join("notes")) {
+        return; // not every file system has the flag
+    }
+    let done = execute(&planned(&ground), Fixed::Clear, &options(), &mut silent).unwrap();
+    assert!(matches!(done.left, Some(Left::UserData { .. })));
+    for path in [ground.path("outside"), ground.zonepath.join("notes")] {
+        assert!(fs::remove_file(&path).is_err(), "{} is not the zone's", path.display());
+        assert!(chattr("-i", &path));
+    }
+}
+
+#[test]
+fn the_root_alone_is_taken_back() {
+    let ground = Ground::new();
+    fill(&ground);
+    assert_eq!(root(&ground.zonepath, &options(), &mut silent).unwrap(), 5);
+    assert!(!ground.root.exists() && ground.zonepath.join("lastexit.toml").exists());
 }

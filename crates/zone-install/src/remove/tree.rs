@@ -4,11 +4,13 @@
 //! `..`, which is taken only when it leads to the directory we came from.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{
+    AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, ResolveFlags, StatxAttributes, StatxFlags,
+};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -21,16 +23,20 @@ const PASSES: u32 = 16;
 
 /// What is done with a tree.
 pub(super) trait Visit {
-    /// Something that is no directory.
-    fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno>;
+    /// Something that is no directory. `path` is for messages, and costs an allocation.
+    fn file(&mut self, parent: &OwnedFd, name: &CStr, path: &dyn Fn() -> PathBuf) -> Result<(), Errno>;
     /// A directory whose entries have all been visited.
-    fn directory(&mut self, parent: &OwnedFd, name: &CStr) -> Result<(), Errno>;
+    fn directory(&mut self, parent: &OwnedFd, name: &CStr, path: &dyn Fn() -> PathBuf) -> Result<(), Errno>;
     /// Called before each entry, to report it or to stop.
     fn before(&mut self, path: &dyn Fn() -> PathBuf) -> Result<(), Error>;
     /// What [`Visit::file`] and [`Visit::directory`] do, as a verb for messages.
     const DOING: &'static str;
     /// Whether mounts are passed over; otherwise they are an error.
     const SKIPS_MOUNTS: bool;
+    /// Whether what chattr(1) has made immutable or append-only is made removable when it is in the way.
+    fn loosens(&self) -> bool {
+        false
+    }
 }
 
 struct Frame {
@@ -111,13 +117,23 @@ impl<V: Visit> Walk<'_, V> {
     fn file(&mut self, parent: &OwnedFd, name: &CStr) -> Result<bool, Error> {
         let path = || full(&self.base, &self.frames, Some(name));
         self.visit.before(&path)?;
-        match self.visit.file(parent, name) {
+        let mut result = self.visit.file(parent, name, &path);
+        if result == Err(Errno::PERM) && self.visit.loosens() {
+            for at in [name, c""] {
+                loosen(parent, at).map_err(|errno| self.stays(name, errno))?;
+            }
+            let path = || full(&self.base, &self.frames, Some(name));
+            result = self.visit.file(parent, name, &path);
+        }
+        match result {
             Ok(()) | Err(Errno::NOENT) => Ok(false),
             Err(Errno::ISDIR) => Ok(true),
-            Err(Errno::PERM) if is_fixed(parent, name) => Err(Error::Immutable(self.path(Some(name)))),
-            Err(Errno::PERM) if is_fixed(parent, c"") => Err(Error::Immutable(self.path(None))),
             Err(errno) => Err(self.fault(V::DOING, Some(name), errno)),
         }
+    }
+
+    fn stays(&self, name: &CStr, errno: Errno) -> Error {
+        Error::StaysFixed { path: self.path(Some(name)), source: errno.into() }
     }
 
     /// Leaves the directory at hand, visits it, and returns the one above.
@@ -129,22 +145,26 @@ impl<V: Visit> Walk<'_, V> {
             Some(above) => up(&current, above.identity),
         }
         .map_err(|errno| self.fault("go up from", None, errno))?;
-        let Some(frame) = self.frames.last_mut() else { return Ok(above) };
-        let result = self.visit.directory(&above, &frame.name);
-        match result {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(Errno::NOTEMPTY | Errno::EXIST) if frame.passes < PASSES => {
+        let Some(frame) = self.frames.last() else { return Ok(above) };
+        let name = frame.name.clone();
+        let path = || full(&self.base, &self.frames, None);
+        let mut result = self.visit.directory(&above, &name, &path);
+        if result == Err(Errno::PERM) && self.visit.loosens() {
+            loosen(&current, c"")
+                .and_then(|()| loosen(&above, c""))
+                .map_err(|errno| Error::StaysFixed { path: self.path(None), source: errno.into() })?;
+            let path = || full(&self.base, &self.frames, None);
+            result = self.visit.directory(&above, &name, &path);
+        }
+        match (result, self.frames.last_mut()) {
+            (Err(Errno::NOTEMPTY | Errno::EXIST), Some(frame)) if frame.passes < PASSES => {
                 frame.passes += 1;
-                let again = open(&above, &frame.name).map_err(|errno| self.fault("open", None, errno))?;
+                let again = open(&above, &name).map_err(|errno| self.fault("open", None, errno))?;
                 self.read(&again)?;
                 return Ok(again);
             }
-            Err(Errno::PERM) if is_fixed(&current, c"") => return Err(Error::Immutable(self.path(None))),
-            Err(Errno::PERM) if is_fixed(&above, c"") => {
-                self.frames.pop();
-                return Err(Error::Immutable(self.path(None)));
-            }
-            Err(errno) => return Err(self.fault(V::DOING, None, errno)),
+            (Ok(()) | Err(Errno::NOENT), _) => {}
+            (Err(errno), _) => return Err(self.fault(V::DOING, None, errno)),
         }
         self.frames.pop();
         Ok(above)
@@ -210,9 +230,35 @@ pub(super) fn identity(fd: &OwnedFd) -> Result<(u64, u64), Errno> {
 }
 
 /// True when chattr(1) forbids any change. The empty name stands for the directory itself.
-fn is_fixed(parent: &OwnedFd, name: &CStr) -> bool {
+pub(crate) fn is_fixed(parent: impl AsFd, name: &CStr) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
-    rustix::fs::statx(parent, name, flags, StatxFlags::TYPE).is_ok_and(|stat| {
-        stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND)
-    })
+    rustix::fs::statx(parent, name, flags, StatxFlags::TYPE).is_ok_and(|stat| fixed_by(&stat))
+}
+
+/// True when chattr(1) forbids any change of what was looked at.
+pub(super) fn fixed_by(stat: &rustix::fs::Statx) -> bool {
+    stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND)
+}
+
+/// Takes away what chattr(1) has forbidden, by a descriptor of what is in the directory. The empty name stands for
+/// the directory itself, which is open for reading.
+pub(super) fn loosen(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    if !is_fixed(parent, name) {
+        return Ok(());
+    }
+    let clear = |fd: &OwnedFd| {
+        let flags = rustix::fs::ioctl_getflags(fd)?;
+        rustix::fs::ioctl_setflags(fd, flags.difference(IFlags::IMMUTABLE | IFlags::APPEND))
+    };
+    if name.is_empty() {
+        return clear(parent);
+    }
+    // Only files and directories have such flags (ioctl_iflags(2)); opening anything else could wait for ever.
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile | FileType::Directory => {}
+        _ => return Err(Errno::PERM),
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    clear(&rustix::fs::openat2(parent, name, flags, Mode::empty(), HERE)?)
 }

@@ -63,7 +63,7 @@ const MASKED: [&str; 12] = [
     "packagekit-offline-update.service",
 ];
 
-/// Writes them.
+/// Writes the files of this module into the root that is being made.
 pub(super) fn make(builder: &mut Builder<'_>, hostname: &str) -> Result<(), Error> {
     builder.file("etc/hostname", 0o644, format!("{hostname}\n").as_bytes())?;
     builder.file("etc/hosts", 0o644, format!("{HOSTS}127.0.1.1       {hostname}\n").as_bytes())?;

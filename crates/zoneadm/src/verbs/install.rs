@@ -1,17 +1,19 @@
 //! `zoneadm install`: puts an operating system under the zonepath.
 
+mod init;
 mod source;
 
 use std::fs;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use zone_config::file::FileLock;
 use zone_config::{Brand, Index, Layout, State, ZoneConfig, ZoneName, idmap};
+use zone_install::identity::{self, Change};
 use zone_install::install::Summary;
 use zone_install::progress::Options;
-use zone_install::{remove, zonepath};
+use zone_install::zonepath::Prepared;
+use zone_install::{Error, remove, zonepath};
+use zone_sys::Chain;
 
 use crate::cli::InstallArgs;
 use crate::context::Context;
@@ -20,54 +22,119 @@ use crate::sanity::{self, Action, Target};
 use crate::verbs::verify;
 use crate::work::{self, Display};
 
-use source::Source;
+use init::NoInit;
+use source::{Opened, Source};
 
 pub(crate) use source::run_as_worker;
 
 pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     let target = sanity::check(cx, Action::Install)?;
-    let config = verify::installable(&target)?;
-    let brand = Brand::load(&config.brand).map_err(Failure::of(target.name()))?;
-    let source = Source::of(args, &brand)?;
+    let zone = target.name();
     let lock = operation_lock(&target)?;
     zone_fail::pass!("install.locked");
-    let options = work::interruptible().map_err(Failure::of(target.name()))?;
-    let is_new = fs::symlink_metadata(&config.zonepath).is_err();
-    // Before anything is made: what an incomplete zone has, an uninstall finds.
-    begin(&target)?;
+    // Whatever can be known is known before anything is changed: a zone that cannot be installed stays configured,
+    // and nothing that is there is touched.
+    let checked = Checked::of(&target, args).and_then(|checked| {
+        zone_fail::pass!("install.checked");
+        let options = work::interruptible().map_err(Failure::of(zone))?.options;
+        begin(&target).map(|()| (checked, options))
+    });
+    let (checked, options) = match checked {
+        Ok(checked) => checked,
+        Err(failure) => {
+            leave(target.layout, zone, lock);
+            return Err(failure);
+        }
+    };
+    // What an incomplete zone has, an uninstall finds, should we be killed from here on.
     zone_fail::pass!("install.begun");
-    if let Err(failure) = make_room(&target, &config) {
+    let Checked { config, source, brand } = checked;
+    let mut made = Made { config: &config, prepared: None, options: &options };
+    if let Err(failure) = made.room(&target) {
         failure.report();
-        undo(&target, &config, is_new, &options)?;
+        made.undo(&target, false)?;
+        leave(target.layout, zone, lock);
         return Err(Failure::Told);
     }
-    match fill(target.name(), &config, &source, &options) {
-        Ok(summary) => {
+    match fill(zone, &config, &brand, source, &options) {
+        Ok((summary, changes)) => {
             zone_fail::pass!("install.filled");
             set_state(&target, State::Installed)?;
             zone_fail::pass!("install.over");
-            tell(target.name(), &config.root(), &summary);
+            tell(zone, &config, &summary, &changes);
             Ok(())
         }
-        Err(error) => {
-            let zone = target.name();
-            let untouched = is_missing(&config.root());
-            match error {
-                // Its own text speaks of the zone that would have to be cleared first.
-                zone_install::Error::Interrupted { .. } if untouched => {
-                    warn_zone(zone, "the install was interrupted before it had written anything");
-                }
-                error => warn_zone(zone, format_args!("{:#}", anyhow::Error::new(error))),
-            }
+        Err(failed) => {
+            let undone = failed.is_of_no_use(&config);
+            failed.tell(zone, undone);
             zone_fail::pass!("install.failed");
-            if untouched {
-                undo(&target, &config, is_new, &options)?;
+            if undone {
+                made.undo(&target, failed.has_filled())?;
                 leave(target.layout, zone, lock);
             } else {
                 let remedy = format!("run \"zoneadm -z {zone} uninstall -F\", then install it again");
                 warn_zone(zone, format_args!("the zone is {} now: {remedy}.", State::Incomplete));
             }
             Err(Failure::Told)
+        }
+    }
+}
+
+/// What an install needs, of which everything has been looked at.
+struct Checked {
+    config: ZoneConfig,
+    brand: Brand,
+    source: Opened,
+}
+
+impl Checked {
+    fn of(target: &Target<'_>, args: &InstallArgs) -> Outcome<Self> {
+        let zone = target.name();
+        let config = verify::installable(target)?;
+        let brand = Brand::load(&config.brand).map_err(Failure::of(zone))?;
+        let source = Source::of(args, &brand)?.open(&config.zonepath).map_err(Failure::of(zone))?;
+        if let Some(tree) = source.tree() {
+            init::check(tree, init_of(&config, &brand)).map_err(Failure::of(zone))?;
+        }
+        Ok(Self { config, brand, source })
+    }
+}
+
+/// The program that the zone will be started with.
+fn init_of<'a>(config: &'a ZoneConfig, brand: &'a Brand) -> &'a str {
+    config.init.as_deref().unwrap_or(&brand.init)
+}
+
+/// Why the root was not filled.
+enum Failed {
+    /// On the way.
+    Fill(Error),
+    /// All of it is there, and could not be booted.
+    Useless(NoInit),
+}
+
+impl Failed {
+    /// Whether there is nothing that anybody could want to look at: then it is all taken back.
+    fn is_of_no_use(&self, config: &ZoneConfig) -> bool {
+        match self {
+            Self::Useless(_) | Self::Fill(Error::RootNotEmpty(_)) => true,
+            Self::Fill(_) => is_missing(config),
+        }
+    }
+
+    /// Whether the root that is there is what this install has made.
+    fn has_filled(&self) -> bool {
+        matches!(self, Self::Useless(_))
+    }
+
+    fn tell(&self, zone: &ZoneName, undone: bool) {
+        match self {
+            // Its own text speaks of the zone that would have to be cleared first.
+            Self::Fill(Error::Interrupted { .. }) if undone => {
+                warn_zone(zone, "the install was interrupted before it had written anything");
+            }
+            Self::Useless(reason) => warn_zone(zone, reason),
+            Self::Fill(error) => warn_zone(zone, Chain(error)),
         }
     }
 }
@@ -97,21 +164,38 @@ pub(crate) fn set_state(target: &Target<'_>, state: State) -> Outcome {
         .map_err(Failure::of(target.name()))
 }
 
-/// Makes the zonepath, and gives the zone its ids.
-fn make_room(target: &Target<'_>, config: &ZoneConfig) -> Outcome {
-    prepare(target, config)?;
-    zone_fail::pass!("install.prepared");
-    idmap::allocate(target.layout, target.name()).map_err(Failure::of(target.name()))?;
-    zone_fail::pass!("install.ids");
-    Ok(())
+/// What an install has made and changed so far.
+struct Made<'a> {
+    config: &'a ZoneConfig,
+    prepared: Option<Prepared>,
+    options: &'a Options,
 }
 
-/// Makes the zonepath what it must be, telling what had to be changed.
-fn prepare(target: &Target<'_>, config: &ZoneConfig) -> Outcome {
-    let repairs = zonepath::prepare(&config.zonepath).map_err(Failure::of(target.name()))?;
-    repairs.iter().for_each(|repair| warn_zone(target.name(), repair));
-    // What was repaired may have kept the check from getting as far as the other zones' paths.
-    verify::zonepath(target, config)
+impl Made<'_> {
+    /// Makes the zonepath, telling what had to be changed, and gives the zone its ids.
+    fn room(&mut self, target: &Target<'_>) -> Outcome {
+        let zone = target.name();
+        let prepared = zonepath::prepare(&self.config.zonepath).map_err(Failure::of(zone))?;
+        prepared.repairs.iter().for_each(|repair| warn_zone(zone, repair));
+        self.prepared = Some(prepared);
+        zone_fail::pass!("install.prepared");
+        idmap::allocate(target.layout, zone).map_err(Failure::of(zone))?;
+        zone_fail::pass!("install.ids");
+        Ok(())
+    }
+
+    /// Takes it all back, and makes the zone configured again.
+    fn undo(self, target: &Target<'_>, filled: bool) -> Outcome {
+        let zone = target.name();
+        if filled {
+            remove::root(&self.config.zonepath, self.options, &mut |_| {}).map_err(Failure::of(zone))?;
+        }
+        zone_fail::pass!("install.cleared");
+        self.prepared.map_or(Ok(()), Prepared::undo).map_err(Failure::of(zone))?;
+        zone_fail::pass!("install.unprepared");
+        idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
+        set_state(target, State::Configured)
+    }
 }
 
 /// Takes the zone from configured to incomplete, unless somebody else was faster: the state that was looked at
@@ -134,40 +218,67 @@ fn begin(target: &Target<'_>) -> Outcome {
 fn fill(
     zone: &ZoneName,
     config: &ZoneConfig,
-    source: &Source,
+    brand: &Brand,
+    source: Opened,
     options: &Options,
-) -> Result<Summary, zone_install::Error> {
+) -> Result<(Summary, Vec<Change>), Failed> {
     let mut display = Display::new(zone);
-    source.fill(config.hostname(zone), &config.zonepath, options, &mut |progress| display.show(progress))
-}
-
-fn is_missing(root: &Path) -> bool {
-    matches!(fs::symlink_metadata(root), Err(error) if error.kind() == io::ErrorKind::NotFound)
-}
-
-/// Goes back to configured, when the install failed before it had put anything there.
-fn undo(target: &Target<'_>, config: &ZoneConfig, is_new: bool, options: &Options) -> Outcome {
-    let zone = target.name();
-    if is_new {
-        // A directory that is not ours alone, or not empty, stays; then there is nothing that needs it gone.
-        let _ = remove::plan(&config.zonepath, options, &mut |_| {})
-            .and_then(|plan| remove::execute(&plan, options, &mut |_| {}));
+    let hostname = config.hostname(zone);
+    let (origin, needs_init, given) = (source.origin(), source.needs_init(), source.given().to_owned());
+    let summary = source
+        .fill(hostname, &config.zonepath, options, &mut |progress| display.show(progress))
+        .map_err(Failed::Fill)?;
+    let root = config.root();
+    if let Some(sort) = needs_init {
+        // On the whole root: an archive is not read twice.
+        match init::check_root(&root, &given, init_of(config, brand), sort) {
+            Ok(None) => {}
+            Ok(Some(warning)) => warn_zone(zone, warning),
+            Err(reason) => return Err(Failed::Useless(reason)),
+        }
     }
-    idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
-    set_state(target, State::Configured)
+    let changes = match origin {
+        Some(origin) => identity::renew(&root, hostname, origin).map_err(Failed::Fill)?,
+        None => Vec::new(),
+    };
+    Ok((summary, changes))
 }
 
-fn tell(zone: &ZoneName, root: &Path, summary: &Summary) {
+fn is_missing(config: &ZoneConfig) -> bool {
+    matches!(fs::symlink_metadata(config.root()), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
+fn tell(zone: &ZoneName, config: &ZoneConfig, summary: &Summary, changes: &[Change]) {
     let entries = work::count(summary.entries, "entry", "entries");
+    let root = config.root();
     relay(zone, &format!("installed in {}: {entries}, {}.", root.display(), work::size(summary.bytes)));
+    let left = summary.left;
     for (number, one, many, why) in [
         (summary.devices_skipped, "device node", "device nodes", "left out: a zone gets a /dev of its own."),
         (summary.sockets_skipped, "socket", "sockets", "left out: nobody listens there any more."),
         (
-            summary.xattrs_skipped,
+            left.xattrs,
             "extended attribute",
             "extended attributes",
-            "left out: only the other machine, or another file system, knows what to do with it.",
+            "left out: the label or hash of the other machine's policy.",
+        ),
+        (
+            left.unsupported,
+            "extended attribute",
+            "extended attributes",
+            "left out: the file system of the zonepath has no place for it.",
+        ),
+        (
+            left.acls,
+            "access control list",
+            "access control lists",
+            "left out: it names users or groups that are not in the root's own /etc/passwd and /etc/group.",
+        ),
+        (
+            left.flags,
+            "entry",
+            "entries",
+            "made without the file flags (chattr) it had: nobody in the zone could take them away again.",
         ),
         (
             summary.foreign_owners,
@@ -180,7 +291,13 @@ fn tell(zone: &ZoneName, root: &Path, summary: &Summary) {
             relay(zone, &format!("{} {why}", work::count(number, one, many)));
         }
     }
+    if summary.rest {
+        relay(zone, "there is something behind the end of the archive, which was left out.");
+    }
     for mount in &summary.mounts_skipped {
         relay(zone, &format!("{} is another file system and was not entered.", mount.display()));
+    }
+    for change in changes {
+        relay(zone, &change.to_string());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use zone_config::file::{self, FileLock};
 use zone_config::{State, idmap, layout};
 use zone_door::Request;
-use zone_install::remove::{self, Plan, Removed};
+use zone_install::remove::{self, Fixed, Plan, Removed};
 use zone_install::zonepath::ZonepathError;
 
 use crate::cli::UninstallArgs;
@@ -17,7 +17,7 @@ use crate::message::{Failure, Outcome, relay, warn_zone};
 use crate::output::Output;
 use crate::sanity::{self, Action, Target};
 use crate::verbs::install::{leave, operation_lock, set_state};
-use crate::work::{self, Display};
+use crate::work::{self, Display, Interruptible};
 
 /// How long the daemon may take to leave after it was told of the uninstall.
 const DEPARTURE: Duration = Duration::from_secs(5);
@@ -32,20 +32,24 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     }
     let lock = operation_lock(&target)?;
     zone_fail::pass!("uninstall.locked");
-    let options = work::interruptible().map_err(Failure::of(zone))?;
+    let work = work::interruptible().map_err(Failure::of(zone))?;
+    let options = &work.options;
     let zonepath = target.entry.zonepath.as_path();
     let plan = {
         let mut display = Display::new(zone);
-        remove::plan(zonepath, &options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
+        remove::plan(zonepath, options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
     };
     if !plan.mounts.is_empty() {
         let mounts = plan.mounts.clone();
         let error = zone_install::Error::MountsBelow { zonepath: zonepath.to_owned(), mounts };
         return Err(Failure::of(zone)(error));
     }
+    // Whoever forces it has said that everything is to go; whoever is asked has not been told of these.
+    let fixed = if args.force { Fixed::Clear } else { Fixed::Refuse };
+    plan.refuse(fixed).map_err(Failure::of(zone))?;
     describe(&plan)?;
-    if !args.force && !agreed(&target)? {
-        return Ok(());
+    if !args.force && !agreed(&target, &work)? {
+        return Err(Failure::text(zone, "uninstall not done, nothing was changed."));
     }
     zone_fail::pass!("uninstall.planned");
     daemon::notify(target.layout, zone, &Request::NoteUninstalling { locale: daemon::locale() });
@@ -58,7 +62,8 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     zone_fail::pass!("uninstall.begun");
     let removed = {
         let mut display = Display::new(zone);
-        remove::execute(&plan, &options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
+        remove::execute(&plan, fixed, options, &mut |progress| display.show(progress))
+            .map_err(Failure::of(zone))?
     };
     zone_fail::pass!("uninstall.removed");
     tell(&target, &removed);
@@ -105,6 +110,10 @@ fn describe(plan: &Plan) -> Outcome {
         let path = plan.zonepath().join(&part.name);
         out.line(&format!("  {} ({entries}, {})", path.display(), work::size(part.bytes)))?;
     }
+    if plan.fixed > 0 {
+        let files = work::count(plan.fixed, "file", "files");
+        out.line(&format!("That includes {files} made immutable or append-only with chattr."))?;
+    }
     if !plan.extra.is_empty() {
         let names: Vec<_> = plan.extra.iter().map(|name| name.to_string_lossy()).collect();
         out.line(&format!("This is not part of the zone and stays: {}", names.join(", ")))?;
@@ -112,12 +121,17 @@ fn describe(plan: &Plan) -> Outcome {
     out.end()
 }
 
-fn agreed(target: &Target<'_>) -> Outcome<bool> {
+/// Asks. An interruption, and the end of input, are a no.
+fn agreed(target: &Target<'_>, work: &Interruptible) -> Outcome<bool> {
     let ask = || -> io::Result<bool> {
         write!(io::stdout(), "Are you sure you want to uninstall zone {} (y/[n])? ", target.name())?;
         io::stdout().flush()?;
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
+        if !work.wait_for(io::stdin())? || io::stdin().lock().read_line(&mut answer)? == 0 {
+            // The cursor is behind the question.
+            writeln!(io::stdout())?;
+            return Ok(false);
+        }
         Ok(answer.trim_start().starts_with(['y', 'Y']))
     };
     ask().map_err(Failure::general)

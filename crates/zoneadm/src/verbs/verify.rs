@@ -38,30 +38,21 @@ fn fully(target: &Target<'_>) -> Outcome {
     findings.end(config).map(drop)
 }
 
-/// What must hold before an install, which makes the zonepath what it has to be if it can.
+/// What must hold before an install, which makes the zonepath what it has to be if nobody uses it yet.
 pub(crate) fn installable(target: &Target<'_>) -> Outcome<ZoneConfig> {
     let mut findings = Findings { target, wrong: false };
     let config = findings.config()?;
-    match findings.check(&config, |_| true) {
+    let checked = findings
+        .beside_others(|_| true, |name, others| zonepath::check_vacant(name, &config.zonepath, others));
+    match checked {
         Ok(warnings) => {
             let told = warnings.iter().filter(|warning| !matches!(warning, Warning::Missing(_)));
             told.for_each(|warning| warn_zone(target.name(), warning));
         }
-        Err(ZonepathError::NotOwnedByRoot(path) | ZonepathError::Mode { path, .. })
-            if path == config.zonepath => {}
         Err(error) => findings.zonepath_error(&config, error),
     }
     findings.platform(&config, false);
     findings.end(config)
-}
-
-/// The rules for the zonepath alone.
-pub(crate) fn zonepath(target: &Target<'_>, config: &ZoneConfig) -> Outcome {
-    let mut findings = Findings { target, wrong: false };
-    if let Err(error) = findings.check(config, |_| true) {
-        findings.zonepath_error(config, error);
-    }
-    if findings.wrong { Err(findings.verdict()) } else { Ok(()) }
 }
 
 /// What is cheap and would otherwise show late or not at all: that the configuration can be read and is the one that
@@ -120,13 +111,21 @@ impl Findings<'_> {
         config: &ZoneConfig,
         concerns: impl Fn(&Path) -> bool,
     ) -> Result<Vec<Warning>, ZonepathError> {
+        self.beside_others(concerns, |name, others| zonepath::check(name, &config.zonepath, others))
+    }
+
+    fn beside_others<T>(
+        &self,
+        concerns: impl Fn(&Path) -> bool,
+        check: impl FnOnce(&str, &[(&str, &Path)]) -> T,
+    ) -> T {
         let name = self.target.name();
         let others = self.target.index.entries().filter(|other| other.name != *name);
         let others: Vec<_> = others
             .filter(|other| concerns(&other.zonepath))
             .map(|other| (other.name.as_str(), other.zonepath.as_path()))
             .collect();
-        zonepath::check(name.as_str(), &config.zonepath, &others)
+        check(name.as_str(), &others)
     }
 
     /// The brand, and what the platform can say without building anything.

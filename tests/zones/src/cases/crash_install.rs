@@ -1,9 +1,10 @@
 //! An install and an uninstall that are killed at every point: the zone is what it was, or incomplete, or what it was
 //! to be; an incomplete one is cleared by an uninstall; and nothing of it stays.
 
+use crate::harness::tarball::{file, tarball};
 use crate::harness::world::World;
 use crate::harness::{
-    Command, Lab, Place, Ran, Zone, cases, make_dir, need_failpoints, places, until, write_program,
+    Command, Lab, Place, Ran, Zone, cases, make_dir, need_failpoints, places, until, write, write_program,
 };
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -191,7 +192,10 @@ fn a_failed_install(lab: &Lab) {
     let _memory = lab.in_memory();
     let zone = lab.configured(NAME, "set brand=linux");
     let world = World::look(&[]);
-    let source = Source::new("linux", &["-d", "/nonexistent"].map(OsStr::new));
+    // That it is of no use is known when all of it is there: then it is taken back.
+    let archive = lab.path("data.tar");
+    write(&archive, tarball(&[file("data/one", b"1\n"), file("data/two", b"2\n")]));
+    let source = Source::new("linux", &[OsStr::new("-a"), archive.as_os_str()]);
     let passed = zone.passed_by("zoneadm", || {
         source.install(&zone, lab).refuses();
     });

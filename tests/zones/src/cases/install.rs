@@ -19,6 +19,12 @@ cases![
     debootstrap_that_is_missing_is_named,
     debootstrap_makes_a_zone: 400,
     the_brands_want_their_own_sources,
+    a_zonepath_in_use_is_left_as_it_is,
+    what_a_failed_install_made_is_taken_back,
+    an_old_root_is_nobodys_to_remove,
+    what_has_no_init_is_not_installed,
+    a_copy_is_another_machine,
+    a_host_name_that_is_set_wins_at_every_boot,
 ];
 
 /// Runs `install` with one more option and its value.
@@ -107,7 +113,8 @@ fn every_kind_of_archive_is_unpacked(lab: &Lab) {
 fn device_nodes_are_left_out_and_counted(lab: &Lab) {
     let archive = lab.path("nodes.tar");
     let node = |name| TarEntry { name, kind: b'3', link: "", content: b"" };
-    write(&archive, tarball(&[file("etc/fine", b"fine\n"), node("dev/one"), node("dev/two")]));
+    let init = file("sbin/init", b"#!/bin/sh\n");
+    write(&archive, tarball(&[init, file("etc/fine", b"fine\n"), node("dev/one"), node("dev/two")]));
     let zone = lab.configured("web", "set brand=linux");
     let ran = install(&zone, "-a", &archive);
     let said = ran.ok().out() + &ran.err();
@@ -245,6 +252,10 @@ fn debootstrap_makes_a_zone(lab: &Lab) {
     ran.ok();
     zone.is("installed");
     assert!(read(&zone.file("/etc/debian_version")).starts_with("12"));
+    // What debootstrap takes from the host is not the zone's.
+    assert_eq!(read(&zone.file("/etc/hostname")), "deb\n");
+    assert!(!zone.file("/etc/resolv.conf").exists(), "the host's resolver");
+    assert_eq!(read(&zone.file("/etc/machine-id")), "");
 }
 
 fn the_brands_want_their_own_sources(lab: &Lab) {
@@ -257,4 +268,191 @@ fn the_brands_want_their_own_sources(lab: &Lab) {
     assert!(ran.code() != Some(0), "a linux zone needs a source\n{ran}");
     ran.stderr_has("-d").stderr_has("-a");
     zone.is("configured");
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).mode() & 0o7777
+}
+
+/// The zone is what it was before an install that was refused.
+#[track_caller]
+fn nothing_has_happened(lab: &Lab, zone: &Zone<'_>) {
+    zone.is("configured");
+    assert!(!zone.run_dir().exists(), "no run files stay");
+    let idmap = std::fs::read_to_string(lab.etc().join("idmap")).unwrap_or_default();
+    assert!(!idmap.contains(zone.name()), "no ids stay: {idmap}");
+}
+
+fn a_zonepath_in_use_is_left_as_it_is(lab: &Lab) {
+    let tree = lab.tiny_tree("tree", "exec sleep 2147483647");
+    let dir = lab.path("used");
+    make_dir(&dir.join("data"), 0o755);
+    let zone = lab.configured("web", &format!("set brand=linux; set zonepath={}", dir.display()));
+    for (had, advice) in [(0o755, "chmod 0700"), (0o1777, "choose another zonepath")] {
+        set_mode(&dir, had);
+        for source in [Path::new("/nonexist"), &tree] {
+            let ran = install(&zone, "-d", source);
+            ran.refuses().stderr_has(&dir.to_string_lossy()).stderr_has("has files in it").stderr_has(advice);
+            assert!(had != 0o1777 || !ran.err().contains("chmod"), "nobody closes a place for all\n{ran}");
+            assert_eq!(mode(&dir), had);
+            assert!(!dir.join("root").exists());
+            nothing_has_happened(lab, &zone);
+        }
+    }
+    // Closed by whoever it belongs to, it is fine, and what is in it stays.
+    set_mode(&dir, 0o700);
+    install(&zone, "-d", Path::new("/nonexist")).refuses().stderr_has("/nonexist");
+    nothing_has_happened(lab, &zone);
+    install(&zone, "-d", &tree).ok();
+    zone.zoneadm(["uninstall", "-F"]).ok();
+    assert!(dir.join("data").is_dir());
+}
+
+fn what_a_failed_install_made_is_taken_back(lab: &Lab) {
+    // A good archive of no use: known when all of it is there.
+    let archive = lab.path("data.tar");
+    write(&archive, tarball(&[file("data/one", b"1\n"), file("data/two", b"2\n")]));
+    let parent = lab.path("new");
+    let zone = lab.configured("web", &format!("set brand=linux; set zonepath={}/deep/web", parent.display()));
+    install(&zone, "-a", &archive).refuses().stderr_has("nothing was installed");
+    nothing_has_happened(lab, &zone);
+    assert!(!parent.exists(), "the directories that it made");
+    make_dir(&parent.join("deep/web"), 0o751);
+    install(&zone, "-a", &archive).refuses().stderr_has("changing permissions to 0700");
+    nothing_has_happened(lab, &zone);
+    assert_eq!(mode(&parent.join("deep/web")), 0o751, "the mode that it changed");
+    assert!(!parent.join("deep/web/root").exists());
+}
+
+fn an_old_root_is_nobodys_to_remove(lab: &Lab) {
+    for brand in ["sparse", "linux"] {
+        let zone = lab.configured(brand, &format!("set brand={brand}"));
+        make_dir(&zone.file("/etc"), 0o755);
+        set_mode(&zone.path(), 0o700);
+        write(&zone.file("/etc/precious"), "mine\n");
+        let ran = if brand == "linux" {
+            install(&zone, "-d", &lab.tiny_tree("tree", "exec sleep 2147483647"))
+        } else {
+            zone.zoneadm(["install"])
+        };
+        ran.refuses().stderr_has(&zone.path().join("root").to_string_lossy()).stderr_has("is there already");
+        assert!(!ran.err().contains("uninstall"), "no advice that would remove it\n{ran}");
+        nothing_has_happened(lab, &zone);
+        assert_eq!(read(&zone.file("/etc/precious")), "mine\n");
+        // As the message says.
+        let elsewhere = lab.path(&format!("elsewhere-{brand}"));
+        std::fs::rename(zone.path().join("root"), &elsewhere).unwrap_or_else(|e| panic!("{e}"));
+        if brand == "sparse" {
+            zone.zoneadm(["install"]).ok();
+        } else {
+            install(&zone, "-d", &lab.tiny_tree("other", "exec sleep 2147483647")).ok();
+        }
+        zone.zoneadm(["uninstall", "-F"]).ok();
+        assert_eq!(read(&elsewhere.join("etc/precious")), "mine\n");
+    }
+}
+
+fn what_has_no_init_is_not_installed(lab: &Lab) {
+    let empty = lab.path("empty");
+    make_dir(&empty, 0o755);
+    let zone = lab.configured("web", "set brand=linux");
+    install(&zone, "-d", &empty)
+        .refuses()
+        .stderr_has("/sbin/init is not in")
+        .stderr_has("nothing was installed");
+    nothing_has_happened(lab, &zone);
+    let tree = lab.tiny_tree("tree", "exec sleep 2147483647");
+    let above = lab.path("above");
+    make_dir(&above, 0o755);
+    std::fs::rename(&tree, above.join("odd")).unwrap_or_else(|e| panic!("{e}"));
+    let meant = above.join("odd");
+    install(&zone, "-d", &above).refuses().stderr_has(&format!("Did you mean {}?", meant.display()));
+    nothing_has_happened(lab, &zone);
+    let archive = lab.path("odd.tar");
+    let pack =
+        [OsStr::new("-C"), above.as_os_str(), OsStr::new("-cf"), archive.as_os_str(), OsStr::new("odd")];
+    Command::new("tar").args(pack).run().ok();
+    let ran = install(&zone, "-a", &archive);
+    ran.refuses().stderr_has("odd.tar").stderr_has("'odd'");
+    nothing_has_happened(lab, &zone);
+    assert!(!zone.path().exists());
+    // One that can be booted once another init is set is a root.
+    std::fs::remove_file(meant.join("sbin/init")).unwrap_or_else(|e| panic!("{e}"));
+    install(&zone, "-d", &meant).ok().stderr_has("WARNING: /sbin/init is not").stderr_has("set init=");
+    zone.is("installed");
+}
+
+fn a_copy_is_another_machine(lab: &Lab) {
+    let tree = lab.tiny_tree("tree", "exec sleep 2147483647");
+    make_dir(&tree.join("etc/ssh"), 0o755);
+    let id = "0123456789abcdef0123456789abcdef\n";
+    let files = [
+        ("etc/hostname", "source\n"),
+        ("etc/hosts", "127.0.0.1 localhost\n127.0.1.1 source\n"),
+        ("etc/machine-id", id),
+        ("etc/ssh/ssh_host_ed25519_key", "secret\n"),
+        ("etc/ssh/ssh_host_ed25519_key.pub", "public\n"),
+    ];
+    for (name, text) in files {
+        write(&tree.join(name), text);
+    }
+    let copy = lab.configured("copy", "set brand=linux; set hostname=copy.example");
+    let ran = install(&copy, "-d", &tree);
+    ran.ok()
+        .stderr_has("its host name is copy.example")
+        .stderr_has("machine id")
+        .stderr_has("2 ssh host key");
+    assert_eq!(read(&copy.file("/etc/hostname")), "copy.example\n");
+    assert_eq!(read(&copy.file("/etc/machine-id")), "");
+    assert!(read(&copy.file("/etc/hosts")).ends_with("127.0.1.1\tcopy.example\n"));
+    assert!(!copy.file("/etc/ssh/ssh_host_ed25519_key").exists());
+    let moved = lab.configured("moved", "set brand=linux");
+    let with = [OsStr::new("install"), OsStr::new("-p"), OsStr::new("-d"), tree.as_os_str()];
+    moved.zoneadm(with).ok();
+    for (name, text) in files {
+        assert_eq!(read(&moved.file(&format!("/{name}"))), text, "{name}");
+        assert_eq!(read(&tree.join(name)), text, "the source is as it was");
+    }
+    lab.configured("sparse", "set brand=sparse").zoneadm(["install", "-p"]).exits(2).stderr_has("-p keeps");
+}
+
+fn a_host_name_that_is_set_wins_at_every_boot(lab: &Lab) {
+    // As an init of a distribution does.
+    let zone = lab.tiny("web", "busybox hostname -F /etc/hostname; exec sleep 2147483647");
+    let says = |zone: &Zone<'_>| {
+        zone.boot();
+        let name = until("init has set the host name", || {
+            let name = zone.zlogin(["/bin/busybox", "hostname"]).out();
+            (!name.is_empty()).then_some(name)
+        });
+        zone.halt();
+        name
+    };
+    write(&zone.file("/etc/hostname"), "image\n");
+    assert_eq!(read(&zone.file("/etc/hostname")), "image\n");
+    let _ = says(&zone);
+    assert_eq!(
+        read(&zone.file("/etc/hostname")),
+        "image\n",
+        "without a host name the file is the zone's own matter"
+    );
+    zone.zonecfg("set hostname=given").ok();
+    assert_eq!(says(&zone), "given\n");
+    assert_eq!(read(&zone.file("/etc/hostname")), "given\n");
+    // Whatever the zone has put there meanwhile, nothing outside is written.
+    let precious = lab.path("precious");
+    write(&precious, "precious\n");
+    for place in ["/etc/hostname", "/etc/.hostname.new"] {
+        let _ = std::fs::remove_file(zone.file(place));
+        std::os::unix::fs::symlink(&precious, zone.file(place)).unwrap_or_else(|e| panic!("{e}"));
+    }
+    assert_eq!(says(&zone), "given\n");
+    assert!(zone.file("/etc/hostname").is_file() && !zone.file("/etc/hostname").is_symlink());
+    std::fs::rename(zone.file("/etc"), zone.file("/old")).unwrap_or_else(|e| panic!("{e}"));
+    std::os::unix::fs::symlink(lab.path("outside"), zone.file("/etc")).unwrap_or_else(|e| panic!("{e}"));
+    make_dir(&lab.path("outside"), 0o755);
+    let _ = zone.zoneadm(["boot"]);
+    zone.halt_whatever();
+    assert_eq!(std::fs::read_dir(lab.path("outside")).map(Iterator::count).unwrap_or(1), 0);
+    assert_eq!(read(&precious), "precious\n");
 }

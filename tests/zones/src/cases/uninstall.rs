@@ -1,11 +1,14 @@
 //! Uninstalling, and what it must not touch.
 
-use crate::harness::{Command, Lab, cases, make_dir, read, write};
+use crate::harness::{Command, Lab, Terminal, cases, make_dir, read, skip, write};
+use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
 
 cases![
     wants_force_without_a_terminal,
     asks_on_a_terminal,
+    an_interruption_is_a_no,
+    what_chattr_has_fixed_goes_with_force,
     what_is_not_the_zones_stays,
     links_are_not_followed,
     a_root_that_is_a_link_is_not_followed,
@@ -26,13 +29,57 @@ fn wants_force_without_a_terminal(lab: &Lab) {
 
 fn asks_on_a_terminal(lab: &Lab) {
     let zone = lab.sparse("web");
-    for (answer, state) in [("n\r", "installed"), ("\r", "installed"), ("y\r", "configured")] {
-        let mut terminal = crate::harness::Terminal::start(zone.zoneadm_command(["uninstall"]), 24, 80);
+    // The last but one is the end of input.
+    for (answer, state, code) in
+        [("n\r", "installed", 1), ("\r", "installed", 1), ("\x04", "installed", 1), ("y\r", "configured", 0)]
+    {
+        let mut terminal = Terminal::start(zone.zoneadm_command(["uninstall"]), 24, 80);
         terminal.shows("Are you sure you want to uninstall zone web (y/[n])? ");
         terminal.types(answer);
-        let _ = terminal.ends();
+        let (status, shown) = terminal.ends();
+        assert_eq!(status.code(), Some(code), "{answer:?}: {shown}");
+        assert_eq!(shown.contains("uninstall not done"), code == 1, "{answer:?}: {shown}");
         zone.is(state);
     }
+}
+
+fn an_interruption_is_a_no(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let mut terminal = Terminal::start(zone.zoneadm_command(["uninstall"]), 24, 80);
+    terminal.shows("(y/[n])? ");
+    // Once.
+    terminal.types("\x03");
+    let (status, shown) = terminal.ends();
+    assert_eq!(status.code(), Some(1), "{shown}");
+    assert!(shown.contains("uninstall not done"), "{shown}");
+    zone.is("installed");
+}
+
+fn what_chattr_has_fixed_goes_with_force(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let chattr = |flag: &str, path: &std::path::Path| {
+        Command::new("chattr").args([OsStr::new(flag), path.as_os_str()]).run().code() == Some(0)
+    };
+    let outside = lab.path("outside");
+    write(&outside, "mine\n");
+    symlink(&outside, zone.file("/root/link")).unwrap_or_else(|e| panic!("{e}"));
+    for (flag, name) in [("+i", "/etc/hostname"), ("+a", "/etc/hosts"), ("+i", "/root")] {
+        if !chattr(flag, &zone.file(name)) {
+            skip("the file system has no immutable files");
+        }
+    }
+    assert!(chattr("+i", &outside));
+    let mut terminal = Terminal::start(zone.zoneadm_command(["uninstall"]), 24, 200);
+    terminal.shows("3 files are immutable or append-only");
+    terminal.shows("uninstall -F");
+    let (status, shown) = terminal.ends();
+    assert_eq!(status.code(), Some(1), "{shown}");
+    zone.is("installed");
+    zone.zoneadm(["uninstall", "-F"]).ok().stdout_has("3 files made immutable or append-only");
+    zone.is("configured");
+    assert!(!zone.path().exists());
+    assert!(std::fs::remove_file(&outside).is_err(), "what a link leads to is as it was");
+    assert!(chattr("-i", &outside));
 }
 
 fn what_is_not_the_zones_stays(lab: &Lab) {

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Timespec;
 use tar::{EntryType, Header};
 
-use super::input::is_header;
+use super::attributes;
+use super::format::{BLOCK, is_header};
 use super::name::{self, Wrong};
 use super::pax::Records;
 use super::sparse::{self, Layout};
 use crate::error::Error;
-use crate::install::target::{Meta, both, keeps_xattr};
+use crate::install::Left;
+use crate::install::target::{Meta, both};
 
-const BLOCK: usize = 512;
 /// The longest extension (name, link, records, sparse map) that is taken into memory. Attributes are at most
 /// 64 KiB each and names 4 KiB, so only a hostile or a very fragmented one is longer.
 const LONGEST_EXTENSION: u64 = 4 << 20;
@@ -41,8 +42,8 @@ pub(super) struct Member {
     pub(super) name: PathBuf,
     pub(super) kind: Kind,
     pub(super) meta: Meta,
-    /// Attributes that were left out.
-    pub(super) lost: u64,
+    /// What of it cannot be taken along.
+    pub(super) left: Left,
 }
 
 /// Reads members one after the other.
@@ -56,6 +57,8 @@ pub(super) struct Members {
     padding: u64,
     global: Records,
     ended: bool,
+    /// Something was found behind the end.
+    rest: bool,
 }
 
 /// Extensions that precede a member.
@@ -76,6 +79,7 @@ impl Members {
             padding: 0,
             global: Records::default(),
             ended: false,
+            rest: false,
         }
     }
 
@@ -117,7 +121,7 @@ impl Members {
             Some(size) => size.ok_or_else(|| self.malformed("has an unreadable size"))?,
             None => size,
         };
-        let (meta, lost) = self.meta(header, records)?;
+        let (meta, left) = self.meta(header, records)?;
         let kind = match header.entry_type() {
             // Before there was a type for directories, a name with a slash at its end was one.
             EntryType::Regular | EntryType::Continuous if raw.ends_with(b"/") => Kind::Directory,
@@ -147,7 +151,7 @@ impl Members {
             EntryType::Char | EntryType::Block => Kind::Device,
             _ => return Err(self.malformed("is of an unknown type")),
         };
-        Ok(Member { name, kind, meta, lost })
+        Ok(Member { name, kind, meta, left })
     }
 
     fn link(&self, header: &Header, before: &Before) -> Result<Vec<u8>, Error> {
@@ -158,13 +162,16 @@ impl Members {
             .map(<[u8]>::to_vec)
             .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
             .unwrap_or_default();
-        if raw.is_empty() || raw.contains(&0) || raw.len() > 4095 {
+        if raw.len() > name::LONGEST_PATH {
+            return Err(self.wrong(Wrong::TooLong("a link's text of more than 4095 bytes")));
+        }
+        if raw.is_empty() || raw.contains(&0) {
             return Err(self.malformed("is a link to nothing, or to a name that is no name"));
         }
         Ok(raw)
     }
 
-    fn meta(&self, header: &Header, records: &Records) -> Result<(Meta, u64), Error> {
+    fn meta(&self, header: &Header, records: &Records) -> Result<(Meta, Left), Error> {
         let id = |key, field: io::Result<u64>| {
             let value = match records.number(key) {
                 Some(value) => value,
@@ -183,19 +190,10 @@ impl Members {
         };
         let (seconds, nanos) = time.ok_or_else(|| self.malformed("has an unreadable time"))?;
         let mode = header.mode().map_err(|_| self.malformed("has an unreadable mode"))? & 0o7777;
-        let mut lost = u64::from(records.any("SCHILY.acl."));
-        let mut xattrs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        for (name, value) in records.xattrs() {
-            if !keeps_xattr(name) || name.contains(&0) || name.len() > 255 {
-                lost += 1;
-                continue;
-            }
-            xattrs.retain(|(earlier, _)| earlier != name);
-            xattrs.push((name.to_vec(), value.to_vec()));
-        }
+        let attributes::Attributes { xattrs, acls, left } = attributes::of(records);
         let times = both(Timespec { tv_sec: seconds, tv_nsec: nanos.into() });
-        let meta = Meta { mode, uid: id("uid", header.uid())?, gid: id("gid", header.gid())?, times, xattrs };
-        Ok((meta, lost))
+        let (uid, gid) = (id("uid", header.uid())?, id("gid", header.gid())?);
+        Ok((Meta { mode, uid, gid, times, xattrs, acls }, left))
     }
 
     fn gnu_layout(&mut self, header: &Header, size: u64) -> Result<Layout, Error> {
@@ -219,7 +217,7 @@ impl Members {
 
     fn pax_layout(&mut self, records: &Records, size: u64) -> Result<Layout, Error> {
         let bad = "has an unreadable sparse map";
-        if !records.any("GNU.sparse.") {
+        if records.prefixed("GNU.sparse.").next().is_none() {
             return Ok(Layout::plain(size));
         }
         if records.number("GNU.sparse.major") == Some(Some(1)) {
@@ -314,9 +312,18 @@ impl Members {
     /// Reads on after the end, so that the decompressor sees its own end and checks the whole. True when there
     /// is more.
     pub(super) fn drain(&mut self) -> Result<bool, Error> {
-        let passed = io::copy(&mut self.input.by_ref().take(1 << 20), &mut io::sink())
-            .map_err(|error| self.broken(error))?;
-        Ok(passed > 0)
+        let mut bytes = vec![0; 1 << 16];
+        let got = match self.input.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            other => other.map_err(|error| self.broken(error))?,
+        };
+        self.rest |= bytes[..got].iter().any(|byte| *byte != 0);
+        Ok(got > 0)
+    }
+
+    /// Whether there was anything but padding behind the end, as far as that was read.
+    pub(super) fn has_rest(&self) -> bool {
+        self.rest
     }
 
     fn extension(&mut self, size: u64) -> Result<Vec<u8>, Error> {
@@ -355,6 +362,9 @@ impl Members {
         match wrong {
             Wrong::Leaves(why) => {
                 Error::Leaves { archive: self.archive.clone(), entry: self.current.clone(), why }
+            }
+            Wrong::TooLong(what) => {
+                Error::TooLong { archive: self.archive.clone(), entry: self.current.clone(), what }
             }
             Wrong::Malformed(why) => self.malformed(why),
         }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// `PATH_MAX` and `NAME_MAX` of Linux, without the closing NUL.
-const LONGEST_PATH: usize = 4095;
+pub(super) const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 255;
 
 /// What is wrong with a name.
@@ -13,6 +13,8 @@ const LONGEST_NAME: usize = 255;
 pub(super) enum Wrong {
     /// It would leave the root, for this reason.
     Leaves(&'static str),
+    /// It has this, and Linux takes no path so long.
+    TooLong(&'static str),
     /// It is no file name.
     Malformed(&'static str),
 }
@@ -29,13 +31,13 @@ pub(super) fn inside(raw: &[u8]) -> Result<PathBuf, Wrong> {
         return Err(Wrong::Malformed("has a NUL in its name"));
     }
     if raw.len() > LONGEST_PATH {
-        return Err(Wrong::Malformed("has a name longer than 4095 bytes"));
+        return Err(Wrong::TooLong("a name of more than 4095 bytes"));
     }
     let mut path = PathBuf::new();
     for component in Path::new(OsStr::from_bytes(raw)).components() {
         match component {
             Component::Normal(name) if name.len() > LONGEST_NAME => {
-                return Err(Wrong::Malformed("has a name with a component longer than 255 bytes"));
+                return Err(Wrong::TooLong("a component of more than 255 bytes in its name"));
             }
             Component::Normal(name) => path.push(name),
             Component::CurDir => {}
@@ -64,8 +66,8 @@ mod tests {
             assert!(matches!(inside(bad.as_bytes()), Err(Wrong::Leaves(_))), "{bad}");
         }
         assert!(matches!(inside(b"a\0b"), Err(Wrong::Malformed(_))));
-        assert!(matches!(inside(&[b'x'; 256]), Err(Wrong::Malformed(_))));
-        assert!(matches!(inside(&b"x/".repeat(3000)), Err(Wrong::Malformed(_))));
+        assert!(matches!(inside(&[b'x'; 256]), Err(Wrong::TooLong(_))));
+        assert!(matches!(inside(&b"x/".repeat(3000)), Err(Wrong::TooLong(_))));
     }
 
     proptest! {

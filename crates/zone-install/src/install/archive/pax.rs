@@ -50,17 +50,11 @@ impl Records {
         self.get(key).map(time)
     }
 
-    /// Names and values of the extended attributes.
-    pub(super) fn xattrs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.list.iter().filter_map(|(key, value)| {
-            let name = key.strip_prefix(b"SCHILY.xattr.")?;
-            Some((name, value.as_slice()))
-        })
-    }
-
-    /// True when a key with this beginning is there.
-    pub(super) fn any(&self, prefix: &str) -> bool {
-        self.list.iter().any(|(key, _)| key.starts_with(prefix.as_bytes()))
+    /// Every record whose key begins so, without that, in order.
+    pub(super) fn prefixed(&self, prefix: &'static str) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.list
+            .iter()
+            .filter_map(move |(key, value)| Some((key.strip_prefix(prefix.as_bytes())?, value.as_slice())))
     }
 
     /// Every record, in order.

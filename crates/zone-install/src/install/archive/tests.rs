@@ -34,9 +34,7 @@ fn names_that_leave_the_root_end_the_install_and_touch_nothing() {
     ];
     for (case, archive) in cases {
         let ground = Ground::new();
-        let error = Hostile { bytes: [Hostile::default().file("before", "").bytes, archive.bytes].concat() }
-            .unpack(&ground)
-            .unwrap_err();
+        let error = Hostile::default().file("before", "").and(archive).unpack(&ground).unwrap_err();
         assert!(matches!(error, Error::Leaves { .. }), "{case}: {error}");
         assert!(error.to_string().contains("would leave the zone's root"), "{case}: {error}");
         let outside = ground.outside();
@@ -97,25 +95,254 @@ fn a_file_over_a_link_replaces_the_link() {
 fn links_to_nowhere_and_loops_are_errors_that_name_the_entry() {
     let loops = Hostile::default().link("a", "b").link("b", "a").file("a/x", "");
     let dangling = Hostile::default().link("a", "nowhere/at/all").file("a/x", "");
-    let magic = Hostile::default().file("f", "").file("f/x", "");
-    for archive in [loops, dangling, magic] {
+    let outside = Hostile::default().link("a", "/outside").file("a/x", "");
+    let file = Hostile::default().file("a", "").file("a/x", "");
+    for (archive, reason) in [
+        (loops, "its symbolic links lead in a circle"),
+        (dangling, "it is a symbolic link to 'nowhere/at/all', and that is not in the zone's root"),
+        (outside, "it is a symbolic link to '/outside', and that is not in the zone's root"),
+        (file, "it is not a directory"),
+    ] {
         let error = archive.unpack(&Ground::new()).unwrap_err().to_string();
-        assert!(error.starts_with("cannot enter ") && error.contains("/root/"), "{error}");
+        assert!(error.starts_with("cannot enter ") && error.contains("/root/a: "), "{error}");
+        assert!(error.contains(reason), "{error}");
     }
 }
 
 #[test]
-fn a_directory_over_a_link_to_one_keeps_the_link() {
+fn a_name_that_is_too_long_is_said_to_be() {
+    let deep = "d/".repeat(2100) + "f";
+    let text = "t".repeat(4096);
+    for archive in [
+        Hostile::default().pax(&[("path", deep.as_bytes())]).file("x", ""),
+        Hostile::default().pax(&[("path", &[b'x'; 256])]).file("x", ""),
+        Hostile::default().pax(&[("linkpath", text.as_bytes())]).link("x", "y"),
+    ] {
+        let error = archive.unpack(&Ground::new()).unwrap_err();
+        assert!(matches!(error, Error::TooLong { .. }), "{error}");
+        assert!(!error.to_string().contains("damaged"), "{error}");
+    }
+}
+
+/// Adds an entry of this name to an archive.
+type Add = fn(Hostile, &str) -> Hostile;
+
+/// What an entry can be, with what makes it.
+const KINDS: [(&str, Add); 9] = [
+    ("file", |archive, name| archive.file(name, "contents")),
+    ("empty directory", |archive, name| archive.mode(0o751).dir(name)),
+    ("other directory", |archive, name| archive.mode(0o700).dir(name)),
+    ("full directory", |archive, name| archive.mode(0o750).dir(name).file(&format!("{name}/in"), "x")),
+    ("link to a directory", |archive, name| archive.link(name, "there")),
+    ("link to a file", |archive, name| archive.link(name, "other")),
+    ("link to nothing", |archive, name| archive.link(name, "nowhere")),
+    ("hard link", |archive, name| archive.hard(name, "other")),
+    ("pipe", |archive, name| archive.mode(0o640).entry(EntryType::Fifo, name, "", b"")),
+];
+
+/// Everything in a tree, in words.
+fn listed(tree: &Path) -> String {
+    let format = "%P %y %m %l %n\n";
+    let output = Command::new("find").arg(tree).args(["-mindepth", "1", "-printf", format]).output().unwrap();
+    assert!(output.status.success());
+    let mut lines: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+#[test]
+fn the_last_entry_of_a_name_counts_for_every_pair_as_with_tar() {
+    for (first_name, first) in KINDS {
+        for (second_name, second) in KINDS {
+            let case = format!("{second_name} over {first_name}");
+            let archive =
+                Hostile::default().mode(0o711).dir("there").file("there/in", "x").file("other", "o");
+            let mut archive = second(first(archive, "a"), "a");
+            archive.bytes.resize(archive.bytes.len() + 1024, 0);
+            let ground = Ground::new();
+            fs::write(ground.path("packed"), &archive.bytes).unwrap();
+            let theirs = ground.path("theirs");
+            fs::create_dir(&theirs).unwrap();
+            // -p and no umask: as root does it.
+            let tar = Command::new("tar")
+                .args(["--no-same-owner", "-p", "-xf"])
+                .arg(ground.path("packed"))
+                .arg("-C")
+                .arg(&theirs)
+                .output()
+                .unwrap();
+            match unpack(&ground, &archive.bytes) {
+                Ok(_) => {
+                    assert!(tar.status.success(), "{case}: tar refuses it: {tar:?}");
+                    assert_eq!(listed(&ground.root), listed(&theirs), "{case}");
+                }
+                Err(error) => {
+                    assert!(!tar.status.success(), "{case}: tar takes it: {error}");
+                    assert!(matches!(error, Error::NotReplaced(_)), "{case}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_named_twice_has_its_last_owner_and_mode() {
     let ground = Ground::new();
-    Hostile::default()
-        .dir("usr/bin")
-        .link("bin", "usr/bin")
-        .dir("bin")
-        .file("bin/sh", "shell")
+    let mut archive = Hostile::default().mode(0o700).dir("d").file("d/f", "x").mode(0o2751).dir("d");
+    if is_root() {
+        archive = archive.pax(&[("uid", b"12"), ("gid", b"34")]).mode(0o2751).dir("d");
+    }
+    // And by another way to the same directory.
+    archive.link("way", "d").dir("way/e").mode(0o711).dir("d/e").unpack(&ground).unwrap();
+    let stat = fs::metadata(ground.root.join("d")).unwrap();
+    assert_eq!(stat.mode() & 0o7777, 0o2751);
+    if is_root() {
+        assert_eq!((stat.uid(), stat.gid()), (12, 34));
+    }
+    assert_eq!(mode(&ground.root.join("d/e")), 0o711);
+}
+
+#[test]
+fn what_a_device_takes_the_place_of_is_gone() {
+    let ground = Ground::new();
+    let summary = Hostile::default()
+        .file("a", "x")
+        .entry(EntryType::Char, "a", "", b"")
+        .entry(EntryType::Char, "b", "", b"")
+        .file("b", "a file after all")
+        .hard("c", "b")
+        .entry(EntryType::Block, "no/parent", "", b"")
         .unpack(&ground)
         .unwrap();
-    assert!(ground.root.join("bin").is_symlink());
-    assert_eq!(read(ground.root.join("usr/bin/sh")), "shell");
+    assert_eq!(summary.devices_skipped, 3);
+    assert!(!ground.root.join("a").exists() && !ground.root.join("no").exists());
+    assert_eq!(read(ground.root.join("c")), "a file after all");
+}
+
+#[test]
+fn a_hard_link_to_itself_by_another_way_is_one_file() {
+    let ground = Ground::new();
+    Hostile::default().file("usr/f", "x").link("way", "usr").hard("way/f", "usr/f").unpack(&ground).unwrap();
+    assert_eq!(read(ground.root.join("usr/f")), "x");
+}
+
+fn acl_of(path: &Path, name: &str) -> Vec<(u16, u16, u32)> {
+    let mut value = [0; 4096];
+    let length = rustix::fs::getxattr(path, name, &mut value).unwrap();
+    value[4..length]
+        .chunks(8)
+        .map(|entry| {
+            let short = |at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
+            (short(0), short(2), u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]))
+        })
+        .collect()
+}
+
+#[test]
+fn access_control_lists_are_kept_with_the_archives_own_names() {
+    let ground = Ground::new();
+    let access =
+        b"user::rw-\nuser:lisa:r--\nuser:4321:rwx\ngroup::r--\ngroup:staff:r--\nmask::rw-\nother::---\n";
+    let summary = Hostile::default()
+        .pax(&[("SCHILY.acl.access", access)])
+        .mode(0o660)
+        .file("f", "x")
+        .pax(&[("SCHILY.acl.default", b"user::rwx,group::r-x,other::---,user:lisa:r-x:77,mask::r-x")])
+        .dir("d")
+        .pax(&[("SCHILY.acl.access", b"user::rw-,user:nobody-knows:r--,group::r--,mask::r--,other::---")])
+        .file("g", "x")
+        .pax(&[("SCHILY.acl.access", access)])
+        .file("replaced", "x")
+        .file("replaced", "without a list")
+        // They come last, and still count.
+        .file("etc/passwd", "root:x:0:0::/root:/bin/sh\nlisa:x:501:501::/:/bin/sh\n")
+        .file("etc/group", "root:x:0:\nstaff:x:50:lisa\n")
+        .unpack(&ground)
+        .unwrap();
+    let none = u32::MAX;
+    if summary.left.unsupported > 0 {
+        return; // the file system of the temporary directory has no lists
+    }
+    assert_eq!(
+        acl_of(&ground.root.join("f"), "system.posix_acl_access"),
+        [(1, 6, none), (2, 4, 501), (2, 7, 4321), (4, 4, none), (8, 4, 50), (16, 6, none), (32, 0, none)]
+    );
+    assert!(acl_of(&ground.root.join("d"), "system.posix_acl_default").contains(&(2, 5, 77)));
+    assert_eq!((summary.left.acls, summary.left.xattrs), (1, 0), "the list with a name that nobody has");
+    let mut value = [0; 64];
+    let replaced = rustix::fs::getxattr(ground.root.join("replaced"), "system.posix_acl_access", &mut value);
+    assert!(replaced.is_err(), "the list was that of an earlier entry");
+}
+
+#[test]
+fn attributes_have_several_names_in_archives() {
+    let ground = Ground::new();
+    let summary = Hostile::default()
+        .pax(&[
+            ("LIBARCHIVE.xattr.user.a%20b", b"aGVsbG8"),
+            ("LIBARCHIVE.xattr.user.both", b"b2xk"),
+            ("SCHILY.xattr.user.both", b"new"),
+            ("LIBARCHIVE.xattr.security.selinux", b"eA=="),
+            ("RHT.security.selinux", b"x"),
+            ("SCHILY.fflags", b"immutable,nodump"),
+        ])
+        .file("f", "x")
+        .unpack(&ground)
+        .unwrap();
+    let attribute = |name: &str| {
+        let mut value = [0; 64];
+        let length = rustix::fs::getxattr(ground.root.join("f"), name, &mut value).unwrap();
+        value[..length].to_vec()
+    };
+    assert_eq!((attribute("user.a b"), attribute("user.both")), (b"hello".to_vec(), b"new".to_vec()));
+    assert_eq!((summary.left.xattrs, summary.left.flags, summary.left.acls), (2, 1, 0));
+}
+
+/// An archive in each of the four forms, cut into two streams where the form has streams.
+fn in_four_forms(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let gzip = |bytes: &[u8]| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    };
+    let xz = |bytes: &[u8]| {
+        let mut packed = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    };
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+    let (one, two) = bytes.split_at(700);
+    vec![
+        ("tar", bytes.to_vec()),
+        ("gz", [gzip(one), gzip(two)].concat()),
+        ("xz", [xz(one), vec![0; 8], xz(two)].concat()),
+        ("zst", [zstd(one), zstd(two)].concat()),
+    ]
+}
+
+#[test]
+fn what_comes_behind_the_end_is_padding_or_left_out_in_every_form() {
+    let mut bytes = Hostile::default().file("a", &"x".repeat(5000)).bytes;
+    bytes.resize(bytes.len() + 1024, 0);
+    for (form, packed) in in_four_forms(&bytes) {
+        for (behind, rest) in [
+            (&[][..], false),
+            (&[0; 1], false),
+            (&[0; 70_000], false),
+            (b"garbage", true),
+            (&[[0; 600].as_slice(), b"garbage"].concat(), true),
+        ] {
+            let ground = Ground::new();
+            let summary = unpack(&ground, &[packed.as_slice(), behind].concat())
+                .unwrap_or_else(|error| panic!("{form} with {} bytes behind: {error}", behind.len()));
+            assert_eq!(summary.rest, rest, "{form} with {} bytes behind", behind.len());
+            assert_eq!(read(ground.root.join("a")).len(), 5000, "{form}");
+        }
+        // What is missing is missing, whatever comes instead of it.
+        let cut = &packed[..packed.len() - 1100.min(packed.len() / 3)];
+        let error = unpack(&Ground::new(), cut).unwrap_err();
+        assert!(matches!(error, Error::Truncated { .. } | Error::Archive { .. }), "{form}: {error}");
+    }
 }
 
 #[test]
@@ -134,7 +361,7 @@ fn the_last_of_several_counts_but_a_full_directory_stays() {
     assert_eq!(read(ground.root.join("a/b")), "x");
     assert_eq!(read(ground.root.join("empty")), "file");
     let error = Hostile::default().file("d/f", "x").file("d", "y").unpack(&Ground::new()).unwrap_err();
-    assert!(error.to_string().contains("replace the earlier entry"), "{error}");
+    assert!(error.to_string().contains("/d is a directory with entries in it"), "{error}");
 }
 
 #[test]
@@ -226,7 +453,7 @@ fn attributes_with_newlines_and_times_with_fractions_are_kept() {
     let path = ground.root.join("a");
     let stat = fs::metadata(&path).unwrap();
     assert_eq!((stat.mtime(), stat.mtime_nsec()), (-6, 500_000_000));
-    assert_eq!(summary.xattrs_skipped, 1);
+    assert_eq!(summary.left.xattrs, 1);
     let mut got = [0; 64];
     let length = rustix::fs::getxattr(&path, "user.note", &mut got).unwrap();
     assert_eq!(&got[..length], value);

@@ -16,14 +16,17 @@ use rustix::process::{Gid, Resource, Rlimit, Uid};
 
 use zone_fail::Promise;
 
-use super::input::{BLOCK, decoder, recognise};
+use super::decoder::Decoder;
+use super::format::{BLOCK, Format, recognise};
 
 /// `nobody` and `nogroup` wherever those exist; nobody's in any case.
 const NOBODY: u32 = 65534;
-/// Above what [`decoder`] allows itself, for the program and its buffers.
+/// Above what a [`Decoder`] allows itself, for the program and its buffers.
 const ADDRESS_SPACE: u64 = 1 << 30;
 /// Exit status that says: the archive ends too early.
 const CUT_SHORT: u8 = 2;
+/// Exit status that says: all is passed on, and behind it there is something that is not part of the archive.
+const REST: u8 = 3;
 /// The most of its complaint that is repeated.
 const LONGEST_COMPLAINT: u64 = 400;
 
@@ -33,7 +36,7 @@ const LONGEST_COMPLAINT: u64 = 400;
 pub struct Worker {
     /// The program, such as `/proc/self/exe`.
     pub program: PathBuf,
-    /// Its arguments.
+    /// The words behind its name.
     pub arguments: Vec<OsString>,
 }
 
@@ -44,11 +47,18 @@ pub(super) struct Piped {
     /// Shares its position with the worker's standard input.
     archive: File,
     position: Rc<Cell<u64>>,
+    /// Raised when the worker has found something behind the end.
+    rest: Rc<Cell<bool>>,
 }
 
 impl Piped {
     /// Starts a worker on the archive, which is read from where it stands.
-    pub(super) fn start(worker: &Worker, archive: File, position: Rc<Cell<u64>>) -> io::Result<Self> {
+    pub(super) fn start(
+        worker: &Worker,
+        archive: File,
+        position: Rc<Cell<u64>>,
+        rest: Rc<Cell<bool>>,
+    ) -> io::Result<Self> {
         let mut command = Command::new(&worker.program);
         command.args(&worker.arguments).env_clear();
         zone_fail::pass_on(&mut command);
@@ -59,7 +69,7 @@ impl Piped {
             .stderr(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Self { child, output, archive, position })
+        Ok(Self { child, output, archive, position, rest })
     }
 
     /// The worker has closed its end: was that the end of the archive?
@@ -70,6 +80,10 @@ impl Piped {
         }
         let status = self.child.wait()?;
         if status.success() {
+            return Ok(());
+        }
+        if status.code() == Some(REST.into()) {
+            self.rest.set(true);
             return Ok(());
         }
         if status.code() == Some(CUT_SHORT.into()) {
@@ -113,7 +127,8 @@ pub fn decompress_worker() -> ExitCode {
     let result = confine().and_then(|()| pump(midway));
     ended.keep();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => REST.into(),
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => CUT_SHORT.into(),
@@ -145,19 +160,24 @@ fn confine() -> io::Result<()> {
     Ok(())
 }
 
-fn pump(midway: Promise) -> io::Result<()> {
+/// Passes all on. True when there is something behind it that is not part of the archive.
+fn pump(midway: Promise) -> io::Result<bool> {
     let mut start = Vec::with_capacity(BLOCK);
     let mut input = io::stdin().lock();
     input.by_ref().take(BLOCK as u64).read_to_end(&mut start)?;
     let format = recognise(&start).map_err(io::Error::other)?;
-    let whole: Box<dyn Read> = Box::new(io::Cursor::new(start).chain(input));
-    let mut decoder = decoder(format, BufReader::with_capacity(1 << 17, whole))?;
+    let whole = io::Cursor::new(start).chain(input);
+    let rest = Rc::new(Cell::new(false));
+    let mut decoder: Box<dyn Read> = match format {
+        Format::Tar => Box::new(BufReader::with_capacity(1 << 17, whole)),
+        packed => Box::new(Decoder::new(packed, whole, Rc::clone(&rest))),
+    };
     let mut buffer = vec![0; 1 << 17];
     let mut output = io::stdout().lock();
     let mut midway = Some(midway);
     loop {
         match decoder.read(&mut buffer) {
-            Ok(0) => return output.flush(),
+            Ok(0) => return output.flush().map(|()| rest.get()),
             Ok(got) => {
                 output.write_all(&buffer[..got])?;
                 midway.take().into_iter().for_each(Promise::keep);

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use zone_config::Brand;
-use zone_install::install::{self, Debootstrap, Summary, Worker};
+use zone_install::identity::Origin;
+use zone_install::install::{self, Archive, Debootstrap, Directory, Summary, Worker};
 use zone_install::progress::{Options, Reporter};
 use zone_install::{Error, sparse};
 use zone_sys::signal::{self, SIGHUP, SIGINT};
@@ -27,9 +28,17 @@ pub(crate) fn run_as_worker() -> Option<ExitCode> {
     Some(install::decompress_worker())
 }
 
-/// A source, and what to do with it.
+/// A source, as the command line names it.
 #[derive(Debug)]
-pub(crate) enum Source {
+pub(crate) struct Source {
+    kind: Kind,
+    /// The machine moves here: the root keeps its name and its keys.
+    keeps_identity: bool,
+}
+
+/// What a root is made from.
+#[derive(Debug)]
+pub(crate) enum Kind {
     /// The host's own /usr.
     Sparse,
     /// A tree of files.
@@ -40,22 +49,52 @@ pub(crate) enum Source {
     Debootstrap(Debootstrap),
 }
 
+/// A source that was found to be one; nothing has been made of it yet.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    from: From,
+    /// What was given, for messages.
+    given: PathBuf,
+    keeps_identity: bool,
+}
+
+#[derive(Debug)]
+enum From {
+    Sparse,
+    Directory(Directory),
+    Archive(Box<Archive>),
+    Debootstrap(Debootstrap),
+}
+
+/// What was unpacked, for the advice when there is no init in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    Directory,
+    Archive,
+    Debootstrap,
+}
+
 impl Source {
     /// What the command line names, if the brand can be made from it.
     pub(crate) fn of(args: &InstallArgs, brand: &Brand) -> Outcome<Self> {
-        let source = match (&args.directory, &args.archive, &args.suite) {
-            (Some(directory), _, _) => Self::Directory(directory.clone()),
-            (_, Some(archive), _) => Self::Archive(archive.clone()),
-            (_, _, Some(suite)) => Self::Debootstrap(Debootstrap {
+        let kind = match (&args.directory, &args.archive, &args.suite) {
+            (Some(directory), _, _) => Kind::Directory(directory.clone()),
+            (_, Some(archive), _) => Kind::Archive(archive.clone()),
+            (_, _, Some(suite)) => Kind::Debootstrap(Debootstrap {
                 suite: suite.clone(),
                 mirror: args.mirror.clone(),
                 include: args.include.clone(),
                 ..Debootstrap::default()
             }),
-            (None, None, None) => Self::Sparse,
+            (None, None, None) => Kind::Sparse,
         };
-        if brand.install.iter().any(|possible| possible == source.word()) {
-            return Ok(source);
+        let keeps_identity = args.preserve_identity;
+        if keeps_identity && !matches!(kind, Kind::Directory(_) | Kind::Archive(_)) {
+            let text = "install: -p keeps the identity of what -d or -a copies, and needs one of them";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        if brand.install.iter().any(|possible| possible == kind.word()) {
+            return Ok(Self { kind, keeps_identity });
         }
         let options: Vec<_> = brand.install.iter().filter_map(|word| option(word)).collect();
         Err(Failure::Usage(if options.is_empty() {
@@ -68,6 +107,32 @@ impl Source {
         }))
     }
 
+    /// Opens it, as far as that can be done without making anything.
+    ///
+    /// # Errors
+    /// Why it is no source.
+    pub(crate) fn open(self, zonepath: &Path) -> Result<Opened, Error> {
+        let given = match &self.kind {
+            Kind::Directory(path) | Kind::Archive(path) => path.clone(),
+            Kind::Sparse | Kind::Debootstrap(_) => zonepath.join("root"),
+        };
+        let from = match self.kind {
+            Kind::Sparse => From::Sparse,
+            Kind::Directory(directory) => From::Directory(Directory::open(&directory, zonepath)?),
+            Kind::Archive(archive) => {
+                let worker = Worker { program: "/proc/self/exe".into(), arguments: vec![WORKER.into()] };
+                From::Archive(Box::new(Archive::open(&archive, Some(&worker))?))
+            }
+            Kind::Debootstrap(what) => {
+                what.check()?;
+                From::Debootstrap(what)
+            }
+        };
+        Ok(Opened { from, given, keeps_identity: self.keeps_identity })
+    }
+}
+
+impl Kind {
     /// As brand files call it.
     fn word(&self) -> &'static str {
         match self {
@@ -77,23 +142,57 @@ impl Source {
             Self::Debootstrap(_) => "debootstrap",
         }
     }
+}
+
+impl Opened {
+    /// The tree of files, if it is one already.
+    pub(crate) fn tree(&self) -> Option<&Path> {
+        match &self.from {
+            From::Directory(directory) => Some(directory.path()),
+            _ => None,
+        }
+    }
+
+    /// What was given, for messages.
+    pub(crate) fn given(&self) -> &Path {
+        &self.given
+    }
+
+    /// What is to be said when there is no init in it; `None` when that comes with the host's /usr.
+    pub(crate) fn needs_init(&self) -> Option<Sort> {
+        match self.from {
+            From::Sparse => None,
+            From::Directory(_) => Some(Sort::Directory),
+            From::Archive(_) => Some(Sort::Archive),
+            From::Debootstrap(_) => Some(Sort::Debootstrap),
+        }
+    }
+
+    /// Whose identity the root has that is made of it; `None` when it is the zone's already, or is to stay.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        match self.from {
+            From::Sparse => None,
+            From::Debootstrap(_) => Some(Origin::New),
+            From::Directory(_) | From::Archive(_) => (!self.keeps_identity).then_some(Origin::Copy),
+        }
+    }
 
     /// Fills ZONEPATH/root.
+    ///
+    /// # Errors
+    /// Why not all of it is there.
     pub(crate) fn fill(
-        &self,
+        self,
         hostname: &str,
         zonepath: &Path,
         options: &Options,
         report: &mut Reporter<'_>,
     ) -> Result<Summary, Error> {
-        match self {
-            Self::Sparse => sparse::skeleton(&zonepath.join("root"), hostname).map(|made| made.summary),
-            Self::Directory(directory) => install::from_directory(directory, zonepath, options, report),
-            Self::Archive(archive) => {
-                let worker = Worker { program: "/proc/self/exe".into(), arguments: vec![WORKER.into()] };
-                install::from_archive_apart(&worker, archive, zonepath, options, report)
-            }
-            Self::Debootstrap(what) => install::debootstrap(what, zonepath, options, report),
+        match self.from {
+            From::Sparse => sparse::skeleton(&zonepath.join("root"), hostname).map(|made| made.summary),
+            From::Directory(directory) => directory.copy(zonepath, options, report),
+            From::Archive(archive) => archive.unpack(zonepath, options, report),
+            From::Debootstrap(what) => install::debootstrap(&what, zonepath, options, report),
         }
     }
 }
@@ -130,9 +229,10 @@ mod tests {
             include: vec!["a".into()],
             ..InstallArgs::default()
         };
-        assert!(matches!(Source::of(&none, &sparse), Ok(Source::Sparse)));
-        assert!(matches!(Source::of(&archive, &linux), Ok(Source::Archive(_))));
-        let Ok(Source::Debootstrap(what)) = Source::of(&suite, &linux) else { panic!() };
+        let kind = |args: &InstallArgs, brand| Source::of(args, brand).map(|source| source.kind);
+        assert!(matches!(kind(&none, &sparse), Ok(Kind::Sparse)));
+        assert!(matches!(kind(&archive, &linux), Ok(Kind::Archive(_))));
+        let Ok(Kind::Debootstrap(what)) = kind(&suite, &linux) else { panic!() };
         assert_eq!(
             (what.suite.as_str(), what.mirror.as_deref(), what.include.len()),
             ("bookworm", Some("http://m"), 1)
@@ -142,5 +242,7 @@ mod tests {
             "install: brand linux needs exactly one of -d DIRECTORY, -a ARCHIVE, --debootstrap SUITE"
         );
         assert!(refusal(&archive, "sparse").starts_with("install: brand sparse needs no source"));
+        let moved = InstallArgs { preserve_identity: true, ..InstallArgs::default() };
+        assert!(refusal(&moved, "sparse").starts_with("install: -p keeps the identity"));
     }
 }

@@ -13,6 +13,8 @@ use crate::testing::{Ground, options, silent};
 #[derive(Default)]
 pub(super) struct Hostile {
     pub(super) bytes: Vec<u8>,
+    /// The mode of the next entry that is no extension.
+    mode: Option<u32>,
 }
 
 impl Hostile {
@@ -24,7 +26,9 @@ impl Hostile {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         header.set_uid(uid.as_raw().into());
         header.set_gid(gid.as_raw().into());
-        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
+        let usual = if kind == EntryType::Directory { 0o755 } else { 0o644 };
+        let mode = if kind == EntryType::XHeader { None } else { self.mode.take() };
+        header.set_mode(mode.unwrap_or(usual));
         header.set_mtime(1_000_000_000);
         header.set_size(data.len() as u64);
         header.set_entry_type(kind);
@@ -33,9 +37,20 @@ impl Hostile {
         self.data(data)
     }
 
+    pub(super) fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
     pub(super) fn data(mut self, data: &[u8]) -> Self {
         self.bytes.extend_from_slice(data);
         self.bytes.resize(self.bytes.len().next_multiple_of(512), 0);
+        self
+    }
+
+    /// The entries of another one behind these.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.bytes.extend(other.bytes);
         self
     }
 

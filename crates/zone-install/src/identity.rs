@@ -1,0 +1,350 @@
+//! Which machine a root is.
+//!
+//! An archive or a directory is a copy of some machine, or an image that is copied many times. A zone that is made
+//! of it is another machine, and must not have the name, the machine id, the host keys of ssh or the random seed of
+//! the first one. So they are taken away or replaced, unless the caller says that the machine itself moves here.
+//! debootstrap(8) takes the name and the resolver of the host, and makes a machine id that may be the host's.
+//!
+//! Files are reached below the root's descriptor, through links inside of it, and are replaced, never written to: a
+//! link in a file's place is replaced and not followed.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::error::Error;
+
+const DIR: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+/// Inside the root, through links but not through `/proc` magic links nor into another mount.
+const IN_ROOT: ResolveFlags =
+    ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
+/// Bytes of a file that is looked at; a longer one is none that this knows.
+const LONGEST: u64 = 64 << 10;
+
+/// Whose identity a root has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// That of the machine it was copied from, or of an image.
+    Copy,
+    /// It is new, made on this host by a program that takes some of the host's.
+    New,
+}
+
+/// What was changed to make a root a machine of its own. `Display` is a line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// `etc/hostname`, and the line of `etc/hosts` that goes with it.
+    HostName(String),
+    /// The machine id is empty now.
+    MachineId,
+    /// So many keys are gone.
+    SshHostKeys(usize),
+    /// What systemd had saved for the random numbers and the secrets of one machine is gone.
+    Secrets,
+    /// The copy of the host's `resolv.conf` is gone.
+    Resolver,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostName(name) => write!(f, "its host name is {name} (etc/hostname, etc/hosts)."),
+            Self::MachineId => f.write_str("its machine id was emptied; the first boot makes its own."),
+            Self::SshHostKeys(count) => write!(
+                f,
+                "{count} ssh host key files were removed; if its init makes no new ones, run ssh-keygen -A in it."
+            ),
+            Self::Secrets => {
+                f.write_str("the random seed and the credential secret of its source were removed.")
+            }
+            Self::Resolver => f.write_str("the host's resolv.conf was not taken along."),
+        }
+    }
+}
+
+/// Makes the root of a zone a machine of its own, and puts that on the disk. Says what was changed.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub fn renew(root: &Path, hostname: &str, origin: Origin) -> Result<Vec<Change>, Error> {
+    let flags = DIR | OFlags::RDONLY | OFlags::NOFOLLOW;
+    let top = rustix::fs::openat2(CWD, root, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        .map_err(|errno| Error::io("open", root, errno))?;
+    let tree = Tree { root: top, shown: root.to_owned() };
+    let mut changes = Vec::new();
+    if let Some(etc) = tree.directory("etc")? {
+        etc.replace("hostname", format!("{hostname}\n").as_bytes(), 0o644)?;
+        if let Some(hosts) = etc.read("hosts")? {
+            etc.replace("hosts", &with_hostname(&hosts, hostname), 0o644)?;
+        }
+        changes.push(Change::HostName(hostname.to_owned()));
+        let known =
+            etc.read("machine-id")?.filter(|id| !id.is_empty() && id.trim_ascii() != b"uninitialized");
+        if known.is_some() {
+            // Empty and not missing: then the first boot sets it and does not ask its questions (machine-id(5)).
+            etc.replace("machine-id", b"", 0o444)?;
+            changes.push(Change::MachineId);
+        }
+        if origin == Origin::New && etc.read("resolv.conf")?.is_some() && etc.remove("resolv.conf")? {
+            changes.push(Change::Resolver);
+        }
+    }
+    if let Some(dbus) = tree.directory("var/lib/dbus")?
+        && dbus.read("machine-id")?.is_some()
+        && dbus.remove("machine-id")?
+        && !changes.contains(&Change::MachineId)
+    {
+        // systemd takes this one when the other is empty.
+        changes.push(Change::MachineId);
+    }
+    let mut secrets = false;
+    for (directory, name) in [
+        ("var/lib/systemd", "random-seed"),
+        ("var/lib/systemd", "credential.secret"),
+        ("var/lib/urandom", "random-seed"),
+    ] {
+        if let Some(directory) = tree.directory(directory)? {
+            secrets |= directory.remove(name)?;
+        }
+    }
+    if secrets {
+        changes.push(Change::Secrets);
+    }
+    // New ones were made just now, by the package.
+    if origin == Origin::Copy
+        && let Some(ssh) = tree.directory("etc/ssh")?
+    {
+        let mut gone = 0;
+        for name in ssh.names()?.iter().filter(|name| is_host_key(name)) {
+            gone += usize::from(ssh.remove(name)?);
+        }
+        if gone > 0 {
+            changes.push(Change::SshHostKeys(gone));
+        }
+    }
+    zone_fail::pass!("fill.identity");
+    rustix::fs::syncfs(&tree.root).map_err(|errno| Error::io("sync the file system of", root, errno))?;
+    Ok(changes)
+}
+
+/// `ssh_host_ed25519_key`, and the public half beside it.
+fn is_host_key(name: &str) -> bool {
+    let name = name.strip_suffix(".pub").unwrap_or(name);
+    name.starts_with("ssh_host_") && name.ends_with("_key")
+}
+
+/// A hosts(5) file that knows the name of this machine, in the line that Debian has for it.
+fn with_hostname(hosts: &[u8], hostname: &str) -> Vec<u8> {
+    let own = format!("127.0.1.1\t{hostname}\n").into_bytes();
+    let is_own = |line: &[u8]| {
+        line.strip_prefix(b"127.0.1.1").is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+    };
+    let mut text = Vec::with_capacity(hosts.len() + own.len());
+    let mut known = false;
+    for line in hosts.split_inclusive(|byte| *byte == b'\n') {
+        if !is_own(line) {
+            text.extend_from_slice(line);
+        } else if !known {
+            known = true;
+            text.extend_from_slice(&own);
+        }
+    }
+    if !known {
+        if text.last().is_some_and(|byte| *byte != b'\n') {
+            text.push(b'\n');
+        }
+        text.extend_from_slice(&own);
+    }
+    text
+}
+
+struct Tree {
+    root: OwnedFd,
+    shown: PathBuf,
+}
+
+impl Tree {
+    /// A directory of the root, through links inside of it; `None` when there is none.
+    fn directory(&self, path: &str) -> Result<Option<Place>, Error> {
+        let shown = self.shown.join(path);
+        match rustix::fs::openat2(&self.root, path, DIR | OFlags::RDONLY, Mode::empty(), IN_ROOT) {
+            Ok(fd) => Ok(Some(Place { fd, shown })),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),
+            Err(errno) => Err(Error::io("open", shown, errno)),
+        }
+    }
+}
+
+/// A directory of the root.
+struct Place {
+    fd: OwnedFd,
+    shown: PathBuf,
+}
+
+impl Place {
+    fn fault(&self, doing: &'static str, name: &str, source: impl Into<std::io::Error>) -> Error {
+        Error::io(doing, self.shown.join(name), source)
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let failed = |errno: Errno| Error::io("read", &self.shown, errno);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.fd).map_err(failed)? {
+            // A name that is no text is none that is looked for.
+            if let Ok(name) = entry.map_err(failed)?.file_name().to_str() {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// What is in a regular file; `None` for anything else, and for a file that is too long.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+            Err(errno) => return Err(self.fault("open", name, errno)),
+        };
+        let stat = rustix::fs::fstat(fd.as_fd()).map_err(|errno| self.fault("look at", name, errno))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        File::from(fd)
+            .take(LONGEST + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.fault("read", name, error))?;
+        Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= LONGEST))
+    }
+
+    /// Puts a file of root's in the place of what is there, by a rename.
+    fn replace(&self, name: &str, contents: &[u8], mode: u32) -> Result<(), Error> {
+        let new = format!(".{name}.new");
+        let _ = rustix::fs::unlinkat(&self.fd, &new, AtFlags::empty());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, &new, flags, Mode::from_raw_mode(mode))
+            .map_err(|errno| self.fault("create", &new, errno))?;
+        let written = rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))
+            .map_err(std::io::Error::from)
+            .and_then(|()| File::from(fd).write_all(contents))
+            .and_then(|()| Ok(rustix::fs::renameat(&self.fd, &new, &self.fd, name)?));
+        if written.is_err() {
+            let _ = rustix::fs::unlinkat(&self.fd, &new, AtFlags::empty());
+        }
+        written.map_err(|error| self.fault("write", name, error))
+    }
+
+    /// Removes a file; false when none is there.
+    fn remove(&self, name: &str) -> Result<bool, Error> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT | Errno::ISDIR) => Ok(false),
+            Err(errno) => Err(self.fault("remove", name, errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn machine(root: &Path) {
+        for directory in ["etc/ssh", "var/lib/dbus", "var/lib/systemd"] {
+            fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        for (file, text) in [
+            ("etc/hostname", "old\n"),
+            ("etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\told.example old\n::1 localhost"),
+            ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
+            ("etc/resolv.conf", "nameserver 127.0.0.53\n"),
+            ("etc/ssh/ssh_host_rsa_key", "secret"),
+            ("etc/ssh/ssh_host_rsa_key.pub", "public"),
+            ("etc/ssh/sshd_config", "Port 22\n"),
+            ("var/lib/dbus/machine-id", "0123456789abcdef0123456789abcdef\n"),
+            ("var/lib/systemd/random-seed", "seed"),
+        ] {
+            fs::write(root.join(file), text).unwrap();
+        }
+    }
+
+    fn read(root: &Path, file: &str) -> String {
+        fs::read_to_string(root.join(file)).unwrap()
+    }
+
+    #[test]
+    fn a_copy_becomes_another_machine() {
+        let root = tempfile::tempdir().unwrap();
+        machine(root.path());
+        let changes = renew(root.path(), "web", Origin::Copy).unwrap();
+        assert_eq!(
+            changes,
+            [Change::HostName("web".into()), Change::MachineId, Change::Secrets, Change::SshHostKeys(2)]
+        );
+        assert_eq!(read(root.path(), "etc/hostname"), "web\n");
+        assert_eq!(read(root.path(), "etc/hosts"), "127.0.0.1\tlocalhost\n127.0.1.1\tweb\n::1 localhost");
+        assert_eq!(read(root.path(), "etc/machine-id"), "");
+        assert_eq!(
+            fs::metadata(root.path().join("etc/machine-id")).unwrap().permissions().mode() & 0o777,
+            0o444
+        );
+        assert_eq!(read(root.path(), "etc/resolv.conf"), "nameserver 127.0.0.53\n", "an image's own matter");
+        assert_eq!(read(root.path(), "etc/ssh/sshd_config"), "Port 22\n");
+        for gone in ["etc/ssh/ssh_host_rsa_key", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed"] {
+            assert!(!root.path().join(gone).exists(), "{gone}");
+        }
+        // Once more: nothing is left to be changed but the name.
+        assert_eq!(renew(root.path(), "web", Origin::Copy).unwrap(), [Change::HostName("web".into())]);
+    }
+
+    #[test]
+    fn a_new_root_keeps_its_new_keys_and_not_the_hosts_resolver() {
+        let root = tempfile::tempdir().unwrap();
+        machine(root.path());
+        let changes = renew(root.path(), "web", Origin::New).unwrap();
+        assert!(changes.contains(&Change::Resolver) && changes.contains(&Change::MachineId), "{changes:?}");
+        assert!(!root.path().join("etc/resolv.conf").exists());
+        assert!(root.path().join("etc/ssh/ssh_host_rsa_key").exists());
+    }
+
+    #[test]
+    fn links_are_replaced_and_lead_nowhere_outside() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("file"), "precious").unwrap();
+        fs::write(outside.path().join("machine-id"), "precious").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("etc")).unwrap();
+        fs::create_dir_all(root.path().join("var/lib")).unwrap();
+        for name in ["hostname", "hosts", "machine-id", ".hostname.new"] {
+            symlink(outside.path().join("file"), root.path().join("etc").join(name)).unwrap();
+        }
+        symlink(outside.path(), root.path().join("var/lib/dbus")).unwrap();
+        symlink(outside.path(), root.path().join("etc/ssh")).unwrap();
+        let changes = renew(root.path(), "web", Origin::Copy).unwrap();
+        assert_eq!(changes, [Change::HostName("web".into())]);
+        assert_eq!(read(root.path(), "etc/hostname"), "web\n");
+        for name in ["file", "machine-id"] {
+            assert_eq!(read(outside.path(), name), "precious");
+        }
+        // No /etc at all is nothing to fail for.
+        let empty = tempfile::tempdir().unwrap();
+        assert_eq!(renew(empty.path(), "web", Origin::Copy).unwrap(), []);
+    }
+
+    #[test]
+    fn hosts_know_the_name_once() {
+        let text = |hosts: &str| String::from_utf8(with_hostname(hosts.as_bytes(), "web")).unwrap();
+        assert_eq!(text("::1 localhost"), "::1 localhost\n127.0.1.1\tweb\n");
+        assert_eq!(text("127.0.1.1 a\n127.0.1.1 b\n127.0.1.10 c\n"), "127.0.1.1\tweb\n127.0.1.10 c\n");
+        assert_eq!(text(""), "127.0.1.1\tweb\n");
+    }
+}

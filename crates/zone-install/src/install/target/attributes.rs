@@ -1,0 +1,110 @@
+//! Extended attributes and access control lists of what is made in a root.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
+
+use super::{Meta, Target, magic};
+use crate::error::Error;
+use crate::install::acl::{Acl, Names};
+
+/// Bytes of access control lists that are kept until the names in them can be looked up.
+const MOST_WAITING: usize = 32 << 20;
+
+/// Access control lists whose names are looked up when all users are there.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// The entry and its lists, by device and inode: a later entry may take the name.
+    lists: HashMap<(u64, u64), (PathBuf, Vec<Acl>)>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// Forgets the lists of a file that is about to be removed: the next one may get its inode.
+    pub(super) fn forget(&mut self, parent: &OwnedFd, name: &OsStr) {
+        if !self.lists.is_empty()
+            && let Ok(stat) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+            && stat.st_nlink == 1
+        {
+            self.lists.remove(&(stat.st_dev, stat.st_ino));
+        }
+    }
+}
+
+impl Target {
+    /// Keeps the lists whose names may be of users that are not unpacked yet.
+    pub(super) fn wait_for_names(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        entry: &Path,
+        meta: &Meta,
+    ) -> Result<(), Error> {
+        if meta.acls.is_empty() {
+            return Ok(());
+        }
+        let weight = meta.acls.iter().map(Acl::weight).sum::<usize>() + entry.as_os_str().len();
+        if self.waiting.bytes + weight > MOST_WAITING {
+            self.summary.left.acls += meta.acls.len() as u64;
+            return Ok(());
+        }
+        self.waiting.bytes += weight;
+        let stat = rustix::fs::fstat(fd).map_err(|errno| self.fault("look at", entry, errno))?;
+        self.waiting.lists.insert((stat.st_dev, stat.st_ino), (entry.to_owned(), meta.acls.clone()));
+        Ok(())
+    }
+
+    /// Sets the lists that have waited.
+    pub(super) fn set_named_lists(&mut self) -> Result<(), Error> {
+        if self.waiting.lists.is_empty() {
+            return Ok(());
+        }
+        let names = Names::of(&self.root);
+        for (identity, (entry, acls)) in std::mem::take(&mut self.waiting).lists {
+            let (parent, name) = self.locate(&entry)?;
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Ok(fd) = rustix::fs::openat(&*parent, name, flags, Mode::empty()) else { continue };
+            let stat = rustix::fs::fstat(&fd).map_err(|errno| self.fault("look at", &entry, errno))?;
+            if (stat.st_dev, stat.st_ino) != identity {
+                continue;
+            }
+            for acl in acls {
+                let Some(value) = acl.encode(&names) else {
+                    self.summary.left.acls += 1;
+                    continue;
+                };
+                let set = rustix::fs::setxattr(magic(&fd), acl.attribute, &value, XattrFlags::empty());
+                let fault = |errno| self.fault("set the access control list of", &entry, errno);
+                self.summary.left.unsupported += u64::from(is_lost(set).map_err(fault)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the attributes; returns how many the file system has no place for.
+    pub(super) fn attributes(
+        &self,
+        entry: &Path,
+        meta: &Meta,
+        set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>,
+    ) -> Result<u64, Error> {
+        let mut lost = 0;
+        for (name, value) in &meta.xattrs {
+            let fault = |errno| self.fault("set an extended attribute of", entry, errno);
+            lost += u64::from(is_lost(set(name, value)).map_err(fault)?);
+        }
+        Ok(lost)
+    }
+}
+
+/// True when an attribute was refused for what it is: the file system, or the kind of file, has no place for it.
+fn is_lost(set: Result<(), Errno>) -> Result<bool, Errno> {
+    match set {
+        Ok(()) => Ok(false),
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::PERM) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
