@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(reply) = Reply::decode(bytes) {
         let packet = reply.encode();
         assert_eq!(Reply::decode(&packet), Some(reply));
-        // A later layout only adds.
+        // A later protocol only adds.
         let later: Vec<u8> = bytes.iter().copied().chain([0xee; 64]).collect();
         assert!(bytes.len() < zsched::wire::REPLY || Reply::decode(&later) == Some(reply));
     }

@@ -121,7 +121,7 @@ fn guard(proof: SingleThreaded, terminal: BorrowedFd<'_>, before: &Termios) -> O
 fn watch_over(terminal: BorrowedFd<'_>, before: &Termios, watch: &OwnedFd, ready: &OwnedFd) {
     // A session of its own: no signal of the terminal reaches it, and it may set it from there.
     let keep = [terminal, watch.as_fd(), ready.as_fd()];
-    if setsid().is_err() || zone_sys::process::close_except(&keep).is_err() {
+    if setsid().is_err() || zone_sys::process::close_all_but(0, &keep).is_err() {
         return;
     }
     let _ = rustix::io::write(ready, b".");

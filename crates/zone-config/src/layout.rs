@@ -205,6 +205,12 @@ impl Layout {
         self.zone_run(zone).join("oplock")
     }
 
+    /// The file on which the zone's keeper has a lock for as long as it lives.
+    #[must_use]
+    pub fn keeper_lock(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("zsched.lock")
+    }
+
     /// Finds a program of this workspace: beside the running one, so that a build directory works
     /// uninstalled, then where packages put it. When it is nowhere, the answer is where it belongs, so
     /// that the failure to execute it names a path that helps.
@@ -236,6 +242,7 @@ mod tests {
             layout.journal(&zone),
             layout.lock(&zone),
             layout.oplock(&zone),
+            layout.keeper_lock(&zone),
             layout.log_dir(),
         ] {
             assert!(path.starts_with("/a/b"), "{path:?}");

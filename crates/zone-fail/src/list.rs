@@ -84,6 +84,7 @@ pub const POINTS: &[Point] = &[
     daemon("step.snapshot", "the configuration is frozen", "the user namespace is made"),
     daemon("step.userns", "the user namespace is made", "the platform's first step"),
     daemon("intent.create", "the journal says that the first process will be made", "zsched is asked for it"),
+    daemon("step.namespaces", "network and IPC namespace are in hand", "the first process is made"),
     daemon("step.create", "the zone is ready", "the journal is told"),
     daemon("done.create", "the journal says that the zone is ready", "the boot, or the end"),
     daemon("step.init", "init is found to be executable", "zsched is asked to execute it"),

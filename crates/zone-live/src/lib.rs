@@ -44,7 +44,7 @@ pub fn state(live: Option<&Status>, stored: State) -> State {
 /// # Errors
 /// When there is a keeper and it does not answer, or when the caller may not ask it.
 pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Option<Status>, ClientError> {
-    match ask_keeper(layout, zone, patience) {
+    match asked(layout, zone, patience, Client::status) {
         Ok(status) if status.exists() => Ok(Some(status)),
         // It may have ended between the two calls, as keepers of halted zones do; and one that was started for a zone whose
         // keeper was killed may not have it yet.
@@ -54,18 +54,6 @@ pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Optio
         }
         Err(error) => Err(error),
     }
-}
-
-/// Asks the keeper, and again when a connection breaks that it has accepted: that says nothing of the keeper itself.
-fn ask_keeper(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Status, ClientError> {
-    const ATTEMPTS: u32 = 3;
-    for _ in 1..ATTEMPTS {
-        match connect(layout, zone, patience)?.status() {
-            Err(ClientError::NotRunning) => {}
-            asked => return asked,
-        }
-    }
-    connect(layout, zone, patience)?.status()
 }
 
 /// Gives a status to processes of a zone that nobody knows.
@@ -84,7 +72,7 @@ pub fn enter(
     zone: &ZoneName,
     patience: Duration,
 ) -> Result<(Option<Status>, Option<ZoneFds>), ClientError> {
-    let asked = connect(layout, zone, patience).and_then(|client| match client.status()? {
+    let asked = asked(layout, zone, patience, |client| match client.status()? {
         status if status.lives() => client.fds().map(|(status, fds)| (status, Some(fds))),
         status => Ok((status, None)),
     });
@@ -96,6 +84,24 @@ pub fn enter(
         }),
         Err(error) => Err(error),
     }
+}
+
+/// Asks the keeper of a zone something, and again when a connection breaks that it has accepted: that says nothing of the
+/// keeper itself.
+fn asked<T>(
+    layout: &Layout,
+    zone: &ZoneName,
+    patience: Duration,
+    question: impl Fn(&Client) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    const ATTEMPTS: u32 = 3;
+    for _ in 1..ATTEMPTS {
+        match question(&connect(layout, zone, patience)?) {
+            Err(ClientError::NotRunning | ClientError::Broken) => {}
+            answer => return answer,
+        }
+    }
+    question(&connect(layout, zone, patience)?)
 }
 
 fn connect(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Client, ClientError> {

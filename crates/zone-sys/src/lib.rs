@@ -9,11 +9,13 @@
 //! a token type carries it ([`clone::SingleThreaded`]). Errors print like `strace`:
 //! `clone3(0x20000) failed`, with the kernel's errno as the source.
 
+pub mod caps;
 mod chain;
 pub mod clone;
 mod error;
 pub mod exec;
 pub mod landing;
+pub mod lock;
 pub mod mount;
 pub mod namespace;
 pub mod net;

@@ -24,29 +24,17 @@ pub fn cloexec_from(first: u32) -> Result<()> {
     close_range(first, libc::CLOSE_RANGE_CLOEXEC)
 }
 
-/// Closes every descriptor from `first` up but `keep`.
-///
-/// # Errors
-/// What `close_range(2)` says.
-pub fn close_all_but(first: u32, keep: BorrowedFd<'_>) -> Result<()> {
-    let keep = keep.as_raw_fd().unsigned_abs();
-    if keep > first {
-        close_between(first, keep - 1, 0)?;
-    }
-    close_from(first.max(keep + 1))
-}
-
-/// Closes every descriptor but those in `keep`; the standard three are kept only if they are in it.
+/// Closes every descriptor from `first` up but those in `keep`. Does not allocate.
 ///
 /// Meant for a freshly cloned child that will never go back to code that owns the others.
 ///
 /// # Errors
 /// What `close_range(2)` says.
-pub fn close_except(keep: &[BorrowedFd<'_>]) -> Result<()> {
-    let mut keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
-    keep.sort_unstable();
-    let mut first = 0;
-    for kept in keep {
+pub fn close_all_but(first: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut first = first;
+    let next =
+        |first| keep.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).filter(|kept| *kept >= first).min();
+    while let Some(kept) = next(first) {
         if kept > first {
             close_between(first, kept - 1, 0)?;
         }

@@ -70,6 +70,28 @@ pub fn bind_in(dir: &Path, name: &str, kind: SocketType, backlog: i32) -> Result
     Ok(sock)
 }
 
+/// How often a call that a signal has interrupted is made in a row: more than that is no accident.
+const INTERRUPTIONS: u32 = 100;
+/// How often a call is made in all for which the kernel has no memory, with a pause before each that doubles.
+const SHORTAGES: u32 = 8;
+
+/// Makes a call until it neither fails for an interruption nor for a shortage of memory, within bounds; what it says
+/// in the end is passed on.
+fn persist<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    let (mut interruptions, mut shortages) = (0, 0);
+    loop {
+        match call() {
+            // A socket with a time limit is interrupted even by ignored signals (signal(7)).
+            Err(Errno::INTR) if interruptions < INTERRUPTIONS => interruptions += 1,
+            Err(Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) if shortages < SHORTAGES => {
+                std::thread::sleep(std::time::Duration::from_millis(1 << shortages));
+                shortages += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
 /// A socket connected to the one listening at `dir/name`.
 ///
 /// # Errors
@@ -78,7 +100,7 @@ pub fn connect_in(dir: &Path, name: &str, kind: SocketType) -> Result<OwnedFd> {
     let (_dirfd, address) = address(dir, name)?;
     let sock = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
         .map_err(|e| Error::new("socket", e))?;
-    connect(&sock, &address).map_err(|e| Error::new("connect", e))?;
+    persist(|| connect(&sock, &address)).map_err(|e| Error::new("connect", e))?;
     Ok(sock)
 }
 
@@ -90,17 +112,19 @@ fn address(dir: &Path, name: &str) -> Result<(OwnedFd, SocketAddrUnix)> {
     Ok((dirfd, address))
 }
 
-/// Sends one message with descriptors attached.
+/// Sends one message with descriptors attached. On a socket that keeps messages apart it is sent as a whole or, after an
+/// error, not at all.
 ///
 /// # Errors
-/// `EINVAL` for more than [`MAX_FDS`]; what `sendmsg(2)` says. `SIGPIPE` is never raised.
+/// `EINVAL` for more than [`MAX_FDS`]; what `sendmsg(2)` says, but not at once what passes by itself (`EINTR`, `ENOBUFS`,
+/// `ENOMEM`, `ETOOMANYREFS`). `SIGPIPE` is never raised.
 pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if fds.len() > MAX_FDS || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds))) {
         return Err(Error::new("sendmsg", Errno::INVAL).arg(Arg::Num(fds.len() as u64)));
     }
-    sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
+    persist(|| sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL))
         .map_err(|e| Error::new("sendmsg", e).arg(Arg::Fd(socket.as_fd().as_raw_fd())))
 }
 
@@ -159,19 +183,14 @@ impl Default for Fds {
 /// close-on-exec.
 ///
 /// # Errors
-/// `EMSGSIZE` if the message or its descriptors were cut short; what `recvmsg(2)` says.
+/// `EMSGSIZE` if the message or its descriptors were cut short; what `recvmsg(2)` says, as with [`send`].
 pub fn recv(socket: impl AsFd, bytes: &mut [u8], flags: RecvFlags) -> Result<(usize, Fds)> {
     let fd = socket.as_fd().as_raw_fd();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut iov = [IoSliceMut::new(bytes)];
-    let msg = loop {
-        match recvmsg(&socket, &mut iov, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
-            // A socket with a time limit is interrupted even by ignored signals (signal(7)).
-            Err(Errno::INTR) => {}
-            received => break received.map_err(|e| Error::new("recvmsg", e).arg(Arg::Fd(fd)))?,
-        }
-    };
+    let msg = persist(|| recvmsg(&socket, &mut iov, &mut control, flags | RecvFlags::CMSG_CLOEXEC))
+        .map_err(|e| Error::new("recvmsg", e).arg(Arg::Fd(fd)))?;
     let mut fds = Fds::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {
@@ -189,6 +208,23 @@ pub fn recv(socket: impl AsFd, bytes: &mut [u8], flags: RecvFlags) -> Result<(us
 mod tests {
     use super::*;
     use rustix::net::{accept, socketpair};
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again_and_nothing_for_ever() {
+        let calls = std::cell::Cell::new(0);
+        let failing = |errno, times| {
+            calls.set(0);
+            persist(|| {
+                calls.set(calls.get() + 1);
+                if calls.get() > times { Ok(calls.get()) } else { Err(errno) }
+            })
+        };
+        assert_eq!(failing(Errno::INTR, 50), Ok(51));
+        assert_eq!(failing(Errno::NOBUFS, 3), Ok(4));
+        for (errno, most) in [(Errno::INTR, INTERRUPTIONS), (Errno::NOMEM, SHORTAGES), (Errno::PIPE, 0)] {
+            assert_eq!((failing(errno, u32::MAX), calls.get()), (Err(errno), most + 1));
+        }
+    }
 
     #[test]
     fn descriptors_cross_in_order() {

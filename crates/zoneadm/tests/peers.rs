@@ -48,11 +48,11 @@ fn daemon(lab: &Lab, answers: &'static [&'static str]) -> JoinHandle<Vec<String>
 
 /// A keeper that says this whenever it is asked.
 fn keeper(lab: &Lab, status: Status) {
-    keeper_of_layout(lab, status, |_| {});
+    keeper_of_protocol(lab, status, |_| {});
 }
 
 /// A keeper whose packets were changed by `change` before they are sent.
-fn keeper_of_layout(lab: &Lab, status: Status, change: fn(&mut Vec<u8>)) {
+fn keeper_of_protocol(lab: &Lab, status: Status, change: fn(&mut Vec<u8>)) {
     let run = lab.path("run/zones/web");
     fs::create_dir_all(&run).unwrap();
     let listener: OwnedFd = zone_sys::unix::bind_in(&run, "zsched", SocketType::SEQPACKET, 4).unwrap();
@@ -191,7 +191,7 @@ fn a_keeper_of_a_later_version_is_understood_as_long_as_it_understands() {
     let lab = Lab::new();
     installed(&lab);
     let status = Status { phase: Phase::Running, uniqid: 7, pid: 4321, ..Status::default() };
-    keeper_of_layout(&lab, status, |packet| {
+    keeper_of_protocol(&lab, status, |packet| {
         packet[2] = 99;
         packet.extend([0xee; 200]);
     });
@@ -203,11 +203,11 @@ fn a_keeper_that_no_longer_speaks_with_us_is_named_with_the_remedy() {
     let lab = Lab::new();
     installed(&lab);
     let status = Status { phase: Phase::Running, uniqid: 7, pid: 4321, ..Status::default() };
-    keeper_of_layout(&lab, status, |packet| [packet[2], packet[3]] = [99, 90]);
+    keeper_of_protocol(&lab, status, |packet| [packet[2], packet[3]] = [99, 90]);
     for line in ["-z web list -p", "-z web halt", "-z web boot"] {
         let said = lab.zoneadm(line);
         assert!(
-            said.err.contains("zone 'web' is kept by a zsched that speaks messages of layouts 90 to 99")
+            said.err.contains("zone 'web' is kept by a zsched that speaks protocols 90 to 99")
                 && said.err.contains("use the programs that the zone was booted with, or newer ones"),
             "{line}: {}",
             said.err

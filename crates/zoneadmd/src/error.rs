@@ -150,8 +150,8 @@ impl OpError {
         matches!(self, Self::Stuck { .. } | Self::Platform(PlatformError::Cgroup(CgroupError::Alive { .. })))
     }
 
-    /// Whether it only says that zsched was not there.
+    /// Whether it only says that zsched was not there, or that the connection to it was not.
     pub(crate) fn is_keeper_death(&self) -> bool {
-        matches!(self, Self::Keeper(ClientError::NotRunning))
+        matches!(self, Self::Keeper(ClientError::NotRunning | ClientError::Broken))
     }
 }

@@ -88,7 +88,7 @@ impl Waiting {
     /// Closes every other descriptor that came with the start.
     pub(crate) fn close_all_others(&self) -> Result<(), zone_sys::Error> {
         match &self.0 {
-            Some(pipe) => zone_sys::process::close_all_but(3, pipe.as_fd()),
+            Some(pipe) => zone_sys::process::close_all_but(3, &[pipe.as_fd()]),
             None => zone_sys::process::close_from(3),
         }
     }

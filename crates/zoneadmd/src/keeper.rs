@@ -47,10 +47,10 @@ pub(crate) fn find_or_start(
     match Client::connect(&layout.zone_run(zone)) {
         Ok(client) => Ok(Reached { client, started: None }),
         Err(ClientError::NotRunning) => {
-            let name = crate::unreachable::claim(layout, zone, warn)?;
+            let lock = crate::unreachable::claim(layout, zone, warn)?;
             let console = console()?;
             let ends = [console.manager.as_fd(), console.subsidiary.as_fd(), console.ring.as_fd()];
-            let (client, child) = launch(layout, zone, name, ends)?;
+            let (client, child) = launch(layout, zone, lock, ends)?;
             Ok(Reached { client, started: Some((child, console)) })
         }
         Err(e) => Err(e.into()),
@@ -91,11 +91,11 @@ fn console() -> Result<ConsoleFds, KeeperError> {
 }
 
 /// Starts a zsched with this console (manager, subsidiary, kept output), and gives the daemon's connection to it and its
-/// pidfd. It holds `name` for as long as it lives, and knows nothing of it. May be called with threads.
+/// pidfd. It holds `lock` for as long as it lives, and knows nothing of it. May be called with threads.
 pub(crate) fn launch(
     layout: &Layout,
     zone: &ZoneName,
-    name: Option<OwnedFd>,
+    lock: Option<OwnedFd>,
     console: [BorrowedFd<'_>; 3],
 ) -> Result<(Client, OwnedFd), KeeperError> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -113,12 +113,12 @@ pub(crate) fn launch(
     let fds: Vec<_> = [listener.as_fd(), theirs.as_fd()]
         .into_iter()
         .chain(console)
-        .chain(name.as_ref().map(AsFd::as_fd))
+        .chain(lock.as_ref().map(AsFd::as_fd))
         .collect();
     // Of all processes of the host this one is killed last: it holds what cannot be had again.
     let child = zone_fail::fail!("keeper.spawn")
         .map_err(|e| zone_sys::Error::new("clone3", e))
         .and_then(|()| zone_sys::spawn::spawn(&block, &fds, b"-1000"))
         .map_err(KeeperError::Start)?;
-    Ok((Client::over(ours, zone.as_str())?, child))
+    Ok((Client::over(ours, &layout.zone_run(zone))?, child))
 }

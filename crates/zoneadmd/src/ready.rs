@@ -11,8 +11,8 @@ use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
 use zone_config::{Snapshot, ZoneConfig, idmap, store};
 use zone_platform::{Build, CHECK, Platform, PlatformError, Spec, ZoneRoot, steps};
-use zsched::client::ClientError;
-use zsched::wire::{Create, Failure, Stage, Status, Strings};
+use zsched::client::{ClientError, NamespaceFds};
+use zsched::wire::{Create, Failure, Kinds, Stage, Status, Strings};
 
 impl Zone {
     /// Makes the zone ready. What a failure leaves is undone by [`Zone::undo`].
@@ -52,8 +52,9 @@ impl Zone {
             }
         }
         let platform = build.finish()?;
+        let namespaces = context.make("namespaces", |_| self.namespaces(&platform))?;
         journal.intent("create")?;
-        let status = context.make("create", |_| self.create(&platform, restarts))?;
+        let status = context.make("create", |_| self.create(&platform, &namespaces, restarts))?;
         self.hold(&status);
         journal.done("create")?;
         platform.warnings.iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
@@ -101,7 +102,21 @@ impl Zone {
         Ok(Snapshot { bootargs, ..snapshot })
     }
 
-    fn create(&self, platform: &Platform, restarts: u32) -> Result<Status, OpError> {
+    /// The namespaces that zsched has made meanwhile, in hand before there is a first process. None from a zsched that was
+    /// started by earlier programs and keeps them to itself until then: that they are needed, who needs them says.
+    fn namespaces(&self, platform: &Platform) -> Result<NamespaceFds, OpError> {
+        match self.keeper().namespaces(platform.userns.as_fd(), Kinds::NET | Kinds::IPC) {
+            Err(ClientError::TooOld { .. }) => Ok(NamespaceFds::default()),
+            made => Ok(made?),
+        }
+    }
+
+    fn create(
+        &self,
+        platform: &Platform,
+        namespaces: &NamespaceFds,
+        restarts: u32,
+    ) -> Result<Status, OpError> {
         let targets = Strings::join(platform.attachments.iter().map(|attachment| &attachment.target));
         let masked = Strings::join(platform.masked);
         let readonly = Strings::join(platform.readonly);
@@ -113,9 +128,11 @@ impl Zone {
             masked: Strings(&masked),
             readonly: Strings(&readonly),
             seccomp: &platform.confinement.filter,
+            namespaces: namespaces.origins(),
         };
         let mut fds = vec![platform.root.as_fd(), platform.cgroup.as_fd(), platform.userns.as_fd()];
         fds.extend(platform.attachments.iter().map(|attachment| attachment.mount.as_fd()));
+        fds.extend(namespaces.fds());
         self.keeper().create(&request, &fds).map_err(|error| {
             let ClientError::Refused { failure: Failure { stage, index, errno }, .. } = error else {
                 return error.into();

@@ -101,7 +101,7 @@ impl Zone {
     pub(crate) fn ensure_keeper(&self) -> Result<Ensured, KeeperError> {
         // Whoever wants to speak to it waits.
         let mut keeper = self.keeper();
-        if self.backup.is_retired() || !matches!(keeper.status(), Err(ClientError::NotRunning)) {
+        if self.backup.is_retired() || !matches!(keeper.status(), Err(ClientError::NotRunning | ClientError::Broken)) {
             return Ok(Ensured::Lives);
         }
         if let Some(again) = reconnect(&self.layout, &self.name) {
@@ -113,7 +113,7 @@ impl Zone {
         if let Some(dead) = &dead {
             let _ = waitid(WaitId::PidFd(dead.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         }
-        let name = crate::unreachable::claim(&self.layout, &self.name, |text| tracing::warn!("{text}"))?;
+        let claimed = crate::unreachable::claim(&self.layout, &self.name, |text| tracing::warn!("{text}"))?;
         let console = [
             lock(&self.backup.manager).try_clone(),
             self.subsidiary().try_clone(),
@@ -122,7 +122,7 @@ impl Zone {
         let [manager, subsidiary, ring] = console.map(|fd| fd.map_err(KeeperError::Descriptor));
         let console = [manager?, subsidiary?, ring?];
         let (events, child) =
-            keeper::launch(&self.layout, &self.name, name, console.each_ref().map(AsFd::as_fd))?;
+            keeper::launch(&self.layout, &self.name, claimed, console.each_ref().map(AsFd::as_fd))?;
         *lock(&self.backup.child) = Some(child);
         zone_fail::pass!("heir.started");
         let words = self.hand_over(&events)?;

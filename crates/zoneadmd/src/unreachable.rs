@@ -1,14 +1,14 @@
 //! Keepers of this zone that nobody can reach: they run, but their socket was removed from under them.
 //! To start one more would give the zone a second console, and a zone that lives would seem not to.
 //!
-//! Every keeper holds a socket with an abstract name of the zone's own, bound by the daemon that started
-//! it. The kernel gives a name to one socket only and takes it back when the holder is gone, so the usual
-//! start costs one `bind`, and only a name that is taken is a reason to look through `/proc`.
+//! Every keeper holds a lock on a file in the zone's run directory, taken by the daemon that started it. The kernel gives
+//! the lock to one of them only and takes it back when the holder is gone, so the usual start costs one `fcntl`. A lock that
+//! is held, or a file that was not there, is a reason to look through `/proc`.
 
 use crate::keeper_error::KeeperError;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::Timespec;
 use std::fs;
@@ -19,9 +19,9 @@ use zone_config::{Layout, ZoneName};
 /// A keeper that was dismissed is gone within this, and so is one that was killed.
 const DEPARTURE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Sees that the zone has no other keeper, and takes the name for the one that is to be started. `None`
-/// when the name cannot be had for reasons that are no keeper's; it protects, and is not needed. `warn`
-/// is told what was removed.
+/// Sees that the zone has no other keeper, and takes the lock for the one that is to be started. `None`
+/// when the lock cannot be had for reasons that are no keeper's; it protects, and is not needed. `warn`
+/// is told what was removed. The caller is the zone's daemon, of which there is one.
 ///
 /// # Errors
 /// [`KeeperError::Living`] when one keeps a zone that lives.
@@ -30,9 +30,11 @@ pub(crate) fn claim(
     zone: &ZoneName,
     warn: impl FnOnce(&str),
 ) -> Result<Option<OwnedFd>, KeeperError> {
-    let Some(address) = address(layout, zone) else { return Ok(None) };
-    if let Some(name) = take(&address) {
-        return Ok(Some(name));
+    let path = layout.keeper_lock(zone);
+    let was_there = path.exists();
+    let lock = take(&path);
+    if was_there && lock.is_some() {
+        return Ok(lock);
     }
     // One that was told to go may need a moment.
     let found: Vec<Unreachable> = find(layout, zone).into_iter().filter(|keeper| !keeper.leaves()).collect();
@@ -47,22 +49,14 @@ pub(crate) fn claim(
             found.len()
         ));
     }
-    Ok(take(&address))
+    Ok(lock.or_else(|| take(&path)))
 }
 
-/// The zone's name among the sockets: its installation's directory is known by its inode, for a path may
-/// be longer than a name.
-fn address(layout: &Layout, zone: &ZoneName) -> Option<SocketAddrUnix> {
-    let root = fs::metadata(layout.root()).ok()?;
-    let name = format!("zsched:{:x}:{:x}:{zone}", root.dev(), root.ino());
-    SocketAddrUnix::new_abstract_name(name.as_bytes()).ok()
-}
-
-fn take(address: &SocketAddrUnix) -> Option<OwnedFd> {
-    // It never listens: nobody can connect, and nothing can be sent to it.
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).ok()?;
-    bind(&socket, address).ok()?;
-    Some(socket)
+/// The lock, if nobody has it.
+fn take(path: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok()?;
+    zone_sys::lock::take(&file).ok()?.then_some(file)
 }
 
 /// A keeper that is not the one behind the zone's socket.

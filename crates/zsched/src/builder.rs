@@ -5,18 +5,19 @@
 //! read-only stays so, what was covered stays covered, whatever root in the zone does
 //! (mount_namespaces(7), "Restrictions on mount namespaces").
 
-use crate::create::spawn_first;
+use crate::first::{self, Foreign};
+use crate::namespaces::Plan;
 use crate::report::Report;
-use crate::userns::Network;
+use crate::steps::{SAFE, attach, context, mount, open_beneath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
-use rustix::process::{fchdir, pivot_root};
+use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
+use rustix::process::{Pid, fchdir, pivot_root};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use zone_sys::clone::{SingleThreaded, exit_now};
+use zone_sys::clone::{Clone, Cloned, SingleThreaded, exit_now};
 use zone_sys::unix::Fds;
-use zsched::wire::{CREATE_FDS, Create, Failure, Stage};
+use zsched::wire::{CREATE_FDS, Create, Failure, Kinds, Stage};
 
 /// Which descriptor of a request is which (see [`Create`]).
 const ROOT: usize = 0;
@@ -29,11 +30,9 @@ pub(crate) fn run(
     gate: &OwnedFd,
     request: &Create<'_>,
     fds: &Fds,
-    network: Option<&Network>,
+    plan: &Plan<'_>,
 ) -> ! {
-    let made = build(request, fds)
-        .and_then(|()| network.map_or(Ok(()), enter))
-        .and_then(|()| spawn_first(proof, gate, request, network.is_some()));
+    let made = build(request, fds, plan).and_then(|foreign| spawn_first(proof, gate, request, plan, foreign));
     let told = match made {
         Ok((pid, pidfd)) => Report::First(pid.as_raw_nonzero().get()).send(gate, &[pidfd.as_fd()]),
         Err(failure) => Report::Failed(failure).send(gate, &[]),
@@ -41,7 +40,25 @@ pub(crate) fn run(
     exit_now(i32::from(told.is_err()))
 }
 
-fn build(request: &Create<'_>, fds: &Fds) -> Result<(), Failure> {
+/// Makes the first process, in the namespaces that the builder is in and new ones.
+fn spawn_first(
+    proof: SingleThreaded,
+    gate: &OwnedFd,
+    request: &Create<'_>,
+    plan: &Plan<'_>,
+    foreign: Foreign,
+) -> Result<(Pid, OwnedFd), Failure> {
+    match Clone::new(plan.new).sibling().spawn(proof) {
+        Ok(Cloned::Child) => {
+            first::run(gate, request, plan, foreign);
+            exit_now(1)
+        }
+        Ok(Cloned::Parent { pid, pidfd }) => Ok((pid, pidfd)),
+        Err(e) => Err(Failure::new(Stage::CloneFirst, e.errno())),
+    }
+}
+
+fn build(request: &Create<'_>, fds: &Fds, plan: &Plan<'_>) -> Result<Foreign, Failure> {
     let fd = |index: usize| fds.get(index).ok_or(Failure::new(Stage::Request, Errno::BADF));
     limits().map_err(|errno| Failure::new(Stage::Limits, errno))?;
 
@@ -63,17 +80,31 @@ fn build(request: &Create<'_>, fds: &Fds) -> Result<(), Failure> {
         let place = open_beneath(root, target).map_err(|errno| fail(Stage::OpenTarget, errno))?;
         attach(fd(CREATE_FDS + index)?, place.as_fd()).map_err(|errno| fail(Stage::Attach, errno))?;
     }
+    plan.enter()?;
+    let foreign = foreign(plan, fd(USERNS)?)?;
     move_into_link_name_space(fd(USERNS)?, Some(LinkNameSpaceType::User))
-        .map_err(|errno| Failure::new(Stage::EnterUserNamespace, errno))
+        .map_err(|errno| Failure::new(Stage::EnterUserNamespace, errno))?;
+    Ok(foreign)
 }
 
-/// Enters what was prepared for the zone; its first process is born in it.
-fn enter(network: &Network) -> Result<(), Failure> {
-    move_into_link_name_space(network.net.as_fd(), Some(LinkNameSpaceType::Network))
-        .and_then(|()| {
-            move_into_link_name_space(network.ipc.as_fd(), Some(LinkNameSpaceType::InterProcessCommunication))
-        })
-        .map_err(|errno| Failure::new(Stage::CloneFirst, errno))
+/// Mounts what shows namespaces that do not belong to the zone's user namespace. The kernel lets only those open sysfs and
+/// mqueue who have CAP_SYS_ADMIN over the network or IPC namespace that they are in: for these the host's root, and not the
+/// zone's.
+fn foreign(plan: &Plan<'_>, userns: BorrowedFd<'_>) -> Result<Foreign, Failure> {
+    let one = |kind, name, attributes, stage| {
+        let mounted = match plan.is_foreign(kind, userns) {
+            Ok(true) => context(name).and_then(|context| mount(context.as_fd(), attributes)).map(Some),
+            Ok(false) => Ok(None),
+            Err(errno) => Err(errno),
+        };
+        mounted.map_err(|errno| Failure::new(stage, errno))
+    };
+    let sysfs = one(Kinds::NET, c"sysfs", SAFE | MountAttrFlags::MOUNT_ATTR_RDONLY, Stage::Sysfs)?;
+    let mqueue = match one(Kinds::IPC, c"mqueue", SAFE, Stage::Mqueue) {
+        Err(Failure { errno: Errno::NODEV | Errno::NOENT, .. }) => None,
+        mounted => mounted?,
+    };
+    Ok(Foreign { sysfs, mqueue })
 }
 
 /// Makes `root` the root of this mount namespace and forgets the host's (pivot_root(2), notes).
@@ -83,19 +114,6 @@ fn pivot(root: BorrowedFd<'_>, host: &OwnedFd) -> Result<(), Errno> {
     fchdir(host)?;
     unmount(c".", UnmountFlags::DETACH)?;
     fchdir(root)
-}
-
-/// Attaches a detached mount at what `place` is open on.
-pub(crate) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
-    let by_fd = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mount, c"", place, c"", by_fd)
-}
-
-/// Opens a place in the zone, whose root `root` is open on. No link is followed: the zone's own root user
-/// may have put one there when it last ran.
-pub(crate) fn open_beneath(root: impl AsFd, path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
-    let strict = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), strict)
 }
 
 /// Gives the zone its resource limits, and an ordinary chance with the OOM killer.

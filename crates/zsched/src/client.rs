@@ -1,19 +1,22 @@
 //! A blocking client of zsched, for zoneadmd and zlogin.
 
 use crate::wire::{
-    Adopt, Create, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, PACKET, Reply, Stage, Status,
+    Adopt, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, Origin, Origins, PACKET, PROTOCOL, Reply,
+    Stage, Status,
 };
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SocketType};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 use zone_sys::unix::{self, Fds};
 
 /// The name of zsched's socket in a zone's run directory.
 pub const SOCKET: &str = "zsched";
+/// The name of the file there on which each zsched has a lock (`zone_sys::lock`) for as long as it lives.
+pub const LOCK: &str = "zsched.lock";
 
 /// How long a request may take. Making a zone is bounded by zsched itself, below this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,34 +27,37 @@ pub enum ClientError {
     /// There is no zsched for this zone.
     #[error("zsched is not running")]
     NotRunning,
-    /// It went away, did not answer, or the socket failed.
+    /// It did not answer, or the socket failed; which call failed and why is the source.
     #[error("could not speak with zsched")]
     Io(#[source] zone_sys::Error),
+    /// It lives, but this connection to it has ended. Whether it carried out what was asked last is not known.
+    #[error("the connection to zsched broke, which is still running")]
+    Broken,
     /// It answered something that is no answer.
     #[error("zsched gave an answer that makes no sense")]
     Protocol,
-    /// It speaks only layouts that are older than what is asked for.
+    /// It speaks only protocols that are older than what is asked for.
     #[error(
-        "zone '{zone}' is kept by a zsched that speaks messages of layout {speaks}, and this takes layout {needed}: halt the \
+        "zone '{zone}' is kept by a zsched that speaks protocol {speaks}, and this takes protocol {needed}: halt the \
          zone and boot it again, which gives it a new one"
     )]
     TooOld {
         /// Whose it is.
         zone: String,
-        /// The layout that it speaks.
+        /// The protocol that it speaks.
         speaks: u8,
-        /// The layout that the request needs.
+        /// The protocol that the request needs.
         needed: u8,
     },
-    /// It no longer speaks the layouts of this program.
+    /// It no longer speaks the protocols of this program.
     #[error(
-        "zone '{zone}' is kept by a zsched that speaks messages of layouts {oldest} to {speaks}, and this program no more than \
-         {LAYOUT}: use the programs that the zone was booted with, or newer ones"
+        "zone '{zone}' is kept by a zsched that speaks protocols {oldest} to {speaks}, and this program no more than \
+         {PROTOCOL}: use the programs that the zone was booted with, or newer ones"
     )]
     TooNew {
         /// Whose it is.
         zone: String,
-        /// The oldest layout that it speaks.
+        /// The oldest protocol that it speaks.
         oldest: u8,
         /// The newest.
         speaks: u8,
@@ -90,12 +96,71 @@ pub struct ZoneFds {
     pub cgroup: OwnedFd,
 }
 
+/// Namespaces that were asked for.
+#[derive(Debug, Default)]
+pub struct NamespaceFds {
+    /// Of the network; its loopback interface is up.
+    pub net: Option<OwnedFd>,
+    /// Of IPC.
+    pub ipc: Option<OwnedFd>,
+    /// Of the clocks, without offsets.
+    pub time: Option<OwnedFd>,
+    /// Of the host name.
+    pub uts: Option<OwnedFd>,
+}
+
+impl NamespaceFds {
+    /// Where the namespaces of a zone come from that is made with these and else has the usual ones.
+    #[must_use]
+    pub fn origins(&self) -> Origins {
+        let mut origins = Origins::default();
+        for (fd, origin) in [
+            (&self.net, &mut origins.net),
+            (&self.ipc, &mut origins.ipc),
+            (&self.time, &mut origins.time),
+            (&self.uts, &mut origins.uts),
+        ] {
+            if fd.is_some() {
+                *origin = Origin::Given;
+            }
+        }
+        origins
+    }
+
+    /// The descriptors in the order in which [`Create`] takes them.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.net, &self.ipc, &self.time, &self.uts].into_iter().flatten().map(AsFd::as_fd)
+    }
+}
+
+/// How often a request is sent in all to a zsched that lives, when the kernel says that it does not.
+const SENDS: u32 = 6;
+/// How long to wait before the first repetition; each further one waits twice as long.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Whether a zsched lives whose socket is, or was, in `run_dir`. In doubt it does.
+#[must_use]
+pub fn lives(run_dir: &Path) -> bool {
+    match std::fs::File::open(run_dir.join(LOCK)) {
+        Ok(file) => zone_sys::lock::is_taken(&file).unwrap_or(true) || listens(run_dir),
+        // One of before there was this lock.
+        Err(_) => listens(run_dir),
+    }
+}
+
+fn listens(run_dir: &Path) -> bool {
+    match unix::connect_in(run_dir, SOCKET, SocketType::SEQPACKET) {
+        Ok(_) => true,
+        Err(e) => !matches!(e.errno(), Errno::NOENT | Errno::CONNREFUSED),
+    }
+}
+
 /// A connection to a zone's zsched.
 #[derive(Debug)]
 pub struct Client {
     socket: OwnedFd,
-    /// Whose zsched it is, for messages.
-    zone: String,
+    /// Where its socket is.
+    run_dir: PathBuf,
 }
 
 impl Client {
@@ -105,23 +170,20 @@ impl Client {
     /// [`ClientError::NotRunning`] if nobody listens there.
     pub fn connect(run_dir: &Path) -> Result<Self> {
         match unix::connect_in(run_dir, SOCKET, SocketType::SEQPACKET) {
-            Ok(socket) => {
-                let zone = run_dir.file_name().unwrap_or_default().to_string_lossy();
-                Self::over(socket, &zone)
-            }
+            Ok(socket) => Self::over(socket, run_dir),
             Err(e) if matches!(e.errno(), Errno::NOENT | Errno::CONNREFUSED) => Err(ClientError::NotRunning),
             Err(e) => Err(ClientError::Io(e)),
         }
     }
 
-    /// A client over a socket that is already connected to the zsched of `zone`.
+    /// A client over a socket that is already connected to the zsched whose socket is in `run_dir`.
     ///
     /// # Errors
     /// If the time limit cannot be set.
-    pub fn over(socket: OwnedFd, zone: &str) -> Result<Self> {
+    pub fn over(socket: OwnedFd, run_dir: &Path) -> Result<Self> {
         set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))
             .map_err(|e| ClientError::Io(zone_sys::Error::new("setsockopt", e)))?;
-        Ok(Self { socket, zone: zone.to_owned() })
+        Ok(Self { socket, run_dir: run_dir.to_owned() })
     }
 
     /// How things stand.
@@ -140,6 +202,26 @@ impl Client {
     pub fn user_namespace(&self, map: &str) -> Result<OwnedFd> {
         let (_, mut fds) = self.call(Op::UserNamespace, map.as_bytes(), &[])?;
         fds.take(0).ok_or(ClientError::Protocol)
+    }
+
+    /// Gives namespaces that belong to the user namespace `userns`, one of each of `kinds`, for the zone that
+    /// [`Client::create`] makes next with them: those that [`Client::user_namespace`] began to make, and others. Waits for
+    /// them.
+    ///
+    /// # Errors
+    /// [`ClientError::TooOld`] from a zsched that knows nothing of them; if they cannot be made.
+    pub fn namespaces(&self, userns: BorrowedFd<'_>, kinds: Kinds) -> Result<NamespaceFds> {
+        let (_, mut fds) = self.call(Op::Namespaces, &kinds.bits().to_le_bytes(), &[userns])?;
+        let mut index = 0;
+        let mut next = |kind| {
+            if !kinds.contains(kind) {
+                return Ok(None);
+            }
+            index += 1;
+            fds.take(index - 1).map(Some).ok_or(ClientError::Protocol)
+        };
+        let (net, ipc) = (next(Kinds::NET)?, next(Kinds::IPC)?);
+        Ok(NamespaceFds { net, ipc, time: next(Kinds::TIME)?, uts: next(Kinds::UTS)? })
     }
 
     /// Makes the zone's first process. `fds` are as [`Create`] says.
@@ -235,7 +317,7 @@ impl Client {
     pub fn event(&self) -> Result<Option<Status>> {
         let mut packet = [0; PACKET];
         match unix::recv(&self.socket, &mut packet, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => Err(ClientError::NotRunning),
+            Ok((0, _)) => Err(self.gone()),
             Ok((n, _)) => match self.decode(&packet[..n])? {
                 Some(Reply::Ended(status)) => Ok(Some(status)),
                 _ => Err(ClientError::Protocol),
@@ -257,40 +339,79 @@ impl Client {
             let failure = Failure::new(Stage::Request, Errno::TOOBIG);
             return Err(ClientError::Refused { failure, errno: failure.errno });
         }
-        unix::send(&self.socket, message, fds).map_err(|e| match e.errno() {
-            Errno::PIPE | Errno::CONNRESET => ClientError::NotRunning,
-            _ => ClientError::Io(e),
-        })?;
+        self.send(message, fds)?;
         let mut packet = [0; PACKET];
         let (n, fds) =
             unix::recv(&self.socket, &mut packet, RecvFlags::empty()).map_err(|e| match e.errno() {
-                Errno::CONNRESET => ClientError::NotRunning,
+                Errno::CONNRESET => self.gone(),
                 _ => ClientError::Io(e),
             })?;
         if n == 0 {
-            return Err(ClientError::NotRunning);
+            return Err(self.gone());
         }
         match self.decode(&packet[..n])? {
             Some(Reply::Done(status)) => Ok((status, fds)),
-            Some(Reply::Failed(failure)) if failure.stage == Stage::Layout => {
+            Some(Reply::Failed(failure)) if failure.stage == Stage::Protocol => {
                 let speaks = u8::try_from(failure.index).unwrap_or(u8::MAX);
-                let needed = Header::of(message).map_or(LAYOUT, |header| header.layout);
-                Err(ClientError::TooOld { zone: self.zone.clone(), speaks, needed })
+                let needed = Header::of(message).map_or(PROTOCOL, |header| header.protocol);
+                Err(ClientError::TooOld { zone: self.zone(), speaks, needed })
             }
             Some(Reply::Failed(failure)) => Err(ClientError::Refused { failure, errno: failure.errno }),
             Some(Reply::Ended(_)) | None => Err(ClientError::Protocol),
         }
     }
 
-    /// Reads a packet, if it is of a zsched that speaks our layouts.
-    fn decode(&self, packet: &[u8]) -> Result<Option<Reply>> {
-        let Some(Header { layout: speaks, other: oldest, .. }) = Header::of(packet) else { return Ok(None) };
-        let zone = || self.zone.clone();
-        if speaks < OLDEST {
-            return Err(ClientError::TooOld { zone: zone(), speaks, needed: OLDEST });
+    /// Sends a request. That the other end is gone is believed only where reading says so too; anything else may pass, and
+    /// nothing has been sent.
+    fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+        let mut pause = PAUSE;
+        for _ in 1..SENDS {
+            match unix::send(&self.socket, message, fds).map_err(|e| (e.errno(), e)) {
+                Ok(_) => return Ok(()),
+                Err((Errno::PIPE | Errno::CONNRESET, _)) if self.has_ended() => return Err(self.gone()),
+                Err((Errno::PIPE | Errno::CONNRESET | Errno::AGAIN, _)) => {
+                    std::thread::sleep(pause);
+                    pause *= 2;
+                }
+                Err((_, error)) => return Err(ClientError::Io(error)),
+            }
         }
-        if oldest > LAYOUT {
-            return Err(ClientError::TooNew { zone: zone(), oldest, speaks });
+        unix::send(&self.socket, message, fds).map(|_| ()).map_err(ClientError::Io)
+    }
+
+    /// Whether the other end of the connection was closed, by what can be read from it.
+    fn has_ended(&self) -> bool {
+        let peeked = rustix::net::recv(&self.socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Ok((_, 0)) | Err(Errno::CONNRESET))
+    }
+
+    /// What it means that the connection has ended. Of a zsched that is just ending the sockets may be closed before the
+    /// lock is free, so that is looked at for a while.
+    fn gone(&self) -> ClientError {
+        let mut pause = PAUSE;
+        for _ in 1..SENDS {
+            if !lives(&self.run_dir) {
+                return ClientError::NotRunning;
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+        }
+        ClientError::Broken
+    }
+
+    /// Whose zsched it is, for messages.
+    fn zone(&self) -> String {
+        self.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Reads a packet, if it is of a zsched that speaks our protocols.
+    fn decode(&self, packet: &[u8]) -> Result<Option<Reply>> {
+        let Some(Header { protocol: speaks, peer: oldest, .. }) = Header::of(packet) else { return Ok(None) };
+        if speaks < OLDEST {
+            return Err(ClientError::TooOld { zone: self.zone(), speaks, needed: OLDEST });
+        }
+        if oldest > PROTOCOL {
+            return Err(ClientError::TooNew { zone: self.zone(), oldest, speaks });
         }
         Ok(Reply::decode(packet))
     }

@@ -7,6 +7,9 @@ use rustix::net::{SocketFlags, accept_with};
 /// a millisecond.
 pub(crate) const MAX: usize = 24;
 
+/// How long to wait after a connection could not be accepted.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// The connections.
 #[derive(Debug)]
 pub(crate) struct Clients {
@@ -25,7 +28,11 @@ impl Clients {
     /// Accepts a connection if its peer is the host's root and there is room. Descriptors beyond
     /// the table are closed at once, so nobody can exhaust ours.
     pub(crate) fn accept(&mut self, listener: &OwnedFd) {
-        let Ok(socket) = accept_with(listener, SocketFlags::CLOEXEC) else { return };
+        let Ok(socket) = accept_with(listener, SocketFlags::CLOEXEC) else {
+            // Whoever waits there is not lost, but is not to be looked at all the time while nothing can be done.
+            std::thread::sleep(PAUSE);
+            return;
+        };
         let trusted = zone_sys::unix::peer(&socket).is_ok_and(|peer| peer.uid == 0);
         if trusted && let Some(free) = self.slots.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(socket);

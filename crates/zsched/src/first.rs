@@ -2,8 +2,9 @@
 //! gate, and execs. Everything here runs as the zone's root in the zone's user namespace; nothing
 //! here may trust a path of the zone.
 
-use crate::builder::{attach, open_beneath};
+use crate::namespaces::Plan;
 use crate::report::Report;
+use crate::steps::{SAFE, attach, context, mount, open_beneath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fstat, openat, openat2};
 use rustix::io::Errno;
@@ -12,22 +13,23 @@ use rustix::mount::{
     fsopen, open_tree,
 };
 use rustix::net::RecvFlags;
-use rustix::thread::{
-    CapabilitySet, remove_capability_from_bounding_set, set_thread_groups, set_thread_res_gid,
-    set_thread_res_uid,
-};
+use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::ffi::CStr;
 use std::io::Write;
+use zone_sys::clone::Namespaces;
 use zone_sys::mount::MountAttr;
 use zsched::wire::{Create, Failure, Stage};
 
-const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
-    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
-    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+/// What shows namespaces that do not belong to the zone's user namespace, mounted for it.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) sysfs: Option<OwnedFd>,
+    pub(crate) mqueue: Option<OwnedFd>,
+}
 
 /// Sets up, waits, becomes init. Returns only if that failed, having said so, or if zsched is gone.
-pub(crate) fn run(gate: &OwnedFd, request: &Create<'_>, in_network: bool) {
-    if let Err(failure) = prepare(gate, request, in_network) {
+pub(crate) fn run(gate: &OwnedFd, request: &Create<'_>, plan: &Plan<'_>, foreign: Foreign) {
+    if let Err(failure) = prepare(gate, request, plan, foreign) {
         let _ = Report::Failed(failure).send(gate, &[]);
         return;
     }
@@ -42,24 +44,31 @@ pub(crate) fn run(gate: &OwnedFd, request: &Create<'_>, in_network: bool) {
 }
 
 /// The order is such that zsched mounts proc and sysfs while this process does what needs neither.
-fn prepare(gate: &OwnedFd, request: &Create<'_>, in_network: bool) -> Result<(), Failure> {
+fn prepare(gate: &OwnedFd, request: &Create<'_>, plan: &Plan<'_>, foreign: Foreign) -> Result<(), Failure> {
     // Nothing of zsched's stays open here: not its sockets, not the console's manager side.
-    zone_sys::process::close_all_but(3, gate.as_fd())
-        .map_err(|e| Failure::new(Stage::Identity, e.errno()))?;
+    let mut keep = [gate.as_fd(); 3];
+    for (slot, fd) in keep[1..].iter_mut().zip([&foreign.sysfs, &foreign.mqueue].into_iter().flatten()) {
+        *slot = fd.as_fd();
+    }
+    zone_sys::process::close_all_but(3, &keep).map_err(|e| Failure::new(Stage::Identity, e.errno()))?;
     identity().map_err(|errno| Failure::new(Stage::Identity, errno))?;
-    ask_for_proc_and_sys(gate)?;
-    rustix::system::sethostname(request.hostname).map_err(|errno| Failure::new(Stage::Hostname, errno))?;
-    if !in_network {
+    ask_for_proc_and_sys(gate, foreign.sysfs.is_none())?;
+    if plan.is_named {
+        rustix::system::sethostname(request.hostname)
+            .map_err(|errno| Failure::new(Stage::Hostname, errno))?;
+    }
+    if plan.new.contains(Namespaces::NET) {
         zone_sys::net::loopback_up().map_err(|e| Failure::new(Stage::Loopback, e.errno()))?;
     }
     let cgroup = own_fs(c"cgroup2").map_err(|errno| Failure::new(Stage::Cgroup, errno))?;
-    let mqueue = match own_fs(c"mqueue") {
+    let mqueue = match foreign.mqueue.map_or_else(|| own_fs(c"mqueue"), Ok) {
         Ok(mount) => Some(mount),
         // A kernel without POSIX message queues is no reason not to run a zone.
         Err(Errno::NODEV | Errno::NOENT) => None,
         Err(errno) => return Err(Failure::new(Stage::Mqueue, errno)),
     };
-    bounding(request.bounding).map_err(|errno| Failure::new(Stage::Capabilities, errno))?;
+    zone_sys::caps::bound(CapabilitySet::from_bits_retain(request.bounding))
+        .map_err(|e| Failure::new(Stage::Capabilities, e.errno()))?;
 
     let root = openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| Failure::new(Stage::Proc, errno))?;
@@ -71,11 +80,14 @@ fn prepare(gate: &OwnedFd, request: &Create<'_>, in_network: bool) -> Result<(),
     if let Some(mqueue) = mqueue {
         place(mqueue.as_fd(), c"/dev/mqueue", Stage::Mqueue)?;
     }
-    let (proc, sysfs) = proc_and_sys(gate)?;
+    let network_is_own = foreign.sysfs.is_none();
+    let (proc, sysfs) = proc_and_sys(gate, foreign.sysfs)?;
     place(proc.as_fd(), c"/proc", Stage::Proc)?;
     place(sysfs.as_fd(), c"/sys", Stage::Sysfs)?;
     place(cgroup.as_fd(), c"/sys/fs/cgroup", Stage::Cgroup)?;
-    open_ping(&root).map_err(|errno| Failure::new(Stage::Loopback, errno))?;
+    if network_is_own {
+        open_ping(&root).map_err(|errno| Failure::new(Stage::Loopback, errno))?;
+    }
     mask(&root, request)?;
     share(&root)?;
     Report::Waiting.send(gate, &[]).map_err(|e| Failure::new(Stage::Lost, e.errno()))
@@ -96,36 +108,31 @@ fn identity() -> Result<(), Errno> {
 
 /// proc and sysfs show the namespaces of whoever opens them, so they are opened here; zsched mounts
 /// them (see `create::mount_contexts`), and they are attached here.
-fn ask_for_proc_and_sys(gate: &OwnedFd) -> Result<(), Failure> {
-    let open = |name: &CStr, stage| {
-        let context =
-            fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| Failure::new(stage, errno))?;
-        // Shown as the device in mount tables; without it they read "none".
-        fsconfig_set_string(&context, c"source", name).map_err(|errno| Failure::new(stage, errno))?;
-        Ok(context)
+fn ask_for_proc_and_sys(gate: &OwnedFd, sysfs_too: bool) -> Result<(), Failure> {
+    let open = |name, stage| context(name).map_err(|errno| Failure::new(stage, errno));
+    let proc = open(c"proc", Stage::Proc)?;
+    let sent = if sysfs_too {
+        let sysfs = open(c"sysfs", Stage::Sysfs)?;
+        Report::Contexts.send(gate, &[proc.as_fd(), sysfs.as_fd()])
+    } else {
+        Report::Contexts.send(gate, &[proc.as_fd()])
     };
-    let (proc, sysfs) = (open(c"proc", Stage::Proc)?, open(c"sysfs", Stage::Sysfs)?);
-    Report::Contexts
-        .send(gate, &[proc.as_fd(), sysfs.as_fd()])
-        .map_err(|e| Failure::new(Stage::Proc, e.errno()))
+    sent.map_err(|e| Failure::new(Stage::Proc, e.errno()))
 }
 
-/// The two mounts that were asked for.
-fn proc_and_sys(gate: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Failure> {
+/// The mounts that were asked for; sysfs is the one that was there already, if one was.
+fn proc_and_sys(gate: &OwnedFd, sysfs: Option<OwnedFd>) -> Result<(OwnedFd, OwnedFd), Failure> {
     let lost = |errno| Failure::new(Stage::Proc, errno);
     let Some((Report::Contexts, mut mounts)) = Report::recv(gate).map_err(lost)? else {
         return Err(lost(Errno::PROTO));
     };
-    let mut next = |index| mounts.take(index).ok_or(lost(Errno::BADF));
-    Ok((next(0)?, next(1)?))
+    let proc = mounts.take(0).ok_or(lost(Errno::BADF))?;
+    Ok((proc, sysfs.or_else(|| mounts.take(1)).ok_or(lost(Errno::BADF))?))
 }
 
 /// A file system that the zone's root may mount itself, not attached yet.
 fn own_fs(name: &CStr) -> Result<OwnedFd, Errno> {
-    let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, c"source", name)?;
-    fsconfig_create(&context)?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE)
+    mount(context(name)?.as_fd(), SAFE)
 }
 
 /// Lets all of the zone's groups send echo requests (`ping_group_range`, icmp(7)), as distributions do whose ping has no
@@ -213,22 +220,6 @@ fn empty_dir() -> Result<OwnedFd, Errno> {
     fsconfig_set_string(&context, c"size", c"4k")?;
     fsconfig_create(&context)?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, SAFE | MountAttrFlags::MOUNT_ATTR_RDONLY)
-}
-
-/// Drops what is not in `keep` from the bounding set: no process of the zone can ever have it.
-fn bounding(keep: u64) -> Result<(), Errno> {
-    for number in 0..64 {
-        if keep & (1 << number) != 0 {
-            continue;
-        }
-        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
-            Ok(()) => {}
-            // This kernel has no such capability, and none after it.
-            Err(Errno::INVAL) => break,
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }
 
 /// What is between the zone's programs and the rest: no handler or descriptor of ours, and the filter, which

@@ -2,9 +2,10 @@
 
 use crate::clients::{Clients, MAX};
 use crate::create;
+use crate::namespaces::Prepared;
 use crate::report::Report;
 use crate::upcall::Upcall;
-use crate::userns::{self, Prepared};
+use crate::userns;
 use crate::zone::Zone;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,7 +16,7 @@ use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zone_sys::unix::{self, Fds};
 use zsched::wire::{
-    Adopt, Create, Failure, Header, LAYOUT, MAX_MESSAGE, OLDEST, Op, Phase, Reply, Stage, Status,
+    Adopt, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, PROTOCOL, Phase, Reply, Stage, Status,
 };
 
 /// The console as zsched holds it: both ends, so that neither ever sees the other hang up.
@@ -46,6 +47,9 @@ pub(crate) struct Keeper {
     upcall: Upcall,
     message: Vec<u8>,
 }
+
+/// How long to wait after a failure of the kernel's that passes by itself.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// What is polled besides the connections, whose numbers are those of their slots.
 const LISTENER: usize = MAX;
@@ -103,7 +107,12 @@ impl Keeper {
                         .iter()
                         .zip(slots)
                         .for_each(|(entry, slot)| ready[slot] = entry.revents()),
-                    Err(_) => continue,
+                    Err(Errno::INTR) => continue,
+                    // A shortage of memory: it passes, or nothing helps, but not by trying without a pause.
+                    Err(_) => {
+                        std::thread::sleep(PAUSE);
+                        continue;
+                    }
                 }
             }
             // The end of the first process comes before requests, so that they see it.
@@ -206,6 +215,14 @@ impl Keeper {
         let (n, fds) = match received {
             Ok((n @ 1.., fds)) => (n, fds),
             Err(e) if e.errno() == Errno::AGAIN => return false,
+            // Its descriptors had no room in this process, or it is too long: nothing of it is carried out.
+            Err(e) if e.errno() == Errno::MSGSIZE => {
+                let refusal = Reply::Failed(Failure::new(Stage::Request, Errno::MSGSIZE));
+                if unix::send(socket, &refusal.encode(), &[]).is_err() {
+                    self.clients.close(slot);
+                }
+                return false;
+            }
             Ok(_) | Err(_) => {
                 if self.clients.daemon().is_some_and(|daemon| std::ptr::eq(daemon, socket)) {
                     // The ring was written by the daemon until now.
@@ -226,9 +243,14 @@ impl Keeper {
         let console =
             [self.console.manager.as_fd(), self.console.subsidiary.as_fd(), self.console.ring.as_fd()];
         let zone = self.zone.as_ref().and_then(Zone::fds);
+        let mut several = Vec::new();
         let borrowed: &[BorrowedFd<'_>] = match &out {
             Out::Nothing => &[],
             Out::One(fd) => &[fd.as_fd()],
+            Out::Several(fds) => {
+                several.extend(fds.iter().map(AsFd::as_fd));
+                &several
+            }
             Out::Console => &console,
             Out::Zone => zone.as_ref().map_or(&[], |fds| &fds[..]),
         };
@@ -254,16 +276,26 @@ impl Keeper {
                 self.prepared = Some((slot, prepared));
                 return Ok(Out::One(userns));
             }
+            Op::Namespaces => {
+                let kinds =
+                    body.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)).and_then(Kinds::from_bits);
+                let (Some(kinds), Some(userns)) = (kinds, fds.get(0)) else {
+                    return refuse(Stage::Request, Errno::INVAL);
+                };
+                let prepared = match prepared.filter(|made| made.is_of(userns)) {
+                    Some(prepared) => prepared,
+                    None => userns::enter(self.proof, userns)?,
+                };
+                return Ok(Out::Several(prepared.finish(kinds)?.into_fds()));
+            }
             Op::Create => {
                 if self.zone.is_some() {
                     return refuse(Stage::Busy, Errno::BUSY);
                 }
                 let Some(request) = Create::decode(body) else { return refuse(Stage::Request, Errno::INVAL) };
-                let network = match (prepared, fds.get(crate::builder::USERNS)) {
-                    (Some(prepared), Some(userns)) if prepared.is_of(userns) => Some(prepared.finish()?),
-                    _ => None,
-                };
-                let first = create::make(self.proof, &request, &fds, network.as_ref())?;
+                let prepared = prepared
+                    .filter(|made| fds.get(crate::builder::USERNS).is_some_and(|own| made.is_of(own)));
+                let first = create::make(self.proof, &request, &fds, prepared)?;
                 let Some(cgroup) = fds.take(crate::builder::CGROUP) else {
                     return refuse(Stage::Request, Errno::BADF);
                 };
@@ -355,10 +387,10 @@ impl Keeper {
 
 /// Refuses a request of a client that is too old for us, and one that we are too old for.
 fn understood(header: Option<Header>) -> Result<Option<Header>, Failure> {
-    let speaks_with_us = |header: &Header| header.layout <= LAYOUT && header.other >= OLDEST;
+    let speaks_with_us = |header: &Header| header.protocol <= PROTOCOL && header.peer >= OLDEST;
     match header {
         Some(header) if !speaks_with_us(&header) => {
-            Err(Failure::nth(Stage::Layout, LAYOUT.into(), Errno::PROTONOSUPPORT))
+            Err(Failure::nth(Stage::Protocol, PROTOCOL.into(), Errno::PROTONOSUPPORT))
         }
         other => Ok(other),
     }
@@ -384,6 +416,7 @@ const fn number(text: &str) -> u8 {
 enum Out {
     Nothing,
     One(OwnedFd),
+    Several(Vec<OwnedFd>),
     Console,
     Zone,
 }

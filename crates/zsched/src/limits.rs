@@ -1,9 +1,9 @@
 //! Resource limits of a zone: those that a kernel gives its init, not those of the shell that zoneadm happened to be
 //! started from. Set with the host's privileges, since the zone's root may not raise a limit.
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::ffi::CStr;
 
 const UNLIMITED: Option<u64> = None;
 const MIB: u64 = 1 << 20;
@@ -14,9 +14,12 @@ const MIB: u64 = 1 << 20;
 /// What `setrlimit(2)` says.
 pub(crate) fn of_first_process() -> Result<(), Errno> {
     // What the kernel gives its own first process: half of the threads that the machine may have.
-    let half = threads_max().map(|threads| threads / 2);
+    let half = number(c"/proc/sys/kernel/threads-max").map(|threads| threads / 2);
+    let mut pattern = [0; 128];
+    let pattern = read(c"/proc/sys/kernel/core_pattern", &mut pattern).unwrap_or_default();
+    let (core, most_core) = core(pattern, number(c"/proc/sys/fs/suid_dumpable"));
     let wanted = [
-        (Resource::Core, Some(0), UNLIMITED),
+        (Resource::Core, core, most_core),
         (Resource::Cpu, UNLIMITED, UNLIMITED),
         (Resource::Data, UNLIMITED, UNLIMITED),
         (Resource::Fsize, UNLIMITED, UNLIMITED),
@@ -63,11 +66,47 @@ fn set(resource: Resource, soft: Option<u64>, hard: Option<u64>) -> Result<(), E
     setrlimit(resource, Rlimit { current, maximum })
 }
 
-/// How many threads the machine may have; `None` (no limit) if the kernel does not tell.
-fn threads_max() -> Option<u64> {
-    let path = c"/proc/sys/kernel/threads-max";
-    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut text = [0; 32];
-    let n = rustix::io::read(&file, &mut text).ok()?;
-    std::str::from_utf8(&text[..n]).ok()?.trim().parse().ok()
+/// The limits of a core dump, soft and hard, where the kernel dumps to `pattern` (core(5)). A dump to a file is one inside the
+/// zone, and the zone's to choose. A dump to a program of the host's or to its socket is not for a zone to cause: 1 is the one
+/// limit with which the kernel makes none (`do_coredump`), while 0 is no limit for a pipe. Nor is a file of the host's, which
+/// is what set-uid programs dump to where `fs.suid_dumpable` is 2.
+fn core(pattern: &[u8], suid_dumpable: Option<u64>) -> (Option<u64>, Option<u64>) {
+    match pattern.first() {
+        Some(b'|' | b'@') => (Some(1), Some(1)),
+        Some(b'/') if suid_dumpable == Some(2) => (Some(1), Some(1)),
+        _ => (Some(0), UNLIMITED),
+    }
+}
+
+/// A number that the kernel tells; `None` if it does not.
+fn number(path: &CStr) -> Option<u64> {
+    std::str::from_utf8(read(path, &mut [0; 32])?).ok()?.trim().parse().ok()
+}
+
+fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let file = crate::steps::open_read(path).ok()?;
+    let n = rustix::io::read(&file, &mut *buffer).ok()?;
+    Some(&buffer[..n])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_program_of_the_hosts_runs_for_a_crash_in_a_zone() {
+        let (none, files) = ((Some(1), Some(1)), (Some(0), UNLIMITED));
+        for (pattern, suid_dumpable, limits) in [
+            ("|/usr/lib/systemd/systemd-coredump %P %u", 2, none),
+            ("|/usr/share/apport/apport %p", 0, none),
+            ("@/run/coredump.socket", 0, none),
+            ("core", 0, files),
+            ("core.%p", 2, files),
+            ("/var/crash/core.%p", 0, files),
+            ("/var/crash/core.%p", 2, none),
+            ("", 0, files),
+        ] {
+            assert_eq!(core(pattern.as_bytes(), Some(suid_dumpable)), limits, "{pattern}");
+        }
+    }
 }

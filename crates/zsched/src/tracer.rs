@@ -132,7 +132,7 @@ impl Tracer {
     /// A file of the process in `/proc`: its first page.
     fn read(&self, name: &[u8]) -> Option<([u8; 4096], usize)> {
         let mut path = [0; 48];
-        let path = crate::userns::proc_path(&mut path, self.pid, name).ok()?;
+        let path = crate::steps::proc_path(&mut path, self.pid, name).ok()?;
         let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let mut text = [0; 4096];
         let n = rustix::io::read(&file, &mut text).ok()?;

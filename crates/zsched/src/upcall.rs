@@ -54,7 +54,7 @@ impl Upcall {
     /// The process that was to start a daemon has ended.
     pub(crate) fn started(&mut self) {
         if let Some(pidfd) = self.starting.take() {
-            crate::create::reap(pidfd.as_fd());
+            crate::steps::reap(pidfd.as_fd());
         }
     }
 

@@ -7,70 +7,63 @@
 //! namespace above, with that user's limits (`inc_ucount` and `inc_rlimit_ucounts` in the kernel's ucount.c). So the child
 //! makes it as the zone's own root, a user whom nobody else on the host is, and not as the host's.
 
-use crate::create::reap;
+use crate::namespaces::{self, Prepared};
 use crate::report::Report;
+use crate::steps::{connection, open_read, proc_path};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fstat, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, openat};
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::Pid;
 use rustix::thread::{
-    CapabilitySets, capabilities, set_capabilities, set_keep_capabilities, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySets, LinkNameSpaceType, capabilities, move_into_link_name_space, set_capabilities,
+    set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
-use std::ffi::CStr;
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
-use zsched::wire::{Failure, Stage};
-
-/// Namespaces that are made, or being made, for the zone that is created next.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    /// Which user namespace they belong to: its inode.
-    owner: u64,
-    socket: OwnedFd,
-    child: OwnedFd,
-}
-
-/// Network and IPC namespace of a zone to be.
-#[derive(Debug)]
-pub(crate) struct Network {
-    pub(crate) net: OwnedFd,
-    pub(crate) ipc: OwnedFd,
-}
+use zsched::wire::{Failure, Kinds, Stage};
 
 /// Makes a user namespace in which `map` (the text of `uid_map`) holds for users and groups, and which belongs to the
-/// user that is root in it.
+/// user that is root in it; and begins to make network and IPC namespace.
 pub(crate) fn make(proof: SingleThreaded, map: &[u8]) -> Result<(OwnedFd, Prepared), Failure> {
     let fail = |errno| Failure::new(Stage::UserNamespace, errno);
     let root = root_of(map).ok_or(fail(Errno::INVAL))?;
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(fail)?;
-    set_socket_timeout(&ours, Timeout::Recv, Some(crate::create::PATIENCE)).map_err(fail)?;
+    let (pid, mut prepared) = helper(proof, |socket| user_namespace(socket, root))?;
+    let userns = prepared.user_namespace()?;
+    write_maps(pid, map).map_err(fail)?;
+    prepared.begin(Kinds::NET | Kinds::IPC)?;
+    Ok((userns, prepared))
+}
+
+/// Puts a helper into a user namespace that is there already. It has not begun to make anything.
+pub(crate) fn enter(proof: SingleThreaded, userns: BorrowedFd<'_>) -> Result<Prepared, Failure> {
+    let (_, mut prepared) = helper(proof, |socket| {
+        zone_sys::process::close_all_but(3, &[socket.as_fd(), userns]).map_err(|e| e.errno())?;
+        zone_sys::process::set_dumpable(false).map_err(|e| e.errno())?;
+        move_into_link_name_space(userns, Some(LinkNameSpaceType::User))?;
+        open_read(c"/proc/self/ns/user")
+    })?;
+    prepared.user_namespace()?;
+    Ok(prepared)
+}
+
+/// Starts a helper that gets its user namespace by `get`, says so, and then makes others as it is told.
+fn helper(
+    proof: SingleThreaded,
+    get: impl FnOnce(&OwnedFd) -> Result<OwnedFd, Errno>,
+) -> Result<(Pid, Prepared), Failure> {
+    let fail = |errno| Failure::new(Stage::UserNamespace, errno);
+    let (ours, theirs) = connection().map_err(fail)?;
     match Clone::new(Namespaces::empty()).spawn(proof).map_err(|e| fail(e.errno()))? {
         Cloned::Child => {
             drop(ours);
-            let _ = match user_namespace(&theirs, root) {
-                Ok(userns) => {
-                    Report::UserNamespace.send(&theirs, &[userns.as_fd()]).map(|()| prepare(&theirs))
-                }
+            let _ = match get(&theirs) {
+                Ok(userns) => Report::UserNamespace
+                    .send(&theirs, &[userns.as_fd()])
+                    .map(|()| namespaces::serve(&theirs)),
                 Err(errno) => Report::Failed(fail(errno)).send(&theirs, &[]),
             };
             exit_now(0)
         }
-        Cloned::Parent { pid, pidfd } => {
-            drop(theirs);
-            let mut prepared = Prepared { owner: 0, socket: ours, child: pidfd };
-            let userns = match Report::recv(&prepared.socket).map_err(fail)? {
-                Some((Report::UserNamespace, mut fds)) => fds.take(0).ok_or(fail(Errno::BADF))?,
-                Some((Report::Failed(failure), _)) => return Err(failure),
-                _ => return Err(fail(Errno::CHILD)),
-            };
-            write_maps(pid, map).map_err(fail)?;
-            prepared.owner = fstat(&userns).map_err(fail)?.st_ino;
-            zone_sys::unix::send(&prepared.socket, b"go", &[]).map_err(|e| fail(e.errno()))?;
-            Ok((userns, prepared))
-        }
+        Cloned::Parent { pid, pidfd } => Ok((pid, Prepared::new(ours, pidfd))),
     }
 }
 
@@ -89,7 +82,7 @@ fn root_of(map: &[u8]) -> Option<u32> {
 /// capabilities until then, for hosts on which no others may make one.
 fn user_namespace(socket: &OwnedFd, root: u32) -> Result<OwnedFd, Errno> {
     // Nothing of zsched's is open in a process that is not the host's root.
-    zone_sys::process::close_all_but(3, socket.as_fd()).map_err(|e| e.errno())?;
+    zone_sys::process::close_all_but(3, &[socket.as_fd()]).map_err(|e| e.errno())?;
     crate::limits::of_user_namespace()?;
     let (user, group) = (Uid::from_raw(root), Gid::from_raw(root));
     set_keep_capabilities(true)?;
@@ -101,54 +94,7 @@ fn user_namespace(socket: &OwnedFd, root: u32) -> Result<OwnedFd, Errno> {
     let held = capabilities(None)?;
     set_capabilities(None, CapabilitySets { effective: held.permitted, ..held })?;
     zone_sys::namespace::unshare(Namespaces::USER).map_err(|e| e.errno())?;
-    openat(CWD, c"/proc/self/ns/user", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// The child's part, once its ids are mapped; if zsched closes its side, also by dying, it just ends.
-fn prepare(socket: &OwnedFd) {
-    let told = zone_sys::unix::recv(socket, &mut [0; 2], RecvFlags::empty());
-    if !matches!(told, Ok((2, _))) {
-        return;
-    }
-    let _ = match network() {
-        Ok(Network { net, ipc }) => Report::Network.send(socket, &[net.as_fd(), ipc.as_fd()]),
-        Err(failure) => Report::Failed(failure).send(socket, &[]),
-    };
-}
-
-fn network() -> Result<Network, Failure> {
-    let fail = |errno| Failure::new(Stage::CloneFirst, errno);
-    zone_sys::namespace::unshare(Namespaces::NET | Namespaces::IPC).map_err(|e| fail(e.errno()))?;
-    zone_sys::net::loopback_up().map_err(|e| Failure::new(Stage::Loopback, e.errno()))?;
-    let open = |path: &CStr| openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(fail);
-    Ok(Network { net: open(c"/proc/self/ns/net")?, ipc: open(c"/proc/self/ns/ipc")? })
-}
-
-impl Prepared {
-    /// Whether they belong to this user namespace.
-    pub(crate) fn is_of(&self, userns: BorrowedFd<'_>) -> bool {
-        fstat(userns).is_ok_and(|stat| stat.st_ino == self.owner)
-    }
-
-    /// Waits until they are made.
-    pub(crate) fn finish(self) -> Result<Network, Failure> {
-        let fail = |errno| Failure::new(Stage::CloneFirst, errno);
-        match Report::recv(&self.socket).map_err(fail)? {
-            Some((Report::Network, mut fds)) => {
-                let mut next = |index| fds.take(index).ok_or(fail(Errno::BADF));
-                Ok(Network { net: next(0)?, ipc: next(1)? })
-            }
-            Some((Report::Failed(failure), _)) => Err(failure),
-            _ => Err(fail(Errno::CHILD)),
-        }
-    }
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        let _ = pidfd_send_signal(&self.child, Signal::KILL);
-        reap(self.child.as_fd());
-    }
+    open_read(c"/proc/self/ns/user")
 }
 
 /// Maps the ids of the user namespace of process `pid`.
@@ -163,17 +109,6 @@ fn write_maps(pid: Pid, map: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
-}
-
-/// `/proc/PID` + `tail`, without allocating.
-pub(crate) fn proc_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, tail: &[u8]) -> Result<&'a CStr, Errno> {
-    let digits = rustix::path::DecInt::new(pid.as_raw_nonzero().get());
-    let mut at = 0;
-    for part in [b"/proc/", digits.as_bytes(), tail] {
-        buffer.get_mut(at..at + part.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(part);
-        at += part.len();
-    }
-    CStr::from_bytes_until_nul(&buffer[..]).map_err(|_| Errno::NAMETOOLONG)
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use std::process::{Child, Command};
 use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
 use zsched::client::{Client, ClientError};
 use zsched::wire::{
-    Adopt, Create, End, Failure, Header, LAYOUT, Lost, NOTE, OLDEST, Op, PACKET, Phase, Reply, Stage, Status,
-    Strings, Witness,
+    Adopt, Create, End, Failure, Header, Kinds, Lost, NOTE, OLDEST, Op, Origin, Origins, PACKET, PROTOCOL,
+    Phase, Reply, Stage, Status, Strings, Witness,
 };
 
 struct Fixture {
@@ -96,7 +96,7 @@ fn start(run: &Path, tag: &str, console: [&OwnedFd; 3]) -> (Child, Client) {
         numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
     );
     let keeper = Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_zsched")]).spawn().unwrap();
-    (keeper, Client::over(ours, tag).unwrap())
+    (keeper, Client::over(ours, run).unwrap())
 }
 
 fn directory(path: &Path) -> OwnedFd {
@@ -105,6 +105,14 @@ fn directory(path: &Path) -> OwnedFd {
 
 impl Fixture {
     fn create(&self) -> Result<Status, ClientError> {
+        self.create_in(|_, _| (Origins::default(), Vec::new()))
+    }
+
+    /// The same in namespaces that `choose` says, which is given the zone's user namespace.
+    fn create_in(
+        &self,
+        choose: impl FnOnce(&Client, &OwnedFd) -> (Origins, Vec<OwnedFd>),
+    ) -> Result<Status, ClientError> {
         let userns = self.client.user_namespace("0 1879048192 65536\n").unwrap();
         let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let root = open_tree(CWD, self.dir.path().join("root"), clone).unwrap();
@@ -148,9 +156,11 @@ impl Fixture {
             masked: Strings(b"/proc/kcore\0/sys/firmware\0/proc/acpi\0/nowhere\0"),
             readonly: Strings(b"/proc/irq\0"),
             seccomp: &[],
+            namespaces: Origins::default(),
         };
-        let fds = [&root, &cgroup, &userns, &usr, &dev, &bind].map(AsFd::as_fd);
-        self.client.create(&request, &fds)
+        let (namespaces, given) = choose(&self.client, &userns);
+        let fds = [&root, &cgroup, &userns, &usr, &dev, &bind].into_iter().chain(&given).map(AsFd::as_fd);
+        self.client.create(&Create { namespaces, ..request }, &fds.collect::<Vec<_>>())
     }
 
     fn boot(&self, script: &str) -> Result<Status, ClientError> {
@@ -321,17 +331,17 @@ fn what_it_does_not_understand_it_refuses_and_nothing_is_done() {
     let Some(fixture) = fixture("versions") else { return };
     let refused = |header: Header| {
         let (reply, refusal) = exchange(&fixture, &header.encode());
-        assert_eq!((reply.layout, reply.other), (LAYOUT, OLDEST), "it says what it speaks");
+        assert_eq!((reply.protocol, reply.peer), (PROTOCOL, OLDEST), "it says what it speaks");
         let Reply::Failed(Failure { stage, index, .. }) = refusal else { panic!("{header:?}: {refusal:?}") };
         (stage, index)
     };
     // The end of zsched, if only the request were understood.
     let quit = Op::Quit as u16;
-    let layout = (Stage::Layout, u32::from(LAYOUT));
-    assert_eq!(refused(Header { number: quit, layout: LAYOUT + 1, other: LAYOUT + 1 }), layout);
-    assert_eq!(refused(Header { number: quit, layout: 1, other: OLDEST - 1 }), layout);
-    assert_eq!(refused(Header { number: 999, layout: 1, other: LAYOUT }), (Stage::Request, 0));
-    let (_, known) = exchange(&fixture, &Header { number: 1, layout: 1, other: 200 }.encode());
+    let ours = (Stage::Protocol, u32::from(PROTOCOL));
+    assert_eq!(refused(Header { number: quit, protocol: PROTOCOL + 1, peer: PROTOCOL + 1 }), ours);
+    assert_eq!(refused(Header { number: quit, protocol: 1, peer: OLDEST - 1 }), ours);
+    assert_eq!(refused(Header { number: 999, protocol: 1, peer: PROTOCOL }), (Stage::Request, 0));
+    let (_, known) = exchange(&fixture, &Header { number: 1, protocol: 1, peer: 200 }.encode());
     assert!(matches!(known, Reply::Done(_)), "a newer client that asks for what there is");
     assert_eq!(fixture.client.status().unwrap().phase, Phase::None);
 }
@@ -461,4 +471,165 @@ fn what_makes_no_sense_is_not_adopted() {
     assert_eq!((down.phase, down.end, down.uniqid), (Phase::Down, Some(End::Killed(1)), 7));
     assert_eq!(stage(fixture.client.fds().map(|(status, _)| status)), Stage::NoZone);
     fixture.client.consume(7, false).unwrap();
+}
+
+/// Says which namespaces the zone runs in.
+const TELL: &str = "for kind in net ipc time uts; do echo in=$(readlink /proc/self/ns/$kind)=; done
+    echo host=$(cat /proc/sys/kernel/hostname)=; echo links=$(echo $(ls /sys/class/net))=
+    grep -q ' /dev/mqueue mqueue ' /proc/mounts && grep -q ' /sys sysfs ' /proc/mounts && echo mounted=
+    python3 -c \"
+import fcntl, socket, struct
+lo = struct.pack('16sh22x', b'lo', 0x41)
+try: fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, lo); print('lo=up=')
+except PermissionError: print('lo=refused=')
+\"
+    echo the-end";
+
+/// What a zone's process reads of a namespace that is open here.
+fn as_read(kind: &str, fd: &OwnedFd) -> String {
+    format!("in={kind}:[{}]=", rustix::fs::fstat(fd).unwrap().st_ino)
+}
+
+fn of_host(kind: &str) -> String {
+    format!("in={}=", std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display())
+}
+
+#[test]
+fn a_zone_runs_in_the_namespaces_that_it_is_given() {
+    let Some(fixture) = fixture("given") else { return };
+    let all = Kinds::all();
+    for (asked, between) in [(all, false), (all, true), (Kinds::NET, false), (Kinds::UTS | Kinds::IPC, true)]
+    {
+        let mut expected = Vec::new();
+        let ready = fixture.create_in(|client, userns| {
+            if between {
+                // What was begun is given up by any other request, and made anew when it is asked for.
+                client.status().unwrap();
+            }
+            let made = client.namespaces(userns.as_fd(), asked).unwrap();
+            let origins = made.origins();
+            assert_eq!(origins.given(), asked);
+            let fds = [("net", made.net), ("ipc", made.ipc), ("time", made.time), ("uts", made.uts)];
+            let there = fds.into_iter().filter_map(|(kind, fd)| Some((kind, fd?)));
+            let given = there.inspect(|(kind, fd)| expected.push(as_read(kind, fd))).map(|(_, fd)| fd);
+            (origins, given.collect())
+        });
+        fixture.boot(TELL).unwrap();
+        let said = fixture.hears("the-end");
+        for word in expected.iter().map(String::as_str).chain([
+            "host=keeper-test=",
+            "links=lo=",
+            "mounted=",
+            "lo=up=",
+        ]) {
+            assert!(said.contains(word), "{asked:?}: {word:?} is missing in\n{said}");
+        }
+        assert_eq!(fixture.end().end, Some(End::Exited(0)));
+        fixture.client.consume(ready.unwrap().uniqid, false).unwrap();
+    }
+}
+
+#[test]
+fn a_network_of_the_hosts_is_shown_to_a_zone_and_not_its_own_to_change() {
+    let Some(fixture) = fixture("shared") else { return };
+    let mut holder =
+        Command::new("unshare").args(["-n", "cat"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let path = format!("/proc/{}/ns/net", holder.id());
+    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
+    while std::fs::read_link(&path).unwrap() == ours {
+        std::thread::yield_now();
+    }
+    let net = openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let expected = as_read("net", &net);
+    fixture.create_in(|_, _| (Origins { net: Origin::Given, ..Origins::default() }, vec![net])).unwrap();
+    fixture.boot(TELL).unwrap();
+    let said = fixture.hears("the-end");
+    for word in [expected.as_str(), "host=keeper-test=", "links=lo=", "mounted=", "lo=refused="] {
+        assert!(said.contains(word), "{word:?} is missing in\n{said}");
+    }
+    assert_eq!(fixture.end().end, Some(End::Exited(0)));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+}
+
+#[test]
+fn a_zone_without_namespaces_of_its_own_has_the_hosts() {
+    let Some(fixture) = fixture("none") else { return };
+    let origins = Origins { net: Origin::None, ipc: Origin::None, time: Origin::New, uts: Origin::None };
+    fixture.create_in(|_, _| (origins, Vec::new())).unwrap();
+    fixture.boot(TELL).unwrap();
+    let said = fixture.hears("the-end");
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let host = format!("host={}=", name.trim());
+    for word in [&of_host("net"), &of_host("ipc"), &of_host("uts"), &host, "mounted=", "lo=refused="] {
+        assert!(said.contains(word), "{word:?} is missing in\n{said}");
+    }
+    assert!(!said.contains(&of_host("time")), "{said}");
+    assert_eq!(fixture.end().end, Some(End::Exited(0)));
+}
+
+#[test]
+fn descriptors_that_are_no_namespaces_are_refused() {
+    let Some(fixture) = fixture("no-namespace") else { return };
+    let null = || openat(CWD, "/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let given = Origins { net: Origin::Given, ..Origins::default() };
+    for (origins, fds, stage) in [
+        (given, vec![null()], Stage::Namespace),
+        (given, vec![], Stage::Request),
+        (given, vec![null(), null()], Stage::Request),
+        (Origins::default(), vec![null()], Stage::Request),
+    ] {
+        match fixture.create_in(|_, _| (origins, fds)) {
+            Err(ClientError::Refused { failure, .. }) => assert_eq!(failure.stage, stage),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fixture.client.status().unwrap().phase, Phase::None);
+    }
+    fixture.create().unwrap();
+}
+
+#[test]
+fn an_older_zsched_is_told_from_one_that_fails() {
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    let older = std::thread::spawn(move || {
+        let (mut asked, mut request) = (Vec::new(), vec![0; 4096]);
+        while let Ok((1.., _)) = zone_sys::unix::recv(&theirs, &mut request, rustix::net::RecvFlags::empty())
+        {
+            let header = Header::of(&request).unwrap();
+            asked.push((header.number, header.protocol));
+            let mut reply = match header.protocol {
+                ..=2 => Reply::Done(Status::default()),
+                _ => Reply::Failed(Failure::nth(Stage::Protocol, 2, rustix::io::Errno::PROTONOSUPPORT)),
+            }
+            .encode();
+            reply[2] = 2;
+            zone_sys::unix::send(&theirs, &reply, &[]).unwrap();
+        }
+        asked
+    });
+    let client = Client::over(ours, Path::new("/nowhere/web")).unwrap();
+    let refused = client.namespaces(client.socket(), Kinds::NET).unwrap_err();
+    assert!(matches!(refused, ClientError::TooOld { speaks: 2, needed: 3, .. }), "{refused:?}");
+    assert!(
+        refused.to_string().starts_with(
+            "zone 'web' is kept by a zsched that speaks protocol 2, and this takes protocol 3: halt"
+        ),
+        "{refused}"
+    );
+    let create = Create {
+        note: [0; NOTE],
+        bounding: 0,
+        hostname: b"",
+        targets: Strings(b""),
+        masked: Strings(b""),
+        readonly: Strings(b""),
+        seccomp: &[],
+        namespaces: Origins::default(),
+    };
+    client.create(&create, &[]).unwrap();
+    let shared = Create { namespaces: Origins { net: Origin::None, ..Origins::default() }, ..create };
+    assert!(matches!(client.create(&shared, &[]), Err(ClientError::TooOld { .. })));
+    drop(client);
+    assert_eq!(older.join().unwrap(), [(12, 3), (3, 1), (3, 3)]);
 }

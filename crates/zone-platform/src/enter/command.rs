@@ -7,9 +7,8 @@ use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{chdir, ioctl_tiocsctty, setsid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
-    remove_capability_from_bounding_set, set_capabilities, set_thread_groups, set_thread_res_gid,
-    set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use zone_sys::{process, seccomp, signal};
 
@@ -46,16 +45,9 @@ fn prepare(entry: &Entry<'_>, plan: &Plan, far: &Far) -> Step<()> {
     process::cloexec_from(3).map_err(at(Stage::Isolate))
 }
 
-/// Drops what is not in `keep` from the bounding set.
+/// Leaves only what is in `keep` to the programs that are executed from now on.
 fn bound(keep: u64) -> Result<(), Errno> {
-    for bit in (0..u64::BITS).map(|number| 1 << number).filter(|bit| keep & bit == 0) {
-        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(bit)) {
-            Ok(()) => {}
-            // Above the last one that this kernel knows.
-            Err(Errno::INVAL) => break,
-            Err(errno) => return Err(errno),
-        }
-    }
+    zone_sys::caps::bound(CapabilitySet::from_bits_retain(keep)).map_err(|e| e.errno())?;
     clear_ambient_capability_set()
 }
 

@@ -122,7 +122,8 @@ fn isolate(entry: &Entry<'_>, socket: &OwnedFd) -> Step<()> {
     drop(null);
     let [stdin, stdout, stderr] = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     // A copy of a process may close what the copy holds: it never goes back to whoever owns it.
-    process::close_except(&[stdin, stdout, stderr, socket.as_fd(), entry.pidfd]).map_err(at(Stage::Isolate))
+    process::close_all_but(0, &[stdin, stdout, stderr, socket.as_fd(), entry.pidfd])
+        .map_err(at(Stage::Isolate))
 }
 
 /// Enters the zone's namespaces (`setns(2)` with a pidfd, Linux 5.8) and becomes its root user: the
@@ -207,7 +208,7 @@ fn forwarded() -> zone_sys::Result<OwnedFd> {
 fn follow(started: &Started) -> ! {
     let Started { pid, pidfd, signals } = started;
     // The pipes above all: their readers wait for the last writer to close them.
-    if process::close_except(&[pidfd.as_fd(), signals.as_fd()]).is_err() {
+    if process::close_all_but(0, &[pidfd.as_fd(), signals.as_fd()]).is_err() {
         exit_now(FAILED);
     }
     loop {

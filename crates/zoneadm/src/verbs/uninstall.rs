@@ -152,7 +152,8 @@ fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
         Err(error) => return Err(Failure::of(zone)(error)),
     }
     let leftovers = [layout::DOOR, layout::CONSOLE, layout::ZSCHED].map(|name| run.join(name));
-    for path in leftovers.into_iter().chain([layout.snapshot(zone), layout.journal(zone)]) {
+    let files = [layout.snapshot(zone), layout.journal(zone), layout.keeper_lock(zone)];
+    for path in leftovers.into_iter().chain(files) {
         file::remove(&path).map_err(Failure::of(zone))?;
     }
     Ok(daemon)

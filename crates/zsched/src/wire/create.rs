@@ -1,17 +1,18 @@
 //! The request that makes a zone.
 
 use super::codec::Reader;
-use super::{NOTE, Op};
+use super::{Header, NOTE, Op, Origins, PROTOCOL};
 
 /// The request that makes a zone, as it lies in the message. Its descriptors are, in order: the
-/// root mount, the cgroup's directory, the user namespace, then one mount for each target.
+/// root mount, the cgroup's directory, the user namespace, one mount for each target, then the namespaces that are given,
+/// in the order of [`super::Kinds`].
 #[derive(Debug, Clone, Copy)]
 pub struct Create<'a> {
     /// Kept with the incarnation.
     pub note: [u8; NOTE],
     /// The capabilities that may ever be had in the zone, one bit each.
     pub bounding: u64,
-    /// The zone's host name.
+    /// The zone's host name; with none at all it is left as it is.
     pub hostname: &'a [u8],
     /// Where each attachment goes: absolute paths inside the zone.
     pub targets: Strings<'a>,
@@ -21,6 +22,8 @@ pub struct Create<'a> {
     pub readonly: Strings<'a>,
     /// The seccomp program that init starts under.
     pub seccomp: &'a [u8],
+    /// Where its namespaces come from.
+    pub namespaces: Origins,
 }
 
 /// How many descriptors of a [`Create`] come before those of the targets.
@@ -38,19 +41,29 @@ impl<'a> Create<'a> {
         let masked = Strings(r.counted()?);
         let readonly = Strings(r.counted()?);
         let seccomp = r.counted()?;
-        Some(Self { note, bounding, hostname, targets, masked, readonly, seccomp })
+        // From here on protocol 3.
+        let origins = r.take(4).and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default();
+        let namespaces = Origins::decode(origins)?;
+        Some(Self { note, bounding, hostname, targets, masked, readonly, seccomp, namespaces })
     }
 
     /// The message, header included. Allocates.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096);
-        out.extend_from_slice(&Op::Create.header());
+        // A zsched that knows no other namespaces than the usual ones can do what asks for no others.
+        let usual = self.namespaces == Origins::default();
+        let protocol = if usual { Op::Create.protocol() } else { 3 };
+        let header = Header { number: Op::Create as u16, protocol, peer: PROTOCOL };
+        out.extend_from_slice(&header.encode());
         out.extend_from_slice(&self.note);
         out.extend_from_slice(&self.bounding.to_le_bytes());
         for part in [self.hostname, self.targets.0, self.masked.0, self.readonly.0, self.seccomp] {
             out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
             out.extend_from_slice(part);
+        }
+        if !usual {
+            out.extend_from_slice(&self.namespaces.encode());
         }
         out
     }

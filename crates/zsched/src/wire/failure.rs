@@ -36,15 +36,16 @@ pub enum Stage {
     Exec,
     Timeout,
     Lost,
-    /// The request needs a layout that zsched does not speak, or comes from a client that is too old for it;
-    /// the failure's index is the layout that zsched speaks.
-    Layout,
+    /// The request needs a protocol that zsched does not speak, or comes from a client that is too old for it;
+    /// the failure's index is the protocol that zsched speaks.
+    Protocol,
+    Namespace,
     /// One that this program does not know.
     Other = u32::MAX,
 }
 
 impl Stage {
-    pub(super) const ALL: [Stage; 31] = [
+    pub(super) const ALL: [Stage; 32] = [
         Stage::Request,
         Stage::Busy,
         Stage::NoZone,
@@ -74,7 +75,8 @@ impl Stage {
         Stage::Exec,
         Stage::Timeout,
         Stage::Lost,
-        Stage::Layout,
+        Stage::Protocol,
+        Stage::Namespace,
         Stage::Other,
     ];
 
@@ -111,7 +113,8 @@ impl Stage {
             Stage::Exec => "could not execute init",
             Stage::Timeout => "the zone's first process did not answer in time",
             Stage::Lost => "the zone's first process ended while it was being set up",
-            Stage::Layout => "zsched does not speak the layout of this message",
+            Stage::Protocol => "zsched does not speak the protocol of this message",
+            Stage::Namespace => "could not enter a namespace that was given to the zone",
             Stage::Other => "zsched refused, for a reason that only a newer program can name",
         }
     }
@@ -139,5 +142,20 @@ impl Failure {
     #[must_use]
     pub fn nth(stage: Stage, index: usize, errno: Errno) -> Self {
         Self { stage, index: u32::try_from(index).unwrap_or(u32::MAX), errno }
+    }
+
+    /// Its numbers: stage, index, errno.
+    #[must_use]
+    pub fn numbers(self) -> [u32; 3] {
+        [self.stage as u32, self.index, self.errno.raw_os_error().cast_unsigned()]
+    }
+
+    /// The failure of these numbers; `None` if the last is no error's. A stage of a later protocol is another one.
+    #[must_use]
+    pub fn of_numbers([number, index, errno]: [u32; 3]) -> Option<Self> {
+        let stage = Stage::ALL.into_iter().find(|stage| *stage as u32 == number).unwrap_or(Stage::Other);
+        // The kernel's error numbers end below 4096; another number is not one, and is not taken for one.
+        let errno = i32::try_from(errno).ok().filter(|errno| (1..4096).contains(errno))?;
+        Some(Self { stage, index, errno: Errno::from_raw_os_error(errno) })
     }
 }

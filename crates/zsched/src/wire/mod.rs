@@ -5,26 +5,27 @@
 //! [`Op`], and every request gets one reply, in order. An attached daemon also gets events between
 //! replies.
 //!
-//! # Layouts
+//! # Protocols
 //!
 //! A zone may live for years under the zsched that it was booted with, while everything else on the
-//! machine is upgraded, or put back. So the layout of the messages has a number, [`LAYOUT`], in every
+//! machine is upgraded, or put back. So the form of the messages has a number, [`PROTOCOL`], in every
 //! packet, and these rules:
 //!
 //! * What a number means never changes: not that of an operation, a phase, a stage, or a bit.
 //! * Whatever is new is added: an operation with a new number, or fields at the end of a packet. A reader
 //!   passes over what comes after the fields that it knows, and takes what is missing for zero, which must
-//!   mean what was true before. With each such addition [`LAYOUT`] goes up by one.
-//! * A request says which layout it needs: the first that has this operation with these fields. A
-//!   zsched that is older refuses it with [`Stage::Layout`] and its own number, and has done nothing.
-//! * A program speaks every layout from [`OLDEST`] up. That is 1 and stays 1 as long as a zsched of
-//!   layout 1 may be alive somewhere. Should it ever have to go up, both sides say so in words, before
+//!   mean what was true before. With each such addition [`PROTOCOL`] goes up by one.
+//! * A request says which protocol it needs: the first that has this operation with these fields. A
+//!   zsched that is older refuses it with [`Stage::Protocol`] and its own number, and has done nothing.
+//! * A program speaks every protocol from [`OLDEST`] up. That is 1 and stays 1 as long as a zsched of
+//!   protocol 1 may be alive somewhere. Should it ever have to go up, both sides say so in words, before
 //!   anything is done: a zsched refuses clients that are older, a client one that is older or that refuses it.
 //!
-//! | layout | adds |
+//! | protocol | adds |
 //! |---|---|
 //! | 1 | everything that is not named below |
 //! | 2 | [`Op::Adopt`]; [`Status::adopted`] and [`Status::version`] |
+//! | 3 | [`Op::Namespaces`]; [`Create::namespaces`], which a request has only where they are not the usual ones |
 //!
 //! Nothing here allocates but what says so: zsched reads and writes these in place.
 
@@ -32,6 +33,7 @@ mod adopt;
 mod codec;
 mod create;
 mod failure;
+mod namespaces;
 mod reply;
 mod status;
 #[cfg(test)]
@@ -40,12 +42,13 @@ mod tests;
 pub use adopt::Adopt;
 pub use create::{CREATE_FDS, Create, Strings};
 pub use failure::{Failure, Stage};
+pub use namespaces::{Kinds, Origin, Origins};
 pub use reply::{PACKET, REPLY, Reply};
 pub use status::{Adopted, End, Lost, Phase, Status, Witness};
 
-/// The layout of messages that this program speaks, with all before it down to [`OLDEST`].
-pub const LAYOUT: u8 = 2;
-/// The oldest layout that this program speaks.
+/// The protocol that this program speaks, with all before it down to [`OLDEST`].
+pub const PROTOCOL: u8 = 3;
+/// The oldest protocol that this program speaks.
 pub const OLDEST: u8 = 1;
 
 /// The most bytes that a message may have.
@@ -58,10 +61,10 @@ pub const NOTE: usize = 32;
 pub struct Header {
     /// Which request it is (an [`Op`]), or which kind of reply.
     pub number: u16,
-    /// A request: the layout that it needs. A reply: the layout that zsched speaks.
-    pub layout: u8,
-    /// A request: the layout that its sender speaks. A reply: the oldest that zsched speaks.
-    pub other: u8,
+    /// A request: the protocol that it needs. A reply: the protocol that zsched speaks.
+    pub protocol: u8,
+    /// A request: the protocol that its sender speaks. A reply: the oldest that zsched speaks.
+    pub peer: u8,
 }
 
 impl Header {
@@ -71,15 +74,15 @@ impl Header {
     /// The header of a packet; `None` if that is too short to have one.
     #[must_use]
     pub fn of(packet: &[u8]) -> Option<Self> {
-        let &[low, high, layout, other] = packet.first_chunk()?;
-        Some(Self { number: u16::from_le_bytes([low, high]), layout, other })
+        let &[low, high, protocol, peer] = packet.first_chunk()?;
+        Some(Self { number: u16::from_le_bytes([low, high]), protocol, peer })
     }
 
     /// Its bytes.
     #[must_use]
     pub fn encode(self) -> [u8; Self::SIZE] {
         let [low, high] = self.number.to_le_bytes();
-        [low, high, self.layout, self.other]
+        [low, high, self.protocol, self.peer]
     }
 }
 
@@ -112,10 +115,13 @@ pub enum Op {
     Quit = 10,
     /// Take over a zone whose zsched died; see [`Adopt`].
     Adopt = 11,
+    /// Namespaces for the zone to be: the rest of the message is a set of [`Kinds`], its descriptor the user namespace that
+    /// they are to belong to. Waits for those that [`Op::UserNamespace`] has begun, makes others, and hands them out.
+    Namespaces = 12,
 }
 
 impl Op {
-    const ALL: [Op; 11] = [
+    const ALL: [Op; 12] = [
         Op::Status,
         Op::UserNamespace,
         Op::Create,
@@ -127,6 +133,7 @@ impl Op {
         Op::Console,
         Op::Quit,
         Op::Adopt,
+        Op::Namespaces,
     ];
 
     /// The operation of a message, if it names one.
@@ -136,10 +143,11 @@ impl Op {
         Self::ALL.into_iter().find(|op| *op as u16 == number)
     }
 
-    /// The first layout that has this operation as it is now.
+    /// The first protocol that has this operation as it is now.
     #[must_use]
-    pub const fn layout(self) -> u8 {
+    pub const fn protocol(self) -> u8 {
         match self {
+            Op::Namespaces => 3,
             Op::Adopt => 2,
             _ => 1,
         }
@@ -148,6 +156,6 @@ impl Op {
     /// The header of a request for it.
     #[must_use]
     pub fn header(self) -> [u8; Header::SIZE] {
-        Header { number: self as u16, layout: self.layout(), other: LAYOUT }.encode()
+        Header { number: self as u16, protocol: self.protocol(), peer: PROTOCOL }.encode()
     }
 }

@@ -1,12 +1,11 @@
 //! The packets from zsched.
 
 use super::codec::{Reader, Writer};
-use super::{Adopted, Failure, Header, LAYOUT, Lost, NOTE, OLDEST, Phase, Stage, Status, Witness};
-use rustix::io::Errno;
+use super::{Adopted, Failure, Header, Lost, NOTE, OLDEST, PROTOCOL, Phase, Status, Witness};
 
-/// The bytes of a reply or event of this layout.
+/// The bytes of a reply or event of this protocol.
 pub const REPLY: usize = 112;
-/// Room for the packets of any layout to come: what is added to a reply is added at its end.
+/// Room for the packets of any protocol to come: what is added to a reply is added at its end.
 pub const PACKET: usize = 1024;
 
 /// What a packet's header calls the three kinds.
@@ -36,7 +35,7 @@ impl Reply {
             Reply::Failed(_) => FAILED,
             Reply::Ended(_) => ENDED,
         };
-        w.bytes(&Header { number, layout: LAYOUT, other: OLDEST }.encode());
+        w.bytes(&Header { number, protocol: PROTOCOL, peer: OLDEST }.encode());
         match self {
             Reply::Done(status) | Reply::Ended(status) => {
                 w.u32(status.phase as u32);
@@ -47,7 +46,7 @@ impl Reply {
                 w.i32(status.keeper);
                 w.end(status.end);
                 w.bytes(&status.note);
-                // From here on layout 2; zeroes in layout 1.
+                // From here on protocol 2; zeroes in protocol 1.
                 let adopted =
                     status.adopted.map_or((0, 0, 0), |how| (how.at, how.witness as u32, how.lost.0));
                 w.u64(adopted.0);
@@ -56,9 +55,7 @@ impl Reply {
                 w.bytes(&status.version);
             }
             Reply::Failed(failure) => {
-                w.u32(failure.stage as u32);
-                w.u32(failure.index);
-                w.i32(failure.errno.raw_os_error());
+                failure.numbers().into_iter().for_each(|number| w.u32(number));
             }
         }
         out
@@ -70,11 +67,7 @@ impl Reply {
         let kind = Header::of(packet)?.number;
         let mut r = Reader(packet.get(Header::SIZE..)?);
         if kind == FAILED {
-            let number = r.u32()?;
-            let stage = Stage::ALL.into_iter().find(|stage| *stage as u32 == number).unwrap_or(Stage::Other);
-            let index = r.u32()?;
-            let errno = errno(r.i32()?)?;
-            return Some(Reply::Failed(Failure { stage, index, errno }));
+            return Failure::of_numbers([r.u32()?, r.u32()?, r.u32()?]).map(Reply::Failed);
         }
         let phase = Phase::of(r.u32()?)?;
         let (uniqid, since, ended) = (r.u64()?, r.u64()?, r.u64()?);
@@ -92,9 +85,4 @@ impl Reply {
             _ => None,
         }
     }
-}
-
-/// The kernel's error numbers end below 4096; another number is not one, and is not taken for one.
-fn errno(number: i32) -> Option<Errno> {
-    (1..4096).contains(&number).then(|| Errno::from_raw_os_error(number))
 }

@@ -59,7 +59,7 @@ pub struct Status {
     pub keeper: i32,
     /// Set if this zsched did not make the zone, but took it over from one that died.
     pub adopted: Option<Adopted>,
-    /// The version of the program zsched: major, minor, patch; zeroes for one of layout 1.
+    /// The version of the program zsched: major, minor, patch; zeroes for one of protocol 1.
     pub version: [u8; 3],
 }
 
@@ -88,7 +88,7 @@ pub enum Witness {
 }
 
 impl Witness {
-    /// The one of a number; one of a later layout is as good as none.
+    /// The one of a number; one of a later protocol is as good as none.
     pub(super) fn of(number: u32) -> Self {
         match number {
             1 => Self::Tracer,

@@ -12,8 +12,8 @@ fn status() -> Status {
 }
 
 #[test]
-fn what_an_earlier_layout_does_not_have_is_zero() {
-    // 80 bytes is all that a status had in layout 1.
+fn what_an_earlier_protocol_does_not_have_is_zero() {
+    // 80 bytes is all that a status had in protocol 1.
     let packet = Reply::Done(status()).encode();
     let expected = Status { adopted: None, version: [0; 3], ..status() };
     assert_eq!(Reply::decode(&packet[..80]), Some(Reply::Done(expected)));
@@ -62,21 +62,21 @@ fn replies_survive_the_wire() {
 }
 
 #[test]
-fn every_packet_names_its_layout() {
+fn every_packet_names_its_protocol() {
     for reply in [Reply::Done(status()), Reply::Failed(Failure::new(Stage::Busy, Errno::BUSY))] {
         let header = Header::of(&reply.encode()).unwrap();
-        assert_eq!((header.layout, header.other), (LAYOUT, OLDEST));
+        assert_eq!((header.protocol, header.peer), (PROTOCOL, OLDEST));
     }
     for op in Op::ALL {
         let header = Header::of(&op.header()).unwrap();
-        assert_eq!((Op::of(&op.header()), header.other), (Some(op), LAYOUT));
-        assert!((OLDEST..=LAYOUT).contains(&header.layout), "{op:?}");
+        assert_eq!((Op::of(&op.header()), header.peer), (Some(op), PROTOCOL));
+        assert!((OLDEST..=PROTOCOL).contains(&header.protocol), "{op:?}");
     }
     assert_eq!(Header::of(&[1, 0, 1]), None);
 }
 
 #[test]
-fn what_a_later_layout_adds_is_passed_over() {
+fn what_a_later_protocol_adds_is_passed_over() {
     let mut later = Reply::Done(status()).encode().to_vec();
     later[2] = 200;
     later.resize(PACKET, 0xee);
@@ -84,7 +84,7 @@ fn what_a_later_layout_adds_is_passed_over() {
     let mut refusal = Reply::Failed(Failure::nth(Stage::Busy, 7, Errno::BUSY)).encode();
     refusal[4..8].copy_from_slice(&9_999_u32.to_le_bytes());
     let known = Failure { stage: Stage::Other, index: 7, errno: Errno::BUSY };
-    assert_eq!(Reply::decode(&refusal), Some(Reply::Failed(known)), "a stage of a later layout");
+    assert_eq!(Reply::decode(&refusal), Some(Reply::Failed(known)), "a stage of a later protocol");
 }
 
 #[test]
@@ -98,6 +98,7 @@ fn a_create_survives_the_wire_and_is_refused_when_cut() {
         masked: Strings(b"/proc/kcore\0"),
         readonly: Strings(b""),
         seccomp: &[1; 16],
+        namespaces: Origins::default(),
     };
     let message = create.encode();
     assert_eq!(Op::of(&message), Some(Op::Create));
@@ -109,4 +110,34 @@ fn a_create_survives_the_wire_and_is_refused_when_cut() {
     }
     assert_eq!(Op::of(&[99, 0, 0, 0]), None);
     assert_eq!(Op::of(&[1]), None);
+}
+
+#[test]
+fn a_create_that_asks_for_other_namespaces_needs_a_zsched_that_knows_of_them() {
+    let usual = Create {
+        note: [0; NOTE],
+        bounding: 0,
+        hostname: b"",
+        targets: Strings(b""),
+        masked: Strings(b""),
+        readonly: Strings(b""),
+        seccomp: &[],
+        namespaces: Origins::default(),
+    };
+    let message = usual.encode();
+    assert_eq!(Header::of(&message).unwrap().protocol, 1, "nothing in it is new");
+    for net in [Origin::New, Origin::Given, Origin::None] {
+        for (time, uts) in
+            [(Origin::New, Origin::None), (Origin::Given, Origin::New), (Origin::None, Origin::Given)]
+        {
+            let namespaces = Origins { net, ipc: net, time, uts };
+            let message = Create { namespaces, ..usual }.encode();
+            assert_eq!((Op::of(&message), Header::of(&message).unwrap().protocol), (Some(Op::Create), 3));
+            assert_eq!(Create::decode(&message[Header::SIZE..]).unwrap().namespaces, namespaces);
+        }
+    }
+    let mut unknown =
+        Create { namespaces: Origins { net: Origin::None, ..Origins::default() }, ..usual }.encode();
+    *unknown.last_mut().unwrap() = 9;
+    assert!(Create::decode(&unknown[Header::SIZE..]).is_none());
 }

@@ -61,7 +61,7 @@ pub(super) fn leaves_nothing(zone: &Zone<'_>, before: &World, at: &str) {
     let left: Vec<_> = run
         .iter()
         .map(std::fs::DirEntry::file_name)
-        .filter(|name| !["lock", "oplock"].iter().any(|known| name == known))
+        .filter(|name| !["lock", "oplock", "zsched.lock"].iter().any(|known| name == known))
         .collect();
     assert!(left.is_empty(), "after a death at {at} the run directory has {left:?}");
 }

@@ -17,7 +17,8 @@ const EARLIER: &str = "01234567-89ab-4def-8123-456789abcdef\n";
 /// All files of a zone's run directory but the locks, with what is in them; sockets are empty files here.
 fn kept(zone: &Zone<'_>) -> Vec<(PathBuf, Vec<u8>)> {
     let files = fs::read_dir(zone.run_dir()).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = files.filter(|path| !path.ends_with("lock") && !path.ends_with("oplock"));
+    let files =
+        files.filter(|path| !["lock", "oplock", "zsched.lock"].iter().any(|name| path.ends_with(name)));
     files.map(|path| (path.clone(), fs::read(&path).unwrap_or_default())).collect()
 }
 

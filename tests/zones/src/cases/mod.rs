@@ -43,6 +43,7 @@ mod host_boot;
 mod init_exit;
 mod inside;
 mod install;
+mod keeper_calls;
 mod list;
 mod matrix;
 mod power_loss;
@@ -100,6 +101,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         terminal::CASES,
         init_exit::CASES,
         daemon::CASES,
+        keeper_calls::CASES,
         door::CASES,
         console_life::CASES,
         console_wire::CASES,
