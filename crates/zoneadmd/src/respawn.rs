@@ -101,7 +101,9 @@ impl Zone {
     pub(crate) fn ensure_keeper(&self) -> Result<Ensured, KeeperError> {
         // Whoever wants to speak to it waits.
         let mut keeper = self.keeper();
-        if self.backup.is_retired() || !matches!(keeper.status(), Err(ClientError::NotRunning | ClientError::Broken)) {
+        if self.backup.is_retired()
+            || !matches!(keeper.status(), Err(ClientError::NotRunning | ClientError::Broken))
+        {
             return Ok(Ensured::Lives);
         }
         if let Some(again) = reconnect(&self.layout, &self.name) {
