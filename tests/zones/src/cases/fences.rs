@@ -9,7 +9,7 @@ cases![
     a_read_only_descriptor_changes_nothing_of_the_hosts,
     no_ring_and_no_virtual_socket_unless_allowed,
     user_namespaces_only_where_allowed,
-    terminals_are_left_for_the_host,
+    terminals_are_left_for_the_host alone,
     what_only_the_hosts_root_may_read_is_not_there,
     mounts_reach_earlier_namespaces_of_the_zone_and_nobody_else,
     users_may_ping,
