@@ -14,7 +14,7 @@ use crate::claims::Claims;
 use crate::kernelfs::memory;
 use crate::mounts::copy_best;
 use crate::spec::{self, Mount};
-use crate::zoneroot::{Canonical, Kind, Making};
+use crate::zoneroot::{Canonical, Kind, Making, Refusal};
 use crate::{Build, Failed, PlatformError};
 
 mod options;
@@ -31,14 +31,14 @@ pub enum FsError {
     /// Its directory is none that anything of the configuration may be mounted on.
     #[error("invalid mount directory, type: \"{fstype}\", special: \"{special}\", dir: \"{dir}\": {reason}")]
     Directory {
-        /// The type.
+        /// The type of file system.
         fstype: &'static str,
         /// What was to be mounted.
         special: String,
-        /// Where.
+        /// The directory in the zone.
         dir: String,
-        /// Why not.
-        reason: String,
+        /// Why nothing can be mounted there.
+        reason: NoMountPoint,
     },
     /// What is to be mounted is not fit.
     #[error("could not verify fs {dir}")]
@@ -49,6 +49,20 @@ pub enum FsError {
         #[source]
         source: Box<Unfit>,
     },
+}
+
+/// Why nothing can be mounted on a directory of a zone.
+#[derive(Debug, thiserror::Error)]
+pub enum NoMountPoint {
+    /// Its path is not spelt in the only way it can be.
+    #[error(transparent)]
+    Path(#[from] Refusal),
+    /// The platform mounts there itself.
+    #[error("{0}")]
+    Reserved(&'static str),
+    /// Something else is mounted there.
+    #[error("another fs resource has this directory")]
+    Taken,
 }
 
 /// An `fs` resource that was found fit.
@@ -72,7 +86,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     for mount in &spec.mounts {
         match plan(&judge, check.claims()?, mount) {
             Ok(plan) if plans.iter().any(|other| other.dir == plan.dir) => {
-                check.fail(directory_error(mount, "another fs resource has this directory".to_owned()));
+                check.fail(directory_error(mount, NoMountPoint::Taken));
             }
             Ok(plan) => plans.push(plan),
             Err(error) => check.fail(error),
@@ -84,9 +98,9 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
 }
 
 fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount) -> Result<Plan<'a>, FsError> {
-    let dir: Canonical = mount.at.parse().map_err(|error| directory_error(mount, format!("{error}")))?;
+    let dir: Canonical = mount.at.parse().map_err(|error: Refusal| directory_error(mount, error.into()))?;
     if let Some(reason) = filesystem::reserved(&mount.at) {
-        return Err(directory_error(mount, reason.to_owned()));
+        return Err(directory_error(mount, NoMountPoint::Reserved(reason)));
     }
     let unfit = |source: Unfit| FsError::Unfit { dir: mount.at.clone(), source: Box::new(source) };
     let options = Options::parse(mount.fstype(), &mount.options).map_err(|error| unfit(error.into()))?;
@@ -97,7 +111,7 @@ fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount) -> Result<Plan<'a>
     Ok(Plan { dir, mount, options, source })
 }
 
-fn directory_error(mount: &Mount, reason: String) -> FsError {
+fn directory_error(mount: &Mount, reason: NoMountPoint) -> FsError {
     let (special, dir) = (mount.special(), mount.at.clone());
     FsError::Directory { fstype: mount.fstype().as_str(), special, dir, reason }
 }
