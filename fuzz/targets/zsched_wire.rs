@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         let message = create.encode();
         assert!(matches!(Op::of(&message), Some(Op::Create)));
         let again = Create::decode(&message[Header::SIZE..]).expect("what was written can be read");
-        assert_eq!(again.note, create.note);
+        assert_eq!((again.restarts, again.namespaces), (create.restarts, create.namespaces));
         assert_eq!(
             (again.bounding, again.hostname, again.seccomp),
             (create.bounding, create.hostname, create.seccomp)

@@ -41,7 +41,7 @@ pub fn last_exit(status: &Status, how: Option<How>) -> LastExit {
         status: exit,
         signal,
         when: if status.ended == 0 { now() } else { status.ended },
-        restarts: status.restarts(),
+        restarts: status.restarts,
     }
 }
 

@@ -62,8 +62,8 @@ impl Orphan {
     /// What zsched would say of it.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Incarnation { uniqid, pid, since, note, .. } = self.record;
-        Status { phase: Phase::Running, uniqid, pid, since, note, ..Status::default() }
+        let Incarnation { uniqid, pid, since, restarts, .. } = self.record;
+        Status { phase: Phase::Running, uniqid, pid, since, restarts, ..Status::default() }
     }
 }
 

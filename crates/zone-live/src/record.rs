@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use zone_config::file::{self, FileError};
 use zone_config::{Layout, ZoneName, hostboot};
-use zsched::wire::{End, NOTE, Phase, Status};
+use zsched::wire::{End, Phase, Status};
 
 /// What is known of an incarnation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Incarnation {
     pub since: u64,
     /// Device and inode of the program that it was before it was init.
     pub program: (u64, u64),
-    /// What the daemon left with zsched.
-    pub note: [u8; NOTE],
+    /// How many times in a row init was started again before.
+    pub restarts: u32,
     /// Whether its init was started, or was just about to be.
     pub booted: bool,
     /// How and when it ended, if a daemon has heard of that.
@@ -67,7 +67,7 @@ impl Incarnation {
             start: start_of(status.pid).ok_or_else(gone)?,
             since: status.since,
             program,
-            note: status.note,
+            restarts: status.restarts,
             booted: !waits,
             end: None,
         };
@@ -99,8 +99,9 @@ impl Incarnation {
     }
 
     fn text(&self) -> String {
-        let Self { boot, uniqid, pid, start, since, program, note, booted, end } = self;
-        let note: String = note.iter().map(|byte| format!("{byte:02x}")).collect();
+        let Self { boot, uniqid, pid, start, since, program, restarts, booted, end } = self;
+        // 32 bytes in hexadecimal, of which the first four are the number, its lowest byte first.
+        let note = format!("{:08x}{:056x}", restarts.swap_bytes(), 0);
         let mut text = format!(
             "boot {boot}\nuniqid {uniqid}\npid {pid}\nstart {start}\nsince {since}\nprogram {} {}\nnote {note}\n",
             program.0, program.1
@@ -146,21 +147,15 @@ fn parse(text: &str) -> Option<Incarnation> {
         start: value("start")?.parse().ok()?,
         since: value("since")?.parse().ok()?,
         program: (program.0.parse().ok()?, program.1.parse().ok()?),
-        note: note(value("note")?)?,
+        restarts: restarts(value("note")?)?,
         booted: lines.contains(&"booted"),
         end: value("ended").and_then(ended),
     })
 }
 
-fn note(text: &str) -> Option<[u8; NOTE]> {
-    let mut note = [0; NOTE];
-    if text.len() != 2 * NOTE || !text.is_ascii() {
-        return None;
-    }
-    for (index, byte) in note.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(note)
+fn restarts(note: &str) -> Option<u32> {
+    let number = note.get(..8).filter(|_| note.len() == 64)?;
+    u32::from_str_radix(number, 16).ok().map(u32::swap_bytes)
 }
 
 fn ended(text: &str) -> Option<(End, u64)> {
@@ -202,10 +197,20 @@ mod tests {
             start: 5,
             since: 6,
             program: (1, 2),
-            note: [0xa5; NOTE],
+            restarts: 0xa5,
             booted: false,
             end: None,
         }
+    }
+
+    #[test]
+    fn the_form_is_that_of_earlier_programs() {
+        let text = Incarnation { restarts: 0x0102, ..record() }.text();
+        assert!(text.contains(&format!("\nnote 02010000{}\n", "0".repeat(56))), "{text}");
+        assert_eq!(
+            (restarts("02"), restarts(&"x".repeat(64)), restarts(&"é".repeat(32))),
+            (None, None, None)
+        );
     }
 
     #[test]

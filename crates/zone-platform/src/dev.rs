@@ -120,8 +120,8 @@ pub(crate) fn console(pty: BorrowedFd<'_>, base: u32) -> Result<OwnedFd, Failed>
         .map_err(Failed::to("give the zone", WHAT))?;
     let mount = copy(pty, false).map_err(Failed::to("copy the mount of", WHAT))?;
     // Where the host mounts its devpts nodev or read-only, the zone's console must still open.
-    let clear = MountAttr::NODEV.and(MountAttr::RDONLY);
-    set_attr(mount.as_fd(), MountAttr::NOSUID.and(MountAttr::NOEXEC), clear, false)
+    let clear = MountAttr::NODEV | MountAttr::RDONLY;
+    set_attr(mount.as_fd(), MountAttr::NOSUID | MountAttr::NOEXEC, clear, false)
         .map_err(Failed::to("set the mount options of", WHAT))?;
     Ok(mount)
 }

@@ -55,7 +55,8 @@ const FEATURES: [Feature; 4] = [
         probe: || {
             let root = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             // Nothing set and nothing cleared: the kernel returns at once.
-            set_attr(root.as_fd(), MountAttr::NONE, MountAttr::NONE, false).map_err(|error| error.errno())
+            set_attr(root.as_fd(), MountAttr::empty(), MountAttr::empty(), false)
+                .map_err(|error| error.errno())
         },
     },
     Feature {

@@ -123,7 +123,7 @@ pub(crate) fn copy_mapped(
         })?;
     }
     if !set.is_empty() {
-        set_attr(mount.as_fd(), set, MountAttr::NONE, recursive)?;
+        set_attr(mount.as_fd(), set, MountAttr::empty(), recursive)?;
     }
     Ok(mount)
 }

@@ -43,7 +43,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
         return Ok(());
     }
     for (at, fd) in host_directories()? {
-        let set = MountAttr::RDONLY.and(MountAttr::NODEV);
+        let set = MountAttr::RDONLY | MountAttr::NODEV;
         // Without what is mounted below it: what the host keeps on a file system of its own was not offered.
         let (mount, shortfall) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
             .map_err(Failed::to("copy the mount of", &at))?;
@@ -56,14 +56,14 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
         }
     }
     if let Some(fd) = directory(NOBODYS)? {
-        let set = MountAttr::RDONLY.and(MountAttr::NODEV).and(MountAttr::NOSUID);
+        let set = MountAttr::RDONLY | MountAttr::NODEV | MountAttr::NOSUID;
         let mount = copy_mapped(fd.as_fd(), None, set, false)
             .map_err(CopyError::into_inner)
             .map_err(Failed::to("copy the mount of", NOBODYS))?;
         build.attach_over(mount, &Canonical::fixed(NOBODYS), Kind::Directory, fd.as_fd(), Making::Nothing)?;
     }
     let fd = open_program(&build.program)?;
-    let set = MountAttr::RDONLY.and(MountAttr::NODEV).and(MountAttr::NOSUID);
+    let set = MountAttr::RDONLY | MountAttr::NODEV | MountAttr::NOSUID;
     // Everybody may read and execute it, so nothing is lost where its owner cannot be mapped.
     let (mount, _) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
         .map_err(Failed::to("copy the mount of", build.program.display()))?;

@@ -4,32 +4,18 @@ use crate::{Arg, Error, Result};
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsRawFd, BorrowedFd};
 
-/// Attributes of one mount, as in `mount_setattr(2)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MountAttr(u64);
-
-impl MountAttr {
-    /// None.
-    pub const NONE: Self = Self(0);
-    /// Read-only.
-    pub const RDONLY: Self = Self(raw::MOUNT_ATTR_RDONLY as u64);
-    /// Set-user-ID bits and file capabilities are ignored.
-    pub const NOSUID: Self = Self(raw::MOUNT_ATTR_NOSUID as u64);
-    /// Device nodes cannot be opened.
-    pub const NODEV: Self = Self(raw::MOUNT_ATTR_NODEV as u64);
-    /// Programs cannot be executed.
-    pub const NOEXEC: Self = Self(raw::MOUNT_ATTR_NOEXEC as u64);
-
-    /// Both sets together.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether nothing is set.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
+bitflags::bitflags! {
+    /// Attributes of one mount, as in `mount_setattr(2)`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct MountAttr: u64 {
+        /// Read-only.
+        const RDONLY = raw::MOUNT_ATTR_RDONLY as u64;
+        /// Set-user-ID bits and file capabilities are ignored.
+        const NOSUID = raw::MOUNT_ATTR_NOSUID as u64;
+        /// Device nodes cannot be opened.
+        const NODEV = raw::MOUNT_ATTR_NODEV as u64;
+        /// Programs cannot be executed.
+        const NOEXEC = raw::MOUNT_ATTR_NOEXEC as u64;
     }
 }
 
@@ -41,7 +27,7 @@ impl MountAttr {
 pub fn set_attr(mount: BorrowedFd<'_>, set: MountAttr, clear: MountAttr, recursive: bool) -> Result<()> {
     setattr(
         mount,
-        raw::mount_attr { attr_set: set.0, attr_clr: clear.0, propagation: 0, userns_fd: 0 },
+        raw::mount_attr { attr_set: set.bits(), attr_clr: clear.bits(), propagation: 0, userns_fd: 0 },
         recursive,
     )
 }

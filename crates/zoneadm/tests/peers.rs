@@ -157,9 +157,14 @@ fn a_daemon_program_that_is_not_there() {
 fn a_zone_that_is_up() {
     let lab = Lab::new();
     installed(&lab);
-    let note = Status::note_of(2);
-    let status =
-        Status { phase: Phase::Running, uniqid: u64::MAX, pid: 4321, since: 7, note, ..Status::default() };
+    let status = Status {
+        phase: Phase::Running,
+        uniqid: u64::MAX,
+        pid: 4321,
+        since: 7,
+        restarts: 2,
+        ..Status::default()
+    };
     keeper(&lab, status);
     let said = lab.zoneadm("list").ok();
     assert_eq!(said.out, "global\nweb\n");

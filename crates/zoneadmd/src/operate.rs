@@ -44,7 +44,7 @@ impl Handler for Door {
             zonepath: entry.map_or_else(|| "???".into(), |entry| entry.zonepath.display().to_string()),
             pid: alive.then_some(status.pid),
             since: status.exists().then_some(status.since),
-            restarts: status.restarts(),
+            restarts: status.restarts,
             operation: under_way.as_ref().map(|(operation, _)| *operation),
             step: under_way.as_ref().and_then(|(_, current)| current.step().map(str::to_owned)),
             waiting: under_way.as_ref().and_then(|(_, current)| current.waiting()),

@@ -32,7 +32,7 @@ pub(crate) fn take_over(
         }
         // One that was ready has ended as it had to; the ordinary recovery takes away what is left of it.
         Fate::Ended(record) if record.booted => {
-            let zone = adopt(&record, Phase::Down, Lost::TERMINAL.and(Lost::OUTPUT));
+            let zone = adopt(&record, Phase::Down, Lost::TERMINAL | Lost::OUTPUT);
             // Nobody enters it any more, so what stands for its cgroup does not matter.
             let cgroup = zone_platform::cgroup::open(layout, name).ok().flatten();
             let status = heir.adopt(&zone, &[cgroup.as_ref().unwrap_or(&console.subsidiary).as_fd()])?;
@@ -74,12 +74,12 @@ fn hand_over(
 ) -> Result<(Status, String), KeeperError> {
     // Something was said on it: it is the zone's already.
     let is_its_own = Ring::open(console.ring.as_fd()).is_ok_and(|ring| ring.total() > 0);
-    let mut lost = Lost::NOTHING;
+    let mut lost = Lost::empty();
     let mut why = String::new();
     if !is_its_own {
-        lost = Lost::TERMINAL.and(Lost::OUTPUT);
+        lost = Lost::TERMINAL | Lost::OUTPUT;
         if let Err(error) = give_console(proof, layout, name, &fds.pidfd, console) {
-            lost = lost.and(Lost::CONSOLE);
+            lost |= Lost::CONSOLE;
             why = format!(" ({})", Chain(&error));
         }
     }
@@ -91,13 +91,13 @@ fn hand_over(
 }
 
 fn adopt(record: &Incarnation, phase: Phase, lost: Lost) -> Adopt {
-    let &Incarnation { uniqid, pid, since, note, end, .. } = record;
+    let &Incarnation { uniqid, pid, since, restarts, end, .. } = record;
     let (end, ended) = match (phase, end) {
         (Phase::Down, Some((end, when))) => (Some(end), when),
         (Phase::Down, None) => (None, crate::clock::now()),
         _ => (None, 0),
     };
-    Adopt { phase, uniqid, pid, since, end, ended, note, lost, owed: false }
+    Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, owed: false }
 }
 
 /// Why a zone has no terminal for its console.

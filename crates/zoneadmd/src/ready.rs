@@ -121,7 +121,7 @@ impl Zone {
         let masked = Strings::join(platform.masked);
         let readonly = Strings::join(platform.readonly);
         let request = Create {
-            note: Status::note_of(restarts),
+            restarts,
             bounding: platform.confinement.capabilities.bits(),
             hostname: platform.hostname.as_bytes(),
             targets: Strings(&targets),

@@ -177,9 +177,10 @@ impl Zone {
             (Phase::None | Phase::Down, _) | (_, true) => Phase::Down,
             (phase, false) => phase,
         };
-        let Status { uniqid, pid, since, end, ended, note, .. } = *status;
+        let Status { uniqid, pid, since, end, ended, restarts, .. } = *status;
         let ended = if phase == Phase::Down && ended == 0 { crate::clock::now() } else { ended };
-        let zone = Adopt { phase, uniqid, pid, since, end, ended, note, lost: Lost::NOTHING, owed: false };
+        let zone =
+            Adopt { phase, uniqid, pid, since, end, ended, restarts, lost: Lost::empty(), owed: false };
         let both = [fds.cgroup.as_fd(), fds.pidfd.as_fd()];
         let adopted = heir.adopt(&zone, if phase == Phase::Down { &both[..1] } else { &both })?;
         *status = adopted;
@@ -191,7 +192,7 @@ impl Zone {
 pub(crate) fn words(adopted: &Status) -> String {
     const DIED: &str = "zsched has died";
     let heir = adopted.keeper;
-    let lost = adopted.adopted.map_or(Lost::NOTHING, |adopted| adopted.lost);
+    let lost = adopted.adopted.map_or(Lost::empty(), |adopted| adopted.lost);
     let mut text = match (adopted.phase, adopted.end, adopted.adopted.map(|how| how.witness)) {
         (Phase::Down, None, _) => {
             format!("WARNING: {DIED} and so has the zone; nobody saw how, and it is taken for a halt")
@@ -207,15 +208,15 @@ pub(crate) fn words(adopted: &Status) -> String {
             "NOTICE: {DIED}; the zone runs on under a new one, process {heir}, that traces its first process to learn how it ends"
         ),
     };
-    if lost.has(Lost::TERMINAL) {
+    if lost.contains(Lost::TERMINAL) {
         text += "; the console was hung up";
-        text += if lost.has(Lost::CONSOLE) {
+        text += if lost.contains(Lost::CONSOLE) {
             ", has no new terminal in the zone"
         } else {
             ", has a new terminal"
         };
     }
-    if lost.has(Lost::OUTPUT) {
+    if lost.contains(Lost::OUTPUT) {
         text += ", and what was kept of its output is lost";
     }
     text

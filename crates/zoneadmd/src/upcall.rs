@@ -177,7 +177,7 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
         },
     );
     let ran = status.ended.saturating_sub(status.since);
-    let restarts = if ran >= STEADY_SECONDS { 0 } else { status.restarts() };
+    let restarts = if ran >= STEADY_SECONDS { 0 } else { status.restarts };
     let how = how_it_ended(status.end);
     let asked = matches!(how, How::Rebooted | How::Poweroff);
     // An init that was asked to shut down may simply exit.

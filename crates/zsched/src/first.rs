@@ -199,7 +199,7 @@ fn mask(root: &OwnedFd, request: &Create<'_>) -> Result<(), Failure> {
         let fail = |errno| Failure::nth(Stage::ReadOnly, index, errno);
         let Some(place) = existing(root, path).map_err(fail)? else { continue };
         let same = open_tree(&place, c"", clone | OpenTreeFlags::AT_EMPTY_PATH).map_err(fail)?;
-        zone_sys::mount::set_attr(same.as_fd(), MountAttr::RDONLY, MountAttr::NONE, false)
+        zone_sys::mount::set_attr(same.as_fd(), MountAttr::RDONLY, MountAttr::empty(), false)
             .map_err(|e| fail(e.errno()))?;
         attach(same.as_fd(), place.as_fd()).map_err(fail)?;
     }

@@ -299,7 +299,7 @@ impl Keeper {
                 let Some(cgroup) = fds.take(crate::builder::CGROUP) else {
                     return refuse(Stage::Request, Errno::BADF);
                 };
-                let zone = Zone::made(first, cgroup, request.note, self.last_uniqid);
+                let zone = Zone::made(first, cgroup, request.restarts, self.last_uniqid);
                 self.last_uniqid = zone.status.uniqid;
                 self.zone = Some(zone);
             }

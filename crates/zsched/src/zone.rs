@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
 use zone_sys::unix::Fds;
-use zsched::wire::{Adopt, Adopted, End, Failure, NOTE, Phase, Stage, Status, Witness};
+use zsched::wire::{Adopt, Adopted, End, Failure, Phase, Stage, Status, Witness};
 
 /// A zone.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ pub(crate) struct Zone {
 
 impl Zone {
     /// One that was just made.
-    pub(crate) fn made(first: First, cgroup: OwnedFd, note: [u8; NOTE], last_uniqid: u64) -> Self {
+    pub(crate) fn made(first: First, cgroup: OwnedFd, restarts: u32, last_uniqid: u64) -> Self {
         let status = Status {
             phase: Phase::Ready,
             uniqid: nanoseconds().max(last_uniqid + 1),
             pid: first.pid,
             since: seconds(),
-            note,
+            restarts,
             ..Status::default()
         };
         Self { status, gate: Some(first.gate), pidfd: Some(first.pidfd), cgroup, tracer: None }
@@ -46,10 +46,10 @@ impl Zone {
         if lives == pidfd.is_none() || !(lives || request.phase == Phase::Down) || request.uniqid == 0 {
             return Err(bad(Errno::INVAL));
         }
-        let Adopt { phase, uniqid, pid, since, end, ended, note, lost, .. } = *request;
+        let Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, .. } = *request;
         let adopted = Some(Adopted { at: seconds().max(1), witness: Witness::Nobody, lost });
         let status =
-            Status { phase, uniqid, pid, since, end, ended, note, adopted, keeper: 0, version: [0; 3] };
+            Status { phase, uniqid, pid, since, end, ended, restarts, adopted, keeper: 0, version: [0; 3] };
         let mut zone = Self { status, gate: None, pidfd, cgroup, tracer: None };
         zone.trace();
         Ok(zone)

@@ -17,8 +17,8 @@ use std::process::{Child, Command};
 use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
 use zsched::client::{Client, ClientError};
 use zsched::wire::{
-    Adopt, Create, End, Failure, Header, Kinds, Lost, NOTE, OLDEST, Op, Origin, Origins, PACKET, PROTOCOL,
-    Phase, Reply, Stage, Status, Strings, Witness,
+    Adopt, Create, End, Failure, Header, Kinds, Lost, OLDEST, Op, Origin, Origins, PACKET, PROTOCOL, Phase,
+    Reply, Stage, Status, Strings, Witness,
 };
 
 struct Fixture {
@@ -119,7 +119,7 @@ impl Fixture {
         zone_sys::mount::set_idmap(root.as_fd(), userns.as_fd(), false).unwrap();
         let usr = open_tree(CWD, c"/usr", clone).unwrap();
         zone_sys::mount::set_idmap(usr.as_fd(), userns.as_fd(), false).unwrap();
-        let (set, clear) = (zone_sys::mount::MountAttr::RDONLY, zone_sys::mount::MountAttr::NONE);
+        let (set, clear) = (zone_sys::mount::MountAttr::RDONLY, zone_sys::mount::MountAttr::empty());
         zone_sys::mount::set_attr(usr.as_fd(), set, clear, false).unwrap();
         let dev = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
         for (key, value) in [("mode", "755"), ("uid", "1879048192"), ("gid", "1879048192")] {
@@ -149,7 +149,7 @@ impl Fixture {
         let cgroup = directory(&self.cgroup);
         let targets = Strings::join(["/usr", "/dev", "/dev/console"]);
         let request = Create {
-            note: [5; NOTE],
+            restarts: 5,
             bounding: !(1 << 16),
             hostname: b"keeper-test",
             targets: Strings(&targets),
@@ -182,8 +182,8 @@ impl Fixture {
             since: status.since,
             end: None,
             ended: 0,
-            note: status.note,
-            lost: Lost::NOTHING,
+            restarts: status.restarts,
+            lost: Lost::empty(),
             owed: false,
         };
         let now = self.client.adopt(&zone, &[fds.cgroup.as_fd(), fds.pidfd.as_fd()]).unwrap();
@@ -224,7 +224,7 @@ fn a_zone_lives_and_ends_and_is_told() {
     let Some(fixture) = fixture("life") else { return };
     assert_eq!(fixture.client.status().unwrap().phase, Phase::None);
     let ready = fixture.create().unwrap();
-    assert_eq!((ready.phase, ready.note), (Phase::Ready, [5; NOTE]));
+    assert_eq!((ready.phase, ready.restarts), (Phase::Ready, 5));
     assert!(ready.pid > 1 && ready.uniqid > 0);
     let running = fixture.boot("exit 7").unwrap();
     assert_eq!((running.phase, running.uniqid), (Phase::Running, ready.uniqid));
@@ -448,8 +448,8 @@ fn what_makes_no_sense_is_not_adopted() {
         since: 1,
         end: None,
         ended: 0,
-        note: [0; NOTE],
-        lost: Lost::NOTHING,
+        restarts: 0,
+        lost: Lost::empty(),
         owed: false,
     };
     let both = [fds.cgroup.as_fd(), fds.pidfd.as_fd()];
@@ -618,7 +618,7 @@ fn an_older_zsched_is_told_from_one_that_fails() {
         "{refused}"
     );
     let create = Create {
-        note: [0; NOTE],
+        restarts: 0,
         bounding: 0,
         hostname: b"",
         targets: Strings(b""),

@@ -43,7 +43,7 @@ impl<'a> Options<'a> {
         if !values.iter().any(|(name, _)| *name == SIZE.0) {
             values.push(SIZE);
         }
-        let attributes = set.iter().fold(MountAttr::NODEV, |all, attr| all.and(*attr));
+        let attributes = set.iter().fold(MountAttr::NODEV, |all, attr| all | *attr);
         Ok(Self { attributes, recursive, values, set })
     }
 
@@ -69,7 +69,7 @@ mod tests {
         let text = given("ro,nosuid,rw,nosub");
         let lofs = Options::parse(FsType::Lofs, &text).unwrap();
         assert!(!lofs.read_only() && !lofs.recursive && lofs.has(MountAttr::NOSUID));
-        assert_eq!(lofs.attributes, MountAttr::NODEV.and(MountAttr::NOSUID));
+        assert_eq!(lofs.attributes, MountAttr::NODEV | MountAttr::NOSUID);
         let text = given("size=1m,mode=700,size=20%");
         let tmpfs = Options::parse(FsType::Tmpfs, &text).unwrap();
         assert_eq!(tmpfs.values, [("mode", "700"), ("size", "20%")]);

@@ -72,7 +72,7 @@ impl Keeper {
             },
             lost: [(Lost::TERMINAL, "terminal"), (Lost::OUTPUT, "output"), (Lost::CONSOLE, "console")]
                 .into_iter()
-                .filter_map(|(lost, word)| adopted.lost.has(lost).then_some(word))
+                .filter_map(|(lost, word)| adopted.lost.contains(lost).then_some(word))
                 .collect(),
         });
         (status.keeper != 0).then(|| Self {
@@ -120,7 +120,7 @@ impl<'a> Zone<'a> {
             uniqid: live.map(|status| status.uniqid.to_string()),
             pid: live.map(|status| status.pid).filter(|&pid| pid != 0),
             since: live.map(|status| status.since),
-            restarts: live.map(Status::restarts),
+            restarts: live.map(|status| status.restarts),
             zsched: live.and_then(Keeper::of),
             last_exit: row.last_exit().map(End::from),
             operation,

@@ -162,7 +162,7 @@ impl Row {
             let step = daemon.step.as_ref().map_or_else(String::new, |step| format!(" (now: {step})"));
             Some(format!("{operation}{step}"))
         });
-        let restarts = self.live.as_ref().map_or(0, Status::restarts);
+        let restarts = self.live.as_ref().map_or(0, |status| status.restarts);
         // An init that runs and was not started again is none that failed.
         let runs = self.live.is_some_and(|status| status.phase != Phase::Down) && restarts == 0;
         let exit = self.zone.as_ref().filter(|_| !runs).and_then(|_| self.last_exit());

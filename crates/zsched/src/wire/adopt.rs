@@ -1,7 +1,7 @@
 //! The request that hands a zone to a zsched that did not make it.
 
 use super::codec::{Reader, Writer};
-use super::{End, Header, Lost, NOTE, Op, Phase};
+use super::{End, Header, Lost, Op, Phase, RESERVE};
 
 /// A zone whose zsched died. Its descriptors are the cgroup's directory and, if the first process lives, its
 /// pidfd.
@@ -10,26 +10,26 @@ pub struct Adopt {
     /// Where it is in its life: running, stopping or down. One that was ready has ended with its zsched. With
     /// [`Phase::None`] there is no zone, and only [`Adopt::owed`] counts.
     pub phase: Phase,
-    /// As it was.
+    /// The name that the incarnation has, and keeps.
     pub uniqid: u64,
     /// The first process, which is the one of the pidfd: that is the sender's business to know.
     pub pid: i32,
-    /// As it was.
+    /// When it was made, in seconds since the epoch.
     pub since: u64,
     /// How it ended, for one that is down.
     pub end: Option<End>,
-    /// When.
+    /// When it ended, in seconds since the epoch; 0 for one that lives.
     pub ended: u64,
-    /// As it was.
-    pub note: [u8; NOTE],
-    /// What was lost.
+    /// How many times in a row init was started again before.
+    pub restarts: u32,
+    /// What was lost with the zsched that died.
     pub lost: Lost,
     /// Whether another incarnation is to follow the one that is no more (see [`Op::Consume`]).
     pub owed: bool,
 }
 
 /// The bytes of the request.
-const SIZE: usize = Header::SIZE + 40 + NOTE + 8;
+const SIZE: usize = Header::SIZE + 40 + 4 + RESERVE + 8;
 
 impl Adopt {
     /// The message, header included.
@@ -44,8 +44,8 @@ impl Adopt {
         w.u64(self.since);
         w.end(self.end);
         w.u64(self.ended);
-        w.bytes(&self.note);
-        w.u32(self.lost.0);
+        w.restarts(self.restarts);
+        w.u32(self.lost.bits());
         w.u32(self.owed.into());
         out
     }
@@ -61,8 +61,8 @@ impl Adopt {
             since: r.u64()?,
             end: r.end()?,
             ended: r.u64()?,
-            note: *r.take(NOTE)?.first_chunk()?,
-            lost: Lost(r.u32()?),
+            restarts: r.restarts()?,
+            lost: Lost::from_bits_retain(r.u32()?),
             owed: r.u32()? != 0,
         })
     }

@@ -1,6 +1,6 @@
 //! Integers one behind the other, without an allocator.
 
-use super::End;
+use super::{End, RESERVE};
 
 /// Writes integers one behind the other; what does not fit is not written.
 pub(super) struct Writer<'a>(pub(super) &'a mut [u8]);
@@ -20,6 +20,10 @@ impl Writer<'_> {
     }
     pub(super) fn u64(&mut self, n: u64) {
         self.bytes(&n.to_le_bytes());
+    }
+    pub(super) fn restarts(&mut self, restarts: u32) {
+        self.u32(restarts);
+        self.bytes(&[0; RESERVE]);
     }
     pub(super) fn end(&mut self, end: Option<End>) {
         let (kind, value) = match end {
@@ -53,6 +57,10 @@ impl<'a> Reader<'a> {
     pub(super) fn counted(&mut self) -> Option<&'a [u8]> {
         let n = usize::try_from(self.u32()?).ok()?;
         self.take(n)
+    }
+    pub(super) fn restarts(&mut self) -> Option<u32> {
+        let restarts = self.u32()?;
+        self.take(RESERVE).map(|_| restarts)
     }
     /// How a first process ended; the outer `None` for what is no such thing.
     pub(super) fn end(&mut self) -> Option<Option<End>> {

@@ -1,15 +1,15 @@
 //! The request that makes a zone.
 
 use super::codec::Reader;
-use super::{Header, NOTE, Op, Origins, PROTOCOL};
+use super::{Header, Op, Origins, PROTOCOL, RESERVE};
 
 /// The request that makes a zone, as it lies in the message. Its descriptors are, in order: the
 /// root mount, the cgroup's directory, the user namespace, one mount for each target, then the namespaces that are given,
 /// in the order of [`super::Kinds`].
 #[derive(Debug, Clone, Copy)]
 pub struct Create<'a> {
-    /// Kept with the incarnation.
-    pub note: [u8; NOTE],
+    /// How many times in a row init was started again before; kept with the incarnation.
+    pub restarts: u32,
     /// The capabilities that may ever be had in the zone, one bit each.
     pub bounding: u64,
     /// The zone's host name; with none at all it is left as it is.
@@ -34,7 +34,7 @@ impl<'a> Create<'a> {
     #[must_use]
     pub fn decode(body: &'a [u8]) -> Option<Self> {
         let mut r = Reader(body);
-        let note = *r.take(NOTE)?.first_chunk()?;
+        let restarts = r.restarts()?;
         let bounding = r.u64()?;
         let hostname = r.counted()?;
         let targets = Strings(r.counted()?);
@@ -44,7 +44,7 @@ impl<'a> Create<'a> {
         // From here on protocol 3.
         let origins = r.take(4).and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default();
         let namespaces = Origins::decode(origins)?;
-        Some(Self { note, bounding, hostname, targets, masked, readonly, seccomp, namespaces })
+        Some(Self { restarts, bounding, hostname, targets, masked, readonly, seccomp, namespaces })
     }
 
     /// The message, header included. Allocates.
@@ -56,7 +56,8 @@ impl<'a> Create<'a> {
         let protocol = if usual { Op::Create.protocol() } else { 3 };
         let header = Header { number: Op::Create as u16, protocol, peer: PROTOCOL };
         out.extend_from_slice(&header.encode());
-        out.extend_from_slice(&self.note);
+        out.extend_from_slice(&self.restarts.to_le_bytes());
+        out.extend_from_slice(&[0; RESERVE]);
         out.extend_from_slice(&self.bounding.to_le_bytes());
         for part in [self.hostname, self.targets.0, self.masked.0, self.readonly.0, self.seccomp] {
             out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());

@@ -53,8 +53,8 @@ pub const OLDEST: u8 = 1;
 
 /// The most bytes that a message may have.
 pub const MAX_MESSAGE: usize = 48 * 1024;
-/// Bytes that a daemon may leave with an incarnation and read back later.
-pub const NOTE: usize = 32;
+/// The bytes behind the number of restarts, in all messages that have it, that nothing has had a use for yet: zero.
+const RESERVE: usize = 28;
 
 /// The first four bytes of every packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

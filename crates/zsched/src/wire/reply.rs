@@ -1,7 +1,7 @@
 //! The packets from zsched.
 
 use super::codec::{Reader, Writer};
-use super::{Adopted, Failure, Header, Lost, NOTE, OLDEST, PROTOCOL, Phase, Status, Witness};
+use super::{Adopted, Failure, Header, Lost, OLDEST, PROTOCOL, Phase, Status, Witness};
 
 /// The bytes of a reply or event of this protocol.
 pub const REPLY: usize = 112;
@@ -45,10 +45,10 @@ impl Reply {
                 w.i32(status.pid);
                 w.i32(status.keeper);
                 w.end(status.end);
-                w.bytes(&status.note);
+                w.restarts(status.restarts);
                 // From here on protocol 2; zeroes in protocol 1.
                 let adopted =
-                    status.adopted.map_or((0, 0, 0), |how| (how.at, how.witness as u32, how.lost.0));
+                    status.adopted.map_or((0, 0, 0), |how| (how.at, how.witness as u32, how.lost.bits()));
                 w.u64(adopted.0);
                 w.u32(adopted.1);
                 w.u32(adopted.2);
@@ -73,12 +73,13 @@ impl Reply {
         let (uniqid, since, ended) = (r.u64()?, r.u64()?, r.u64()?);
         let (pid, keeper) = (r.i32()?, r.i32()?);
         let end = r.end()?;
-        let note = *r.take(NOTE)?.first_chunk()?;
+        let restarts = r.restarts()?;
         let at = r.u64().unwrap_or(0);
-        let (witness, lost) = (Witness::of(r.u32().unwrap_or(0)), Lost(r.u32().unwrap_or(0)));
+        let (witness, lost) =
+            (Witness::of(r.u32().unwrap_or(0)), Lost::from_bits_retain(r.u32().unwrap_or(0)));
         let adopted = (at != 0).then_some(Adopted { at, witness, lost });
         let version = r.take(3).and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default();
-        let status = Status { phase, uniqid, pid, since, end, ended, note, keeper, adopted, version };
+        let status = Status { phase, uniqid, pid, since, end, ended, restarts, keeper, adopted, version };
         match kind {
             DONE => Some(Reply::Done(status)),
             ENDED => Some(Reply::Ended(status)),

@@ -1,7 +1,5 @@
 //! What zsched knows of its zone.
 
-use super::NOTE;
-
 /// Where the zone is in its life, as zsched knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
@@ -53,8 +51,8 @@ pub struct Status {
     pub end: Option<End>,
     /// When it ended, in seconds since the epoch.
     pub ended: u64,
-    /// What the daemon left with this incarnation.
-    pub note: [u8; NOTE],
+    /// How many times in a row init was started again before this incarnation.
+    pub restarts: u32,
     /// zsched's own process id.
     pub keeper: i32,
     /// Set if this zsched did not make the zone, but took it over from one that died.
@@ -98,30 +96,16 @@ impl Witness {
     }
 }
 
-/// What was lost with a zsched: a set of bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lost(pub u32);
-
-impl Lost {
-    /// Nothing.
-    pub const NOTHING: Self = Self(0);
-    /// The console's pty: what was attached to it in the zone was hung up. It has another one.
-    pub const TERMINAL: Self = Self(1);
-    /// What was kept of the console's output.
-    pub const OUTPUT: Self = Self(2);
-    /// The zone's `/dev/console`: the other pty could not be put there.
-    pub const CONSOLE: Self = Self(4);
-
-    /// Both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is in it.
-    #[must_use]
-    pub fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
+bitflags::bitflags! {
+    /// What was lost with a zsched. A bit of a later protocol is kept as it is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Lost: u32 {
+        /// The console's pty: what was attached to it in the zone was hung up. It has another one.
+        const TERMINAL = 1;
+        /// What was kept of the console's output.
+        const OUTPUT = 2;
+        /// The zone's `/dev/console`: the other pty could not be put there.
+        const CONSOLE = 4;
     }
 }
 
@@ -136,19 +120,5 @@ impl Status {
     #[must_use]
     pub fn lives(&self) -> bool {
         matches!(self.phase, Phase::Ready | Phase::Running | Phase::Stopping)
-    }
-
-    /// How many times in a row init was started again before this incarnation.
-    #[must_use]
-    pub fn restarts(&self) -> u32 {
-        self.note.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
-    }
-
-    /// The note that carries `restarts`.
-    #[must_use]
-    pub fn note_of(restarts: u32) -> [u8; NOTE] {
-        let mut note = [0; NOTE];
-        note[..4].copy_from_slice(&restarts.to_le_bytes());
-        note
     }
 }

@@ -5,7 +5,7 @@ fn status() -> Status {
     let mut status =
         Status { phase: Phase::Down, uniqid: 9 << 40, pid: 77, since: 5, ended: 6, ..Status::default() };
     status.end = Some(End::Killed(1));
-    status.note[31] = 3;
+    status.restarts = 3;
     status.adopted = Some(Adopted { at: 8, witness: Witness::Tracer, lost: Lost::OUTPUT });
     status.version = [1, 2, 3];
     status
@@ -30,8 +30,8 @@ fn an_adoption_survives_the_wire() {
             since: 5,
             end,
             ended: 6,
-            note: [9; NOTE],
-            lost: Lost::TERMINAL.and(Lost::OUTPUT),
+            restarts: 9,
+            lost: Lost::TERMINAL | Lost::OUTPUT,
             owed: true,
         };
         let message = adopt.encode();
@@ -91,7 +91,7 @@ fn what_a_later_protocol_adds_is_passed_over() {
 fn a_create_survives_the_wire_and_is_refused_when_cut() {
     let targets = Strings::join(["/dev", "/run"]);
     let create = Create {
-        note: [7; NOTE],
+        restarts: 7,
         bounding: 1 << 21,
         hostname: b"web",
         targets: Strings(&targets),
@@ -115,7 +115,7 @@ fn a_create_survives_the_wire_and_is_refused_when_cut() {
 #[test]
 fn a_create_that_asks_for_other_namespaces_needs_a_zsched_that_knows_of_them() {
     let usual = Create {
-        note: [0; NOTE],
+        restarts: 0,
         bounding: 0,
         hostname: b"",
         targets: Strings(b""),
