@@ -1,4 +1,8 @@
-//! Text of a guest or a client, made harmless for a terminal.
+//! Text of a guest or a client, made harmless for a terminal: the one filter through which every program
+//! sends what was, or may have been, chosen inside a zone (names of files and programs, fields of its
+//! `/etc/passwd`, boot arguments), to whatever it prints, logs or passes on.
+
+use std::borrow::Cow;
 
 mod filter;
 
@@ -32,6 +36,25 @@ pub fn visible(text: &str) -> String {
     out
 }
 
+/// Escapes everything in a message that a terminal would obey, as [`visible`] does, but leaves line ends and
+/// tabs, and cuts nothing. Allocates only when there is something to escape.
+#[must_use]
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let passes = |c: char| is_harmless(c) || matches!(c, '\n' | '\t');
+    if text.chars().all(passes) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if passes(c) {
+            out.push(c);
+        } else {
+            push_visible(c, &mut out);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Adds `c` to `out`, escaped if it is not harmless.
 pub(crate) fn push_visible(c: char, out: &mut String) {
     if is_harmless(c) {
@@ -54,6 +77,13 @@ mod tests {
     }
 
     #[test]
+    fn messages_keep_their_lines() {
+        assert!(matches!(harmless("plain\ttext\nand more"), Cow::Borrowed("plain\ttext\nand more")));
+        assert_eq!(harmless("a\x1b[2Jb\u{202e}c\nd\r"), "a\\u{1b}[2Jb\\u{202e}c\nd\\r");
+        assert_eq!(harmless(&"\x07".repeat(600)).len(), 600 * "\\u{7}".len());
+    }
+
+    #[test]
     fn cuts_what_is_long() {
         assert_eq!(visible(&"x".repeat(600)).len(), 515);
     }
@@ -64,6 +94,7 @@ mod tests {
         #[test]
         fn never_lets_a_control_through(text in any::<String>()) {
             prop_assert!(visible(&text).chars().all(is_harmless));
+            prop_assert!(harmless(&text).chars().all(|c| is_harmless(c) || matches!(c, '\n' | '\t')));
         }
     }
 }

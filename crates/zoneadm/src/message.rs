@@ -1,8 +1,9 @@
 //! What the program says on standard error, and failures that say it.
 
-use std::borrow::Cow;
-use std::fmt::{self, Display, Write as _};
-use std::io::{self, IsTerminal, Write as _};
+use std::fmt::{self, Display};
+use std::io::{self, Write as _};
+
+pub(crate) use zone_console::sanitize::harmless;
 
 use zone_sys::Chain;
 
@@ -78,44 +79,17 @@ pub(crate) fn relay(zone: &(impl Display + ?Sized), text: &str) {
     }
 }
 
-/// Writes one line to standard error. That nobody reads it is nothing to fail for.
+/// Writes one line to standard error, filtered whether that is a terminal or a file that is shown on one
+/// later: part of what we print was chosen inside a zone (names of files, boot arguments). That nobody reads
+/// it is nothing to fail for.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
     let text = line.to_string();
-    let mut stderr = io::stderr().lock();
-    let text = if stderr.is_terminal() { harmless(&text) } else { Cow::Borrowed(text.as_str()) };
-    let _ = writeln!(stderr, "{text}");
-}
-
-/// A text that cannot move a terminal's cursor, change its colours or turn its writing around: part of what we
-/// print was chosen inside a zone (names of files, boot arguments).
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| {
-        c.is_control() && c != '\n' && c != '\t'
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(harmful) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if harmful(c) {
-            let _ = write!(out, "{}", c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(&text));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn terminals_are_not_steered() {
-        assert_eq!(harmless("plain\ttext"), "plain\ttext");
-        assert_eq!(harmless("a\x1b[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
-    }
 
     #[test]
     fn statuses() {

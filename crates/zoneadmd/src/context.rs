@@ -5,6 +5,7 @@ use crate::error::OpError;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::broadcast;
+use zone_console::sanitize::harmless;
 use zone_door::{Event, Operation, Reporter, Step};
 
 /// One operation.
@@ -75,20 +76,21 @@ impl OperationContext {
 
     /// Says that something went wrong that is no reason to stop.
     pub(crate) fn warn(&mut self, text: &str) {
+        let text = harmless(text);
         tracing::warn!("{text}");
         self.messages.push(format!("WARNING: {text}"));
     }
 
     /// Says something to the one who asked, and to the log.
     pub(crate) fn say(&mut self, text: impl Into<String>) {
-        let text = text.into();
+        let text = harmless(&text.into()).into_owned();
         tracing::info!("{text}");
         self.messages.push(text);
     }
 
     /// Notes what went wrong, for the one who asked and for the log.
     pub(crate) fn fail(&mut self, error: &OpError) {
-        let text = zone_sys::Chain(error).to_string();
+        let text = harmless(&zone_sys::Chain(error).to_string()).into_owned();
         tracing::error!("{text}");
         self.messages.push(text);
     }

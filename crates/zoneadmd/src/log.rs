@@ -74,7 +74,7 @@ impl Drop for Message<'_> {
             "<{}>zoneadmd[{pid}]: [zone '{}'] {}",
             DAEMON | self.priority,
             self.zone,
-            text.trim_end()
+            zone_console::sanitize::harmless(text.trim_end())
         );
         // A host without a log daemon has nobody to tell; a full socket must not stop a zone.
         if let Ok(socket) = UnixDatagram::unbound()
