@@ -12,7 +12,8 @@
 //! * The middle process is needed because `setns(2)` puts only children into a PID namespace. It
 //!   looks up the user in the zone's own files with the rights of the zone's root and no more, passes
 //!   on signals to the command's process group, and ends as the command ends.
-//! * Both are born in the zone's cgroup: `cgroup.procs` is never written.
+//! * Both are born in the zone's cgroup: `cgroup.procs` is never written. Where that is a leaf of its own, the
+//!   leaf is the host's root's, so that nobody in the zone can freeze who is born there.
 //! * What the command may is what init may: the same bounding set, the same seccomp list, a session
 //!   and a keyring of its own, nothing inheritable, no descriptor but its three.
 //!
@@ -21,27 +22,33 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::termios::{Termios, Winsize};
-use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded};
+use zone_sys::clone::{Cloned, SingleThreaded};
+use zone_sys::inherit::Inherited;
 use zone_sys::unix::{self, Fds};
 
+mod birthplace;
 mod command;
 mod middle;
 mod report;
+mod step;
 
+use birthplace::Birthplace;
 use report::Report;
 pub use report::Stage;
 
-/// The cgroup for those who come in where the zone's own cannot hold processes any more: an init that
-/// has given controllers to the cgroups below it leaves none of its own ("no internal processes",
-/// cgroups(7)).
-const LEAF: &str = "zlogin";
+/// How long the processes inside may take until the program is executed. What holds them up for longer is a file
+/// system of the zone that does not answer, or a zone that has stopped them.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether they are frozen while nothing is heard of them.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// Who is to enter what, and how.
 pub struct Entry<'a> {
@@ -125,6 +132,18 @@ pub enum EnterError {
         /// The kernel's answer.
         source: Errno,
     },
+    /// Something of the caller's own session would have come along.
+    #[error(transparent)]
+    Inherited(#[from] Inherited),
+    /// The cgroup that the processes inside are in is frozen.
+    #[error(
+        "the cgroup of its logins is frozen, by the zone or for it, and nobody can get in: write 0 to the \
+         cgroup.freeze of the zone's cgroup, or end the zone's process that froze it"
+    )]
+    Frozen,
+    /// The processes inside were not heard of any more.
+    #[error("the program was not executed within {} seconds: the zone holds up who enters, or a file system of its does", PATIENCE.as_secs())]
+    Late,
     /// The plan could not be made; the text says why.
     #[error("{0}")]
     Plan(String),
@@ -176,18 +195,27 @@ pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<(Entered, Ends)
     let failed = |errno| EnterError::Inside { stage: Stage::Report, source: errno };
     let (near, far) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(failed)?;
-    let middle = match spawn(proof, entry.cgroup)? {
+    let (cloned, birthplace) = birthplace::spawn(proof, entry.cgroup)?;
+    let middle = match cloned {
         Cloned::Child => middle::run(proof, entry, &far),
         Cloned::Parent { pidfd, .. } => pidfd,
     };
     drop(far);
-    match listen(&near) {
+    match listen(&near, &birthplace) {
         Ok(ends) => Ok((Entered { middle }, ends)),
         Err(error) => {
+            // That nobody listens any more keeps a command that is thawed later from being executed.
+            drop(near);
             // It has said what it had to say, reaps the command and exits. It is not killed for that: an
             // unreaped process would keep the zone from ending.
-            if matches!(error, EnterError::Inside { stage: Stage::Report, .. }) {
-                let _ = pidfd_send_signal(&middle, Signal::TERM);
+            match error {
+                EnterError::Inside { stage: Stage::Report, .. } => {
+                    let _ = pidfd_send_signal(&middle, Signal::TERM);
+                }
+                EnterError::Frozen | EnterError::Late => {
+                    let _ = pidfd_send_signal(&middle, Signal::KILL);
+                }
+                _ => {}
             }
             let _ = waitid(WaitId::PidFd(middle.as_fd()), WaitIdOptions::EXITED);
             Err(error)
@@ -195,28 +223,13 @@ pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<(Entered, Ends)
     }
 }
 
-/// Starts the middle process in the zone's cgroup, or in a leaf of it.
-fn spawn(proof: SingleThreaded, cgroup: BorrowedFd<'_>) -> Result<Cloned, EnterError> {
-    let into = |cgroup| Clone::new(Namespaces::empty()).into_cgroup(cgroup).spawn(proof);
-    let first = match into(cgroup) {
-        Err(error) if matches!(error.errno(), Errno::BUSY | Errno::OPNOTSUPP) => error,
-        outcome => return outcome.map_err(EnterError::Start),
-    };
-    match mkdirat(cgroup, LEAF, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(_) => return Err(EnterError::Start(first)),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let leaf = openat(cgroup, LEAF, flags, Mode::empty()).map_err(|_| EnterError::Start(first))?;
-    into(leaf.as_fd()).map_err(EnterError::Start)
-}
-
 /// Hears what happens inside, until the program has been executed: both processes' ends of the
 /// socket are closed then.
-fn listen(near: &OwnedFd) -> Result<Ends, EnterError> {
+fn listen(near: &OwnedFd, birthplace: &Birthplace<'_>) -> Result<Ends, EnterError> {
     let mut ends = None;
     let mut buffer = [0; report::MAX];
     loop {
+        wait(near, birthplace)?;
         let (count, fds) = unix::recv(near, &mut buffer, RecvFlags::empty())
             .map_err(|e| EnterError::Inside { stage: Stage::Report, source: e.errno() })?;
         if count == 0 {
@@ -226,11 +239,26 @@ fn listen(near: &OwnedFd) -> Result<Ends, EnterError> {
             Some(Report::Terminal(name)) => ends = terminal(fds, name),
             Some(Report::Pipes) => ends = pipes(fds),
             Some(Report::Failed(stage, source)) => return Err(EnterError::Inside { stage, source }),
+            Some(Report::Inherited(inherited)) => return Err(inherited.into()),
             Some(Report::NoPlan(text)) => return Err(EnterError::Plan(text)),
             Some(Report::NotExecuted(source, program)) => {
                 return Err(EnterError::Execute { program: program.into(), source });
             }
             None => return Err(EnterError::Inside { stage: Stage::Report, source: Errno::PROTO }),
+        }
+    }
+}
+
+/// Waits until there is something to be heard.
+fn wait(near: &OwnedFd, birthplace: &Birthplace<'_>) -> Result<(), EnterError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match poll(&mut [PollFd::new(near, PollFlags::IN)], Some(&LOOK)) {
+            Ok(0) if birthplace.is_frozen() => return Err(EnterError::Frozen),
+            Ok(0) if Instant::now() >= until => return Err(EnterError::Late),
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(source) => return Err(EnterError::Inside { stage: Stage::Report, source }),
         }
     }
 }

@@ -1,28 +1,25 @@
 //! Starting a program from a process with threads.
 
 use crate::clone::{Clone, Cloned, Namespaces, exit_now};
-use crate::{Result, exec, process, signal};
+use crate::{Result, exec, inherit, process};
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 
 /// Starts the program of an exec block (see [`exec::block`]) in a session of its own, with `fds` at 3, 4, 5, …
-/// (at most [`process::MAX_PLACED`]), no handler, an empty signal mask, and `oom_score_adj` for its own.
-/// A score that it may not have is left out, for it is a wish. Gives its pidfd.
+/// (at most [`process::MAX_PLACED`]) and nothing inherited of the caller's ([`inherit::reset`], with
+/// `oom_score_adj`). Gives its pidfd.
+///
+/// What cannot be put back stays: the caller has put back its own at its start, or refused to run.
 ///
 /// Between the clone and the exec nothing allocates or takes a lock, so this may be called by any thread.
 ///
 /// # Errors
 /// If there is no second process to be had. A program that cannot be executed shows in that it ends with
 /// status 127.
-pub fn spawn(block: &[u8], fds: &[BorrowedFd<'_>], oom_score_adj: &[u8]) -> Result<OwnedFd> {
+pub fn spawn(block: &[u8], fds: &[BorrowedFd<'_>], oom_score_adj: i16) -> Result<OwnedFd> {
     match Clone::new(Namespaces::empty()).spawn_with_threads()? {
         Cloned::Parent { pidfd, .. } => Ok(pidfd),
         Cloned::Child => {
-            signal::reset_all();
-            let score = c"/proc/self/oom_score_adj";
-            if let Ok(score) = openat(CWD, score, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-                let _ = rustix::io::write(&score, oom_score_adj);
-            }
+            let _ = inherit::reset(inherit::Role::Host { oom_score_adj });
             let _ = rustix::process::setsid();
             if process::place_for_exec(fds).is_ok() {
                 let _ = exec::exec(block);
@@ -44,7 +41,7 @@ mod tests {
         let (mut ours, theirs) = std::io::pipe().unwrap();
         let args = ["sh", "-c", "echo here >&3"].map(String::from);
         let block = exec::block("/bin/sh", &args, &[]).unwrap();
-        let pidfd = spawn(&block, &[theirs.as_fd()], b"0").unwrap();
+        let pidfd = spawn(&block, &[theirs.as_fd()], 0).unwrap();
         drop(theirs);
         let mut said = String::new();
         ours.read_to_string(&mut said).unwrap();

@@ -65,7 +65,12 @@ fn wait(read: &OwnedFd, daemon: &OwnedFd) -> ExitCode {
     let _ = rustix::process::pidfd_send_signal(daemon, Signal::TERM);
     let ended = waitid(WaitId::PidFd(daemon.as_fd()), WaitIdOptions::EXITED).ok().flatten();
     match ended.and_then(|ended| ended.terminating_signal()) {
-        Some(signal) if signal != Signal::TERM.as_raw() => ExitCode::from(DIED),
+        Some(signal) if signal == Signal::KILL.as_raw() => ExitCode::from(DIED),
+        Some(signal) if signal != Signal::TERM.as_raw() => {
+            // Of a fault of its own, or of a limit: the next one would fare no better.
+            let _ = writeln!(std::io::stderr(), "zoneadmd died of signal {signal} before it served");
+            ExitCode::FAILURE
+        }
         _ => ExitCode::FAILURE,
     }
 }

@@ -118,7 +118,7 @@ pub(crate) fn launch(
     // Of all processes of the host this one is killed last: it holds what cannot be had again.
     let child = zone_fail::fail!("keeper.spawn")
         .map_err(|e| zone_sys::Error::new("clone3", e))
-        .and_then(|()| zone_sys::spawn::spawn(&block, &fds, b"-1000"))
+        .and_then(|()| zone_sys::spawn::spawn(&block, &fds, -1000))
         .map_err(KeeperError::Start)?;
     Ok((Client::over(ours, &layout.zone_run(zone))?, child))
 }

@@ -22,7 +22,6 @@ mod internal;
 mod journal;
 mod keeper;
 mod keeper_error;
-mod limits;
 mod log;
 mod matrix;
 mod operate;

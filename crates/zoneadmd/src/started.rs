@@ -3,7 +3,6 @@
 use crate::exclusive::{Exclusive, NotExclusive};
 use crate::keeper::Keeper;
 use crate::keeper_error::KeeperError;
-use crate::limits::TooFewFiles;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::io;
@@ -27,10 +26,10 @@ pub(crate) enum StartError {
     TooEarly(State),
     #[error("You lack sufficient privilege to run this command (all privs required)")]
     Privilege,
+    #[error(transparent)]
+    Inherited(#[from] zone_sys::inherit::Inherited),
     #[error("could not fork")]
     Fork(#[source] zone_sys::Error),
-    #[error(transparent)]
-    Limits(#[from] TooFewFiles),
     #[error(transparent)]
     Exclusive(#[from] NotExclusive),
     #[error("console setup: device initialization failed")]

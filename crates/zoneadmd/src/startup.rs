@@ -20,7 +20,8 @@ use zone_sys::clone::SingleThreaded;
 /// Checks, forks, serves. Returns in the parent when the daemon serves, in the daemon at its end.
 pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, StartError> {
     let _ = std::env::set_current_dir("/");
-    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    // Whoever runs this, from whatever shell. The OOM score is slightly above zsched's, which is as low as it goes.
+    zone_sys::inherit::reset(zone_sys::inherit::Role::Host { oom_score_adj: -900 })?;
     if zone == "global" {
         return Err(StartError::Global);
     }
@@ -73,14 +74,10 @@ fn detach(waiting: &Waiting) -> Result<(), StartError> {
         .and_then(|()| rustix::stdio::dup2_stdout(&null))
         .and_then(|()| rustix::stdio::dup2_stderr(&null))
         .map_err(StartError::Detach)?;
-    crate::limits::raise()?;
-    zone_sys::signal::reset_all();
     zone_sys::signal::ignore(zone_sys::signal::SIGPIPE);
     // What is sent by accident, by a terminal or a script that means another, must not end the daemon. SIGTERM is waited for.
     zone_sys::signal::block_all();
     rustix::process::setsid().map_err(StartError::Detach)?;
-    // Slightly above zsched's, which is as low as it goes. Not every host lets us.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
 use rustix::process::{Pid, fchdir, pivot_root};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use zone_sys::clone::{Clone, Cloned, SingleThreaded, exit_now};
+use zone_sys::inherit::{self, Role};
 use zone_sys::unix::Fds;
 use zsched::wire::{CREATE_FDS, Create, Failure, Kinds, Stage};
 
@@ -60,7 +61,8 @@ fn spawn_first(
 
 fn build(request: &Create<'_>, fds: &Fds, plan: &Plan<'_>) -> Result<Foreign, Failure> {
     let fd = |index: usize| fds.get(index).ok_or(Failure::new(Stage::Request, Errno::BADF));
-    limits().map_err(|errno| Failure::new(Stage::Limits, errno))?;
+    // With the host's privileges, since the zone's root may raise no limit; and with the host's /proc.
+    inherit::reset(Role::Zone).map_err(|inherited| Failure::new(Stage::Limits, inherited.errno))?;
 
     let directory = |path: &std::ffi::CStr| {
         openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -114,11 +116,4 @@ fn pivot(root: BorrowedFd<'_>, host: &OwnedFd) -> Result<(), Errno> {
     fchdir(host)?;
     unmount(c".", UnmountFlags::DETACH)?;
     fchdir(root)
-}
-
-/// Gives the zone its resource limits, and an ordinary chance with the OOM killer.
-fn limits() -> Result<(), Errno> {
-    crate::limits::of_first_process()?;
-    let oom = openat(CWD, c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::io::write(&oom, b"0").map(|_| ())
 }

@@ -7,7 +7,6 @@ mod clients;
 mod create;
 mod first;
 mod keeper;
-mod limits;
 mod namespaces;
 mod report;
 mod steps;

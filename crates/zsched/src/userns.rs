@@ -13,12 +13,13 @@ use crate::steps::{connection, open_read, proc_path};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, openat};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Resource, Rlimit, setrlimit};
 use rustix::thread::{
     CapabilitySets, LinkNameSpaceType, capabilities, move_into_link_name_space, set_capabilities,
     set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
+use zone_sys::inherit::{self, Role};
 use zsched::wire::{Failure, Kinds, Stage};
 
 /// Makes a user namespace in which `map` (the text of `uid_map`) holds for users and groups, and which belongs to the
@@ -83,7 +84,7 @@ fn root_of(map: &[u8]) -> Option<u32> {
 fn user_namespace(socket: &OwnedFd, root: u32) -> Result<OwnedFd, Errno> {
     // Nothing of zsched's is open in a process that is not the host's root.
     zone_sys::process::close_all_but(3, &[socket.as_fd()]).map_err(|e| e.errno())?;
-    crate::limits::of_user_namespace()?;
+    limits()?;
     let (user, group) = (Uid::from_raw(root), Gid::from_raw(root));
     set_keep_capabilities(true)?;
     set_thread_groups(&[])?;
@@ -95,6 +96,18 @@ fn user_namespace(socket: &OwnedFd, root: u32) -> Result<OwnedFd, Errno> {
     set_capabilities(None, CapabilitySets { effective: held.permitted, ..held })?;
     zone_sys::namespace::unshare(Namespaces::USER).map_err(|e| e.errno())?;
     open_read(c"/proc/self/ns/user")
+}
+
+/// Sets the limits of the process that makes a zone's user namespace. Four of them bind all processes of that namespace
+/// taken together, for ever (`create_user_ns` in the kernel's user_namespace.c): pending signals, message queues and locked
+/// memory, of which a zone may have as much as one user of the host, and processes, which the pids controller bounds.
+fn limits() -> Result<(), Errno> {
+    inherit::reset(Role::Zone).map_err(|inherited| inherited.errno)?;
+    match setrlimit(Resource::Nproc, Rlimit { current: None, maximum: None }) {
+        // Not allowed to raise it: that of the table stays.
+        Err(Errno::PERM) => Ok(()),
+        done => done,
+    }
 }
 
 /// Maps the ids of the user namespace of process `pid`.

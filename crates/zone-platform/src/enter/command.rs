@@ -3,6 +3,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{chdir, ioctl_tiocsctty, setsid};
@@ -12,13 +14,13 @@ use rustix::thread::{
 };
 use zone_sys::{process, seccomp, signal};
 
-use super::middle::{Far, Step, at};
 use super::report::{Report, Stage};
+use super::step::{Far, Step, at};
 use super::{Entry, Plan};
 
 /// Executes the plan; returns only what failed.
-pub(super) fn run(entry: &Entry<'_>, plan: &Plan, far: Far) -> Report {
-    match prepare(entry, plan, &far) {
+pub(super) fn run(entry: &Entry<'_>, plan: &Plan, far: Far, socket: &OwnedFd) -> Report {
+    match prepare(entry, plan, &far).and_then(|()| still_wanted(socket)) {
         Ok(()) => Report::NotExecuted(execute(plan, far), plan.program.clone()),
         Err(report) => report,
     }
@@ -43,6 +45,14 @@ fn prepare(entry: &Entry<'_>, plan: &Plan, far: &Far) -> Step<()> {
     signal::reset_all();
     // Last, whatever was forgotten before.
     process::cloexec_from(3).map_err(at(Stage::Isolate))
+}
+
+/// Looks whether the caller still listens: one that was held up, and given up by the caller, executes nothing.
+fn still_wanted(socket: &OwnedFd) -> Step<()> {
+    let mut fds = [PollFd::new(socket, PollFlags::empty())];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    let gone = fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR);
+    if gone { Err(Report::Failed(Stage::Report, Errno::PIPE)) } else { Ok(()) }
 }
 
 /// Leaves only what is in `keep` to the programs that are executed from now on.

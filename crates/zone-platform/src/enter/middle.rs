@@ -18,9 +18,10 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
-use zone_sys::{process, signal, unix};
+use zone_sys::{inherit, process, signal, unix};
 
 use super::report::{Report, Stage};
+use super::step::{Far, Step, at};
 use super::{Entry, Plan, Terminal, command};
 
 /// `DEVPTS_SUPER_MAGIC` of statfs(2).
@@ -29,17 +30,6 @@ const DEVPTS: u64 = 0x1cd1;
 /// The status of a process that has told its failure already; nobody looks at it.
 const FAILED: i32 = 1;
 
-/// A failed step.
-pub(super) type Step<T> = Result<T, Report>;
-
-/// For `map_err`: the failure of `stage`.
-pub(super) fn at<E: Into<std::io::Error>>(stage: Stage) -> impl Fn(E) -> Report {
-    move |error| {
-        let errno = Errno::from_io_error(&error.into()).unwrap_or(Errno::IO);
-        Report::Failed(stage, errno)
-    }
-}
-
 /// Ends the process when unwinding reaches it: a copy of the caller must never run the caller's code.
 struct NoWayBack;
 
@@ -47,12 +37,6 @@ impl Drop for NoWayBack {
     fn drop(&mut self) {
         exit_now(FAILED);
     }
-}
-
-/// The command's ends of its input and output; one descriptor three times if it is a terminal.
-pub(super) enum Far {
-    Terminal(OwnedFd),
-    Pipes([OwnedFd; 3]),
 }
 
 /// Enters, starts the command, and ends as it ends.
@@ -102,16 +86,18 @@ fn start(proof: SingleThreaded, entry: &Entry<'_>, socket: &OwnedFd, tell: &Tell
             Ok(Started { pid, pidfd, signals })
         }
         Cloned::Child => {
-            let report = command::run(entry, &plan, far);
+            let report = command::run(entry, &plan, far, socket);
             let _ = tell(&report, &[]);
             exit_now(FAILED)
         }
     }
 }
 
-/// Leaves everything of the caller's behind: its session, its terminal, its descriptors.
+/// Leaves everything of the caller's behind: its limits and priorities, its session, its terminal, its descriptors.
 fn isolate(entry: &Entry<'_>, socket: &OwnedFd) -> Step<()> {
     let failed = at(Stage::Isolate);
+    // While the host's privileges and its /proc are there: inside no limit can be raised any more.
+    inherit::reset(inherit::Role::Zone).map_err(Report::Inherited)?;
     process::set_dumpable(false).map_err(at(Stage::Isolate))?;
     setsid().map_err(&failed)?;
     // The numbers 0 to 2 stay taken, lest something else be found there.
@@ -140,7 +126,6 @@ fn go_in(pidfd: BorrowedFd<'_>) -> Step<()> {
     set_thread_groups(&[]).map_err(at(Stage::Identity))?;
     set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(at(Stage::Identity))?;
     set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(at(Stage::Identity))?;
-    rustix::process::umask(Mode::WGRP | Mode::WOTH);
     // A change of user may have made the process dumpable again (fs.suid_dumpable).
     process::set_dumpable(false).map_err(at(Stage::Identity))
 }

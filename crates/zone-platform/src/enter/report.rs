@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rustix::io::Errno;
+use zone_sys::inherit::{Attribute, Inherited};
 
 /// The most bytes of a packet; longer texts are cut.
 pub(super) const MAX: usize = 1024;
@@ -78,6 +79,8 @@ pub(super) enum Report {
     Pipes,
     /// A step failed.
     Failed(Stage, Errno),
+    /// Something of the caller's could not be put back to its default.
+    Inherited(Inherited),
     /// There is nothing to execute.
     NoPlan(String),
     /// The program could not be executed.
@@ -95,6 +98,10 @@ impl Report {
             Self::Pipes => out.push(b'P'),
             Self::Failed(stage, errno) => {
                 out.extend_from_slice(&[b'F', *stage as u8]);
+                out.extend_from_slice(&errno.raw_os_error().to_le_bytes());
+            }
+            Self::Inherited(Inherited { attribute, errno }) => {
+                out.extend_from_slice(&[b'I', *attribute as u8]);
                 out.extend_from_slice(&errno.raw_os_error().to_le_bytes());
             }
             Self::NoPlan(text) => {
@@ -122,6 +129,10 @@ impl Report {
                 let stage = Stage::ALL.into_iter().find(|stage| Some(&(*stage as u8)) == body.first())?;
                 Self::Failed(stage, errno(&body[1..])?)
             }
+            b'I' => {
+                let attribute = Attribute::from_number(*body.first()?)?;
+                Self::Inherited(Inherited { attribute, errno: errno(&body[1..])? })
+            }
             b'N' => Self::NoPlan(text()),
             b'X' => Self::NotExecuted(errno(body)?, OsString::from_vec(body[4..].to_vec())),
             _ => return None,
@@ -138,6 +149,7 @@ mod tests {
         let mut all = vec![
             Report::Terminal("pts/3".into()),
             Report::Pipes,
+            Report::Inherited(Inherited { attribute: Attribute::Nofile, errno: Errno::PERM }),
             Report::NoPlan("no user 'x'".into()),
             Report::NotExecuted(Errno::NOENT, OsString::from_vec(vec![0xff, b'a'])),
         ];
@@ -147,6 +159,7 @@ mod tests {
         }
         assert_eq!(Report::decode(b""), None);
         assert_eq!(Report::decode(b"F"), None);
+        assert_eq!(Report::decode(b"I"), None);
         assert_eq!(Report::decode(b"X123"), None);
         assert!(Report::NoPlan("ä".repeat(MAX)).encode().len() <= MAX);
     }

@@ -40,6 +40,7 @@ mod fs_safe;
 mod full_disk;
 mod guests;
 mod host_boot;
+mod inherited;
 mod init_exit;
 mod inside;
 mod install;
@@ -99,6 +100,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fs_safe::CASES,
         zlogin::CASES,
         terminal::CASES,
+        inherited::CASES,
         init_exit::CASES,
         daemon::CASES,
         keeper_calls::CASES,
