@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Framed, Rig, TIOCSETD, TIOCVHANGUP, find, ioctl, numbered, open_tty, pty, run};
-use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+use rustix::termios::{Action, OptionalActions, SpecialCodeIndex, tcflow, tcgetattr, tcsetattr};
 use zone_console::frame::{End, Frame};
 use zone_console::ring::{Ring, window};
 use zone_console::term::{self, Size};
@@ -392,23 +392,39 @@ fn a_pty_that_is_lost_for_good_is_replaced() {
 }
 
 #[test]
-fn a_stop_character_stops_the_guest_and_nobody_else_and_not_the_next_boot() {
+fn a_stop_character_pauses_the_holder_and_never_the_guest() {
     run(async {
         let (manager, guest) = pty();
         term::reset(&guest, Size { rows: 24, cols: 80 }).unwrap();
         let rig = Rig::on(manager, guest, common::new_ring(), Limits::default());
         let mut holder = rig.holder("", 0).await;
         holder.send(b"\x13abc\r").await;
-        // The guest has the line only after the terminal has seen the stop before it.
+        // The guest has the line only after the server has seen the stop before it.
         assert_eq!(rig.guest_reads(4).await, b"abc\n");
-        let flood = rig.flood(vec![b'x'; 100_000]);
-        rig.handle.notice(Notice::Readied);
-        holder.until(&line("NOTICE: Zone readied")).await;
-        assert!(!flood.is_finished());
-
-        term::reset(&rig.guest, Size::default()).unwrap();
+        rig.flood(vec![b'x'; 100_000]).await.unwrap();
+        holder.send(b"\x11").await;
         holder.until(&[b'x'; 1000]).await;
-        flood.await.unwrap();
+    });
+}
+
+#[test]
+fn who_comes_after_a_stop_is_not_paused_and_finds_no_half_line() {
+    run(async {
+        let (manager, guest) = pty();
+        term::reset(&guest, Size { rows: 24, cols: 80 }).unwrap();
+        let rig = Rig::on(manager, guest, common::new_ring(), Limits::default());
+        // As an earlier daemon may have left it.
+        tcflow(&rig.guest, Action::OOff).unwrap();
+        let mut first = rig.holder("", 0).await;
+        first.send(b"done\r\x13rm -rf").await;
+        assert_eq!(rig.guest_reads(5).await, b"done\n");
+        drop(first);
+        rig.handle.state().wait_for(|state| state.clients.is_empty()).await.unwrap();
+        let mut second = rig.holder("", 0).await;
+        second.send(b"ls\r").await;
+        assert_eq!(rig.guest_reads(3).await, b"ls\n");
+        rig.say(b"heard");
+        second.until(b"heard").await;
     });
 }
 

@@ -60,7 +60,7 @@ impl Relay {
         let pid = self.clients[holder].info.pid;
         if self.clients[holder].is_dead() {
             self.clients[holder].gone = true;
-            self.manager.forget_input();
+            self.manager.leave();
             self.admit(cx, socket, peer, ident, rest, None);
         } else if ident.as_ref().is_some_and(|ident| ident.options.steal) {
             self.depose(holder, peer.pid);
@@ -79,7 +79,7 @@ impl Relay {
 
     fn depose(&mut self, holder: usize, by: i32) {
         let (at, deadline) = (self.ring.total(), Instant::now() + self.limits.linger);
-        self.manager.forget_input();
+        self.manager.leave();
         self.clients[holder].tell(at, &Notice::TakenOver { by });
         self.clients[holder].close(at, End::TakenOver, deadline);
     }
@@ -95,6 +95,9 @@ impl Relay {
     ) {
         let Some(ident) = ident else { return client::hang_up(socket) };
         let options = ident.options;
+        if !options.watch {
+            self.manager.start_output();
+        }
         let info =
             ClientInfo { pid: peer.pid, uid: peer.uid, since: SystemTime::now(), read_only: options.watch };
         let total = self.ring.total();

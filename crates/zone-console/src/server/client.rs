@@ -31,6 +31,8 @@ pub(super) struct Client {
     pub(super) disconnect: bool,
     /// The size of its window, if it has told.
     pub(super) window: Size,
+    /// It has typed ^S and not yet ^Q: it is sent nothing, while the guest goes on.
+    pub(super) paused: bool,
     locale: Locale,
     /// It speaks frames.
     frames: Option<Decoder>,
@@ -83,6 +85,7 @@ impl Client {
             gone: false,
             disconnect: ident.disconnect,
             window: Size::default(),
+            paused: false,
             locale: Locale::parse(&ident.locale),
             frames: ident.options.frames.then(Decoder::default),
             offset: start.offset,
@@ -127,6 +130,7 @@ impl Client {
         if !self.is_closing() {
             self.notices.push_back((at, Told::End(end)));
             self.closing = Some((at, deadline));
+            self.paused = false;
         }
     }
 
@@ -167,7 +171,8 @@ impl Client {
     /// Sends bytes that were just read and stand at `base`, if it has everything before them. What
     /// does not fit comes from the ring later.
     pub(super) fn offer(&mut self, cx: &mut Context<'_>, base: u64, mut bytes: &[u8]) {
-        if self.offset != base || !self.out.is_empty() || !self.notices.is_empty() || self.gone {
+        if self.paused || self.offset != base || !self.out.is_empty() || !self.notices.is_empty() || self.gone
+        {
             return;
         }
         while !bytes.is_empty() {
@@ -185,6 +190,9 @@ impl Client {
 
     /// Sends what waits for it, as far as the socket takes it. True: there is more, and room.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>, ring: &Ring<OwnedFd>, scratch: &mut [u8]) -> bool {
+        if self.paused {
+            return false;
+        }
         for _ in 0..PIECES {
             match self.flush_piece(cx, ring, scratch) {
                 Progress::Sent => {}

@@ -1,11 +1,14 @@
 //! The manager side of the pty: what the guest says, and what it is told.
 
 use super::descriptor::Descriptor;
+use super::flow_control::Typed;
 use crate::Error;
 use crate::term::Size;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
+use rustix::termios::{Action, tcflow, tcgetattr};
+use std::borrow::Cow;
 use std::io;
 use std::task::{Context, Poll};
 
@@ -24,12 +27,22 @@ pub(super) struct Manager {
     /// Input that the pty has not taken yet, and how much of it is written.
     input: Vec<u8>,
     written: usize,
+    /// What the holder typed, as far as it changes the state of the terminal.
+    typed: Typed,
 }
 
 impl Manager {
     pub(super) fn new(pty: OwnedFd) -> Result<Self, Error> {
         let pty = Descriptor::new(pty)?;
-        Ok(Self { pty, held: None, revivals: 0, lost: false, input: Vec::new(), written: 0 })
+        Ok(Self {
+            pty,
+            held: None,
+            revivals: 0,
+            lost: false,
+            input: Vec::new(),
+            written: 0,
+            typed: Typed::default(),
+        })
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -85,7 +98,48 @@ impl Manager {
         !self.input.is_empty()
     }
 
-    /// What a former holder typed is none of the next one's business.
+    /// Takes the flow control out of what the holder sends: `paused` says whether the holder is to be sent output.
+    pub(super) fn flow_control<'a>(&mut self, bytes: &'a [u8], paused: &mut bool) -> Cow<'a, [u8]> {
+        match tcgetattr(self.pty.get()) {
+            Ok(settings) => self.typed.filter(&settings, bytes, paused),
+            // Hung up. Reading will find out and mend it.
+            Err(_) => Cow::Borrowed(bytes),
+        }
+    }
+
+    /// The holder goes: what it typed and the guest has not read yet is none of the next one's business, be it here
+    /// or an unfinished line of the terminal's, and the guest's output runs.
+    pub(super) fn leave(&mut self) {
+        let unsent = self.is_choked();
+        self.forget_input();
+        if let Ok(settings) = tcgetattr(self.pty.get()) {
+            // A pty that takes nothing has no room for more of the line either.
+            let _ = rustix::io::write(self.pty.get(), &self.typed.leave(&settings, unsent));
+        }
+        self.start_output();
+    }
+
+    /// Starts the guest's output if something that was typed may have stopped it: with an earlier daemon, or in the
+    /// moment in which the guest turned flow control on.
+    pub(super) fn start_output(&mut self) {
+        if !self.typed.may_have_stopped() || self.lost {
+            return;
+        }
+        let started = self.subsidiary().and_then(|subsidiary| {
+            // TCOON alone starts only what TCOOFF has stopped; a `^S` is undone by the two together.
+            tcflow(&subsidiary, Action::OOff).and_then(|()| tcflow(&subsidiary, Action::OOn))?;
+            Ok(())
+        });
+        match started {
+            Ok(()) => self.typed.started(),
+            Err(error) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the console's output cannot be started"
+            ),
+        }
+    }
+
+    /// Drops what the pty has not taken.
     pub(super) fn forget_input(&mut self) {
         self.input.clear();
         self.written = 0;

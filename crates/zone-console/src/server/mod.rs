@@ -9,11 +9,15 @@
 //!   drained at full speed whoever watches, and a client costs no buffer of its own.
 //! * Input goes from the holder to the pty without blocking. When the pty takes no more, the holder
 //!   is not read any further; output flows on.
+//! * Flow control is the holder's: while the pty has IXON, `^S` is not passed on, but pauses what the holder is
+//!   sent; the guest goes on, and what the ring loses meanwhile is told. So nothing that a client types, and no
+//!   way in which it goes, stops the guest; nor does half a line that it typed wait for the next one.
 //! * After a full batch the task yields, so that the daemon's other tasks are served in a flood.
 
 mod admit;
 mod client;
 mod descriptor;
+mod flow_control;
 mod handshake;
 mod log_feed;
 mod manager;

@@ -202,6 +202,8 @@ impl Relay {
         let (at, deadline) = (self.ring.total(), Instant::now() + self.limits.linger);
         self.log.tell(at, notice);
         for client in &mut self.clients {
+            // A boot finds the terminal as if nobody had typed anything.
+            client.paused &= !matches!(notice, Notice::Booting { .. } | Notice::Rebooting { .. });
             client.tell(at, notice);
             if notice.disconnects(client.disconnect) {
                 client.close(at, End::Notice, deadline);
@@ -300,7 +302,10 @@ impl Relay {
         while let Some(frame) = client.next_input(&mut bytes) {
             match frame {
                 _ if client.info.read_only => {}
-                Frame::Data(bytes) => self.manager.write(cx, bytes),
+                Frame::Data(bytes) => {
+                    let bytes = self.manager.flow_control(bytes, &mut client.paused);
+                    self.manager.write(cx, &bytes);
+                }
                 Frame::Window(size) => {
                     client.window = size;
                     self.manager.resize(size);
@@ -339,7 +344,7 @@ impl Relay {
     fn bury(&mut self) {
         for client in self.clients.extract_if(.., |client| client.gone) {
             if !client.info.read_only && !client.is_closing() {
-                self.manager.forget_input();
+                self.manager.leave();
             }
             client.hang_up();
         }

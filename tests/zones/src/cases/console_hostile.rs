@@ -9,7 +9,7 @@ cases![
     nothing_can_be_typed_for_it,
     it_cannot_be_stolen,
     another_line_discipline_lasts_until_the_next_boot,
-    stopped_output_lasts_until_the_next_boot,
+    a_stop_character_stops_no_guest,
     a_guest_that_stops_its_output_can_be_halted,
     opening_and_closing_it_in_a_loop,
     what_the_host_hangs_up_recovers,
@@ -138,24 +138,42 @@ fn rounds(zone: &Zone<'_>) -> u64 {
     std::fs::read_to_string(zone.file("/rounds")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
-fn stopped_output_lasts_until_the_next_boot(lab: &Lab) {
+fn a_stop_character_stops_no_guest(lab: &Lab) {
     let zone = lab.tiny("web", COUNTING);
     zone.boot();
+    let goes_on = || {
+        let before = rounds(&zone);
+        // More than a terminal holds.
+        until("the guest gets on", || (rounds(&zone) > before + 10_000).then_some(()));
+    };
     let mut wire = Wire::attached(&zone, false);
     wire.hears("line ");
     wire.says("\u{13}");
-    until("the guest is stopped", || {
-        let before = rounds(&zone);
-        // Its process sleeps in the terminal's write.
-        let pid = zone.status().pid1();
-        let sleeps = crate::harness::proc_status(pid, "State").is_some_and(|state| state.starts_with('S'));
-        (sleeps && rounds(&zone) == before).then_some(())
-    });
-    let _ = std::fs::remove_file(zone.file("/rounds"));
-    zone.zoneadm(["reboot"]).ok();
-    wire.hears("[NOTICE: Zone rebooting]\r\n");
-    wire.hears("line 100\r\n");
-    until("it gets on", || (rounds(&zone) > 1000).then_some(()));
+    goes_on();
+    // Whoever stopped it goes on where it was, or is told what is gone meanwhile.
+    wire.says("\u{11}");
+    wire.hears("line ");
+    wire.says("\u{13}");
+    drop(wire);
+    goes_on();
+    let mut next = Wire::attached(&zone, false);
+    next.hears("line ");
+    // As a person does it, and as a person is killed.
+    drop(next);
+    let mut terminal = zone.console(&[]);
+    terminal.shows("line ");
+    terminal.types("\u{13}");
+    terminal.types("\r~.");
+    let _ = terminal.ends();
+    goes_on();
+    let mut terminal = zone.console(&[]);
+    terminal.shows("line ");
+    terminal.types("\u{13}");
+    terminal.signal(rustix::process::Signal::KILL);
+    let _ = terminal.ends();
+    goes_on();
+    let mut last = zone.console(&["--no-replay"]);
+    last.shows("line ");
 }
 
 fn a_guest_that_stops_its_output_can_be_halted(lab: &Lab) {
