@@ -16,10 +16,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.release {
         release()?;
-        pages::make(&paths::dist())?;
+        pages::make()?;
     } else {
         debug()?;
-        pages::make(&paths::debug())?;
+        pages::make()?;
     }
     Ok(ExitCode::SUCCESS)
 }

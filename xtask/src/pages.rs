@@ -3,22 +3,20 @@
 //! (files, other pages), are in docs/man.
 
 mod man;
-mod zlogin;
 
 use crate::{paths, say, sh};
 use anyhow::{Context, Result};
 use clap_complete::Shell;
-use std::path::Path;
 
 /// The section of each program's page. `zonename` and `zlogin` are for users, too.
 const SECTIONS: [(&str, &str); 4] = [("zoneadm", "8"), ("zonecfg", "8"), ("zlogin", "1"), ("zonename", "1")];
 
-/// Makes all of them in target/zones/man and target/zones/completions. `bin` is where the programs are.
-pub(crate) fn make(bin: &Path) -> Result<()> {
+/// Makes all of them in target/zones/man and target/zones/completions.
+pub(crate) fn make() -> Result<()> {
     let (pages, completions) = (paths::dist().join("man"), paths::dist().join("completions"));
     sh::make_dir(&pages)?;
     sh::make_dir(&completions)?;
-    let commands = [zoneadm::command(), zonecfg::command(), zlogin::command(bin)?, zonename::command()];
+    let commands = [zoneadm::command(), zonecfg::command(), zlogin::command(), zonename::command()];
     for (mut command, (name, section)) in commands.into_iter().zip(SECTIONS) {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             clap_complete::generate_to(shell, &mut command, name, &completions)

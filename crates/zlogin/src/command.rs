@@ -1,14 +1,15 @@
-//! `zlogin ZONE COMMAND...`: the command's three streams are the caller's, byte for byte.
+//! `zlogin ZONE COMMAND...`: the command's three streams are the caller's, byte for byte. So are those of a login
+//! shell that takes its commands from what is no terminal.
 //!
 //! The zone never gets the caller's own descriptors: a terminal would let it type on the host, and a
 //! file would show it the host's. It gets pipes, made inside, and this process moves the bytes.
 
-use crate::exit::{Failure, Outcome, not_entered, status};
+use crate::exit::{Failure, NearEnd, Outcome, not_entered, reason, say, status};
 use crate::flow::Flow;
 use crate::options::{Options, Who};
 use crate::plan::Planner;
 use crate::signals::Signals;
-use crate::stdio::End;
+use crate::stdio::{End, Stream};
 use crate::target;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
@@ -45,18 +46,28 @@ pub(crate) fn go_in(
 }
 
 /// Runs the command; the exit status is the command's.
-pub(crate) fn run(options: &Options, user: &Who, no_input: bool, args: &[OsString]) -> Outcome {
+pub(crate) fn run(options: &Options, user: &Who, no_input: bool, words: &[OsString]) -> Outcome {
     let proof = SingleThreaded::assert()?;
     let zone = target::find(options)?.live()?;
     let planner = Planner::new(user, &zone);
-    let (entered, ends) = go_in(proof, &zone, None, &|| planner.command(args))?;
+    let (entered, ends) = go_in(proof, &zone, None, &|| planner.command(words))?;
     relay(&zone, &entered, ends, no_input)
+}
+
+/// Runs a login shell without a terminal; it ends with its input, which is ours.
+pub(crate) fn script(options: &Options, user: &Who) -> Outcome {
+    let proof = SingleThreaded::assert()?;
+    let zone = target::find(options)?.live()?;
+    let planner = Planner::new(user, &zone);
+    let (entered, ends) = go_in(proof, &zone, None, &|| planner.login())?;
+    relay(&zone, &entered, ends, false)
 }
 
 fn relay(zone: &target::Live, entered: &Entered, ends: Ends, no_input: bool) -> Outcome {
     let signals = Signals::catch(&[Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT])?;
     let mut flows = flows(ends, no_input)?;
     let mut end = None;
+    let mut failed = false;
     while end.is_none() || flows[1..].iter().any(|flow| !flow.is_done()) {
         let mut fds = vec![PollFd::new(&signals, PollFlags::IN)];
         if end.is_none() {
@@ -89,13 +100,28 @@ fn relay(zone: &target::Live, entered: &Entered, ends: Ends, no_input: bool) -> 
             flows[1..].iter_mut().for_each(Flow::finish);
         }
         flows.iter_mut().for_each(Flow::step);
+        failed |= tell_failures(&mut flows);
         zone_fail::pass!("command.running");
     }
     match end {
+        _ if failed => Err(Failure::Told),
         Some(Ended::Killed(_)) if zone.is_going() => Err(zone.gone()),
         Some(end) => Ok(status(end)),
         None => Err(Failure::Told),
     }
+}
+
+/// Says which of our own ends has failed, at once: the command may run for long. Whether any has.
+fn tell_failures(flows: &mut [Flow; 3]) -> bool {
+    let streams = [Stream::Input, Stream::Output, Stream::Errors];
+    let mut any = false;
+    for (flow, stream) in flows.iter_mut().zip(streams) {
+        if let Some(source) = flow.take_failure() {
+            say(&reason(&NearEnd { stream, source }.into()));
+            any = true;
+        }
+    }
+    any
 }
 
 /// The three streams, the input first.

@@ -10,6 +10,7 @@ use crate::screen::{self, Raw};
 use crate::signals::Signals;
 use crate::target::{self, Zone};
 use rustix::termios::Termios;
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 use zone_console::Locale;
 use zone_console::frame::End;
@@ -36,14 +37,18 @@ pub(crate) fn run(options: &Options, console: &Console) -> Outcome {
     zone_fail::pass!("console.connected");
     let record = record(&zone, console)?;
     if !options.quiet {
-        print(&format!("[Connected to zone '{}' console]\n", zone.name));
+        print(&format!("[Connected to zone '{}' console]\n", zone.name))?;
     }
     let over = converse(options, console, &zone, wanted, connection, record, (settings, raw));
+    let (over, unrecorded) = over?;
     // The terminal is what it was by now.
     if !options.quiet {
-        print(&format!("\n[Connection to zone '{}' console closed]\n", zone.name));
+        print(&format!("\n[Connection to zone '{}' console closed]\n", zone.name))?;
     }
-    match over? {
+    if let Some(error) = unrecorded {
+        return Err(not_recorded(console, error));
+    }
+    match over {
         Over::Told(signal) => Ok(status(Ended::Killed(signal.as_raw()))),
         Over::Escaped | Over::Unread | Over::Closed(_) | Over::Broken(_) => Ok(0),
     }
@@ -71,10 +76,7 @@ fn size() -> Option<Size> {
 
 fn record(zone: &Zone, console: &Console) -> Result<Option<session::Record>, Failure> {
     let Some(path) = &console.record else { return Ok(None) };
-    let failed = |error| {
-        let context = format!("could not write the recording {}", path.display());
-        Failure::Error(anyhow::Error::new(error).context(context))
-    };
+    let failed = |error| not_recorded(console, error);
     let file = std::fs::File::create(path).map_err(failed)?;
     let title = format!("zone '{}' console", zone.name);
     let recorder =
@@ -82,7 +84,13 @@ fn record(zone: &Zone, console: &Console) -> Result<Option<session::Record>, Fai
     Ok(Some(session::Record { recorder, began: Instant::now() }))
 }
 
-/// Sessions, one after the other, until one ends for good.
+fn not_recorded(console: &Console, error: std::io::Error) -> Failure {
+    let path = console.record.as_deref().unwrap_or(Path::new(""));
+    let context = format!("could not write the recording {}", path.display());
+    Failure::Error(anyhow::Error::new(error).context(context))
+}
+
+/// Holds sessions, one after the other, until one ends for good; gives how, and why the recording ended before.
 fn converse(
     options: &Options,
     console: &Console,
@@ -91,7 +99,7 @@ fn converse(
     connection: std::os::unix::net::UnixStream,
     record: Option<session::Record>,
     (settings, mut raw): (Option<Termios>, Option<Raw>),
-) -> Result<Over, Failure> {
+) -> Result<(Over, Option<std::io::Error>), Failure> {
     let signals = Signals::of_a_terminal()?;
     let escape = Escape::new(options.escape.filter(|_| settings.is_some()), settings.as_ref());
     raw.iter_mut().try_for_each(Raw::begin)?;
@@ -104,7 +112,7 @@ fn converse(
         let over = session.run(connection)?;
         let position = match over {
             Over::Broken(position) | Over::Closed((End::Restarting, position)) => position,
-            over => return Ok(over),
+            over => return Ok((over, session.unrecorded())),
         };
         zone_fail::pass!("console.broken");
         wanted.options.resume = position;

@@ -1,12 +1,14 @@
 //! How the program ends.
 
+use crate::stdio::Stream;
 use rustix::io::Errno;
 use std::process::ExitCode;
+use zone_console::sanitize::harmless;
 use zone_platform::enter::{End, EnterError};
 
 /// The command line makes no sense.
 const USAGE: u8 = 2;
-/// The zone could not be entered, or went down.
+/// The zone could not be entered, or went down, or the near end of a relay failed.
 pub(crate) const FAILED: u8 = 1;
 /// The command is there and could not be executed, as shells have it.
 const NOT_EXECUTABLE: u8 = 126;
@@ -18,6 +20,10 @@ const NOT_FOUND: u8 = 127;
 pub(crate) enum Failure {
     /// The command line makes no sense, and what does.
     Usage(String),
+    /// The command line makes no sense, which has been said.
+    Unusable,
+    /// All that was asked for is done: help was printed.
+    Done,
     /// Anything else, as it is to be told.
     Error(anyhow::Error),
     /// The command could not be executed.
@@ -29,6 +35,14 @@ pub(crate) enum Failure {
 /// The exit status, or why it is not one of the session's.
 pub(crate) type Outcome = Result<u8, Failure>;
 
+/// The caller's own end of a stream failed: what came from the zone is lost, or what was for it.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {} {stream}", .stream.verb())]
+pub(crate) struct NearEnd {
+    pub(crate) stream: Stream,
+    pub(crate) source: Errno,
+}
+
 impl Failure {
     /// A failure that a text tells.
     pub(crate) fn text(text: impl std::fmt::Display) -> Self {
@@ -38,10 +52,12 @@ impl Failure {
     /// Tells it, and with which status to exit.
     pub(crate) fn report(self) -> ExitCode {
         let (error, status) = match self {
+            Self::Done => return ExitCode::SUCCESS,
             Self::Usage(text) => {
                 say(&text);
                 return ExitCode::from(USAGE);
             }
+            Self::Unusable => return ExitCode::from(USAGE),
             Self::Told => return ExitCode::from(FAILED),
             Self::Error(error) => (error, FAILED),
             Self::Execute(error, errno) => {
@@ -49,7 +65,7 @@ impl Failure {
                 (anyhow::Error::new(error), if found { NOT_EXECUTABLE } else { NOT_FOUND })
             }
         };
-        say(&format!("{error:#}"));
+        say(&reason(&error));
         ExitCode::from(status)
     }
 }
@@ -58,6 +74,24 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Error(error.into())
     }
+}
+
+/// Renders an error with its causes in one line, for people: without the numbers that the standard library adds
+/// to the system's words.
+pub(crate) fn reason(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let mut parts = text.split(" (os error ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.parse::<u32>().is_ok() => out.push_str(rest),
+            _ => {
+                out.push_str(" (os error ");
+                out.push_str(part);
+            }
+        }
+    }
+    out
 }
 
 /// A zone that could not be entered.
@@ -73,17 +107,42 @@ pub(crate) fn status(end: End) -> u8 {
     u8::try_from(end.code()).unwrap_or(u8::MAX)
 }
 
-/// Prints on standard output.
-pub(crate) fn print(text: &str) {
-    use std::io::Write;
-    // Nobody reads it: that is the reader's choice and no failure.
+/// Prints on standard output. That nobody reads it is the reader's choice and no failure.
+///
+/// # Errors
+/// [`NearEnd`] when it could not be written.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write};
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = match zone_sys::stdio::was_closed(1) {
+        true => Err(Errno::BADF.into()),
+        false => stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()),
+    };
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            Err(NearEnd { stream: Stream::Output, source }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Says one thing on standard error.
+/// Prints one message on standard error, filtered: parts of it may have been chosen inside a zone.
 pub(crate) fn say(text: &str) {
     use std::io::Write;
     // Nobody listens: then nobody misses it.
-    let _ = writeln!(std::io::stderr().lock(), "zlogin: {text}");
+    let _ = writeln!(std::io::stderr().lock(), "zlogin: {}", harmless(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_for_people() {
+        let error = anyhow::Error::new(NearEnd { stream: Stream::Output, source: Errno::NOSPC });
+        assert_eq!(reason(&error), "could not write to standard output: No space left on device");
+        let error = anyhow::Error::new(std::io::Error::from_raw_os_error(2)).context("x (os error y)");
+        assert_eq!(reason(&error), "x (os error y): No such file or directory");
+    }
 }

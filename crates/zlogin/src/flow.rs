@@ -33,6 +33,8 @@ pub(crate) struct Flow {
     last: bool,
     /// Whoever took it went away.
     unread: bool,
+    /// What came is lost, or more could have come: why an end failed.
+    failed: Option<Errno>,
     /// What `poll(2)` said of both ends.
     readable: bool,
     writable: bool,
@@ -51,7 +53,17 @@ impl Flow {
 
     fn of(from: Source, to: End) -> Self {
         let (buffer, to) = (Vec::new(), Some(to));
-        Self { from, to, buffer, start: 0, last: false, unread: false, readable: false, writable: false }
+        Self {
+            from,
+            to,
+            buffer,
+            start: 0,
+            last: false,
+            unread: false,
+            failed: None,
+            readable: false,
+            writable: false,
+        }
     }
 
     /// Nothing more is read, and what was read is not written.
@@ -77,6 +89,11 @@ impl Flow {
     /// Whether nobody takes any more what might still come.
     pub(crate) fn is_unread(&self) -> bool {
         self.to.is_none() && self.unread
+    }
+
+    /// Why an end failed, when one did for another reason than that nobody reads any more; asked once.
+    pub(crate) fn take_failure(&mut self) -> Option<Errno> {
+        self.failed.take()
     }
 
     /// Whether nothing waits to be written.
@@ -149,8 +166,8 @@ impl Flow {
                 Ok(count) => self.start += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return false,
-                // Whoever took it is gone.
-                Err(_) => {
+                Err(errno) => {
+                    self.failed = Some(errno).filter(|errno| !to.has_no_reader(*errno));
                     self.unread = true;
                     self.close();
                     return false;
@@ -177,6 +194,10 @@ impl Flow {
         match outcome {
             Ok(1..) | Err(Errno::INTR) => return true,
             Err(Errno::AGAIN) if !self.last => return false,
+            Err(errno) if errno != Errno::AGAIN => {
+                self.failed = Some(errno);
+                self.from = Source::Closed;
+            }
             _ => self.from = Source::Closed,
         }
         // To write nothing is to pass on the end.
@@ -248,6 +269,41 @@ mod tests {
         assert!(flow.is_done());
         // And the writer learns it.
         assert_eq!(rustix::io::write(&input, b"x").unwrap_err(), Errno::PIPE);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_a_failure() {
+        let (source, input) = pipe().unwrap();
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut flow = Flow::new(End::own(source).unwrap(), End::own(full.into()).unwrap());
+        rustix::io::write(&input, b"x").unwrap();
+        flow.step();
+        flow.step();
+        assert!(flow.is_done() && flow.is_unread());
+        assert_eq!(flow.take_failure(), Some(Errno::NOSPC));
+        assert_eq!(flow.take_failure(), None, "it is said once");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_failure() {
+        let (output, sink) = pipe().unwrap();
+        let directory = std::fs::File::open("/").unwrap();
+        let mut flow = Flow::new(End::own(directory.into()).unwrap(), End::own(sink).unwrap());
+        flow.step();
+        assert!(flow.is_done());
+        assert_eq!(flow.take_failure(), Some(Errno::ISDIR));
+        assert_eq!(read(&output), b"", "who reads it learns of the end");
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_none() {
+        let (input, mut flow, output) = flow();
+        rustix::io::write(&input, b"x").unwrap();
+        drop(output);
+        flow.step();
+        flow.step();
+        assert!(flow.is_unread());
+        assert_eq!(flow.take_failure(), None);
     }
 
     #[test]

@@ -5,13 +5,13 @@
 
 use crate::command::go_in;
 use crate::escape::Escape;
-use crate::exit::{Failure, Outcome, print, status};
+use crate::exit::{Failure, NearEnd, Outcome, print, status};
 use crate::flow::Flow;
 use crate::options::{Options, Who};
 use crate::plan::Planner;
 use crate::screen::{self, Raw};
 use crate::signals::Signals;
-use crate::stdio::End;
+use crate::stdio::{End, Stream};
 use crate::target::{self, Live};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
@@ -20,9 +20,6 @@ use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::tcsetwinsize;
 use zone_platform::enter::{End as Ended, Ends, Entered, Terminal};
 use zone_sys::clone::SingleThreaded;
-
-/// `EOT`: what a terminal takes for the end of the input.
-const EOT: u8 = 4;
 
 /// How a session came to its end.
 #[derive(Debug)]
@@ -48,14 +45,15 @@ pub(crate) fn run(options: &Options, user: &Who) -> Outcome {
         return Err(Failure::text("the zone gave no terminal"));
     };
     if !options.quiet {
-        print(&format!("[Connected to zone '{}' {name}]\n", zone.name()));
+        print(&format!("[Connected to zone '{}' {name}]\n", zone.name()))?;
     }
     let over = Session::new(options, manager, proof).and_then(|mut session| session.run(&entered));
     // The terminal is what it was by now.
+    let over = over?;
     if !options.quiet {
-        print(&format!("\n[Connection to zone '{}' {name} closed]\n", zone.name()));
+        print(&format!("\n[Connection to zone '{}' {name} closed]\n", zone.name()))?;
     }
-    conclude(over?, &zone)
+    conclude(over, &zone)
 }
 
 fn conclude(over: Over, zone: &Live) -> Outcome {
@@ -72,8 +70,7 @@ struct Session {
     signals: Signals,
     raw: Option<Raw>,
     escape: Escape,
-    /// `None` when it has ended.
-    input: Option<End>,
+    input: End,
     keys: Flow,
     output: Flow,
     manager: OwnedFd,
@@ -90,7 +87,7 @@ impl Session {
         let output = Flow::new(End::own(manager.try_clone()?)?, End::stdout());
         let raw = Raw::enter(proof)?;
         zone_fail::pass!("login.raw");
-        Ok(Self { signals, raw, escape, input: Some(End::stdin()), keys, output, manager })
+        Ok(Self { signals, raw, escape, input: End::stdin(), keys, output, manager })
     }
 
     fn run(&mut self, entered: &Entered) -> Result<Over, Failure> {
@@ -100,19 +97,20 @@ impl Session {
                 PollFd::from_borrowed_fd(entered.pidfd(), PollFlags::IN),
             ];
             // What is typed is read when what was typed before has been taken.
-            let input = self.input.as_ref().filter(|_| self.keys.is_empty());
-            fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
+            let typing = self.keys.is_empty();
+            if typing {
+                fds.push(PollFd::new(&self.input, PollFlags::IN));
+            }
             self.keys.poll(&mut fds);
             self.output.poll(&mut fds);
             match poll(&mut fds, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
-            let typed = input.is_some();
             let mut events = fds.iter().map(PollFd::revents).collect::<Vec<_>>().into_iter();
             events.next();
             let ended = events.next().is_some_and(|events| !events.is_empty());
-            let typed = typed && events.next().is_some_and(|events| !events.is_empty());
+            let typed = typing && events.next().is_some_and(|events| !events.is_empty());
             self.keys.heard(&mut events);
             self.output.heard(&mut events);
             if let Some(signal) = self.hear() {
@@ -124,11 +122,12 @@ impl Session {
                 self.drain()?;
                 return Ok(Over::Ended(end));
             }
-            if typed && self.read() {
-                return Ok(Over::Escaped);
+            if typed && let Some(over) = self.read()? {
+                return Ok(over);
             }
             self.keys.step();
             self.output.step();
+            self.written()?;
             if self.output.is_unread() {
                 return Ok(Over::Unread);
             }
@@ -162,28 +161,31 @@ impl Session {
         None
     }
 
-    /// Takes what was typed; whether the escape was.
-    fn read(&mut self) -> bool {
-        let Some(input) = &self.input else { return false };
+    /// Fails if what the zone said could not be written.
+    fn written(&mut self) -> Result<(), Failure> {
+        match self.output.take_failure() {
+            Some(source) => Err(NearEnd { stream: Stream::Output, source }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes what was typed; gives the end that it puts to the session, if it does.
+    fn read(&mut self) -> Result<Option<Over>, Failure> {
         let mut buffer = [0; 4096];
         let mut out = Vec::with_capacity(buffer.len());
-        let escaped = match input.read(&mut buffer) {
-            Ok(0) => {
-                self.input = None;
-                self.escape.finish(&mut out);
-                // What was not typed has an end, and the shell is to learn of it.
-                out.push(EOT);
-                false
-            }
+        let escaped = match self.input.read(&mut buffer) {
+            // A terminal ends when its other side is gone: so does the one in the zone.
+            Ok(0) => return Ok(Some(Over::Told(Signal::HUP))),
             Ok(count) => self.escape.filter(&buffer[..count], &mut out),
-            Err(_) => false,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            Err(source) => return Err(NearEnd { stream: Stream::Input, source }.into()),
         };
         self.keys.queue(&out);
         if escaped {
             self.output.queue(&[self.escape.character().unwrap_or_default(), b'.', b'\r', b'\n']);
             self.output.step();
         }
-        escaped
+        Ok(escaped.then_some(Over::Escaped))
     }
 
     /// Passes on what was said before the end; waits for whoever takes it, but not for more.
@@ -191,6 +193,7 @@ impl Session {
         self.output.finish();
         loop {
             self.output.step();
+            self.written()?;
             if self.output.is_done() {
                 return Ok(());
             }

@@ -1,5 +1,6 @@
 //! What is executed in the zone, as whom, with which environment.
 
+use crate::exit::reason;
 use crate::options::Who;
 use crate::target::Live;
 use crate::users::User;
@@ -36,36 +37,41 @@ impl Planner {
         Self { who: who.clone(), path: brand.login_path.clone(), shell: brand.shell.clone(), env }
     }
 
-    /// A login shell. To be called inside the zone.
+    /// Plans a login shell. To be called inside the zone.
     ///
     /// # Errors
     /// A sentence that says why there can be none.
     pub(crate) fn login(&self) -> Result<Plan, String> {
         let user = self.user()?;
         let shell = self.shell_of(&user);
-        let name = shell.as_bytes().rsplit(|&c| c == b'/').next().unwrap_or_default();
         // The dash tells a shell that it is a login's; the failsafe one is to read nothing.
         let dash = if matches!(self.who, Who::Failsafe) { "" } else { "-" };
         let mut argv0 = OsString::from(dash);
-        argv0.push(OsStr::from_bytes(name));
+        argv0.push(base(&shell));
         Ok(self.plan(&user, shell.clone(), argv0, Vec::new(), &shell))
     }
 
-    /// A command with its arguments, as they are. To be called inside the zone.
+    /// Plans a command: one word is a command line for the user's shell, several are a program and its
+    /// arguments, as they are. To be called inside the zone.
     ///
     /// # Errors
     /// A sentence that says why there can be none.
-    pub(crate) fn command(&self, args: &[OsString]) -> Result<Plan, String> {
+    pub(crate) fn command(&self, words: &[OsString]) -> Result<Plan, String> {
         let user = self.user()?;
-        let (program, args) = args.split_first().ok_or("there is no command")?;
         let shell = self.shell_of(&user);
-        Ok(self.plan(&user, program.clone(), program.clone(), args.to_vec(), &shell))
+        Ok(match words {
+            [line] => {
+                self.plan(&user, shell.clone(), base(&shell).into(), vec!["-c".into(), line.clone()], &shell)
+            }
+            [program, args @ ..] => self.plan(&user, program.clone(), program.clone(), args.to_vec(), &shell),
+            [] => return self.login(),
+        })
     }
 
     fn user(&self) -> Result<User, String> {
         match &self.who {
             Who::Failsafe => Ok(User::root()),
-            Who::User(name) => User::find(name),
+            Who::User(name) => User::find(name).map_err(|error| reason(&error.into())),
         }
     }
 
@@ -118,6 +124,11 @@ impl Planner {
     }
 }
 
+/// The last component of a program's path.
+fn base(path: &OsStr) -> &OsStr {
+    OsStr::from_bytes(path.as_bytes().rsplit(|&c| c == b'/').next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +152,13 @@ mod tests {
         assert!(plan.env.contains(&("PATH".into(), "/p".into())));
         assert!(plan.env.contains(&("TERM".into(), "vt".into())));
         assert!(planner(Who::User("no-such-user".into())).login().unwrap_err().contains("'no-such-user'"));
+    }
+
+    #[test]
+    fn one_word_is_for_the_shell() {
+        let plan = planner(Who::Failsafe).command(&["exit 7; $x".into()]).unwrap();
+        assert_eq!((plan.program.to_str(), plan.name.to_str()), (Some("/bin/sh"), Some("sh")));
+        assert_eq!(plan.args, ["-c", "exit 7; $x"]);
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //! a directory service in the zone knows are not found.
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 
-/// The most of a file that is read.
+/// The most of a file that is read, in bytes.
 const LIMIT: u64 = 4 * 1024 * 1024;
 /// The most supplementary groups that a process can have (`NGROUPS_MAX`).
 const MOST_GROUPS: usize = 65_536;
@@ -28,6 +30,21 @@ pub(crate) struct User {
     pub(crate) shell: OsString,
 }
 
+/// Why there is no such user.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UserError {
+    #[error("user '{0}' is not in the zone's /etc/passwd")]
+    Unknown(String),
+    #[error("the zone's {path} is not a regular file")]
+    NotRegular { path: &'static str },
+    #[error("could not read the zone's {path}")]
+    Unreadable {
+        path: &'static str,
+        #[source]
+        source: Errno,
+    },
+}
+
 impl User {
     /// The zone's root when its files say nothing: it can be entered however broken they are.
     pub(crate) fn root() -> Self {
@@ -38,14 +55,13 @@ impl User {
     /// Looks a user up; to be called inside the zone.
     ///
     /// # Errors
-    /// A sentence that says why there is none.
-    pub(crate) fn find(name: &str) -> Result<Self, String> {
-        let read = |path: &str| read(path).map_err(|e| format!("could not read the zone's {path}: {e}"));
+    /// [`UserError`].
+    pub(crate) fn find(name: &str) -> Result<Self, UserError> {
         let found = match read("/etc/passwd") {
             Ok(passwd) => match find(&passwd, name) {
                 Some(user) => user,
                 None if name == "root" => Self::root(),
-                None => return Err(format!("user '{name}' is not in the zone's /etc/passwd")),
+                None => return Err(UserError::Unknown(name.to_owned())),
             },
             Err(_) if name == "root" => Self::root(),
             Err(error) => return Err(error),
@@ -56,15 +72,24 @@ impl User {
     }
 }
 
-fn read(path: &str) -> std::io::Result<Vec<u8>> {
+/// Reads whole lines, at most [`LIMIT`] bytes of them.
+fn read(path: &'static str) -> Result<Vec<u8>, UserError> {
+    let failed = |source| UserError::Unreadable { path, source };
     // Not to be held up by a pipe that somebody put there.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = openat(CWD, path, flags, Mode::empty())?;
-    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
-        return Err(std::io::Error::other("not a regular file"));
+    let file = openat(CWD, path, flags, Mode::empty()).map_err(failed)?;
+    if FileType::from_raw_mode(fstat(&file).map_err(failed)?.st_mode) != FileType::RegularFile {
+        return Err(UserError::NotRegular { path });
     }
     let mut text = Vec::new();
-    File::from(file).take(LIMIT).read_to_end(&mut text)?;
+    let count = File::from(file)
+        .take(LIMIT)
+        .read_to_end(&mut text)
+        .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    if count as u64 == LIMIT {
+        // What is cut must not be taken for a shorter line.
+        text.truncate(text.iter().rposition(|&c| c == b'\n').unwrap_or_default());
+    }
     Ok(text)
 }
 
@@ -99,13 +124,14 @@ fn find(passwd: &[u8], name: &str) -> Option<User> {
     })
 }
 
-/// The groups that `group` lists the user in, after the user's own.
+/// The groups that `group` lists the user in, after the user's own. Takes time in proportion to the file.
 fn groups(group: &[u8], name: &str, own: u32) -> Vec<u32> {
     let mut found = vec![own];
+    let mut seen = HashSet::from([own]);
     for line in group.split(|&c| c == b'\n') {
         let Some([_, _, gid, members]) = fields::<4>(line) else { continue };
         let is_member = members.split(|&c| c == b',').any(|member| member == name.as_bytes());
-        if let Some(gid) = id(gid).filter(|gid| is_member && !found.contains(gid)) {
+        if let Some(gid) = id(gid).filter(|gid| is_member && seen.insert(*gid)) {
             found.push(gid);
         }
         if found.len() == MOST_GROUPS {
@@ -142,6 +168,13 @@ mod tests {
         let group = b"a:x:1:bob\nb:x:2:al,bob\nc:x:3:bobb,al\nd:x:x:bob\ne:x:1001:bob\nf:x:4\ng:x:2:bob";
         assert_eq!(groups(group, "bob", 1001), [1001, 1, 2]);
         assert_eq!(groups(b"", "bob", 7), [7]);
+    }
+
+    #[test]
+    fn as_many_groups_as_a_process_can_have() {
+        let group: String = (1..100_000).map(|gid| format!("g{gid}:x:{gid}:bob\n")).collect();
+        let found = groups(group.as_bytes(), "bob", 7);
+        assert_eq!((found.len(), found[0], found[1], found[7]), (MOST_GROUPS, 7, 1, 8));
     }
 
     proptest! {

@@ -19,6 +19,15 @@ impl Output {
         Self { to: BufWriter::new(stdout), terminal }
     }
 
+    /// Standard output, unbuffered, for what comes as bytes.
+    ///
+    /// # Errors
+    /// If the program was started without one: Rust's runtime would let all that is written vanish.
+    pub(crate) fn raw() -> Outcome<StdoutLock<'static>> {
+        is_open().map_err(failed)?;
+        Ok(io::stdout().lock())
+    }
+
     /// Writes one line.
     pub(crate) fn line(&mut self, text: &str) -> Outcome {
         let text = if self.terminal { harmless(text) } else { text.into() };
@@ -33,8 +42,13 @@ impl Output {
 
     /// Sees that everything has left.
     pub(crate) fn end(mut self) -> Outcome {
-        self.to.flush().map_err(failed)
+        is_open().and_then(|()| self.to.flush()).map_err(failed)
     }
+}
+
+/// Fails as a write to a closed descriptor does, if standard output was closed when the program was started.
+fn is_open() -> io::Result<()> {
+    if zone_sys::stdio::was_closed(1) { Err(rustix::io::Errno::BADF.into()) } else { Ok(()) }
 }
 
 fn failed(error: io::Error) -> Failure {

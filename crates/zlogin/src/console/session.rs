@@ -2,11 +2,11 @@
 
 use super::keys::Keys;
 use crate::escape::Escape;
-use crate::exit::Failure;
+use crate::exit::{Failure, NearEnd, reason};
 use crate::flow::Flow;
 use crate::screen::Raw;
 use crate::signals::Signals;
-use crate::stdio::End as Stdio;
+use crate::stdio::{End as Stdio, Stream};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
@@ -18,7 +18,7 @@ use zone_console::client::Session as Frames;
 use zone_console::frame::{End, Frame};
 use zone_console::ident::Position;
 use zone_console::record::Recorder;
-use zone_console::sanitize::{Filter, Purpose};
+use zone_console::sanitize::{Filter, Purpose, harmless};
 
 /// What is shown but not yet taken, at most: then nothing more is read, and the daemon, which waits
 /// for nobody, tells us what we missed.
@@ -54,7 +54,9 @@ pub(super) struct Session {
     /// Nothing that is typed is sent.
     watch: bool,
     record: Option<Record>,
-    /// `None` when it has ended.
+    /// Why there is no recording any more.
+    unrecorded: Option<std::io::Error>,
+    /// `None` when it has ended, as a pipe or a file does.
     input: Option<Stdio>,
     output: Flow,
     /// For output from before, which must not make the terminal answer.
@@ -82,13 +84,29 @@ impl Session {
         record: Option<Record>,
     ) -> Self {
         let (input, output) = (Some(Stdio::stdin()), Flow::by_hand(Stdio::stdout()));
-        Self { signals, escape, raw, watch, record, input, output, filter: None, unsent: Vec::new() }
+        Self {
+            signals,
+            escape,
+            raw,
+            watch,
+            record,
+            unrecorded: None,
+            input,
+            output,
+            filter: None,
+            unsent: Vec::new(),
+        }
     }
 
     /// Shows a line that is not the zone's.
     pub(super) fn say(&mut self, line: &str) {
-        self.output.queue(format!("\r\nzlogin: {line}\r\n").as_bytes());
+        self.output.queue(format!("\r\nzlogin: {}\r\n", harmless(line)).as_bytes());
         self.output.step();
+    }
+
+    /// Why the recording ended before the session, if it did; asked once.
+    pub(super) fn unrecorded(&mut self) -> Option<std::io::Error> {
+        self.unrecorded.take()
     }
 
     /// Serves one connection to its end.
@@ -108,11 +126,12 @@ impl Session {
                 self.drain()?;
                 return Ok(over);
             }
-            if typed && self.read(&mut keys) {
-                return Ok(Over::Escaped);
+            if typed && let Some(over) = self.read(&mut keys)? {
+                return Ok(over);
             }
             keys.step();
             self.output.step();
+            self.written()?;
             if self.output.is_unread() {
                 return Ok(Over::Unread);
             }
@@ -171,19 +190,31 @@ impl Session {
         self.recording(|record| record.recorder.resize(record.began.elapsed(), size));
     }
 
-    /// Takes what was typed; whether the escape was.
-    fn read(&mut self, keys: &mut Keys) -> bool {
-        let Some(input) = &self.input else { return false };
+    /// Fails if what the zone said could not be written.
+    fn written(&mut self) -> Result<(), Failure> {
+        match self.output.take_failure() {
+            Some(source) => Err(NearEnd { stream: Stream::Output, source }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes what was typed; gives the end that it puts to the session, if it does.
+    fn read(&mut self, keys: &mut Keys) -> Result<Option<Over>, Failure> {
+        let Some(input) = &self.input else { return Ok(None) };
         let mut buffer = [0; 4096];
         let mut out = Vec::with_capacity(buffer.len());
         let escaped = match input.read(&mut buffer) {
+            // A terminal ends when its other side is gone, and nobody looks on any more.
+            Ok(0) if self.raw.is_some() => return Ok(Some(Over::Told(Signal::HUP))),
+            // A pipe or a file has said all: what the zone answers is still to be shown.
             Ok(0) => {
                 self.input = None;
                 self.escape.finish(&mut out);
                 false
             }
             Ok(count) => self.escape.filter(&buffer[..count], &mut out),
-            Err(_) => false,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            Err(source) => return Err(NearEnd { stream: Stream::Input, source }.into()),
         };
         if !self.watch {
             keys.type_in(&out);
@@ -193,7 +224,7 @@ impl Session {
             self.output.queue(&[self.escape.character().unwrap_or_default(), b'.', b'\r', b'\n']);
             self.output.step();
         }
-        escaped
+        Ok(escaped.then_some(Over::Escaped))
     }
 
     /// Takes what the server has said.
@@ -256,7 +287,9 @@ impl Session {
     fn recording(&mut self, add: impl FnOnce(&mut Record) -> std::io::Result<()>) {
         if let Some(error) = self.record.as_mut().and_then(|record| add(record).err()) {
             self.record = None;
-            self.say(&format!("the recording ends here, since it could not be written: {error}"));
+            self.unrecorded = Some(std::io::Error::new(error.kind(), error.to_string()));
+            let text = reason(&error.into());
+            self.say(&format!("the recording ends here, since it could not be written: {text}"));
         }
     }
 
@@ -264,6 +297,7 @@ impl Session {
     fn drain(&mut self) -> Result<(), Failure> {
         while !self.output.is_empty() && !self.output.is_done() {
             self.output.step();
+            self.written()?;
             let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
             self.output.poll(&mut fds);
             if self.output.is_empty() {

@@ -11,6 +11,7 @@ use zone_console::log::{LogError, LogReader, Style};
 use crate::cli::ConsoleArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome};
+use crate::output::Output;
 
 pub(crate) fn run(cx: &Context, args: &ConsoleArgs) -> Outcome {
     let cx = &named(cx, args)?;
@@ -26,7 +27,7 @@ pub(crate) fn run(cx: &Context, args: &ConsoleArgs) -> Outcome {
     }
     let zone = &find(cx)?;
     let style = if io::stdout().is_terminal() { Style::Terminal } else { Style::Raw };
-    copy(&cx.layout, zone, style, &mut io::stdout().lock(), args.follow)
+    copy(&cx.layout, zone, style, &mut Output::raw()?, args.follow)
 }
 
 /// The context with the zone that stands behind the verb, and a command line that is all there.

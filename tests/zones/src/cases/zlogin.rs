@@ -1,6 +1,8 @@
 //! `zlogin ZONE COMMAND`.
 
-use crate::harness::{Command, Lab, cases, until};
+use crate::harness::{Command, Lab, Ran, Terminal, Zone, cases, skip, until};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 cases![
     arguments_arrive_as_they_were_given,
@@ -19,6 +21,17 @@ cases![
     the_login_is_inside_in_every_way,
     signals_reach_the_command,
     a_background_process_does_not_hold_the_login,
+    one_word_is_a_command_line_for_the_shell,
+    a_dash_dash_before_the_command_is_left_out,
+    without_a_terminal_the_shell_ends_with_its_input,
+    text_from_inside_moves_no_terminal,
+    what_cannot_be_written_here_is_said,
+    what_cannot_be_read_here_is_said,
+    a_console_that_cannot_be_written_is_said,
+    reasons_are_words,
+    a_file_full_of_groups_holds_nobody_up,
+    a_frozen_zone_is_said,
+    a_zone_cannot_freeze_who_comes_in,
 ];
 
 fn arguments_arrive_as_they_were_given(lab: &Lab) {
@@ -187,4 +200,198 @@ fn signals_reach_the_command(lab: &Lab) {
 fn a_background_process_does_not_hold_the_login(lab: &Lab) {
     let zone = lab.booted_sparse();
     zone.sh("sleep 3600 >/dev/null 2>&1 </dev/null & echo started").ok().stdout_is("started\n");
+}
+
+fn one_word_is_a_command_line_for_the_shell(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    zone.zlogin(["exit 7"]).exits(7).quiet();
+    zone.zlogin(["echo one; echo $HOME >&2"]).ok().stdout_is("one\n").stderr_is("/root\n");
+    zone.zlogin(["cat | tr a b; true"]).ok();
+    zone.zlogin(["no-such-program"]).exits(127).stderr_has("no-such-program");
+    // Several are a program and its arguments, with no shell between.
+    zone.zlogin(["echo", "$HOME;", "ls"]).ok().stdout_is("$HOME; ls\n");
+    zone.zlogin(["exit 7", "really"]).exits(127).stderr_has("exit 7");
+    let line = "user:x:1234:1234::/tmp:/bin/bash\n";
+    zone.sh(&format!("printf '{line}' >> /etc/passwd")).ok();
+    lab.command("zlogin", ["-l", "user", "web", "echo $0 $UID"]).run().ok().stdout_is("bash 1234\n");
+    lab.command("zlogin", ["-S", "web", "echo $0"]).run().ok().stdout_is("sh\n");
+}
+
+fn a_dash_dash_before_the_command_is_left_out(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    zone.zlogin(["--", "echo", "-n", "--", "x"]).ok().stdout_is("-- x");
+    zone.zlogin(["--", "exit 3"]).exits(3);
+    zone.zlogin(["echo", "--"]).ok().stdout_is("--\n");
+    lab.command("zlogin", ["--", "web", "true"]).run().ok();
+}
+
+fn without_a_terminal_the_shell_ends_with_its_input(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    zone.zlogin_command::<&str>([]).run().ok().stdout_is("");
+    let ran = zone.zlogin_command::<&str>([]).stdin("echo $0; tty; cat\nfor cat\n").run();
+    ran.ok().stdout_is("-bash\nnot a tty\nfor cat\n");
+    zone.zlogin_command::<&str>([]).stdin("exit 9\nnot read\n").run().exits(9);
+    lab.command("zlogin", ["-S", "web"]).stdin("echo $0").run().ok().stdout_is("sh\n");
+}
+
+fn text_from_inside_moves_no_terminal(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    zone.sh("printf 'evil:x:1000:1000::/:/bin/\\033]0;title\\007\\033[2Jsh\\n' >> /etc/passwd").ok();
+    let ran = lab.command("zlogin", ["-l", "evil", "web"]).run();
+    ran.exits(127).stderr_has("\\u{1b}]0;title\\u{7}\\u{1b}[2Jsh");
+    let harmless = |bytes: &[u8]| !bytes.iter().any(|&c| c < 0x20 && c != b'\n' && c != b'\r');
+    assert!(harmless(&ran.stderr), "{ran}");
+    let (_, screen) = Terminal::start(lab.command("zlogin", ["-l", "evil", "web"]), 24, 80).ends();
+    assert!(harmless(screen.as_bytes()), "{screen:?}");
+    // What zoneadm and the daemon say: the name of a file that the zone has made is in it.
+    zone.halt();
+    let init = zone.file("/usr");
+    fs::remove_dir(&init)
+        .or_else(|_| fs::remove_file(&init))
+        .unwrap_or_else(|e| panic!("/usr of the zone: {e}"));
+    std::os::unix::fs::symlink("\u{1b}[2Jnowhere", &init).unwrap_or_else(|e| panic!("/usr of the zone: {e}"));
+    let ran = zone.zoneadm(["boot"]);
+    ran.refuses();
+    assert!(harmless(&ran.stderr), "{ran}");
+    let _ = fs::remove_file(&init);
+    fs::create_dir(&init).unwrap_or_else(|e| panic!("/usr of the zone: {e}"));
+}
+
+/// `script` of a shell, with `$0` for zlogin.
+fn by_shell(lab: &Lab, script: &str) -> Ran {
+    let zlogin = lab.program("zlogin");
+    Command::new("/bin/sh").args(["-c", script]).args([zlogin]).env("ZONES_ROOT", lab.root()).run()
+}
+
+fn what_cannot_be_written_here_is_said(lab: &Lab) {
+    lab.booted_sparse();
+    for (script, said) in [
+        (
+            "\"$0\" web echo x > /dev/full",
+            "zlogin: could not write to standard output: No space left on device\n",
+        ),
+        ("\"$0\" web echo x >&-", "zlogin: could not write to standard output: Bad file descriptor\n"),
+        (
+            "\"$0\" web yes > /dev/full",
+            "zlogin: could not write to standard output: No space left on device\n",
+        ),
+        (
+            "echo echo x | \"$0\" web > /dev/full",
+            "zlogin: could not write to standard output: No space left on device\n",
+        ),
+        (
+            "\"$0\" --help > /dev/full",
+            "zlogin: could not write to standard output: No space left on device\n",
+        ),
+    ] {
+        by_shell(lab, script).exits(1).stderr_is(said);
+    }
+    // There is nowhere left to say it.
+    by_shell(lab, "\"$0\" web sh -c 'echo x >&2' 2> /dev/full").exits(1).stderr_is("");
+    // What has nothing to write loses nothing, and a reader that leaves is none of our failures.
+    by_shell(lab, "\"$0\" web true >&-").ok().quiet();
+    by_shell(lab, "\"$0\" web echo x | true").ok().quiet();
+    // On a terminal, with what it says sent elsewhere.
+    let script = "exec \"$0\" web > /dev/full";
+    let login = Command::new("/bin/sh").args(["-c", script]).args([lab.program("zlogin")]);
+    let (status, screen) = Terminal::start(login.env("ZONES_ROOT", lab.root()), 24, 80).ends();
+    assert_eq!(status.code(), Some(1), "{screen:?}");
+    assert!(screen.contains("could not write to standard output: No space left on device"), "{screen:?}");
+}
+
+fn what_cannot_be_read_here_is_said(lab: &Lab) {
+    lab.booted_sparse();
+    let said = "zlogin: could not read standard input: Is a directory\n";
+    by_shell(lab, "\"$0\" web cat < /").exits(1).stderr_is(said);
+    by_shell(lab, "\"$0\" web < /").exits(1).stderr_is(said);
+    // Who closes it says that there is none.
+    by_shell(lab, "\"$0\" web cat <&-").ok().quiet();
+}
+
+fn a_console_that_cannot_be_written_is_said(lab: &Lab) {
+    let zone = lab.booted_tiny("echo said; while :; do busybox sleep 1; echo more; done");
+    let said = "could not write to standard output: No space left on device";
+    by_shell(lab, "\"$0\" -C web < /dev/null > /dev/full").exits(1).stderr_has(said);
+    by_shell(lab, "\"$0\" -QC web < /dev/null > /dev/full").exits(1).stderr_has(said);
+    // A recording that ends early does not end the session, but is no success.
+    let (status, screen) = Terminal::start(zone.console_command(&["--record", "/dev/full"]), 24, 80).ends();
+    assert_eq!(status.code(), Some(1), "{screen}");
+    assert!(screen.contains("could not write the recording /dev/full: No space left on device"), "{screen}");
+    // The console's log.
+    let log = |to: &str| {
+        let script = format!("\"$0\" console web --log {to}");
+        let program = lab.program("zoneadm");
+        Command::new("/bin/sh").args(["-c", &script]).args([program]).env("ZONES_ROOT", lab.root()).run()
+    };
+    log("> /dev/full").exits(1).stderr_has("cannot write to standard output: No space left on device");
+    log(">&-").exits(1).stderr_has("cannot write to standard output: Bad file descriptor");
+}
+
+fn reasons_are_words(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    for ran in [
+        zone.zlogin(["no-such-program", "x"]),
+        zone.zlogin(["/etc/hostname", "x"]),
+        zone.console_command(&["--record", "/no/where"]).run(),
+        lab.command("zlogin", ["-R", "/no/where", "web", "true"]).run(),
+    ] {
+        assert!(ran.code() != Some(0) && !ran.stderr.is_empty(), "{ran}");
+        assert!(!String::from_utf8_lossy(&ran.stderr).contains("os error"), "{ran}");
+    }
+}
+
+fn a_file_full_of_groups_holds_nobody_up(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    // 4 MiB of groups, of each of which the user is a member: no more than a process can have are given.
+    let make = "i=1; while [ $i -lt 70000 ]; do echo \"g$i:x:$i:root,aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"; i=$((i+1)); done";
+    zone.sh(&format!("({make}) >> /etc/group; wc -c < /etc/group")).ok();
+    let ran = zone.zlogin(["id -G | wc -w"]);
+    ran.ok().stdout_is("65536\n");
+}
+
+/// The zone's cgroup, as the host sees it.
+fn cgroup_of(zone: &Zone<'_>) -> PathBuf {
+    let line = fs::read_to_string(format!("/proc/{}/cgroup", zone.status().pid1())).unwrap_or_default();
+    let path = line
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or("/")
+        .trim_start_matches('/')
+        .to_owned();
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mount = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|words| words.get(2) == Some(&"cgroup2"));
+    let mount = mount.map(|words| words[1].to_owned()).unwrap_or_else(|| panic!("no cgroup2 is mounted"));
+    Path::new(&mount).join(path)
+}
+
+fn a_frozen_zone_is_said(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    let freeze = cgroup_of(&zone).join("cgroup.freeze");
+    let write = |text: &str| fs::write(&freeze, text).unwrap_or_else(|e| panic!("{}: {e}", freeze.display()));
+    write("1");
+    let ran = zone.zlogin(["sh", "-c", "echo x > /entered"]);
+    write("0");
+    ran.refuses().stderr_has("frozen");
+    zone.zlogin(["test", "-e", "/entered"]).exits(1);
+}
+
+fn a_zone_cannot_freeze_who_comes_in(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    let cgroup = cgroup_of(&zone);
+    let available = fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
+    let Some(controller) = ["pids", "memory", "io"].into_iter().find(|name| available.contains(name)) else {
+        skip("no controller of this host can be given to cgroups below the zone's");
+    };
+    // As an init with cgroups does: everybody to a leaf, a controller to the leaves. And one that means ill.
+    let script = format!(
+        "cd /sys/fs/cgroup; mkdir all zlogin zlogin-1; for p in $(cat cgroup.procs); do echo $p > all/cgroup.procs; done; \
+         echo +{controller} > cgroup.subtree_control && echo 1 > zlogin/cgroup.freeze && echo 1 > zlogin-1/cgroup.freeze"
+    );
+    zone.sh(&script).ok();
+    zone.zlogin(["cat /proc/self/cgroup"]).ok().stdout_has("0::/zlogin-2\n");
+    zone.sh("echo 1 > /sys/fs/cgroup/zlogin-2/cgroup.freeze").exits(2);
+    zone.zlogin(["true"]).ok();
 }

@@ -1,0 +1,56 @@
+//! `zlogin`: enters a zone, with a login, with a command, or at its console.
+//!
+//! | module | is |
+//! |---|---|
+//! | `cli`, `options` | the command line as it is typed, and what it means |
+//! | `target` | which zone, and whether it can be entered |
+//! | `users`, `plan` | who enters, and what is executed; asked inside the zone |
+//! | `command` | `zlogin ZONE COMMAND...`, and a login without a terminal: three pipes |
+//! | `login` | `zlogin ZONE`: a terminal |
+//! | `console` | `zlogin -C ZONE` |
+//! | `screen`, `escape`, `stdio`, `flow` | the caller's terminal, its escape character, its input and output |
+#![forbid(unsafe_code)]
+
+mod cli;
+mod command;
+mod console;
+mod escape;
+mod exit;
+mod flow;
+mod login;
+mod options;
+mod plan;
+mod screen;
+mod signals;
+mod stdio;
+mod target;
+mod users;
+
+use exit::{Failure, Outcome};
+use options::Mode;
+use std::process::ExitCode;
+
+/// The command line, for whoever makes pages and completions of it.
+#[must_use]
+pub fn command() -> clap::Command {
+    <cli::Cli as clap::CommandFactory>::command()
+}
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    if let Some(code) = zone_fail::ask(zone_platform::failpoints) {
+        return code;
+    }
+    run().map_or_else(Failure::report, ExitCode::from)
+}
+
+fn run() -> Outcome {
+    let options = cli::read(std::env::args_os())?;
+    match &options.mode {
+        Mode::Console(console) => console::run(&options, console),
+        Mode::Login(user) if screen::terminal().is_some() => login::run(&options, user),
+        Mode::Login(user) => command::script(&options, user),
+        Mode::Command { user, no_input, words } => command::run(&options, user, *no_input, words),
+    }
+}
