@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use std::process::ExitCode;
 use zone_console::sanitize::harmless;
 use zone_platform::enter::{End, EnterError};
+use zone_sys::Chain;
 
 /// The command line makes no sense.
 const USAGE: u8 = 2;
@@ -76,22 +77,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Renders an error with its causes in one line, for people: without the numbers that the standard library adds
-/// to the system's words.
+/// Renders an error with its causes in one line.
 pub(crate) fn reason(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
-    let mut parts = text.split(" (os error ");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.split_once(')') {
-            Some((number, rest)) if number.parse::<u32>().is_ok() => out.push_str(rest),
-            _ => {
-                out.push_str(" (os error ");
-                out.push_str(part);
-            }
-        }
-    }
-    out
+    Chain(error.as_ref()).to_string()
 }
 
 /// A zone that could not be entered.

@@ -76,3 +76,41 @@ impl Birthplace<'_> {
         text[..read.unwrap_or(0)].split(|&c| c == b'\n').any(|line| line == b"frozen 1")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::chown;
+
+    /// A zone may take the name; any directory is as good as a cgroup for that.
+    #[test]
+    fn a_leaf_of_the_zones_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let cgroup = std::fs::File::open(dir.path()).unwrap();
+        let first = leaf(cgroup.as_fd()).unwrap();
+        assert_eq!(fstat(&first).unwrap().st_ino, fstat(&leaf(cgroup.as_fd()).unwrap()).unwrap().st_ino);
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        chown(dir.path().join("zlogin"), Some(70_000), Some(70_000)).unwrap();
+        std::os::unix::fs::symlink("/", dir.path().join("zlogin-1")).unwrap();
+        let next = leaf(cgroup.as_fd());
+        assert!(next.is_err(), "a link is nothing that a cgroup has");
+        std::fs::remove_file(dir.path().join("zlogin-1")).unwrap();
+        let next = leaf(cgroup.as_fd()).unwrap();
+        let there = openat(&cgroup, "zlogin-1", OFlags::PATH, Mode::empty()).unwrap();
+        assert_eq!(fstat(&next).unwrap().st_ino, fstat(&there).unwrap().st_ino);
+    }
+
+    #[test]
+    fn what_is_no_cgroup_is_not_frozen() {
+        let dir = tempfile::tempdir().unwrap();
+        let leaf = OwnedFd::from(std::fs::File::open(dir.path()).unwrap());
+        let place = Birthplace::Leaf(leaf);
+        assert!(!place.is_frozen());
+        std::fs::write(dir.path().join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+        assert!(!place.is_frozen());
+        std::fs::write(dir.path().join("cgroup.events"), "populated 1\nfrozen 1\n").unwrap();
+        assert!(place.is_frozen());
+    }
+}

@@ -382,7 +382,9 @@ fn a_zone_cannot_freeze_who_comes_in(lab: &Lab) {
     let zone = lab.booted_sparse();
     let cgroup = cgroup_of(&zone);
     let available = fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
-    let Some(controller) = ["pids", "memory", "io"].into_iter().find(|name| available.contains(name)) else {
+    let Some(controller) =
+        ["pids", "memory", "io", "hugetlb"].into_iter().find(|name| available.contains(name))
+    else {
         skip("no controller of this host can be given to cgroups below the zone's");
     };
     // As an init with cgroups does: everybody to a leaf, a controller to the leaves. And one that means ill.
