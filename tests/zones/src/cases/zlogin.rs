@@ -387,12 +387,15 @@ fn a_zone_cannot_freeze_who_comes_in(lab: &Lab) {
     else {
         skip("no controller of this host can be given to cgroups below the zone's");
     };
-    // As an init with cgroups does: everybody to a leaf, a controller to the leaves. And one that means ill.
+    // As an init with cgroups does: everybody to a leaf, a controller to the leaves. And one that means ill. A login
+    // has a process in the topmost one that is not the zone's to move, so this begins when it has ended.
     let script = format!(
-        "cd /sys/fs/cgroup; mkdir all zlogin zlogin-1; for p in $(cat cgroup.procs); do echo $p > all/cgroup.procs; done; \
-         echo +{controller} > cgroup.subtree_control && echo 1 > zlogin/cgroup.freeze && echo 1 > zlogin-1/cgroup.freeze"
+        "cd /sys/fs/cgroup; mkdir all zlogin zlogin-1; echo 1 > zlogin/cgroup.freeze; echo 1 > zlogin-1/cgroup.freeze; \
+         until echo +{controller} > cgroup.subtree_control; do \
+         for p in $(cat cgroup.procs); do [ $p = 0 ] || echo $p > all/cgroup.procs; done; sleep 0.1; done; echo done > /frozen"
     );
-    zone.sh(&script).ok();
+    zone.sh(&format!("({script}) > /dev/null 2>&1 < /dev/null &")).ok();
+    let _ = zone.written("/frozen");
     zone.zlogin(["cat /proc/self/cgroup"]).ok().stdout_has("0::/zlogin-2\n");
     zone.sh("echo 1 > /sys/fs/cgroup/zlogin-2/cgroup.freeze").exits(2);
     zone.zlogin(["true"]).ok();
