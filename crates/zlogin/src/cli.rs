@@ -2,9 +2,10 @@
 //! is the command, untouched.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, ValueHint};
+use clap::{ArgAction, CommandFactory, Parser, ValueHint};
 
 use crate::exit::{self, Failure};
 use crate::options::{self, Options};
@@ -111,7 +112,7 @@ Exit status:
 /// # Errors
 /// What is wrong with it, as [`Failure::Usage`]; [`Failure::Done`] when all that was asked for has been printed.
 pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Options, Failure> {
-    match Cli::try_parse_from(args) {
+    match parse(args) {
         Ok(cli) => options::together(cli).map_err(|text| Failure::Usage(format!("{text}\nusage: {USAGE}"))),
         Err(error) if error.exit_code() == 0 => {
             exit::print(&error.render().to_string())?;
@@ -125,10 +126,53 @@ pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Options, 
     }
 }
 
+/// Parses the words of a command line, the program's name first.
+///
+/// # Errors
+/// What clap says, which may also be the help.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut cli = Cli::try_parse_from(end_options(args.into_iter().collect()))?;
+    if cli.words.first().is_some_and(|word| word == "--") {
+        cli.words.remove(0);
+    }
+    Ok(cli)
+}
+
+/// Puts a `--` before the zone's name, where options end: clap alone would look for its own behind it, too.
+fn end_options(mut args: Vec<OsString>) -> Vec<OsString> {
+    let command = Cli::command();
+    let mut at = 1;
+    while let Some(arg) = args.get(at).map(|arg| arg.as_bytes()) {
+        if arg == b"--" {
+            break;
+        }
+        if !arg.starts_with(b"-") || arg.len() == 1 {
+            args.insert(at, "--".into());
+            break;
+        }
+        at += if takes_next(&command, arg) { 2 } else { 1 };
+    }
+    args
+}
+
+/// Whether the word after this option, or cluster of them, is its value.
+fn takes_next(command: &clap::Command, option: &[u8]) -> bool {
+    let takes = |arg: &clap::Arg| arg.get_action().takes_values();
+    if let Some(long) = option.strip_prefix(b"--") {
+        return command
+            .get_arguments()
+            .any(|arg| arg.get_long().is_some_and(|name| name.as_bytes() == long) && takes(arg));
+    }
+    let letters = &option[1..];
+    let with_value = letters.iter().position(|&letter| {
+        command.get_arguments().any(|arg| arg.get_short() == Some(char::from(letter)) && takes(arg))
+    });
+    with_value.is_some_and(|at| at + 1 == letters.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_table_is_consistent() {

@@ -1,11 +1,11 @@
 use super::*;
-use clap::Parser;
 use clap::error::ErrorKind;
 use proptest::prelude::*;
 
 fn parse(words: &[OsString]) -> Result<Cli, ErrorKind> {
     let name = OsString::from("zlogin");
-    Cli::try_parse_from(std::iter::once(&name).chain(words)).map_err(|error| error.kind())
+    let args = std::iter::once(&name).chain(words).cloned();
+    crate::cli::parse(args).map_err(|error| error.kind())
 }
 
 fn split(line: &str) -> Vec<OsString> {
@@ -70,6 +70,9 @@ fn a_dash_dash_before_the_command_is_left_out() {
     assert_eq!(words_of("web -- ls -- -x"), ["ls", "--", "-x"]);
     assert_eq!(words_of("web -- -C"), ["-C"]);
     assert_eq!(words_of("web sh -- x"), ["sh", "--", "x"]);
+    assert_eq!(words_of("-- web -- -C"), ["-C"]);
+    assert_eq!(words_of("-l bob -eC web -C"), ["-C"]);
+    assert_eq!(words_of("-Ql bob web -l x"), ["-l", "x"]);
     assert_eq!(words_of("web -C"), ["-C"]);
     assert_eq!(words_of("web --watch"), ["--watch"]);
     assert!(matches!(entered("web --").mode, Mode::Login(_)));
