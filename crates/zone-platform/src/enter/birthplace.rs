@@ -88,7 +88,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cgroup = std::fs::File::open(dir.path()).unwrap();
         let first = leaf(cgroup.as_fd()).unwrap();
-        assert_eq!(fstat(&first).unwrap().st_ino, fstat(&leaf(cgroup.as_fd()).unwrap()).unwrap().st_ino);
+        assert_eq!(fstat(&first).unwrap().st_ino, fstat(leaf(cgroup.as_fd()).unwrap()).unwrap().st_ino);
         if !rustix::process::geteuid().is_root() {
             return;
         }
