@@ -203,7 +203,7 @@ fn starts_with_the_limits_of_a_poor_caller(lab: &Lab) {
     zone.daemon_leaves();
     // What the host does not give back is named.
     for (limit, reason) in
-        [("ulimit -n 20", "the limit of open files is 20"), ("ulimit -f 100", "File too large")]
+        [("ulimit -n 20", "the limit of open files (RLIMIT_NOFILE)"), ("ulimit -f 100", "(RLIMIT_FSIZE)")]
     {
         let ran = boot(limit);
         assert!(ran.code() == Some(0) || ran.err().contains(reason), "{limit}\n{ran}");
