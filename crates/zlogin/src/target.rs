@@ -130,6 +130,7 @@ mod tests {
 
     #[test]
     fn zones_that_cannot_be_entered() {
+        zone_testing::needs_root!();
         let dir = tempfile::tempdir().unwrap();
         let etc = dir.path().join("etc/zones");
         std::fs::create_dir_all(&etc).unwrap();

@@ -349,9 +349,7 @@ fn a_guest_that_hangs_up_is_heard_again_when_it_comes_back() {
 
 #[test]
 fn a_console_that_root_of_the_host_hangs_up_works_on_for_who_opens_it_again() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     run(async {
         let mut rig = Rig::new();
         let mut holder = rig.holder("", 0).await;

@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, openat, openat2, unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MoveMountFlags, move_mount};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
@@ -40,11 +40,12 @@ pub fn replace(
         }
         Cloned::Parent { pidfd, .. } => pidfd,
     };
-    let late = poll(&mut [PollFd::new(&child, PollFlags::IN)], Some(&PATIENCE)) != Ok(1);
+    let wait = || poll(&mut [PollFd::new(&child, PollFlags::IN)], Some(&PATIENCE));
+    let late = retry_on_intr(wait) != Ok(1);
     if late {
         let _ = pidfd_send_signal(&child, Signal::KILL);
     }
-    let ended = waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED);
+    let ended = retry_on_intr(|| waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED));
     match ended.map_err(failed)?.and_then(|ended| ended.exit_status()) {
         Some(0) => Ok(()),
         Some(number) => Err(failed(Errno::from_raw_os_error(number)).into()),

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::termios::{Termios, Winsize};
@@ -217,7 +217,7 @@ pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<(Entered, Ends)
                 }
                 _ => {}
             }
-            let _ = waitid(WaitId::PidFd(middle.as_fd()), WaitIdOptions::EXITED);
+            let _ = retry_on_intr(|| waitid(WaitId::PidFd(middle.as_fd()), WaitIdOptions::EXITED));
             Err(error)
         }
     }

@@ -57,6 +57,7 @@ mod tests {
 
     #[test]
     fn ids_that_a_live_zone_has_are_refused() {
+        zone_testing::needs_root!();
         let lab = Lab::new("linux");
         lab.add_zone("other", &lab.dir.path().join("other"));
         let mut other = lab.snapshot.clone();
@@ -73,6 +74,7 @@ mod tests {
 
     #[test]
     fn a_record_that_gives_two_zones_the_same_is_refused() {
+        zone_testing::needs_root!();
         let lab = Lab::new("linux");
         lab.build().unwrap();
         let base = idmap::FIRST;

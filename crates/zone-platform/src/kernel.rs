@@ -1,8 +1,12 @@
 //! What the platform needs of the kernel, asked before anything is built.
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsmount,
+    fsopen, move_mount, open_tree,
+};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use zone_sys::mount::{MountAttr, set_attr};
 
@@ -45,17 +49,16 @@ struct Feature {
     probe: fn() -> Result<(), Errno>,
 }
 
-/// What else is needed came before one of these: `clone3` with 5.3, `fsopen` and `open_tree` with 5.2, `CLONE_INTO_CGROUP`
-/// with 5.7. `cgroup.kill` (5.14) is a file, missed when the cgroup is made.
-const FEATURES: [Feature; 4] = [
+/// No kernel has one of these and lacks one that is older, but the seccomp profile of a container may. `CLONE_INTO_CGROUP`
+/// (5.7) came before one of these; `cgroup.kill` (5.14) is a file, missed when the cgroup is made.
+const FEATURES: [Feature; 10] = [
     Feature {
         call: "mount_setattr",
         purpose: "id-mapped mounts",
         since: "5.12",
         probe: || {
-            let root = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             // Nothing set and nothing cleared: the kernel returns at once.
-            set_attr(root.as_fd(), MountAttr::empty(), MountAttr::empty(), false)
+            set_attr(root()?.as_fd(), MountAttr::empty(), MountAttr::empty(), false)
                 .map_err(|error| error.errno())
         },
     },
@@ -81,7 +84,50 @@ const FEATURES: [Feature; 4] = [
         since: "5.3",
         probe: || pidfd_open(getpid(), PidfdFlags::empty()).map(drop),
     },
+    Feature {
+        call: "clone3",
+        purpose: "making their first processes",
+        since: "5.3",
+        probe: || zone_sys::clone::probe().map_err(|error| error.errno()),
+    },
+    Feature {
+        call: "open_tree",
+        purpose: "mounts that are made before anything is changed",
+        since: "5.2",
+        probe: || open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLOEXEC).map(drop),
+    },
+    Feature {
+        call: "move_mount",
+        purpose: "putting their mounts together",
+        since: "5.2",
+        // Nothing has no name.
+        probe: || move_mount(CWD, "", CWD, "", MoveMountFlags::empty()),
+    },
+    Feature {
+        call: "fsopen",
+        purpose: "file systems of their own",
+        since: "5.2",
+        probe: || fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map(drop),
+    },
+    Feature {
+        call: "fsconfig",
+        purpose: "file systems of their own",
+        since: "5.2",
+        // A directory is no file system that is being made.
+        probe: || fsconfig_create(root()?.as_fd()),
+    },
+    Feature {
+        call: "fsmount",
+        purpose: "file systems of their own",
+        since: "5.2",
+        probe: || fsmount(root()?.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map(drop),
+    },
 ];
+
+/// The root directory, for probes that want a descriptor.
+fn root() -> Result<OwnedFd, Errno> {
+    openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
 
 /// Asks for everything; the first thing that is missing is the error.
 ///

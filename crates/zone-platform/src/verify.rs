@@ -57,6 +57,7 @@ mod tests {
 
     #[test]
     fn a_zone_that_is_right_has_nothing_to_say() {
+        zone_testing::needs_root!();
         let lab = Lab::new("linux");
         lab.dirs(&["sbin"]);
         let init = lab.root().join("sbin/init");
@@ -67,6 +68,7 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
+        zone_testing::needs_root!();
         let mut lab = Lab::new("linux");
         lab.snapshot.config.limitpriv = vec!["sys_module".to_owned()];
         lab.snapshot.config.fs.push(Fs {

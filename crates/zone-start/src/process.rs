@@ -127,8 +127,8 @@ impl Daemon {
     }
 
     fn reap(&self) -> Result<i32, ProcessError> {
-        let ended = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
-            .map_err(system("wait for the starting zoneadmd"))?;
+        let wait = || rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        let ended = rustix::io::retry_on_intr(wait).map_err(system("wait for the starting zoneadmd"))?;
         let status = ended.map(|ended| {
             ended.exit_status().unwrap_or_else(|| 128 + ended.terminating_signal().unwrap_or_default())
         });

@@ -186,6 +186,17 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Asks whether there is such a call, by one that makes no process.
+///
+/// # Errors
+/// `ENOSYS` if there is none, or a filter says so.
+pub fn probe() -> Result<()> {
+    // SAFETY: with arguments of no size the kernel returns EINVAL before it looks at any.
+    let ret = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<raw::clone_args>(), 0_usize) };
+    let error = Error::last("clone3");
+    if ret < 0 && error.errno() == Errno::NOSYS { Err(error) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

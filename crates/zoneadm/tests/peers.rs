@@ -85,6 +85,7 @@ fn with_daemon_program(lab: &Lab, text: &str) -> PathBuf {
 
 #[test]
 fn a_boot_passes_on_what_the_daemon_says() {
+    zone_testing::needs_root!();
     let lab = Lab::new();
     installed(&lab);
     let calls = daemon(
@@ -112,6 +113,7 @@ fn a_boot_passes_on_what_the_daemon_says() {
 
 #[test]
 fn a_refusal_is_passed_on_and_fails() {
+    zone_testing::needs_root!();
     let lab = Lab::new();
     installed(&lab);
     let calls = daemon(
@@ -127,6 +129,7 @@ fn a_refusal_is_passed_on_and_fails() {
 
 #[test]
 fn a_daemon_that_cannot_start_says_why_once() {
+    zone_testing::needs_root!();
     let lab = Lab::new();
     installed(&lab);
     let out = lab.path("environment");
@@ -146,6 +149,7 @@ fn a_daemon_that_cannot_start_says_why_once() {
 
 #[test]
 fn a_daemon_program_that_is_not_there() {
+    zone_testing::needs_root!();
     let lab = Lab::new();
     installed(&lab);
     let zoneadm = with_daemon_program(&lab, "no program");
@@ -155,6 +159,7 @@ fn a_daemon_program_that_is_not_there() {
 
 #[test]
 fn a_zone_that_is_up() {
+    zone_testing::needs_root!();
     let lab = Lab::new();
     installed(&lab);
     let status = Status {
@@ -205,6 +210,7 @@ fn a_keeper_of_a_later_version_is_understood_as_long_as_it_understands() {
 
 #[test]
 fn a_keeper_that_no_longer_speaks_with_us_is_named_with_the_remedy() {
+    zone_testing::needs_root!();
     let lab = Lab::new();
     installed(&lab);
     let status = Status { phase: Phase::Running, uniqid: 7, pid: 4321, ..Status::default() };

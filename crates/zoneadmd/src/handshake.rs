@@ -63,7 +63,8 @@ fn wait(read: &OwnedFd, daemon: &OwnedFd) -> ExitCode {
     }
     // It has closed its end, so it is on its way out; make sure.
     let _ = rustix::process::pidfd_send_signal(daemon, Signal::TERM);
-    let ended = waitid(WaitId::PidFd(daemon.as_fd()), WaitIdOptions::EXITED).ok().flatten();
+    let wait = || waitid(WaitId::PidFd(daemon.as_fd()), WaitIdOptions::EXITED);
+    let ended = rustix::io::retry_on_intr(wait).ok().flatten();
     match ended.and_then(|ended| ended.terminating_signal()) {
         Some(signal) if signal == Signal::KILL.as_raw() => ExitCode::from(DIED),
         Some(signal) if signal != Signal::TERM.as_raw() => {

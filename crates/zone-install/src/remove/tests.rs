@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::testing::{Ground, chmod, in_own_mounts, is_root, mount_tmpfs, options, silent};
+use crate::testing::{Ground, chmod, in_own_mounts, mount_tmpfs, options, silent};
 
 fn planned(ground: &Ground) -> Plan {
     plan(&ground.zonepath, &options(), &mut silent).unwrap()
@@ -179,9 +179,7 @@ fn chattr(flag: &str, path: &Path) -> bool {
 
 #[test]
 fn what_chattr_has_fixed_is_named_all_at_once_and_cleared_when_asked() {
-    if !is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     let ground = Ground::new();
     fill(&ground);
     for name in ["c1", "c2"] {
@@ -214,9 +212,7 @@ fn what_chattr_has_fixed_is_named_all_at_once_and_cleared_when_asked() {
 
 #[test]
 fn nothing_but_what_is_removed_is_cleared() {
-    if !is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     let ground = Ground::new();
     fill(&ground);
     fs::write(ground.path("outside"), "").unwrap();

@@ -37,6 +37,7 @@ fn process_in(dir: BorrowedFd<'_>) -> Child {
 
 #[test]
 fn a_cgroup_is_made_delegated_and_removed() {
+    zone_testing::needs_root!();
     let place = Place::new();
     let dir = make(&place.layout, &place.zone, &CgroupSpec::default(), BASE).unwrap();
     make(&place.layout, &place.zone, &CgroupSpec::default(), BASE).unwrap();
@@ -57,6 +58,7 @@ fn a_cgroup_is_made_delegated_and_removed() {
 
 #[test]
 fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
+    zone_testing::needs_root!();
     let place = Place::new();
     let dir = make(&place.layout, &place.zone, &CgroupSpec::default(), BASE).unwrap();
     for deep in ["a/b/c", "a/b/f", "a/d", "e", "g/h"] {
@@ -89,6 +91,7 @@ fn what_does_not_die_is_named() {
 
 #[test]
 fn a_supervisor_is_swept_up_when_it_is_gone() {
+    zone_testing::needs_root!();
     let place = Place::new();
     let dir = supervisor(&place.layout, &place.zone).unwrap();
     let mut alive = process_in(dir.as_fd());

@@ -33,6 +33,7 @@ fn shared() -> tempfile::TempDir {
 
 #[test]
 fn a_shared_directory_has_the_zones_owners() {
+    zone_testing::needs_root!();
     let host = shared();
     fs::write(host.path().join("file"), "").unwrap();
     chown(host.path().join("file"), Some(1000), Some(100)).unwrap();
@@ -59,6 +60,7 @@ fn a_shared_directory_has_the_zones_owners() {
 
 #[test]
 fn a_file_can_be_shared() {
+    zone_testing::needs_root!();
     let host = shared();
     let special = host.path().join("file");
     fs::write(&special, "words").unwrap();
@@ -70,6 +72,7 @@ fn a_file_can_be_shared() {
 
 #[test]
 fn a_mount_point_is_made_in_the_shared_directory_unless_that_is_read_only() {
+    zone_testing::needs_root!();
     let host = shared();
     let special = host.path().to_str().unwrap().to_owned();
     let nested = |options: &[&str]| {
@@ -87,6 +90,7 @@ fn a_mount_point_is_made_in_the_shared_directory_unless_that_is_read_only() {
 
 #[test]
 fn directories_that_are_not_to_be_had() {
+    zone_testing::needs_root!();
     for dir in [
         "/",
         "/proc",
@@ -149,6 +153,7 @@ fn what_no_zone_gets() {
 
 #[test]
 fn an_option_that_the_kernel_refuses_is_told_in_its_words() {
+    zone_testing::needs_root!();
     let attributes = MountAttrFlags::empty();
     let error = chain(&memory("/x", BASE, &[("size", "much")], attributes).unwrap_err());
     assert!(error.starts_with("cannot make the file system for /x: tmpfs: Bad value for 'size'"), "{error}");
@@ -168,6 +173,7 @@ fn errors_with(lab: &Lab, snapshot: &Snapshot) -> Vec<String> {
 
 #[test]
 fn a_directory_where_users_could_run_what_the_zone_leaves_is_refused() {
+    zone_testing::needs_root!();
     let host = shared();
     let file = host.path().join("file");
     fs::write(&file, "").unwrap();
@@ -188,6 +194,7 @@ fn a_directory_where_users_could_run_what_the_zone_leaves_is_refused() {
 
 #[test]
 fn a_nosuid_mount_of_the_host_can_be_shared_with_what_is_mounted_below_it() {
+    zone_testing::needs_root!();
     isolated(
         "filesystems::tests::a_nosuid_mount_of_the_host_can_be_shared_with_what_is_mounted_below_it",
         || {
@@ -213,6 +220,7 @@ fn a_nosuid_mount_of_the_host_can_be_shared_with_what_is_mounted_below_it() {
 
 #[test]
 fn nothing_is_mounted_from_below_what_a_zone_can_write_to() {
+    zone_testing::needs_root!();
     let host = shared();
     let path = |name: &str| host.path().join(name).to_str().unwrap().to_owned();
     fs::create_dir_all(host.path().join("share/sub/deep")).unwrap();
@@ -241,6 +249,7 @@ fn nothing_is_mounted_from_below_what_a_zone_can_write_to() {
 
 #[test]
 fn what_other_zones_may_write_to_counts_as_well() {
+    zone_testing::needs_root!();
     let host = shared();
     fs::create_dir_all(host.path().join("share/sub")).unwrap();
     let outer = fs_of(FsType::Lofs, host.path().join("share").to_str().unwrap(), "/theirs", &[]);
@@ -274,6 +283,7 @@ fn what_other_zones_may_write_to_counts_as_well() {
 
 #[test]
 fn a_second_name_of_a_directory_is_seen_through() {
+    zone_testing::needs_root!();
     isolated("filesystems::tests::a_second_name_of_a_directory_is_seen_through", || {
         let host = shared();
         fs::create_dir_all(host.path().join("share/sub")).unwrap();
@@ -291,6 +301,7 @@ fn a_second_name_of_a_directory_is_seen_through() {
 
 #[test]
 fn a_way_that_users_of_the_host_can_change_is_refused() {
+    zone_testing::needs_root!();
     let host = shared();
     let user = host.path().join("user");
     fs::create_dir_all(user.join("data")).unwrap();

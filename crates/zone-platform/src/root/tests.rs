@@ -14,6 +14,7 @@ fn found(lab: &Lab) -> Result<Root, RootError> {
 
 #[test]
 fn ownership_and_modes() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     assert_eq!(verdict(&lab), "fit");
     let (zonepath, root) = (lab.snapshot.config.zonepath.clone(), lab.root());
@@ -32,6 +33,7 @@ fn ownership_and_modes() {
 
 #[test]
 fn a_root_that_is_none() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let root = lab.root();
     fs::remove_dir(&root).unwrap();
@@ -45,6 +47,7 @@ fn a_root_that_is_none() {
 
 #[test]
 fn no_two_zones_meet() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let zonepath = lab.snapshot.config.zonepath.clone();
     let in_use = format!("zone root {} already in use by zone ", lab.root().display());
@@ -84,6 +87,7 @@ fn no_two_zones_meet() {
 
 #[test]
 fn a_detached_root_has_the_zones_owners_and_no_devices() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     lab.dirs(&["etc"]);
     std::os::unix::fs::chown(lab.root().join("etc"), Some(1000), Some(1000)).unwrap();
@@ -96,6 +100,7 @@ fn a_detached_root_has_the_zones_owners_and_no_devices() {
 
 #[test]
 fn a_zonepath_that_somebody_else_could_replace() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let above = lab.snapshot.config.zonepath.parent().unwrap().to_owned();
     mode(&above, 0o777);
@@ -134,6 +139,7 @@ fn mount_on(what: &[&str], point: &Path) {
 
 #[test]
 fn mounts_left_below_are_listed() {
+    zone_testing::needs_root!();
     isolated("root::tests::mounts_left_below_are_listed", || {
         let lab = Lab::new("linux");
         lab.dirs(&["a b"]);
@@ -149,6 +155,7 @@ fn mounts_left_below_are_listed() {
 
 #[test]
 fn a_mount_option_that_no_zone_can_live_with() {
+    zone_testing::needs_root!();
     isolated("root::tests::a_mount_option_that_no_zone_can_live_with", || {
         let lab = Lab::new("linux");
         let root = lab.root();
@@ -167,6 +174,7 @@ fn a_mount_option_that_no_zone_can_live_with() {
 
 #[test]
 fn a_file_system_that_cannot_be_id_mapped_is_named() {
+    zone_testing::needs_root!();
     isolated("root::tests::a_file_system_that_cannot_be_id_mapped_is_named", || {
         let lab = Lab::new("linux");
         let layers = lab.dir.path().join("layers");
@@ -188,6 +196,7 @@ fn a_file_system_that_cannot_be_id_mapped_is_named() {
 
 #[test]
 fn a_copy_is_private_and_stays_when_its_source_is_gone() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let found = found(&lab).unwrap();
     let mounted = mount(&found, userns().as_fd()).unwrap();

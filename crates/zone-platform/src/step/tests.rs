@@ -9,6 +9,7 @@ use zone_config::config::{Fs, FsType};
 
 #[test]
 fn a_linux_zone_gets_its_platform_and_leaves_nothing() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     lab.dirs(&["etc"]);
     let platform = lab.build().unwrap();
@@ -55,6 +56,7 @@ fn a_linux_zone_gets_its_platform_and_leaves_nothing() {
 
 #[test]
 fn a_terminal_of_the_zone_is_the_zones() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let platform = lab.build().unwrap();
     let pts = at(&platform, "/dev/pts");
@@ -78,6 +80,7 @@ fn sparse_lab() -> Lab {
 
 #[test]
 fn a_sparse_zone_sees_the_hosts_usr() {
+    zone_testing::needs_root!();
     let lab = sparse_lab();
     let platform = lab.build().unwrap();
     assert_eq!(stat(at(&platform, "/usr"), "bin").st_uid, BASE);
@@ -98,6 +101,7 @@ fn a_sparse_zone_sees_the_hosts_usr() {
 /// Puts everything together as the keeper does, and looks at it as the zone's root.
 #[test]
 fn the_whole_is_what_a_zone_expects() {
+    zone_testing::needs_root!();
     isolated("step::tests::the_whole_is_what_a_zone_expects", || {
         let mut lab = sparse_lab();
         lab.snapshot.config.fs.push(Fs {
@@ -149,6 +153,7 @@ fn the_whole_is_what_a_zone_expects() {
 
 #[test]
 fn a_mistake_is_found_before_anything_is_made() {
+    zone_testing::needs_root!();
     let mut lab = Lab::new("linux");
     lab.snapshot.config.limitpriv = vec!["nonsense".to_owned()];
     assert!(matches!(lab.build(), Err(PlatformError::Privilege(_))));
@@ -157,6 +162,7 @@ fn a_mistake_is_found_before_anything_is_made() {
 
 #[test]
 fn steps_out_of_order_are_told() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let (_manager, console) = pty();
     let mut spec = Spec::of(&lab.snapshot);

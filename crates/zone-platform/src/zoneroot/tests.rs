@@ -36,6 +36,7 @@ impl Tree {
 
 #[test]
 fn a_mount_point_is_made_where_it_is_missing() {
+    zone_testing::needs_root!();
     let tree = Tree::new();
     tree.point("/a/b/c").unwrap();
     tree.point("/a/b/c").unwrap();
@@ -117,6 +118,7 @@ fn symlinks_lead_where_the_zone_would_go() {
 
 #[test]
 fn an_init_must_be_a_program() {
+    zone_testing::needs_root!();
     let tree = Tree::new();
     fs::write(tree.path("plain"), "").unwrap();
     mode(&tree.path("plain"), 0o644);
@@ -139,6 +141,7 @@ fn an_init_must_be_a_program() {
 
 #[test]
 fn what_is_covered_is_looked_up_in_what_covers_it() {
+    zone_testing::needs_root!();
     let mut tree = Tree::new();
     let host = host_path(&tree.dir.path().join("host")).unwrap();
     fs::create_dir(tree.path("data")).unwrap();

@@ -11,7 +11,7 @@ use tar::{EntryType, Header};
 use self::hostile::{Hostile, unpack};
 use super::*;
 use crate::progress::Progress;
-use crate::testing::{Ground, in_own_mounts, is_root, mode, mount_tmpfs, options, silent};
+use crate::testing::{Ground, in_own_mounts, mode, mount_tmpfs, options, silent};
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap()
@@ -585,9 +585,7 @@ fn damage_in_a_compressed_archive_is_found_even_behind_its_end() {
 
 #[test]
 fn foreign_owners_are_kept_and_counted() {
-    if !is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     let ground = Ground::new();
     let summary = Hostile::default()
         .pax(&[("uid", b"100000"), ("gid", b"7")])

@@ -2,7 +2,7 @@ use std::fs;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::testing::{Ground, chmod, is_root, options, silent};
+use crate::testing::{Ground, chmod, options, silent};
 
 /// Something that behaves like debootstrap as far as we can see.
 fn fake(ground: &Ground, script: &str) -> Debootstrap {
@@ -20,9 +20,7 @@ fn fake(ground: &Ground, script: &str) -> Debootstrap {
 
 #[test]
 fn its_lines_are_the_progress_and_its_environment_is_clean() {
-    if !is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     let ground = Ground::new();
     let what = fake(
         &ground,
@@ -52,9 +50,7 @@ fn its_lines_are_the_progress_and_its_environment_is_clean() {
 
 #[test]
 fn its_last_complaint_is_told() {
-    if !is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     let ground = Ground::new();
     let what =
         fake(&ground, "echo I: x; echo 'W: a warning'; echo 'E: Invalid Release' >&2; echo bye; exit 3");
@@ -68,9 +64,7 @@ fn its_last_complaint_is_told() {
 
 #[test]
 fn an_interruption_ends_all_of_it() {
-    if !is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     let ground = Ground::new();
     // Everything it starts keeps the pipe open as long as it lives.
     let pipe = ground.path("alive");

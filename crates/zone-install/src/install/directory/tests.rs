@@ -80,9 +80,7 @@ fn a_tree_is_copied_as_it_is() {
 
 #[test]
 fn devices_are_counted_and_capabilities_kept() {
-    if !is_root() {
-        return;
-    }
+    zone_testing::needs_root!();
     let ground = Ground::new();
     let from = source(&ground);
     let null = rustix::fs::makedev(1, 3);
