@@ -33,6 +33,8 @@ mod crash_keeper;
 mod crash_zlogin;
 mod daemon;
 mod door;
+mod error_calls;
+mod error_points;
 mod exclusive;
 mod fences;
 mod fs;
@@ -126,6 +128,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_zlogin::CASES,
         crash_keeper::CASES,
         crash_coverage::CASES,
+        error_points::CASES,
+        error_calls::CASES,
         adopt::CASES,
         adopt_operations::CASES,
         upgrade::CASES,

@@ -1,5 +1,6 @@
 //! Running a program to its end, with a time limit, and asserting on what it said.
 
+use super::wait::within;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::{OsStr, OsString};
@@ -131,6 +132,9 @@ fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     receive
 }
 
+/// How long the end of a child may take to be told to us once it has ended.
+const REAPED: Duration = Duration::from_secs(2);
+
 /// Waits for a child by its pidfd. `None` when the time is over.
 pub(super) fn wait_child(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
@@ -138,7 +142,8 @@ pub(super) fn wait_child(child: &mut Child, limit: Duration) -> Option<ExitStatu
         let limit = Timespec { tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
         let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
     }
-    child.try_wait().ok().flatten()
+    // A child that is traced is its tracer's first; that hands it on in a moment.
+    within(REAPED, || child.try_wait().ok().flatten())
 }
 
 /// A program that was started.

@@ -254,6 +254,16 @@ impl Lab {
         assert!(left.is_empty(), "after all zones were deleted there is still: {}", left.join(", "));
     }
 
+    /// Kills everything that this test has started: all that its PID namespace has but the processes that hold the test.
+    pub(crate) fn kill_all(&self) {
+        let own = [1, rustix::process::getpid().as_raw_nonzero().get(), parent()];
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        for pid in pids.filter(|pid| !own.contains(pid)).filter_map(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+
     /// Removes what a failed test left, as far as our own programs can, and reports nothing.
     pub fn abandon(&self) {
         for name in self.zones.take() {
@@ -261,6 +271,11 @@ impl Lab {
             let _ = self.zoneadm(["-z", &name, "uninstall", "-F"]);
         }
     }
+}
+
+/// The process that supervises this test.
+fn parent() -> i32 {
+    rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
 }
 
 /// A directory, in memory, that is going to be forgotten.

@@ -6,6 +6,7 @@ pub mod dead;
 mod failpoint;
 mod heard;
 pub mod init;
+pub mod inject;
 pub mod journal_fs;
 mod lab;
 pub mod namespaces;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A process, by what no other ever has: its number and when it was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pub(super) pid: i32,
     started: u64,
 }
@@ -33,7 +33,7 @@ fn pids() -> impl Iterator<Item = i32> {
 }
 
 /// The first processes that live, by the name of their zone.
-pub(super) fn first_processes() -> BTreeMap<String, Vec<Process>> {
+pub(crate) fn first_processes() -> BTreeMap<String, Vec<Process>> {
     let mut found: BTreeMap<String, Vec<Process>> = BTreeMap::new();
     for pid in pids() {
         let Some(numbers) = proc_status(pid, "NSpid") else { continue };

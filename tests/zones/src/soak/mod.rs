@@ -7,7 +7,7 @@
 
 mod book;
 mod driver;
-mod kernel;
+pub(crate) mod kernel;
 mod plan;
 mod ticks;
 mod watch;

@@ -1,0 +1,262 @@
+//! Making a system call of one of our programs fail, from outside: strace(1) traces the program, nobody else, and puts an
+//! error in the place of the call.
+//!
+//! A program starts the others from the folder that it is in itself. In [`Injector`]'s folder all are as they are but one,
+//! which is a script that executes the real one under strace; that one is in a folder of its own, where the others are links.
+//! strace counts calls thread by thread, and lets go of whatever executes another program (`-b execve`).
+
+use super::lab::{make_dir, write, write_program};
+use super::{Command, Lab, skip, until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+const PROGRAMS: [&str; 6] = ["zoneadm", "zoneadmd", "zsched", "zlogin", "zonecfg", "zinit"];
+const STRACE: &str = "/usr/bin/strace";
+
+/// The errors that a call can have on a machine that is short of something, or whose disk is broken; `EINTR` where a signal
+/// can interrupt it. Calls that are not in the table do not fail, or only if they are used wrongly.
+const ERRORS: &[(&str, &[&str])] = &[
+    ("accept4", &["EMFILE", "EINTR", "ECONNABORTED"]),
+    ("bind", &["ENOMEM"]),
+    ("clone3", &["EAGAIN", "ENOMEM"]),
+    ("connect", &["EAGAIN", "EINTR"]),
+    ("epoll_create1", &["EMFILE"]),
+    ("epoll_ctl", &["ENOMEM", "ENOSPC"]),
+    ("epoll_wait", &["EINTR"]),
+    ("eventfd2", &["EMFILE"]),
+    ("fchmod", &["EIO"]),
+    ("fchmodat", &["EIO"]),
+    ("fchown", &["EIO"]),
+    ("fchownat", &["EIO"]),
+    ("fdatasync", &["EIO"]),
+    ("flock", &["EINTR", "ENOLCK"]),
+    ("fsconfig", &["ENOMEM", "EIO"]),
+    ("fsmount", &["ENOMEM", "EMFILE"]),
+    ("fsopen", &["ENOMEM", "EMFILE"]),
+    ("fstatfs", &["EIO"]),
+    ("fsync", &["EIO", "ENOSPC"]),
+    ("getdents64", &["EIO"]),
+    ("memfd_create", &["EMFILE", "ENOMEM"]),
+    ("mkdir", &["ENOSPC", "EIO"]),
+    ("mkdirat", &["ENOSPC", "EIO"]),
+    ("mknodat", &["ENOSPC", "EIO"]),
+    ("mount_setattr", &["ENOMEM"]),
+    ("move_mount", &["ENOMEM"]),
+    ("open_tree", &["EMFILE", "ENOMEM"]),
+    ("openat", &["EMFILE", "ENOMEM", "EIO"]),
+    ("openat2", &["EMFILE", "ENOMEM", "EIO"]),
+    ("pidfd_open", &["EMFILE", "ENOMEM"]),
+    ("pipe2", &["EMFILE"]),
+    ("poll", &["EINTR"]),
+    ("ppoll", &["EINTR"]),
+    ("pwritev", &["ENOSPC", "EIO"]),
+    ("read", &["EIO", "EINTR"]),
+    ("recvfrom", &["EINTR", "ENOMEM"]),
+    ("recvmsg", &["EINTR", "ENOMEM"]),
+    ("rename", &["ENOSPC", "EIO"]),
+    ("sendmsg", &["EINTR", "EPIPE", "ENOBUFS"]),
+    ("sendto", &["EINTR", "EPIPE", "ENOBUFS"]),
+    ("setns", &["ENOMEM"]),
+    ("socket", &["EMFILE", "ENOMEM"]),
+    ("socketpair", &["EMFILE"]),
+    ("statx", &["EIO", "ENOMEM"]),
+    ("symlinkat", &["ENOSPC", "EIO"]),
+    ("unlink", &["EIO"]),
+    ("unlinkat", &["EIO"]),
+    ("unshare", &["ENOMEM"]),
+    ("waitid", &["EINTR"]),
+    ("write", &["ENOSPC", "EIO", "EINTR"]),
+];
+
+/// A call that is to fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injection {
+    /// Which.
+    pub call: &'static str,
+    /// How.
+    pub error: &'static str,
+    /// Which of its kind, in each thread, counted from 1.
+    pub nth: usize,
+    /// Whether all after it fail as well.
+    pub always: bool,
+}
+
+impl std::fmt::Display for Injection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let on = if self.always { "+" } else { "" };
+        write!(f, "{}:error={}:when={}{on}", self.call, self.error, self.nth)
+    }
+}
+
+/// Programs of which one is traced.
+pub struct Injector<'lab> {
+    lab: &'lab Lab,
+    program: &'static str,
+    dir: PathBuf,
+}
+
+impl<'lab> Injector<'lab> {
+    /// Sets the programs up with `program` traced. Ends the test where there is no strace.
+    #[track_caller]
+    #[must_use]
+    pub fn new(lab: &'lab Lab, program: &'static str) -> Self {
+        if !std::path::Path::new(STRACE).exists() {
+            skip("there is no strace");
+        }
+        let injector = Self { lab, program, dir: lab.path("injector") };
+        for dir in ["bin", "real"] {
+            make_dir(&injector.dir.join(dir), 0o755);
+        }
+        for name in PROGRAMS {
+            let (bin, real) = (injector.dir.join("bin").join(name), injector.dir.join("real").join(name));
+            let (copy, link) = if name == program { (real, None) } else { (bin.clone(), Some(real)) };
+            // A copy by name only: what is executed is found beside this name.
+            let linked = fs::hard_link(lab.program(name), &copy);
+            linked
+                .or_else(|_| fs::copy(lab.program(name), &copy).map(drop))
+                .unwrap_or_else(|e| panic!("{}: {e}", copy.display()));
+            if let Some(link) = link {
+                symlink(&bin, &link).unwrap_or_else(|e| panic!("{}: {e}", link.display()));
+            }
+        }
+        injector.script("");
+        injector
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    fn script(&self, options: &str) {
+        let (log, real) = (self.log(), self.dir.join("real").join(self.program));
+        // Appended to: a zone's life may take several daemons.
+        let text = format!(
+            "#!/bin/sh\nexec {STRACE} -D -f -b execve -qq -A -o {} {options} {} \"$@\"\n",
+            log.display(),
+            real.display()
+        );
+        write(&self.log(), "");
+        let path = self.dir.join("bin").join(self.program);
+        let _ = fs::remove_file(&path);
+        write_program(&path, &text);
+    }
+
+    /// A command of these programs, told of the private root.
+    #[must_use]
+    pub fn command(&self, program: &str, words: &[&str]) -> Command {
+        Command::new(self.dir.join("bin").join(program)).args(words).env("ZONES_ROOT", self.lab.root())
+    }
+
+    /// How often the traced program makes each call that can fail, in the thread that makes it most often, from where its
+    /// own code begins; with how often before that.
+    #[track_caller]
+    #[must_use]
+    pub fn calls_in(&self, work: impl FnOnce(&Self)) -> Vec<(&'static str, usize, usize)> {
+        self.script("");
+        work(self);
+        self.release();
+        counts(&fs::read_to_string(self.log()).unwrap_or_default())
+    }
+
+    /// From now on the traced program fails so.
+    #[track_caller]
+    pub fn inject(&self, injection: &Injection) {
+        self.script(&format!("-e trace={} -e inject={injection}", injection.call));
+    }
+
+    /// Nothing fails any more. Gives how many calls have failed.
+    #[track_caller]
+    pub fn release(&self) -> usize {
+        let tracers = || {
+            let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+            let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+            pids.filter(|pid| {
+                fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("strace"))
+            })
+            .collect::<Vec<_>>()
+        };
+        until("no program is traced any more", || {
+            // The kernel lets go of what a dead tracer traced.
+            for pid in tracers().into_iter().filter_map(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            tracers().is_empty().then_some(())
+        });
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        log.lines().filter(|line| line.contains("(INJECTED)")).count()
+    }
+}
+
+/// What comes first in the life of a program that is not the loader's.
+const OWN: &str = "sigaltstack";
+
+fn counts(log: &str) -> Vec<(&'static str, usize, usize)> {
+    let mut threads: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut loader: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in log.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
+        let thread = threads.entry(thread).or_default();
+        if call == OWN && loader.is_empty() {
+            loader.clone_from(thread);
+        }
+        *thread.entry(call).or_default() += 1;
+    }
+    let most = |call: &str| threads.values().filter_map(|calls| calls.get(call).copied()).max().unwrap_or(0);
+    let rows = ERRORS.iter().map(|(call, _)| (*call, loader.get(call).copied().unwrap_or(0), most(call)));
+    rows.filter(|(_, before, most)| most > before).collect()
+}
+
+/// Every failure that is tried of the calls that were counted: once at the first, once in between, and from there on for ever.
+#[must_use]
+pub fn failures(counts: &[(&'static str, usize, usize)], rng: &mut fastrand::Rng) -> Vec<Vec<Injection>> {
+    let kind = |&(call, before, most): &(&'static str, usize, usize)| {
+        let errors = ERRORS.iter().find(|(name, _)| *name == call).map_or(&[][..], |(_, errors)| errors);
+        let mut all = Vec::new();
+        for &error in errors {
+            for always in [false, true] {
+                // No signal comes for ever.
+                if !(always && error == "EINTR") {
+                    all.push(Injection { call, error, nth: before + 1 + rng.usize(..most - before), always });
+                }
+            }
+        }
+        rng.shuffle(&mut all);
+        all
+    };
+    counts.iter().map(kind).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "7 openat(AT_FDCWD, \"libc\") = 3\n7 sigaltstack(NULL) = 0\n7 openat(x) = 3\n7 openat(y) = 3\n\
+                       8 openat(z <unfinished ...>\n8 <... openat resumed>) = 4\n8 sendmsg(3) = 1\n8 getpid() = 8\n";
+
+    #[test]
+    fn calls_are_counted_by_thread_and_those_of_the_loader_apart() {
+        assert_eq!(counts(LOG), [("openat", 1, 3), ("sendmsg", 0, 1)]);
+    }
+
+    #[test]
+    fn failures_are_of_the_programs_own_calls_and_the_seed_decides() {
+        let draw = |seed| failures(&counts(LOG), &mut fastrand::Rng::with_seed(seed));
+        assert_eq!(draw(1), draw(1));
+        assert!(
+            draw(1)
+                .iter()
+                .flatten()
+                .all(|failure| failure.call != "openat" || (2..=3).contains(&failure.nth))
+        );
+        assert!(draw(1).iter().flatten().all(|failure| !(failure.always && failure.error == "EINTR")));
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_has_nothing_twice() {
+        assert!(ERRORS.is_sorted_by(|one, two| one.0 < two.0));
+    }
+}
