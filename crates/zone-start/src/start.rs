@@ -77,6 +77,8 @@ pub fn start(
     if ended.status != 0 {
         // Best effort: it is empty unless another daemon is in it.
         let _ = zone_platform::cgroup::sweep(layout, zone);
+        // It may not have got as far as to ask for what the kernel must have.
+        zone_platform::kernel::check()?;
     }
     match ended.status {
         0 => Ok(Started::Serving),

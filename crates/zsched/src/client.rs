@@ -344,7 +344,10 @@ impl Client {
         let (n, fds) =
             unix::recv(&self.socket, &mut packet, RecvFlags::empty()).map_err(|e| match e.errno() {
                 Errno::CONNRESET => self.gone(),
-                _ => ClientError::Io(e),
+                _ => {
+                    self.hang_up();
+                    ClientError::Io(e)
+                }
             })?;
         if n == 0 {
             return Err(self.gone());
@@ -357,8 +360,16 @@ impl Client {
                 Err(ClientError::TooOld { zone: self.zone(), speaks, needed })
             }
             Some(Reply::Failed(failure)) => Err(ClientError::Refused { failure, errno: failure.errno }),
-            Some(Reply::Ended(_)) | None => Err(ClientError::Protocol),
+            Some(Reply::Ended(_)) | None => {
+                self.hang_up();
+                Err(ClientError::Protocol)
+            }
         }
+    }
+
+    /// Ends a connection on which an answer may still come: it would be taken for that of the next request.
+    fn hang_up(&self) {
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
     /// Sends a request. That the other end is gone is believed only where reading says so too; anything else may pass, and

@@ -15,6 +15,10 @@ cases![
     the_daemon_in_ready: 600,
     the_daemon_in_a_boot: 600,
     the_daemon_in_a_halt: 600,
+    the_daemon_in_a_reboot: 600,
+    zsched_in_a_boot: 600,
+    zsched_in_a_halt: 600,
+    zsched_in_a_reboot: 600,
     zoneadm_in_a_boot: 600,
     zoneadm_in_a_reboot: 600,
     zoneadm_in_a_halt: 600,
@@ -146,6 +150,10 @@ fn daemon<'a>(command: &'a [&'a str], to: &'a str, lives_on: bool) -> Deed<'a> {
     Deed { program: "zoneadmd", prepare: nothing, lives_on, command, to }
 }
 
+fn keeper<'a>(command: &'a [&'a str], to: &'a str, lives_on: bool) -> Deed<'a> {
+    Deed { program: "zsched", ..daemon(command, to, lives_on) }
+}
+
 fn client<'a>(prepare: fn(&Zone<'_>), command: &'a [&'a str], to: &'a str) -> Deed<'a> {
     Deed { program: "zoneadm", prepare, lives_on: false, command, to }
 }
@@ -160,6 +168,22 @@ fn the_daemon_in_a_boot(lab: &Lab) {
 
 fn the_daemon_in_a_halt(lab: &Lab) {
     sweep(lab, &daemon(HALT, "installed", true));
+}
+
+fn the_daemon_in_a_reboot(lab: &Lab) {
+    sweep(lab, &daemon(REBOOT, "running", true));
+}
+
+fn zsched_in_a_boot(lab: &Lab) {
+    sweep(lab, &keeper(BOOT, "running", false));
+}
+
+fn zsched_in_a_halt(lab: &Lab) {
+    sweep(lab, &keeper(HALT, "installed", true));
+}
+
+fn zsched_in_a_reboot(lab: &Lab) {
+    sweep(lab, &keeper(REBOOT, "running", true));
 }
 
 fn zoneadm_in_a_boot(lab: &Lab) {
