@@ -370,6 +370,9 @@ impl Client {
     /// Ends a connection on which an answer may still come: it would be taken for that of the next request.
     fn hang_up(&self) {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        // What came before that would hide the end of the connection.
+        let next = || rustix::net::recv(&self.socket, &mut [0; 1], RecvFlags::DONTWAIT);
+        while matches!(next(), Ok((_, 1..))) {}
     }
 
     /// Sends a request. That the other end is gone is believed only where reading says so too; anything else may pass, and
