@@ -41,7 +41,10 @@ fn a_linux_zone_is_installed_from_an_archive_and_from_a_directory() {
     let lab = Lab::new();
     lab.configure("deb", "linux", "configured");
     fs::create_dir_all(lab.path("src/etc")).unwrap();
-    fs::write(lab.path("src/etc/hostname"), "deb\n").unwrap();
+    fs::write(lab.path("src/etc/hostname"), "source\n").unwrap();
+    fs::create_dir(lab.path("src/sbin")).unwrap();
+    fs::write(lab.path("src/sbin/init"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(lab.path("src/sbin/init"), fs::Permissions::from_mode(0o755)).unwrap();
     symlink("/etc/hostname", lab.path("src/link")).unwrap();
     let node = rustix::fs::makedev(1, 3);
     rustix::fs::mknodat(

@@ -274,6 +274,46 @@ fn access_control_lists_are_kept_with_the_archives_own_names() {
     assert!(replaced.is_err(), "the list was that of an earlier entry");
 }
 
+/// With the lists as tar(1) itself writes them: by the names of this machine, which has other numbers for them.
+#[test]
+fn lists_of_a_real_tar_come_out_with_the_numbers_of_the_root() {
+    let host = fs::read_to_string("/etc/passwd").unwrap();
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        Some((fields.next()?.to_owned(), fields.nth(1)?.parse::<u32>().ok()?))
+    };
+    let Some((name, uid)) = host.lines().filter_map(user).find(|(_, uid)| (1..60_000).contains(uid)) else {
+        return; // a machine of root alone
+    };
+    let ground = Ground::new();
+    let source = ground.path("source");
+    fs::create_dir_all(source.join("etc")).unwrap();
+    fs::write(source.join("etc/passwd"), format!("root:x:0:0::/:/bin/sh\n{name}:x:777:777::/:/bin/sh\n"))
+        .unwrap();
+    fs::write(source.join("f"), "x").unwrap();
+    let mut list = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in
+        [(1u16, 6u16, u32::MAX), (2, 4, uid), (4, 4, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)]
+    {
+        list.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(source.join("f"), "system.posix_acl_access", &list, flags).is_err() {
+        return; // not every file system has lists
+    }
+    let archive = ground.path("packed");
+    let tar =
+        Command::new("tar").arg("--acls").arg("-C").arg(&source).arg("-cf").arg(&archive).arg(".").status();
+    if !tar.unwrap().success() {
+        return; // a tar without them
+    }
+    let summary = from_archive(&archive, &ground.zonepath, &options(), &mut silent).unwrap();
+    assert_eq!(summary.left, crate::install::Left::default());
+    let entries = acl_of(&ground.root.join("f"), "system.posix_acl_access");
+    assert!(entries.contains(&(2, 4, 777)), "{entries:?}");
+}
+
 #[test]
 fn attributes_have_several_names_in_archives() {
     let ground = Ground::new();
