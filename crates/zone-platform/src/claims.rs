@@ -40,12 +40,19 @@ impl Spot {
 
     /// Looks for a place of the host's own: a name that cannot be walked is a name still. One on a file system that
     /// somebody else serves is not looked at, for that may not answer.
-    fn look(path: &Path, table: &[Mount]) -> Self {
-        match HostPath::open(path) {
-            _ if reach::is_served(table, path) => Self::named(path),
-            Ok(found) => Self::found(found),
-            Err(_) => Self::named(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())),
+    pub(crate) fn look(path: &Path, table: &[Mount]) -> Self {
+        if reach::is_served(table, path) {
+            return Self::named(path);
         }
+        if let Ok(found) = HostPath::open(path) {
+            return Self::found(found);
+        }
+        // A symlink on the way is for others to refuse; here it counts where it leads.
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if reach::is_served(table, &real) {
+            return Self::named(&real);
+        }
+        HostPath::open(&real).map_or_else(|_| Self::named(&real), Self::found)
     }
 
     /// The name.

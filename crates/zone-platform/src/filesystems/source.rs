@@ -114,8 +114,9 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(layout: &Layout) -> Result<Self, Failed> {
-        let ours = |path: PathBuf| HostPath::open(&path).map_or_else(|_| Spot::named(&path), Spot::found);
-        Ok(Self { administration: [layout.run(), layout.etc()].map(ours), table: mountinfo::read()? })
+        let table = mountinfo::read()?;
+        let administration = [layout.run(), layout.etc()].map(|path| Spot::look(&path, &table));
+        Ok(Self { administration, table })
     }
 
     /// Opens what a lofs is of.

@@ -6,8 +6,8 @@ use rustix::fs::fstat;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
-use zone_config::Snapshot;
 use zone_config::config::{Fs, FsType};
+use zone_config::{Layout, Snapshot};
 
 fn fs_of(fstype: FsType, special: &str, dir: &str, options: &[&str]) -> Fs {
     Fs {
@@ -149,6 +149,19 @@ fn what_no_zone_gets() {
             "{special:?}: {text}"
         );
     }
+}
+
+#[test]
+fn an_installation_that_is_reached_by_a_symlink_is_no_less_guarded() {
+    let mut lab = Lab::new("linux");
+    let host = shared();
+    let link = host.path().join("root");
+    symlink(lab.dir.path(), &link).unwrap();
+    lab.layout = Layout::new(Some(link)).unwrap();
+    let special = lab.dir.path().join("etc/zones");
+    lab.snapshot.config.fs = vec![fs_of(FsType::Lofs, special.to_str().unwrap(), "/data", &["ro"])];
+    let errors = errors_of(&lab);
+    assert!(errors[0].contains("zones are administered through"), "{errors:?}");
 }
 
 #[test]
