@@ -9,9 +9,6 @@ use zone_config::{Index, Layout, Snapshot, State, ZoneName, here};
 use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
 
-/// `PF_EXITING` of the kernel's `sched.h`: the process has begun to end.
-const EXITING: u64 = 0x4;
-
 /// How long the keeper may take to answer: the making of a zone keeps it busy, but that is no zone to enter.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -95,11 +92,7 @@ impl Live {
         }
         // A first process ends the others and waits for them before its own end shows.
         let Ok(Some(pid)) = zone_sys::pidfd::pid(&self.fds.pidfd) else { return true };
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let after_name = stat.rsplit(") ").next().unwrap_or_default();
-        // State, parent, group, session, terminal, its group, flags (proc_pid_stat(5)).
-        let flags = after_name.split(' ').nth(6).and_then(|flags| flags.parse::<u64>().ok());
-        flags.is_none_or(|flags| flags & EXITING != 0)
+        zone_sys::proc::Stat::of(pid).map_or(true, |stat| stat.is_exiting())
     }
 
     fn keeper_says_so(&self) -> bool {

@@ -169,13 +169,9 @@ fn ended(text: &str) -> Option<(End, u64)> {
     }
 }
 
-/// When a process was started: field 22 of proc_pid_stat(5).
+/// When a process was started, in clock ticks since the host's boot.
 pub(crate) fn start_of(pid: i32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything; the fields start after the last parenthesis.
-    let after = stat.iter().rposition(|&byte| byte == b')')? + 2;
-    let fields = std::str::from_utf8(stat.get(after..)?).ok()?;
-    fields.split(' ').nth(19)?.parse().ok()
+    zone_sys::proc::Stat::of(pid).ok().map(|stat| stat.start)
 }
 
 /// Device and inode of the program that a process executes.

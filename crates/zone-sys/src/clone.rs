@@ -23,12 +23,9 @@ impl SingleThreaded {
     /// `EDEADLK` when there is a second thread, or what reading `/proc` gave.
     pub fn assert() -> Result<Self> {
         let bad = |errno| Error::new("single_threaded", errno);
-        let stat = std::fs::read("/proc/self/stat")
-            .map_err(|e| bad(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
-        // The command name may hold blanks and parentheses; the fields start after the last ')'.
-        let after = stat.iter().rposition(|&b| b == b')').map_or(0, |at| at + 2);
-        let threads = stat[after..].split(|&b| b == b' ').nth(17);
-        if threads == Some(b"1") { Ok(Self(PhantomData)) } else { Err(bad(Errno::DEADLK)) }
+        let stat =
+            crate::proc::Stat::own().map_err(|e| bad(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+        if stat.threads == 1 { Ok(Self(PhantomData)) } else { Err(bad(Errno::DEADLK)) }
     }
 }
 

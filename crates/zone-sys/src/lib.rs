@@ -21,6 +21,7 @@ pub mod mount;
 pub mod namespace;
 pub mod net;
 pub mod pidfd;
+pub mod proc;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

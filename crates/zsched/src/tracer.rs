@@ -121,12 +121,8 @@ impl Tracer {
 
     /// Whether its first thread has ended, and others live or are about to take its place.
     fn is_headless(&self) -> bool {
-        let state = self.read(b"/stat").and_then(|(text, n)| {
-            // The name before may hold parentheses; what follows are numbers.
-            let at = text[..n].iter().rposition(|&byte| byte == b')')?;
-            text[..n].get(at + 2).copied()
-        });
-        state == Some(b'Z')
+        let stat = self.read(b"/stat").and_then(|(text, n)| zone_sys::proc::Stat::parse(&text[..n]));
+        stat.is_some_and(|stat| stat.state == b'Z')
     }
 
     /// A file of the process in `/proc`: its first page.
