@@ -54,7 +54,7 @@ pub enum Unreadable {
     #[error("it is {0}, not a regular file")]
     Kind(&'static str),
     /// The programs read the file as a whole, and will not do that with any size.
-    #[error("it has more than {0} bytes")]
+    #[error("it has more than {0} bytes, the most that is read")]
     TooLong(u64),
 }
 
@@ -87,6 +87,17 @@ pub fn read_at_most(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(unreadable(Unreadable::TooLong(most))) } else { Ok(bytes) }
+}
+
+/// Refuses to write what [`read_if_there`] with the same bound would refuse to read.
+///
+/// # Errors
+/// When there are more than `most` bytes.
+pub fn check_size(path: &Path, contents: &[u8], most: u64) -> Result<(), FileError> {
+    if contents.len() as u64 > most {
+        return Err(FileError::new("write", path)(unreadable(Unreadable::TooLong(most))));
+    }
+    Ok(())
 }
 
 fn unreadable(why: Unreadable) -> io::Error {
@@ -376,7 +387,10 @@ mod tests {
         fs::write(&path, "123").unwrap();
         assert_eq!(read_if_there(&path, 3).unwrap().unwrap(), b"123");
         fs::write(&path, "1234").unwrap();
-        assert_eq!(said(&path), format!("cannot read {}: it has more than 3 bytes", path.display()));
+        assert_eq!(
+            said(&path),
+            format!("cannot read {}: it has more than 3 bytes, the most that is read", path.display())
+        );
         let fifo = dir.path().join("fifo");
         mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
         assert_eq!(said(&fifo), format!("cannot read {}: it is a fifo, not a regular file", fifo.display()));
@@ -384,7 +398,7 @@ mod tests {
         assert!(said(Path::new("/dev/zero")).ends_with("it is a device, not a regular file"));
         assert!(FileLock::try_take(&fifo).is_err());
         let endless = read_at_most(File::open("/dev/zero").unwrap(), 5).unwrap_err();
-        assert_eq!(endless.to_string(), "it has more than 5 bytes");
+        assert_eq!(endless.to_string(), "it has more than 5 bytes, the most that is read");
     }
 
     #[test]

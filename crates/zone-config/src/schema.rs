@@ -170,7 +170,13 @@ pub struct ValueError {
 }
 
 impl ValueError {
-    pub(crate) fn new(property: &Property, given: String) -> Self {
+    pub(crate) fn new(property: &Property, mut given: String) -> Self {
+        // Enough to find it by.
+        const SHOWN: usize = 200;
+        if let Some((at, _)) = given.char_indices().nth(SHOWN) {
+            given.truncate(at);
+            given.push_str("...");
+        }
         Self { property: property.name, given, allowed: property.kind.allowed() }
     }
 }
@@ -379,5 +385,7 @@ mod tests {
             "type: \"ext4\" is not allowed; allowed: lofs, tmpfs"
         );
         assert!(fs_type.read_list(vec!["lofs".into()]).is_ok());
+        let long = fs_type.read(&"é".repeat(300_000)).unwrap_err().to_string();
+        assert!(long.contains("éé... is not allowed") && long.len() < 500, "{long}");
     }
 }

@@ -26,6 +26,9 @@ pub const VERSION: u32 = 2;
 /// The oldest version that this program reads.
 pub const OLDEST: u32 = 1;
 
+/// Bounds its size in bytes: it holds a configuration, with the defaults written out, a brand, and what was made of both.
+const MOST: u64 = 4 * file::DOCUMENT;
+
 /// The last line. A file that was cut between two tables is still TOML; without this line it is known as cut.
 const END: &str = "# end of snapshot\n";
 
@@ -155,7 +158,7 @@ impl Snapshot {
     /// [`SnapshotError::Missing`] when the zone is not live; else whatever is wrong with it.
     pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Self, SnapshotError> {
         let path = layout.snapshot(zone);
-        let Some(bytes) = file::read_if_there(&path, file::DOCUMENT)? else {
+        let Some(bytes) = file::read_if_there(&path, MOST)? else {
             return Err(SnapshotError::Missing { zone: zone.clone(), path });
         };
         let text = String::from_utf8_lossy(&bytes);

@@ -72,6 +72,8 @@ pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Document, ConfigError> {
 pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document) -> Result<(), StoreError> {
     let zonepath = document.globals.text("zonepath").map(PathBuf::from).unwrap_or_default();
     let file = layout.config(to);
+    let text = document.to_toml();
+    file::check_size(&file, text.as_bytes(), file::DOCUMENT)?;
     let mut before = None;
     let changed = Index::update(layout, |index| {
         match index.get(zone).cloned() {
@@ -91,9 +93,10 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
             }
         }
         file::make_dir_to_stay(&layout.etc(), 0o755)?;
-        let old = file::read_if_there(&file, file::DOCUMENT)?;
-        file::replace(&file, document.to_toml().as_bytes(), 0o644)?;
-        before = Some(old);
+        // What cannot be read cannot be put back, and is no reason not to write over it.
+        let old = file::read_if_there(&file, file::DOCUMENT).ok();
+        file::replace(&file, text.as_bytes(), 0o644)?;
+        before = old;
         Ok(())
     });
     if let (Err(_), Some(old)) = (&changed, before) {

@@ -87,6 +87,9 @@ pub enum Kind {
     Privileges,
 }
 
+/// Bounds the items of a list: what is done for each pair of them has an end.
+const MOST_ITEMS: usize = 256;
+
 /// Longest host name the kernel keeps, in bytes (sethostname(2)).
 const HOST_NAME_MAX: usize = 64;
 
@@ -116,7 +119,7 @@ impl Kind {
             Self::Choice(words) => words.join(", "),
             Self::Options => {
                 let of = OPTIONS.map(|(fstype, words)| format!("for {} {words}", fstype.as_str()));
-                format!("a list such as [ro,nosuid]: {}", of.join("; "))
+                format!("a list of at most {MOST_ITEMS} words such as [ro,nosuid]: {}", of.join("; "))
             }
             Self::Privileges => "a list of 'default', 'all', 'none' or a capability such as sys_time, with '!' before one that is taken away".to_owned(),
         }
@@ -164,7 +167,8 @@ impl Kind {
             Self::Privileges => privilege::is_word,
             _ => return None,
         };
-        items.iter().all(|item| allowed(item)).then_some(Value::List(items))
+        let fits = items.len() <= MOST_ITEMS && items.iter().all(|item| allowed(item));
+        fits.then_some(Value::List(items))
     }
 }
 
@@ -230,6 +234,8 @@ mod tests {
         assert_eq!(Kind::Options.read(""), Some(Value::List(vec![])));
         assert_eq!(Kind::Options.read("ro,,rw"), None);
         assert_eq!(Kind::Text.read_list(vec![]), None);
+        assert!(Kind::Options.read_list(vec!["ro".into(); MOST_ITEMS]).is_some());
+        assert_eq!(Kind::Options.read_list(vec!["ro".into(); MOST_ITEMS + 1]), None);
         assert_eq!(Kind::Privileges.read("default,!sys_time").unwrap().to_string(), "[default,!sys_time]");
         assert_eq!(Kind::Privileges.read("default,fly"), None);
         assert_eq!(Kind::HostName.read(&"h".repeat(65)), None);

@@ -66,7 +66,9 @@ impl Editor {
         let (property, items) = open.list_items("add", what, value)?;
         let mut all = open.instance.values.list(property.name).to_vec();
         all.extend(items);
-        open.instance.values.set(property, Value::List(all));
+        let resource = open.instance.resource.name;
+        let all = property.read_list(all).map_err(|value| EditError::ResourceValue { resource, value })?;
+        open.instance.values.set(property, all);
         Ok(())
     }
 

@@ -143,4 +143,20 @@ mod tests {
         }
         assert!(matches!(about(Some("nothing")), Err(Failure::NoHelp(_))));
     }
+
+    #[test]
+    fn the_manual_page_has_every_row() {
+        let parts = reference();
+        let rows = parts.iter().flat_map(|(_, terms)| terms);
+        assert!(rows.clone().all(|(_, text)| !text.contains('\n') && text.ends_with('.')), "{parts:#?}");
+        for name in ["delete [-F]", "autoboot", "fs options", "attr"] {
+            assert!(rows.clone().any(|(term, _)| term == name), "{name}");
+        }
+        let autoboot = rows.clone().find(|(term, _)| term == "autoboot").unwrap();
+        assert!(
+            autoboot
+                .1
+                .starts_with("Whether the zone is to boot with the host; it is kept, but nothing boots")
+        );
+    }
 }
