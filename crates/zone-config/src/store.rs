@@ -234,6 +234,17 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_read_back_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let web: ZoneName = "web".parse().unwrap();
+        let long = document(&format!("/{}", "a".repeat(usize::try_from(file::DOCUMENT).unwrap())));
+        let refused = save(&layout, &web, &web, &long).unwrap_err().to_string();
+        assert_eq!(refused, format!("cannot write {}", layout.config(&web).display()));
+        assert!(!layout.config(&web).exists() && !layout.index().exists());
+    }
+
+    #[test]
     fn a_root_keeps_its_zone_and_its_ids() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
