@@ -101,6 +101,16 @@ pub fn check(layout: &Layout, spec: &Spec, mut waiting: impl FnMut(&Path) -> boo
     Ok(())
 }
 
+/// How long to wait for what can be left out.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Tries one path, for whoever can do without what is there: false when it is on a file system that somebody else serves, and
+/// that does not answer within two seconds.
+#[must_use]
+pub fn answers_soon(path: &Path) -> bool {
+    mountinfo::read().is_ok_and(|table| !is_served(&table, path)) || answers(path, SOON, || true)
+}
+
 /// How often whoever waits is asked whether to go on.
 const LOOK: Duration = Duration::from_millis(250);
 

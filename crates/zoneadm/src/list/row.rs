@@ -177,6 +177,10 @@ impl Row {
         if let Some(status) = self.live.filter(|status| status.end.is_some()) {
             return Some(zone_live::last_exit(&status, None));
         }
+        // A zone that was never installed has never ended, and a list is not worth waiting for a file system for ever.
+        if self.state == Some(State::Configured) || !zone_platform::reach::answers_soon(&self.zonepath) {
+            return None;
+        }
         match LastExit::load(&self.zonepath) {
             Ok(exit) => exit,
             Err(error) => {
