@@ -81,6 +81,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_directory_in_use_is_nobodys_to_change() {
+    zone_testing::needs_root!();
     let dir = temp();
     let path = dir.path().join("z");
     fs::create_dir_all(path.join("data")).unwrap();

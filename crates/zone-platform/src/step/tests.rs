@@ -193,6 +193,7 @@ fn every_row_does_something_and_has_a_name_of_its_own() {
 
 #[test]
 fn a_live_zone_is_given_other_bounds_as_often_as_one_likes() {
+    zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let _platform = lab.build().unwrap();
     let (old, mut new) = (Spec::of(&lab.snapshot), Spec::of(&lab.snapshot));
