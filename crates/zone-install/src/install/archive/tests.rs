@@ -11,7 +11,7 @@ use tar::{EntryType, Header};
 use self::hostile::{Hostile, unpack};
 use super::*;
 use crate::progress::Progress;
-use crate::testing::{Ground, in_own_mounts, mode, mount_tmpfs, options, silent};
+use crate::testing::{Ground, in_own_mounts, is_root, mode, mount_tmpfs, options, silent};
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap()
