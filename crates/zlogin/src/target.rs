@@ -116,7 +116,7 @@ mod tests {
         let root = Some(dir.to_owned());
         let options = Options { root, zone: zone.into(), escape: None, quiet: true, mode };
         match find(&options).and_then(Zone::live) {
-            Err(Failure::Error(error)) => format!("{error:#}"),
+            Err(Failure::Error(error)) => zone_sys::Chain(error.as_ref()).to_string(),
             other => panic!("{other:?}"),
         }
     }

@@ -3,7 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod process;
+mod retry;
 mod start;
 
 pub use process::ProcessError;
+pub use retry::{Missed, PATIENCE, Unreached, reach};
 pub use start::{StartError, Started, start};
+pub use zsched::daemon::CommandLine;

@@ -15,12 +15,10 @@ use rustix::process::{Signal, WaitId, WaitIdOptions};
 use zone_config::{Layout, ZoneName};
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
 use zone_sys::{exec, signal};
+use zsched::daemon::CommandLine;
 
 /// What it may say before it serves; more is cut.
 const MOST_SAID: u64 = 64 * 1024;
-
-/// The search path of a daemon: it must not depend on who happened to start it.
-const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The program could not be run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -145,17 +143,12 @@ impl Daemon {
     }
 }
 
-/// What the child executes.
+/// What the child executes, in the language of whoever starts it.
 fn block(program: &Path, layout: &Layout, zone: &ZoneName) -> Option<Vec<u8>> {
-    let program = program.to_str()?;
-    let mut args = vec![program.to_owned(), "-z".to_owned(), zone.to_string()];
-    if !layout.is_default() {
-        args.extend(["-R".to_owned(), layout.root().to_str()?.to_owned()]);
-    }
-    let mut environment = vec![("PATH".to_owned(), PATH.to_owned())];
+    let root = (!layout.is_default()).then(|| layout.root().to_owned());
     let locale = zone_locale::Locale::VARIABLES.into_iter();
-    environment.extend(locale.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))));
-    exec::block(program, &args, &environment)
+    let locale = locale.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    CommandLine { zone: zone.to_string(), root }.block(program.to_str()?, locale)
 }
 
 /// The child's part: what it cannot do it says where the daemon's own complaints go.

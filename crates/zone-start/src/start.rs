@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 use zone_config::file::{FileError, FileLock};
 use zone_config::{Layout, ZoneName};
 use zone_door::Client;
+use zsched::daemon::CommandLine;
 
 use crate::process::{Daemon, ProcessError};
-
-/// The exit status of a zoneadmd that was killed before it served.
-const DIED: i32 = 3;
 
 /// What came of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +80,7 @@ pub fn start(
     }
     match ended.status {
         0 => Ok(Started::Serving),
-        DIED => Ok(Started::Beaten),
+        died if died == i32::from(CommandLine::DIED) => Ok(Started::Beaten),
         _ if ended.said.trim().is_empty() => Ok(Started::Beaten),
         status => Err(StartError::Refused { status }),
     }

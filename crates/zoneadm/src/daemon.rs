@@ -1,13 +1,13 @@
 //! Having the zone's daemon do something, whether or not it runs.
 
 mod patience;
-mod retry;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use zone_config::{Layout, ZoneName};
 use zone_door::{CallError, Client, DoorError, OpResult, Request};
-use zone_start::{StartError, Started};
+use zone_start::{Missed, StartError, Unreached};
+use zone_sys::Chain;
 
 use crate::message::{Failure, Outcome, relay, warn, warn_zone};
 use crate::steps::Steps;
@@ -19,7 +19,7 @@ pub(crate) enum DaemonError {
     #[error("could not start zoneadmd")]
     Start(#[from] StartError),
     /// Whatever was tried, for a long time, nobody answered.
-    #[error("could not start zoneadmd: gave up after {} seconds", retry::PATIENCE.as_secs())]
+    #[error("could not start zoneadmd: gave up after {} seconds", zone_start::PATIENCE.as_secs())]
     Unreachable {
         /// What the last attempt met.
         #[source]
@@ -83,7 +83,7 @@ pub(crate) fn notify(layout: &Layout, zone: &ZoneName, request: &Request) {
     match told().map_err(|error: Box<CallError>| *error) {
         Ok(result) => result.messages.iter().for_each(|message| relay(zone, message)),
         Err(CallError::NotListening { .. } | CallError::Gone) => {}
-        Err(error) => warn_zone(zone, format_args!("{:#}", anyhow::Error::new(error))),
+        Err(error) => warn_zone(zone, Chain(&error)),
     }
 }
 
@@ -102,47 +102,33 @@ pub(crate) fn call(layout: &Layout, zone: &ZoneName, request: &Request) -> Resul
         let refusal = CallError::Door(DoorError::boot_args_too_long());
         return Err(DaemonError::Call(refusal.into()));
     }
-    let start = Instant::now();
-    retry::persist(&mut Real { layout, zone, request, start })
+    zone_start::reach(layout, zone, |line| warn(line), || attempt(layout, zone, request)).map_err(
+        |unreached| match unreached {
+            Unreached::Start(error) => DaemonError::Start(error),
+            Unreached::GaveUp(cause) => DaemonError::Unreachable { cause },
+            Unreached::Failed(cause) => DaemonError::Call(cause),
+        },
+    )
 }
 
-/// The world as it is.
-struct Real<'a> {
-    layout: &'a Layout,
-    zone: &'a ZoneName,
-    request: &'a Request,
-    start: Instant,
+/// Makes a call, if a daemon listens.
+fn attempt(layout: &Layout, zone: &ZoneName, request: &Request) -> Result<OpResult, Missed<Box<CallError>>> {
+    call_once(layout, zone, request).map_err(|cause| match *cause {
+        CallError::NotListening { .. } => Missed::NotListening(cause),
+        CallError::Gone => Missed::Gone(cause),
+        _ => Missed::Final(cause),
+    })
 }
 
-impl retry::World for Real<'_> {
-    fn call(&mut self) -> Result<OpResult, Box<CallError>> {
-        let mut client = Client::connect(&self.layout.zone_run(self.zone))?;
-        let operation = self.request.operation();
-        let steps = Steps::watch(operation);
-        let mut waiting = patience::Waiting::new(self.layout, self.zone, operation, steps.is_some());
-        let show = |progress: &zone_door::Progress| {
-            if let Some(steps) = &steps {
-                steps.show(progress);
-            }
-        };
-        Ok(client.call_watched(self.request, steps.is_some(), show, patience::EVERY, || waiting.look())?)
-    }
-
-    fn start(&mut self, limit: Duration) -> Result<Started, StartError> {
-        zone_start::start(self.layout, self.zone, limit, |line| warn(line))
-    }
-
-    fn pause(&mut self, time: Duration) {
-        std::thread::sleep(time);
-    }
-
-    fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    fn random(&self) -> u64 {
-        use std::hash::{BuildHasher, Hasher};
-        // Seeded by the kernel; good enough to keep two processes apart.
-        std::hash::RandomState::new().build_hasher().finish()
-    }
+fn call_once(layout: &Layout, zone: &ZoneName, request: &Request) -> Result<OpResult, Box<CallError>> {
+    let mut client = Client::connect(&layout.zone_run(zone))?;
+    let operation = request.operation();
+    let steps = Steps::watch(operation);
+    let mut waiting = patience::Waiting::new(layout, zone, operation, steps.is_some());
+    let show = |progress: &zone_door::Progress| {
+        if let Some(steps) = &steps {
+            steps.show(progress);
+        }
+    };
+    Ok(client.call_watched(request, steps.is_some(), show, patience::EVERY, || waiting.look())?)
 }

@@ -8,6 +8,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use std::io::Write;
 use std::process::ExitCode;
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded};
+use zsched::daemon::CommandLine;
 
 /// The daemon's end: text for the one who waits, then, once, the word that all is well.
 #[derive(Debug)]
@@ -20,9 +21,6 @@ pub(crate) enum Side {
     /// The daemon.
     Daemon(Waiting),
 }
-
-/// The status that says that the daemon had no reason to end, but was killed: another may do better.
-const DIED: u8 = 3;
 
 /// What the daemon writes last when it serves.
 const SERVING: u8 = 0;
@@ -66,7 +64,7 @@ fn wait(read: &OwnedFd, daemon: &OwnedFd) -> ExitCode {
     let wait = || waitid(WaitId::PidFd(daemon.as_fd()), WaitIdOptions::EXITED);
     let ended = rustix::io::retry_on_intr(wait).ok().flatten();
     match ended.and_then(|ended| ended.terminating_signal()) {
-        Some(signal) if signal == Signal::KILL.as_raw() => ExitCode::from(DIED),
+        Some(signal) if signal == Signal::KILL.as_raw() => ExitCode::from(CommandLine::DIED),
         Some(signal) if signal != Signal::TERM.as_raw() => {
             // Of a fault of its own, or of a limit: the next one would fare no better.
             let _ = writeln!(std::io::stderr(), "zoneadmd died of signal {signal} before it served");

@@ -10,6 +10,7 @@ use zone_config::{Layout, ZoneName};
 use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
 use zone_sys::exec;
 use zsched::client::{Client, ClientError, ConsoleFds, SOCKET};
+use zsched::launch::Arguments;
 use zsched::wire::Status;
 
 /// A zsched that we are the daemon of.
@@ -107,9 +108,11 @@ pub(crate) fn launch(
 
     zone_fail::pass!("keeper.bound");
     let program = |name| Layout::program(name).display().to_string();
-    let args = ["zsched".into(), zone.to_string(), program("zoneadmd"), layout.root().display().to_string()];
-    let block = exec::block(&program("zsched"), &args, &[])
+    let zoneadmd = program("zoneadmd");
+    let arguments = Arguments { zone: zone.to_string(), zoneadmd, root: layout.root().display().to_string() };
+    let block = exec::block(&program("zsched"), &arguments.argv(), &[])
         .ok_or_else(|| KeeperError::Start(zone_sys::Error::new("execve", Errno::TOOBIG)))?;
+    // In the order of `zsched::launch`.
     let fds: Vec<_> = [listener.as_fd(), theirs.as_fd()]
         .into_iter()
         .chain(console)

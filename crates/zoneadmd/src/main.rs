@@ -46,8 +46,8 @@ mod unreachable;
 mod upcall;
 mod zone;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
+use zsched::daemon::CommandLine;
 
 fn main() -> ExitCode {
     if let Some(code) = zone_fail::ask(zone_platform::failpoints) {
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     if let Some(code) = helper() {
         return code;
     }
-    let Some((zone, root)) = options() else {
+    let Some(CommandLine { zone, root }) = CommandLine::parse(std::env::args_os().skip(1)) else {
         eprintln!("Usage: zoneadmd -z zonename\n\tNote: zoneadmd should not be run directly.");
         return ExitCode::from(2);
     };
@@ -79,19 +79,4 @@ fn helper() -> Option<ExitCode> {
         }
         _ => None,
     }
-}
-
-/// `-z NAME` and `-R ROOT`, once each; `None` for anything else.
-fn options() -> Option<(String, Option<PathBuf>)> {
-    let (mut zone, mut root) = (None, None);
-    let mut args = std::env::args_os().skip(1);
-    while let Some(option) = args.next() {
-        let value = args.next()?;
-        match option.to_str()? {
-            "-z" => zone = Some(value.into_string().ok()?),
-            "-R" => root = Some(PathBuf::from(value)),
-            _ => return None,
-        }
-    }
-    Some((zone?, root))
 }

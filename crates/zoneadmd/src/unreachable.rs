@@ -15,6 +15,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use zone_config::{Layout, ZoneName};
+use zsched::launch::Arguments;
 
 /// A keeper that was dismissed is gone within this, and so is one that was killed.
 const DEPARTURE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -99,12 +100,9 @@ fn find(layout: &Layout, zone: &ZoneName) -> Vec<Unreachable> {
 /// whatever words a process gives itself.
 fn is_keeper(pid: i32, layout: &Layout, zone: &ZoneName) -> bool {
     let dir = Path::new("/proc").join(pid.to_string());
-    let root = layout.root().as_os_str().as_encoded_bytes();
-    let is_called_so = fs::read(dir.join("cmdline")).is_ok_and(|line| {
-        let mut words = line.split(|&byte| byte == 0);
-        let program = words.next().unwrap_or_default();
-        let of_zone = words.next() == Some(zone.as_str().as_bytes());
-        program.ends_with(b"zsched") && of_zone && words.nth(1) == Some(root)
+    let cmdline = fs::read(dir.join("cmdline")).unwrap_or_default();
+    let is_called_so = Arguments::of_process(&cmdline).is_some_and(|arguments| {
+        arguments.zone == zone.as_str() && arguments.root == layout.root().display().to_string()
     });
     is_called_so && fs::metadata(&dir).is_ok_and(|meta| meta.uid() == 0) && is_of_the_host(&dir)
 }

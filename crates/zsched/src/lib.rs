@@ -10,4 +10,6 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod daemon;
+pub mod launch;
 pub mod wire;

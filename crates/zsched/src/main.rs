@@ -1,5 +1,4 @@
-//! `zsched NAME ZONEADMD ROOT`: keeps the zone NAME. Started by zoneadmd only, with its socket, the
-//! daemon's connection, the console's pty pair and the memfd of the kept output as descriptors 3 to 7.
+//! `zsched NAME ZONEADMD ROOT`: keeps the zone NAME. Started by zoneadmd only, with the descriptors of `zsched::launch`.
 #![forbid(unsafe_code)]
 
 mod builder;
@@ -20,39 +19,41 @@ use std::process::ExitCode;
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zone_sys::process::inherited;
+use zone_sys::signal::{SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGUSR1, SIGUSR2};
+use zsched::launch::{self, Arguments};
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let (Some(name), Some(zoneadmd), Some(root)) = (args.next(), args.next(), args.next()) else {
+    let Some(arguments) = Arguments::parse(std::env::args().skip(1)) else {
         eprintln!(
             "Usage: zsched zonename\n\tNote: zsched is started by zoneadmd and should not be run directly."
         );
         return ExitCode::from(2);
     };
-    match start(&name, &zoneadmd, &root) {
+    match start(&arguments) {
         Some(keeper) => {
             keeper.run();
             ExitCode::SUCCESS
         }
         None => {
-            eprintln!("zsched: zone '{name}': not started by zoneadmd");
+            eprintln!("zsched: zone '{}': not started by zoneadmd", arguments.zone);
             ExitCode::FAILURE
         }
     }
 }
 
-fn start(name: &str, zoneadmd: &str, root: &str) -> Option<keeper::Keeper> {
+fn start(arguments: &Arguments) -> Option<keeper::Keeper> {
     let proof = SingleThreaded::assert().ok()?;
-    let (listener, daemon) = (inherited(3)?, inherited(4)?);
-    let (manager, subsidiary) = (inherited(5)?, inherited(6)?);
+    let (listener, daemon) = (inherited(launch::LISTENER)?, inherited(launch::DAEMON)?);
+    let (manager, subsidiary) = (inherited(launch::MANAGER)?, inherited(launch::SUBSIDIARY)?);
     // To be read only: it is the daemon's to write until its connection ends.
-    let ring = Ring::open(inherited(7)?).ok()?;
-    zone_sys::process::cloexec_from(3).ok()?;
+    let ring = Ring::open(inherited(launch::RING)?).ok()?;
+    zone_sys::process::cloexec_from(launch::LISTENER.unsigned_abs()).ok()?;
     zone_sys::signal::ignore(zone_sys::signal::SIGPIPE);
-    // A terminal's hangup or an operator's ^C must never reach the keeper.
-    zone_sys::signal::ignore(zone_sys::signal::SIGHUP);
-    zone_sys::signal::ignore(zone_sys::signal::SIGINT);
-    let upcall = upcall::Upcall::new(name, zoneadmd, root)?;
+    // A terminal's hangup, an operator's ^C and what is sent by accident must never reach the keeper. SIGTERM ends it.
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPWR] {
+        zone_sys::signal::ignore(signal);
+    }
+    let upcall = upcall::Upcall::new(arguments)?;
     Some(keeper::Keeper::new(proof, listener, daemon, keeper::Console { manager, subsidiary, ring }, upcall))
 }
 

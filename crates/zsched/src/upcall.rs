@@ -5,6 +5,8 @@
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
+use zsched::daemon::CommandLine;
+use zsched::launch::Arguments;
 
 const FIRST_DELAY_MS: i64 = 50;
 const LAST_DELAY_MS: i64 = 30_000;
@@ -20,10 +22,10 @@ pub(crate) struct Upcall {
 
 impl Upcall {
     /// `None` if the arguments cannot be passed on.
-    pub(crate) fn new(name: &str, zoneadmd: &str, root: &str) -> Option<Self> {
-        let args = ["zoneadmd", "-R", root, "-z", name].map(String::from);
-        let env = [("PATH".to_string(), "/usr/sbin:/usr/bin:/sbin:/bin".to_string())];
-        let block = zone_sys::exec::block(zoneadmd, &args, &env)?;
+    pub(crate) fn new(arguments: &Arguments) -> Option<Self> {
+        let Arguments { zone, zoneadmd, root } = arguments;
+        let line = CommandLine { zone: zone.clone(), root: Some(root.into()) };
+        let block = line.block(zoneadmd, [])?;
         Some(Self { block, starting: None, delay_ms: FIRST_DELAY_MS, next_ms: 0 })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, file, here};
 use zone_door::Client;
+use zone_sys::Chain;
 use zsched::wire::{Phase, Status};
 
 use crate::live;
@@ -80,7 +81,7 @@ impl Row {
             Err(error) if live::is_forbidden(&error) => Err(Forbidden),
             Err(error) => {
                 let error = anyhow::Error::new(error).context("could not get state");
-                warn_zone(&entry.name, format_args!("{error:#}"));
+                warn_zone(&entry.name, Chain(error.as_ref()));
                 Ok(None)
             }
         }
@@ -184,7 +185,7 @@ impl Row {
         match LastExit::load(&self.zonepath) {
             Ok(exit) => exit,
             Err(error) => {
-                warn_zone(zone, format_args!("{:#}", anyhow::Error::new(error)));
+                warn_zone(zone, Chain(&error));
                 None
             }
         }

@@ -184,7 +184,7 @@ mod tests {
             |stage: &Stage| match copy(&stage.layout, &stage.web, Style::Raw, &mut io::sink(), true) {
                 Err(Failure::Error { zone, error }) => {
                     assert_eq!(zone.as_deref(), Some("web"));
-                    format!("{error:#}")
+                    zone_sys::Chain(error.as_ref()).to_string()
                 }
                 other => panic!("{other:?}"),
             };

@@ -62,7 +62,7 @@ pub(crate) fn run(cx: &Context, args: RenewArgs) -> Outcome {
             // One that does not let itself be renewed keeps no other from it.
             Err(error) => {
                 failed = true;
-                warn(format_args!("zone '{zone}': {error:#}"));
+                warn(format_args!("zone '{zone}': {}", zone_sys::Chain(error.as_ref())));
             }
         }
     }

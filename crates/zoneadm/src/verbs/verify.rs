@@ -171,6 +171,6 @@ pub(crate) fn config_error(layout: &Layout, zone: &ZoneName, error: ConfigError)
     }
 }
 
-fn chain(error: impl Into<anyhow::Error>) -> String {
-    format!("{:#}", error.into())
+fn chain(error: impl std::error::Error + 'static) -> String {
+    zone_sys::Chain(&error).to_string()
 }

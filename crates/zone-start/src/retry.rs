@@ -1,52 +1,117 @@
 //! Getting through to a daemon that may not run, may be starting, or may be about to exit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use zone_door::{CallError, OpResult};
-use zone_start::{StartError, Started};
+use zone_config::{Layout, ZoneName};
 
-use super::DaemonError;
+use crate::{StartError, Started, start};
 
-/// The first pause; a daemon in its death throes is gone within about that.
+/// The first pause; a daemon that is about to exit is gone within about that.
 const FIRST: Duration = Duration::from_millis(1);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(200);
-/// So long in all may pauses and starts take without a daemon that does what it is asked. The time of the calls
+
+/// So long in all may pauses and starts take without a daemon that does what it is asked. The time of the attempts
 /// themselves does not count: a shutdown may take minutes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub enum Missed<E> {
+    /// Nobody listens: a daemon has to be started.
+    NotListening(E),
+    /// The daemon went away before it answered.
+    Gone(E),
+    /// Another attempt would fail as well.
+    Final(E),
+}
+
+/// Why nobody did what was asked.
+#[derive(Debug)]
+pub enum Unreached<E> {
+    /// The daemon could not be started.
+    Start(StartError),
+    /// Whatever was tried, for [`PATIENCE`], nobody answered; with what the last attempt met.
+    GaveUp(E),
+    /// The attempt's own failure.
+    Failed(E),
+}
+
+/// Attempts something that needs the zone's daemon until it answers. A daemon is started when none listens, and the attempt
+/// repeated when the daemon went away under it, with a backoff. What a daemon that starts says is given to `say`.
+///
+/// # Errors
+/// [`Unreached`].
+pub fn reach<T, E>(
+    layout: &Layout,
+    zone: &ZoneName,
+    say: impl FnMut(&str),
+    attempt: impl FnMut() -> Result<T, Missed<E>>,
+) -> Result<T, Unreached<E>> {
+    persist(&mut Real { layout, zone, say, attempt, begun: Instant::now() })
+}
 
 /// What [`persist`] needs of the world.
-pub(super) trait World {
-    /// Makes the call, if a daemon listens.
-    fn call(&mut self) -> Result<OpResult, Box<CallError>>;
+trait World {
+    type Done;
+    type Error;
+    fn attempt(&mut self) -> Result<Self::Done, Missed<Self::Error>>;
     /// Starts a daemon; gives up after `limit`.
     fn start(&mut self, limit: Duration) -> Result<Started, StartError>;
-    /// Lets time pass.
     fn pause(&mut self, time: Duration);
     /// A clock that only goes forward.
     fn now(&self) -> Duration;
-    /// A random number.
     fn random(&self) -> u64;
 }
 
-/// Calls until the call is answered. A daemon is started when none listens, and the call is repeated when the
-/// daemon went away under it; between attempts that bring nothing there are pauses of growing length.
-pub(super) fn persist(world: &mut impl World) -> Result<OpResult, DaemonError> {
+struct Real<'a, S, A> {
+    layout: &'a Layout,
+    zone: &'a ZoneName,
+    say: S,
+    attempt: A,
+    begun: Instant,
+}
+
+impl<T, E, S: FnMut(&str), A: FnMut() -> Result<T, Missed<E>>> World for Real<'_, S, A> {
+    type Done = T;
+    type Error = E;
+
+    fn attempt(&mut self) -> Result<T, Missed<E>> {
+        (self.attempt)()
+    }
+
+    fn start(&mut self, limit: Duration) -> Result<Started, StartError> {
+        start(self.layout, self.zone, limit, &mut self.say)
+    }
+
+    fn pause(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        // Seeded by the kernel; good enough to keep two processes apart.
+        std::hash::RandomState::new().build_hasher().finish()
+    }
+}
+
+fn persist<W: World>(world: &mut W) -> Result<W::Done, Unreached<W::Error>> {
     let mut waited = Duration::ZERO;
     let mut pause = FIRST;
     let mut fresh = true;
     loop {
-        let cause = match world.call() {
-            Ok(result) => return Ok(result),
-            Err(cause) => cause,
-        };
-        let listens = match *cause {
-            CallError::NotListening { .. } => false,
-            CallError::Gone => true,
-            _ => return Err(DaemonError::Call(cause)),
+        let (cause, listens) = match world.attempt() {
+            Ok(done) => return Ok(done),
+            Err(Missed::Final(cause)) => return Err(Unreached::Failed(cause)),
+            Err(Missed::NotListening(cause)) => (cause, false),
+            Err(Missed::Gone(cause)) => (cause, true),
         };
         let Some(left) = PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) else {
-            return Err(DaemonError::Unreachable { cause });
+            return Err(Unreached::GaveUp(cause));
         };
         let begun = world.now();
         // No pause before the first start: that nobody listens is the usual case.
@@ -57,7 +122,7 @@ pub(super) fn persist(world: &mut impl World) -> Result<OpResult, DaemonError> {
         }
         fresh = false;
         if !listens {
-            world.start(left)?;
+            world.start(left).map_err(Unreached::Start)?;
         }
         waited += world.now().saturating_sub(begun);
     }
@@ -72,12 +137,11 @@ fn jittered(pause: Duration, random: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use zone_door::{DoorError, State};
 
     use super::*;
 
     /// What the next call meets.
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Debug)]
     enum Meets {
         Nobody,
         Dying,
@@ -109,19 +173,19 @@ mod tests {
     }
 
     impl World for Script {
-        fn call(&mut self) -> Result<OpResult, Box<CallError>> {
+        type Done = ();
+        type Error = Meets;
+
+        fn attempt(&mut self) -> Result<(), Missed<Meets>> {
             self.log.push('c');
             self.clock += Duration::from_secs(100);
             // The last entry repeats for ever.
             let meets = if self.calls.len() > 1 { self.calls.pop().unwrap() } else { self.calls[0] };
             match meets {
-                Nobody => Err(Box::new(CallError::NotListening {
-                    path: "/d".into(),
-                    source: zone_sys::Error::new("connect", rustix::io::Errno::NOENT),
-                })),
-                Dying => Err(Box::new(CallError::Gone)),
-                Served => Ok(OpResult { messages: Vec::new(), timings: Vec::new(), state: State::Running }),
-                Refused => Err(Box::new(CallError::Door(DoorError::failed(vec![])))),
+                Nobody => Err(Missed::NotListening(meets)),
+                Dying => Err(Missed::Gone(meets)),
+                Served => Ok(()),
+                Refused => Err(Missed::Final(meets)),
             }
         }
 
@@ -147,7 +211,7 @@ mod tests {
         }
     }
 
-    fn run(script: &mut Script) -> (Result<OpResult, DaemonError>, &str) {
+    fn run(script: &mut Script) -> (Result<(), Unreached<Meets>>, &str) {
         (persist(script), &script.log)
     }
 
@@ -155,7 +219,7 @@ mod tests {
     fn nothing_stands_between_a_caller_and_a_daemon_that_serves_or_can_be_started() {
         assert!(matches!(run(&mut Script::new(&[Served])), (Ok(_), "c")));
         assert!(matches!(run(&mut Script::new(&[Nobody, Served])), (Ok(_), "csc")));
-        assert!(matches!(run(&mut Script::new(&[Refused])), (Err(DaemonError::Call(_)), "c")));
+        assert!(matches!(run(&mut Script::new(&[Refused])), (Err(Unreached::Failed(Refused)), "c")));
     }
 
     #[test]
@@ -175,7 +239,7 @@ mod tests {
     fn a_daemon_that_says_why_it_cannot_start_is_not_started_again() {
         let mut script = Script::new(&[Nobody]);
         script.starts.push(Err(StartError::Refused { status: 1 }));
-        assert!(matches!(run(&mut script), (Err(DaemonError::Start(_)), "cs")));
+        assert!(matches!(run(&mut script), (Err(Unreached::Start(_)), "cs")));
     }
 
     #[test]
@@ -184,7 +248,7 @@ mod tests {
             let mut script = Script::new(&[calls]);
             script.start_takes = Duration::from_secs(start_takes);
             let (result, log) = run(&mut script);
-            assert!(matches!(result, Err(DaemonError::Unreachable { .. })));
+            assert!(matches!(result, Err(Unreached::GaveUp(_))));
             assert!(log.len() < 700, "{}", log.len());
         }
     }
