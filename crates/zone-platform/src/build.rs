@@ -40,6 +40,8 @@ pub struct Platform {
     pub readonly: &'static [&'static str],
     /// The tree of the zone as it will be, for [`ZoneRoot::check_init`].
     pub tree: ZoneRoot,
+    /// What is to be held open as long as the zone lives: managers of terminals that nobody else holds.
+    pub kept: Vec<OwnedFd>,
     /// What the requester is to be warned of though nothing failed, each one sentence.
     pub warnings: Vec<String>,
 }
@@ -58,6 +60,7 @@ pub struct Build<'a> {
     pub(crate) root: Option<OwnedFd>,
     pub(crate) tree: Option<ZoneRoot>,
     pub(crate) cgroup: Option<OwnedFd>,
+    pub(crate) kept: Vec<OwnedFd>,
     base: u32,
     attachments: Vec<Attachment>,
     warnings: Vec<String>,
@@ -86,6 +89,7 @@ impl<'a> Build<'a> {
             root: None,
             tree: None,
             cgroup: None,
+            kept: Vec::new(),
             base,
             attachments: Vec::new(),
             warnings: Vec::new(),
@@ -127,6 +131,7 @@ impl<'a> Build<'a> {
             masked: &kernelfs::MASKED,
             readonly: &kernelfs::READONLY,
             tree: self.tree.ok_or(missing(FINISH, "check"))?,
+            kept: self.kept,
             warnings: self.warnings,
         })
     }

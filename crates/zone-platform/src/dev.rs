@@ -10,6 +10,7 @@ use rustix::fs::{
 use rustix::fs::{mknodat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
+use rustix::pty::unlockpt;
 use zone_sys::mount::{MountAttr, set_attr};
 
 use crate::Failed;
@@ -39,11 +40,22 @@ const LINKS: [(&str, &str); 6] = [
 /// Mount points in /dev.
 const DIRS: [&str; 3] = ["pts", "shm", "mqueue"];
 
-/// The tmpfs of /dev with everything in it.
+/// The consoles of a PC that inits of before systemd start a getty on: the first is the zone's console, the others are the first
+/// terminals of its devpts, see [`seats`].
+const SEATS: [(&str, &str); 6] = [
+    ("tty1", "console"),
+    ("tty2", "pts/0"),
+    ("tty3", "pts/1"),
+    ("tty4", "pts/2"),
+    ("tty5", "pts/3"),
+    ("tty6", "pts/4"),
+];
+
+/// Builds the tmpfs of /dev with everything in it; with tty1 to tty6 for an init that expects them.
 ///
 /// # Errors
 /// When something cannot be made in it.
-pub(crate) fn tree(base: u32) -> Result<OwnedFd, Failed> {
+pub(crate) fn tree(base: u32, seats: bool) -> Result<OwnedFd, Failed> {
     // Not nodev, of course; and not noexec, since programs map /dev/zero to have executable memory.
     let options = [("mode", "755"), ("size", "4m"), ("nr_inodes", "64k")];
     let dev = memory("/dev", base, &options, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
@@ -57,7 +69,7 @@ pub(crate) fn tree(base: u32) -> Result<OwnedFd, Failed> {
             .and_then(|()| own(&dev, name, base, group))
             .map_err(failed(name))?;
     }
-    for (name, target) in LINKS {
+    for &(name, target) in LINKS.iter().chain(if seats { &SEATS[..] } else { &[] }) {
         symlinkat(target, &dev, name).and_then(|()| own(&dev, name, base, base)).map_err(failed(name))?;
     }
     for name in DIRS {
@@ -104,6 +116,28 @@ pub(crate) fn pts(base: u32) -> Result<OwnedFd, Failed> {
         .and_then(|()| own(&pts, "ptmx", base, base))
         .map_err(Failed::to("give the zone", "/dev/pts"))?;
     Ok(pts)
+}
+
+/// Opens the terminals behind tty2 to tty6 in the zone's devpts, which nobody has used yet, and gives their managers. A getty
+/// there finds a terminal and waits for ever, as it does on a PC where nobody presses Alt-F2; without one it ends at once, and
+/// its init starts it again and again. They hang up when the managers are closed.
+///
+/// # Errors
+/// When the kernel has no terminals left.
+pub(crate) fn seats(pts: BorrowedFd<'_>, base: u32) -> Result<Vec<OwnedFd>, Failed> {
+    let seat = |path: &'static str| {
+        let name = path.strip_prefix("pts/").unwrap_or(path);
+        let open = || {
+            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let manager = openat(pts, "ptmx", flags, Mode::empty())?;
+            unlockpt(&manager)?;
+            let (user, group) = (Uid::from_raw(base), Gid::from_raw(base + TTY_GID));
+            chownat(pts, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+            Ok(manager)
+        };
+        open().map_err(failed(path))
+    };
+    SEATS[1..].iter().map(|&(_, path)| seat(path)).collect()
 }
 
 /// The mount of the console on /dev/console: the pty's subsidiary side, by its descriptor, never by its name.

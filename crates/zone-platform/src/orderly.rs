@@ -127,6 +127,13 @@ pub fn recognise(root: &ZoneRoot, path: &str) -> Init {
     by_name.unwrap_or_else(|| by_content(root, &found))
 }
 
+/// Whether the zone's init starts gettys on tty1 to tty6 unless its configuration says otherwise: those of before systemd,
+/// which in a container knows to use the console. Our own has one on the console alone.
+pub(crate) fn wants_seats(root: &ZoneRoot, spec: &Spec) -> bool {
+    let inits = [Init::SysV, Init::BusyBox, Init::OpenRc, Init::Runit, Init::Finit, Init::Dinit];
+    !spec.host_programs && inits.contains(&recognise(root, &spec.process.init))
+}
+
 /// A file that is only called `init`: the script of s6-linux-init, or the one of SysV, which alone has its program there.
 fn by_content(root: &ZoneRoot, found: &Resolved) -> Init {
     let head = root.head(found, MOST_OF_A_SCRIPT).unwrap_or_default();

@@ -14,7 +14,9 @@ use crate::cgroup::KillObserver;
 use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, PlatformError, Spec};
-use crate::{cgroup, dev, filesystems, guest, ids, kernel, kernelfs, privileges, root, sparse, verify};
+use crate::{
+    cgroup, dev, filesystems, guest, ids, kernel, kernelfs, orderly, privileges, root, sparse, verify,
+};
 
 /// What undoing a step may use: nothing that is only in memory.
 #[derive(Clone, Copy)]
@@ -134,8 +136,13 @@ fn devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let mount = |build: &mut Build<'_>, mount, at, kind| {
         build.attach(mount, &Canonical::fixed(at), kind, Making::Owned(base))
     };
-    mount(build, dev::tree(base)?, "/dev", Kind::Directory)?;
-    mount(build, dev::pts(base)?, "/dev/pts", Kind::Directory)?;
+    let seats = orderly::wants_seats(build.tree("devices")?, build.spec);
+    mount(build, dev::tree(base, seats)?, "/dev", Kind::Directory)?;
+    let pts = dev::pts(base)?;
+    if seats {
+        build.kept = dev::seats(pts.as_fd(), base)?;
+    }
+    mount(build, pts, "/dev/pts", Kind::Directory)?;
     mount(build, kernelfs::shm(base)?, "/dev/shm", Kind::Directory)?;
     mount(build, dev::console(build.console, base)?, "/dev/console", Kind::File)
 }

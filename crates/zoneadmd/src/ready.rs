@@ -129,11 +129,21 @@ impl Zone {
             readonly: Strings(&readonly),
             seccomp: &platform.confinement.filter,
             namespaces: namespaces.origins(),
+            kept: u8::try_from(platform.kept.len()).unwrap_or(u8::MAX),
         };
         let mut fds = vec![platform.root.as_fd(), platform.cgroup.as_fd(), platform.userns.as_fd()];
         fds.extend(platform.attachments.iter().map(|attachment| attachment.mount.as_fd()));
         fds.extend(namespaces.fds());
-        self.keeper().create(&request, &fds).map_err(|error| {
+        fds.extend(platform.kept.iter().map(AsFd::as_fd));
+        let created = match self.keeper().create(&request, &fds) {
+            // A zsched of earlier programs keeps no terminals: gettys on tty2 and more then end.
+            Err(ClientError::TooOld { .. }) if request.kept > 0 => {
+                fds.truncate(fds.len() - platform.kept.len());
+                self.keeper().create(&Create { kept: 0, ..request }, &fds)
+            }
+            created => created,
+        };
+        created.map_err(|error| {
             let ClientError::Refused { failure: Failure { stage, index, errno }, .. } = error else {
                 return error.into();
             };

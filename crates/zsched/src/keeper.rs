@@ -6,7 +6,7 @@ use crate::namespaces::Prepared;
 use crate::report::Report;
 use crate::upcall::Upcall;
 use crate::userns;
-use crate::zone::Zone;
+use crate::zone::{Kept, Zone};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -16,7 +16,8 @@ use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zone_sys::unix::{self, Fds};
 use zsched::wire::{
-    Adopt, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, PROTOCOL, Phase, Reply, Stage, Status,
+    Adopt, CREATE_FDS, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, PROTOCOL, Phase, Reply,
+    Stage, Status,
 };
 
 /// The console as zsched holds it: both ends, so that neither ever sees the other hang up.
@@ -299,7 +300,13 @@ impl Keeper {
                 let Some(cgroup) = fds.take(crate::builder::CGROUP) else {
                     return refuse(Stage::Request, Errno::BADF);
                 };
-                let zone = Zone::made(first, cgroup, request.restarts, self.last_uniqid);
+                let mut kept = Kept::default();
+                let others =
+                    CREATE_FDS + request.targets.iter().count() + request.namespaces.given().iter().count();
+                for (index, slot) in kept.iter_mut().enumerate().take(usize::from(request.kept)) {
+                    *slot = fds.take(others + index);
+                }
+                let zone = Zone::made(first, cgroup, kept, request.restarts, self.last_uniqid);
                 self.last_uniqid = zone.status.uniqid;
                 self.zone = Some(zone);
             }

@@ -191,6 +191,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
+        given += usize::from(request.kept);
         if given == fds.len() { Ok(plan) } else { Err(Failure::new(Stage::Request, Errno::INVAL)) }
     }
 

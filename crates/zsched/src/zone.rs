@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
 use zone_sys::unix::Fds;
-use zsched::wire::{Adopt, Adopted, End, Failure, Phase, Stage, Status, Witness};
+use zsched::wire::{Adopt, Adopted, End, Failure, KEPT, Phase, Stage, Status, Witness};
 
 /// A zone.
 #[derive(Debug)]
@@ -20,13 +20,18 @@ pub(crate) struct Zone {
     /// The first process; none for a zone that was down when it was taken over.
     pidfd: Option<OwnedFd>,
     cgroup: OwnedFd,
+    /// Only held: terminals of the zone that nobody reads would hang up without a manager.
+    _kept: Kept,
     /// For one that is not our child.
     tracer: Option<Tracer>,
 }
 
+/// Descriptors that a request has asked to be held with the incarnation.
+pub(crate) type Kept = [Option<OwnedFd>; KEPT];
+
 impl Zone {
     /// One that was just made.
-    pub(crate) fn made(first: First, cgroup: OwnedFd, restarts: u32, last_uniqid: u64) -> Self {
+    pub(crate) fn made(first: First, cgroup: OwnedFd, kept: Kept, restarts: u32, last_uniqid: u64) -> Self {
         let status = Status {
             phase: Phase::Ready,
             uniqid: nanoseconds().max(last_uniqid + 1),
@@ -35,7 +40,8 @@ impl Zone {
             restarts,
             ..Status::default()
         };
-        Self { status, gate: Some(first.gate), pidfd: Some(first.pidfd), cgroup, tracer: None }
+        let (gate, pidfd) = (Some(first.gate), Some(first.pidfd));
+        Self { status, gate, pidfd, cgroup, _kept: kept, tracer: None }
     }
 
     /// One whose zsched died.
@@ -50,7 +56,7 @@ impl Zone {
         let adopted = Some(Adopted { at: seconds().max(1), witness: Witness::Nobody, lost });
         let status =
             Status { phase, uniqid, pid, since, end, ended, restarts, adopted, keeper: 0, version: [0; 3] };
-        let mut zone = Self { status, gate: None, pidfd, cgroup, tracer: None };
+        let mut zone = Self { status, gate: None, pidfd, cgroup, _kept: Kept::default(), tracer: None };
         zone.trace();
         Ok(zone)
     }

@@ -157,6 +157,7 @@ impl Fixture {
             readonly: Strings(b"/proc/irq\0"),
             seccomp: &[],
             namespaces: Origins::default(),
+            kept: 0,
         };
         let (namespaces, given) = choose(&self.client, &userns);
         let fds = [&root, &cgroup, &userns, &usr, &dev, &bind].into_iter().chain(&given).map(AsFd::as_fd);
@@ -626,6 +627,7 @@ fn an_older_zsched_is_told_from_one_that_fails() {
         readonly: Strings(b""),
         seccomp: &[],
         namespaces: Origins::default(),
+        kept: 0,
     };
     client.create(&create, &[]).unwrap();
     let shared = Create { namespaces: Origins { net: Origin::None, ..Origins::default() }, ..create };

@@ -5,7 +5,7 @@ use super::{Header, Op, Origins, PROTOCOL, RESERVE};
 
 /// The request that makes a zone, as it lies in the message. Its descriptors are, in order: the
 /// root mount, the cgroup's directory, the user namespace, one mount for each target, then the namespaces that are given,
-/// in the order of [`super::Kinds`].
+/// in the order of [`super::Kinds`], then those that are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Create<'a> {
     /// How many times in a row init was started again before; kept with the incarnation.
@@ -24,7 +24,12 @@ pub struct Create<'a> {
     pub seccomp: &'a [u8],
     /// Where its namespaces come from.
     pub namespaces: Origins,
+    /// How many descriptors zsched holds as long as the incarnation lives and does nothing with; at most [`KEPT`].
+    pub kept: u8,
 }
+
+/// The most descriptors that zsched keeps for an incarnation.
+pub const KEPT: usize = 8;
 
 /// How many descriptors of a [`Create`] come before those of the targets.
 pub const CREATE_FDS: usize = 3;
@@ -44,7 +49,11 @@ impl<'a> Create<'a> {
         // From here on protocol 3.
         let origins = r.take(4).and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default();
         let namespaces = Origins::decode(origins)?;
-        Some(Self { restarts, bounding, hostname, targets, masked, readonly, seccomp, namespaces })
+        let kept = r.take(1).map_or(0, |bytes| bytes[0]);
+        if usize::from(kept) > KEPT {
+            return None;
+        }
+        Some(Self { restarts, bounding, hostname, targets, masked, readonly, seccomp, namespaces, kept })
     }
 
     /// The message, header included. Allocates.
@@ -52,7 +61,7 @@ impl<'a> Create<'a> {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096);
         // A zsched that knows no other namespaces than the usual ones can do what asks for no others.
-        let usual = self.namespaces == Origins::default();
+        let usual = self.namespaces == Origins::default() && self.kept == 0;
         let protocol = if usual { Op::Create.protocol() } else { 3 };
         let header = Header { number: Op::Create as u16, protocol, peer: PROTOCOL };
         out.extend_from_slice(&header.encode());
@@ -65,6 +74,7 @@ impl<'a> Create<'a> {
         }
         if !usual {
             out.extend_from_slice(&self.namespaces.encode());
+            out.push(self.kept);
         }
         out
     }

@@ -25,7 +25,7 @@
 //! |---|---|
 //! | 1 | everything that is not named below |
 //! | 2 | [`Op::Adopt`]; [`Status::adopted`] and [`Status::version`] |
-//! | 3 | [`Op::Namespaces`]; [`Create::namespaces`], which a request has only where they are not the usual ones |
+//! | 3 | [`Op::Namespaces`]; [`Create::namespaces`] and [`Create::kept`], which a request has only where they are not the usual ones |
 //!
 //! Nothing here allocates but what says so: zsched reads and writes these in place.
 
@@ -40,7 +40,7 @@ mod status;
 mod tests;
 
 pub use adopt::Adopt;
-pub use create::{CREATE_FDS, Create, Strings};
+pub use create::{CREATE_FDS, Create, KEPT, Strings};
 pub use failure::{Failure, Stage};
 pub use namespaces::{Kinds, Origin, Origins};
 pub use reply::{PACKET, REPLY, Reply};

@@ -99,6 +99,7 @@ fn a_create_survives_the_wire_and_is_refused_when_cut() {
         readonly: Strings(b""),
         seccomp: &[1; 16],
         namespaces: Origins::default(),
+        kept: 0,
     };
     let message = create.encode();
     assert_eq!(Op::of(&message), Some(Op::Create));
@@ -123,6 +124,7 @@ fn a_create_that_asks_for_other_namespaces_needs_a_zsched_that_knows_of_them() {
         readonly: Strings(b""),
         seccomp: &[],
         namespaces: Origins::default(),
+        kept: 0,
     };
     let message = usual.encode();
     assert_eq!(Header::of(&message).unwrap().protocol, 1, "nothing in it is new");
@@ -136,6 +138,11 @@ fn a_create_that_asks_for_other_namespaces_needs_a_zsched_that_knows_of_them() {
             assert_eq!(Create::decode(&message[Header::SIZE..]).unwrap().namespaces, namespaces);
         }
     }
+    let keeps = Create { kept: 5, ..usual }.encode();
+    assert_eq!(Header::of(&keeps).unwrap().protocol, 3);
+    assert_eq!(Create::decode(&keeps[Header::SIZE..]).unwrap().kept, 5);
+    let keeps = Create { kept: 200, ..usual }.encode();
+    assert!(Create::decode(&keeps[Header::SIZE..]).is_none(), "more than zsched has room for");
     let mut unknown =
         Create { namespaces: Origins { net: Origin::None, ..Origins::default() }, ..usual }.encode();
     *unknown.last_mut().unwrap() = 9;

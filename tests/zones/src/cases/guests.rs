@@ -10,6 +10,7 @@ cases![
     debian12_systemd_under_a_killed_daemon: 240,
     debian12_systemd_under_a_killed_zsched: 240,
     debian12_sysvinit: 240,
+    debian12_sysvinit_has_a_login_on_its_console: 240,
     debian12_sysvinit_that_is_told_not_to_remount: 240,
     debian13_busybox: 240,
     debian11_systemd: 300,
@@ -18,6 +19,8 @@ cases![
     debian13_openrc: 240,
     debian13_runit: 240,
     debian13_runit_is_shut_down_at_once: 240,
+    debian13_openrc_has_a_login_on_its_console: 240,
+    debian13_finit_has_a_login_on_its_console: 240,
     debian13_finit: 240,
     debian13_finit_is_shut_down_at_once: 240,
     debian13_openrc_is_shut_down_at_once: 240,
@@ -261,6 +264,43 @@ fn debian13_finit(lab: &Lab) {
     zone.boot();
     zone.zlogin(["cat", "/proc/1/comm"]).ok();
     lives(&zone, || answers(&zone));
+}
+
+/// Sees that the guest's own getty on tty1 is on the console, where somebody can log in, and that those on the other consoles wait
+/// and are not started again and again.
+#[track_caller]
+fn has_a_login_on_its_console(lab: &Lab, guest: &str) {
+    let zone = lab.guest("deb", guest, "");
+    zone.boot();
+    let mut console = zone.console(&[]);
+    console.shows("login: ");
+    console.types("root\n");
+    console.shows("assword: ");
+    console.types("root\n");
+    console.shows("# ");
+    console.types("tty; echo at-$(hostname)\n");
+    console.shows("at-deb");
+    let gettys = || zone.sh("ps axo pid,args | grep '[g]etty .*tty[2-6]'").out().to_owned();
+    let first = until("there are gettys on the other consoles", || {
+        let now = gettys();
+        (now.lines().count() == 5).then_some(now)
+    });
+    // One that ends is started again by its init within five seconds.
+    std::thread::sleep(std::time::Duration::from_secs(8));
+    assert_eq!(gettys(), first, "the same ones wait");
+    zone.zoneadm_within(120, ["halt"]).ok();
+}
+
+fn debian12_sysvinit_has_a_login_on_its_console(lab: &Lab) {
+    has_a_login_on_its_console(lab, "debian12-sysvinit");
+}
+
+fn debian13_openrc_has_a_login_on_its_console(lab: &Lab) {
+    has_a_login_on_its_console(lab, "debian13-openrc");
+}
+
+fn debian13_finit_has_a_login_on_its_console(lab: &Lab) {
+    has_a_login_on_its_console(lab, "debian13-finit");
 }
 
 /// Asks for a shutdown while init starts, at several moments: what comes too soon is said again, so that init does it and
