@@ -1,11 +1,8 @@
 //! With what arguments a zone boots.
 
-use crate::context::OperationContext;
-use crate::daemon::Daemon;
 use crate::zone::Zone;
 use zone_config::bootargs::{BootArgs, TooLong};
 use zone_config::{Snapshot, ZoneConfig};
-use zone_console::Notice;
 
 /// The arguments of one boot.
 #[derive(Debug, Clone, Default)]
@@ -36,16 +33,6 @@ impl BootArguments {
     /// [`TooLong`].
     pub(crate) fn of(snapshot: &Snapshot) -> Result<Self, TooLong> {
         Self::choose(snapshot.bootargs.clone(), &snapshot.config.bootargs)
-    }
-
-    /// Says on the console, and to whoever asked, what of them means nothing; the zone boots all the same.
-    pub(crate) fn tell(&self, daemon: &Daemon, context: &mut OperationContext) {
-        if !self.parsed.invalid.is_empty() {
-            daemon.notice(Notice::BadArgs { args: self.parsed.invalid.join(" ") });
-        }
-        if let Some(warning) = self.parsed.warning() {
-            context.say(warning);
-        }
     }
 }
 

@@ -214,6 +214,16 @@ async fn orderly(
     }
 }
 
+/// Says on the console, and to whoever asked, what of the boot arguments means nothing; the zone boots all the same.
+fn tell(daemon: &Daemon, args: &BootArguments, context: &mut OperationContext) {
+    if !args.parsed.invalid.is_empty() {
+        daemon.notice(Notice::BadArgs { args: args.parsed.invalid.join(" ") });
+    }
+    if let Some(warning) = args.parsed.warning() {
+        context.say(warning);
+    }
+}
+
 fn unknown(error: &NoSnapshot) -> DoorError {
     DoorError::failed(vec![format!("failed to get zone state: {}", Chain(error))])
 }
@@ -275,7 +285,7 @@ async fn perform(
         }
         Action::ReadyBoot | Action::Boot => {
             daemon.notice(Notice::Booting { args: args.text.clone() });
-            args.tell(daemon, &mut context);
+            tell(daemon, &args, &mut context);
             let ready = action == Action::ReadyBoot;
             let (context, result) = daemon
                 .work(context, move |zone, context| zone.boot_or_undo(context, args.given, ready))
@@ -292,7 +302,7 @@ async fn perform(
             }
             context = checked;
             daemon.notice(Notice::Rebooting { args: args.text.clone() });
-            args.tell(daemon, &mut context);
+            tell(daemon, &args, &mut context);
             let (context, result) = daemon
                 .work(context, move |zone, context| zone.reboot(context, How::Rebooted, args.given, 0))
                 .await;

@@ -136,7 +136,7 @@ impl Stuck {
         self.uniqid.get().is_some()
     }
 
-    /// Whether this one is: then its end is for [`crate::pending`].
+    /// Whether this one is: then its end is for `pending`.
     pub(crate) fn is(&self, uniqid: u64) -> bool {
         self.uniqid.get() == Some(uniqid)
     }
