@@ -1,6 +1,6 @@
 //! The configuration of a zone, typed.
 //!
-//! The structs below are the one list of fields: each names the property of the [`schema`] that it holds. From that
+//! The structs below are the one list of fields: each names the property of the [`schema`](crate::schema) that it holds. From that
 //! list they are read and written; what a property is when nobody sets it is in the schema alone.
 
 use std::path::{Path, PathBuf};

@@ -122,7 +122,7 @@ pub enum Warning {
     Temporary(PathBuf),
 }
 
-/// What [`prepare`] repaired, in the reference's words.
+/// What [`prepare`](super::make::prepare) repaired, in the reference's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Repair {
     /// The owner was somebody else.
