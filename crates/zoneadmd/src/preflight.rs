@@ -47,8 +47,11 @@ impl Zone {
 
 /// How long an init is watched at most.
 const FIRST_SECOND: Duration = Duration::from_secs(1);
-/// How often to look whether it has come to rest.
-const LOOK: Duration = Duration::from_millis(4);
+/// The first wait before it is looked at again whether it has come to rest; each one doubles, up to [`MOST_BACKOFF`]. A small
+/// init rests after a millisecond, and its boot need not wait for longer.
+const BACKOFF: Duration = Duration::from_millis(1);
+/// The longest wait between two looks.
+const MOST_BACKOFF: Duration = Duration::from_millis(16);
 
 /// Watches an init that was just started, until it has come to rest or its first second is over. The caller holds the
 /// operation lock, so that its end is not dealt with meanwhile.
@@ -60,6 +63,7 @@ pub(crate) async fn init_lasts(daemon: &Daemon, context: &mut OperationContext) 
     let end = Instant::now() + FIRST_SECOND;
     let mut changes = daemon.changes();
     let mut before = None;
+    let mut backoff = BACKOFF;
     loop {
         let now = *changes.borrow_and_update();
         if now.uniqid != booted.uniqid {
@@ -73,7 +77,8 @@ pub(crate) async fn init_lasts(daemon: &Daemon, context: &mut OperationContext) 
             return Ok(());
         }
         before = activity;
-        let _ = timeout(LOOK, changes.changed()).await;
+        let _ = timeout(backoff, changes.changed()).await;
+        backoff = (backoff * 2).min(MOST_BACKOFF);
     }
 }
 
