@@ -51,7 +51,7 @@ struct Args {
     /// How many zones to soak
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     zones: usize,
-    /// How many tests to run at the same time [default: the number of processors]
+    /// How many tests to run at the same time [default: twice the number of processors]
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
     /// Run only the core of the suite, which takes a minute or two
@@ -70,6 +70,8 @@ struct Args {
     #[arg(long, hide = true)]
     inside: bool,
 }
+
+const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 fn main() -> ExitCode {
     supervisor::quiet_skips();
@@ -118,7 +120,9 @@ fn run(args: Args) -> io::Result<ExitCode> {
         return soak(&args, seed, spec);
     }
     let base = std::fs::canonicalize(&args.dir)?.join("run");
-    let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    // Most of a test is waiting.
+    let twice = || std::thread::available_parallelism().ok().map(|processors| processors.saturating_mul(TWO));
+    let jobs = args.jobs.or_else(twice).map_or(1, NonZeroUsize::get);
     let run = runner::Run { base: &base, spec: &spec, jobs, arguments: &more };
     let tally = run.all(&selected(&args))?;
     conclude(&args, &tally)
