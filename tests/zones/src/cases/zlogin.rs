@@ -323,6 +323,7 @@ fn a_console_that_cannot_be_written_is_said(lab: &Lab) {
         let program = lab.program("zoneadm");
         Command::new("/bin/sh").args(["-c", &script]).args([program]).env("ZONES_ROOT", lab.root()).run()
     };
+    until("the log has what was said", || log("").out().contains("said").then_some(()));
     log("> /dev/full").exits(1).stderr_has("cannot write to standard output: No space left on device");
     log(">&-").exits(1).stderr_has("cannot write to standard output: Bad file descriptor");
 }
