@@ -54,7 +54,7 @@ async fn over(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut JoinHandle<
 pub(crate) enum Why {
     /// Nothing needs it.
     Over,
-    /// It was asked to, by SIGTERM: another is to take its place.
+    /// It was asked to, by SIGTERM: another takes its place, or the host goes down.
     GivesWay,
 }
 
@@ -94,7 +94,8 @@ async fn given_way(daemon: &Rc<Daemon>, asked: &AsyncFd<OwnedFd>) {
 /// is disconnected, and asks the next one.
 pub(crate) async fn give_way(daemon: &Rc<Daemon>, door: &Server<Door>) {
     const LAST_WORDS: Duration = Duration::from_millis(200);
-    tracing::info!("gives way to another zoneadmd; the zone is not touched");
+    // From renew-daemon as from a host that goes down: who comes next is not known here.
+    tracing::info!("ends, as SIGTERM has asked; the zone is not touched");
     daemon.zone.backup.retire();
     let _ = tokio::time::timeout(LAST_WORDS, door.idle()).await;
     let _ = std::fs::remove_file(daemon.layout().zone_run(daemon.name()).join(DOOR));

@@ -102,12 +102,19 @@ impl Zone {
         let Some(zonepath) = self.zonepath() else { return };
         let path = LastExit::path(&zonepath);
         let limit = Watch::new(context, self, 0).limit();
-        context.current.wait_for(&format!("{} is being written", path.display()));
         let last = last.clone();
         let (done, written) = mpsc::channel();
         // In a thread of its own, which alone hangs if the file system does.
         let thread = std::thread::Builder::new().spawn(move || done.send(last.save(&zonepath)));
-        let error = match thread.map(|_| written.recv_timeout(limit)) {
+        let soon = limit.min(TELL);
+        let written = thread.map(|_| {
+            written.recv_timeout(soon).or_else(|_| {
+                // A disk that is only busy is nothing to show.
+                context.current.wait_for(&format!("{} is still being written", path.display()));
+                written.recv_timeout(limit.saturating_sub(soon))
+            })
+        });
+        let error = match written {
             Ok(Ok(Ok(()))) => return,
             Ok(Ok(Err(error))) => NotRecorded::File(error),
             Ok(Err(_)) => NotRecorded::Late { path, seconds: limit.as_secs() },
