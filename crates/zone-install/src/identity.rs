@@ -14,15 +14,12 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::Error;
 
 const DIR: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
-/// Inside the root, through links but not through `/proc` magic links nor into another mount.
-const IN_ROOT: ResolveFlags =
-    ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
 /// Bytes of a file that is looked at; a longer one is none that this knows.
 const LONGEST: u64 = 64 << 10;
 
@@ -74,7 +71,7 @@ impl fmt::Display for Change {
 /// [`Error::Io`] naming the file.
 pub fn renew(root: &Path, hostname: &str, origin: Origin) -> Result<Vec<Change>, Error> {
     let flags = DIR | OFlags::RDONLY | OFlags::NOFOLLOW;
-    let top = rustix::fs::openat2(CWD, root, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+    let top = zone_sys::path::unlinked(CWD, root, flags, Mode::empty())
         .map_err(|errno| Error::io("open", root, errno))?;
     let tree = Tree { root: top, shown: root.to_owned() };
     let mut changes = Vec::new();
@@ -173,7 +170,7 @@ impl Tree {
     /// A directory of the root, through links inside of it; `None` when there is none.
     fn directory(&self, path: &str) -> Result<Option<Place>, Error> {
         let shown = self.shown.join(path);
-        match rustix::fs::openat2(&self.root, path, DIR | OFlags::RDONLY, Mode::empty(), IN_ROOT) {
+        match zone_sys::path::in_root(&self.root, path, DIR | OFlags::RDONLY) {
             Ok(fd) => Ok(Some(Place { fd, shown })),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),
             Err(errno) => Err(Error::io("open", shown, errno)),

@@ -3,9 +3,7 @@
 use crate::{Failed, PlatformError, dev};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, openat, openat2, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, fchown, fstat, openat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MoveMountFlags, move_mount};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -86,6 +84,5 @@ fn put(mount: &OwnedFd) -> Result<(), Errno> {
 
 /// Opens a place in that namespace, and nothing by a link.
 fn find(path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let strict = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(CWD, path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), strict)
+    zone_sys::path::in_root_unlinked(CWD, path, flags | OFlags::PATH)
 }

@@ -8,7 +8,7 @@
 use std::io::{Read, Write};
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fchmod, mkdirat, openat, openat2, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use crate::zoneroot::give;
@@ -45,8 +45,7 @@ pub(crate) fn keep_hostname(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Fai
     }
     let failed = || Failed::to("write the host name to", "/etc/hostname");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let etc = match openat2(root, "etc", flags, Mode::empty(), resolve) {
+    let etc = match zone_sys::path::beneath(root, "etc", flags) {
         Err(Errno::NOENT) => return Ok(()),
         other => other.map_err(failed())?,
     };

@@ -13,10 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, fchmod, fchown, fstat, mkdirat, openat,
-    openat2,
-};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, mkdirat, openat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 mod path;
@@ -141,8 +138,7 @@ impl ZoneRoot {
             let own = format!("/proc/self/fd/{}", place.dir.as_raw_fd());
             openat(CWD, own, flags.difference(OFlags::NOFOLLOW) | OFlags::CLOEXEC, Mode::empty())
         } else {
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-            openat2(&place.dir, rest.join("/"), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+            zone_sys::path::in_root_unlinked(&place.dir, rest.join("/"), flags)
         };
         match opened {
             Ok(fd) => Ok(Some(fd)),
@@ -171,13 +167,13 @@ impl ZoneRoot {
         let fd = match kind {
             Kind::Directory => mkdirat(&dir, name, Mode::from_raw_mode(0o755)).and_then(|()| {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-                openat2(&dir, name, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+                zone_sys::path::unlinked(&dir, name, flags, Mode::empty())
             }),
             Kind::File => {
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let mode = Mode::from_raw_mode(0o644);
-                openat2(&dir, name, flags, mode, ResolveFlags::NO_SYMLINKS)
+                zone_sys::path::unlinked(&dir, name, flags, mode)
             }
         };
         let fd = fd.map_err(self.failed("make", part))?;

@@ -20,6 +20,7 @@ pub mod lock;
 pub mod mount;
 pub mod namespace;
 pub mod net;
+pub mod path;
 pub mod pidfd;
 pub mod proc;
 pub mod process;

@@ -6,7 +6,7 @@ use crate::namespaces::Plan;
 use crate::report::Report;
 use crate::steps::{SAFE, attach, context, mount, open_beneath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fstat, openat, openat2};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
@@ -142,9 +142,8 @@ fn open_ping(root: &OwnedFd) -> Result<(), Errno> {
     let map = openat(CWD, c"/proc/self/gid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let read = rustix::io::read(&map, &mut text)?;
     let last = last_id(&text[..read]).ok_or(Errno::RANGE)?;
-    let strict = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let path = c"/proc/sys/net/ipv4/ping_group_range";
-    let range = match openat2(root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), strict) {
+    let range = match zone_sys::path::in_root_unlinked(root, path, OFlags::WRONLY) {
         Ok(range) => range,
         // A kernel without IPv4.
         Err(Errno::NOENT) => return Ok(()),

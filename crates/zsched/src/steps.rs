@@ -1,7 +1,7 @@
 //! What more than one of zsched's helpers does: the steps that they share.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_string, fsmount,
@@ -48,8 +48,7 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(),
 /// Opens a place in the zone, whose root `root` is open on. No link is followed: the zone's own root user
 /// may have put one there when it last ran.
 pub(crate) fn open_beneath(root: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
-    let strict = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), strict)
+    zone_sys::path::in_root_unlinked(root, path, OFlags::PATH)
 }
 
 /// Opens a file of the kernel's for reading.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use rustix::fd::AsFd;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, OFlags};
 
 /// Version of the kernel's form (`POSIX_ACL_XATTR_VERSION`).
 const VERSION: u32 = 2;
@@ -159,8 +159,7 @@ impl Names {
 fn table(root: impl AsFd, path: &str) -> HashMap<Vec<u8>, u32> {
     let mut table = HashMap::new();
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-    let Ok(fd) = rustix::fs::openat2(root, path, flags, Mode::empty(), inside) else { return table };
+    let Ok(fd) = zone_sys::path::in_root(root, path, flags) else { return table };
     let is_file = rustix::fs::fstat(&fd)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
     let mut text = Vec::new();

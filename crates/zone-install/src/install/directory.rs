@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::Summary;
@@ -17,10 +17,6 @@ use super::target::{Meta, Target, Xattrs, keeps_xattr};
 use crate::error::Error;
 use crate::progress::{Meter, Options, Phase, Reporter};
 use crate::remove::is_fixed;
-
-/// Names in the source are looked up beneath it, without links and without entering other mounts.
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 
 /// A tree to be copied, held open; nothing has been made of it yet.
 pub struct Directory(Source);
@@ -189,7 +185,7 @@ impl Source {
         let fault = |errno: Errno| self.fault("read directory", directory, errno);
         let path = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), BENEATH) {
+        let fd = match zone_sys::path::beneath(&self.root, path, flags) {
             // Gone, or mounted over, since it was listed.
             Err(Errno::NOENT | Errno::XDEV) => return Ok(Vec::new()),
             other => other.map_err(fault)?,
@@ -207,7 +203,7 @@ impl Source {
     /// `None` for a mount point.
     fn entry(&self, entry: &Path) -> Result<Option<Found>, Error> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat2(&self.root, entry, flags, Mode::empty(), BENEATH) {
+        match zone_sys::path::beneath(&self.root, entry, flags) {
             Ok(fd) => {
                 let fd = File::from(fd);
                 let stat = fd.metadata().map_err(|error| self.fault("look at", entry, error))?;

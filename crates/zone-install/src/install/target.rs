@@ -13,9 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 mod attributes;
@@ -25,9 +23,6 @@ use super::Summary;
 use super::acl::Acl;
 use crate::error::{Error, Obstacle, is_full};
 
-/// Inside the root, through links but not through `/proc` magic links nor into another mount.
-const IN_ROOT: ResolveFlags =
-    ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
 const DIR: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// How much may be written before the free space is looked at again.
 const LOOK_AFTER_BYTES: u64 = 32 << 20;
@@ -97,7 +92,7 @@ impl Target {
     /// Makes `ZONEPATH/root`, which must be missing or empty.
     pub(crate) fn create(zonepath: &Path) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat2(CWD, zonepath, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        let fd = zone_sys::path::unlinked(CWD, zonepath, flags, Mode::empty())
             .map_err(|errno| Error::io("open the zonepath", zonepath, errno))?;
         let place = zonepath.join("root");
         match rustix::fs::mkdirat(&fd, "root", Mode::RWXU) {
@@ -111,8 +106,7 @@ impl Target {
     pub(crate) fn open(place: &Path) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let failed = |errno: Errno| Error::io("open", place, errno);
-        let root = rustix::fs::openat2(CWD, place, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
-            .map_err(failed)?;
+        let root = zone_sys::path::unlinked(CWD, place, flags, Mode::empty()).map_err(failed)?;
         for entry in rustix::fs::Dir::read_from(&root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if entry.file_name() != c"." && entry.file_name() != c".." {
@@ -226,7 +220,7 @@ impl Target {
         let path = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         // EAGAIN: something was renamed while a `..` of a link was resolved; the manual says try again.
         for _ in 0..16 {
-            match rustix::fs::openat2(&self.root, path, DIR, Mode::empty(), IN_ROOT) {
+            match zone_sys::path::in_root(&self.root, path, DIR) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 other => return other,
             }

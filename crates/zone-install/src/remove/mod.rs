@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 pub(crate) use self::tree::is_fixed;
@@ -252,7 +252,7 @@ fn open_zonepath(zonepath: &Path) -> Result<Option<OwnedFd>, Error> {
         return refuse("it is not the absolute path of a directory of its own; correct the zonepath");
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = match rustix::fs::openat2(CWD, zonepath, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+    let fd = match zone_sys::path::unlinked(CWD, zonepath, flags, Mode::empty()) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP) => return refuse("its path goes through a symbolic link; correct the zonepath"),
@@ -272,8 +272,7 @@ fn remove_zonepath(zonepath: &Path, directory: &OwnedFd) -> Result<Option<Left>,
     let failed = |errno: Errno| Error::io("remove", zonepath, errno);
     let (Some(parent), Some(name)) = (zonepath.parent(), zonepath.file_name()) else { return Ok(None) };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent =
-        rustix::fs::openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).map_err(failed)?;
+    let parent = zone_sys::path::unlinked(CWD, parent, flags, Mode::empty()).map_err(failed)?;
     let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
     if identity(directory).map_err(failed)? != (stat.st_dev, stat.st_ino) {
         return Err(failed(Errno::STALE));

@@ -8,15 +8,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, ResolveFlags, StatxAttributes, StatxFlags,
-};
+use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use crate::error::Error;
 
-const HERE: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// A file system may skip entries of a directory that is changed while it is read: it is read again, so often.
 const PASSES: u32 = 16;
@@ -192,7 +188,7 @@ fn full(base: &Path, frames: &[Frame], name: Option<&CStr>) -> PathBuf {
 }
 
 fn open(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    let open = || rustix::fs::openat2(parent, name, DIR, Mode::empty(), HERE);
+    let open = || zone_sys::path::beneath(parent, name, DIR);
     let fd = match open() {
         Err(Errno::ACCESS) => {
             unlock(parent, name)?;
@@ -210,7 +206,7 @@ fn open(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
 /// Gives a directory that its owner may not open mode 0700.
 fn unlock(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat2(parent, name, flags, Mode::empty(), HERE)?;
+    let fd = zone_sys::path::beneath(parent, name, flags)?;
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
     rustix::fs::chmodat(CWD, link.as_str(), Mode::RWXU, AtFlags::empty())
 }
@@ -260,5 +256,5 @@ pub(super) fn loosen(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
         _ => return Err(Errno::PERM),
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    clear(&rustix::fs::openat2(parent, name, flags, Mode::empty(), HERE)?)
+    clear(&zone_sys::path::beneath(parent, name, flags)?)
 }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::{Repair, WALK, ZonepathError, file_system, io, own_mode, owner, spelling, walk};
@@ -143,5 +143,5 @@ fn lowest_missing(path: &Path) -> Result<(OwnedFd, &OsStr, bool), ZonepathError>
 /// The zonepath itself, no link followed, open for changing.
 fn open_real(path: &Path) -> Result<OwnedFd, ZonepathError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).map_err(io("open", path))
+    zone_sys::path::unlinked(CWD, path, flags, Mode::empty()).map_err(io("open", path))
 }

@@ -3,9 +3,7 @@
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, fstatfs, open, openat2,
-};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchown, fstat, fstatfs, open};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
@@ -135,8 +133,7 @@ fn go_in(pidfd: BorrowedFd<'_>) -> Step<()> {
 fn make_terminal(terminal: &Terminal, plan: &Plan, tell: &Tell<'_>) -> Step<Far> {
     let failed = at(Stage::Terminal);
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let manager = openat2(CWD, "/dev/pts/ptmx", flags, Mode::empty(), resolve).map_err(&failed)?;
+    let manager = zone_sys::path::unlinked(CWD, "/dev/pts/ptmx", flags, Mode::empty()).map_err(&failed)?;
     let stat = fstat(&manager).map_err(&failed)?;
     let is_devpts = fstatfs(&manager).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(DEVPTS));
     if !is_devpts || FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {

@@ -2,7 +2,7 @@ use super::*;
 use crate::ZoneRoot;
 use crate::testing::{BASE, Lab, at, isolated, pty, run, stat, userns};
 use rustix::fd::AsRawFd;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, makedev, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, makedev, openat};
 use rustix::mount::{MoveMountFlags, move_mount};
 use std::process::Command;
 use zone_config::config::{Fs, FsType};
@@ -117,8 +117,7 @@ fn the_whole_is_what_a_zone_expects() {
         move_mount(&platform.root, "", CWD, &top, empty).unwrap();
         let root = openat(CWD, &top, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         for attachment in &platform.attachments {
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-            let to = openat2(&root, &attachment.target, OFlags::PATH, Mode::empty(), resolve);
+            let to = zone_sys::path::in_root_unlinked(&root, &attachment.target, OFlags::PATH);
             let to = to.unwrap_or_else(|errno| panic!("{}: {errno}", attachment.target));
             let flags = empty | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
             move_mount(&attachment.mount, "", &to, "", flags).unwrap();
