@@ -8,10 +8,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Which of its tests.
+/// Selects the suite's cases that are run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Selection {
-    /// All.
+    /// All cases, in the order of the list.
     All,
     /// Those that need no guest.
     WithoutGuests,

@@ -28,7 +28,7 @@ choices! {
     pub enum FsType {
         /// A directory or file of the host (a bind mount).
         Lofs = "lofs",
-        /// Memory.
+        /// A file system of its own in memory (tmpfs(5)).
         Tmpfs = "tmpfs",
     }
 }

@@ -150,7 +150,7 @@ impl Layout {
         self.root.join("run/zones")
     }
 
-    /// `ROOT/var/log/zones`.
+    /// Gives the directory of the host's logs about zones, `ROOT/var/log/zones`.
     pub fn log_dir(&self) -> PathBuf {
         self.root.join("var/log/zones")
     }

@@ -32,7 +32,7 @@ pub enum Notice {
     },
     /// The zone's init ended by itself.
     InitEnded {
-        /// How.
+        /// How its first process ended.
         how: InitEnd,
         /// It is started again: which time this is, and of how many.
         again: Option<(u32, usize)>,

@@ -11,9 +11,9 @@ use rustix::termios::{
 /// The size of a window, in characters. 0 by 0: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Lines.
+    /// The height of the window in lines.
     pub rows: u16,
-    /// Characters of a line.
+    /// The width of the window in characters.
     pub cols: u16,
 }
 

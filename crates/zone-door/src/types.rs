@@ -144,7 +144,7 @@ pub enum Event {
     },
     /// An incarnation ended.
     Exit {
-        /// How.
+        /// How the incarnation ended, and when.
         exit: Exit,
     },
     /// This reader was too slow and missed events.

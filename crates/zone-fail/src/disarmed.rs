@@ -1,56 +1,56 @@
-//! Nothing, in what is shipped.
+//! The same functions in what is shipped, where there are no failpoints: each of them does nothing.
 
 use crate::{Errno, Step};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// Nothing.
+/// Stands for a point that will be passed later, and holds nothing.
 #[derive(Debug)]
 pub struct Promise;
 
 impl Promise {
-    /// Nothing.
+    /// Does nothing: the point is not there.
     #[inline(always)]
     pub const fn keep(self) {}
 }
 
-/// Nothing.
+/// Does nothing: no orders are read, whatever the directory says.
 #[inline(always)]
 pub fn arm(_: &'static str, _: impl FnOnce() -> PathBuf) {}
 
-/// Nothing.
+/// Does nothing: no orders are read, whatever the environment says.
 #[inline(always)]
 pub const fn arm_as_told(_: &'static str) {}
 
-/// Nothing.
+/// Does nothing: no order asks which program this is.
 #[inline(always)]
 pub const fn become_program(_: &'static str) {}
 
-/// Nothing.
+/// Does nothing: the process that is to be started is told no zone.
 #[inline(always)]
 pub const fn pass_on(_: &mut Command) {}
 
-/// Nothing.
+/// Does nothing: a point is always passed.
 #[inline(always)]
 pub const fn pass(_: &'static str, _: &str) {}
 
-/// Nothing.
+/// Does nothing: no call is made to fail.
 ///
 /// # Errors
-/// None.
+/// There is none; the form is that of the function that can fail.
 #[inline(always)]
 pub const fn fail(_: &'static str, _: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Nothing.
+/// Gives a promise that is kept by doing nothing.
 #[inline(always)]
 #[must_use]
 pub const fn promise(_: &'static str) -> Promise {
     Promise
 }
 
-/// Nothing: there is no such option.
+/// Prints nothing: there is no option `--failpoints`.
 #[inline(always)]
 pub fn ask(_: impl FnOnce() -> Vec<Step>) -> Option<ExitCode> {
     None

@@ -6,9 +6,9 @@ pub enum Language {
     /// English: what the locale `C` speaks.
     #[default]
     English,
-    /// German.
+    /// German: what the locales `de_*` speak.
     German,
-    /// French.
+    /// French: what the locales `fr_*` speak.
     French,
 }
 

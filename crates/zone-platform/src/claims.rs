@@ -133,9 +133,9 @@ pub enum Conflict {
     /// The files of a zone would be another's.
     #[error("zone {zone} is in {}", shown(.zonepath))]
     OtherZone {
-        /// Whose.
+        /// The zone that owns the files.
         zone: ZoneName,
-        /// Where they are.
+        /// The zonepath of that zone.
         zonepath: PathBuf,
     },
     /// The files of the zone would be in itself once more.

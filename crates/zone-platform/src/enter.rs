@@ -127,7 +127,7 @@ pub enum EnterError {
     /// A step inside failed.
     #[error("could not {}", .stage.text())]
     Inside {
-        /// Which.
+        /// The step that failed.
         stage: Stage,
         /// The kernel's answer.
         source: Errno,

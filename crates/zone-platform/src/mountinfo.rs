@@ -11,11 +11,11 @@ const TABLE: &str = "/proc/self/mountinfo";
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// Its id, which `statx(2)` also gives.
+    /// The id of the mount, which `statx(2)` also gives.
     pub(crate) id: u64,
     /// The minor number of its device, which for FUSE is the number of the connection.
     pub(crate) minor: u32,
-    /// Where.
+    /// The directory or file that it is mounted on.
     pub(crate) point: PathBuf,
     /// The type of its file system.
     pub(crate) fstype: String,

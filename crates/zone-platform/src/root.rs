@@ -36,9 +36,9 @@ pub enum RootError {
     /// Others on the host could reach into the zone, or the zone's users could not reach their root.
     #[error("{} must have mode {wanted:04o}, not {found:04o}: say 'chmod {wanted:o} {}'", .path.display(), .path.display())]
     Mode {
-        /// Which.
+        /// The directory whose mode is refused.
         path: PathBuf,
-        /// What it is.
+        /// The mode that it has.
         found: u32,
         /// What it must be.
         wanted: u32,
@@ -76,7 +76,7 @@ pub enum RootError {
     MountsBelow {
         /// The zone's root.
         root: PathBuf,
-        /// Where.
+        /// The directories below the root that file systems are mounted on.
         mounts: Vec<PathBuf>,
     },
     /// A mount option that no zone can live with.

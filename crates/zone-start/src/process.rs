@@ -26,9 +26,9 @@ pub enum ProcessError {
     /// A word of its command line is not UTF-8, or the command line is too long.
     #[error("cannot execute {} for the root {}, which is too long or not valid UTF-8", .program.display(), .root.display())]
     Unspeakable {
-        /// The program.
+        /// The program that was to be executed.
         program: PathBuf,
-        /// ROOT.
+        /// The root of the layout that it was to work in (`ZONES_ROOT`).
         root: PathBuf,
     },
     /// The system refused something.

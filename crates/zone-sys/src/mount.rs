@@ -8,7 +8,7 @@ bitflags::bitflags! {
     /// Attributes of one mount, as in `mount_setattr(2)`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct MountAttr: u64 {
-        /// Read-only.
+        /// Nothing can be written through the mount.
         const RDONLY = raw::MOUNT_ATTR_RDONLY as u64;
         /// Set-user-ID bits and file capabilities are ignored.
         const NOSUID = raw::MOUNT_ATTR_NOSUID as u64;

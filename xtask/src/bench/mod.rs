@@ -30,7 +30,7 @@ enum What {
     /// Plays a part in the measurement of consoles
     #[command(hide = true)]
     Agent {
-        /// Which.
+        /// The part that it plays.
         role: console::Role,
         /// The socket to meet at.
         socket: Option<String>,

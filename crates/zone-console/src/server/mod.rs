@@ -48,11 +48,11 @@ pub struct Setup {
 /// What a peer may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: it is disconnected.
+    /// It is disconnected.
     Refuse,
-    /// Watch.
+    /// It may read what the console shows, and write nothing.
     Watch,
-    /// Hold the console.
+    /// It may hold the console: read from it and write to it.
     Hold,
 }
 

@@ -37,10 +37,10 @@ impl Answer {
     }
 }
 
-/// Which calls of that number.
+/// Selects the calls of a number that a rule holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
-    /// All.
+    /// The rule holds for every call.
     Always,
     /// Those with any of these bits in an argument.
     AnyBit { arg: u32, bits: u32 },
@@ -56,7 +56,7 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(super) enum Opening {
     /// `nesting`: user namespaces in the zone.
     Nesting,
-    /// `io-uring`.
+    /// `io-uring`: io_uring(7) in the zone.
     IoUring,
     /// `socketcall`: sockets for 32-bit x86 programs.
     Socketcall,

@@ -87,7 +87,7 @@ pub enum PathError {
     /// Nothing can be mounted there.
     #[error("{path} is not a valid mount point")]
     MountPoint {
-        /// Where.
+        /// The mount point that was asked for.
         path: String,
         /// Which component, and why.
         #[source]
@@ -98,7 +98,7 @@ pub enum PathError {
         "could not stat {path}: correct the zone's init property, or boot with -i and the path of its init"
     )]
     NoInit {
-        /// Where.
+        /// The path at which init was looked for.
         path: String,
         /// Which component, and why.
         #[source]

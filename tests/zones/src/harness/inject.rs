@@ -74,9 +74,9 @@ const ERRORS: &[(&str, &[&str])] = &[
 /// A call that is to fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injection {
-    /// Which.
+    /// The name of the system call.
     pub call: &'static str,
-    /// How.
+    /// The name of the error that it fails with.
     pub error: &'static str,
     /// Which of its kind, in each thread, counted from 1.
     pub nth: usize,

@@ -36,7 +36,7 @@ pub(super) enum Deed {
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Nothing.
+    /// Nothing goes wrong.
     None,
     /// The daemon dies at this boundary between two steps, counted from 1; the one after it at the second.
     DaemonAt(usize, usize),
