@@ -1,0 +1,214 @@
+#!/bin/bash
+# Leads zones through their lives on a host of which nothing else is known, and looks at what is left.
+#
+#   life.sh PROGRAMS {sparse | ARCHIVE}...
+#
+# PROGRAMS is the folder of the programs. `sparse` is a zone that shares the host's /usr, each ARCHIVE a root with an
+# init, in a tar; systemd in it is asked whether it is content. The zones are the host's own, so this belongs into a virtual machine that is thrown away.
+# Needs jq, socat and procps. Ends with the count; each failure is printed where it stands.
+set -u
+PATH=$1:$PATH; shift
+unset ZONES_ROOT
+passed=0 failed=0
+
+title() { printf '\n== %s\n' "$*"; }
+# ok WHAT COMMAND...: it must succeed; what it prints is shown if it does not.
+ok() {
+    local what=$1 said; shift
+    if said=$("$@" 2>&1 </dev/null); then passed=$((passed + 1)); echo "ok    $what${said:+: $(head -c 300 <<<"$said" | tr '\n' '|')}"
+    else local rc=$?; failed=$((failed + 1)); printf 'FAIL  %s (exit %s)\n      %s\n%s\n' "$what" "$rc" "$*" "$said"; fi
+}
+# is WHAT WANTED COMMAND...: it must print exactly that.
+is() {
+    local what=$1 wanted=$2 said; shift 2
+    said=$("$@" 2>&1 </dev/null)
+    if [ "$said" = "$wanted" ]; then passed=$((passed + 1)); echo "ok    $what: $said"
+    else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
+}
+# has WHAT PATTERN COMMAND...: a line of what it prints must match.
+has() {
+    local what=$1 wanted=$2 said; shift 2
+    said=$("$@" 2>&1 </dev/null)
+    if grep -Eq -- "$wanted" <<<"$said"; then passed=$((passed + 1)); echo "ok    $what: $(grep -Em1 -- "$wanted" <<<"$said")"
+    else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted a line like %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
+}
+field() { zoneadm -z "$1" list -v --json | jq -r ".[0]$2"; }
+state() { field "$1" .state; }
+# until_is SECONDS WANTED COMMAND...: waits until it prints that.
+until_is() {
+    local left=$1 wanted=$2 said; shift 2
+    while said=$("$@" 2>/dev/null); [ "$said" != "$wanted" ]; do
+        left=$((left - 1)); [ "$left" -gt 0 ] || { echo "still '$said', not '$wanted'"; return 1; }
+        sleep 1
+    done
+    echo "$said"
+}
+renewed() { # ZONE UNIQID: waits for a running incarnation that is not this one
+    local left=90
+    while [ "$(state "$1")" != running ] || [ "$(field "$1" .uniqid)" = "$2" ]; do
+        left=$((left - 1)); [ "$left" -gt 0 ] || { field "$1" ''; return 1; }
+        sleep 1
+    done
+}
+differs() { # ZONE KIND: the zone's namespace is not the host's
+    [ "$(readlink "/proc/$(field "$1" .pid)/ns/$2")" != "$(readlink "/proc/1/ns/$2")" ]
+}
+die() { # PID: SIGKILL, and wait until it is no more
+    kill -9 "$1" || return 1
+    while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do sleep 0.1; done
+}
+daemon() { pgrep -f "zoneadmd.* -z $1( |\$)" | head -1; }
+# on_terminal SECONDS_BEFORE_TYPING TYPED COMMAND: COMMAND on a terminal of its own
+on_terminal() {
+    local wait=$1 typed=$2; shift 2
+    { sleep "$wait"; printf "$typed"; sleep 3; printf '\r~.'; sleep 1; } |
+        timeout 60 socat - "EXEC:$*,pty,ctty,setsid,raw,echo=0"
+}
+look() { # what could be left
+    awk '{print "mount", $5, $9, $10}' /proc/self/mountinfo
+    find /sys/fs/cgroup -type d -path '*zone*' | sed 's/^/cgroup /'
+    ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)' | sed 's/^/process /'
+    ls /run/netns 2>/dev/null | sed 's/^/netns /'
+    ip -o link | awk '{print "link", $2}'
+}
+usual() { # ZONE PID: what an ordinary command says after a death, of a zone with this first process
+    is "$1 runs on" running state "$1"
+    is "$1 has the same first process" "$2" field "$1" .pid
+    is "$1 takes commands" here zlogin "$1" echo here
+    has "boot says that it is booted" 'already booted' zoneadm -z "$1" boot
+    is "$1 still has the same first process" "$2" field "$1" .pid
+    has "the console of $1 answers" 'Connected to zone' on_terminal 2 '' "zlogin -C $1"
+}
+
+title "The host"
+uname -rv; systemctl --version | head -1; echo "cgroup: $(stat -fc %T /sys/fs/cgroup): $(cat /sys/fs/cgroup/cgroup.controllers)"
+look | sort > /tmp/before
+
+sparse() {
+title "A sparse zone"
+ok create zonecfg -z web 'create; set brand=sparse'
+ok install zoneadm -z web install
+ok verify zoneadm -z web verify
+ok boot zoneadm -z web boot
+is state running state web
+is "zlogin id" 0 zlogin web id -u
+has "uid_map" '^ *0 +[1-9][0-9]+ +65536$' zlogin web cat /proc/self/uid_map
+for kind in user mnt pid net ipc uts cgroup; do ok "its own $kind namespace" differs web $kind; done
+has "owner of the user namespace" '^[1-9][0-9]+$' stat -Lc %u "/proc/$(field web .pid)"
+has "cgroup of init, as the zone sees it" '^0::/' zlogin web cat /proc/1/cgroup
+has "cgroup of init, as the host sees it" 'zone' cat "/proc/$(field web .pid)/cgroup"
+has "cgroup of a login, as the zone sees it" '^0::/' zlogin web cat /proc/self/cgroup
+has "ping_group_range" '^0[[:space:]]65535$' zlogin web cat /proc/sys/net/ipv4/ping_group_range
+has "mounts are shared" 'shared:' zlogin web sh -c 'grep " / / \| / " /proc/self/mountinfo'
+has "devpts" 'devpts' zlogin web grep /dev/pts /proc/mounts
+ok "users may ping" zlogin web setpriv --reuid=65534 --regid=65534 --clear-groups ping -c1 -W5 127.0.0.1
+has "a login has a terminal of the zone" '/dev/pts/[0-9]' on_terminal 3 'tty; echo controllers $(cat /sys/fs/cgroup/cgroup.controllers)\rexit\r' "zlogin web"
+ok "nothing of the host is written" zlogin web sh -c '! touch /usr/x 2>/dev/null'
+is "limits of a command" "$(zlogin web sh -c 'ulimit -n')" bash -c 'ulimit -n 100; zlogin web sh -c "ulimit -n"'
+zlogin web sh -c 'echo said on the console > /dev/console'
+has "zlogin -C" 'said on the console' on_terminal 3 '' 'zlogin -C web'
+has "console --log" 'said on the console' zoneadm -z web console --log
+has "verify while it runs" '^0$' bash -c 'zoneadm -z web verify >&2; echo $?'
+before=$(field web .uniqid); zlogin web reboot
+ok "reboot from inside" renewed web "$before"
+is "how it ended" rebooted field web .last_exit.how
+zlogin web poweroff
+ok "poweroff from inside" until_is 90 installed state web
+is "how it ended" poweroff field web .last_exit.how
+ok ready zoneadm -z web ready
+is state ready state web
+ok "boot from ready" zoneadm -z web boot
+before=$(field web .uniqid)
+ok reboot zoneadm -z web reboot
+ok "another incarnation" renewed web "$before"
+ok halt zoneadm -z web halt
+is state installed state web
+
+title "Deaths"
+ok boot zoneadm -z web boot
+first=$(field web .pid)
+ok "kill -9 of zoneadmd" die "$(daemon web)"; usual web "$first"
+ok "kill -9 of zsched" die "$(field web .zsched.pid)"; usual web "$first"
+echo "adopted: $(field web '.zsched' | tr '\n' ' ')"
+d=$(daemon web); z=$(field web .zsched.pid); ok "kill -9 of both" bash -c "kill -9 $d $z"; usual web "$first"
+ok "verify after that" zoneadm -z web verify
+before=$(field web .uniqid); zlogin web reboot
+ok "reboot from inside after that" renewed web "$before"
+first=$(field web .pid)
+ok "kill -9 of zsched first, then zoneadmd" bash -c "kill -9 $(field web .zsched.pid); sleep 1; kill -9 $(daemon web)"; usual web "$first"
+ok "halt after that" zoneadm -z web halt
+ok "ready" zoneadm -z web ready
+ok "kill -9 of zsched of a ready zone" die "$(field web .zsched.pid)"
+ok "boot after that" zoneadm -z web boot
+is state running state web
+ok shutdown zoneadm -z web shutdown -t 60
+is state installed state web
+
+title "A unit that ends does not take the zone along"
+ok "boot from a unit" systemd-run --quiet --wait --collect -E PATH="$PATH" zoneadm -z web boot
+first=$(field web .pid)
+ok "a unit that stays" systemd-run --quiet --unit=stays -E PATH="$PATH" sh -c 'zoneadm -z web reboot; sleep 1000'
+ok "rebooted from it" until_is 60 yes bash -c "[ \"\$(zoneadm -z web list --json | jq -r .[0].pid)\" != $first ] && echo yes"
+first=$(field web .pid)
+ok "stop the unit" systemctl stop stays
+is "the zone runs on" "$first" field web .pid
+is "takes commands" here zlogin web echo here
+ok halt zoneadm -z web halt
+ok uninstall zoneadm -z web uninstall -F
+ok delete zonecfg -z web delete -F
+
+}
+
+linux() {
+    local archive=$1 name before first
+    name=$(basename "$archive" .tar | tr -dc a-z0-9); title "$archive: $name"
+    ok create zonecfg -z "$name" 'create; set brand=linux'
+    ok install zoneadm -z "$name" install -a "$archive"
+    ok verify zoneadm -z "$name" verify
+    ok boot zoneadm -z "$name" boot
+    is state running state "$name"
+    case $name in
+        *systemd*)
+            ok "the bus is there" until_is 120 yes bash -c "zlogin $name test -S /run/dbus/system_bus_socket && echo yes"
+            is "is-system-running" running timeout 300 zlogin "$name" systemctl is-system-running --wait
+            is "failed units" "" zlogin "$name" systemctl list-units --failed --no-legend --plain
+            has "a unit of its own with a limit" 'yes' zlogin "$name" systemd-run --quiet --wait --pipe -p MemoryMax=50M -p PrivateTmp=yes -p ProtectSystem=strict echo yes
+            has "journal" 'systemd' zlogin "$name" journalctl -b -n 50 --no-pager;;
+        *)
+            ok "runlevel 2" until_is 120 'N 2' zlogin "$name" runlevel
+            has "its terminals" 'tty1' zlogin "$name" sh -c 'ls -l /dev/tty[1-6] /dev/console'
+            has "getty" 'getty' zlogin "$name" ps ax;;
+    esac
+    has "mounts are shared" 'shared:' zlogin "$name" sh -c 'grep " / / \| / " /proc/self/mountinfo'
+    has "login on a terminal" '/dev/pts/[0-9]' on_terminal 4 'tty\rexit\r' "zlogin $name"
+    has "the console" 'login:' on_terminal 3 '\r' "zlogin -C $name"
+    first=$(field "$name" .pid)
+    ok "kill -9 of zoneadmd" die "$(daemon "$name")"; is "runs on" "$first" field "$name" .pid
+    ok "kill -9 of zsched" die "$(field "$name" .zsched.pid)"; is "takes commands" here zlogin "$name" echo here
+    is "the same first process" "$first" field "$name" .pid
+    before=$(field "$name" .uniqid); zlogin "$name" reboot
+    ok "reboot from inside" renewed "$name" "$before"
+    ok "is up again" until_is 120 yes bash -c "zlogin $name sh -c 'test -S /run/dbus/system_bus_socket || runlevel | grep -q 2' && echo yes"
+    ok shutdown zoneadm -z "$name" shutdown -t 120
+    is state installed state "$name"
+    is "how it ended" poweroff field "$name" .last_exit.how
+    ok uninstall zoneadm -z "$name" uninstall -F
+    ok delete zonecfg -z "$name" delete -F
+}
+
+for what; do
+    case $what in sparse) sparse;; *) linux "$what";; esac
+done
+
+title "What is left"
+for _ in 1 2 3 4 5 6 7 8 9 10; do # a daemon without a zone ends by itself
+    look | sort > /tmp/after
+    diff /tmp/before /tmp/after > /tmp/left && break
+    sleep 3
+done
+is "mounts, control groups, processes, links" "" cat /tmp/left
+is "ranges of ids" "" sh -c 'cat /etc/zones/idmap; grep -s zone /etc/subuid /etc/subgid'
+is "files of the zones" "" sh -c 'find /run/zones /etc/zones /var/lib/zones -mindepth 1 2>/dev/null | grep -v "/index$\|/idmap$\|lock"'
+has "kernel log" '^0$' sh -c 'dmesg | grep -c "BUG\|WARNING:\|Oops"'
+printf '\nlife: %s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
