@@ -74,10 +74,10 @@ fn with_arguments_and_in_ascii(lab: &Lab) {
     told(&mut german, "HINWEIS: Zone wird mit folgenden Argumenten gestartet: -s -m verbose");
     told(&mut french, "AVIS : demarrage de la zone avec les arguments : -s -m verbose");
     zone.zoneadm(["reboot", "--", "-x", "\u{1b}[2J"]).ok();
-    told(&mut german, "WARNUNG: Ungueltige Startargumente werden ignoriert: -x");
-    told(&mut french, "AVERTISSEMENT : arguments de demarrage non valides ignores : -x");
     told(&mut german, "HINWEIS: Zone wird mit folgenden Argumenten neu gestartet: -x \\u{1b}[2J");
     told(&mut french, "AVIS : redemarrage de la zone avec les arguments : -x \\u{1b}[2J");
+    told(&mut german, "WARNUNG: Ungueltige Startargumente werden ignoriert: -x");
+    told(&mut french, "AVERTISSEMENT : arguments de demarrage non valides ignores : -x");
     assert!(german.said().is_ascii() && french.said().is_ascii());
 }
 
