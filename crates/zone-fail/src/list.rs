@@ -81,6 +81,7 @@ pub const POINTS: &[Point] = &[
     daemon("door.asked", "a call has its turn", "the operation begins"),
     daemon("journal.begin", "the journal says which operation begins", "its first step"),
     daemon("file.written", "the new file is written beside the old one", "it takes the old one's place"),
+    daemon("step.verify", "it is known that a running zone could boot again", "it is taken down"),
     daemon("step.snapshot", "the configuration is frozen", "the user namespace is made"),
     daemon("step.userns", "the user namespace is made", "the platform's first step"),
     daemon("intent.create", "the journal says that the first process will be made", "zsched is asked for it"),
