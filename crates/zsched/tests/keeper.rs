@@ -429,9 +429,20 @@ fn a_thread_that_becomes_the_first_process_is_followed() {
     let script = "echo go!; read -r x; exec python3 -c '
 import threading, os
 threading.Thread(target=lambda: os.execv(\"/bin/sh\", [\"sh\", \"-c\", \"echo now; read -r x; exit 5\"])).start()'";
-    let seen = end_of_an_adopted("thread", script, |fixture, _| {
+    let seen = end_of_an_adopted("thread", script, |fixture, status| {
         say(fixture, "");
         fixture.hears("now");
+        // The one that takes the place is traced a moment after it has taken it.
+        let is_traced = || {
+            let text = std::fs::read_to_string(format!("/proc/{}/status", status.pid)).unwrap_or_default();
+            text.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+        };
+        for _ in 0..1000 {
+            if is_traced() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         say(fixture, "");
     });
     assert!(matches!(seen, None | Some(Some(End::Exited(5)))), "{seen:?}");
