@@ -17,16 +17,8 @@ impl Zone {
     fn ready_once(&self, context: &mut OperationContext) -> Result<(), OpError> {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent::to(context.operation, ""))?;
-        match self.ready(context, 0, None) {
-            Ok(_) => {
-                journal.end_or_say(context);
-                Ok(())
-            }
-            Err(error) => {
-                self.undo(context);
-                Err(error)
-            }
-        }
+        let made = self.ready(context, 0, None);
+        self.settle(context, journal, made)
     }
 
     /// Boots the zone, making it ready before if need be; or leaves it installed.
@@ -54,7 +46,18 @@ impl Zone {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent::to(context.operation, given.unwrap_or_default()))?;
         let made = if ready { self.ready(context, 0, given.map(str::to_owned)).map(|_| ()) } else { Ok(()) };
-        match made.and_then(|()| self.boot(context, given)) {
+        let booted = made.and_then(|()| self.boot(context, given));
+        self.settle(context, journal, booted)
+    }
+
+    /// Closes the journal entry of what succeeded, or undoes what failed.
+    fn settle<T>(
+        &self,
+        context: &mut OperationContext,
+        mut journal: Journal,
+        result: Result<T, OpError>,
+    ) -> Result<(), OpError> {
+        match result {
             Ok(_) => {
                 journal.end_or_say(context);
                 Ok(())
@@ -101,17 +104,11 @@ impl Zone {
             last.get_or_insert(ended);
         }
         let made = self.ready(context, restarts, given.map(str::to_owned));
-        match made.and_then(|_| self.boot(context, None)) {
-            Ok(_) => {
-                journal.end_or_say(context);
-                Ok(())
-            }
-            Err(error) => {
-                // Now it is a halt that has to be carried on.
-                context.operation = Operation::Halt;
-                self.undo(context);
-                Err(error)
-            }
+        let booted = made.and_then(|_| self.boot(context, None));
+        if booted.is_err() {
+            // Now it is a halt that has to be carried on.
+            context.operation = Operation::Halt;
         }
+        self.settle(context, journal, booted)
     }
 }

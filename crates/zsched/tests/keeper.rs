@@ -629,17 +629,7 @@ fn an_older_zsched_is_told_from_one_that_fails() {
         ),
         "{refused}"
     );
-    let create = Create {
-        restarts: 0,
-        bounding: 0,
-        hostname: b"",
-        targets: Strings(b""),
-        masked: Strings(b""),
-        readonly: Strings(b""),
-        seccomp: &[],
-        namespaces: Origins::default(),
-        kept: 0,
-    };
+    let create = Create::default();
     client.create(&create, &[]).unwrap();
     let shared = Create { namespaces: Origins { net: Origin::None, ..Origins::default() }, ..create };
     assert!(matches!(client.create(&shared, &[]), Err(ClientError::TooOld { .. })));

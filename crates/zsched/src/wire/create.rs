@@ -6,7 +6,7 @@ use super::{Header, Op, Origins, PROTOCOL, RESERVE};
 /// The request that makes a zone, as it lies in the message. Its descriptors are, in order: the
 /// root mount, the cgroup's directory, the user namespace, one mount for each target, then the namespaces that are given,
 /// in the order of [`super::Kinds`], then those that are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Create<'a> {
     /// How many times in a row init was started again before; kept with the incarnation.
     pub restarts: u32,
@@ -81,7 +81,7 @@ impl<'a> Create<'a> {
 }
 
 /// Strings that lie one behind the other, each ended by NUL.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Strings<'a>(pub &'a [u8]);
 
 impl<'a> Strings<'a> {

@@ -115,17 +115,7 @@ fn a_create_survives_the_wire_and_is_refused_when_cut() {
 
 #[test]
 fn a_create_that_asks_for_other_namespaces_needs_a_zsched_that_knows_of_them() {
-    let usual = Create {
-        restarts: 0,
-        bounding: 0,
-        hostname: b"",
-        targets: Strings(b""),
-        masked: Strings(b""),
-        readonly: Strings(b""),
-        seccomp: &[],
-        namespaces: Origins::default(),
-        kept: 0,
-    };
+    let usual = Create::default();
     let message = usual.encode();
     assert_eq!(Header::of(&message).unwrap().protocol, 1, "nothing in it is new");
     for net in [Origin::New, Origin::Given, Origin::None] {
