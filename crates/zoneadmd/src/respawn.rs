@@ -126,9 +126,9 @@ impl Zone {
         let (events, child) =
             keeper::launch(&self.layout, &self.name, claimed, console.each_ref().map(AsFd::as_fd))?;
         *lock(&self.backup.child) = Some(child);
-        zone_fail::pass!("heir.started");
+        zone_fail::pass!("respawn.started");
         let words = self.hand_over(&events)?;
-        zone_fail::pass!("heir.adopted");
+        zone_fail::pass!("respawn.adopted");
         *keeper = Client::connect(&self.layout.zone_run(&self.name))?;
         drop(keeper);
         tracing::error!("{words}");
