@@ -67,10 +67,8 @@ fn a_halt_with_processes_in_it(lab: &Lab) {
     zone.sh("ls -d /data").ok();
     fuse.fall_silent();
     zone.sh("ls /data > /dev/null 2>&1 &").ok();
-    let ran = until("a process of the zone is in it", || {
-        let ran = zone.zoneadm(["halt"]);
-        (ran.code() == Some(1)).then_some(ran)
-    });
+    fuse.somebody_waits();
+    let ran = zone.zoneadm(["halt"]);
     ran.refuses().stderr_has("(ls) cannot be killed: it waits in the kernel (state D)");
     zone.is("shutting_down");
     zone.zoneadm(["halt", "-F"]).refuses().stderr_has("(ls) cannot be killed");

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// An ext4 of its own, on a file.
 pub struct Disk {
@@ -60,13 +60,22 @@ impl Drop for Disk {
 /// A FUSE file system of one empty directory, served by a thread of the test.
 pub struct Fuse {
     point: PathBuf,
-    silent: Arc<AtomicBool>,
+    state: Arc<Serving>,
     device: Option<File>,
+}
+
+/// What the thread that serves and the test tell each other.
+#[derive(Default)]
+struct Serving {
+    silent: AtomicBool,
+    withheld: AtomicUsize,
 }
 
 const INIT: u32 = 26;
 const GETATTR: u32 = 3;
 const STATFS: u32 = 17;
+/// Nobody waits for an answer to these: RELEASE, RELEASEDIR.
+const RELEASES: [u32; 2] = [18, 29];
 /// These want no answer: FORGET, INTERRUPT, BATCH_FORGET.
 const ONE_WAY: [u32; 3] = [2, 36, 42];
 const ENOSYS: i32 = 38;
@@ -85,10 +94,10 @@ impl Fuse {
         let options = std::ffi::CString::new(options).unwrap_or_default();
         mount("dead", &point, "fuse", MountFlags::empty(), Some(options.as_c_str()))
             .unwrap_or_else(|e| super::skip(format!("a FUSE file system cannot be mounted: {e}")));
-        let silent = Arc::new(AtomicBool::new(false));
-        let thread = (device.try_clone().unwrap_or_else(|e| panic!("{e}")), Arc::clone(&silent));
+        let state = Arc::new(Serving::default());
+        let thread = (device.try_clone().unwrap_or_else(|e| panic!("{e}")), Arc::clone(&state));
         std::thread::spawn(move || serve(thread.0, &thread.1));
-        Self { point, silent, device: Some(device) }
+        Self { point, state, device: Some(device) }
     }
 
     /// Where it is mounted.
@@ -99,7 +108,14 @@ impl Fuse {
 
     /// From now on it takes every request and answers none.
     pub fn fall_silent(&self) {
-        self.silent.store(true, Ordering::SeqCst);
+        self.state.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until somebody has asked for something that is not answered.
+    #[track_caller]
+    pub fn somebody_waits(&self) {
+        let withheld = || self.state.withheld.load(Ordering::SeqCst);
+        super::until("somebody waits for the file system", || (withheld() > 0).then_some(()));
     }
 
     /// The kernel gives up on it: whoever waits gets an error.
@@ -117,14 +133,18 @@ impl Drop for Fuse {
     }
 }
 
-fn serve(mut device: File, silent: &AtomicBool) {
+fn serve(mut device: File, state: &Serving) {
     let mut request = vec![0; 256 * 1024];
     loop {
         let Ok(length @ 40..) = device.read(&mut request) else { return };
         let word =
             |at: usize| u32::from_le_bytes([request[at], request[at + 1], request[at + 2], request[at + 3]]);
         let opcode = word(4);
-        if ONE_WAY.contains(&opcode) || silent.load(Ordering::SeqCst) || length < 40 {
+        if ONE_WAY.contains(&opcode) {
+            continue;
+        }
+        if state.silent.load(Ordering::SeqCst) || length < 40 {
+            state.withheld.fetch_add(usize::from(!RELEASES.contains(&opcode)), Ordering::SeqCst);
             continue;
         }
         let (error, body) = answer(opcode);
