@@ -1,0 +1,73 @@
+//! What is built for one net, once everything about it is known.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::Mac;
+use crate::spec::Protection;
+
+/// One net of a zone, resolved: nothing of it is to be found out or chosen any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The name of the host's link: its end of the pair, or what it is called until it is in the zone.
+    pub host: String,
+    /// What people are told that link is, as its alias (`ip link` shows it).
+    pub alias: String,
+    /// The link's name inside.
+    pub inside: String,
+    /// How it is attached.
+    pub attachment: Attachment,
+    /// Its Ethernet address; of an ipvlan that of its link, of a physical one its own.
+    pub mac: Mac,
+    /// Its MTU in bytes; `None` leaves it.
+    pub mtu: Option<u32>,
+    /// The addresses that it has inside.
+    pub addresses: Vec<IpNet>,
+    /// The routers of its default routes; outside of every prefix they are reached on the link all the same.
+    pub routers: Vec<IpAddr>,
+    /// Addresses that it may use beside `addresses`.
+    pub allowed: Vec<IpNet>,
+    /// Whether a DHCP client inside may ask for an address.
+    pub dhcp: bool,
+    /// The most bits in a second, in each direction.
+    pub bandwidth: Option<u64>,
+    /// What is kept from leaving it.
+    pub protection: Protection,
+}
+
+/// How a net is attached to the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// To a port of this bridge.
+    Bridge {
+        /// The bridge.
+        bridge: String,
+        /// The VLAN of the port, untagged inside; on a bridge that filters.
+        vlan: Option<u16>,
+    },
+    /// By routes of the host to its addresses.
+    Routed {
+        /// The link of the host on whose network it answers for the addresses (proxy ARP and ND).
+        uplink: Option<String>,
+    },
+    /// On a link of the host, as a macvlan (bridge mode).
+    Macvlan {
+        /// The link.
+        link: String,
+        /// The VLAN on that link.
+        vlan: Option<u16>,
+    },
+    /// On a link of the host, as an ipvlan (L2).
+    Ipvlan {
+        /// The link.
+        link: String,
+        /// The VLAN on that link.
+        vlan: Option<u16>,
+    },
+    /// The link itself.
+    Physical {
+        /// The link.
+        link: String,
+    },
+}

@@ -1,0 +1,16 @@
+//! What a zone has of the network, on the host and inside.
+//!
+//! From what is asked ([`spec`]) follows, with what the host has, what is built ([`interface`]). Links, addresses and
+//! routes are made through [`rt`], rules through [`nft`]; both speak netlink to the kernel and start no program.
+//! Everything that is made has a name by which it is found again without any memory of it ([`names`]).
+
+pub mod interface;
+pub mod names;
+pub mod nft;
+pub mod rt;
+pub mod spec;
+
+mod mac;
+
+pub use interface::Interface;
+pub use mac::Mac;

@@ -1,0 +1,103 @@
+//! The names of all that is made for zones: derived, so that it is found again by whoever knows the installation and the
+//! zone, and so that two zones or two installations never meet.
+
+use zone_config::ZoneName;
+use zone_config::layout::InstallationId;
+
+use crate::Mac;
+
+/// The most nets that a zone has: their numbers fit behind the name of a link.
+pub const MOST_NETS: usize = 64;
+
+/// One zone of one installation, as its links and tables are named.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The installation.
+    pub installation: InstallationId,
+    /// The zone.
+    pub zone: &'a ZoneName,
+}
+
+impl Owner<'_> {
+    /// Names the host's link for the net of this number (from 0): at most 15 bytes, as the kernel wants it.
+    #[must_use]
+    pub fn link(&self, net: usize) -> String {
+        format!("{}{net}", self.link_prefix())
+    }
+
+    /// What the names of all its links on the host begin with; a number follows, and nothing else.
+    #[must_use]
+    pub fn link_prefix(&self) -> String {
+        format!("z{:010x}n", self.number() & 0xff_ffff_ffff)
+    }
+
+    /// Tells whether a link of the host is named as one of this zone.
+    #[must_use]
+    pub fn is_link(&self, name: &str) -> bool {
+        let number = name.strip_prefix(&self.link_prefix());
+        number.is_some_and(|number| number.parse::<usize>().is_ok_and(|net| self.link(net) == name))
+    }
+
+    /// Names its tables of rules, one in each family that it has rules in.
+    #[must_use]
+    pub fn table(&self) -> String {
+        format!("{}-{}", table(self.installation), self.zone)
+    }
+
+    /// The Ethernet address of the net of this number, the same for ever, if the administrator names none.
+    #[must_use]
+    pub fn mac(&self, net: usize) -> Mac {
+        // Other zones' numbers are far away: it is a hash.
+        Mac::local(self.number().wrapping_add(net as u64))
+    }
+
+    fn number(&self) -> u64 {
+        self.installation.of_zone(self.zone)
+    }
+}
+
+/// Names the bridge of the managed network of an installation: `zones0` for the host's own.
+#[must_use]
+pub fn bridge(installation: InstallationId) -> String {
+    if is_hosts_own(installation) { "zones0".to_owned() } else { format!("zbr{}", short(installation)) }
+}
+
+/// Names the tables of rules of the managed network of an installation: `zones` for the host's own.
+#[must_use]
+pub fn table(installation: InstallationId) -> String {
+    if is_hosts_own(installation) { "zones".to_owned() } else { format!("zones-{}", short(installation)) }
+}
+
+fn is_hosts_own(installation: InstallationId) -> bool {
+    installation == zone_config::Layout::host().id()
+}
+
+fn short(installation: InstallationId) -> String {
+    installation.to_string().chars().take(10).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zone_config::Layout;
+
+    #[test]
+    fn names_fit_and_do_not_meet() {
+        let zone: ZoneName = "web".parse().unwrap();
+        let other: ZoneName = "web1".parse().unwrap();
+        let installation = Layout::host().id();
+        let owner = Owner { installation, zone: &zone };
+        let name = owner.link(MOST_NETS - 1);
+        assert!(name.len() <= 15, "{name}");
+        assert!(owner.is_link(&name));
+        for bad in [owner.link_prefix(), format!("{name}x"), format!("{}00", owner.link_prefix())] {
+            assert!(!owner.is_link(&bad), "{bad}");
+        }
+        assert!(!Owner { installation, zone: &other }.is_link(&name));
+        assert_ne!(owner.mac(0), owner.mac(1));
+        assert_eq!(bridge(installation), "zones0");
+        let elsewhere = Layout::new(Some("/nowhere/at/all".into())).unwrap().id();
+        assert!(bridge(elsewhere).len() <= 15);
+        assert_ne!(table(elsewhere), table(installation));
+    }
+}

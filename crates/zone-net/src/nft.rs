@@ -1,0 +1,1 @@
+//! Rules: nf_tables through netlink, in transactions.

@@ -1,0 +1,1 @@
+//! Links, addresses, routes and neighbours: rtnetlink(7).
