@@ -18,8 +18,28 @@ use record::{Record, choices, records};
 choices! {
     /// Whose network stack a zone has.
     pub enum IpType {
-        /// Its own.
+        /// Its own, which its root may configure.
         Exclusive = "exclusive",
+        /// Its own, which only the host configures.
+        Shared = "shared",
+    }
+}
+
+choices! {
+    /// How a net is attached to the host.
+    pub enum NetMode {
+        /// As what it is attached to has it.
+        Auto = "auto",
+        /// By a veth pair to a bridge.
+        Bridge = "bridge",
+        /// By a veth pair and routes of the host.
+        Routed = "routed",
+        /// By a macvlan on a link of the host.
+        Macvlan = "macvlan",
+        /// By an ipvlan on a link of the host.
+        Ipvlan = "ipvlan",
+        /// By a link of the host that moves in.
+        Physical = "physical",
     }
 }
 
@@ -84,6 +104,10 @@ records! {
     resources {
         /// File systems, mounted in this order.
         pub fs: Vec<Fs> = "fs",
+        /// What it has of the network.
+        pub net: Vec<Net> = "net",
+        /// Ports of the host that lead into it.
+        pub port: Vec<Port> = "port",
         /// Data of the administrator's.
         pub attr: Vec<Attr> = "attr",
     }
@@ -100,6 +124,46 @@ records! {
         pub fstype: FsType = "type",
         /// Mount options, in order; see [`filesystem`](crate::filesystem).
         pub options: Vec<String> = "options",
+    }
+}
+
+records! {
+    /// A net of the zone: a link, with its addresses.
+    pub struct Net {
+        /// The link's name inside; without `global_nic` also that of the host's link that moves in.
+        pub physical: String = "physical",
+        /// What it is attached to: `auto`, a bridge or an Ethernet link.
+        pub global_nic: Option<String> = "global-nic",
+        /// How it is attached.
+        pub mode: NetMode = "mode",
+        /// Its addresses; see [`net`](crate::net).
+        pub address: Vec<String> = "address",
+        /// Addresses and prefixes that it may use beside its own.
+        pub allowed_address: Vec<String> = "allowed-address",
+        /// The routers of its default routes.
+        pub defrouter: Vec<String> = "defrouter",
+        /// Its Ethernet address.
+        pub mac_addr: Option<String> = "mac-addr",
+        /// Its MTU, in bytes.
+        pub mtu: Option<u64> = "mtu",
+        /// The VLAN that it is in.
+        pub vlan_id: Option<u64> = "vlan-id",
+        /// The most it sends and the most it receives, as a rate; see [`net::bandwidth`](crate::net::bandwidth).
+        pub maxbw: Option<String> = "maxbw",
+        /// What is kept from leaving it, as words; empty means all that is possible there but isolation.
+        pub link_protection: Vec<String> = "link-protection",
+    }
+}
+
+records! {
+    /// A port of the host, or a range of them, that leads into the zone.
+    pub struct Port {
+        /// The ports on the host, see [`HostPorts`](crate::net::HostPorts).
+        pub host: String = "host",
+        /// The port of the zone that the first leads to.
+        pub to: u64 = "to",
+        /// For which protocols.
+        pub protocol: Vec<String> = "protocol",
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::net;
 use crate::schema::{GLOBALS, Property, Resource};
 use crate::value::Value;
 
@@ -118,6 +119,13 @@ impl Document {
     /// The resources of one type, in order.
     pub fn of<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = &'a Instance> {
         self.resources.iter().filter(move |instance| instance.resource.name == resource)
+    }
+
+    /// Sets what a resource that is added has though nobody has said it.
+    pub fn complete(&self, instance: &mut Instance) {
+        if instance.resource.name == "net" {
+            net::complete(self, instance);
+        }
     }
 
     /// The properties of the zone that are kept in the file.

@@ -4,7 +4,8 @@
 //! all read it: a property is added by a row here, a line in the list of fields of [`config`](crate::config), and
 //! whatever acts on it. Defaults are here and nowhere else.
 
-use crate::config::{AttrType, FsType, IpType};
+use crate::config::{AttrType, FsType, IpType, NetMode};
+use crate::net::{MTU, PROTECTION, PROTOCOLS};
 use crate::value::{Kind, Value};
 
 /// What a property is when nobody sets it.
@@ -153,6 +154,8 @@ impl Property {
 impl Resource {
     /// One of its properties.
     pub fn property(&self, name: &str) -> Option<&'static Property> {
+        let synonym = SYNONYMS.iter().find(|(theirs, _)| self.name == "net" && *theirs == name);
+        let name = synonym.map_or(name, |(_, ours)| ours);
         self.properties.iter().find(|property| property.name == name)
     }
 }
@@ -242,7 +245,7 @@ pub static GLOBALS: &[Property] = &[
         "ip-type",
         Kind::Choice(IpType::WORDS),
         Unset::Is("exclusive"),
-        "Whose network stack the zone has: exclusive is its own, in which there is only loopback so far.",
+        "Who configures the zone's network: exclusive is the zone's root, shared is the host alone.",
     ),
     Property::new(
         "hostname",
@@ -313,6 +316,93 @@ pub static RESOURCES: &[Resource] = &[
         since: "0.1.0",
     },
     Resource {
+        name: "net",
+        key: "physical",
+        single: false,
+        properties: &[
+            Property::new(
+                "physical",
+                Kind::Link,
+                Unset::Required,
+                "The link's name inside; a new net is the first free of eth0, eth1, ... Without a global-nic, the host's link that moves in.",
+            ),
+            Property::new(
+                "global-nic",
+                Kind::Lower,
+                Unset::Nothing,
+                "What it is attached to: auto is the managed network of this host; or a bridge, or an Ethernet link.",
+            ),
+            Property::new(
+                "mode",
+                Kind::Choice(NetMode::WORDS),
+                Unset::Is("auto"),
+                "How it is attached; auto is bridge on a bridge, macvlan on an Ethernet link, physical without a global-nic.",
+            ),
+            Property::new(
+                "address",
+                Kind::Addresses,
+                Unset::From("the managed network, else none"),
+                "Its addresses, each with the length of its prefix, or dhcp.",
+            ),
+            Property::new(
+                "allowed-address",
+                Kind::Prefixes,
+                Unset::Nothing,
+                "Addresses and prefixes that the zone may use beside its own.",
+            ),
+            Property::new(
+                "defrouter",
+                Kind::Routers,
+                Unset::From("the managed network, else none"),
+                "The routers of its default routes, one of each family.",
+            ),
+            Property::new("mac-addr", Kind::Mac, Unset::From("the zone's name"), "Its Ethernet address."),
+            Property::new(
+                "mtu",
+                Kind::Number(MTU.0, MTU.1),
+                Unset::From("what it is attached to"),
+                "The most bytes of a packet.",
+            ),
+            Property::new("vlan-id", Kind::Number(1, 4094), Unset::Nothing, "The VLAN that it is in."),
+            Property::new(
+                "maxbw",
+                Kind::Bandwidth,
+                Unset::Nothing,
+                "The most that it sends, and the most that it receives, in bits in a second.",
+            ),
+            Property::new(
+                "link-protection",
+                Kind::Words(&PROTECTION),
+                Unset::From("all but isolated where there is a link of the host, else none"),
+                "What is kept from leaving it: forged Ethernet and IP addresses, answers of a DHCP server, other protocols than IP; isolated keeps it from other zones.",
+            ),
+        ],
+        help: "A net of the zone: a link with its addresses and routes. 'add net; end' gives the internet.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "port",
+        key: "host",
+        single: false,
+        properties: &[
+            Property::new(
+                "host",
+                Kind::HostPorts,
+                Unset::Required,
+                "The port of the host, or a range of them, of all its addresses or of one.",
+            ),
+            Property::new(
+                "to",
+                Kind::Number(1, 65_535),
+                Unset::Required,
+                "The port of the zone that it leads to; of a range, the first one.",
+            ),
+            Property::new("protocol", Kind::Words(&PROTOCOLS), Unset::Is("tcp"), "For which protocols."),
+        ],
+        help: "A port of the host that leads into the zone.",
+        since: "0.2.0",
+    },
+    Resource {
         name: "attr",
         key: "name",
         single: false,
@@ -332,6 +422,13 @@ pub static RESOURCES: &[Resource] = &[
     },
 ];
 
+/// What Solaris calls some properties of its `anet`, and what they are called here.
+const SYNONYMS: [(&str, &str); 3] =
+    [("linkname", "physical"), ("lower-link", "global-nic"), ("mac-address", "mac-addr")];
+
+/// Solaris' word for a net on the managed network, or on a link that it names.
+pub const ANET: &str = "anet";
+
 /// A property of the zone, by its name.
 pub fn global(name: &str) -> Option<&'static Property> {
     GLOBALS.iter().find(|property| property.name == name)
@@ -339,6 +436,7 @@ pub fn global(name: &str) -> Option<&'static Property> {
 
 /// A type of resource, by its name.
 pub fn resource(name: &str) -> Option<&'static Resource> {
+    let name = if name == ANET { "net" } else { name };
     RESOURCES.iter().find(|resource| resource.name == name)
 }
 

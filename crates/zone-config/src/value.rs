@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::filesystem::OPTIONS;
+use crate::net::{self, Address, DHCP, HostPorts, Mac};
 use crate::{ZoneName, bootargs, privilege};
 
 /// A value that its property allows.
@@ -79,6 +80,26 @@ pub enum Kind {
     Bool,
     /// A number of seconds, from 1 to this.
     Seconds(u64),
+    /// A whole number, from the first to the second.
+    Number(u64, u64),
+    /// The name of a link.
+    Link,
+    /// Where a net is attached: `auto` or the name of a link.
+    Lower,
+    /// Addresses of a zone, or `dhcp`.
+    Addresses,
+    /// Addresses and prefixes.
+    Prefixes,
+    /// Addresses of routers.
+    Routers,
+    /// The Ethernet address of one station.
+    Mac,
+    /// A rate in bits in a second.
+    Bandwidth,
+    /// Words, from this list.
+    Words(&'static [&'static str]),
+    /// Ports of the host.
+    HostPorts,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Mount options.
@@ -98,8 +119,13 @@ impl Kind {
     pub fn shape(self) -> Shape {
         match self {
             Self::Bool => Shape::Bool,
-            Self::Seconds(_) => Shape::Number,
-            Self::Options | Self::Privileges => Shape::List,
+            Self::Seconds(_) | Self::Number(..) => Shape::Number,
+            Self::Options
+            | Self::Privileges
+            | Self::Addresses
+            | Self::Prefixes
+            | Self::Routers
+            | Self::Words(_) => Shape::List,
             _ => Shape::Text,
         }
     }
@@ -116,6 +142,19 @@ impl Kind {
             Self::Label => "letters, digits, '-' and '.', the first a letter or digit".to_owned(),
             Self::Bool => "true, false".to_owned(),
             Self::Seconds(most) => format!("a whole number of seconds from 1 to {most}"),
+            Self::Number(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Link => "the name of a link: at most 15 bytes, without '/', ':', '%' and spaces".to_owned(),
+            Self::Lower => "auto, or the name of a link of the host: a bridge or an Ethernet link".to_owned(),
+            Self::Addresses => "dhcp, or a list of IPv4 and IPv6 addresses of hosts with the lengths of their prefixes, such as [192.0.2.5/24,2001:db8::5/64]".to_owned(),
+            Self::Prefixes => "a list of addresses and prefixes, such as [192.0.2.7,2001:db8:1::/48]".to_owned(),
+            Self::Routers => "a list of addresses, such as [192.0.2.1,fe80::1]".to_owned(),
+            Self::Mac => "an Ethernet address of one station, such as 02:08:20:5e:01:07".to_owned(),
+            Self::Bandwidth => "bits in a second: a whole number with K, M or G, from 8K to 1000G, such as 100M".to_owned(),
+            Self::Words(words) => format!("a list of these: {}", words.join(", ")),
+            Self::HostPorts => format!(
+                "a port from 1 to 65535 or a range of at most {}, with or without an address of the host: 8080, 8000-8010, 192.0.2.1:8080, \"[2001:db8::1]:8080\"",
+                net::MOST_PORTS
+            ),
             Self::Choice(words) => words.join(", "),
             Self::Options => {
                 let of = OPTIONS.map(|(fstype, words)| format!("for {} {words}", fstype.as_str()));
@@ -137,15 +176,20 @@ impl Kind {
             Self::HostName => text(is_name(word, "_-.") && word.len() <= HOST_NAME_MAX),
             Self::Label => text(is_name(word, "-.")),
             Self::Bool => word.parse().ok().map(Value::Bool),
-            Self::Seconds(most) => {
-                // A number has one way to be written: no sign, no zeros before it.
-                word.parse()
-                    .ok()
-                    .filter(|n| (1..=most).contains(n) && n.to_string() == word)
-                    .map(Value::Number)
-            }
+            Self::Seconds(most) => number(word, 1, most),
+            Self::Number(least, most) => number(word, least, most),
+            Self::Link => text(net::is_link_name(word)),
+            Self::Lower => text(word == net::AUTO || net::is_link_name(word)),
+            Self::Mac => text(word.parse::<Mac>().is_ok()),
+            Self::Bandwidth => text(net::bandwidth(word).is_some()),
+            Self::HostPorts => text(word.parse::<HostPorts>().is_ok()),
             Self::Choice(words) => text(words.contains(&word)),
-            Self::Options | Self::Privileges => {
+            Self::Options
+            | Self::Privileges
+            | Self::Addresses
+            | Self::Prefixes
+            | Self::Routers
+            | Self::Words(_) => {
                 let items = word.split(',').filter(|_| !word.is_empty()).map(str::to_owned);
                 self.read_list(items.collect())
             }
@@ -162,12 +206,16 @@ impl Kind {
 
     /// Understands a list; `None` when an item is not allowed, or when a list is not.
     pub fn read_list(self, items: Vec<String>) -> Option<Value> {
-        let allowed: fn(&str) -> bool = match self {
-            Self::Options => is_option,
-            Self::Privileges => privilege::is_word,
-            _ => return None,
+        let allowed = |item: &String| match self {
+            Self::Options => is_option(item),
+            Self::Privileges => privilege::is_word(item),
+            Self::Addresses => item == DHCP || item.parse::<Address>().is_ok(),
+            Self::Prefixes => net::allowed(item).is_some(),
+            Self::Routers => item.parse().is_ok_and(net::is_of_one_host),
+            Self::Words(words) => words.contains(&item.as_str()),
+            _ => false,
         };
-        let fits = items.len() <= MOST_ITEMS && items.iter().all(|item| allowed(item));
+        let fits = self.shape() == Shape::List && items.len() <= MOST_ITEMS && items.iter().all(allowed);
         fits.then_some(Value::List(items))
     }
 }
@@ -187,6 +235,12 @@ impl fmt::Display for Value {
 /// Whether the zonecfg language can write a text: quotes have no escapes there, and a line ends a command.
 fn is_line(text: &str) -> bool {
     !text.chars().any(|c| c == '"' || (c.is_control() && c != '\t'))
+}
+
+/// A number has one way to be written: no sign, no zeros before it.
+fn number(word: &str, least: u64, most: u64) -> Option<Value> {
+    let number = word.parse().ok().filter(|number: &u64| number.to_string() == word)?;
+    (least..=most).contains(&number).then_some(Value::Number(number))
 }
 
 fn is_option(text: &str) -> bool {

@@ -10,7 +10,5 @@ pub mod nft;
 pub mod rt;
 pub mod spec;
 
-mod mac;
-
 pub use interface::Interface;
-pub use mac::Mac;
+pub use zone_config::net::Mac;

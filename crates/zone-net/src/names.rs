@@ -6,9 +6,6 @@ use zone_config::layout::InstallationId;
 
 use crate::Mac;
 
-/// The most nets that a zone has: their numbers fit behind the name of a link.
-pub const MOST_NETS: usize = 64;
-
 /// One zone of one installation, as its links and tables are named.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
@@ -80,6 +77,7 @@ fn short(installation: InstallationId) -> String {
 mod tests {
     use super::*;
     use zone_config::Layout;
+    use zone_config::net::MOST_NETS;
 
     #[test]
     fn names_fit_and_do_not_meet() {

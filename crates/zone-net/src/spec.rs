@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use zone_config::net::Address;
 
 use crate::Mac;
 
@@ -50,8 +51,8 @@ pub struct NetSpec {
     pub vlan: Option<u16>,
     /// The most bits in a second, in each direction.
     pub bandwidth: Option<u64>,
-    /// What is kept from leaving the zone.
-    pub protection: Protection,
+    /// What is kept from leaving the zone; `None` for all that is possible there but isolation.
+    pub protection: Option<Protection>,
 }
 
 /// What a net is attached to (`global-nic`).
@@ -88,7 +89,7 @@ pub enum Addresses {
     /// A DHCP server on what it is attached to gives them.
     Dhcp,
     /// These; none leaves the zone to itself.
-    Given(Vec<IpNet>),
+    Given(Vec<Address>),
 }
 
 /// What is kept from leaving a zone (`link-protection`).

@@ -44,6 +44,7 @@ pub mod kernel;
 pub mod kernelfs;
 mod mountinfo;
 mod mounts;
+mod network;
 pub mod orderly;
 pub mod privileges;
 pub mod reach;

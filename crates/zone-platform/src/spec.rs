@@ -7,10 +7,12 @@ use std::path::PathBuf;
 
 use zone_config::config::{Fs, FsType};
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
+use zone_net::spec::NetworkSpec;
 
 use crate::cgroup;
 use crate::confinement::Confinement;
 use crate::filesystems::Options;
+use crate::network;
 use crate::privileges::PrivilegeError;
 use crate::seccomp::Opened;
 
@@ -37,6 +39,8 @@ pub struct Spec {
     pub ids: Option<IdRange>,
     /// The bounds of the zone's cgroup.
     pub cgroup: CgroupSpec,
+    /// What it has of the network.
+    pub network: NetworkSpec,
     /// What its processes may do.
     pub privileges: Privileges,
     /// What the zone runs.
@@ -143,6 +147,7 @@ impl Spec {
             mounts: config.fs.iter().map(Mount::of).collect(),
             ids,
             cgroup: CgroupSpec::default(),
+            network: network::asked(config),
             privileges: Privileges {
                 words: config.limitpriv.clone(),
                 opened: Opened::of(config),

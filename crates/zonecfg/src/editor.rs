@@ -2,6 +2,7 @@
 
 use zone_config::command::{Qualifier, Term};
 use zone_config::document::{Document, Instance, MOST_RESOURCES};
+use zone_config::net::AUTO;
 use zone_config::schema::{self, Applies, GLOBALS, Property, Resource};
 use zone_config::value::{Shape, Value};
 use zone_config::{State, ZoneName};
@@ -60,7 +61,11 @@ impl Editor {
             if resource.single && self.document.of(resource.name).next().is_some() {
                 return Err(EditError::Single(resource.name));
             }
-            self.open = Some(Open { instance: Instance::new(resource), replaces: None });
+            let mut instance = Instance::new(resource);
+            if let (schema::ANET, Some(lower)) = (what, resource.property("global-nic")) {
+                instance.values.set(lower, Value::Text(AUTO.to_owned()));
+            }
+            self.open = Some(Open { instance, replaces: None });
             return Ok(());
         };
         let (property, items) = open.list_items("add", what, value)?;
@@ -181,7 +186,10 @@ impl Editor {
     /// # Errors
     /// When it lacks something, contradicts itself, or has the key of another; one stays in it.
     pub fn end(&mut self) -> Edited {
-        let open = self.open.take().ok_or(EditError::ResourceOnly("end"))?;
+        let mut open = self.open.take().ok_or(EditError::ResourceOnly("end"))?;
+        if open.replaces.is_none() {
+            self.document.complete(&mut open.instance);
+        }
         match self.check(&open) {
             Ok(()) => {
                 match open.replaces {

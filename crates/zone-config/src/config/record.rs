@@ -100,6 +100,19 @@ impl Field for u64 {
     }
 }
 
+impl Field for Option<u64> {
+    fn read(value: Option<Value>) -> Self {
+        match value {
+            Some(Value::Number(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn value(&self) -> Option<Value> {
+        self.map(Value::Number)
+    }
+}
+
 impl Field for Vec<String> {
     fn read(value: Option<Value>) -> Self {
         match value {

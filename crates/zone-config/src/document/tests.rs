@@ -12,6 +12,18 @@ use crate::value::Kind;
 pub(crate) fn any_value(kind: Kind) -> BoxedStrategy<Value> {
     let word = match kind {
         Kind::Path => "(/[^\"\\x00-\\x1f\\x7f-\\x9f/.]{1,8}){1,3}".boxed(),
+        Kind::Number(least, most) => (least..=most).prop_map(|number| number.to_string()).boxed(),
+        Kind::Link => "[a-zé][a-z0-9.-]{0,9}".boxed(),
+        Kind::Lower => "auto|br[0-9]".boxed(),
+        Kind::Addresses => "dhcp|192\\.0\\.2\\.[1-9](/24)?(,2001:db8::[1-9]/64)?".boxed(),
+        Kind::Prefixes => "192\\.0\\.2\\.[1-9](,2001:db8::/32)?".boxed(),
+        Kind::Routers => "192\\.0\\.2\\.1[0-9](,fe80::[1-9])?".boxed(),
+        Kind::Mac => "02(:[0-9a-f]{2}){5}".boxed(),
+        Kind::Bandwidth => "[1-9][0-9]{0,2}[MG]".boxed(),
+        Kind::Words(words) => {
+            proptest::sample::subsequence(words, 0..3).prop_map(|words| words.join(",")).boxed()
+        }
+        Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
         Kind::HostName | Kind::Label | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
         Kind::Bool => "true|false".boxed(),
         Kind::Seconds(_) => "[1-9][0-9]{0,3}".boxed(),

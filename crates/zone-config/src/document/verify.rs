@@ -6,7 +6,7 @@ use std::fmt;
 use super::{Document, Instance, Properties};
 use crate::config::FsType;
 use crate::schema::{Property, RESOURCES};
-use crate::{Brand, filesystem};
+use crate::{Brand, filesystem, net};
 
 /// Something that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl Document {
                 }));
             }
         }
+        problems.extend(net::problems(self));
         problems
     }
 }
@@ -139,7 +140,7 @@ impl Instance {
                 };
                 (!fits).then(|| ("value", format!("is \"{value}\"; for type {kind} allowed: {allowed}")))
             }
-            _ => None,
+            _ => net::mismatch(self),
         }
     }
 }

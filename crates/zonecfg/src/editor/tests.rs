@@ -49,7 +49,7 @@ fn resources_are_added_selected_and_removed() {
 fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
     for (setup, text, said) in [
         ("", "end", "The end command only makes sense in the resource scope."),
-        ("", "add net", "No such resource type 'net'; allowed: fs, attr"),
+        ("", "add dataset", "No such resource type 'dataset'; allowed: fs, net, port, attr"),
         ("", "add fs ro", "The add PROPERTY VALUE command only makes sense in the resource scope."),
         ("", "set autobot=true", "No such property type 'autobot' of the zone; allowed: zonename, zonepath"),
         ("", "set autoboot=yes", "autoboot: \"yes\" is not allowed; allowed: true, false"),
@@ -118,4 +118,19 @@ fn some_properties_are_fixed_after_install() {
     let mut editor = editor();
     edit(&mut editor, "set zonename=db").unwrap();
     assert_eq!(editor.zone.as_str(), "db");
+}
+
+#[test]
+fn a_net_of_which_nothing_is_said_is_one_of_the_managed_network() {
+    let mut editor = editor();
+    edit(&mut editor, "add net; end; add anet; set linkname=lan; end; add net; set physical=wan; end")
+        .unwrap();
+    let nets: Vec<_> = editor
+        .document
+        .of("net")
+        .map(|net| (net.values.text("physical"), net.values.text("global-nic")))
+        .collect();
+    assert_eq!(nets, [(Some("eth0"), Some("auto")), (Some("lan"), Some("auto")), (Some("wan"), None)]);
+    edit(&mut editor, "add net; end").unwrap();
+    assert_eq!(editor.document.of("net").last().unwrap().values.text("physical"), Some("eth1"));
 }
