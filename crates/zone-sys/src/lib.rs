@@ -24,6 +24,7 @@ pub mod path;
 pub mod pidfd;
 pub mod proc;
 pub mod process;
+pub mod reserve;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;
