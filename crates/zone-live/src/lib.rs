@@ -12,7 +12,6 @@ mod record;
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use std::time::Duration;
 use zone_config::{Layout, State, ZoneName};
 use zsched::client::{Client, ClientError, ZoneFds};
@@ -106,8 +105,7 @@ fn asked<T>(
 
 fn connect(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Client, ClientError> {
     let client = Client::connect(&layout.zone_run(zone))?;
-    set_socket_timeout(client.socket(), Timeout::Recv, Some(patience))
-        .map_err(|errno| ClientError::Io(zone_sys::Error::new("setsockopt", errno)))?;
+    client.set_patience(patience)?;
     Ok(client)
 }
 

@@ -67,6 +67,8 @@ pub(crate) fn attach(
 ) -> Result<Keeper, KeeperError> {
     let (status, console) = events.attach()?;
     let requests = Client::connect(&layout.zone_run(zone))?;
+    // Else the first operation would be the one to find out, after half a minute.
+    requests.greet()?;
     Ok(Keeper { events, requests, status, console, child })
 }
 

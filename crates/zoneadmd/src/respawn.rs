@@ -25,11 +25,17 @@ pub(crate) enum Ensured {
     Respawned,
 }
 
-/// Connects to the zsched that listens at the zone's socket, if one does and answers.
-fn reconnect(layout: &Layout, name: &ZoneName) -> Option<Client> {
-    let client = Client::connect(&layout.zone_run(name)).ok()?;
-    client.status().ok()?;
-    Some(client)
+/// Connects to the zsched that listens at the zone's socket; `None` if none does.
+///
+/// # Errors
+/// If one does and has no room for us, or no answer.
+fn reconnect(layout: &Layout, name: &ZoneName) -> Result<Option<Client>, ClientError> {
+    let Ok(client) = Client::connect(&layout.zone_run(name)) else { return Ok(None) };
+    match client.greet() {
+        Ok(_) => Ok(Some(client)),
+        Err(error) if error.is_unserved() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 impl Zone {
@@ -106,7 +112,7 @@ impl Zone {
         {
             return Ok(Ensured::Lives);
         }
-        if let Some(again) = reconnect(&self.layout, &self.name) {
+        if let Some(again) = reconnect(&self.layout, &self.name)? {
             tracing::warn!("the connection to zsched broke; connected to it anew");
             *keeper = again;
             return Ok(Ensured::Lives);

@@ -31,7 +31,11 @@ pub(crate) fn retry<K: Keeper, T>(
     for _ in 1..ATTEMPTS {
         match work(keeper, context) {
             Err(error) if error.is_keeper_death() => {
-                let ensured = keeper.ensure().map_err(OpError::Respawn)?;
+                let ensured = keeper.ensure().map_err(|error| match error {
+                    // It lives.
+                    KeeperError::Client(error) if error.is_unserved() => OpError::Keeper(error),
+                    error => OpError::Respawn(error),
+                })?;
                 context.operation = operation;
                 if ensured == Ensured::Respawned {
                     context.say(format!(

@@ -20,6 +20,8 @@ pub const LOCK: &str = "zsched.lock";
 
 /// How long a request may take. Making a zone is bounded by zsched itself, below this.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long [`Client::greet`] waits.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// Why a request to zsched came to nothing.
 #[derive(Debug, Error)]
@@ -30,6 +32,9 @@ pub enum ClientError {
     /// It did not answer, or the socket failed; which call failed and why is the source.
     #[error("could not speak with zsched")]
     Io(#[source] zone_sys::Error),
+    /// It took the time that a request may take, and said nothing.
+    #[error("zsched does not answer: it is stopped, or has no memory to accept a connection")]
+    Silent,
     /// It lives, but this connection to it has ended. Whether it carried out what was asked last is not known.
     #[error("the connection to zsched broke, which is still running")]
     Broken,
@@ -71,6 +76,15 @@ pub enum ClientError {
         #[source]
         errno: Errno,
     },
+}
+
+impl ClientError {
+    /// Whether zsched lives and does not serve this connection: another one would fare no better.
+    #[must_use]
+    pub fn is_unserved(&self) -> bool {
+        matches!(self, Self::Silent)
+            || matches!(self, Self::Refused { failure, .. } if failure.stage == Stage::Accept)
+    }
 }
 
 /// The result of a request.
@@ -181,9 +195,30 @@ impl Client {
     /// # Errors
     /// If the time limit cannot be set.
     pub fn over(socket: OwnedFd, run_dir: &Path) -> Result<Self> {
-        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))
-            .map_err(|e| ClientError::Io(zone_sys::Error::new("setsockopt", e)))?;
-        Ok(Self { socket, run_dir: run_dir.to_owned() })
+        let client = Self { socket, run_dir: run_dir.to_owned() };
+        client.set_patience(PATIENCE)?;
+        Ok(client)
+    }
+
+    /// Limits how long an answer may take.
+    ///
+    /// # Errors
+    /// If the socket does not take the limit.
+    pub fn set_patience(&self, patience: Duration) -> Result<()> {
+        set_socket_timeout(&self.socket, Timeout::Recv, Some(patience))
+            .map_err(|e| ClientError::Io(zone_sys::Error::new("setsockopt", e)))
+    }
+
+    /// Sees that the connection is served: a socket can be connected to whose process accepts nobody. Waits less long
+    /// than for an answer that takes work.
+    ///
+    /// # Errors
+    /// [`ClientError::Silent`] if it is not, [`Stage::Accept`] if there is no room for it.
+    pub fn greet(&self) -> Result<Status> {
+        self.set_patience(GREETING)?;
+        let status = self.status()?;
+        self.set_patience(PATIENCE)?;
+        Ok(status)
     }
 
     /// How things stand.
@@ -341,14 +376,17 @@ impl Client {
         }
         self.send(message, fds)?;
         let mut packet = [0; PACKET];
-        let (n, fds) =
-            unix::recv(&self.socket, &mut packet, RecvFlags::empty()).map_err(|e| match e.errno() {
-                Errno::CONNRESET => self.gone(),
-                _ => {
-                    self.hang_up();
-                    ClientError::Io(e)
-                }
-            })?;
+        let received = beyond_reset(
+            || unix::recv(&self.socket, &mut packet, RecvFlags::empty()),
+            zone_sys::Error::errno,
+        );
+        let (n, fds) = received.map_err(|e| match e.errno() {
+            Errno::CONNRESET => self.gone(),
+            errno => {
+                self.hang_up();
+                if errno == Errno::AGAIN { ClientError::Silent } else { ClientError::Io(e) }
+            }
+        })?;
         if n == 0 {
             return Err(self.gone());
         }
@@ -383,6 +421,8 @@ impl Client {
             match unix::send(&self.socket, message, fds).map_err(|e| (e.errno(), e)) {
                 Ok(_) => return Ok(()),
                 Err((Errno::PIPE | Errno::CONNRESET, _)) if self.has_ended() => return Err(self.gone()),
+                // It was not read, but answered: there is no room for this connection.
+                Err((Errno::PIPE, _)) if self.has_words() => return Ok(()),
                 Err((Errno::PIPE | Errno::CONNRESET | Errno::AGAIN, _)) => {
                     std::thread::sleep(pause);
                     pause *= 2;
@@ -395,8 +435,17 @@ impl Client {
 
     /// Whether the other end of the connection was closed, by what can be read from it.
     fn has_ended(&self) -> bool {
-        let peeked = rustix::net::recv(&self.socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        matches!(peeked, Ok((_, 0)) | Err(Errno::CONNRESET))
+        matches!(self.peek(), Ok(0) | Err(Errno::CONNRESET))
+    }
+
+    /// Whether there is something to be read.
+    fn has_words(&self) -> bool {
+        matches!(self.peek(), Ok(1..))
+    }
+
+    fn peek(&self) -> rustix::io::Result<usize> {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        beyond_reset(|| rustix::net::recv(&self.socket, &mut [0; 1], flags), |errno| *errno).map(|(n, _)| n)
     }
 
     /// What it means that the connection has ended. Of a zsched that is just ending the sockets may be closed before the
@@ -428,5 +477,17 @@ impl Client {
             return Err(ClientError::TooNew { zone: self.zone(), oldest, speaks });
         }
         Ok(Reply::decode(packet))
+    }
+}
+
+/// Reads what came before a connection was reset, if anything did: a process that closes a connection without having read
+/// all of it says so first, before the packets that it sent.
+fn beyond_reset<T, E>(
+    mut read: impl FnMut() -> std::result::Result<T, E>,
+    errno: impl Fn(&E) -> Errno,
+) -> std::result::Result<T, E> {
+    match read() {
+        Err(error) if errno(&error) == Errno::CONNRESET => read(),
+        done => done,
     }
 }

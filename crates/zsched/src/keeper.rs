@@ -92,14 +92,17 @@ impl Keeper {
                 self.upcall.start_if_due(self.proof);
             }
             let doubt = self.zone.as_ref().and_then(Zone::patience);
+            let rest = self.clients.rest();
             let wait = if unheard { self.upcall.wait() } else { doubt };
+            let wait = wait.into_iter().chain(rest).min();
             let mut ready = [PollFlags::empty(); TABLE];
             let mut slots = [0; TABLE];
             {
                 let mut table: [PollFd<'_>; TABLE] =
                     std::array::from_fn(|_| PollFd::new(&self.listener, PollFlags::empty()));
                 let mut used = 0;
-                for (slot, fd) in self.watched() {
+                let watched = self.watched().filter(|(slot, _)| rest.is_none() || *slot != LISTENER);
+                for (slot, fd) in watched {
                     (table[used], slots[used]) = (PollFd::from_borrowed_fd(fd, PollFlags::IN), slot);
                     used += 1;
                 }

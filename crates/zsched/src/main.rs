@@ -15,6 +15,7 @@ mod userns;
 mod zone;
 
 use rustix::time::{ClockId, clock_gettime};
+use std::path::Path;
 use std::process::ExitCode;
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
@@ -53,6 +54,7 @@ fn start(arguments: &Arguments) -> Option<keeper::Keeper> {
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPWR] {
         zone_sys::signal::ignore(signal);
     }
+    zone_fail::arm("zsched", || Path::new(&arguments.root).join("run/zones").join(&arguments.zone));
     let upcall = upcall::Upcall::new(arguments)?;
     Some(keeper::Keeper::new(proof, listener, daemon, keeper::Console { manager, subsidiary, ring }, upcall))
 }

@@ -40,12 +40,14 @@ pub enum Stage {
     /// the failure's index is the protocol that zsched speaks.
     Protocol,
     Namespace,
+    /// There is no room for another connection; nothing was read from it.
+    Accept,
     /// One that this program does not know.
     Other = u32::MAX,
 }
 
 impl Stage {
-    pub(super) const ALL: [Stage; 32] = [
+    pub(super) const ALL: [Stage; 33] = [
         Stage::Request,
         Stage::Busy,
         Stage::NoZone,
@@ -77,6 +79,7 @@ impl Stage {
         Stage::Lost,
         Stage::Protocol,
         Stage::Namespace,
+        Stage::Accept,
         Stage::Other,
     ];
 
@@ -115,6 +118,7 @@ impl Stage {
             Stage::Lost => "the zone's first process ended while it was being set up",
             Stage::Protocol => "zsched does not speak the protocol of this message",
             Stage::Namespace => "could not enter a namespace that was given to the zone",
+            Stage::Accept => "zsched has no room for another connection",
             Stage::Other => "zsched refused, for a reason that only a newer program can name",
         }
     }
