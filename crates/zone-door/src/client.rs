@@ -263,7 +263,18 @@ impl Client {
         let bytes = encode(message).map_err(|error| CallError::Protocol(error.to_string()))?;
         let allowed = zone_fail::fail!("door.send").map_err(io::Error::from);
         let sent = allowed.and_then(|()| self.stream.write_all(&bytes));
-        sent.map_err(|error| self.lost("write to", WRITE_TIMEOUT, error))
+        match sent {
+            // A daemon that had no room for us has answered without reading, and hung up.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe && self.has_words() => Ok(()),
+            sent => sent.map_err(|error| self.lost("write to", WRITE_TIMEOUT, error)),
+        }
+    }
+
+    /// Whether there is something to be read.
+    fn has_words(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let peeked = recv(&self.stream, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Ok((_, 1..)))
     }
 
     /// The parameters of the next reply, and whether more replies follow.

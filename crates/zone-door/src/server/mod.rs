@@ -20,10 +20,15 @@ use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
 use thiserror::Error;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::spawn_local;
+use zone_sys::reserve::Reserve;
 
 use self::calls::Calls;
 use self::slots::Slots;
@@ -36,7 +41,10 @@ const MAX_CONNECTIONS: usize = 64;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait before accepting again when the process has run out of descriptors or memory.
+/// Each further time in a row is twice as long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest of these.
+const LONGEST_ACCEPT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Progress that a client has not read yet; more is left out rather than kept.
 const MAX_UNREAD_PROGRESS: usize = 64;
@@ -158,25 +166,59 @@ impl<H: Handler> Server<H> {
 
     async fn accept(&self, listener: UnixListener) -> std::io::Result<std::convert::Infallible> {
         listener.set_nonblocking(true)?;
-        let listener = tokio::net::UnixListener::from_std(listener)?;
+        let listener = watch(listener)?;
+        let mut reserve = Reserve::new();
+        let mut pause = ACCEPT_PAUSE;
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => self.admit(stream),
-                Err(error) => match rustix::io::Errno::from_io_error(&error) {
-                    Some(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => {}
-                    Some(
-                        rustix::io::Errno::MFILE
-                        | rustix::io::Errno::NFILE
-                        | rustix::io::Errno::NOMEM
-                        | rustix::io::Errno::NOBUFS,
-                    ) => {
-                        tracing::warn!(%error, "the door cannot accept a client now");
-                        self.0.slots.borrow_mut().free_one();
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                    _ => return Err(error),
-                },
+            let mut ready = listener.readable().await?;
+            let Ok(accepted) = ready.try_io(|listener| self.accept_one(listener.get_ref(), &mut reserve))
+            else {
+                continue;
+            };
+            match accepted {
+                Ok(Some(stream)) => self.admit(stream),
+                Ok(None) => tokio::task::yield_now().await,
+                Err(error) if is_shortage(&error) => {
+                    tracing::warn!(%error, "the door can neither accept a client now nor turn it away");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_ACCEPT_PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
+            pause = ACCEPT_PAUSE;
+        }
+    }
+
+    /// Accepts who waits longest. Where there is no descriptor for it the connection that is missed least is given up
+    /// for it, which takes a turn of that one's task; without one the caller is told so.
+    fn accept_one(
+        &self,
+        listener: &UnixListener,
+        reserve: &mut Reserve,
+    ) -> std::io::Result<Option<UnixStream>> {
+        let allowed = zone_fail::fail!("door.accept");
+        let accepted =
+            allowed.and_then(|()| accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK));
+        let error = match accepted {
+            Ok(socket) => return UnixStream::from_std(socket.into()).map(Some),
+            Err(Errno::CONNABORTED | Errno::INTR) => return Ok(None),
+            Err(errno) => std::io::Error::from(errno),
+        };
+        if !is_shortage(&error) {
+            return Err(error);
+        }
+        if self.0.slots.borrow_mut().free_one() {
+            return Ok(None);
+        }
+        match reserve.turn_away(listener, &no_room(&error)).map_err(|failed| failed.errno()) {
+            Ok(()) => {
+                tracing::warn!(%error, "the door turned a caller away");
+                Ok(None)
+            }
+            // Without a number the kernel does not even say that nobody waits.
+            Err(Errno::AGAIN) => Err(Errno::AGAIN.into()),
+            Err(_) => Err(error),
         }
     }
 
@@ -232,4 +274,24 @@ impl<H: Handler> Server<H> {
     pub fn connections(&self) -> usize {
         self.0.slots.borrow().len()
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe to call; what that demands, that the descriptor is neither closed nor \
+              replaced meanwhile, a listener that nobody can reach mutably gives"
+)]
+fn watch(listener: UnixListener) -> std::io::Result<AsyncFd<UnixListener>> {
+    AsyncFd::with_interest(listener, Interest::READABLE)
+}
+
+fn is_shortage(error: &std::io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS))
+}
+
+/// What a caller is answered for whom there is no descriptor.
+fn no_room(error: &std::io::Error) -> Vec<u8> {
+    let text = format!("zoneadmd cannot accept this call, nothing was done: {error}");
+    crate::wire::encode(&DoorError::failed(vec![text])).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use zone_config::{Layout, ZoneName};
-use zone_door::{Client, Operation};
+use zone_door::{CallError, Client, Operation};
 use zone_sys::signal::{self, SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::Exit;
@@ -14,6 +14,8 @@ use crate::message::relay;
 pub(super) const EVERY: Duration = Duration::from_millis(500);
 /// How long the daemon may take to say what it waits for.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How often in a row it may fail to say it. Its loop waits for nothing, so then it accepts nobody, or does not run.
+const SILENCES: u32 = 5;
 
 /// Somebody who waits for an operation.
 pub(super) struct Waiting<'a> {
@@ -24,13 +26,15 @@ pub(super) struct Waiting<'a> {
     told: Option<String>,
     /// Whether a line on the terminal shows it anyway.
     shown: bool,
+    /// How often in a row the daemon did not answer.
+    silences: u32,
     signals: Option<OwnedFd>,
 }
 
 impl<'a> Waiting<'a> {
     /// `shown`: what the daemon reports is drawn as it comes.
     pub(super) fn new(layout: &'a Layout, zone: &'a ZoneName, operation: Operation, shown: bool) -> Self {
-        Self { layout, zone, operation, told: None, shown, signals: None }
+        Self { layout, zone, operation, told: None, shown, silences: 0, signals: None }
     }
 
     /// Time has passed.
@@ -42,10 +46,19 @@ impl<'a> Waiting<'a> {
         if matches!(self.signals.as_ref().map(signal::read), Some(Ok(Some(_)))) {
             self.leave();
         }
-        if self.shown {
-            return;
-        }
-        let Some((_, Some(waiting))) = self.ask() else { return };
+        let waiting = match self.ask() {
+            Ok((_, waiting)) => waiting,
+            Err(error) if matches!(*error, CallError::TimedOut { .. }) => {
+                self.silences += 1;
+                if self.silences == SILENCES {
+                    self.give_up();
+                }
+                return;
+            }
+            Err(_) => return,
+        };
+        self.silences = 0;
+        let Some(waiting) = waiting.filter(|_| !self.shown) else { return };
         if self.told.as_ref() != Some(&waiting) {
             relay(self.zone, &format!("{} waits: {waiting}", self.operation));
             self.told = Some(waiting);
@@ -53,21 +66,35 @@ impl<'a> Waiting<'a> {
     }
 
     /// Where the operation is, and what it waits for.
-    fn ask(&self) -> Option<(String, Option<String>)> {
-        let mut client = Client::connect(&self.layout.zone_run(self.zone)).ok()?;
-        client.set_timeout(Some(ANSWER)).ok()?;
-        let status = client.status().ok()?;
+    fn ask(&self) -> Result<(String, Option<String>), Box<CallError>> {
+        let mut client = Client::connect(&self.layout.zone_run(self.zone))?;
+        client.set_timeout(Some(ANSWER))?;
+        let status = client.status()?;
         let step = status.step.unwrap_or_else(|| "not begun".to_owned());
-        Some((step, status.waiting))
+        Ok((step, status.waiting))
+    }
+
+    /// Nobody serves the call: it would be waited for in vain.
+    fn give_up(&self) -> ! {
+        let Self { zone, operation, .. } = self;
+        let client = Client::connect(&self.layout.zone_run(zone)).ok();
+        let pid = client.and_then(|client| client.peer().ok());
+        let process = pid.map(|pid| format!(", process {pid},")).unwrap_or_default();
+        let text = format!(
+            "its zoneadmd{process} answers nobody: it is stopped, or has no memory to accept a call; this {operation} has \
+             not begun, or goes on without being watched"
+        );
+        relay(zone, &text);
+        std::process::exit(Exit::Error as i32)
     }
 
     /// Interrupted: the daemon goes on, and that has to be said.
     fn leave(&self) -> ! {
         let operation = self.operation;
         let at = match self.ask() {
-            Some((step, Some(waiting))) => format!(" (now: {step}, {waiting})"),
-            Some((step, None)) => format!(" (now: {step})"),
-            None => String::new(),
+            Ok((step, Some(waiting))) => format!(" (now: {step}, {waiting})"),
+            Ok((step, None)) => format!(" (now: {step})"),
+            Err(_) => String::new(),
         };
         let text = format!("interrupted; its zoneadmd goes on with the {operation}{at}");
         relay(self.zone, &text);
