@@ -27,7 +27,11 @@ pub enum GreetError {
 /// # Errors
 /// [`GreetError`]; the connection is of no more use then.
 pub fn greet(connection: &mut (impl Read + Write), ident: &Ident) -> Result<Answer, GreetError> {
-    connection.write_all(ident.line().as_bytes()).map_err(failed)?;
+    match connection.write_all(ident.line().as_bytes()) {
+        // A server that has no room answers before it has read, and hangs up.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.map_err(failed)?,
+    }
     let mut line = Vec::new();
     while line.len() < MAX_ANSWER {
         let mut byte = [0];
@@ -136,6 +140,14 @@ mod tests {
         let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         drop(theirs);
         assert!(matches!(greet(&mut ours, &Ident::default()), Err(GreetError::Closed)));
+    }
+
+    #[test]
+    fn what_a_server_said_before_it_hung_up_is_heard() {
+        let (mut ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.write_all(Answer::Full.line().as_bytes()).unwrap();
+        drop(theirs);
+        assert_eq!(greet(&mut ours, &Ident::default()).unwrap(), Answer::Full);
     }
 
     #[test]

@@ -16,6 +16,9 @@
 //! | `size=ROWSxCOLS` | the window's size, to be applied now |
 //! | `frames` | speak [frames](crate::frame) after the `OK` |
 //! | `resume=RING:OFFSET` | go on where an earlier connection ended (both from its position frame) |
+//!
+//! The answer is a line, too: `OK`, the pid of the process that has the console, or `FULL` from a daemon that has no
+//! descriptor for another client. Only after `OK` the connection stays.
 
 use crate::term::Size;
 
@@ -173,6 +176,8 @@ pub enum Answer {
     Ok,
     /// The process with this id has it.
     Busy(i32),
+    /// The daemon has no room for another client; the line was not read.
+    Full,
 }
 
 impl Answer {
@@ -182,14 +187,16 @@ impl Answer {
         match self {
             Self::Ok => "OK\n".into(),
             Self::Busy(pid) => format!("{pid}\n"),
+            Self::Full => "FULL\n".into(),
         }
     }
 
-    /// Reads a line without its newline; `None` if it is neither.
+    /// Reads a line without its newline; `None` if it is none of them.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         match line {
             b"OK" => Some(Self::Ok),
+            b"FULL" => Some(Self::Full),
             _ => str::from_utf8(line).ok()?.parse().ok().map(Self::Busy),
         }
     }
@@ -267,7 +274,7 @@ mod tests {
 
     #[test]
     fn answers_survive_the_round_trip() {
-        for answer in [Answer::Ok, Answer::Busy(4711)] {
+        for answer in [Answer::Ok, Answer::Busy(4711), Answer::Full] {
             assert_eq!(Answer::parse(answer.line().trim_end().as_bytes()), Some(answer));
         }
         assert_eq!(Answer::parse(b"what"), None);

@@ -24,6 +24,12 @@ pub(super) fn connect(zone: &Zone, ident: &Ident, say: impl FnMut(&str)) -> Resu
         Ok((_, Answer::Busy(pid))) => {
             return Err(Failure::text(format_args!("Console is already in use by process ID {pid}.")));
         }
+        Ok((_, Answer::Full)) => {
+            let name = &zone.name;
+            return Err(Failure::text(format_args!(
+                "Could not connect to zone console: the zoneadmd of zone '{name}' has no descriptor left for another client"
+            )));
+        }
         Err(unreached) => unreached,
     };
     Err(Failure::Error(match unreached {

@@ -7,6 +7,7 @@ use super::log_feed::LogFeed;
 use super::manager::Manager;
 use super::{Command, Limits, Setup, State};
 use crate::frame::{End, Frame};
+use crate::ident::Answer;
 use crate::log::ConsoleLog;
 use crate::{Error, Notice};
 use rustix::fd::OwnedFd;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use zone_ring::Ring;
+use zone_sys::reserve::Reserve;
 
 /// The most that is read from the pty before the clients have their turn, if the ring's window allows it.
 const BATCH: usize = 64 << 10;
@@ -28,8 +30,8 @@ const ONE_READ: usize = 4096;
 pub(super) const INPUT: usize = 4096;
 /// How many connections are accepted, and pieces of input taken, before the others' turn.
 const ROUNDS: usize = 16;
-/// Without a descriptor to spare, accepting is tried again after this.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// When a client can neither be accepted nor turned away, accepting is tried again after this.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Relay {
@@ -38,6 +40,7 @@ pub(super) struct Relay {
     /// The ring could not be written; said once.
     ring_failed: bool,
     listener: Descriptor,
+    reserve: Reserve,
     accept_after: Option<Instant>,
     pub(super) handshakes: Vec<Handshake>,
     /// The holder, if there is one, and watchers.
@@ -64,6 +67,7 @@ impl Relay {
             ring: setup.ring,
             ring_failed: false,
             listener: Descriptor::new(setup.listener)?,
+            reserve: Reserve::new(),
             accept_after: None,
             handshakes: Vec::new(),
             clients: Vec::new(),
@@ -228,13 +232,12 @@ impl Relay {
             return false;
         }
         for _ in 0..ROUNDS {
-            let accepted = self.listener.poll_read(cx, 0, |fd| {
-                rustix::net::accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-            });
+            let reserve = &mut self.reserve;
+            let accepted = self.listener.poll_read(cx, 0, |fd| accept_or_turn_away(fd, reserve));
             match accepted {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(socket)) => self.greet(socket),
-                // It hung up before its turn.
+                // It hung up before its turn, or was turned away.
                 Poll::Ready(Err(error))
                     if error.raw_os_error() == Some(Errno::CONNABORTED.raw_os_error()) => {}
                 Poll::Ready(Err(error)) => {
@@ -369,5 +372,25 @@ impl Relay {
             }
             !same
         });
+    }
+}
+
+/// Accepts a client. One for whom there is no descriptor is told so, and counts as one that hung up.
+fn accept_or_turn_away(listener: &OwnedFd, reserve: &mut Reserve) -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let accepted =
+        zone_fail::fail!("console.accept").and_then(|()| rustix::net::accept_with(listener, flags));
+    let Err(shortage @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS)) = accepted else {
+        return accepted;
+    };
+    match reserve.turn_away(listener, Answer::Full.line().as_bytes()).map_err(|error| error.errno()) {
+        Ok(()) => {
+            let error = std::io::Error::from(shortage);
+            tracing::warn!(%error, "a console client was turned away");
+            Err(Errno::CONNABORTED)
+        }
+        // Without a number the kernel does not even say that nobody waits.
+        Err(Errno::AGAIN) => Err(Errno::AGAIN),
+        Err(_) => Err(shortage),
     }
 }
