@@ -33,6 +33,7 @@ mod crash_keeper;
 mod crash_zlogin;
 mod daemon;
 mod door;
+mod error_accept;
 mod error_calls;
 mod error_points;
 mod exclusive;
@@ -130,6 +131,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_coverage::CASES,
         error_points::CASES,
         error_calls::CASES,
+        error_accept::CASES,
         adopt::CASES,
         adopt_operations::CASES,
         upgrade::CASES,
