@@ -7,6 +7,8 @@
 use std::fs;
 use std::io::{Read, Seek, Write};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::{Layout, ZoneName, file};
 
 /// `random(4)`: new with each boot, the same in every namespace.
@@ -19,6 +21,13 @@ const MOST: u64 = 100;
 pub fn present() -> Option<String> {
     let id = fs::read_to_string(ID).ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// When the present boot began, in seconds since 1970 UTC by the clock as it is now.
+#[must_use]
+pub fn since() -> u64 {
+    let seconds = |clock| clock_gettime(clock).tv_sec;
+    (seconds(ClockId::Realtime) - seconds(ClockId::Boottime)).unsigned_abs()
 }
 
 /// Whether the files in a zone's run directory are of an earlier boot.

@@ -94,6 +94,9 @@ impl Zone {
 
     /// Adds to the record of the zone.
     pub(crate) fn mark(&self, mark: Mark) {
+        if matches!(mark, Mark::Booted) {
+            self.mark_booted();
+        }
         if let Err(error) = mark.add(&self.layout, &self.name) {
             tracing::warn!("could not add to the record of the zone: {}", Chain(&error));
         }

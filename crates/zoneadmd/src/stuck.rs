@@ -3,15 +3,16 @@
 use crate::context::OperationContext;
 use crate::current::GRACE;
 use crate::error::OpError;
+use crate::sync;
 use crate::zone::Zone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use zone_config::lastexit::{LastExit, LastExitError};
+use zone_config::lastexit::{LastBoot, LastExit, LastExitError};
 use zone_platform::cgroup::{self, KillObserver};
 use zone_platform::holders;
 use zone_sys::Chain;
@@ -23,7 +24,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 const TELL: Duration = Duration::from_secs(1);
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(250);
-/// Waits on behalf of an context.
+
+/// Waits on behalf of an operation.
 pub(crate) struct Watch<'a> {
     context: &'a OperationContext,
     zone: &'a Zone,
@@ -103,24 +105,48 @@ impl Zone {
         let path = LastExit::path(&zonepath);
         let limit = Watch::new(context, self, 0).limit();
         let last = last.clone();
-        let (done, written) = mpsc::channel();
-        // In a thread of its own, which alone hangs if the file system does.
-        let thread = std::thread::Builder::new().spawn(move || done.send(last.save(&zonepath)));
-        let soon = limit.min(TELL);
-        let written = thread.map(|_| {
-            written.recv_timeout(soon).or_else(|_| {
-                // A disk that is only busy is nothing to show.
-                context.current.wait_for(&format!("{} is still being written", path.display()));
-                written.recv_timeout(limit.saturating_sub(soon))
-            })
-        });
-        let error = match written {
-            Ok(Ok(Ok(()))) => return,
-            Ok(Ok(Err(error))) => NotRecorded::File(error),
-            Ok(Err(_)) => NotRecorded::Late { path, seconds: limit.as_secs() },
-            Err(error) => NotRecorded::Thread(error),
+        // A disk that is only busy is nothing to show.
+        let late = || {
+            context.current.wait_for(&format!("{} is still being written", path.display()));
         };
-        context.warn(&format!("how the zone ended is not recorded: {}", Chain(&error)));
+        let written = write_beside(&path, limit, move || last.save(&zonepath), late);
+        if let Err(error) = written {
+            context.warn(&format!("how the zone ended is not recorded: {}", Chain(&error)));
+        }
+    }
+
+    /// Writes down that the incarnation is booted, for the case that the host goes down. Where that does not succeed, nothing
+    /// but this case is worse than it could be.
+    pub(crate) fn mark_booted(&self) {
+        let known = sync::lock(&self.backup.held).as_ref().map(|held| held.status.uniqid);
+        let (Some(zonepath), Some(uniqid)) = (self.zonepath(), known) else { return };
+        let path = LastBoot::path(&zonepath);
+        let limit = zone_fail::limit(&self.layout.run(), GRACE);
+        let written = write_beside(&path, limit, move || LastBoot::mark(&zonepath, uniqid), || {});
+        if let Err(error) = written {
+            tracing::warn!("should the host go down, the zone's end will not be known: {}", Chain(&error));
+        }
+    }
+}
+
+/// Writes a file in a thread of its own, which alone hangs if the file system does. Runs `late` when that takes more than a
+/// moment.
+fn write_beside(
+    path: &Path,
+    limit: Duration,
+    write: impl FnOnce() -> Result<(), LastExitError> + Send + 'static,
+    late: impl FnOnce(),
+) -> Result<(), NotRecorded> {
+    let (done, written) = mpsc::channel();
+    std::thread::Builder::new().spawn(move || done.send(write())).map_err(NotRecorded::Thread)?;
+    let soon = limit.min(TELL);
+    let written = written.recv_timeout(soon).or_else(|_| {
+        late();
+        written.recv_timeout(limit.saturating_sub(soon))
+    });
+    match written {
+        Ok(written) => written.map_err(NotRecorded::File),
+        Err(_) => Err(NotRecorded::Late { path: path.to_owned(), seconds: limit.as_secs() }),
     }
 }
 

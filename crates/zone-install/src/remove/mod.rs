@@ -1,7 +1,7 @@
 //! Taking a zone's files away: look first ([`plan`]), then do it ([`execute`]).
 //!
-//! Only what an install puts into a zonepath is removed: `root`, `dev`, `logs`, `lastexit.toml` and the
-//! directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
+//! Only what an install puts into a zonepath is removed: `root`, `dev`, `logs`, `lastexit.toml`, `lastboot.toml`
+//! and the directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
 //! between runs: after an interruption, planning and executing again removes what is left.
 
 mod tree;
@@ -23,7 +23,15 @@ use crate::progress::{Meter, Options, Phase, Reporter};
 
 /// What is ours in a zonepath, with what a daemon that was killed may have left half written; the root last, so that
 /// an interrupted removal still looks like a zone.
-pub(crate) const STANDARD: [&CStr; 5] = [c"dev", c"logs", c".lastexit.toml.new", c"lastexit.toml", c"root"];
+pub(crate) const STANDARD: [&CStr; 7] = [
+    c"dev",
+    c"logs",
+    c".lastboot.toml.new",
+    c"lastboot.toml",
+    c".lastexit.toml.new",
+    c"lastexit.toml",
+    c"root",
+];
 
 /// How many files that cannot be removed as they are a plan names.
 const MOST_NAMED: usize = 8;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 cases![
     what_an_earlier_boot_left_is_forgotten,
     a_reboot_of_an_earlier_boot_is_not_carried_on,
+    a_zone_that_went_down_with_the_host_ended_in_an_unknown_way,
     what_lives_is_of_this_boot_whatever_the_file_says,
     uninstall_leaves_no_file,
 ];
@@ -69,6 +70,54 @@ fn a_reboot_of_an_earlier_boot_is_not_carried_on(lab: &Lab) {
     zone.zoneadm(["boot"]).ok().stderr_has("zone is already booted");
     zone.is("running");
     zone.halt();
+}
+
+/// The incarnation that ended last, and how.
+fn last(zone: &Zone<'_>) -> Option<(String, String)> {
+    zone.status().last_exit.map(|exit| (exit.uniqid, exit.how))
+}
+
+fn a_zone_that_went_down_with_the_host_ended_in_an_unknown_way(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let (exit, boot) = (zone.path().join("lastexit.toml"), zone.path().join("lastboot.toml"));
+    zone.boot();
+    let first = zone.status().incarnation();
+    zone.halt();
+    let (halted, present) = (read(&exit), read(&boot));
+    zone.boot();
+    let second = zone.status().incarnation();
+    let files = kept(&zone);
+    assert_eq!(last(&zone), Some((first.clone(), "halted".to_owned())), "it lives");
+    let marked = read(&boot);
+    assert!(
+        marked.contains(present.lines().find(|line| line.starts_with("boot")).unwrap_or("?")),
+        "{marked}"
+    );
+    zone.halt();
+    host_went_down(&zone, &files);
+    write(&exit, &halted);
+    let lines = marked.lines().filter(|line| !line.starts_with("boot"));
+    let earlier: String = lines.map(|line| format!("{line}\n")).collect();
+    write(&boot, format!("{earlier}boot = \"{}\"\n", EARLIER.trim()));
+    let unknown = Some((second, "unknown".to_owned()));
+    assert_eq!(last(&zone), unknown);
+    // With a daemon, and a zone that lives, it is the same.
+    zone.boot();
+    assert_eq!(last(&zone), unknown);
+    assert_eq!(zone.door_status()["last_exit"]["how"], "unknown");
+    let third = zone.status().incarnation();
+    zone.halt();
+    assert_eq!(last(&zone), Some((third, "halted".to_owned())));
+    // What a loss of power has cut off, and what earlier programs never wrote, changes nothing.
+    write(&exit, &halted);
+    write(&boot, "");
+    assert_eq!(last(&zone), Some((first.clone(), "halted".to_owned())));
+    fs::remove_file(&boot).unwrap_or_else(|e| panic!("{}: {e}", boot.display()));
+    assert_eq!(last(&zone), Some((first, "halted".to_owned())));
+    zone.boot();
+    zone.halt();
+    zone.zoneadm(["uninstall", "-F"]).ok();
+    assert!(!zone.path().exists());
 }
 
 fn what_lives_is_of_this_boot_whatever_the_file_says(lab: &Lab) {
