@@ -29,6 +29,11 @@ pub enum KernelError {
         /// The running version.
         running: String,
     },
+    /// It has no seccomp filters, or whoever confines us keeps us from having any.
+    #[error(
+        "this kernel has no seccomp filters, without which no zone runs: boot one built with CONFIG_SECCOMP_FILTER, or if this is a container, let its seccomp profile allow seccomp(2)"
+    )]
+    NoSeccomp,
     /// It was built without user namespaces.
     #[error(
         "this kernel has no user namespaces, without which no zone runs: boot one built with CONFIG_USER_NS"
@@ -144,6 +149,7 @@ pub fn check() -> Result<(), KernelError> {
             });
         }
     }
+    zone_sys::seccomp::probe().map_err(|_| KernelError::NoSeccomp)?;
     match std::fs::read_to_string(USER_NAMESPACES) {
         Ok(limit) if limit.trim() == "0" => Err(KernelError::UserNamespacesOff),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(KernelError::NoUserNamespaces),

@@ -15,6 +15,18 @@ pub fn instruction(code: u16, jump_true: u8, jump_false: u8, k: u32) -> [u8; INS
     [c[0], c[1], jump_true, jump_false, k[0], k[1], k[2], k[3]]
 }
 
+/// Asks whether there are filters, by loading one that is nowhere.
+///
+/// # Errors
+/// `ENOSYS` if there is no such call, or a filter says so; `EINVAL` of a kernel that was built without filters.
+pub fn probe() -> Result<()> {
+    let nowhere = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: the kernel reads the program from the address that it is given, and answers EFAULT where there is none.
+    let ret = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, nowhere) };
+    let error = Error::last("seccomp").arg(Arg::Word("SECCOMP_SET_MODE_FILTER"));
+    if ret < 0 && matches!(error.errno(), Errno::NOSYS | Errno::INVAL) { Err(error) } else { Ok(()) }
+}
+
 /// Puts this thread, and all it starts, under `program`: an array of `struct sock_filter`.
 ///
 /// Without `no_new_privs` the caller needs `CAP_SYS_ADMIN` in its user namespace. Source: seccomp(2).

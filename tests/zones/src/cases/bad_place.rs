@@ -1,6 +1,6 @@
 //! Zonepaths and roots that cannot be used, and kernels that lack something.
 
-use crate::harness::{Command, Lab, Zone, cases, make_dir, set_mode};
+use crate::harness::{Command, Lab, Ran, Zone, cases, make_dir, set_mode, skip};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
@@ -15,6 +15,11 @@ cases![
     a_zonepath_that_is_a_file,
     a_root_with_the_wrong_mode,
     a_kernel_without_what_is_needed,
+    a_kernel_without_seccomp_filters,
+    a_host_whose_user_namespaces_are_switched_off,
+    a_kernel_without_user_namespaces,
+    a_host_without_cgroup2,
+    a_kernel_without_cgroup_kill,
     a_deep_root_is_no_obstacle,
 ];
 
@@ -127,7 +132,7 @@ fn a_root_with_the_wrong_mode(lab: &Lab) {
 }
 
 /// Boots with a system call that answers ENOSYS, as on an older kernel.
-fn boot_without(lab: &Lab, zone: &Zone<'_>, number: u32) -> crate::harness::Ran {
+fn boot_without(lab: &Lab, zone: &Zone<'_>, number: u32) -> Ran {
     let suite = std::env::current_exe().unwrap_or_else(|e| panic!("{e}"));
     let words = ["--without-call", &number.to_string(), "--"].map(String::from);
     let boot =
@@ -156,6 +161,66 @@ fn a_kernel_without_what_is_needed(lab: &Lab) {
         zone.is("installed");
         zone.daemon_leaves();
     }
+    zone.boot();
+}
+
+fn a_kernel_without_seccomp_filters(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let number = if cfg!(target_arch = "x86_64") { 317 } else { 277 };
+    refused(&zone, &boot_without(lab, &zone, number), "no seccomp filters", "CONFIG_SECCOMP_FILTER");
+    zone.boot();
+}
+
+/// The boot is refused with what is missing and the remedy, and leaves nothing.
+fn refused(zone: &Zone<'_>, ran: &Ran, missing: &str, remedy: &str) {
+    ran.exits(1).stderr_has(missing).stderr_has(remedy);
+    zone.is("installed");
+    zone.daemon_leaves();
+}
+
+/// Boots after the commands of a script, which has namespaces of its own for what it changes.
+fn boot_after(lab: &Lab, zone: &Zone<'_>, namespaces: &[&str], script: &str) -> Ran {
+    let script = format!("set -e\n{script}\nexec \"$0\" -z {} boot", zone.name());
+    let command = Command::new("unshare").args(namespaces).args(["/bin/sh", "-c", &script]);
+    command.args([lab.program("zoneadm")]).env("ZONES_ROOT", lab.root()).run()
+}
+
+fn a_host_whose_user_namespaces_are_switched_off(lab: &Lab) {
+    let zone = lab.sparse("web");
+    // The limit is one of the user namespace that it is written in.
+    let off = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let ran = boot_after(lab, &zone, &["--user", "--map-root-user"], off);
+    refused(&zone, &ran, "user namespaces are switched off", "sysctl user.max_user_namespaces=10000");
+    zone.boot();
+}
+
+fn a_kernel_without_user_namespaces(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let ran = boot_after(lab, &zone, &["--mount"], "mount -t tmpfs none /proc/sys/user");
+    refused(&zone, &ran, "this kernel has no user namespaces", "CONFIG_USER_NS");
+    zone.boot();
+}
+
+fn a_host_without_cgroup2(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let unmount = "sed -n 's/^[^ ]* \\([^ ]*\\) cgroup2 .*/\\1/p' /proc/mounts | while read -r at; do umount -l \"$at\"; done";
+    let ran = boot_after(lab, &zone, &["--mount"], unmount);
+    refused(&zone, &ran, "no cgroup2 file system is mounted", "mount -t cgroup2");
+    zone.boot();
+}
+
+fn a_kernel_without_cgroup_kill(lab: &Lab) {
+    if Command::new("strace").args(["-V"]).run_if().is_none() {
+        skip("there is no strace");
+    }
+    let zone = lab.sparse("web");
+    let boot = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-P", "cgroup.kill"])
+        .args(["-e", "inject=newfstatat,statx:error=ENOENT"])
+        .args([lab.program("zoneadm")])
+        .args(["-z", zone.name(), "boot"]);
+    let ran = boot.env("ZONES_ROOT", lab.root()).run();
+    refused(&zone, &ran, "lacks cgroup.kill", "boot Linux 5.14 or newer");
     zone.boot();
 }
 
