@@ -1,7 +1,7 @@
-//! The one thing that is done in a network namespace that was just made.
+//! Network calls that rustix lacks: loopback up by ioctl, options of netlink sockets.
 
 use crate::{Arg, Error, Result};
-use rustix::fd::AsRawFd;
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// Brings the loopback interface of the caller's network namespace up; the kernel gives it
@@ -25,4 +25,34 @@ pub fn loopback_up() -> Result<()> {
     } else {
         Err(Error::last("ioctl").arg(Arg::Word("SIOCSIFFLAGS")).arg(Arg::Word("lo")))
     }
+}
+
+/// What a netlink socket can be asked to do beside passing messages; netlink(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetlinkOption {
+    /// Says in words what is wrong with a request (`NETLINK_EXT_ACK`).
+    ExtendedAck,
+    /// Repeats no more than the header of a request that it acknowledges (`NETLINK_CAP_ACK`).
+    CappedAck,
+    /// Filters dumps by what their requests say, and refuses requests that say what it does not know
+    /// (`NETLINK_GET_STRICT_CHK`).
+    StrictCheck,
+}
+
+/// Switches an option of a netlink socket on.
+///
+/// # Errors
+/// What `setsockopt(2)` says: `ENOPROTOOPT` from a kernel that does not have the option, `ENOTSOCK`.
+pub fn set_netlink_option(socket: impl AsFd, option: NetlinkOption) -> Result<()> {
+    let (name, word) = match option {
+        NetlinkOption::ExtendedAck => (libc::NETLINK_EXT_ACK, "NETLINK_EXT_ACK"),
+        NetlinkOption::CappedAck => (libc::NETLINK_CAP_ACK, "NETLINK_CAP_ACK"),
+        NetlinkOption::StrictCheck => (libc::NETLINK_GET_STRICT_CHK, "NETLINK_GET_STRICT_CHK"),
+    };
+    let fd = socket.as_fd().as_raw_fd();
+    let on: libc::c_int = 1;
+    let size = libc::socklen_t::try_from(size_of_val(&on)).unwrap_or_default();
+    // SAFETY: the descriptor is borrowed for the call, which reads one int, whose size is given.
+    let ret = unsafe { libc::setsockopt(fd, libc::SOL_NETLINK, name, (&raw const on).cast(), size) };
+    if ret == 0 { Ok(()) } else { Err(Error::last("setsockopt").arg(Arg::Fd(fd)).arg(Arg::Word(word))) }
 }
