@@ -10,5 +10,8 @@ pub mod nft;
 pub mod rt;
 pub mod spec;
 
+#[cfg(test)]
+mod testing;
+
 pub use interface::Interface;
 pub use zone_config::net::Mac;

@@ -1,0 +1,160 @@
+//! Addresses of links.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::{Error, Request, Socket, attributes};
+
+/// An address of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The index of the link.
+    pub link: u32,
+    /// The address, and the length of its prefix.
+    pub net: IpNet,
+    /// Where it is known.
+    pub scope: Scope,
+    /// Whether it stays until it is deleted, and not only for a time.
+    pub permanent: bool,
+    /// Whether no route to its prefix comes with it.
+    pub no_prefix_route: bool,
+    /// Whether it is not used yet: the kernel still looks if somebody else has it.
+    pub tentative: bool,
+}
+
+/// Where an address is known, or what a route leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Everywhere.
+    #[default]
+    Global,
+    /// On the link.
+    Link,
+    /// On this host alone.
+    Host,
+    /// Somewhere else.
+    Other(u8),
+}
+
+impl From<u8> for Scope {
+    fn from(number: u8) -> Self {
+        match number {
+            0 => Self::Global,
+            253 => Self::Link,
+            254 => Self::Host,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<Scope> for u8 {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Global => 0,
+            Scope::Link => 253,
+            Scope::Host => 254,
+            Scope::Other(number) => number,
+        }
+    }
+}
+
+impl Address {
+    /// An address of a link with the route that comes with it.
+    #[must_use]
+    pub fn new(link: u32, net: IpNet) -> Self {
+        let scope = Scope::default();
+        Self { link, net, scope, permanent: true, no_prefix_route: false, tentative: false }
+    }
+
+    /// `struct ifaddrmsg` and attributes (`IFA_*` of linux/if_addr.h).
+    fn read(payload: &[u8]) -> Option<Self> {
+        const HEADER: usize = 8;
+        let [_, prefix, flags, scope, ..] = *payload else { return None };
+        let (mut address, mut local, mut flags) = (None, None, u32::from(flags));
+        attributes::each(attributes::behind(payload, HEADER), |kind, value| match kind {
+            // Of a point-to-point link the first is the other end's.
+            1 => address = attributes::ip(value),
+            2 => local = attributes::ip(value),
+            8 => flags = attributes::u32(value).unwrap_or(flags),
+            _ => {}
+        });
+        let flags = AddressFlags::from_bits_retain(flags);
+        Some(Self {
+            link: attributes::u32_at(payload, 4)?,
+            net: IpNet::new(local.or(address)?, prefix).ok()?,
+            scope: scope.into(),
+            permanent: flags.contains(AddressFlags::Permanent),
+            no_prefix_route: flags.contains(AddressFlags::Noprefixroute),
+            tentative: flags.contains(AddressFlags::Tentative),
+        })
+    }
+
+    fn message(&self) -> AddressMessage {
+        let address = self.net.addr();
+        let mut message = AddressMessage::default();
+        message.header.family = family(address);
+        message.header.prefix_len = self.net.prefix_len();
+        message.header.scope = AddressScope::from(u8::from(self.scope));
+        message.header.index = self.link;
+        message.attributes.extend([AddressAttribute::Local(address), AddressAttribute::Address(address)]);
+        message
+    }
+}
+
+/// Gives a link an address, whatever it had for it before. IPv6 does not look whether somebody else has it, so it can be
+/// used at once; IPv4 gets the broadcast address of its prefix.
+pub fn add(address: &Address) -> Request<'static> {
+    let mut message = address.message();
+    let mut flags = AddressFlags::empty();
+    match address.net {
+        IpNet::V6(_) => flags |= AddressFlags::Nodad,
+        IpNet::V4(net) if net.prefix_len() < 31 && !address.no_prefix_route => {
+            message.attributes.push(AddressAttribute::Broadcast(net.broadcast()));
+        }
+        IpNet::V4(_) => {}
+    }
+    flags.set(AddressFlags::Noprefixroute, address.no_prefix_route);
+    message.attributes.push(AddressAttribute::Flags(flags));
+    Request::replace(RouteNetlinkMessage::NewAddress(message), "add the address ", address.net.to_string())
+}
+
+/// Takes an address from a link.
+pub fn delete(address: &Address) -> Request<'static> {
+    let message = RouteNetlinkMessage::DelAddress(address.message());
+    Request::change(message, "delete the address ", address.net.to_string())
+}
+
+impl Socket {
+    /// Lists the addresses of one link, or of all links.
+    ///
+    /// # Errors
+    /// What the kernel says; `ENODEV` if there is no such link.
+    pub fn addresses(&mut self, link: Option<u32>) -> Result<Vec<Address>, Error> {
+        let mut message = AddressMessage::default();
+        // The kernel filters by it only if it checks strictly; an older one gives all.
+        message.header.index = link.unwrap_or_default();
+        let mut all =
+            self.dump(&RouteNetlinkMessage::GetAddress(message), "list the addresses", Address::read)?;
+        all.retain(|address| link.is_none_or(|link| link == address.link));
+        Ok(all)
+    }
+
+    /// Takes all addresses from a link.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn flush(&mut self, link: u32) -> Result<(), Error> {
+        // Secondary ones go with the primary one of their prefix.
+        const GONE: &[rustix::io::Errno] = &[rustix::io::Errno::ADDRNOTAVAIL];
+        let addresses = self.addresses(Some(link))?;
+        self.run(addresses.iter().map(|address| delete(address).tolerating(GONE)))
+    }
+}
+
+/// The family of an address.
+pub(super) fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}

@@ -1,0 +1,34 @@
+//! Doing something in another network namespace.
+
+use std::panic::resume_unwind;
+use std::thread;
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Runs `work` in the network namespace that a descriptor is of, on a thread that ends with it: the caller's own thread
+/// stays where it is.
+///
+/// # Errors
+/// `EINVAL` if it is no network namespace, `EPERM` without the capabilities over it, `EAGAIN` without a thread.
+pub fn within<T: Send>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> Result<T, Errno> {
+    thread::scope(|scope| {
+        let enter = move || {
+            move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
+            Ok(work())
+        };
+        let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, enter);
+        let thread = thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Opens the network namespace of the calling thread.
+///
+/// # Errors
+/// Those of open(2): `/proc` is not mounted.
+pub fn current() -> Result<OwnedFd, Errno> {
+    openat(CWD, "/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}

@@ -1,0 +1,104 @@
+//! Settings of a link that rtnetlink does not have: `/proc/sys/net`.
+//!
+//! What is there shows the network namespace of the thread that looks, so what is for another one is written in
+//! [`namespace::within`](super::namespace::within).
+
+use std::fmt;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::{Errno, read, retry_on_intr, write};
+
+/// A setting of one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting<'a> {
+    /// Of which family.
+    pub family: Family,
+    /// The link; `all` and `default` are what they are to the kernel.
+    pub link: &'a str,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// A family of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `net.ipv4.conf`.
+    V4,
+    /// `net.ipv6.conf`.
+    V6,
+}
+
+/// A setting that could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("could not {what} {path}")]
+pub struct Error {
+    what: &'static str,
+    path: String,
+    /// What the kernel says.
+    #[source]
+    errno: Errno,
+}
+
+impl Error {
+    /// The error number that the kernel gave; `ENOENT` if there is no such link or the kernel has no such setting.
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        self.errno
+    }
+}
+
+impl<'a> Setting<'a> {
+    /// Names an IPv4 setting of a link.
+    #[must_use]
+    pub fn v4(link: &'a str, name: &'static str) -> Self {
+        Self { family: Family::V4, link, name }
+    }
+
+    /// Names an IPv6 setting of a link.
+    #[must_use]
+    pub fn v6(link: &'a str, name: &'static str) -> Self {
+        Self { family: Family::V6, link, name }
+    }
+
+    /// Reads it in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Those of openat2(2) and read(2).
+    pub fn get(self) -> Result<String, Error> {
+        let mut bytes = [0; 64];
+        let got = self.open(OFlags::RDONLY).and_then(|fd| retry_on_intr(|| read(&fd, &mut bytes)));
+        let length = got.map_err(|errno| self.fail("read", errno))?;
+        Ok(String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).trim_end().to_owned())
+    }
+
+    /// Writes it in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Those of openat2(2) and write(2).
+    pub fn set(self, value: &str) -> Result<(), Error> {
+        let put = self.open(OFlags::WRONLY).and_then(|fd| retry_on_intr(|| write(&fd, value.as_bytes())));
+        put.map(|_| ()).map_err(|errno| self.fail("write", errno))
+    }
+
+    fn open(self, flags: OFlags) -> Result<rustix::fd::OwnedFd, Errno> {
+        // The kernel gives no link such a name; a caller might.
+        if self.link.contains('/') || matches!(self.link, "" | "." | "..") {
+            return Err(Errno::INVAL);
+        }
+        zone_sys::path::unlinked(CWD, self.to_string(), flags, Mode::empty())
+    }
+
+    fn fail(self, what: &'static str, errno: Errno) -> Error {
+        Error { what, path: self.to_string(), errno }
+    }
+}
+
+impl fmt::Display for Setting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self.family {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        };
+        write!(f, "/proc/sys/net/{family}/conf/{}/{}", self.link, self.name)
+    }
+}
