@@ -4,6 +4,7 @@
 //! routes are made through [`rt`], rules through [`nft`]; both speak netlink to the kernel and start no program.
 //! Everything that is made has a name by which it is found again without any memory of it ([`names`]).
 
+pub mod build;
 pub mod interface;
 pub mod names;
 pub mod nft;

@@ -1,0 +1,143 @@
+//! Making and taking away the interfaces of a zone.
+//!
+//! [`bring_up`] is [`create`], which makes the links and leaves the host's ends down, and [`configure`], which gives them
+//! their addresses and routes and sets them up. Whoever has rules to load for a link loads them between the two: then no
+//! packet passes before its rule. On an error nothing is undone: [`tear_down`] is for that, and for everything else.
+//!
+//! What belongs to others is not touched, with two exceptions that an attachment asks for: a [`Routed`] one with an uplink
+//! switches `proxy_ndp` of the uplink on, if it has IPv6 addresses, which does nothing but have the proxy entries count
+//! and is not switched off again; a [`Physical`] one moves the link. For [`Routed`] the host has to forward
+//! (`net.ipv4.ip_forward`, `net.ipv6.conf.all.forwarding`): that is the caller's to see to, before.
+//!
+//! # How a routed zone finds its way
+//!
+//! Its addresses bring no route to their prefix, for nothing is on that link but the host. Its default routes go by
+//! [`ROUTER_V4`] and [`ROUTER_V6`], which every such link of the host has, the same for all zones: link-local, of the part
+//! of 169.254.0.0/16 that no host takes for itself (RFC 3927, section 2.1). If other routers are said, the host answers
+//! for them.
+//!
+//! [`Routed`]: crate::interface::Attachment::Routed
+//! [`Physical`]: crate::interface::Attachment::Physical
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+
+use crate::Interface;
+use crate::rt::{self, Socket, namespace, sysctl};
+
+pub use teardown::tear_down;
+
+mod attach;
+mod inside;
+mod routed;
+mod teardown;
+mod vlan;
+
+/// The router of a routed zone's IPv4 default route, if no other is said.
+pub const ROUTER_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
+/// The router of a routed zone's IPv6 default route, if no other is said.
+pub const ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+/// Why interfaces could not be made or taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The kernel refused something.
+    #[error(transparent)]
+    Kernel(#[from] rt::Error),
+    /// A setting of a link cannot be written.
+    #[error(transparent)]
+    Setting(#[from] sysctl::Error),
+    /// The zone's network namespace cannot be entered.
+    #[error("could not enter the zone's network namespace")]
+    Enter(#[source] Errno),
+    /// The host's network namespace cannot be opened.
+    #[error("could not open the network namespace that the links come back to")]
+    Current(#[source] Errno),
+    /// The host has no such link.
+    #[error("there is no link '{0}'")]
+    NoLink(String),
+    /// The link is none that has ports.
+    #[error("the link '{0}' is not a bridge")]
+    NotBridge(String),
+    /// The port would not be in the VLAN.
+    #[error(
+        "the bridge '{0}' does not filter VLANs ('ip link set {0} type bridge vlan_filtering 1' has it do so)"
+    )]
+    NotFiltering(String),
+    /// A link that was made is not there.
+    #[error("the link '{0}' has gone while it was configured")]
+    Vanished(String),
+    /// More than one thing went wrong.
+    #[error("{}", several(.0))]
+    Several(Vec<NetError>),
+}
+
+impl NetError {
+    /// Makes one error of all that went wrong; none if nothing did.
+    pub(crate) fn of(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 | 1 => errors.pop().map_or(Ok(()), Err),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+}
+
+fn several(errors: &[NetError]) -> String {
+    let words: Vec<_> = errors.iter().map(|error| zone_sys::Chain(error).to_string()).collect();
+    words.join("; ")
+}
+
+/// Makes the interfaces of a zone and sets them up: [`create`], then [`configure`]. No program is started, and nothing is
+/// waited for but the kernel's answers.
+///
+/// # Errors
+/// The first thing that failed; [`tear_down`] takes away what was made before.
+pub fn bring_up(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), NetError> {
+    create(interfaces, netns)?;
+    configure(interfaces, netns)
+}
+
+/// Makes the links of a zone, the host's ends down, the others in its network namespace with their names, Ethernet
+/// addresses and MTUs. A physical link has to be recorded before (`physical::record`), and that record be kept.
+///
+/// # Errors
+/// A link that is missing or is not what it should be; what the kernel says.
+pub fn create(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), NetError> {
+    if interfaces.is_empty() {
+        return Ok(());
+    }
+    let mut host = Socket::here()?;
+    interfaces.iter().try_for_each(|interface| attach::create(&mut host, interface, netns))
+}
+
+/// Gives links that [`create`] has made their addresses and routes, inside and on the host, and sets them up; the zone's
+/// loopback too, even if there is nothing else.
+///
+/// # Errors
+/// What the kernel says.
+pub fn configure(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), NetError> {
+    namespace::within(netns, || inside::configure(interfaces)).map_err(NetError::Enter)??;
+    if interfaces.is_empty() {
+        return Ok(());
+    }
+    let mut host = Socket::here()?;
+    interfaces.iter().try_for_each(|interface| attach::set_up(&mut host, interface))
+}
+
+/// Finds a link that has to be there.
+fn link(socket: &mut Socket, name: &str) -> Result<rt::Link, NetError> {
+    socket.link(name)?.ok_or_else(|| NetError::NoLink(name.to_owned()))
+}
+
+/// Writes a setting that a kernel without IPv6, or a link without it, does not have.
+fn set_if_there(setting: sysctl::Setting<'_>, value: &str) -> Result<(), sysctl::Error> {
+    match setting.set(value) {
+        Err(error) if error.errno() == Errno::NOENT => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests;

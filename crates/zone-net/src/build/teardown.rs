@@ -1,0 +1,70 @@
+//! Taking a zone's interfaces away, from names alone.
+
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+
+use super::{NetError, vlan};
+use crate::names::Owner;
+use crate::rt::neighbour::delete_proxy;
+use crate::rt::route::ZONES;
+use crate::rt::{Link, Socket, link as links};
+
+/// What is gone needs no deleting.
+const GONE: &[Errno] = &[Errno::NODEV, Errno::NOENT];
+
+/// Takes away all that was made for a zone on the host, and, if its network namespace is at hand, what of it holds on to
+/// links of the host. Idempotent: it needs no memory, and copes with what was half made, half taken away or has gone with
+/// the namespace. Everything is tried, whatever else fails.
+///
+/// # Errors
+/// What could not be taken away.
+pub fn tear_down(owner: Owner<'_>, netns: Option<BorrowedFd<'_>>) -> Result<(), NetError> {
+    let mut errors = Vec::new();
+    if let Some(netns) = netns {
+        errors.extend(release_lower(netns).err());
+    }
+    errors.extend(on_host(owner).err());
+    NetError::of(errors)
+}
+
+/// Deletes the macvlans and ipvlans inside: while their namespace is on its way out, no other link may have their Ethernet
+/// addresses, and the zone may boot again before that is over.
+fn release_lower(netns: BorrowedFd<'_>) -> Result<(), NetError> {
+    let mut inside = Socket::within(netns)?;
+    let on_lower = |link: &Link| matches!(link.kind.as_deref(), Some("macvlan" | "ipvlan"));
+    let found = inside.links()?;
+    let requests = found.iter().filter(|link| on_lower(link));
+    Ok(inside.run(requests.map(|link| links::delete(link.index).tolerating(GONE)))?)
+}
+
+fn on_host(owner: Owner<'_>) -> Result<(), NetError> {
+    let mut host = Socket::here()?;
+    let found = host.links()?;
+    let ours = |link: &&Link| {
+        let kind = link.kind.as_deref();
+        owner.is_link(&link.name) && matches!(kind, Some("veth" | "macvlan" | "ipvlan"))
+    };
+    let mut errors = Vec::new();
+    let requests = found.iter().filter(ours).map(|link| links::delete(link.index).tolerating(GONE));
+    errors.extend(host.run(requests).err().map(NetError::from));
+    errors.extend(vlan::release(&mut host, &found, |name| owner.is_link(name)).err());
+    errors.extend(sweep_proxies(&mut host).err());
+    NetError::of(errors)
+}
+
+/// Has the host no longer answer for addresses that it has no route of ours to. Routes go with their link, however that
+/// goes; entries are on somebody else's link and stay. A zone that comes up has its route before its entry, so of a zone
+/// that has both the list of entries, which is made first, holds none that the list of routes does not.
+fn sweep_proxies(host: &mut Socket) -> Result<(), NetError> {
+    let proxies: Vec<_> = host.proxies()?.into_iter().filter(|proxy| proxy.protocol == ZONES).collect();
+    if proxies.is_empty() {
+        return Ok(());
+    }
+    let routes: Vec<_> = host.routes()?.into_iter().filter(|route| route.protocol == ZONES).collect();
+    // An entry for a router that was said is on a link of ours, and goes with it.
+    let lost = proxies.iter().filter(|proxy| {
+        let route = |route: &crate::rt::Route| route.destination.addr() == proxy.address;
+        !routes.iter().any(route) && !routes.iter().any(|route| route.link == Some(proxy.link))
+    });
+    Ok(host.run(lost.map(|proxy| delete_proxy(proxy).tolerating(GONE)))?)
+}

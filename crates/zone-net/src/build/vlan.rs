@@ -1,0 +1,67 @@
+//! VLANs on links of the host.
+//!
+//! A link has one link for each of its VLANs, so zones share it. One that we make is named `zvL.V` (numbers of the link and
+//! the VLAN, in hexadecimal) and has, for every interface on it, the name of that as an alternative name: whoever takes
+//! the last of these from it takes it away. One that somebody else has made is used, and left.
+
+use rustix::io::Errno;
+
+use super::{NetError, link, set_if_there};
+use crate::rt::link::{Generation, Upper};
+use crate::rt::sysctl::Setting;
+use crate::rt::{Link, Socket, link as links};
+
+/// Finds what a macvlan or ipvlan is made on: the link, or the link of one of its VLANs, which `user` then uses.
+pub(super) fn lower(host: &mut Socket, name: &str, vlan: Option<u16>, user: &str) -> Result<u32, NetError> {
+    let lower = link(host, name)?;
+    let Some(vlan) = vlan else { return Ok(lower.index) };
+    let on =
+        |link: &Link| link.lower == Some(lower.index) && !link.lower_elsewhere && link.vlan == Some(vlan);
+    let made = name_of(lower.index, vlan);
+    if !host.links()?.iter().any(on) {
+        let upper = Upper { name: &made, lower: lower.index, netns: None, mtu: None };
+        // Another zone may have been quicker.
+        let change = links::change(&made).alias("VLAN of zones").generation(Generation::None);
+        host.run([links::create_vlan(&upper, vlan).tolerating(&[Errno::EXIST]), change.request()])?;
+        // The host is no part of that network.
+        set_if_there(Setting::v6(&made, "disable_ipv6"), "1")?;
+    }
+    let found = host.links()?.into_iter().find(on).ok_or(NetError::Vanished(made))?;
+    let mut requests = vec![links::change(found.index).up().request()];
+    if is_ours(&found) {
+        requests.push(links::add_altname(found.index, user).tolerating(&[Errno::EXIST]));
+    }
+    host.run(requests)?;
+    Ok(found.index)
+}
+
+/// Ends the use of the VLAN links by interfaces of one zone, and takes away those that nobody uses any more.
+pub(super) fn release(
+    host: &mut Socket,
+    links: &[Link],
+    is_user: impl Fn(&str) -> bool,
+) -> Result<(), NetError> {
+    for link in links.iter().filter(|link| is_ours(link)) {
+        let (ended, others): (Vec<_>, Vec<_>) = link.altnames.iter().partition(|name| is_user(name));
+        if ended.is_empty() {
+            continue;
+        }
+        let gone = &[Errno::NODEV, Errno::NOENT];
+        let mut requests: Vec<_> =
+            ended.iter().map(|name| links::delete_altname(link.index, name).tolerating(gone)).collect();
+        if others.is_empty() {
+            requests.push(links::delete(link.index).tolerating(gone));
+        }
+        host.run(requests)?;
+    }
+    Ok(())
+}
+
+/// At most 14 bytes.
+fn name_of(lower: u32, vlan: u16) -> String {
+    format!("zv{lower:x}.{vlan:x}")
+}
+
+fn is_ours(link: &Link) -> bool {
+    link.lower.zip(link.vlan).is_some_and(|(lower, vlan)| name_of(lower, vlan) == link.name)
+}
