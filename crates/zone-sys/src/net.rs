@@ -1,7 +1,7 @@
-//! Network calls that rustix lacks: loopback up by ioctl, options of netlink sockets.
+//! Network calls that rustix lacks: loopback up by ioctl, options of netlink sockets, packet sockets.
 
 use crate::{Arg, Error, Result};
-use rustix::fd::{AsFd, AsRawFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// Brings the loopback interface of the caller's network namespace up; the kernel gives it
@@ -55,4 +55,30 @@ pub fn set_netlink_option(socket: impl AsFd, option: NetlinkOption) -> Result<()
     // SAFETY: the descriptor is borrowed for the call, which reads one int, whose size is given.
     let ret = unsafe { libc::setsockopt(fd, libc::SOL_NETLINK, name, (&raw const on).cast(), size) };
     if ret == 0 { Ok(()) } else { Err(Error::last("setsockopt").arg(Arg::Fd(fd)).arg(Arg::Word(word))) }
+}
+
+/// Opens a socket that sends and receives whole Ethernet frames of one link, given by its index: packet(7).
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_RAW` in the network namespace, `ENODEV` if there is no such link; what `socket(2)` and
+/// `bind(2)` say else.
+pub fn packet_socket(link: u32) -> Result<OwnedFd> {
+    // All protocols, in network byte order as packet(7) wants it.
+    let protocol = 0x0003_u16.to_be();
+    let raw = std::num::NonZeroU32::new(protocol.into()).map(rustix::net::Protocol::from_raw);
+    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, raw)
+        .map_err(|e| Error::new("socket", e))?;
+    let fd = socket.as_raw_fd();
+    let fail = |error: Error| error.arg(Arg::Fd(fd)).arg(Arg::Num(link.into()));
+    let index = i32::try_from(link).map_err(|_| fail(Error::new("bind", rustix::io::Errno::NODEV)))?;
+    // SAFETY: an all-zero sockaddr_ll is valid: plain numbers.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    // AF_PACKET is 17.
+    address.sll_family = 17;
+    address.sll_protocol = protocol;
+    address.sll_ifindex = index;
+    let length = libc::socklen_t::try_from(size_of_val(&address)).unwrap_or_default();
+    // SAFETY: the kernel reads `length` bytes at `address`, which lives over the call.
+    let ret = unsafe { libc::bind(fd, (&raw const address).cast(), length) };
+    if ret == 0 { Ok(socket) } else { Err(fail(Error::last("bind"))) }
 }
