@@ -12,6 +12,8 @@ pub mod rt;
 pub mod spec;
 
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod testing;
 
 pub use interface::Interface;

@@ -1,0 +1,234 @@
+//! What there is of nf_tables, ours and others'.
+
+use netlink_packet_core::ParseableParametrized;
+use netlink_packet_netfilter::nftables::{
+    ChainAttribute, ChainMessage, GenMessage, Hook, NfTablesMessage, RuleAttribute, RuleMessage,
+    TableAttribute, TableMessage,
+};
+use netlink_packet_netfilter::{NetfilterMessage, NetfilterMessageInner};
+use rustix::io::Errno;
+
+use super::error::Error;
+use super::socket::Socket;
+use super::{ChainType, Family, HookPoint, Rule, Transaction};
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTable {
+    /// Its family.
+    pub family: Family,
+    /// Its name.
+    pub name: String,
+}
+
+/// A chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundChain {
+    /// The family of its table.
+    pub family: Family,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// The number of its hook and its priority, if it has one.
+    pub hook: Option<(u32, i32)>,
+    /// Whether it drops what none of its rules decides.
+    pub drops: bool,
+}
+
+/// A rule of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundRule {
+    /// The family of its table.
+    pub family: Family,
+    /// Its table.
+    pub table: String,
+    /// Its chain.
+    pub chain: String,
+    /// What it says, as the kernel has it.
+    message: Vec<u8>,
+}
+
+impl FoundChain {
+    /// Tells whether packets through the host come through it.
+    #[must_use]
+    pub fn forwards(&self) -> bool {
+        let families = [Family::Inet, Family::Ip, Family::Ip6, Family::Bridge];
+        families.contains(&self.family)
+            && self.hook.is_some_and(|(number, _)| number == HookPoint::Forward.number())
+    }
+}
+
+impl FoundRule {
+    /// Tells whether a link is named in it.
+    #[must_use]
+    pub fn names(&self, link: &str) -> bool {
+        // A value that it compares with: NFTA_DATA_VALUE, the name, a NUL.
+        let name: Vec<u8> = 1_u16.to_ne_bytes().into_iter().chain(link.bytes()).chain([0]).collect();
+        self.message.windows(name.len()).any(|bytes| bytes == name)
+    }
+}
+
+/// Lists the tables of the caller's network namespace; none if the kernel has no nf_tables.
+///
+/// # Errors
+/// What the kernel says.
+pub fn tables() -> Result<Vec<FoundTable>, Error> {
+    let request = NfTablesMessage::GetTable(TableMessage { attributes: Vec::new() });
+    let found = list("tables", request, |family, message, _| {
+        let NfTablesMessage::NewTable(TableMessage { attributes }) = message else { return None };
+        let name = attributes.into_iter().find_map(|attribute| match attribute {
+            TableAttribute::Name(name) => Some(name),
+            _ => None,
+        })?;
+        Some(FoundTable { family, name })
+    });
+    none_without(found)
+}
+
+/// Lists the chains; none if the kernel has no nf_tables.
+///
+/// # Errors
+/// What the kernel says.
+pub fn chains() -> Result<Vec<FoundChain>, Error> {
+    let request = NfTablesMessage::GetChain(ChainMessage { attributes: Vec::new() });
+    let found = list("chains", request, |family, message, _| {
+        let NfTablesMessage::NewChain(ChainMessage { attributes }) = message else { return None };
+        let mut chain =
+            FoundChain { family, table: String::new(), name: String::new(), hook: None, drops: false };
+        for attribute in attributes {
+            match attribute {
+                ChainAttribute::Table(table) => chain.table = table,
+                ChainAttribute::Name(name) => chain.name = name,
+                ChainAttribute::Policy(policy) => chain.drops = policy == 0,
+                ChainAttribute::Hook(hook) => chain.hook = place(&hook),
+                _ => {}
+            }
+        }
+        Some(chain)
+    });
+    none_without(found)
+}
+
+/// Lists the rules of all chains; none if the kernel has no nf_tables.
+///
+/// # Errors
+/// What the kernel says.
+pub fn rules() -> Result<Vec<FoundRule>, Error> {
+    let request = NfTablesMessage::GetRule(RuleMessage { attributes: Vec::new() });
+    let found = list("rules", request, |family, message, bytes| {
+        let NfTablesMessage::NewRule(RuleMessage { attributes }) = message else { return None };
+        let mut rule =
+            FoundRule { family, table: String::new(), chain: String::new(), message: bytes.to_vec() };
+        for attribute in attributes {
+            match attribute {
+                RuleAttribute::Table(table) => rule.table = table,
+                RuleAttribute::Chain(chain) => rule.chain = chain,
+                _ => {}
+            }
+        }
+        Some(rule)
+    });
+    none_without(found)
+}
+
+fn place(hook: &[Hook]) -> Option<(u32, i32)> {
+    let number = hook.iter().find_map(|part| match part {
+        Hook::Number(number) => Some(u32::from(*number)),
+        _ => None,
+    });
+    let priority = hook.iter().find_map(|part| match part {
+        Hook::Priority(priority) => Some(i32::from_ne_bytes(priority.to_ne_bytes())),
+        _ => None,
+    });
+    number.zip(priority)
+}
+
+fn none_without<T>(found: Result<Vec<T>, Error>) -> Result<Vec<T>, Error> {
+    match found {
+        Err(Error::Unsupported { .. }) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// Dumps, and makes of each message that can be understood what `of` does: others' rules have expressions that no
+/// library knows.
+fn list<T>(
+    what: &'static str,
+    request: NfTablesMessage,
+    of: impl Fn(Family, NfTablesMessage, &[u8]) -> Option<T>,
+) -> Result<Vec<T>, Error> {
+    let dumped = Socket::open()?.dump(what, &request).map_err(|error| match error {
+        Error::List { source, .. } if is_missing(source) => Error::Unsupported { source },
+        error => error,
+    })?;
+    let understood = dumped.into_iter().filter_map(|(kind, bytes)| {
+        let message = NetfilterMessage::parse_with_param(&bytes, kind).ok()?;
+        let family = Family::of(message.header.family.into())?;
+        match message.inner {
+            NetfilterMessageInner::NfTables(message) => of(family, message, &bytes),
+            _ => None,
+        }
+    });
+    Ok(understood.collect())
+}
+
+/// What netfilter's netlink answers if nf_tables is not in the kernel and cannot be loaded.
+fn is_missing(errno: Errno) -> bool {
+    matches!(errno, Errno::INVAL | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT)
+}
+
+/// Checks that the kernel has nf_tables, and all kinds of tables, chains and rules that this crate makes. Without it
+/// there is no link protection, no address translation and no port of the host. Nothing is changed; modules may be
+/// loaded.
+///
+/// # Errors
+/// That it is missing, or which kind of rule is.
+pub fn supported() -> Result<(), Error> {
+    let generation = NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() });
+    Socket::open()?.ask(generation).map_err(|source| Error::Unsupported { source })?;
+    sample().check()
+}
+
+/// One of each kind, in a table that is never made.
+fn sample() -> Transaction {
+    use super::{Field, Hook as Place};
+    const TABLE: &str = "zones-check";
+    let mut sample = Transaction::new();
+    let rules = [
+        (
+            Family::Inet,
+            ChainType::Nat,
+            HookPoint::Postrouting,
+            Rule::new().masquerade().comment("masquerade"),
+        ),
+        (
+            Family::Inet,
+            ChainType::Nat,
+            HookPoint::Prerouting,
+            Rule::new()
+                .is(Field::DestinationKind, &2_u32.to_ne_bytes())
+                .family_of(std::net::Ipv4Addr::LOCALHOST.into())
+                .dnat(std::net::Ipv4Addr::LOCALHOST.into())
+                .comment("fib, dnat"),
+        ),
+        (
+            Family::Bridge,
+            ChainType::Filter,
+            HookPoint::Prerouting,
+            Rule::new().over(1 << 20, 1 << 17).set_mark(1).counter().comment("limit, mark, counter"),
+        ),
+    ];
+    for (family, kind, point, rule) in rules {
+        let chain = match point {
+            HookPoint::Prerouting => "prerouting",
+            _ => "postrouting",
+        };
+        sample.table(family, TABLE);
+        sample.chain(family, TABLE, chain, Some(&Place { kind, point, priority: 0, device: None }));
+        sample.rule(family, TABLE, chain, rule);
+    }
+    sample.table(Family::Netdev, TABLE);
+    sample.table(Family::Arp, TABLE);
+    sample
+}

@@ -1,0 +1,241 @@
+//! Transactions: what is changed at once or not at all.
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST};
+use netlink_packet_netfilter::nftables::{
+    ChainAttribute, ChainMessage, Hook as HookAttribute, HookNumber, NfTablesMessage, RuleAttribute,
+    RuleMessage, SetAttribute, SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute,
+    TableMessage,
+};
+use netlink_packet_netfilter::none::ControlMessage;
+use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
+use rustix::io::Errno;
+
+use super::error::{Error, Subject};
+use super::socket::{Answer, Socket, packet, serialize};
+use super::{Family, Hook, Rule, Set, tables};
+
+/// NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h: whom a batch is for.
+const SUBSYSTEM: u16 = 10;
+/// How many elements of a set go into one message: the attribute that they are in has at most 64 KiB.
+const ELEMENTS: usize = 500;
+/// How often a removal looks again for what somebody else may be removing too.
+const REMOVALS: usize = 5;
+/// The longest comment that nft(8) prints.
+const COMMENT: usize = 127;
+
+/// Changes that the kernel makes at once or not at all.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    messages: Vec<Message>,
+    sets: u32,
+}
+
+#[derive(Debug)]
+struct Message {
+    subject: Subject,
+    family: Family,
+    flags: u16,
+    body: NfTablesMessage,
+}
+
+impl Transaction {
+    /// Makes one that changes nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    fn push(&mut self, subject: Subject, family: Family, flags: u16, body: NfTablesMessage) {
+        self.messages.push(Message { subject, family, flags, body });
+    }
+
+    /// Removes a table that there is, with all that is in it.
+    pub fn delete_table(&mut self, family: Family, name: &str) {
+        let table = TableMessage { attributes: vec![TableAttribute::Name(name.to_owned())] };
+        self.push(Subject::Table(family, name.to_owned()), family, 0, NfTablesMessage::DeleteTable(table));
+    }
+
+    /// Makes a table unless there is one of its name.
+    pub fn table(&mut self, family: Family, name: &str) {
+        let table = TableMessage { attributes: vec![TableAttribute::Name(name.to_owned())] };
+        let subject = Subject::Table(family, name.to_owned());
+        self.push(subject, family, NLM_F_CREATE, NfTablesMessage::NewTable(table));
+    }
+
+    /// Makes an empty table, whether there is one of its name or not.
+    pub fn replace_table(&mut self, family: Family, name: &str) {
+        self.table(family, name);
+        self.delete_table(family, name);
+        self.table(family, name);
+    }
+
+    /// Makes a chain; with a hook, packets come through it.
+    pub fn chain(&mut self, family: Family, table: &str, name: &str, hook: Option<&Hook<'_>>) {
+        let mut attributes =
+            vec![ChainAttribute::Table(table.to_owned()), ChainAttribute::Name(name.to_owned())];
+        if let Some(hook) = hook {
+            let mut place = vec![
+                HookAttribute::Number(HookNumber::Other(hook.point.number())),
+                HookAttribute::Priority(u32::from_ne_bytes(hook.priority.to_ne_bytes())),
+            ];
+            place.extend(hook.device.map(|device| HookAttribute::NetDeviceName(device.to_owned())));
+            // The policy NF_ACCEPT.
+            attributes.extend([
+                ChainAttribute::Hook(place),
+                ChainAttribute::Policy(1),
+                ChainAttribute::Type(hook.kind.name().to_owned()),
+            ]);
+        }
+        let subject = Subject::Chain(family, table.to_owned(), name.to_owned());
+        self.push(subject, family, NLM_F_CREATE, NfTablesMessage::NewChain(ChainMessage { attributes }));
+    }
+
+    /// Adds a rule at the end of a chain.
+    pub fn rule(&mut self, family: Family, table: &str, chain: &str, rule: Rule) {
+        let (expressions, comment) = rule.into_parts();
+        let mut attributes = vec![
+            RuleAttribute::Table(table.to_owned()),
+            RuleAttribute::Chain(chain.to_owned()),
+            RuleAttribute::Expressions(expressions),
+        ];
+        attributes.extend(comment.as_deref().map(user_data).map(RuleAttribute::UserData));
+        let subject = Subject::Rule(family, table.to_owned(), chain.to_owned(), comment.unwrap_or_default());
+        let body = NfTablesMessage::NewRule(RuleMessage { attributes });
+        self.push(subject, family, NLM_F_CREATE | NLM_F_APPEND, body);
+    }
+
+    /// Makes a set or a map, with what is in it. It has to come before the rules that look into it.
+    pub fn set(&mut self, family: Family, table: &str, name: &str, set: &Set) {
+        self.sets += 1;
+        let (flags, key, value) = set.shape();
+        let mut attributes = vec![
+            SetAttribute::Table(table.to_owned()),
+            SetAttribute::Name(name.to_owned()),
+            SetAttribute::Flags(SetFlags::from_bits_retain(flags)),
+            SetAttribute::KeyType(key.number()),
+            SetAttribute::KeyLen(key.length()),
+            SetAttribute::Id(self.sets),
+        ];
+        if let Some(value) = value {
+            attributes
+                .extend([SetAttribute::DataType(value.number()), SetAttribute::DataLen(value.length())]);
+        }
+        let subject = Subject::Set(family, table.to_owned(), name.to_owned());
+        let body = NfTablesMessage::NewSet(SetMessage { attributes });
+        self.push(subject.clone(), family, NLM_F_CREATE, body);
+        for elements in set.elements().chunks(ELEMENTS) {
+            let attributes = vec![
+                SetElementList::Table(table.to_owned()),
+                SetElementList::Set(name.to_owned()),
+                SetElementList::Elements(elements.to_vec()),
+            ];
+            let body = NfTablesMessage::NewSetElement(SetElementMessage { attributes });
+            self.push(subject.clone(), family, NLM_F_CREATE, body);
+        }
+    }
+
+    /// Makes the changes, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// What the kernel refuses and why; then none of the changes is made.
+    pub fn commit(self) -> Result<(), Error> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        self.send(true)
+    }
+
+    /// Has the kernel check the changes without making them.
+    ///
+    /// # Errors
+    /// What the kernel would refuse and why.
+    pub fn check(self) -> Result<(), Error> {
+        self.send(false)
+    }
+
+    fn send(self, commit: bool) -> Result<(), Error> {
+        let socket = Socket::open()?;
+        let mut bytes = control(ControlMessage::BatchBegin, 1);
+        let mut subjects = Vec::with_capacity(self.messages.len());
+        let last = self.messages.len().saturating_sub(1);
+        for (index, message) in self.messages.into_iter().enumerate() {
+            let sequence = first_sequence(index);
+            // One word of praise suffices: without it silence could also mean that nobody listened.
+            let ack = if index == last { NLM_F_ACK } else { 0 };
+            let flags = NLM_F_REQUEST | message.flags | ack;
+            bytes.extend(packet(message.body, message.family.number(), flags, sequence));
+            subjects.push(message.subject);
+        }
+        if commit {
+            bytes.extend(control(ControlMessage::BatchEnd, first_sequence(subjects.len())));
+        }
+        let answers = socket.batch(&bytes)?;
+        socket.close_aside();
+        if answers.is_empty() {
+            return Err(Error::Answer("a transaction with nothing"));
+        }
+        match answers.into_iter().find_map(|answer| Some((answer.refused?, answer))) {
+            None => Ok(()),
+            Some((source, answer)) => Err(refusal(source, answer, subjects)),
+        }
+    }
+}
+
+fn refusal(source: Errno, answer: Answer, subjects: Vec<Subject>) -> Error {
+    let Answer { sequence, text: said_text, .. } = answer;
+    let place = usize::try_from(sequence).ok().and_then(|sequence| sequence.checked_sub(2));
+    match place.and_then(|place| subjects.into_iter().nth(place)) {
+        Some(subject) => Error::Refused { subject: Box::new(subject), said_text, source },
+        // What the batch's own header is answered: nobody is there for it, or it may not be sent.
+        None if matches!(source, Errno::OPNOTSUPP | Errno::PROTONOSUPPORT | Errno::NOSYS) => {
+            Error::Unsupported { source }
+        }
+        None => Error::Transaction { said_text, source },
+    }
+}
+
+/// The sequence number of a message: 1 is the header of the batch.
+fn first_sequence(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX).saturating_add(2)
+}
+
+fn control(message: ControlMessage, sequence: u32) -> Vec<u8> {
+    let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, SUBSYSTEM);
+    serialize(NetfilterMessage::new(header, message), NLM_F_REQUEST, sequence)
+}
+
+/// A comment as nft(8) keeps it with a rule: NFTNL_UDATA_RULE_COMMENT, a length of one byte, text with a NUL.
+fn user_data(comment: &str) -> Vec<u8> {
+    let text: Vec<u8> = comment.bytes().take(COMMENT).chain([0]).collect();
+    let mut bytes = vec![0, u8::try_from(text.len()).unwrap_or(u8::MAX)];
+    bytes.extend(text);
+    bytes
+}
+
+/// Removes the tables of these families that have this name, those that there are.
+///
+/// # Errors
+/// What the kernel refuses and why.
+pub fn remove(families: &[Family], name: &str) -> Result<(), Error> {
+    let mut tries = 0;
+    loop {
+        let mut transaction = Transaction::new();
+        for table in tables()? {
+            if table.name == name && families.contains(&table.family) {
+                transaction.delete_table(table.family, name);
+            }
+        }
+        tries += 1;
+        match transaction.commit() {
+            // Somebody else was quicker with one of them, and so none was removed.
+            Err(error) if error.errno() == Some(Errno::NOENT) && tries < REMOVALS => {}
+            done => return done,
+        }
+    }
+}
