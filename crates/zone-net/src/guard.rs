@@ -1,0 +1,145 @@
+//! What is kept from leaving a zone: its link protection, and its bandwidth from the zone.
+//!
+//! Each link of a zone on the host has a chain at its `netdev` ingress hook, where the host first sees a frame of the
+//! zone, before a bridge, a route or conntrack has. The words of [`Protection`](crate::spec::Protection) are chains of
+//! their own, called one after the other. None of them accepts: each drops, or leaves the frame to the next. So their
+//! order decides nothing but who counts a frame that several would drop (rule order is what CVE-2025-52889 and -52890
+//! were about). A chain tells what may pass and ends with a drop, so that what it cannot read (cut off, malformed,
+//! hidden) does not pass.
+//!
+//! What each word keeps back, where the word alone leaves it open:
+//!
+//! - `mac`: frames with another source; ARP with another sender's Ethernet address; neighbour and router solicitations
+//!   and neighbour advertisements whose link-layer option names another one, or that have more options than one, since
+//!   only the first can be looked at.
+//! - `ip`: sources other than the net's, the allowed ones and the link-local address that follows from the Ethernet
+//!   address; the same for who sends ARP and for what is advertised as a neighbour. The unspecified addresses pass for
+//!   what an address begins with: ARP probes, duplicate address detection, multicast listener reports, and with `dhcp`
+//!   of the interface what a DHCP client asks.
+//! - `dhcp`: UDP from a DHCP server's port or to a client's (clients do not look at the server's port), router
+//!   advertisements and redirects, of both families.
+//! - `restricted`: what is not IPv4, IPv6 or ARP; the kernel puts the tag of a VLAN back for this comparison, so a frame
+//!   with a tag is none of the three, whatever is in it.
+//!
+//! Without `restricted`, a frame with one tag is checked as the one without would be. In a frame with two nothing can be
+//! read, so `mac`, `ip` and `dhcp` drop it.
+//!
+//! **Extension headers and fragments.** The transport protocol is looked for behind the extension headers of IPv6. Where
+//! it cannot be found, or in a first fragment its ports or type are not there, `mac`, `ip` (IPv6) and `dhcp` drop the
+//! packet. Fragments but the first pass: what they belong to is decided by the first, and Linux drops those that overlap
+//! it. Neighbour discovery in fragments is dropped, as RFC 6980 has it.
+//!
+//! **A second look.** A zone's root may put an `ifb` device and a tc filter into its network; a frame that comes back
+//! from there is marked as classified, keeps that over the veth pair, and the kernel skips the ingress hook for it. So the
+//! ingress chain marks the frames that it has passed, and a chain at the next hook ([`Family::Bridge`]; for a link without
+//! bridge ARP, IPv4 and IPv6) drops those that are not marked, and takes the mark off. A zone cannot set the mark
+//! itself: a packet loses it when it changes its network namespace.
+
+mod chains;
+mod protect;
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod frames;
+
+#[cfg(test)]
+mod tests;
+
+use rustix::io::Errno;
+
+use crate::Interface;
+use crate::interface::Attachment;
+use crate::names::Owner;
+use crate::nft::{self, Family, Transaction};
+
+/// The families that a guard has tables in.
+const FAMILIES: [Family; 5] = [Family::Netdev, Family::Bridge, Family::Arp, Family::Ip, Family::Ip6];
+
+/// Why a zone is not guarded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing on the host sees the frames of such a net before they are out.
+    #[error(
+        "net {inside}: nothing on the host can watch over a net of mode {mode}, so {word} is not possible there"
+    )]
+    NoPlace {
+        /// The link's name inside.
+        inside: String,
+        /// How it is attached.
+        mode: &'static str,
+        /// The property that asks for it.
+        word: &'static str,
+    },
+    /// The rules were not changed.
+    #[error("the guard of zone {zone}")]
+    Rules {
+        /// The zone.
+        zone: String,
+        /// Why.
+        source: nft::Error,
+    },
+}
+
+impl Error {
+    /// The kernel's errno, where there is one.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::NoPlace { .. } => None,
+            Self::Rules { source, .. } => source.errno(),
+        }
+    }
+}
+
+/// Checks that there is a place for the rules of each net.
+///
+/// # Errors
+/// [`Error::NoPlace`] for a macvlan, ipvlan or physical net with link protection or a bandwidth. In a shared zone,
+/// whose namespace the host administers, neither is needed: its caller asks for [`Protection::NONE`] there.
+///
+/// [`Protection::NONE`]: crate::spec::Protection::NONE
+pub fn check(interfaces: &[Interface]) -> Result<(), Error> {
+    for interface in interfaces {
+        let mode = match interface.attachment {
+            Attachment::Bridge { .. } | Attachment::Routed { .. } => continue,
+            Attachment::Macvlan { .. } => "macvlan",
+            Attachment::Ipvlan { .. } => "ipvlan",
+            Attachment::Physical { .. } => "physical",
+        };
+        let word = if interface.protection.needs_rules() {
+            "link-protection"
+        } else if interface.bandwidth.is_some() {
+            "maxbw"
+        } else {
+            continue;
+        };
+        return Err(Error::NoPlace { inside: interface.inside.clone(), mode, word });
+    }
+    Ok(())
+}
+
+/// Guards the links of a zone, replacing the rules that it had; the links have to be there. Idempotent. When a link
+/// goes, its chain goes too, or from Linux 6.16 on waits for the next of its name.
+///
+/// # Errors
+/// What [`check`] says, and what the kernel refuses; then the rules are what they were.
+pub fn apply(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
+    check(interfaces)?;
+    let table = owner.table();
+    let mut transaction = Transaction::new();
+    let used = protect::write(&mut transaction, &table, interfaces);
+    let fail = |source| Error::Rules { zone: owner.zone.to_string(), source };
+    transaction.commit().map_err(fail)?;
+    let unused: Vec<Family> = FAMILIES.into_iter().filter(|family| !used.contains(family)).collect();
+    nft::remove(&unused, &table).map_err(fail)
+}
+
+/// Removes all rules that [`apply`] has made for a zone. Idempotent; needs neither the zone's links nor its configuration.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn remove(owner: Owner<'_>) -> Result<(), Error> {
+    nft::remove(&FAMILIES, &owner.table())
+        .map_err(|source| Error::Rules { zone: owner.zone.to_string(), source })
+}
