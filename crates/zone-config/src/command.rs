@@ -26,7 +26,7 @@ pub type Qualifier = (String, Term);
 /// From what `create` makes a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Template {
-    /// The defaults.
+    /// Begins with the defaults of the table of properties.
     Default,
     /// `-b`: nothing set at all.
     Blank,
@@ -34,14 +34,14 @@ pub enum Template {
     Zone(String),
 }
 
-/// One command.
+/// A command of the language, as parsed; what it means is the session's to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `create [-F] [-b | -t ZONE]`
     Create {
         /// Write over an existing one without asking.
         force: bool,
-        /// From what.
+        /// From what the configuration is made.
         template: Template,
     },
     /// `add RESOURCE`, or in a resource `add PROPERTY VALUE`.
@@ -53,14 +53,14 @@ pub enum Command {
     },
     /// `set PROPERTY=VALUE`
     Set {
-        /// The property.
+        /// The property's name, not looked up yet.
         property: String,
-        /// The value.
+        /// The value as written, of no type yet.
         value: Term,
     },
     /// `clear PROPERTY`
     Clear {
-        /// The property.
+        /// The property's name, not looked up yet.
         property: String,
     },
     /// `remove [-F] RESOURCE [PROPERTY=VALUE...]`, or in a resource `remove PROPERTY VALUE`.
@@ -76,7 +76,7 @@ pub enum Command {
     },
     /// `select RESOURCE PROPERTY=VALUE...`
     Select {
-        /// The resource's type.
+        /// The resource's type, not looked up yet.
         resource: String,
         /// Which of them.
         qualifiers: Vec<Qualifier>,
@@ -87,7 +87,7 @@ pub enum Command {
     Cancel,
     /// `info [--json] [RESOURCE [PROPERTY=VALUE...] | PROPERTY]`
     Info {
-        /// As JSON.
+        /// Prints JSON instead of lines for people.
         json: bool,
         /// Only this resource type or property.
         what: Option<String>,
@@ -96,7 +96,7 @@ pub enum Command {
     },
     /// `export [--json] [-f FILE]`
     Export {
-        /// As JSON.
+        /// Prints JSON instead of commands.
         json: bool,
         /// Not to standard output but here.
         file: Option<String>,
@@ -107,7 +107,7 @@ pub enum Command {
     Commit,
     /// `revert [-F]`
     Revert {
-        /// Without asking.
+        /// Asks nobody.
         force: bool,
     },
     /// `delete [-F]`
@@ -117,12 +117,12 @@ pub enum Command {
     },
     /// `exit [-F]`
     Exit {
-        /// Without asking.
+        /// Asks nobody.
         force: bool,
     },
     /// `help [COMMAND | RESOURCE | PROPERTY | commands | syntax | usage]`, `?`, or `COMMAND -?`
     Help {
-        /// What about.
+        /// The word to be explained; `None` lists the commands.
         topic: Option<String>,
     },
 }

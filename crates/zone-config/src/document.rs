@@ -29,7 +29,7 @@ pub struct Document {
     pub resources: Vec<Instance>,
 }
 
-/// One resource.
+/// A resource that was added: its type and what is set in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// Of what type.

@@ -53,7 +53,7 @@ pub enum HostPathError {
     /// A component is a symlink, whose text may change.
     #[error("{} is a symlink: {}", shown(.link), without_link(.real))]
     Symlink {
-        /// The component.
+        /// The component that is the symlink, with all above it.
         link: PathBuf,
         /// The whole path without symlinks, if it leads anywhere.
         real: Option<PathBuf>,
@@ -64,9 +64,9 @@ pub enum HostPathError {
         shown(.at), shown(.path)
     )]
     Owner {
-        /// The directory.
+        /// The directory on the way that has another owner.
         at: PathBuf,
-        /// The path.
+        /// The whole path that was walked.
         path: PathBuf,
     },
     /// Users of the host can rename and replace what is in a directory on the way.
@@ -75,11 +75,11 @@ pub enum HostPathError {
         shown(.at), shown(.path), shown(.at)
     )]
     Writable {
-        /// The directory.
+        /// The directory on the way that others may write to.
         at: PathBuf,
         /// `group` or `world`.
         whose: &'static str,
-        /// The path.
+        /// The whole path that was walked.
         path: PathBuf,
     },
     /// A component above the last is not a directory.
@@ -88,9 +88,9 @@ pub enum HostPathError {
     /// A component cannot be opened.
     #[error("could not access {}", shown(.path))]
     Access {
-        /// The component.
+        /// The component that cannot be opened, with all above it.
         path: PathBuf,
-        /// The system's answer.
+        /// What the system answered.
         #[source]
         source: io::Error,
     },
@@ -229,7 +229,7 @@ impl HostPath {
         &self.stat
     }
 
-    /// The file's identity.
+    /// Gives the identity of the file: device and inode.
     pub fn id(&self) -> FileId {
         FileId::of(&self.stat)
     }

@@ -29,7 +29,7 @@ const SLOTS: u32 = (LAST - FIRST + 1) / COUNT;
 pub struct IdRange {
     /// What the zone's id 0 is on the host.
     pub base: u32,
-    /// How many.
+    /// How many ids there are, from the first on.
     pub count: u32,
 }
 
@@ -74,23 +74,23 @@ pub enum IdMapError {
         .path.display()
     )]
     Overlap {
-        /// The id map.
+        /// The id map's path, with the root.
         path: PathBuf,
         /// The zone's line, counted from 1.
         line: usize,
-        /// The zone.
+        /// The zone that was asked for.
         zone: ZoneName,
-        /// Its range.
+        /// The range that its line gives it.
         range: IdRange,
         /// Who else has some of these ids.
         other: String,
-        /// The other's range.
+        /// The range that the other's line gives that one.
         theirs: IdRange,
     },
     /// The zone's recorded range is one we never give.
     #[error("{}, line {line}: {reason}", .path.display())]
     Record {
-        /// The id map.
+        /// The id map's path, with the root.
         path: PathBuf,
         /// Counted from 1.
         line: usize,

@@ -32,7 +32,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}, line {line}: {reason}; the line is kept as it is", .path.display())]
 pub struct IndexProblem {
-    /// The index.
+    /// The index's path, with the root.
     pub path: PathBuf,
     /// Counted from 1.
     pub line: usize,
@@ -55,17 +55,17 @@ pub enum IndexError {
     /// A state that is derived from what lives, never stored.
     #[error("{zone}: the index cannot hold the state '{state}', only configured, incomplete and installed")]
     NotStored {
-        /// The zone.
+        /// The zone whose line was to be changed.
         zone: ZoneName,
-        /// The state.
+        /// The state that was to be written.
         state: State,
     },
     /// A path that its line could not hold.
     #[error("{zone}: zonepath {path:?} must be valid UTF-8 without double quotes and control characters")]
     Path {
-        /// The zone.
+        /// The zone whose line was to be written.
         zone: ZoneName,
-        /// The path.
+        /// The zonepath that does not fit into a line.
         path: PathBuf,
     },
 }
@@ -117,7 +117,7 @@ impl Index {
         self.lines.iter().filter_map(Line::entry)
     }
 
-    /// One zone.
+    /// Finds a zone's entry; `None` if there is no line for it.
     pub fn get(&self, zone: &ZoneName) -> Option<&Entry> {
         self.entries().find(|entry| entry.name == *zone)
     }

@@ -38,7 +38,7 @@ pub enum How {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LastExit {
-    /// The incarnation.
+    /// The uniqid of the incarnation that ended.
     pub uniqid: u64,
     /// What ended it.
     pub how: How,
@@ -64,7 +64,7 @@ pub enum LastExitError {
     /// Truncated, or not ours.
     #[error("{} does not say how the zone last ended: remove it, the next exit writes it anew", .path.display())]
     Parse {
-        /// The file.
+        /// The record's path.
         path: PathBuf,
         /// What is wrong, with line and column.
         #[source]
@@ -73,7 +73,7 @@ pub enum LastExitError {
     /// No value of ours does this.
     #[error("cannot put the end of the zone into words for {}", .path.display())]
     Print {
-        /// The file.
+        /// The path of the record or the mark that was to be written.
         path: PathBuf,
         /// What the serializer refuses.
         #[source]

@@ -48,7 +48,7 @@ pub enum LayoutError {
         origin: &'static str,
         /// The root, or what is above it.
         path: PathBuf,
-        /// The user's id.
+        /// Who owns it instead, by user id.
         owner: u32,
     },
     /// Whoever can write to the root, or to a directory above it that is not sticky, can put another in its place.
@@ -170,7 +170,7 @@ impl Layout {
         self.etc().join("idmap")
     }
 
-    /// A zone's configuration.
+    /// Gives the path of a zone's configuration.
     pub fn config(&self, zone: &ZoneName) -> PathBuf {
         self.etc().join(format!("{zone}.toml"))
     }

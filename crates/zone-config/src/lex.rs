@@ -22,7 +22,7 @@ pub struct Place {
 /// What a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// A bare word.
+    /// A word without quotes.
     Word(String),
     /// What stood between quotes.
     Quoted(String),

@@ -22,7 +22,7 @@ pub struct ZoneName(String);
 /// Why a text is not the name of a zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// The empty text.
+    /// The text is empty.
     #[error("a zone name cannot be empty")]
     Empty,
     /// More than [`MAX_LEN`] bytes.
@@ -34,7 +34,7 @@ pub enum NameError {
     /// A character that no name has.
     #[error("{name:?}: a zone name has letters, digits, '_', '-' and '.', not {character:?}")]
     Character {
-        /// The text.
+        /// The text that was to be a name.
         name: String,
         /// The first character in it that is not allowed.
         character: char,

@@ -38,7 +38,7 @@ const END: &str = "# end of snapshot\n";
 pub struct Snapshot {
     /// The version of this form.
     pub version: u32,
-    /// The zone.
+    /// The zone that it was made for.
     pub name: ZoneName,
     /// The zone's identity, which a change of its name does not change.
     #[serde(with = "uuid_text")]
@@ -56,7 +56,7 @@ pub struct Snapshot {
     pub confinement: Option<Confinement>,
     /// The whole brand: its file may change while the zone lives.
     pub brand: Brand,
-    /// The whole configuration.
+    /// The configuration, whole, as it was when the zone was made ready.
     pub config: ZoneConfig,
 }
 
@@ -79,7 +79,7 @@ pub enum SnapshotError {
     /// There is none: the zone is not live.
     #[error("zone '{zone}' has no snapshot {}: it is not ready", .path.display())]
     Missing {
-        /// The zone.
+        /// The zone that was asked for.
         zone: ZoneName,
         /// Where it would be.
         path: PathBuf,
@@ -90,7 +90,7 @@ pub enum SnapshotError {
     /// Truncated, edited, or of another program.
     #[error("snapshot {} is damaged: halt the zone, the next boot writes it anew", .path.display())]
     Damaged {
-        /// The file.
+        /// The snapshot's path.
         path: PathBuf,
         /// What is wrong, with line and column.
         #[source]
@@ -99,7 +99,7 @@ pub enum SnapshotError {
     /// Without its last line: cut short.
     #[error("snapshot {} is cut short: halt the zone, the next boot writes it anew", .path.display())]
     Truncated {
-        /// The file.
+        /// The snapshot's path.
         path: PathBuf,
     },
     /// Of a version that this program does not know.
@@ -108,7 +108,7 @@ pub enum SnapshotError {
         .path.display()
     )]
     Version {
-        /// The file.
+        /// The snapshot's path.
         path: PathBuf,
         /// What it says.
         found: u32,
@@ -116,7 +116,7 @@ pub enum SnapshotError {
     /// Of another zone.
     #[error("snapshot {} is of zone '{found}'", .path.display())]
     OtherZone {
-        /// The file.
+        /// The snapshot's path.
         path: PathBuf,
         /// What it says.
         found: ZoneName,
@@ -124,7 +124,7 @@ pub enum SnapshotError {
     /// No value of ours does this.
     #[error("cannot put snapshot {} into words", .path.display())]
     Print {
-        /// The file.
+        /// The snapshot's path.
         path: PathBuf,
         /// What the serializer refuses.
         #[source]

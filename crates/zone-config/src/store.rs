@@ -25,9 +25,9 @@ pub enum StoreError {
     /// The zone has left the state in which this may be changed, since the configuration was read.
     #[error("Zone {zone} is {state}; {change} not allowed.")]
     State {
-        /// The zone.
+        /// The zone that was to be changed.
         zone: ZoneName,
-        /// Its state.
+        /// The state that it is in by now.
         state: State,
         /// What was to be done.
         change: &'static str,
@@ -38,7 +38,7 @@ pub enum StoreError {
         .root.display()
     )]
     Root {
-        /// The zone.
+        /// The zone that was to be deleted.
         zone: ZoneName,
         /// Its root on the host.
         root: PathBuf,

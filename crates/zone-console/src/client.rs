@@ -11,7 +11,7 @@ const MAX_ANSWER: usize = 32;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GreetError {
-    /// The connection failed.
+    /// The connection failed under the greeting.
     #[error("talking to the zone console failed")]
     Io(#[from] io::Error),
     /// The server hung up: it is ending, or this user may not.

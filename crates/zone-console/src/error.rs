@@ -12,7 +12,7 @@ pub enum Error {
     System {
         /// The call, or what it was made for.
         operation: &'static str,
-        /// Its answer.
+        /// What the system answered.
         #[source]
         source: io::Error,
     },

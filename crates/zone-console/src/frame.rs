@@ -79,9 +79,9 @@ pub enum Frame<'a> {
     Position(Position),
     /// So many bytes will never come.
     Lost(u64),
-    /// A notice's text.
+    /// Carries a notice's text, in the client's language, without a newline.
     Notice(Cow<'a, str>),
-    /// The connection ends.
+    /// Says that the connection ends after this, and why.
     End(End),
     /// The client's window has this size.
     Window(Size),

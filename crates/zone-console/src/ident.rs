@@ -41,13 +41,13 @@ pub struct Ident {
 /// What a client may want beyond Solaris.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Read only.
+    /// Reads only: nothing that it sends reaches the zone.
     pub watch: bool,
     /// Take over from the present holder.
     pub steal: bool,
     /// Bytes of earlier output to begin with; `u64::MAX` is all there is.
     pub replay: Option<u64>,
-    /// The window's size.
+    /// The window's size, in characters; `None` leaves the console's as it is.
     pub size: Option<Size>,
     /// Frames after the `OK`.
     pub frames: bool,

@@ -51,7 +51,7 @@ pub enum Notice {
     },
     /// Output that the client did not take in time, or that is no longer kept.
     Lost {
-        /// How much.
+        /// How many bytes of output were left out.
         bytes: u64,
     },
     /// The zone's daemon was restarted, and the client is back where it was.
@@ -69,7 +69,7 @@ pub enum InitEnd {
     Exited(i32),
     /// By this signal.
     Killed(i32),
-    /// Nobody knows.
+    /// Nobody knows: its zsched had been killed before.
     Unknown,
 }
 

@@ -26,7 +26,7 @@ pub enum CallError {
     /// No socket, or nobody behind it: the daemon has to be started.
     #[error("no zoneadmd listens at {}", path.display())]
     NotListening {
-        /// The socket.
+        /// Where the door's socket would be.
         path: PathBuf,
         /// What the kernel said.
         source: zone_sys::Error,
@@ -34,7 +34,7 @@ pub enum CallError {
     /// The socket cannot be reached for another reason.
     #[error("cannot connect to the door at {}", path.display())]
     Connect {
-        /// The socket.
+        /// Where the door's socket is.
         path: PathBuf,
         /// What the kernel said.
         source: zone_sys::Error,
@@ -45,7 +45,7 @@ pub enum CallError {
     /// The daemon was silent for longer than the time limit that was set.
     #[error("zoneadmd has not answered for {} seconds", after.as_secs())]
     TimedOut {
-        /// The limit.
+        /// How long the daemon may be silent.
         after: Duration,
     },
     /// The daemon understood and did not do it.
@@ -59,12 +59,12 @@ pub enum CallError {
     /// What came back is not what the interface promises.
     #[error("zoneadmd sent what the interface does not know: {0}")]
     Protocol(String),
-    /// The socket failed.
+    /// Reading from the socket, or writing to it, failed.
     #[error("cannot {operation} the door at {}", path.display())]
     Io {
         /// What was tried, as a verb that goes with "the door".
         operation: &'static str,
-        /// The socket.
+        /// Where the door's socket is.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

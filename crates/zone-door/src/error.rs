@@ -20,7 +20,7 @@ pub enum DoorError {
         operation: Operation,
         /// The state the zone is in.
         state: State,
-        /// The rendered text.
+        /// What to show a person, in words.
         message: String,
     },
     /// The operation was tried and failed.
@@ -39,7 +39,7 @@ pub enum DoorError {
         /// The step at which it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<String>,
-        /// The rendered text.
+        /// What to show a person, in words.
         message: String,
     },
     /// This daemon is about to exit; another one has to be started.
@@ -50,7 +50,7 @@ pub enum DoorError {
     #[error("{message}")]
     #[serde(rename = "org.zones.zoneadmd.NotAuthorized")]
     NotAuthorized {
-        /// The rendered text.
+        /// What to show a person, in words.
         message: String,
     },
     /// The request was meant for an earlier incarnation of the zone.
@@ -62,14 +62,14 @@ pub enum DoorError {
         expected: Option<Uniqid>,
         /// The incarnation the request was meant for.
         given: Uniqid,
-        /// The rendered text.
+        /// What to show a person, in words.
         message: String,
     },
     /// The boot arguments are longer than the reference's buffer.
     #[error("{message}")]
     #[serde(rename = "org.zones.zoneadmd.BootArgsTooLong")]
     BootArgsTooLong {
-        /// The rendered text.
+        /// What to show a person, in words.
         message: String,
     },
 }

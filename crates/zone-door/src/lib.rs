@@ -39,7 +39,7 @@ pub use zone_sys::unix::Peer as Caller;
 /// The socket's name in the zone's run directory.
 pub const SOCKET_NAME: &str = zone_config::layout::DOOR;
 
-/// The interface's name.
+/// Names the interface in calls and errors.
 pub const INTERFACE: &str = "org.zones.zoneadmd";
 
 /// The interface's description, as introspection answers it.

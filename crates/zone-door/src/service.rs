@@ -66,7 +66,7 @@ pub enum ServiceError {
     #[error("the parameter '{parameter}' is missing, unknown, or of the wrong type")]
     #[serde(rename = "org.varlink.service.InvalidParameter")]
     InvalidParameter {
-        /// The parameter's name.
+        /// The name of the parameter that is missing, unknown or of another type.
         parameter: String,
     },
     /// The method answers with a stream and was called without `more`.

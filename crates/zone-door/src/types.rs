@@ -11,7 +11,7 @@ use crate::{How, Operation, State, Uniqid};
 /// One finished step of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The step's name.
+    /// The step's name, as the platform's table or the daemon has it.
     pub name: String,
     /// How long it took, in microseconds.
     pub usec: u64,
@@ -31,7 +31,7 @@ pub struct Progress {
 /// How and when an incarnation of a zone ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
-    /// Which incarnation.
+    /// The uniqid of the incarnation that ended.
     pub uniqid: Uniqid,
     /// How it ended.
     pub how: How,
@@ -69,9 +69,9 @@ pub struct Console {
 /// Everything the daemon tells about its zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The zone's name.
+    /// The name of the zone that this daemon administers.
     pub zone: String,
-    /// Its state.
+    /// The zone's state, as zsched tells it now; below ready the index'.
     pub state: State,
     /// The present incarnation; none below ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct Status {
     /// The zone's uuid from the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
-    /// The brand's name.
+    /// The zone's brand, by its name.
     pub brand: String,
     /// The zonepath; the zone's root is `root` below it.
     pub zonepath: String,
@@ -124,7 +124,7 @@ pub struct OpResult {
 pub enum Event {
     /// The zone entered a state. Also the first event of every stream: the state at that moment.
     State {
-        /// The state entered.
+        /// The state that was entered.
         state: State,
         /// The incarnation it belongs to; none below ready.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,14 +132,14 @@ pub enum Event {
     },
     /// An operation began a step.
     Step {
-        /// The operation.
+        /// The operation that takes the step.
         operation: Operation,
-        /// The step's name.
+        /// The name of the step that begins.
         step: String,
     },
     /// A notice as the console shows it, without its brackets.
     Notice {
-        /// The notice.
+        /// The notice's text, in English and without a newline.
         text: String,
     },
     /// An incarnation ended.
@@ -149,7 +149,7 @@ pub enum Event {
     },
     /// This reader was too slow and missed events.
     Lost {
-        /// How many.
+        /// How many events were missed.
         count: u64,
     },
 }

@@ -33,7 +33,7 @@ pub use rustix::io::Errno;
 /// A step of the platform, from whose name those of its points are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// Its name.
+    /// The step's name, which its points end with.
     pub name: &'static str,
     /// Whether it leaves something to be undone.
     pub kept: bool,

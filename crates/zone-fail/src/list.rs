@@ -21,7 +21,7 @@ pub struct Point {
     /// Which program passes it. `installer` is the process of zoneadm that decompresses an archive, `middle` the
     /// one of zlogin that is in the zone.
     pub program: &'static str,
-    /// Its name.
+    /// The point's name, once for each program.
     pub name: &'static str,
     /// What has been done when it is passed.
     pub after: &'static str,

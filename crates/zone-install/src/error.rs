@@ -55,13 +55,13 @@ pub enum Error {
     SourceOverlaps {
         /// The directory given as the source.
         source_dir: PathBuf,
-        /// The zonepath.
+        /// The zonepath that one of the two is in.
         zonepath: PathBuf,
     },
     /// The file is no archive we read.
     #[error("{} is {found}; give a .tar, .tar.gz, .tar.xz or .tar.zst archive", shown(archive))]
     NotAnArchive {
-        /// The file.
+        /// The file that was given as the source.
         archive: PathBuf,
         /// What it is instead.
         found: &'static str,
@@ -73,7 +73,7 @@ pub enum Error {
         shown(archive)
     )]
     Leaves {
-        /// The archive.
+        /// The archive that is unpacked.
         archive: PathBuf,
         /// The name in the archive, as it stands there.
         entry: PathBuf,
@@ -102,7 +102,7 @@ pub enum Error {
         shown(archive)
     )]
     TooLong {
-        /// The archive.
+        /// The archive that is unpacked.
         archive: PathBuf,
         /// The name in the archive, as it stands there.
         entry: PathBuf,
@@ -116,7 +116,7 @@ pub enum Error {
         shown(archive)
     )]
     Malformed {
-        /// The archive.
+        /// The archive that is unpacked.
         archive: PathBuf,
         /// The name in the archive; empty before the first.
         entry: PathBuf,
@@ -126,7 +126,7 @@ pub enum Error {
     /// The archive ends inside an entry.
     #[error("{} ends in the middle of '{}'; it was cut short, fetch it again", shown(archive), shown(entry))]
     Truncated {
-        /// The archive.
+        /// The archive that is unpacked.
         archive: PathBuf,
         /// The entry that is not whole.
         entry: PathBuf,
@@ -134,7 +134,7 @@ pub enum Error {
     /// The archive could not be read or decompressed.
     #[error("cannot read {} after '{}'; it may be damaged, fetch it again", shown(archive), shown(entry))]
     Archive {
-        /// The archive.
+        /// The archive that is unpacked.
         archive: PathBuf,
         /// The last entry that was begun.
         entry: PathBuf,
@@ -171,9 +171,9 @@ pub enum Error {
     /// File systems are still mounted below the zonepath. The list is the reference's form: a line each.
     #[error("These file-systems are mounted on subdirectories of {}:{}", shown(zonepath), indented(mounts))]
     MountsBelow {
-        /// The zonepath.
+        /// The zonepath that was to be removed.
         zonepath: PathBuf,
-        /// The mount points.
+        /// The mount points, each with its whole path.
         mounts: Vec<PathBuf>,
     },
     /// Files are immutable or append-only, and were not to be made removable.
@@ -184,7 +184,7 @@ pub enum Error {
         listed(paths, *.count)
     )]
     Immutable {
-        /// The zonepath.
+        /// The zonepath that was to be removed.
         zonepath: PathBuf,
         /// Some of them.
         paths: Vec<PathBuf>,
@@ -194,7 +194,7 @@ pub enum Error {
     /// The kernel keeps a file immutable or append-only.
     #[error("cannot remove {}: it is immutable or append-only, and that cannot be cleared", shown(path))]
     StaysFixed {
-        /// The file.
+        /// The file that is left.
         path: PathBuf,
         /// Why it could not be cleared.
         source: io::Error,
@@ -202,7 +202,7 @@ pub enum Error {
     /// The zonepath is not something that may be emptied.
     #[error("{} cannot be removed: {why}", shown(zonepath))]
     NotRemovable {
-        /// The zonepath.
+        /// The zonepath that was to be removed.
         zonepath: PathBuf,
         /// Which rule it breaks, with the remedy.
         why: &'static str,

@@ -18,9 +18,9 @@ use zsched::wire::{End, Phase, Status};
 pub struct Incarnation {
     /// In which boot of the host (`/proc/sys/kernel/random/boot_id`).
     pub boot: String,
-    /// Its uniqid.
+    /// The incarnation's uniqid.
     pub uniqid: u64,
-    /// Its first process.
+    /// Its first process, by its number on the host.
     pub pid: i32,
     /// When that was started, in clock ticks since the host's boot: with the number it names one process for good.
     pub start: u64,
@@ -82,7 +82,7 @@ impl Incarnation {
         parse(&String::from_utf8_lossy(&bytes))
     }
 
-    /// Writes it.
+    /// Writes the record to the zone's run directory, in place of the one before.
     ///
     /// # Errors
     /// When that fails; then there is none.

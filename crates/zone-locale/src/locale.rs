@@ -56,7 +56,7 @@ impl Locale {
             .unwrap_or_else(|| "C".to_owned())
     }
 
-    /// Its language.
+    /// Gives the language of its texts.
     #[must_use]
     pub fn language(self) -> Language {
         self.language

@@ -13,7 +13,7 @@ use crate::{Failed, PlatformError, Spec, ZoneRoot, kernelfs, sparse};
 /// A mount and where it goes.
 #[derive(Debug)]
 pub struct Attachment {
-    /// The mount, detached.
+    /// The mount, detached: it is attached by whoever builds the zone.
     pub mount: OwnedFd,
     /// The path of its mount point as seen inside: absolute, without symlinks.
     pub target: String,

@@ -64,7 +64,7 @@ pub enum CgroupError {
         "zone '{zone}' still has processes {seconds} s after they were killed: {}", holders::sentence(.holders)
     )]
     Alive {
-        /// The zone.
+        /// The zone that they are in.
         zone: ZoneName,
         /// How long they had, in seconds.
         seconds: u64,

@@ -54,7 +54,7 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 pub struct Entry<'a> {
     /// The zone's first process, whose namespaces are entered.
     pub pidfd: BorrowedFd<'a>,
-    /// The zone's cgroup.
+    /// The directory of the zone's cgroup.
     pub cgroup: BorrowedFd<'a>,
     /// The capabilities that may ever be had, one bit each ([`crate::privileges`]).
     pub bounding: u64,
@@ -93,7 +93,7 @@ pub struct Plan {
     pub name: OsString,
     /// Its arguments, passed on as they are.
     pub args: Vec<OsString>,
-    /// Its whole environment.
+    /// Its whole environment; nothing of the caller's is added.
     pub env: Vec<(String, OsString)>,
 }
 
@@ -102,7 +102,7 @@ pub struct Plan {
 pub enum Ends {
     /// The manager side of a pty (non-blocking), and what the zone calls the other side: `pts/3`.
     Terminal {
-        /// The manager side.
+        /// The manager side, the caller's to read and write.
         manager: OwnedFd,
         /// The name, without `/dev/`.
         name: String,
@@ -129,7 +129,7 @@ pub enum EnterError {
     Inside {
         /// The step that failed.
         stage: Stage,
-        /// The kernel's answer.
+        /// What the kernel answered.
         source: Errno,
     },
     /// Something of the caller's own session would have come along.
@@ -152,7 +152,7 @@ pub enum EnterError {
     Execute {
         /// The program, as the plan had it.
         program: PathBuf,
-        /// The kernel's answer.
+        /// What the kernel answered.
         source: Errno,
     },
     /// It ended on the way in: the zone is going down.

@@ -16,7 +16,7 @@ use crate::zoneroot::PathError;
 pub struct Failed {
     /// What was tried: a verb, and what of the subject.
     pub operation: &'static str,
-    /// On what.
+    /// What it was tried on: a path, a zone, a process.
     pub subject: String,
     /// What the system answered.
     #[source]

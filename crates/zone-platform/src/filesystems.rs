@@ -45,7 +45,7 @@ pub enum FsError {
     Unfit {
         /// Where it was to be mounted.
         dir: String,
-        /// Why not.
+        /// Why it is not fit.
         #[source]
         source: Box<Unfit>,
     },

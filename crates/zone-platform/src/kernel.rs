@@ -20,13 +20,13 @@ pub enum KernelError {
         "Linux {running} lacks {feature}, which zones need for {purpose}: boot Linux {since} or newer, or if this is a container, let its seccomp profile allow the call"
     )]
     Missing {
-        /// The system call.
+        /// The system call that is missing, by name.
         feature: &'static str,
-        /// What for.
+        /// What zones need it for, to be put after "for".
         purpose: &'static str,
         /// The first version that has it.
         since: &'static str,
-        /// The running version.
+        /// The version that runs, as uname(1) says it.
         running: String,
     },
     /// It has no seccomp filters, or whoever confines us keeps us from having any.

@@ -22,7 +22,7 @@ impl Capabilities {
         Self(bits)
     }
 
-    /// The bits.
+    /// Gives one bit for each capability, by its number.
     #[must_use]
     pub fn bits(self) -> u64 {
         self.0

@@ -49,7 +49,7 @@ pub enum RootError {
     /// Not a directory.
     #[error("{} is not a directory", .0.display())]
     NotDirectory(PathBuf),
-    /// Not there.
+    /// There is nothing at the zone's root.
     #[error("{} does not exist: if its file system is not mounted, mount it; else uninstall the zone with -F and install it again", .0.display())]
     Missing(PathBuf),
     /// Somebody else than root could put another directory in its place.
@@ -58,9 +58,9 @@ pub enum RootError {
     /// A zone could put another directory in its place.
     #[error("{} cannot be a zonepath: {source}", shown(.path))]
     Conflict {
-        /// The zonepath.
+        /// The zonepath that was looked at.
         path: PathBuf,
-        /// Who could.
+        /// Which zone could, and by what.
         source: Box<Conflict>,
     },
     /// Another zone has it.
@@ -68,13 +68,13 @@ pub enum RootError {
     InUse {
         /// This zone's root.
         root: PathBuf,
-        /// The other zone.
+        /// The other zone, which is up.
         zone: ZoneName,
     },
     /// What was left below would be hidden or shown by the zone.
     #[error("These file-systems are mounted on subdirectories of {}: unmount them\n{}", .root.display(), list(.mounts))]
     MountsBelow {
-        /// The zone's root.
+        /// The zone's root on the host.
         root: PathBuf,
         /// The directories below the root that file systems are mounted on.
         mounts: Vec<PathBuf>,
@@ -82,18 +82,18 @@ pub enum RootError {
     /// A mount option that no zone can live with.
     #[error("{} is on a file system mounted {option}, {effect}: say 'mount -o remount,{remedy} {}'", .path.display(), .point.display())]
     MountOption {
-        /// The zone's root.
+        /// The zone's root on the host.
         path: PathBuf,
-        /// The option.
+        /// The option, as mount(8) names it.
         option: &'static str,
         /// What it would do to the zone.
         effect: &'static str,
-        /// The opposite option.
+        /// The option that undoes it.
         remedy: &'static str,
-        /// The mount.
+        /// Where the file system is mounted.
         point: PathBuf,
     },
-    /// Not here.
+    /// A network file system, which no zone can have its root on.
     #[error("Zonepath {} is on an NFS mounted file system: a local file system must be used", .0.display())]
     Nfs(PathBuf),
     /// The owners of its files cannot be those of a zone.
@@ -102,13 +102,13 @@ pub enum RootError {
         .path.display()
     )]
     NoIdmap {
-        /// The zone's root.
+        /// The zone's root on the host.
         path: PathBuf,
         /// The file system's type.
         fstype: String,
-        /// The running kernel.
+        /// The version of the kernel that runs.
         running: String,
-        /// The kernel's answer.
+        /// What the kernel answered to the id-mapping.
         #[source]
         source: Box<zone_sys::Error>,
     },

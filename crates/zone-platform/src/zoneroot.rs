@@ -68,7 +68,7 @@ impl ZoneRoot {
         Self { places: vec![Place { at: Vec::new(), dir: root, making }], shown: shown.to_owned() }
     }
 
-    /// The root's descriptor.
+    /// Gives the descriptor of the root, which names are looked up beneath.
     #[must_use]
     pub fn root(&self) -> BorrowedFd<'_> {
         // There is always the root: nothing ever takes a place away.

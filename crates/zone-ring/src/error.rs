@@ -9,7 +9,7 @@ use std::fmt;
 pub enum Error {
     /// A system call on the ring's file failed.
     Io {
-        /// The call.
+        /// The call that failed, by name.
         operation: &'static str,
         /// Its errno, the source of this error.
         errno: Errno,

@@ -212,7 +212,7 @@ impl<F: AsFd> Ring<F> {
         self.header.id
     }
 
-    /// The descriptor.
+    /// Borrows the descriptor of the memory.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -35,7 +35,7 @@ pub enum StartError {
     /// It said why it cannot serve this zone, and that was passed on.
     #[error("it exited with status {status}")]
     Refused {
-        /// Its exit status.
+        /// The status that it exited with, not 0.
         status: i32,
     },
 }

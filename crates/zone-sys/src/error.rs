@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Arg {
     /// A file descriptor's number.
     Fd(i32),
-    /// A plain number.
+    /// A number that needs no name.
     Num(u64),
     /// A set of flags, printed in hexadecimal.
     Flags(u64),
@@ -42,7 +42,7 @@ impl Error {
         self
     }
 
-    /// The kernel's answer.
+    /// Gives what the kernel answered.
     #[must_use]
     pub fn errno(&self) -> Errno {
         self.errno

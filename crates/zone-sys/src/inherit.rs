@@ -159,9 +159,9 @@ impl Attribute {
 /// Reports an attribute that could not be put back. Made without allocating, in a freshly cloned child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inherited {
-    /// Which one.
+    /// The attribute that stays as it was inherited.
     pub attribute: Attribute,
-    /// The kernel's answer.
+    /// What the kernel answered.
     pub errno: Errno,
 }
 

@@ -136,7 +136,7 @@ pub struct Fds {
 }
 
 impl Fds {
-    /// An empty set.
+    /// Makes an empty set.
     #[must_use]
     pub fn new() -> Self {
         Self { slots: [const { None }; MAX_FDS], len: 0 }

@@ -25,9 +25,9 @@ pub enum Failure {
     /// The index has it, but there is no file.
     #[error("{zone}: {} is missing, though the index has the zone", .path.display())]
     FileMissing {
-        /// The zone.
+        /// The zone that is edited.
         zone: ZoneName,
-        /// The file.
+        /// Where its configuration would be.
         path: PathBuf,
     },
     /// The command would make an edit that cannot be.
@@ -51,11 +51,11 @@ pub enum Failure {
     /// The zone is incomplete or installed, where the command is not allowed.
     #[error("Zone {zone} {}; {command} not allowed.", already(.state))]
     Installed {
-        /// The zone.
+        /// The zone that is edited.
         zone: ZoneName,
-        /// Its state.
+        /// The state that it is in.
         state: State,
-        /// The command.
+        /// The command that was refused.
         command: &'static str,
     },
     /// `create` of what there is, and nobody to ask.
@@ -63,7 +63,7 @@ pub enum Failure {
         "Zone {zone} exists, input not from terminal and -F not specified: create command ignored, exiting."
     )]
     Exists {
-        /// The zone.
+        /// The zone that is edited.
         zone: ZoneName,
     },
     /// A command that asks, and nobody to ask.
@@ -95,7 +95,7 @@ pub enum Failure {
     /// The configuration has faults, all of which are told.
     #[error("Zone {zone} failed to verify{}", lines(.problems))]
     Verify {
-        /// The zone.
+        /// The zone that is edited.
         zone: ZoneName,
         /// Everything that is wrong.
         problems: Vec<Problem>,
@@ -108,9 +108,9 @@ pub enum Failure {
         "{zone}: cannot {command} in read-only mode: you do not have write access to this zone's configuration file"
     )]
     ReadOnly {
-        /// The zone.
+        /// The zone that is edited.
         zone: ZoneName,
-        /// The command.
+        /// The command that was refused.
         command: &'static str,
     },
     /// Help was asked for about a word that no table has.
@@ -119,7 +119,7 @@ pub enum Failure {
     /// The file that `export -f` names cannot be written.
     #[error("cannot write {}", .path.display())]
     Export {
-        /// The file.
+        /// The file that was to be written.
         path: PathBuf,
         /// The answer of the system.
         source: io::Error,

@@ -64,7 +64,7 @@ pub enum ClientError {
         zone: String,
         /// The oldest protocol that it speaks.
         oldest: u8,
-        /// The newest.
+        /// The newest protocol that it speaks.
         speaks: u8,
     },
     /// It refused or failed.
@@ -72,7 +72,7 @@ pub enum ClientError {
     Refused {
         /// At which point and why.
         failure: Failure,
-        /// The kernel's word.
+        /// What the kernel said to zsched.
         #[source]
         errno: Errno,
     },
@@ -90,7 +90,7 @@ impl ClientError {
 /// The result of a request.
 pub type Result<T> = std::result::Result<T, ClientError>;
 
-/// The console's descriptors.
+/// Holds the console's descriptors, each the caller's own copy.
 #[derive(Debug)]
 pub struct ConsoleFds {
     /// The pty's manager side.
@@ -104,7 +104,7 @@ pub struct ConsoleFds {
 /// What one needs to enter or stop a live zone.
 #[derive(Debug)]
 pub struct ZoneFds {
-    /// The first process.
+    /// The first process, as a pidfd.
     pub pidfd: OwnedFd,
     /// The zone's cgroup directory.
     pub cgroup: OwnedFd,
@@ -115,7 +115,7 @@ pub struct ZoneFds {
 pub struct NamespaceFds {
     /// Of the network; its loopback interface is up.
     pub net: Option<OwnedFd>,
-    /// Of IPC.
+    /// Of IPC: message queues, semaphores and shared memory.
     pub ipc: Option<OwnedFd>,
     /// Of the clocks, without offsets.
     pub time: Option<OwnedFd>,

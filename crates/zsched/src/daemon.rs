@@ -7,7 +7,7 @@ use zone_sys::exec;
 /// The command line of a zoneadmd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
-    /// The zone.
+    /// The zone that it is to administer.
     pub zone: String,
     /// The root of the installation, unless it is the host's.
     pub root: Option<PathBuf>,

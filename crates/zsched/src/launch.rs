@@ -9,7 +9,7 @@ pub const LISTENER: RawFd = 3;
 pub const DAEMON: RawFd = 4;
 /// The manager side of the console's pty.
 pub const MANAGER: RawFd = 5;
-/// The subsidiary side.
+/// The subsidiary side of that pty.
 pub const SUBSIDIARY: RawFd = 6;
 /// The memory of the console's kept output. What comes after it is only held.
 pub const RING: RawFd = 7;
@@ -17,7 +17,7 @@ pub const RING: RawFd = 7;
 /// The arguments of a zsched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
-    /// The zone.
+    /// The zone that it keeps, by name.
     pub zone: String,
     /// The program to start when the zone has ended and no daemon is there.
     pub zoneadmd: String,

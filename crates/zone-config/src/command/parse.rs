@@ -14,7 +14,7 @@ const MAX_QUALIFIERS: usize = 3;
 pub struct Located {
     /// The line and column at which the command begins.
     pub place: Place,
-    /// The command.
+    /// The command that was parsed.
     pub command: Command,
 }
 

@@ -16,7 +16,7 @@ pub enum Scope {
 pub struct CommandSpec {
     /// The word it begins with.
     pub name: &'static str,
-    /// Its forms.
+    /// Its forms, each a line of the help.
     pub usage: &'static [&'static str],
     /// Where it makes sense.
     pub scope: Scope,
@@ -36,7 +36,7 @@ const fn row(
     CommandSpec { name, usage, scope, help, options }
 }
 
-/// All commands.
+/// Lists all commands.
 pub static COMMANDS: &[CommandSpec] = &[
     row(
         "create",

@@ -16,7 +16,7 @@ const HEADER: &str = "# Written by zonecfg; the next commit drops comments that 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}, line {line}, column {column}: {reason}", .origin.display())]
 pub struct DocumentError {
-    /// The file.
+    /// The file that was read, for messages only.
     pub origin: PathBuf,
     /// Counted from 1.
     pub line: usize,

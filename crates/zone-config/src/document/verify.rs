@@ -13,7 +13,7 @@ use crate::{Brand, filesystem, net};
 pub struct Problem {
     /// The resource it is in, as `fs /data`; `None` for the zone itself.
     pub resource: Option<String>,
-    /// The property.
+    /// The property that is wrong, by its name in the table.
     pub property: &'static str,
     /// What is wrong, with what is allowed.
     pub reason: String,

@@ -47,9 +47,9 @@ pub enum LogError {
     Io {
         /// What was tried.
         operation: &'static str,
-        /// On what.
+        /// The file or directory it was tried on.
         path: PathBuf,
-        /// The kernel's answer.
+        /// What the kernel answered.
         #[source]
         source: io::Error,
     },

@@ -76,7 +76,7 @@ pub struct Standard {
 /// What [`execute`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// Entries deleted.
+    /// How many entries were deleted.
     pub entries: u64,
     /// Why the zonepath itself is still there, if it is.
     pub left: Option<Left>,
@@ -87,7 +87,7 @@ pub struct Removed {
 pub enum Left {
     /// It has more in it than a zone.
     UserData {
-        /// The zonepath.
+        /// The zonepath that stays.
         zonepath: PathBuf,
         /// What is still in it.
         names: Vec<OsString>,
@@ -115,7 +115,7 @@ impl fmt::Display for Left {
 }
 
 impl Plan {
-    /// The zonepath.
+    /// Gives the zonepath that the plan is for.
     pub fn zonepath(&self) -> &Path {
         &self.zonepath
     }

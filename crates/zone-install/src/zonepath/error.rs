@@ -34,9 +34,9 @@ pub enum ZonepathError {
     /// The zonepath lets others in.
     #[error("{} must be mode 0700 (it is {mode:04o}); {}.", shown(path), close(path, *.mode))]
     Mode {
-        /// The zonepath.
+        /// The zonepath that is too open.
         path: PathBuf,
-        /// Its mode.
+        /// The mode that it has, permission bits alone.
         mode: u32,
     },
     /// It has something in it, and is not closed to others as a zonepath is.
@@ -47,11 +47,11 @@ pub enum ZonepathError {
         path = shown(path)
     )]
     InUse {
-        /// The directory.
+        /// The directory that was to be the zonepath.
         path: PathBuf,
-        /// Its owner.
+        /// Its owner, by user id.
         uid: u32,
-        /// Its mode.
+        /// Its mode, permission bits alone.
         mode: u32,
     },
     /// It has a root, or another thing that a zone has in its zonepath, from before.
@@ -67,7 +67,7 @@ pub enum ZonepathError {
         path = shown(path)
     )]
     ParentWritable {
-        /// The parent.
+        /// The parent that others may write to.
         path: PathBuf,
         /// `group` or `world`.
         whose: &'static str,
@@ -81,7 +81,7 @@ pub enum ZonepathError {
         shown(path)
     )]
     MountOption {
-        /// The zonepath.
+        /// The zonepath that is on such a mount.
         path: PathBuf,
         /// `nosuid`, `noexec` or `ro`.
         option: &'static str,
@@ -89,13 +89,13 @@ pub enum ZonepathError {
     /// It is, contains or lies in another zone's zonepath.
     #[error("{zone} zonepath ({}) and {other} zonepath ({}) overlap.", shown(path), shown(other_path))]
     Overlap {
-        /// This zone.
+        /// The zone that is looked at, by name.
         zone: String,
-        /// Its zonepath.
+        /// The zonepath of this one.
         path: PathBuf,
-        /// The other zone.
+        /// The zone that has it already, by name.
         other: String,
-        /// Its zonepath.
+        /// The zonepath of the other one.
         other_path: PathBuf,
     },
     /// A system call failed.

@@ -23,7 +23,7 @@ pub enum Unfit {
     /// Neither a directory nor a file.
     #[error("{} is {kind}: a lofs is of a directory, a regular file or a socket", shown(.path))]
     Type {
-        /// The path.
+        /// The path on the host, as configured.
         path: PathBuf,
         /// What is there.
         kind: &'static str,
@@ -31,9 +31,9 @@ pub enum Unfit {
     /// It would give the zone more than a directory.
     #[error("{} cannot be shared with a zone: {reason}", shown(.path))]
     Forbidden {
-        /// The path.
+        /// The path on the host, as configured.
         path: PathBuf,
-        /// Why not.
+        /// Why no zone may have it.
         reason: Forbidden,
     },
     /// The root of the zone is the host's root on disk, and what it marks set-user-ID is so for all who can reach it.
@@ -42,7 +42,7 @@ pub enum Unfit {
         shown(.0)
     )]
     UsersCouldGain(PathBuf),
-    /// A mount option.
+    /// A mount option is unknown or not allowed.
     #[error(transparent)]
     Option(#[from] OptionError),
     /// A call to the system failed.

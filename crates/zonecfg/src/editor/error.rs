@@ -16,9 +16,9 @@ pub enum EditError {
     /// No such type of resource.
     #[error("No such resource type '{name}'; allowed: {allowed}")]
     NoResourceType {
-        /// What was given.
+        /// The word that was given.
         name: String,
-        /// What there is.
+        /// The names that there are, with commas between.
         allowed: String,
     },
     /// No such property.
@@ -26,9 +26,9 @@ pub enum EditError {
     NoProperty {
         /// The resource type, or the zone, that lacks it.
         scope: &'static str,
-        /// What was given.
+        /// The word that was given.
         name: String,
-        /// What there is.
+        /// The names that there are, with commas between.
         allowed: String,
     },
     /// A value the property does not allow.
@@ -53,7 +53,7 @@ pub enum EditError {
     NotList {
         /// `add` or `remove`.
         command: &'static str,
-        /// The property.
+        /// The property's name.
         property: &'static str,
     },
     /// `add` and `remove` need to know what.
@@ -61,15 +61,15 @@ pub enum EditError {
     NoValue {
         /// `add` or `remove`.
         command: &'static str,
-        /// The property.
+        /// The property's name.
         property: &'static str,
     },
     /// What is to be removed is not there.
     #[error("{property} has no '{item}'")]
     NotInList {
-        /// The property.
+        /// The property's name.
         property: &'static str,
-        /// What was given.
+        /// The item that was to be removed.
         item: String,
     },
     /// A resource is not complete.
@@ -77,9 +77,9 @@ pub enum EditError {
     NotSpecified {
         /// The type of resource.
         resource: &'static str,
-        /// What is missing.
+        /// The property that must be set and is not.
         property: &'static str,
-        /// What is allowed.
+        /// What its value may be.
         allowed: String,
     },
     /// Properties of a resource do not go together.
@@ -87,7 +87,7 @@ pub enum EditError {
     Mismatch {
         /// The type of resource.
         resource: &'static str,
-        /// The property.
+        /// The property's name.
         property: &'static str,
         /// What is wrong and what is allowed.
         reason: String,
@@ -97,18 +97,18 @@ pub enum EditError {
     Duplicate {
         /// The type of resource.
         resource: &'static str,
-        /// The key's name.
+        /// The property that is the key of that type.
         key: &'static str,
-        /// The key.
+        /// The value that both have.
         value: String,
     },
-    /// Nothing matches.
+    /// No resource of this type matches.
     #[error("No such {0} resource.")]
     NoResource(&'static str),
-    /// Several match.
+    /// Several resources of this type match.
     #[error("Insufficient specification: give PROPERTY=VALUE that only one {0} resource has")]
     Insufficient(&'static str),
-    /// Several would be removed.
+    /// Several resources of this type would be removed.
     #[error(
         "There are multiple instances of this resource ({0}).  Either qualify the resource to remove a single instance or use the -F option to remove all instances."
     )]
@@ -119,11 +119,11 @@ pub enum EditError {
     /// A property that is fixed once there is something at the zonepath.
     #[error("Zone {zone} {}; set {property} not allowed.", already(.state))]
     Sealed {
-        /// The zone.
+        /// The zone that is edited.
         zone: ZoneName,
-        /// Its state.
+        /// The state that it is in.
         state: State,
-        /// The property.
+        /// The property's name.
         property: &'static str,
     },
 }

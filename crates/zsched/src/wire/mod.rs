@@ -78,7 +78,7 @@ impl Header {
         Some(Self { number: u16::from_le_bytes([low, high]), protocol, peer })
     }
 
-    /// Its bytes.
+    /// Gives the header's bytes, as every packet begins with them.
     #[must_use]
     pub fn encode(self) -> [u8; Self::SIZE] {
         let [low, high] = self.number.to_le_bytes();

@@ -32,7 +32,7 @@ pub enum Origin {
 pub struct Origins {
     /// Of the network.
     pub net: Origin,
-    /// Of IPC.
+    /// Where the IPC namespace comes from.
     pub ipc: Origin,
     /// Of the clocks.
     pub time: Origin,

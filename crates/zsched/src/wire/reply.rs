@@ -25,7 +25,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The packet's bytes.
+    /// Gives the packet's bytes, of one length for every reply.
     #[must_use]
     pub fn encode(&self) -> [u8; REPLY] {
         let mut out = [0; REPLY];
