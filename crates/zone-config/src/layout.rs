@@ -170,6 +170,22 @@ impl Layout {
         self.etc().join("idmap")
     }
 
+    /// Gives the path of the managed network's file, which people may edit.
+    pub fn network(&self) -> PathBuf {
+        self.etc().join("network.toml")
+    }
+
+    /// Gives the path of the file that says which zone owns which addresses of the managed network.
+    pub fn addresses(&self) -> PathBuf {
+        self.etc().join("addresses")
+    }
+
+    /// Gives the path of the lock that is held while the managed network, or who has which address of it, is changed. Whoever
+    /// holds it does not take the lock of the index.
+    pub fn network_lock(&self) -> PathBuf {
+        self.run().join("network.lock")
+    }
+
     /// Gives the path of a zone's configuration.
     pub fn config(&self, zone: &ZoneName) -> PathBuf {
         self.etc().join(format!("{zone}.toml"))
@@ -236,6 +252,9 @@ mod tests {
             layout.index(),
             layout.index_lock(),
             layout.idmap(),
+            layout.network(),
+            layout.addresses(),
+            layout.network_lock(),
             layout.config(&zone),
             layout.default_zonepath(&zone),
             layout.snapshot(&zone),

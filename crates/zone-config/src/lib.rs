@@ -18,9 +18,11 @@
 //! | [`lex`], [`command`] | the language of `zonecfg` |
 //! | [`brand`] | what the two kinds of guest differ in |
 //! | [`idmap`] | the range of ids that a zone owns on the host |
+//! | [`addresses`] | the addresses that a zone owns in the managed network |
 //! | [`snapshot`], [`lastexit`], [`bootargs`] | what a live zone was started with, and how the last one ended |
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod bootargs;
 pub mod brand;
 pub mod command;

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Longest name of a zone, in bytes (zonecfg(8): 63 characters).
 pub const MAX_LEN: usize = 63;
 
-/// Names that would meet a file of ours in the run directory, where each zone has a directory of its name.
-const OURS: [&str; 1] = ["index.lock"];
+/// Names that would meet a file of ours: in the run directory, where each zone has a directory of its name, or among the
+/// configurations, where each has a file NAME.toml.
+const OURS: [&str; 3] = ["index.lock", "network.lock", "network"];
 
 /// The name of a zone: 1 to 63 characters, the first a letter or a digit, the rest letters, digits, `_`, `-`
 /// or `.`; neither `global` nor anything that starts with `SUNW` (zonecfg(8)).
@@ -130,6 +131,8 @@ mod tests {
             "global",
             "SUNWx",
             "index.lock",
+            "network.lock",
+            "network",
             &"x".repeat(64),
         ] {
             assert!(bad.parse::<ZoneName>().is_err(), "{bad}");

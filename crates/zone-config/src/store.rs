@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::addresses;
 use crate::config::ConfigError;
 use crate::document::Document;
 use crate::file::{self, FileError, FileLock};
@@ -97,7 +98,8 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
         let old = file::read_if_there(&file, file::DOCUMENT).ok();
         file::replace(&file, text.as_bytes(), 0o644)?;
         before = old;
-        Ok(())
+        // Before the index: if a crash comes between, the same command does it all again.
+        Ok(addresses::rename(layout, zone, to)?)
     });
     if let (Err(_), Some(old)) = (&changed, before) {
         // The index could not be written: the file goes back to what the index still says. If that fails too, the
@@ -106,6 +108,7 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
             Some(old) => file::replace(&file, &old, 0o644),
             None => file::remove(&file),
         };
+        let _ = addresses::rename(layout, to, zone);
     }
     changed?;
     if zone != to {
@@ -127,8 +130,8 @@ pub fn may_delete(layout: &Layout, zone: &ZoneName) -> Result<(), StoreError> {
     }
 }
 
-/// Removes a zone's line in the index and its configuration, and gives its ids back if no file can have them any more; no file
-/// of the zone's own. The answer is the ids that stay reserved.
+/// Removes a zone's line in the index and its configuration, frees its addresses, and gives its ids back if no file can have
+/// them any more; no file of the zone's own. The answer is the ids that stay reserved.
 ///
 /// # Errors
 /// When a root of the zone is there, when it is above configured and not `force`, when a command is at work on it, or when a file
@@ -186,6 +189,8 @@ fn delete_locked(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option
         // A configuration without a line is what a crash leaves.
         None => Ok(()),
     })?;
+    // The configuration goes last: as long as it is there, the zone can be deleted again.
+    addresses::release(layout, zone)?;
     file::remove(&layout.config(zone))?;
     Ok(kept)
 }
@@ -221,6 +226,11 @@ mod tests {
         assert!(!layout.config(&web).exists());
         assert_eq!(load(&layout, &db).unwrap(), document("/zones/db"));
         assert_eq!(fs::read_to_string(layout.index()).unwrap(), "db:configured:/zones/db:\n");
+        let recorded = || fs::read_to_string(layout.addresses()).unwrap();
+        fs::write(layout.addresses(), "db eth0 10.0.0.2\nother eth0 10.0.0.3\n").unwrap();
+        save(&layout, &db, &web, &document("/zones/db")).unwrap();
+        assert_eq!(recorded(), "web eth0 10.0.0.2\nother eth0 10.0.0.3\n");
+        save(&layout, &web, &db, &document("/zones/db")).unwrap();
 
         Index::update(&layout, |index| index.set_state(&db, State::Installed)).unwrap();
         assert!(matches!(save(&layout, &db, &web, &document("/zones/db")), Err(StoreError::State { .. })));
@@ -228,7 +238,9 @@ mod tests {
         assert_eq!(refused.to_string(), "Zone db is installed; set zonepath not allowed.");
         assert!(matches!(delete(&layout, &db, false), Err(StoreError::State { .. })));
         assert_eq!(load(&layout, &db).unwrap(), document("/zones/db"));
+        assert_eq!(recorded(), "db eth0 10.0.0.2\nother eth0 10.0.0.3\n");
         assert_eq!(delete(&layout, &db, true).unwrap(), None);
+        assert_eq!(recorded(), "other eth0 10.0.0.3\n");
         assert!(!layout.config(&db).exists());
         assert_eq!(fs::read_to_string(layout.index()).unwrap(), "");
     }
