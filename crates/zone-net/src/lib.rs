@@ -7,6 +7,7 @@
 pub mod build;
 pub mod guard;
 pub mod interface;
+pub mod managed;
 pub mod names;
 pub mod nft;
 pub mod rt;
