@@ -11,6 +11,7 @@ pub mod interface;
 pub mod managed;
 pub mod names;
 pub mod nft;
+pub mod resolver;
 pub mod rt;
 pub mod spec;
 

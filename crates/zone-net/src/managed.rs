@@ -20,6 +20,7 @@ mod error;
 mod lease;
 mod range;
 
+pub(crate) use document::is_nameserver;
 pub use error::ManagedError;
 pub use lease::{allocate, lookup, reserve};
 pub use range::Range;
@@ -69,12 +70,12 @@ impl std::fmt::Display for HostPrefix {
 }
 
 impl Network {
-    /// Reads the managed network from its file; `None` if no zone has ever needed one.
+    /// Reads the managed network from its file; `None` if that names no range yet, since no zone has ever needed one.
     ///
     /// # Errors
     /// When the file is there and cannot be read or understood.
     pub fn load(layout: &Layout) -> Result<Option<Self>, ManagedError> {
-        document::load(layout)
+        Ok(document::load(layout)?.filter(|network| network.ranges().next().is_some()))
     }
 
     /// Reads the managed network from its file, or chooses one that meets none of the prefixes of the host and writes the file.
@@ -84,7 +85,7 @@ impl Network {
     /// When the file cannot be read, understood or written, or no range is free.
     pub fn load_or_choose(layout: &Layout, host: &[HostPrefix]) -> Result<Self, ManagedError> {
         // The file is replaced by rename: it can be read without the lock, which an operation may hold for a while.
-        if let Some(network) = document::load(layout)? {
+        if let Some(network) = Self::load(layout)? {
             return Ok(network);
         }
         let lock = FileLock::take(&layout.network_lock())?;
@@ -100,7 +101,7 @@ impl Network {
         host: &[HostPrefix],
         _lock: &FileLock,
     ) -> Result<Self, ManagedError> {
-        if let Some(network) = document::load(layout)? {
+        if let Some(network) = Self::load(layout)? {
             return Ok(network);
         }
         let file = layout.network();
@@ -110,7 +111,7 @@ impl Network {
             .map_err(|source| ManagedError::Random { source: source.into() })?
             .ok_or(ManagedError::NoRange { path: file })?;
         document::write(layout, ipv4, ipv6)?;
-        document::load(layout)?.ok_or(ManagedError::NoRange { path: layout.network() })
+        Self::load(layout)?.ok_or(ManagedError::NoRange { path: layout.network() })
     }
 
     /// Checks that nothing of the host is where the ranges are. `host` is without what the network itself has put there: the
@@ -145,6 +146,14 @@ impl Network {
     pub fn routers(&self) -> Vec<IpAddr> {
         self.ranges().map(|range| range.router().addr()).collect()
     }
+}
+
+/// Reads the nameservers that the network's file names for zones, be there a managed network or not.
+///
+/// # Errors
+/// When the file is there and cannot be read or understood.
+pub fn nameservers(layout: &Layout) -> Result<Vec<IpAddr>, ManagedError> {
+    Ok(document::load(layout)?.map(|network| network.nameservers).unwrap_or_default())
 }
 
 /// A number of this installation for one purpose, the same at each call.

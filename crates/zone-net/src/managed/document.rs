@@ -25,7 +25,8 @@ struct Document {
 /// The smallest MTU that IPv6 allows, and the largest that a bridge has.
 const MTU: std::ops::RangeInclusive<i64> = 1280..=65_535;
 
-/// Reads the file; a missing one is `None`.
+/// Reads the file; a missing one is `None`. It may name no range, as somebody writes it who wants to say something else of a
+/// network that is still to be chosen.
 pub(super) fn load(layout: &Layout) -> Result<Option<Network>, ManagedError> {
     let path = layout.network();
     let Some(bytes) = file::read_if_there(&path, file::DOCUMENT)? else { return Ok(None) };
@@ -36,24 +37,38 @@ pub(super) fn load(layout: &Layout) -> Result<Option<Network>, ManagedError> {
     understand(layout, &path, document).map(Some)
 }
 
-/// Writes the file for these ranges.
+/// Writes the file for these ranges. What people have written there before stays.
 pub(super) fn write(layout: &Layout, ipv4: Ipv4Net, ipv6: Ipv6Net) -> Result<(), ManagedError> {
-    let text = format!(
+    let path = layout.network();
+    let ranges = format!("ipv4 = \"{ipv4}\"\nipv6 = \"{ipv6}\"\n");
+    let text = match file::read_if_there(&path, file::DOCUMENT)? {
+        Some(there) => {
+            let mut text = String::from_utf8_lossy(&there).into_owned();
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text + "# Chosen when the first zone needed it:\n" + &ranges
+        }
+        None => new_text(layout, &ranges),
+    };
+    file::make_dir_to_stay(&layout.etc(), 0o755)?;
+    Ok(file::replace(&path, text.as_bytes(), 0o644)?)
+}
+
+fn new_text(layout: &Layout, ranges: &str) -> String {
+    format!(
         "# The managed network of zones, which a zone has that names no other (global-nic=auto).\n\
          # Chosen when the first zone needed it. Edit it while no zone uses it; a zone gets\n\
          # an address of another range when it boots next.\n\
          \n\
-         ipv4 = \"{ipv4}\"\n\
-         ipv6 = \"{ipv6}\"\n\
+         {ranges}\
          \n\
          # The bridge, its MTU in bytes, and the nameservers of zones (else those of the host):\n\
          #bridge = \"{}\"\n\
          #mtu = 1500\n\
          #nameservers = [\"192.0.2.53\", \"2001:db8::53\"]\n",
         bridge_of(layout)
-    );
-    file::make_dir_to_stay(&layout.etc(), 0o755)?;
-    Ok(file::replace(&layout.network(), text.as_bytes(), 0o644)?)
+    )
 }
 
 fn understand(layout: &Layout, path: &Path, document: Document) -> Result<Network, ManagedError> {
@@ -69,9 +84,6 @@ fn understand(layout: &Layout, path: &Path, document: Document) -> Result<Networ
     };
     let ipv4 = range("ipv4", ipv4, read_ipv4)?;
     let ipv6 = range("ipv6", ipv6, read_ipv6)?;
-    if ipv4.is_none() && ipv6.is_none() {
-        return Err(ManagedError::NoFamily(path.to_owned()));
-    }
     let bridge = match bridge {
         Some(name) if !is_link_name(&name) => {
             return Err(bad("bridge", &name, "a link has 1 to 15 bytes without blanks, '/', ':' and '%'"));

@@ -41,9 +41,6 @@ pub enum ManagedError {
         /// What is allowed.
         reason: &'static str,
     },
-    /// The network's file names no range.
-    #[error("{} names neither an ipv4 nor an ipv6 range: write one of them, or remove the file to have both chosen", .0.display())]
-    NoFamily(PathBuf),
     /// Every range that could be chosen meets a route or an address of the host.
     #[error(
         "no range of private addresses is free for the managed network: the host has routes to all of them; take one of them away, or write a file {} with a line such as ipv4 = \"203.0.113.0/24\" that names a range in none of them",

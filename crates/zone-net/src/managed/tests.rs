@@ -88,6 +88,21 @@ fn what_people_write_is_understood() {
 }
 
 #[test]
+fn what_people_wrote_before_there_was_a_network_stays() {
+    let (_dir, layout) = layout();
+    for text in ["", "# mine\nnameservers = [\"9.9.9.9\"]", "mtu = 1400\n"] {
+        write(&layout, text);
+        assert_eq!(Network::load(&layout).unwrap(), None);
+        assert_eq!(nameservers(&layout).unwrap().len(), usize::from(text.contains('9')));
+        let network = Network::load_or_choose(&layout, &[]).unwrap();
+        assert!(network.ipv4.is_some() && network.ipv6.is_some());
+        assert_eq!(network.mtu, text.contains("1400").then_some(1400));
+        assert!(fs::read_to_string(layout.network()).unwrap().starts_with(text));
+        assert_eq!(Network::load_or_choose(&layout, &[]).unwrap(), network);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_by_file_and_key() {
     let (_dir, layout) = layout();
     let of = |text: &str| {
@@ -97,8 +112,6 @@ fn what_makes_no_sense_is_refused_by_file_and_key() {
     };
     for (text, told) in [
         ("ipv4 = \"10.0.0.0/20\"\nipv5 = \"x\"\n", "unknown field `ipv5`, expected one of `bridge`"),
-        ("", "names neither an ipv4 nor an ipv6 range"),
-        ("bridge = \"zones0\"", "names neither an ipv4 nor an ipv6 range"),
         ("ipv4 = 10", "invalid type: integer `10`"),
         ("ipv4 = \"10.0.0.1/20\"", "ipv4 \"10.0.0.1/20\": the address must be the first"),
         ("ipv4 = \"10.0.0.0/31\"", "of 8 to 30 bits"),
