@@ -2,17 +2,22 @@
 //!
 //! The rules are systemd's, for whatever runs a container (`CONTAINER_INTERFACE` of systemd.io); other inits take what
 //! they know. The uuid reaches systemd by the environment, which then makes the machine id from it at the first boot, and
-//! only then. One of the zone's own files is written: `/etc/hostname`, if the configuration names a host name, since
-//! most inits take that for the better one.
+//! only then. Some of the zone's own files are written before it boots: `/etc/hostname`, if the configuration names a host
+//! name, since most inits take that for the better one; `/etc/hosts` and `/etc/resolv.conf`, unless the guest has made them
+//! its own.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{Mode, OFlags, fchmod, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::zoneroot::give;
 use crate::{Failed, Spec};
+
+mod etc;
+
+use etc::Etc;
 
 /// What `$container` says; systemd shows it as the virtualisation, `systemd-detect-virt` as `container-other`.
 pub const MANAGER: &str = "zones";
@@ -39,41 +44,47 @@ pub fn environment(spec: &Spec) -> Vec<(String, String)> {
 /// # Errors
 /// When it cannot be replaced.
 pub(crate) fn keep_hostname(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failed> {
-    const NEW: &str = ".hostname.new";
     if !spec.keeps_hostname {
         return Ok(());
     }
-    let failed = || Failed::to("write the host name to", "/etc/hostname");
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let etc = match zone_sys::path::beneath(root, "etc", flags) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other.map_err(failed())?,
-    };
-    let wanted = format!("{}\n", spec.hostname);
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    if let Ok(fd) = openat(&etc, "hostname", flags, Mode::empty()) {
-        let mut there = Vec::new();
-        let longest = wanted.len() as u64 + 1;
-        if std::fs::File::from(fd).take(longest).read_to_end(&mut there).is_ok() && there == wanted.as_bytes()
-        {
-            return Ok(());
-        }
-    }
-    // What a bring-up that was killed has left.
-    let _ = unlinkat(&etc, NEW, AtFlags::empty());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o644);
-    let fd = openat(&etc, NEW, flags, mode).map_err(failed())?;
-    let written = fchmod(&fd, mode)
-        .and_then(|()| {
-            let written = std::fs::File::from(fd).write_all(wanted.as_bytes());
-            written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        })
-        .and_then(|()| renameat(&etc, NEW, &etc, "hostname"));
-    if written.is_err() {
-        let _ = unlinkat(&etc, NEW, AtFlags::empty());
-    }
-    written.map_err(failed())
+    let made = Etc::open(root).and_then(|etc| {
+        let text = format!("{}\n", spec.hostname);
+        etc.map_or(Ok(()), |etc| etc.make("hostname", &text))
+    });
+    made.map_err(Failed::to("write the host name to", "/etc/hostname"))
+}
+
+/// Makes the zone's host name resolve in a zone that is down, by its `/etc/hosts`, if that is missing, empty, or was written here
+/// before. One that the guest has made its own is left alone.
+///
+/// # Errors
+/// When it cannot be looked at or replaced.
+pub(crate) fn keep_hosts(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failed> {
+    let kept = Etc::open(root)
+        .and_then(|etc| etc.map_or(Ok(false), |etc| etc.keep("hosts", &hosts(&spec.hostname))));
+    kept.map(|_| ()).map_err(Failed::to("write the host name to", "/etc/hosts"))
+}
+
+/// Makes `/etc/resolv.conf` of a zone that is down have this text, by whose first line it is known as ours, if it is missing,
+/// empty, or begins with that line. One that the guest has made its own, and a link, is left alone. The answer is whether
+/// the file has the text now; in a zone without an `/etc` it has not.
+///
+/// # Errors
+/// When it cannot be looked at or replaced.
+pub fn keep_resolver(root: BorrowedFd<'_>, text: &str) -> Result<bool, Failed> {
+    let kept = Etc::open(root).and_then(|etc| etc.map_or(Ok(false), |etc| etc.keep("resolv.conf", text)));
+    kept.map_err(Failed::to("write the nameservers to", "/etc/resolv.conf"))
+}
+
+fn hosts(hostname: &str) -> String {
+    let short = hostname.split('.').next().filter(|short| *short != hostname);
+    let names = short.map_or_else(|| hostname.to_owned(), |short| format!("{hostname} {short}"));
+    format!(
+        "# Written by zones at each boot of this zone. Without this line the file is left alone.\n\
+         127.0.0.1\tlocalhost\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+         127.0.1.1\t{names}\n"
+    )
 }
 
 /// Writes into the zone's /run, before the zone can, what programs other than init find there.
@@ -110,4 +121,25 @@ fn write(run: BorrowedFd<'_>, dir: &str, file: &str, text: &str, base: u32) -> R
     give(fd.as_fd(), base)?;
     let written = writeln!(std::fs::File::from(fd), "{text}");
     written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_resolves_also_without_its_domain() {
+        assert!(hosts("web").ends_with("\n127.0.1.1\tweb\n"));
+        assert!(hosts("web.example.org").ends_with("\n127.0.1.1\tweb.example.org web\n"));
+    }
+
+    #[test]
+    fn a_zone_without_etc_has_no_resolver() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = std::fs::File::open(dir.path()).unwrap();
+        assert!(!keep_resolver(root.as_fd(), "# ours\n").unwrap());
+        std::fs::create_dir(dir.path().join("etc")).unwrap();
+        assert!(keep_resolver(root.as_fd(), "# ours\n").unwrap());
+        assert_eq!(std::fs::read_to_string(dir.path().join("etc/resolv.conf")).unwrap(), "# ours\n");
+    }
 }

@@ -126,6 +126,9 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     if let Err(failed) = guest::keep_hostname(build.tree("kernel-fs")?.root(), build.spec) {
         build.warn(format!("{}; its init may set another host name", zone_sys::Chain(&failed)));
     }
+    if let Err(failed) = guest::keep_hosts(build.tree("kernel-fs")?.root(), build.spec) {
+        build.warn(format!("{}; that name may not resolve in the zone", zone_sys::Chain(&failed)));
+    }
     let run = kernelfs::run(build.base())?;
     guest::describe(run.as_fd(), build.spec, build.base())?;
     build.attach(run, &Canonical::fixed("/run"), Kind::Directory, Making::Owned(build.base()))
