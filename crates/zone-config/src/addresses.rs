@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::file::{self, FileError, FileLock};
+use crate::net::is_link_name;
 use crate::{Layout, ZoneName};
 
 mod line;
@@ -60,7 +61,7 @@ pub enum AddressesError {
         other: Box<Record>,
     },
     /// The name of a net that no line can hold.
-    #[error("net {0:?}: the name of a link has 1 to 15 bytes without blanks, '/' and control characters")]
+    #[error("net {0:?}: the name of a link has 1 to 15 bytes without blanks, '/', ':', '%' and quotes")]
     Net(String),
 }
 
@@ -159,7 +160,7 @@ impl Addresses {
     /// # Errors
     /// [`AddressesError::Net`].
     pub fn set(&mut self, record: Record) -> Result<(), AddressesError> {
-        if !line::is_net(&record.net) {
+        if !is_link_name(&record.net) {
             return Err(AddressesError::Net(record.net));
         }
         let same = |line: &Line| line.is_of_net(&record.zone, &record.net);

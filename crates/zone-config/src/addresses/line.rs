@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Record;
 use crate::ZoneName;
+use crate::net::is_link_name;
 
 /// One line. What was read is kept beside what it means, so that a line nobody changed is written as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,19 +98,13 @@ pub(super) fn print(lines: &[Line]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.text().iter().copied().chain([b'\n'])).collect()
 }
 
-/// Whether a text can be the name of a link.
-pub(super) fn is_net(text: &str) -> bool {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
-    (1..=15).contains(&text.len()) && !text.contains(odd)
-}
-
 fn read(text: &[u8]) -> Result<Option<Record>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "not valid UTF-8".to_owned())?;
     let mut words = text.split_ascii_whitespace();
     let Some(zone) = words.next().filter(|word| !word.starts_with('#')) else { return Ok(None) };
     let zone = zone.parse::<ZoneName>().map_err(|error| error.to_string())?;
     let Some(net) = words.next() else { return Err(shape()) };
-    if !is_net(net) {
+    if !is_link_name(net) {
         return Err(format!("{net:?} is not the name of a link"));
     }
     let mut addresses = Vec::new();

@@ -85,8 +85,12 @@ fn understand(layout: &Layout, path: &Path, document: Document) -> Result<Networ
     let ipv4 = range("ipv4", ipv4, read_ipv4)?;
     let ipv6 = range("ipv6", ipv6, read_ipv6)?;
     let bridge = match bridge {
-        Some(name) if !is_link_name(&name) => {
-            return Err(bad("bridge", &name, "a link has 1 to 15 bytes without blanks, '/', ':' and '%'"));
+        Some(name) if !is_bridge_name(&name) => {
+            return Err(bad(
+                "bridge",
+                &name,
+                "a link has 1 to 15 bytes without blanks, '/', ':' and '%', and is not called all, auto or default",
+            ));
         }
         Some(name) => name,
         None => bridge_of(layout),
@@ -149,7 +153,7 @@ pub(crate) fn is_nameserver(address: IpAddr) -> bool {
     !odd && !on_link
 }
 
-fn is_link_name(name: &str) -> bool {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '%');
-    (1..=15).contains(&name.len()) && !name.contains(odd) && !matches!(name, "." | ".." | "all" | "default")
+/// Whether a bridge may be called so: `all` and `default` are other things where the kernel's settings of links are.
+fn is_bridge_name(name: &str) -> bool {
+    zone_config::net::is_link_name(name) && !matches!(name, "all" | "default" | "auto")
 }
