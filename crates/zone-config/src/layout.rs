@@ -211,6 +211,11 @@ impl Layout {
         self.zone_run(zone).join("journal")
     }
 
+    /// What a live zone has of the network; exists as long as there may be anything of it.
+    pub fn zone_network(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("network.toml")
+    }
+
     /// Held by the zone's daemon for its whole life.
     pub fn lock(&self, zone: &ZoneName) -> PathBuf {
         self.zone_run(zone).join("lock")

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::Mac;
 use crate::spec::Protection;
 
 /// One net of a zone, resolved: nothing of it is to be found out or chosen any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Interface {
     /// The name of the host's link: its end of the pair, or what it is called until it is in the zone.
     pub host: String,
@@ -37,7 +39,8 @@ pub struct Interface {
 }
 
 /// How a net is attached to the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "mode")]
 pub enum Attachment {
     /// To a port of this bridge.
     Bridge {

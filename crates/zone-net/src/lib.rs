@@ -11,6 +11,8 @@ pub mod interface;
 pub mod managed;
 pub mod names;
 pub mod nft;
+pub mod plan;
+pub mod record;
 pub mod resolver;
 pub mod rt;
 pub mod spec;

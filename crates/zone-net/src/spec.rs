@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use zone_config::net::Address;
 
 use crate::Mac;
@@ -93,7 +94,8 @@ pub enum Addresses {
 }
 
 /// What is kept from leaving a zone (`link-protection`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Protection {
     /// Frames with another Ethernet address than the net's (`mac-nospoof`).
     pub mac: bool,
@@ -126,7 +128,8 @@ impl Default for Protection {
 }
 
 /// A port of the host that leads into the zone, or a range of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct PortSpec {
     /// Which protocol.
     pub protocol: Protocol,
@@ -141,7 +144,8 @@ pub struct PortSpec {
 }
 
 /// A protocol that has ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// TCP.
     Tcp,

@@ -1,0 +1,83 @@
+//! What the host has of the network.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::PlanError;
+use crate::managed::HostPrefix;
+use crate::rt::{Address, Link, Route, Socket};
+
+/// The links, addresses and routes of the host, as they were when it was looked.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// Its links.
+    pub links: Vec<Link>,
+    /// Their addresses.
+    pub addresses: Vec<Address>,
+    /// Its routes, of all tables.
+    pub routes: Vec<Route>,
+}
+
+impl Host {
+    /// Looks at the network namespace of the caller.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn look() -> Result<Self, PlanError> {
+        let mut socket = Socket::here()?;
+        Ok(Self { links: socket.links()?, addresses: socket.addresses(None)?, routes: socket.routes()? })
+    }
+
+    /// Finds a link by its name or an alternative one.
+    ///
+    /// # Errors
+    /// [`PlanError::NoLink`], with those that there are.
+    pub fn find(&self, name: &str) -> Result<&Link, PlanError> {
+        let is = |link: &&Link| link.name == name || link.altnames.iter().any(|other| other == name);
+        self.links.iter().find(is).ok_or_else(|| PlanError::NoLink {
+            name: name.to_owned(),
+            there: self.links.iter().filter(|link| !link.loopback).map(|link| link.name.clone()).collect(),
+        })
+    }
+
+    /// Finds a link by its index.
+    #[must_use]
+    pub fn by_index(&self, index: u32) -> Option<&Link> {
+        self.links.iter().find(|link| link.index == index)
+    }
+
+    /// Finds the link that has an address.
+    #[must_use]
+    pub fn owner_of(&self, ip: IpAddr) -> Option<&Link> {
+        let address = self.addresses.iter().find(|address| address.net.addr() == ip)?;
+        self.by_index(address.link)
+    }
+
+    /// Lists the prefixes of the networks that a link is in, without link-local ones.
+    #[must_use]
+    pub fn prefixes(&self, index: u32) -> Vec<IpNet> {
+        let of_link = self.addresses.iter().filter(|address| address.link == index);
+        let local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        of_link.filter(|address| !local(address.net.addr())).map(|address| address.net).collect()
+    }
+
+    /// Tells whether the host's own way out is by a link.
+    #[must_use]
+    pub fn has_default_route(&self, index: u32) -> bool {
+        self.routes.iter().any(|route| route.link == Some(index) && route.destination.prefix_len() == 0)
+    }
+
+    /// Lists what the host has a route to or an address of, but for what is on the links that `ours` tells.
+    #[must_use]
+    pub fn all_prefixes(&self, ours: impl Fn(&Link) -> bool) -> Vec<HostPrefix> {
+        let foreign = |index: Option<u32>| match index.and_then(|index| self.by_index(index)) {
+            Some(link) if ours(link) => None,
+            link => Some(link.map(|link| link.name.clone())),
+        };
+        let addresses = self.addresses.iter().map(|address| (address.net.trunc(), Some(address.link)));
+        let routes = self.routes.iter().map(|route| (route.destination, route.link));
+        let all = addresses.chain(routes);
+        all.filter_map(|(prefix, link)| Some(HostPrefix { prefix, link: foreign(link)? })).collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! Tests of plans against hosts that are made up.
+
+use super::*;
+use zone_config::{Layout, ZoneName};
+
+fn host() -> Host {
+    let link = |index, name: &str, kind: Option<&str>| Link {
+        index,
+        name: name.to_owned(),
+        kind: kind.map(str::to_owned),
+        loopback: name == "lo",
+        mtu: 1400,
+        mac: Some(crate::Mac([2, 0, 0, 0, 0, 9])),
+        ..Link::default()
+    };
+    let mut slave = link(5, "slave", None);
+    slave.master = Some(3);
+    let address = |link, net: &str| crate::rt::Address::new(link, net.parse().unwrap());
+    let lan = crate::rt::Route::default_by("192.0.2.254".parse().unwrap(), 2);
+    Host {
+        links: vec![
+            link(1, "lo", None),
+            link(2, "lan", None),
+            link(3, "br0", Some("bridge")),
+            link(4, "spare", None),
+            slave,
+        ],
+        addresses: vec![address(2, "192.0.2.1/24"), address(3, "198.51.100.1/24"), address(3, "fe80::1/64")],
+        routes: vec![lan],
+    }
+}
+
+fn net(physical: &str, lower: Lower, addresses: &[&str]) -> NetSpec {
+    let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+    NetSpec {
+        physical: physical.to_owned(),
+        lower,
+        mode: None,
+        addresses: Addresses::Given(addresses),
+        allowed: vec![],
+        routers: vec![],
+        mac: None,
+        mtu: None,
+        vlan: None,
+        bandwidth: None,
+        protection: None,
+    }
+}
+
+fn planned(net: NetSpec) -> Result<Interface, String> {
+    let zone: ZoneName = "web".parse().unwrap();
+    let owner = Owner { installation: Layout::host().id(), zone: &zone };
+    let spec = NetworkSpec { nets: vec![net], ..NetworkSpec::default() };
+    let host = host();
+    let plan = Plan { owner, spec: &spec, host: &host, managed: None };
+    let interfaces = plan.interfaces(|_| vec![]).map_err(|error| error.to_string());
+    interfaces.map(|mut interfaces| interfaces.remove(0))
+}
+
+#[test]
+fn the_mode_follows_from_the_link() {
+    let on = |link: &str| Lower::Link(link.to_owned());
+    let bridge = planned(net("eth0", on("br0"), &["198.51.100.7"])).unwrap();
+    assert_eq!(bridge.attachment, Attachment::Bridge { bridge: "br0".to_owned(), vlan: None });
+    assert_eq!(bridge.addresses, ["198.51.100.7/24".parse().unwrap()]);
+    assert_eq!((bridge.mtu, bridge.protection), (Some(1400), Protection::default()));
+    let macvlan = planned(net("eth0", on("lan"), &["192.0.2.7"])).unwrap();
+    assert_eq!(macvlan.attachment, Attachment::Macvlan { link: "lan".to_owned(), vlan: None });
+    assert_eq!(macvlan.protection, Protection::NONE);
+    let routed = NetSpec { mode: Some(Mode::Routed), ..net("eth0", on("lan"), &["203.0.113.9"]) };
+    assert_eq!(planned(routed).unwrap().addresses, ["203.0.113.9/32".parse().unwrap()]);
+    let moves = planned(net("spare", Lower::None, &[])).unwrap();
+    assert_eq!(moves.attachment, Attachment::Physical { link: "spare".to_owned() });
+    assert_eq!(moves.mac, crate::Mac([2, 0, 0, 0, 0, 9]));
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    let on = |link: &str| Lower::Link(link.to_owned());
+    let routed_by = |net: NetSpec, router: &str| NetSpec { routers: vec![router.parse().unwrap()], ..net };
+    for (net, said) in [
+        (
+            net("eth0", on("br9"), &[]),
+            "there is no link 'br9' on this host; there are: lan, br0, spare, slave",
+        ),
+        (net("eth0", on("lo"), &[]), "loopback"),
+        (net("br0", Lower::None, &[]), "global-nic=br0"),
+        (net("lan", Lower::None, &[]), "default route"),
+        (net("slave", Lower::None, &[]), "a port of 'br0'"),
+        (NetSpec { mode: Some(Mode::Bridge), ..net("eth0", on("lan"), &[]) }, "'lan' is no bridge"),
+        (net("eth0", on("br0"), &["203.0.113.9"]), "give it as 203.0.113.9/LENGTH"),
+        (net("eth0", on("br0"), &["198.51.100.1"]), "an address of this host, on 'br0'"),
+        (routed_by(net("eth0", on("br0"), &["198.51.100.7"]), "203.0.113.1"), "outside of the prefixes"),
+        (routed_by(net("eth0", on("lan"), &["192.0.2.7"]), "192.0.2.1"), "use a bridge, or mode routed"),
+    ] {
+        let error = planned(net).unwrap_err();
+        assert!(error.contains(said), "{said}: {error}");
+    }
+    let beside = routed_by(net("eth0", on("br0"), &["203.0.113.9/32"]), "203.0.113.1");
+    assert!(planned(beside).is_ok());
+}
