@@ -20,6 +20,7 @@
 //! [`Physical`]: crate::interface::Attachment::Physical
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
@@ -28,6 +29,8 @@ use crate::Interface;
 use crate::rt::{self, Socket, namespace, sysctl};
 
 pub use teardown::tear_down;
+
+pub mod physical;
 
 mod attach;
 mod inside;
@@ -69,6 +72,28 @@ pub enum NetError {
     /// A link that was made is not there.
     #[error("the link '{0}' has gone while it was configured")]
     Vanished(String),
+    /// A link that moved into the zone is not where it can be taken from.
+    #[error("the link '{0}' has not come back from the zone")]
+    Lost(String),
+    /// Somebody has given a link's name to another one while it was in the zone.
+    #[error(
+        "the link '{name}' has come back from the zone as '{got}': another link is called '{name}' by now"
+    )]
+    NameTaken {
+        /// The name that it had.
+        name: String,
+        /// The name that it has.
+        got: String,
+    },
+    /// A network namespace cannot be kept, or not be let go of.
+    #[error("could not keep the zone's network namespace at {}", .path.display())]
+    Pin {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        #[source]
+        source: Errno,
+    },
     /// More than one thing went wrong.
     #[error("{}", several(.0))]
     Several(Vec<NetError>),
@@ -100,7 +125,7 @@ pub fn bring_up(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), N
 }
 
 /// Makes the links of a zone, the host's ends down, the others in its network namespace with their names, Ethernet
-/// addresses and MTUs. A physical link has to be recorded before (`physical::record`), and that record be kept.
+/// addresses and MTUs. A physical link has to be recorded before ([`physical::record`]), and that record be saved.
 ///
 /// # Errors
 /// A link that is missing or is not what it should be; what the kernel says.

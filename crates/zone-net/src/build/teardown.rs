@@ -3,6 +3,7 @@
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
+use super::physical::{PhysicalRecord, give_back};
 use super::{NetError, vlan};
 use crate::names::Owner;
 use crate::rt::neighbour::delete_proxy;
@@ -14,12 +15,17 @@ const GONE: &[Errno] = &[Errno::NODEV, Errno::NOENT];
 
 /// Takes away all that was made for a zone on the host, and, if its network namespace is at hand, what of it holds on to
 /// links of the host. Idempotent: it needs no memory, and copes with what was half made, half taken away or has gone with
-/// the namespace. Everything is tried, whatever else fails.
+/// the namespace. Links that moved in are given back as their records say. Everything is tried, whatever else fails.
 ///
 /// # Errors
-/// What could not be taken away.
-pub fn tear_down(owner: Owner<'_>, netns: Option<BorrowedFd<'_>>) -> Result<(), NetError> {
-    let mut errors = Vec::new();
+/// What could not be taken away or given back.
+pub fn tear_down(
+    owner: Owner<'_>,
+    records: &[PhysicalRecord],
+    netns: Option<BorrowedFd<'_>>,
+) -> Result<(), NetError> {
+    let back = records.iter().map(|record| give_back(record, netns));
+    let mut errors: Vec<_> = back.filter_map(Result::err).collect();
     if let Some(netns) = netns {
         errors.extend(release_lower(netns).err());
     }

@@ -1,6 +1,6 @@
 //! Addresses of links.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
@@ -9,7 +9,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::{Error, Request, Socket, attributes};
 
 /// An address of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The index of the link.
     pub link: u32,
@@ -17,12 +17,18 @@ pub struct Address {
     pub net: IpNet,
     /// Where it is known.
     pub scope: Scope,
+    /// The broadcast address, of IPv4.
+    pub broadcast: Option<Ipv4Addr>,
+    /// What it is called, of IPv4; `None` for the name of the link.
+    pub label: Option<String>,
     /// Whether it stays until it is deleted, and not only for a time.
     pub permanent: bool,
     /// Whether no route to its prefix comes with it.
     pub no_prefix_route: bool,
-    /// Whether it is not used yet: the kernel still looks if somebody else has it.
-    pub tentative: bool,
+    /// Whether IPv6 looks, for a second in which the address is of no use, if somebody else has it.
+    pub detects_duplicates: bool,
+    /// Whether the kernel has made it by itself, from the link's Ethernet address.
+    pub generated: bool,
 }
 
 /// Where an address is known, or what a route leads to.
@@ -62,33 +68,59 @@ impl From<Scope> for u8 {
 }
 
 impl Address {
-    /// An address of a link with the route that comes with it.
+    /// Makes a global address of a link, with the route that comes with it, of use at once.
     #[must_use]
     pub fn new(link: u32, net: IpNet) -> Self {
-        let scope = Scope::default();
-        Self { link, net, scope, permanent: true, no_prefix_route: false, tentative: false }
+        const POINT_TO_POINT: u8 = 31;
+        let broadcast = match net {
+            IpNet::V4(net) if net.prefix_len() < POINT_TO_POINT => Some(net.broadcast()),
+            _ => None,
+        };
+        Self {
+            link,
+            net,
+            scope: Scope::default(),
+            broadcast,
+            label: None,
+            permanent: true,
+            no_prefix_route: false,
+            detects_duplicates: false,
+            generated: false,
+        }
     }
 
     /// `struct ifaddrmsg` and attributes (`IFA_*` of linux/if_addr.h).
     fn read(payload: &[u8]) -> Option<Self> {
         const HEADER: usize = 8;
         let [_, prefix, flags, scope, ..] = *payload else { return None };
+        const GENERATED: u8 = 3; // IFAPROT_KERNEL_LL
         let (mut address, mut local, mut flags) = (None, None, u32::from(flags));
+        let (mut broadcast, mut label, mut protocol) = (None, None, None);
         attributes::each(attributes::behind(payload, HEADER), |kind, value| match kind {
             // Of a point-to-point link the first is the other end's.
             1 => address = attributes::ip(value),
             2 => local = attributes::ip(value),
+            3 => label = Some(attributes::text(value)),
+            4 => broadcast = attributes::ip(value),
             8 => flags = attributes::u32(value).unwrap_or(flags),
+            11 => protocol = attributes::u8(value),
             _ => {}
         });
         let flags = AddressFlags::from_bits_retain(flags);
+        let net = IpNet::new(local.or(address)?, prefix).ok()?;
         Some(Self {
             link: attributes::u32_at(payload, 4)?,
-            net: IpNet::new(local.or(address)?, prefix).ok()?,
+            net,
             scope: scope.into(),
+            broadcast: broadcast.and_then(|address| match address {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            }),
+            label,
             permanent: flags.contains(AddressFlags::Permanent),
             no_prefix_route: flags.contains(AddressFlags::Noprefixroute),
-            tentative: flags.contains(AddressFlags::Tentative),
+            detects_duplicates: net.addr().is_ipv6() && !flags.contains(AddressFlags::Nodad),
+            generated: protocol == Some(GENERATED),
         })
     }
 
@@ -104,18 +136,13 @@ impl Address {
     }
 }
 
-/// Gives a link an address, whatever it had for it before. IPv6 does not look whether somebody else has it, so it can be
-/// used at once; IPv4 gets the broadcast address of its prefix.
+/// Gives a link an address, whatever it had for it before.
 pub fn add(address: &Address) -> Request<'static> {
     let mut message = address.message();
+    message.attributes.extend(address.broadcast.map(AddressAttribute::Broadcast));
+    message.attributes.extend(address.label.clone().map(AddressAttribute::Label));
     let mut flags = AddressFlags::empty();
-    match address.net {
-        IpNet::V6(_) => flags |= AddressFlags::Nodad,
-        IpNet::V4(net) if net.prefix_len() < 31 && !address.no_prefix_route => {
-            message.attributes.push(AddressAttribute::Broadcast(net.broadcast()));
-        }
-        IpNet::V4(_) => {}
-    }
+    flags.set(AddressFlags::Nodad, address.net.addr().is_ipv6() && !address.detects_duplicates);
     flags.set(AddressFlags::Noprefixroute, address.no_prefix_route);
     message.attributes.push(AddressAttribute::Flags(flags));
     Request::replace(RouteNetlinkMessage::NewAddress(message), "add the address ", address.net.to_string())

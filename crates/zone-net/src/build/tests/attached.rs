@@ -14,7 +14,7 @@ fn a_bridged_zone_is_reached_and_reaches() {
         net.routers = vec![ip("10.1.0.1"), ip("fd00:1::1")];
         net.protection.isolated = true;
         net.mtu = Some(1400);
-        bring_up(&[net.clone()], zone.fd()).unwrap();
+        bring_up(std::slice::from_ref(&net), zone.fd()).unwrap();
 
         assert_eq!(echo(&zone.netns, "10.1.0.5"), ip("10.1.0.1"));
         assert_eq!(echo(&zone.netns, "fd00:1::5"), ip("fd00:1::1"));
@@ -137,7 +137,7 @@ fn a_macvlan_zone_is_on_the_network() {
         assert_eq!(within(&far, || echo(&web.netns, "2001:db8::5")), ip("2001:db8::2"));
         assert_eq!(within(&db.netns, || echo(&web.netns, "192.0.2.5")), ip("192.0.2.6"));
         // At once again, with the same Ethernet address, though the first namespace is still there.
-        tear_down(web.owner(), Some(web.fd())).unwrap();
+        tear_down(web.owner(), &[], Some(web.fd())).unwrap();
         let again = Zone::new("web");
         let net = again.interface(0, attachment, &["192.0.2.5/24"]);
         bring_up(&[net], again.fd()).unwrap();
@@ -155,7 +155,7 @@ fn what_goes_towards_a_zone_is_limited() {
         for (net, bits) in [(0, 8_000_000), (1, 80_000_000_000), (2, 9)] {
             let mut net = zone.interface(net, on_bridge(), &[]);
             net.bandwidth = Some(bits);
-            bring_up(&[net.clone()], zone.fd()).unwrap();
+            bring_up(std::slice::from_ref(&net), zone.fd()).unwrap();
             let queue = &json(&format!("tc -j qdisc show dev {}", net.host))[0];
             assert_eq!(queue["kind"], "tbf", "{queue}");
             assert_eq!(queue["options"]["rate"], bits / 8, "{queue}");

@@ -33,7 +33,7 @@ fn every_partial_state_is_taken_down() {
         for (number, state) in states.iter().enumerate() {
             state();
             for netns in [Some(zone.fd()), None] {
-                tear_down(zone.owner(), netns).unwrap();
+                tear_down(zone.owner(), &[], netns).unwrap();
                 assert_eq!(left(), before, "state {number}");
             }
         }
@@ -63,9 +63,9 @@ fn what_a_dead_zone_left_is_found() {
         let end = web.owner().link(0);
         run(&format!("ip link del {end}"));
         assert_eq!(left(), (before.0 + 1, 1, 4));
-        tear_down(web.owner(), None).unwrap();
+        tear_down(web.owner(), &[], None).unwrap();
         assert_eq!(left(), (before.0 + 1, 1, 2), "the other zone's, and the administrator's");
-        tear_down(db.owner(), None).unwrap();
+        tear_down(db.owner(), &[], None).unwrap();
         assert_eq!(left(), (before.0, 0, 1), "the administrator's");
     });
 }
@@ -79,7 +79,7 @@ fn links_that_only_look_alike_stay() {
         let (end, prefix) = (zone.owner().link(0), zone.owner().link_prefix());
         run(&format!("ip link add {end} type bridge"));
         run(&format!("ip link add {prefix}x type veth peer name other"));
-        tear_down(zone.owner(), None).unwrap();
+        tear_down(zone.owner(), &[], None).unwrap();
         assert_eq!(left().0, 4, "lo, the bridge, the pair");
     });
 }

@@ -1,0 +1,297 @@
+//! The only "physical" link that a test can make is one end of a pair: it has no hardware, and dies with its namespace.
+
+use std::fs;
+
+use rustix::fd::AsFd;
+
+use super::*;
+use crate::build::{self, tear_down};
+use crate::interface::Attachment;
+use crate::needs_program;
+use crate::testing::{Zone, alone, echo, json, mac, namespace, run, within};
+
+/// A link with everything that a link can have, its other end elsewhere.
+fn uplink() -> rustix::fd::OwnedFd {
+    let far = namespace();
+    run("ip link add up0 address 02:00:00:00:01:01 mtu 1450 type veth peer name far0");
+    let mut host = Socket::here().unwrap();
+    let peer = host.link("far0").unwrap().unwrap().index;
+    host.run([crate::rt::link::change(peer).move_to(far.as_fd()).request()]).unwrap();
+    for line in [
+        "ip link set up0 alias the-uplink txqueuelen 321 group 5",
+        "ip link property add dev up0 altname enp0s3 altname uplink",
+        "ip addr add 192.0.2.1/24 brd + dev up0",
+        "ip addr add 198.51.100.7/32 dev up0 label up0:pub",
+        "ip addr add 203.0.113.9/24 dev up0 valid_lft 1000 preferred_lft 1000",
+        "ip addr add 2001:db8::1/64 dev up0 nodad",
+        "ip link set up0 up",
+        "ip route add default via 192.0.2.2",
+        "ip route add 10.0.0.0/8 via 192.0.2.3 metric 50 proto bird",
+        "ip route add 10.1.0.0/16 dev up0 table 77 src 198.51.100.7",
+        "ip route add 10.2.0.0/16 via 172.16.0.1 dev up0 onlink",
+        "ip -6 route add default via fe80::9 dev up0 metric 7",
+    ] {
+        run(line);
+    }
+    within(&far, || {
+        run("ip addr add 192.0.2.2/24 dev far0");
+        run("ip link set far0 up");
+    });
+    far
+}
+
+/// All that is told of the link, as programs tell it.
+fn told() -> Vec<String> {
+    let mut link = json("ip -j -d link show dev up0")[0].clone();
+    // Whether the other end has noticed by now.
+    for field in ["flags", "operstate"] {
+        link[field].take();
+    }
+    let mut lines = vec![link.to_string()];
+    for line in [
+        "ip addr show dev up0 permanent",
+        "ip route show table all dev up0",
+        "ip -6 route show table all dev up0",
+    ] {
+        let text = run(line);
+        // The first line has the state.
+        let mut text: Vec<_> = text.lines().filter(|line| !line.contains("mtu")).map(str::to_owned).collect();
+        text.retain(|line| {
+            !line.contains("203.0.113") && !line.contains("multicast") && !line.contains("anycast")
+        });
+        text.sort();
+        // The kernel makes these by itself, a moment later.
+        text.retain(|line| !line.starts_with("local "));
+        lines.extend(
+            text.iter().map(|line| line.replace(" linkdown", "").replace(" tentative", "").trim().to_owned()),
+        );
+    }
+    lines
+}
+
+fn move_in(zone: &Zone) -> PhysicalRecord {
+    let record = record("up0").unwrap();
+    let attachment = Attachment::Physical { link: "up0".to_owned() };
+    let mut net = zone.interface(0, attachment, &["192.0.2.5/24", "2001:db8::5/64"]);
+    net.routers = vec!["192.0.2.2".parse().unwrap()];
+    net.mtu = Some(1400);
+    build::bring_up(&[net], zone.fd()).unwrap();
+    // It is saved, and read by another daemon.
+    toml::from_str(&toml::to_string(&record).unwrap()).unwrap()
+}
+
+#[test]
+fn a_link_comes_back_as_it_was() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        let far = uplink();
+        let before = told();
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        assert_eq!(within(&far, || echo(&zone.netns, "192.0.2.5")), "192.0.2.2".parse::<IpAddr>().unwrap());
+        assert_eq!(within(&zone.netns, || json("ip -j link show dev eth0"))[0]["mtu"], 1400);
+        tear_down(zone.owner(), std::slice::from_ref(&record), Some(zone.fd())).unwrap();
+        assert_eq!(told(), before);
+        tear_down(zone.owner(), &[record], Some(zone.fd())).unwrap();
+        assert_eq!(told(), before, "and again");
+        assert_eq!(Socket::within(zone.fd()).unwrap().links().unwrap().len(), 1, "loopback");
+    });
+}
+
+#[test]
+fn what_a_zone_did_to_a_link_is_undone() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        let _far = uplink();
+        let before = told();
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        run("ip link add taken type bridge");
+        within(&zone.netns, || {
+            for line in [
+                "ip link set eth0 down",
+                "ip link set eth0 name mine address 02:00:00:00:00:66 mtu 1300 alias owned promisc on allmulticast on",
+                // Names that the host has.
+                "ip link property add dev mine altname up0 altname taken",
+                "ip link add link mine name eth0 type macvlan mode bridge",
+                "ip link set mine up",
+                "ip link add br0 type bridge",
+            ] {
+                run(line);
+            }
+        });
+        give_back(&record, Some(zone.fd())).unwrap();
+        assert_eq!(told(), before);
+        within(&zone.netns, || {
+            assert_eq!(
+                json("ip -j link show").as_array().unwrap().len(),
+                2,
+                "loopback and the zone's own bridge"
+            );
+        });
+    });
+}
+
+#[test]
+fn a_port_of_a_bridge_inside_comes_back_and_one_of_the_host_is_one_again() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        run("ip link add br0 type bridge");
+        run("ip link add up0 type veth peer name far0");
+        run("ip link set up0 master br0");
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        within(&zone.netns, || {
+            run("ip link add br1 type bridge");
+            run("ip link set eth0 master br1");
+        });
+        give_back(&record, Some(zone.fd())).unwrap();
+        let link = &json("ip -j link show dev up0")[0];
+        assert_eq!(
+            (&link["master"], &link["flags"].as_array().unwrap().contains(&"UP".into())),
+            (&"br0".into(), &false)
+        );
+    });
+}
+
+#[test]
+fn a_link_that_the_kernel_put_back_is_found() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        let _far = uplink();
+        let before = told();
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        // As the kernel does it with hardware when a namespace goes.
+        let home = crate::rt::namespace::current().unwrap();
+        let mut inside = Socket::within(zone.fd()).unwrap();
+        let link = inside.link("eth0").unwrap().unwrap();
+        inside
+            .run([crate::rt::link::change(link.index).name("dev7").move_to(home.as_fd()).request()])
+            .unwrap();
+        give_back(&record, None).unwrap();
+        assert_eq!(told(), before);
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_is_said() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        let _far = uplink();
+        let before = told();
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        run("ip link add up0 type bridge");
+        let error = give_back(&record, Some(zone.fd())).unwrap_err();
+        assert_eq!(
+            zone_sys::Chain(&error).to_string(),
+            "the link 'up0' has come back from the zone as 'zback0': another link is called 'up0' by now"
+        );
+        assert!(run("ip addr show dev zback0").contains("192.0.2.1/24"), "all else is restored");
+        run("ip link del up0");
+        give_back(&record, Some(zone.fd())).unwrap();
+        assert_eq!(told(), before, "and the name, once it is free");
+    });
+}
+
+#[test]
+fn a_link_that_never_left_is_not_touched() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        let _far = uplink();
+        let before = told();
+        let record = record("up0").unwrap();
+        give_back(&record, None).unwrap();
+        assert_eq!(told(), before);
+        assert!(run("ip addr show dev up0").contains("203.0.113.9/24"), "it was never down");
+    });
+}
+
+#[test]
+fn a_lost_link_is_said() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        let _far = uplink();
+        let zone = Zone::new("web");
+        let record = record("up0").unwrap();
+        run("ip link del up0");
+        let error = give_back(&record, Some(zone.fd())).unwrap_err();
+        assert_eq!(error.to_string(), "the link 'up0' has not come back from the zone");
+    });
+}
+
+#[test]
+fn links_are_known_by_their_hardware() {
+    let card = |index, name: &str, permanent: &str| Link {
+        index,
+        name: name.to_owned(),
+        parent: Some("pci/0000:00:03.0".to_owned()),
+        permanent_mac: Some(mac(permanent)),
+        mac: Some(mac(permanent)),
+        ..Link::default()
+    };
+    let record = PhysicalRecord {
+        name: "up0".to_owned(),
+        index: 3,
+        kind: None,
+        parent: Some("pci/0000:00:03.0".to_owned()),
+        permanent_mac: Some(mac("02:00:00:00:00:01")),
+        mac: Some(mac("02:00:00:00:00:01")),
+        lower: None,
+        mtu: 1500,
+        up: true,
+        queue_length: 1000,
+        group: 0,
+        master: None,
+        alias: None,
+        altnames: Vec::new(),
+        addresses: Vec::new(),
+        routes: Vec::new(),
+    };
+    let mut own = card(9, "mine", "02:00:00:00:00:01");
+    own.mac = Some(mac("02:00:00:00:00:66"));
+    let other = card(3, "up1", "02:00:00:00:00:02");
+    let forged = Link { kind: Some("macvlan".to_owned()), ..card(3, "up0", "02:00:00:00:00:01") };
+    let loose = Link { parent: None, ..card(3, "up0", "02:00:00:00:00:01") };
+    let all = [other.clone(), forged.clone(), loose.clone(), own.clone()];
+    assert_eq!(record.find(&all), Some(&own), "under another index, name and address");
+    assert_eq!(record.find(&[other, forged, loose]), None);
+    let text = toml::to_string(&record).unwrap();
+    assert_eq!(toml::from_str::<PhysicalRecord>(&text).unwrap(), record, "{text}");
+}
+
+#[test]
+fn a_namespace_is_kept_on_a_file() {
+    zone_testing::needs_root!();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("netns");
+    // The mounts of a test are its own.
+    let test = || {
+        zone_sys::mount::unshare_thread().unwrap();
+        let root =
+            rustix::fs::openat(rustix::fs::CWD, "/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
+        zone_sys::mount::make_all_private(root.unwrap().as_fd()).unwrap();
+        let (one, other) = (namespace(), namespace());
+        assert!(pinned(&path).unwrap().is_none());
+        pin(one.as_fd(), &path).unwrap();
+        pin(one.as_fd(), &path).unwrap();
+        let inode = |fd: &rustix::fd::OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
+        let first = inode(&one);
+        drop(one);
+        assert_eq!(inode(&pinned(&path).unwrap().unwrap()), first, "though nobody else has it");
+        pin(other.as_fd(), &path).unwrap();
+        assert_eq!(inode(&pinned(&path).unwrap().unwrap()), inode(&other));
+        unpin(&path).unwrap();
+        assert!(!fs::exists(&path).unwrap());
+        unpin(&path).unwrap();
+    };
+    std::thread::scope(|scope| scope.spawn(test).join()).unwrap();
+}
