@@ -5,6 +5,7 @@
 //! Everything that is made has a name by which it is found again without any memory of it ([`names`]).
 
 pub mod build;
+pub mod counters;
 pub mod forwarding;
 pub mod guard;
 pub mod interface;
