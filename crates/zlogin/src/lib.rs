@@ -36,7 +36,7 @@ pub fn command() -> clap::Command {
     <cli::Cli as clap::CommandFactory>::command()
 }
 
-/// The program.
+/// Runs the program with the arguments of this process, and gives the status to exit with.
 #[must_use]
 pub fn main() -> ExitCode {
     if let Some(code) = zone_fail::ask(zone_platform::failpoints) {

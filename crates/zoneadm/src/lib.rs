@@ -27,7 +27,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// The program.
+/// Runs the program with the arguments of this process, and gives the status to exit with.
 #[must_use]
 pub fn main() -> ExitCode {
     if let Some(code) = verbs::install::run_as_worker() {

@@ -20,7 +20,7 @@ use crate::talk::Talk;
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
-/// The program.
+/// Runs the program with the arguments of this process, and gives the status to exit with.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let (mut out, mut err) = (io::stdout(), io::stderr());

@@ -24,7 +24,7 @@ pub fn command() -> clap::Command {
     Args::command()
 }
 
-/// The program.
+/// Runs the program with the arguments of this process, and gives the status to exit with.
 #[must_use]
 pub fn main() -> ExitCode {
     let Args {} = Args::parse();
