@@ -55,16 +55,14 @@ fn port(
     name: &str,
     vlan: Option<u16>,
 ) -> Result<(), NetError> {
-    /// The VLAN that a bridge puts a new port into.
-    const DEFAULT: u16 = 1;
-    let bridge = link(host, name)?;
-    if bridge.kind.as_deref() != Some("bridge") {
+    let master = link(host, name)?;
+    if master.kind.as_deref() != Some("bridge") {
         return Err(NetError::NotBridge(name.to_owned()));
     }
-    if vlan.is_some() && !bridge.filters_vlans {
+    if vlan.is_some() && !master.filters_vlans {
         return Err(NetError::NotFiltering(name.to_owned()));
     }
-    let mut requests = pair(interface, netns, Some(bridge.index));
+    let mut requests = pair(interface, netns, Some(master.index));
     if interface.protection.isolated {
         requests.push(bridge::isolate(&interface.host, true));
     }
@@ -72,10 +70,9 @@ fn port(
     if let Some(vlan) = vlan {
         let port = link(host, &interface.host)?.index;
         let mut requests = vec![bridge::add_vlan(port, vlan)];
-        if vlan != DEFAULT {
-            // An administrator may have given the bridge another default, or none.
-            requests.push(bridge::delete_vlan(port, DEFAULT).tolerating(&[Errno::NOENT]));
-        }
+        // Otherwise it would get what is for all there.
+        let others = master.default_vlan.filter(|default| *default != vlan);
+        requests.extend(others.map(|default| bridge::delete_vlan(port, default).tolerating(&[Errno::NOENT])));
         host.run(requests)?;
     }
     limit(host, interface)

@@ -44,6 +44,8 @@ pub struct Link {
     pub vlan: Option<u16>,
     /// Whether it is a bridge that filters VLANs.
     pub filters_vlans: bool,
+    /// The VLAN that a bridge puts new ports into.
+    pub default_vlan: Option<u16>,
     /// What went through it, where that was asked for.
     pub counters: Option<Counters>,
 }
@@ -116,6 +118,7 @@ impl Link {
         const DATA: u16 = 2;
         const VLAN_ID: u16 = 1;
         const VLAN_FILTERING: u16 = 7;
+        const VLAN_DEFAULT_PVID: u16 = 39;
         self.kind = attributes::find(info, KIND).map(attributes::text);
         let data = attributes::find(info, DATA).unwrap_or_default();
         match self.kind.as_deref() {
@@ -123,6 +126,8 @@ impl Link {
             Some("bridge") => {
                 let filtering = attributes::find(data, VLAN_FILTERING).and_then(attributes::u8);
                 self.filters_vlans = filtering == Some(1);
+                let default = attributes::find(data, VLAN_DEFAULT_PVID).and_then(attributes::u16);
+                self.default_vlan = default.filter(|vlan| *vlan != 0);
             }
             _ => {}
         }
