@@ -19,13 +19,14 @@ const UNDERWAY: &str = "zback%d";
 /// namespace that has just gone gives its links back a moment later. Its name is taken by another link: all else is
 /// restored. Whatever the kernel refuses; all the rest is tried.
 pub fn give_back(record: &PhysicalRecord, netns: Option<BorrowedFd<'_>>) -> Result<(), NetError> {
-    if let Some(netns) = netns {
-        take_out(record, netns)?;
-    }
+    let taken = netns.map_or(Ok(()), |netns| take_out(record, netns));
     let mut host = Socket::here()?;
     let found = host.links()?;
-    let lost = || NetError::Lost(record.name.clone());
-    restore(&mut host, record, record.find(&found).ok_or_else(lost)?)
+    match (record.find(&found), taken) {
+        (Some(link), taken) => taken.and(restore(&mut host, record, link)),
+        (None, Ok(())) => Err(NetError::Lost(record.name.clone())),
+        (None, Err(error)) => Err(error),
+    }
 }
 
 fn take_out(record: &PhysicalRecord, netns: BorrowedFd<'_>) -> Result<(), NetError> {
