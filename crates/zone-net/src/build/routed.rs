@@ -42,9 +42,8 @@ pub(super) fn set_up(host: &mut Socket, interface: &Interface, uplink: Option<&s
     }
 }
 
-/// Has the host answer for the zone's addresses on the network of its uplink. Idempotent: entries vanish when the uplink
-/// goes down.
-fn answer(host: &mut Socket, interface: &Interface, uplink: &str) -> Result<(), NetError> {
+/// Has the host answer for the zone's addresses on the network of its uplink. Idempotent.
+pub(super) fn answer(host: &mut Socket, interface: &Interface, uplink: &str) -> Result<(), NetError> {
     let network = link(host, uplink)?;
     let single: Vec<_> =
         reachable(interface).filter(|net| net.prefix_len() == net.max_prefix_len()).collect();

@@ -1,5 +1,8 @@
 //! Every attachment that the kernel has, with packets through it.
 
+use std::io::Read;
+use std::process::Stdio;
+
 use super::*;
 
 #[test]
@@ -62,7 +65,7 @@ fn a_routed_zone_is_found_by_the_network_of_the_uplink() {
         let uplink = Some("up0".to_owned());
         let mut net = zone.interface(0, Attachment::Routed { uplink }, &["192.0.2.5/24", "2001:db8::5/64"]);
         net.allowed = nets(&["192.0.2.6/32", "10.9.0.0/24", "0.0.0.0/0"]);
-        bring_up(&[net], zone.fd()).unwrap();
+        bring_up(std::slice::from_ref(&net), zone.fd()).unwrap();
 
         // From the other host, to which the zone is a neighbour.
         assert_eq!(within(&far, || echo(&zone.netns, "192.0.2.5")), ip("192.0.2.2"));
@@ -78,6 +81,15 @@ fn a_routed_zone_is_found_by_the_network_of_the_uplink() {
         let routes = json("ip -j route show proto 122");
         let by = routes.as_array().unwrap().iter().find(|route| route["dst"] == "10.9.0.0/24").unwrap();
         assert_eq!(by["gateway"], "192.0.2.5");
+
+        run("ip link set up0 down");
+        run("ip link set up0 up");
+        assert_eq!(left(), (3, 4, 0), "the kernel forgets");
+        for _ in 0..2 {
+            refresh(std::slice::from_ref(&net)).unwrap();
+            assert_eq!(left(), (3, 4, 3));
+        }
+        assert_eq!(within(&far, || echo(&zone.netns, "192.0.2.5")), ip("192.0.2.2"));
     });
 }
 
@@ -200,5 +212,30 @@ fn a_zone_without_interfaces_has_its_loopback() {
         bring_up(&[], zone.fd()).unwrap();
         let lo = Socket::within(zone.fd()).unwrap().link("lo").unwrap().unwrap();
         assert!(lo.up && lo.loopback);
+    });
+}
+
+#[test]
+fn a_namespace_that_belongs_to_the_zone_is_configured_as_well() {
+    zone_testing::needs_root!();
+    alone(|| {
+        // As that of an exclusive zone: its own user namespace has it.
+        let mut command = std::process::Command::new("unshare");
+        let command = command.args(["--user", "--net", "sh", "-c", "echo; read x"]);
+        let mut held = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        held.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let netns = std::fs::File::open(format!("/proc/{}/ns/net", held.id())).unwrap();
+        let zone = Zone { netns: netns.into(), ..Zone::new("web") };
+        let nets = [
+            zone.interface(0, Attachment::Routed { uplink: None }, &["10.7.0.1/32", "fd00:7::1/128"]),
+            zone.interface(1, Attachment::Routed { uplink: None }, &[]),
+        ];
+        bring_up(&nets, zone.fd()).unwrap();
+        assert_eq!(echo(&zone.netns, "10.7.0.1"), IpAddr::V4(ROUTER_V4));
+        assert_eq!(echo(&zone.netns, "fd00:7::1"), IpAddr::V6(ROUTER_V6));
+        drop(held.stdin.take());
+        held.wait().unwrap();
+        tear_down(zone.owner(), &[], None).unwrap();
+        assert_eq!(left().0, 1, "loopback");
     });
 }
