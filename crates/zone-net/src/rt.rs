@@ -29,3 +29,6 @@ pub use neighbour::Proxy;
 pub use request::Request;
 pub use route::Route;
 pub use socket::Socket;
+
+#[cfg(test)]
+mod tests;
