@@ -130,9 +130,9 @@ pub fn apply(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
     let mut transaction = Transaction::new();
     let used = protect::write(&mut transaction, &table, interfaces);
     let fail = |source| Error::Rules { zone: owner.zone.to_string(), source };
-    transaction.commit().map_err(fail)?;
     let unused: Vec<Family> = FAMILIES.into_iter().filter(|family| !used.contains(family)).collect();
-    nft::remove(&unused, &table).map_err(fail)
+    transaction.delete_tables(&unused, &table).map_err(fail)?;
+    transaction.commit().map_err(fail)
 }
 
 /// Removes all rules that [`apply`] has made for a zone. Idempotent; needs neither the zone's links nor its configuration.

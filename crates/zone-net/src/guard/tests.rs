@@ -226,6 +226,8 @@ fn two_zones_and_two_installations_stand_side_by_side() {
             apply(all[0], &[interface("z1", Protection::default())]).unwrap();
             apply(all[1], std::slice::from_ref(&second)).unwrap();
         }
+        // The kernel is still busy with what was removed, and makes the next one wait.
+        std::thread::sleep(std::time::Duration::from_millis(100));
         let started = std::time::Instant::now();
         apply(all[2], &[interface("z1", Protection::default()), second.clone()]).unwrap();
         println!("the guard of a zone with two nets: {:?}", started.elapsed());

@@ -216,16 +216,6 @@ impl Rule {
         self.with([expr::immediate(&octets(to), VALUE), expr::dnat(family(to), false)])
     }
 
-    /// Sends the connection to a port of an address.
-    #[must_use]
-    pub fn dnat_port(self, to: IpAddr, port: u16) -> Self {
-        self.with([
-            expr::immediate(&octets(to), VALUE),
-            expr::immediate(&port.to_be_bytes(), SECOND),
-            expr::dnat(family(to), true),
-        ])
-    }
-
     /// Sends the connection to the port of an address that a map gives for its destination port.
     #[must_use]
     pub fn dnat_map(self, to: IpAddr, map: &str) -> Self {

@@ -61,6 +61,19 @@ impl Transaction {
         self.push(Subject::Table(family, name.to_owned()), family, 0, NfTablesMessage::DeleteTable(table));
     }
 
+    /// Removes the tables of these families that have a name, of those that there are now.
+    ///
+    /// # Errors
+    /// That the tables cannot be listed.
+    pub fn delete_tables(&mut self, families: &[Family], name: &str) -> Result<(), Error> {
+        for table in tables()? {
+            if table.name == name && families.contains(&table.family) {
+                self.delete_table(table.family, name);
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a table unless there is one of its name.
     pub fn table(&mut self, family: Family, name: &str) {
         let table = TableMessage { attributes: vec![TableAttribute::Name(name.to_owned())] };
@@ -226,11 +239,7 @@ pub fn remove(families: &[Family], name: &str) -> Result<(), Error> {
     let mut tries = 0;
     loop {
         let mut transaction = Transaction::new();
-        for table in tables()? {
-            if table.name == name && families.contains(&table.family) {
-                transaction.delete_table(table.family, name);
-            }
-        }
+        transaction.delete_tables(families, name)?;
         tries += 1;
         match transaction.commit() {
             // Somebody else was quicker with one of them, and so none was removed.
