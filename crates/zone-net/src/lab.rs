@@ -19,6 +19,8 @@ impl Netns {
             for family in ["iptables", "ip6tables", "arptables"] {
                 let _ = std::fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), "0");
             }
+            // Addresses of IPv6 are good at once.
+            std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap();
             std::fs::File::open("/proc/thread-self/ns/net").unwrap().into()
         };
         Self(std::thread::scope(|scope| scope.spawn(make).join().unwrap()))
