@@ -19,7 +19,7 @@ use line::Line;
 /// The addresses of one net of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The zone.
+    /// The zone whose they are.
     pub zone: ZoneName,
     /// The net, by the name of its link inside.
     pub net: String,
@@ -36,11 +36,11 @@ pub enum AddressesError {
     /// A line makes no sense, so that nobody knows which addresses are taken.
     #[error("{}, line {line}: {reason}; correct the line, or remove it if the zone is gone", .path.display())]
     Line {
-        /// The file.
+        /// The path of the file of addresses.
         path: PathBuf,
-        /// Counted from 1.
+        /// The number of the line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// What is wrong with it, and what a line should be.
         reason: String,
     },
     /// Two nets have one address: neither would be reached.
@@ -49,11 +49,11 @@ pub enum AddressesError {
         .path.display(), .record.net, .record.zone, .other.net, .other.zone
     )]
     Shared {
-        /// The file.
+        /// The path of the file of addresses.
         path: PathBuf,
         /// The net's line, counted from 1.
         line: usize,
-        /// The address.
+        /// The address that both have.
         address: IpAddr,
         /// What is recorded for the net.
         record: Box<Record>,
@@ -65,7 +65,7 @@ pub enum AddressesError {
     Net(String),
 }
 
-/// The file in memory.
+/// The file of addresses, read into memory.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses {
     path: PathBuf,
@@ -109,7 +109,7 @@ impl Addresses {
         Ok(answer)
     }
 
-    /// Names the file.
+    /// Gives the path of the file that was read.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -28,9 +28,9 @@ pub enum ForwardingError {
     Set {
         /// The setting, as sysctl(8) spells it.
         name: String,
-        /// What it must be.
+        /// The value that it must have.
         value: &'static str,
-        /// The system's answer.
+        /// What the kernel answered.
         #[source]
         source: sysctl::Error,
     },
@@ -66,11 +66,12 @@ pub fn ensure(families: &[Family]) -> Result<Vec<String>, ForwardingError> {
 /// Sets what the bridge of the managed network must have. `route_localnet` lets what comes to a published port on the host's
 /// loopback go on to a zone; it is set on this link alone, and packets from zones to 127/8 must be dropped by a rule. The bridge
 /// takes no router advertisements from zones and answers for nobody else's addresses. Its own addresses are not looked for on the
-/// link before they are used: without a zone there is nobody to answer, and they would wait for that.
+/// link before they are used: without a zone there is nobody to answer, and they would wait for that. With IPv6 among the
+/// families the bridge has it, though links of this host might begin without.
 ///
 /// # Errors
 /// [`ForwardingError`].
-pub fn settle_bridge(bridge: &str) -> Result<(), ForwardingError> {
+pub fn settle_bridge(bridge: &str, families: &[Family]) -> Result<(), ForwardingError> {
     for (setting, value) in [
         (Setting::v4(bridge, "route_localnet"), "1"),
         (Setting::v4(bridge, "proxy_arp"), "0"),
@@ -80,17 +81,22 @@ pub fn settle_bridge(bridge: &str) -> Result<(), ForwardingError> {
     ] {
         set(&name(setting), setting, value)?;
     }
+    if families.contains(&Family::V6) {
+        let setting = Setting::v6(bridge, "disable_ipv6");
+        set(&name(setting), setting, "0")?;
+    }
     Ok(())
 }
 
-/// Tells which families the kernel of the host has: one that was booted without IPv6 is no error.
+/// Tells which families the host has: one whose kernel has no IPv6, or on which it is switched off for all links, is no error.
 ///
 /// # Errors
 /// When a setting cannot be read.
 pub fn families() -> Result<Vec<Family>, ForwardingError> {
     let mut families = Vec::new();
     for (_, setting) in [IPV4, IPV6] {
-        if get(setting)?.is_some() {
+        let off = setting.family == Family::V6 && is(Setting::v6("all", "disable_ipv6"), "1")?;
+        if get(setting)?.is_some() && !off {
             families.push(setting.family);
         }
     }
@@ -236,14 +242,22 @@ mod tests {
         zone_testing::needs_root!();
         with_link(|| {
             Setting::v4("d0", "proxy_arp").set("1").unwrap();
-            settle_bridge("d0").unwrap();
-            settle_bridge("d0").unwrap();
+            settle_bridge("d0", &[Family::V4]).unwrap();
+            settle_bridge("d0", &[Family::V4]).unwrap();
             assert_is(Setting::v4("d0", "route_localnet"), "1");
             assert_is(Setting::v4("all", "route_localnet"), "0");
             assert_is(Setting::v4("d0", "proxy_arp"), "0");
             assert_is(ACCEPT, "0");
             assert_is(Setting::v6("d0", "accept_dad"), "0");
-            settle_bridge("gone").unwrap();
+            Setting::v6("d0", "disable_ipv6").set("1").unwrap();
+            settle_bridge("d0", &[Family::V4]).unwrap();
+            assert_is(Setting::v6("d0", "disable_ipv6"), "1");
+            settle_bridge("d0", &[Family::V6]).unwrap();
+            assert_is(Setting::v6("d0", "disable_ipv6"), "0");
+            assert_eq!(families().unwrap(), [Family::V4, Family::V6]);
+            Setting::v6("all", "disable_ipv6").set("1").unwrap();
+            assert_eq!(families().unwrap(), [Family::V4]);
+            settle_bridge("gone", &[Family::V6]).unwrap();
         });
     }
 

@@ -4,19 +4,33 @@
 //! What it is stands in `etc/zones/network.toml`. That is written once, when the first zone needs it, with ranges that meet
 //! nothing of the host, and then only read: people may edit it. Who has which address of it stands in `etc/zones/addresses`
 //! ([`zone_config::addresses`]).
+//!
+//! Whoever brings up a zone with a net in it goes this way:
+//!
+//! 1. [`Network::on_host`] gives the network, and refuses one that the host has come to be in the way of.
+//! 2. [`allocate`] gives each net its addresses, or [`reserve`] keeps those that an administrator gave.
+//! 3. [`ensure`] has bridge, rules and forwarding be as they must. What it gives holds the lock of the managed network,
+//!    so that nobody finds the bridge without ports and takes it away: it is dropped when the net's link is a port.
+//!
+//! and whoever takes one down calls [`release_if_unused`] afterwards. All of it is idempotent, and may be killed anywhere.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use zone_config::file::FileLock;
 use zone_config::{Layout, hash};
 
-use crate::{Mac, names};
+use crate::forwarding::{self, Family};
+use crate::rt::Socket;
+use crate::{Mac, firewall, names};
 
+mod bridge;
 mod choose;
 mod document;
 mod error;
+mod host;
 mod lease;
 mod range;
 
@@ -29,7 +43,7 @@ pub use zone_config::addresses::{release, rename, retain};
 /// The managed network, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// The name of the bridge.
+    /// The name of the bridge, which zones are ports of.
     pub bridge: String,
     /// The Ethernet address of the bridge, the same for ever: one that it took from its ports would change with them.
     pub mac: Mac,
@@ -48,7 +62,7 @@ pub struct Network {
 /// A prefix that the host has a route to, or an address of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPrefix {
-    /// The prefix.
+    /// The prefix of the route or address, its other bits 0.
     pub prefix: IpNet,
     /// The link that it is on; `None` for a route without one.
     pub link: Option<String>,
@@ -69,7 +83,103 @@ impl std::fmt::Display for HostPrefix {
     }
 }
 
+/// How long an operation on the managed network is waited for; none takes a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The managed network, ready for the links of a zone. As long as this is held, it stays.
+#[derive(Debug)]
+#[must_use]
+pub struct Ready {
+    /// What has been switched on in the host, a sentence for each, for people.
+    pub told: Vec<String>,
+    _lock: FileLock,
+}
+
+/// Makes bridge, addresses, rules and forwarding of the managed network what they have to be, whatever of them is there, and keeps
+/// them from being taken away until the answer is dropped. Waits up to half a minute for whoever else is at it.
+///
+/// # Errors
+/// When a link of the bridge's name is somebody else's, which is not changed; what the kernel refuses.
+pub fn ensure(layout: &Layout, network: &Network) -> Result<Ready, ManagedError> {
+    let lock = lock(layout)?;
+    let id = layout.id();
+    let mut socket = Socket::here()?;
+    let found = bridge::make(&mut socket, network, id)?;
+    // The rules first: with what comes next zones could talk to the host's loopback.
+    let ranges: Vec<IpNet> = network.ranges().map(Range::prefix).collect();
+    firewall::network(id, &network.bridge, &ranges)?;
+    let families = network.families();
+    forwarding::settle_bridge(&network.bridge, &families)?;
+    bridge::set_up(&mut socket, network, &found)?;
+    let told = forwarding::ensure(&families)?;
+    Ok(Ready { told, _lock: lock })
+}
+
+/// Takes bridge and rules of the managed network away if no zone uses them, and tells whether they are gone. What it is, and who has
+/// which address, stays for the next zone; so does forwarding, on which others may rely. Waits up to half a minute for whoever
+/// else is at it.
+///
+/// # Errors
+/// When a link of the bridge's name is somebody else's, which is not changed; what the kernel refuses.
+pub fn release_if_unused(layout: &Layout) -> Result<bool, ManagedError> {
+    // An installation that never had a network needs no lock of it.
+    if Network::load(layout)?.is_none() {
+        return Ok(true);
+    }
+    let _lock = lock(layout)?;
+    let Some(network) = Network::load(layout)? else { return Ok(true) };
+    let mut socket = Socket::here()?;
+    let found = bridge::find(&mut socket, &network, layout.id())?;
+    if bridge::is_used(&mut socket, &network, found.as_ref())? {
+        return Ok(false);
+    }
+    if let Some(found) = found {
+        bridge::delete(&mut socket, &found)?;
+    }
+    firewall::remove_network(layout.id())?;
+    Ok(true)
+}
+
+/// Lists the prefixes of the routes and addresses of the host, but for those of the managed network and those that lead to zones.
+///
+/// # Errors
+/// When the network's file cannot be read or understood; what the kernel says.
+pub fn host_prefixes(layout: &Layout) -> Result<Vec<HostPrefix>, ManagedError> {
+    let bridge = document::load(layout)?.map_or_else(|| bridge_of(layout), |network| network.bridge);
+    host::prefixes(&mut Socket::here()?, &bridge)
+}
+
+fn lock(layout: &Layout) -> Result<FileLock, ManagedError> {
+    let path = layout.network_lock();
+    FileLock::take_within(&path, PATIENCE)?.ok_or(ManagedError::Busy { path, seconds: PATIENCE.as_secs() })
+}
+
 impl Network {
+    /// Reads the managed network, or chooses and records one, and checks that nothing of the host is in its way now. The family that
+    /// the kernel of this host does not have, or has switched off, is left out.
+    ///
+    /// # Errors
+    /// Those of [`Self::load_or_choose`] and [`Self::check`], [`ManagedError::NoFamily`], and what the kernel says.
+    pub fn on_host(layout: &Layout) -> Result<Self, ManagedError> {
+        let host = host_prefixes(layout)?;
+        let mut network = Self::load_or_choose(layout, &host)?;
+        network.check(&host)?;
+        let families = forwarding::families()?;
+        network.ipv4 = network.ipv4.filter(|_| families.contains(&Family::V4));
+        network.ipv6 = network.ipv6.filter(|_| families.contains(&Family::V6));
+        if network.families().is_empty() {
+            return Err(ManagedError::NoFamily(network.file));
+        }
+        Ok(network)
+    }
+
+    /// Lists the families that it has ranges of.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        let family = |range: Range| if range.prefix().addr().is_ipv4() { Family::V4 } else { Family::V6 };
+        self.ranges().map(family).collect()
+    }
+
     /// Reads the managed network from its file; `None` if that names no range yet, since no zone has ever needed one.
     ///
     /// # Errors
@@ -88,19 +198,7 @@ impl Network {
         if let Some(network) = Self::load(layout)? {
             return Ok(network);
         }
-        let lock = FileLock::take(&layout.network_lock())?;
-        Self::load_or_choose_locked(layout, host, &lock)
-    }
-
-    /// As [`Self::load_or_choose`], for whoever holds the lock of the managed network.
-    ///
-    /// # Errors
-    /// As [`Self::load_or_choose`].
-    pub(crate) fn load_or_choose_locked(
-        layout: &Layout,
-        host: &[HostPrefix],
-        _lock: &FileLock,
-    ) -> Result<Self, ManagedError> {
+        let _lock = lock(layout)?;
         if let Some(network) = Self::load(layout)? {
             return Ok(network);
         }

@@ -22,7 +22,7 @@ const MOST_SERVERS: usize = 3;
 /// The most words that are taken of a line.
 const MOST_WORDS: usize = 32;
 
-/// How zones find names.
+/// How zones find names: what resolv.conf(5) says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolver {
     /// The nameservers, in the order in which they are asked; at least one.
@@ -48,11 +48,11 @@ pub enum ResolverError {
         .asked.display(), only(.unreachable), .network.display()
     )]
     None {
-        /// The host's file.
+        /// The path of the host's resolv.conf.
         asked: PathBuf,
-        /// The nameservers in it, which only the host itself can ask.
+        /// The nameservers in that file, which only the host itself can ask.
         unreachable: Vec<String>,
-        /// Where others can be named.
+        /// The path of the file in which others can be named.
         network: PathBuf,
     },
 }

@@ -10,6 +10,8 @@ use zone_config::addresses::AddressesError;
 use zone_config::file::FileError;
 
 use super::HostPrefix;
+use crate::forwarding::ForwardingError;
+use crate::{firewall, rt};
 
 /// The managed network cannot be used, or has no address to give.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +25,7 @@ pub enum ManagedError {
     /// The network's file is not TOML, or has a key that there is not.
     #[error("{} is not right; correct it, or remove it to have a new network chosen", .path.display())]
     Parse {
-        /// The file.
+        /// The path of the network's file.
         path: PathBuf,
         /// What is wrong, with line, column and what is allowed.
         #[source]
@@ -32,13 +34,13 @@ pub enum ManagedError {
     /// A value of the network's file is none that it can have.
     #[error("{}: {key} {value:?}: {reason}", .path.display())]
     Value {
-        /// The file.
+        /// The path of the network's file.
         path: PathBuf,
-        /// The key.
+        /// The key that it is the value of.
         key: &'static str,
-        /// Its value.
+        /// The value, as written.
         value: String,
-        /// What is allowed.
+        /// What a value of that key must be.
         reason: &'static str,
     },
     /// Every range that could be chosen meets a route or an address of the host.
@@ -53,7 +55,7 @@ pub enum ManagedError {
     /// There are no random numbers.
     #[error("cannot choose an IPv6 prefix")]
     Random {
-        /// The system's answer.
+        /// What getrandom(2) answered.
         #[source]
         source: io::Error,
     },
@@ -63,26 +65,65 @@ pub enum ManagedError {
         .path.display()
     )]
     Overlap {
-        /// The network's file.
+        /// The path of the network's file.
         path: PathBuf,
-        /// The range.
+        /// The range of the network that is in the way.
         range: Box<IpNet>,
-        /// What the host has.
+        /// The route or address of the host that it meets.
         host: Box<HostPrefix>,
     },
+    /// The kernel of the host has none of the families that the network has.
+    #[error(
+        "this host's kernel has no family of addresses that the managed network has a range of; write a range of the other one in {}",
+        .0.display()
+    )]
+    NoFamily(PathBuf),
+    /// Somebody else has held the lock of the managed network for too long.
+    #[error("another operation on the managed network has not ended in {seconds} seconds: it holds a lock on {}; see who with fuser(1)", .path.display())]
+    Busy {
+        /// The path of the lock.
+        path: PathBuf,
+        /// How long it was waited for, in seconds.
+        seconds: u64,
+    },
+    /// A link of the bridge's name is none of the managed network.
+    #[error(
+        "the managed network needs a bridge {link}, and {link} is {what}: it is left as it is; write another name in {}, as bridge = \"zones1\"",
+        .path.display()
+    )]
+    NotOurs {
+        /// The name that the bridge should have.
+        link: String,
+        /// What kind of link has that name.
+        what: String,
+        /// The path of the network's file.
+        path: PathBuf,
+    },
+    /// The bridge was taken away by somebody else just now.
+    #[error("the bridge {0} has gone while it was configured")]
+    Vanished(String),
+    /// The kernel refused something about links, addresses or routes.
+    #[error(transparent)]
+    Kernel(Box<rt::Error>),
+    /// The rules of the network could not be changed.
+    #[error(transparent)]
+    Firewall(Box<firewall::Error>),
+    /// The host could not be made to forward.
+    #[error(transparent)]
+    Forwarding(Box<ForwardingError>),
     /// A range has no free address.
     #[error(
         "no free address in {range} for zone '{zone}': all {used} are recorded in {}; delete a zone, or remove lines of zones that are gone",
         .path.display()
     )]
     Full {
-        /// The file of addresses.
+        /// The path of the file of addresses.
         path: PathBuf,
-        /// The range.
+        /// The range of which none is free.
         range: Box<IpNet>,
         /// How many addresses of the range are recorded.
         used: u64,
-        /// The zone.
+        /// The zone that was to have one.
         zone: ZoneName,
     },
     /// An address that was asked for is another zone's.
@@ -91,23 +132,41 @@ pub enum ManagedError {
         .path.display()
     )]
     Taken {
-        /// The file of addresses.
+        /// The path of the file of addresses.
         path: PathBuf,
-        /// The address.
+        /// The address that was asked for.
         address: IpAddr,
-        /// Whose it is.
+        /// The zone that has it.
         zone: ZoneName,
-        /// Of which net.
+        /// The net of that zone, by the name of its link inside.
         net: String,
     },
     /// An address that was asked for is the router's, or stands for all of the range.
     #[error("address {address} is {what} of the managed network {range}: choose another of it")]
     NotForZones {
-        /// The address.
+        /// The address that was asked for.
         address: IpAddr,
-        /// Whose address it is.
+        /// What that address is for.
         what: &'static str,
-        /// The range.
+        /// The range that it is in.
         range: Box<IpNet>,
     },
+}
+
+impl From<rt::Error> for ManagedError {
+    fn from(error: rt::Error) -> Self {
+        Self::Kernel(Box::new(error))
+    }
+}
+
+impl From<firewall::Error> for ManagedError {
+    fn from(error: firewall::Error) -> Self {
+        Self::Firewall(Box::new(error))
+    }
+}
+
+impl From<ForwardingError> for ManagedError {
+    fn from(error: ForwardingError) -> Self {
+        Self::Forwarding(Box::new(error))
+    }
 }

@@ -22,26 +22,26 @@ impl Range {
         Self { prefix: prefix.trunc() }
     }
 
-    /// The prefix.
+    /// Gives the prefix that holds all its addresses.
     #[must_use]
     pub fn prefix(self) -> IpNet {
         self.prefix
     }
 
-    /// The address of the router, with the length of the prefix.
+    /// Gives the address of the router, with the length of the prefix.
     #[must_use]
     pub fn router(self) -> IpNet {
         self.with_length(self.at(ROUTER))
     }
 
-    /// An address with the length of the prefix.
+    /// Gives an address the length of the prefix.
     #[must_use]
     pub fn with_length(self, address: IpAddr) -> IpNet {
         // It cannot be too long for a family that it is of.
         IpNet::new(address, self.prefix.prefix_len()).unwrap_or_else(|_| address.into())
     }
 
-    /// Whether an address is in the range, be it one that no zone can have.
+    /// Tells whether an address is in the range, be it one that no zone can have.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         self.prefix.contains(&address)

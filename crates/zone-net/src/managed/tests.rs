@@ -10,6 +10,8 @@ use zone_config::ZoneName;
 
 use super::*;
 
+mod host;
+
 fn layout() -> (tempfile::TempDir, Layout) {
     let dir = tempfile::tempdir().unwrap();
     let layout = at(dir.path());
