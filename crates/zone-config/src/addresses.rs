@@ -1,8 +1,9 @@
 //! The addresses that zones have in the managed network: `/etc/zones/addresses`.
 //!
-//! A line for each net of a zone, `ZONE NET ADDRESS ...`, written when the net is given addresses and kept until the
-//! zone is deleted: a zone has the same addresses for its life. Comments, blank lines and lines that make no sense stay
-//! where they are, byte for byte. Which addresses there are to give is for `zone-net` to say.
+//! A line for each net of a zone, `ZONE NET ADDRESS ...`, written when the net is given addresses and kept
+//! until the zone is deleted: a zone has the same addresses for its life. Comments, blank lines and lines
+//! that make no sense stay where they are, byte for byte. Which addresses there are to give is for `zone-net`
+//! to say.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -73,8 +74,8 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Reads the addresses as they are now. The file is replaced by rename, so that no lock is needed to read; a missing one is
-    /// empty.
+    /// Reads the addresses as they are now. The file is replaced by rename, so that no lock is needed to
+    /// read; a missing one is empty.
     ///
     /// # Errors
     /// When it is there and cannot be read. Lines that make no sense are no error: see [`Self::check`].
@@ -84,8 +85,9 @@ impl Addresses {
         Ok(Self { lines: line::parse(&bytes), path })
     }
 
-    /// Changes the addresses under the lock of the managed network: reads the file, lets `change` work on it, and writes it if
-    /// that succeeded and made a difference. When this returns an error, the file is as it was.
+    /// Changes the addresses under the lock of the managed network: reads the file, lets `change` work on it,
+    /// and writes it if that succeeded and made a difference. When this returns an error, the file is as it
+    /// was.
     ///
     /// Whoever holds the lock of the index may call this, and not the other way round.
     ///
@@ -144,7 +146,8 @@ impl Addresses {
         Ok(Some(record))
     }
 
-    /// Checks that every line makes sense, as whoever gives a new address must know: what stands in another line may be taken.
+    /// Checks that every line makes sense, as whoever gives a new address must know: what stands in another
+    /// line may be taken.
     ///
     /// # Errors
     /// [`AddressesError::Line`] with the first that does not.
@@ -181,8 +184,8 @@ impl Addresses {
         self.lines.retain(|line| !line.is_of(zone) || but.iter().any(|net| line.is_of_net(zone, net)));
     }
 
-    /// Gives the lines of a zone to another name, in place of what that one had. A zone without lines has been renamed before
-    /// and is left as it is.
+    /// Gives the lines of a zone to another name, in place of what that one had. A zone without lines has
+    /// been renamed before and is left as it is.
     pub fn rename(&mut self, zone: &ZoneName, to: &ZoneName) {
         if zone == to || !self.lines.iter().any(|line| line.is_of(zone)) {
             return;
@@ -210,8 +213,8 @@ pub fn release(layout: &Layout, zone: &ZoneName) -> Result<(), FileError> {
     if_there(layout, |addresses| addresses.remove(zone, &[]))
 }
 
-/// Frees the addresses of the nets of a zone that it has no more: all but those with these names. Takes the lock of the managed
-/// network.
+/// Frees the addresses of the nets of a zone that it has no more: all but those with these names. Takes the
+/// lock of the managed network.
 ///
 /// # Errors
 /// When the file cannot be read or written.

@@ -1,7 +1,8 @@
 //! What the host must have switched on, so that packets of zones go through it.
 //!
-//! Only what is off is switched on, and nothing is ever switched off again: whoever else has come to rely on it meanwhile (a
-//! VPN, another manager of guests) does not tell. Whoever wants it off says so with sysctl(8) when no zone needs it.
+//! Only what is off is switched on, and nothing is ever switched off again: whoever else has come to rely on
+//! it meanwhile (a VPN, another manager of guests) does not tell. Whoever wants it off says so with sysctl(8)
+//! when no zone needs it.
 
 use std::collections::BTreeSet;
 
@@ -42,12 +43,13 @@ const IPV4: (&str, Setting<'_>) =
 const IPV6: (&str, Setting<'_>) =
     ("net.ipv6.conf.all.forwarding", Setting { family: Family::V6, link: "all", name: "forwarding" });
 
-/// Switches forwarding on for these families in the caller's network namespace; one that the kernel does not have is passed over.
-/// Before IPv6 is forwarded, every link that takes router advertisements is told to go on taking them (`accept_ra` 2): a host
-/// that forwards is deaf to them otherwise, and would lose its own addresses and routes. The answer has a sentence for
-/// everything that was changed, for people.
+/// Switches forwarding on for these families in the caller's network namespace; one that the kernel does not
+/// have is passed over. Before IPv6 is forwarded, every link that takes router advertisements is told to go
+/// on taking them (`accept_ra` 2): a host that forwards is deaf to them otherwise, and would lose its own
+/// addresses and routes. The answer has a sentence for everything that was changed, for people.
 ///
-/// Links that come later take no router advertisements as long as IPv6 is forwarded, unless whoever configures them says so.
+/// Links that come later take no router advertisements as long as IPv6 is forwarded, unless whoever
+/// configures them says so.
 ///
 /// # Errors
 /// [`ForwardingError`]; what was switched on before it stays on.
@@ -63,11 +65,12 @@ pub fn ensure(families: &[Family]) -> Result<Vec<String>, ForwardingError> {
     Ok(told)
 }
 
-/// Sets what the bridge of the managed network must have. `route_localnet` lets what comes to a published port on the host's
-/// loopback go on to a zone; it is set on this link alone, and packets from zones to 127/8 must be dropped by a rule. The bridge
-/// takes no router advertisements from zones and answers for nobody else's addresses. Its own addresses are not looked for on the
-/// link before they are used: without a zone there is nobody to answer, and they would wait for that. With IPv6 among the
-/// families the bridge has it, though links of this host might begin without.
+/// Sets what the bridge of the managed network must have. `route_localnet` lets what comes to a published
+/// port on the host's loopback go on to a zone; it is set on this link alone, and packets from zones to 127/8
+/// must be dropped by a rule. The bridge takes no router advertisements from zones and answers for nobody
+/// else's addresses. Its own addresses are not looked for on the link before they are used: without a zone
+/// there is nobody to answer, and they would wait for that. With IPv6 among the families the bridge has it,
+/// though links of this host might begin without.
 ///
 /// # Errors
 /// [`ForwardingError`].
@@ -88,7 +91,8 @@ pub fn settle_bridge(bridge: &str, families: &[Family]) -> Result<(), Forwarding
     Ok(())
 }
 
-/// Tells which families the host has: one whose kernel has no IPv6, or on which it is switched off for all links, is no error.
+/// Tells which families the host has: one whose kernel has no IPv6, or on which it is switched off for all
+/// links, is no error.
 ///
 /// # Errors
 /// When a setting cannot be read.
@@ -147,7 +151,8 @@ fn get(setting: Setting<'_>) -> Result<Option<String>, ForwardingError> {
     }
 }
 
-/// Makes a setting have a value; the answer is whether it had another. One that the kernel does not have need not be changed.
+/// Makes a setting have a value; the answer is whether it had another. One that the kernel does not have need
+/// not be changed.
 fn set(name: &str, setting: Setting<'_>, value: &'static str) -> Result<bool, ForwardingError> {
     if get(setting)?.is_none_or(|is| is == value) {
         return Ok(false);

@@ -1,18 +1,20 @@
-//! The managed network of an installation: a bridge with a range of addresses of its own, so that a zone has a network
-//! without anybody having configured one.
+//! The managed network of an installation: a bridge with a range of addresses of its own, so that a zone has
+//! a network without anybody having configured one.
 //!
-//! What it is stands in `etc/zones/network.toml`. That is written once, when the first zone needs it, with ranges that meet
-//! nothing of the host, and then only read: people may edit it. Who has which address of it stands in `etc/zones/addresses`
-//! ([`zone_config::addresses`]).
+//! What it is stands in `etc/zones/network.toml`. That is written once, when the first zone needs it, with
+//! ranges that meet nothing of the host, and then only read: people may edit it. Who has which address of it
+//! stands in `etc/zones/addresses` ([`zone_config::addresses`]).
 //!
 //! Whoever brings up a zone with a net in it goes this way:
 //!
 //! 1. [`Network::on_host`] gives the network, and refuses one that the host has come to be in the way of.
 //! 2. [`allocate`] gives each net its addresses, or [`reserve`] keeps those that an administrator gave.
-//! 3. [`ensure`] has bridge, rules and forwarding be as they must. What it gives holds the lock of the managed network,
-//!    so that nobody finds the bridge without ports and takes it away: it is dropped when the net's link is a port.
+//! 3. [`ensure`] has bridge, rules and forwarding be as they must. What it gives holds the lock of the
+//!    managed network, so that nobody finds the bridge without ports and takes it away: it is dropped when
+//!    the net's link is a port.
 //!
-//! and whoever takes one down calls [`release_if_unused`] afterwards. All of it is idempotent, and may be killed anywhere.
+//! and whoever takes one down calls [`release_if_unused`] afterwards. All of it is idempotent, and may be
+//! killed anywhere.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -45,7 +47,8 @@ pub use zone_config::addresses::{release, rename, retain};
 pub struct Network {
     /// The name of the bridge, which zones are ports of.
     pub bridge: String,
-    /// The Ethernet address of the bridge, the same for ever: one that it took from its ports would change with them.
+    /// The Ethernet address of the bridge, the same for ever: one that it took from its ports would change
+    /// with them.
     pub mac: Mac,
     /// The range of IPv4 addresses, if it has IPv4.
     pub ipv4: Option<Range>,
@@ -69,8 +72,9 @@ pub struct HostPrefix {
 }
 
 impl HostPrefix {
-    /// Whether the range would take something from it. A shorter prefix than /8 is a way to the internet (`0.0.0.0/0`, the
-    /// halves of it that VPNs set, `2000::/3`, `fc00::/7`) and not a network that somebody is in.
+    /// Whether the range would take something from it. A shorter prefix than /8 is a way to the internet
+    /// (`0.0.0.0/0`, the halves of it that VPNs set, `2000::/3`, `fc00::/7`) and not a network that somebody
+    /// is in.
     fn meets(&self, range: IpNet) -> bool {
         self.prefix.prefix_len() >= 8 && (self.prefix.contains(&range) || range.contains(&self.prefix))
     }
@@ -95,8 +99,9 @@ pub struct Ready {
     _lock: FileLock,
 }
 
-/// Makes bridge, addresses, rules and forwarding of the managed network what they have to be, whatever of them is there, and keeps
-/// them from being taken away until the answer is dropped. Waits up to half a minute for whoever else is at it.
+/// Makes bridge, addresses, rules and forwarding of the managed network what they have to be, whatever of
+/// them is there, and keeps them from being taken away until the answer is dropped. Waits up to half a minute
+/// for whoever else is at it.
 ///
 /// # Errors
 /// When a link of the bridge's name is somebody else's, which is not changed; what the kernel refuses.
@@ -115,9 +120,9 @@ pub fn ensure(layout: &Layout, network: &Network) -> Result<Ready, ManagedError>
     Ok(Ready { told, _lock: lock })
 }
 
-/// Takes bridge and rules of the managed network away if no zone uses them, and tells whether they are gone. What it is, and who has
-/// which address, stays for the next zone; so does forwarding, on which others may rely. Waits up to half a minute for whoever
-/// else is at it.
+/// Takes bridge and rules of the managed network away if no zone uses them, and tells whether they are gone.
+/// What it is, and who has which address, stays for the next zone; so does forwarding, on which others may
+/// rely. Waits up to half a minute for whoever else is at it.
 ///
 /// # Errors
 /// When a link of the bridge's name is somebody else's, which is not changed; what the kernel refuses.
@@ -140,7 +145,8 @@ pub fn release_if_unused(layout: &Layout) -> Result<bool, ManagedError> {
     Ok(true)
 }
 
-/// Lists the prefixes of the routes and addresses of the host, but for those of the managed network and those that lead to zones.
+/// Lists the prefixes of the routes and addresses of the host, but for those of the managed network and those
+/// that lead to zones.
 ///
 /// # Errors
 /// When the network's file cannot be read or understood; what the kernel says.
@@ -155,11 +161,12 @@ fn lock(layout: &Layout) -> Result<FileLock, ManagedError> {
 }
 
 impl Network {
-    /// Reads the managed network, or chooses and records one, and checks that nothing of the host is in its way now. The family that
-    /// the kernel of this host does not have, or has switched off, is left out.
+    /// Reads the managed network, or chooses and records one, and checks that nothing of the host is in its
+    /// way now. The family that the kernel of this host does not have, or has switched off, is left out.
     ///
     /// # Errors
-    /// Those of [`Self::load_or_choose`] and [`Self::check`], [`ManagedError::NoFamily`], and what the kernel says.
+    /// Those of [`Self::load_or_choose`] and [`Self::check`], [`ManagedError::NoFamily`], and what the kernel
+    /// says.
     pub fn on_host(layout: &Layout) -> Result<Self, ManagedError> {
         let host = host_prefixes(layout)?;
         let mut network = Self::load_or_choose(layout, &host)?;
@@ -180,7 +187,8 @@ impl Network {
         self.ranges().map(family).collect()
     }
 
-    /// Reads the managed network from its file; `None` if that names no range yet, since no zone has ever needed one.
+    /// Reads the managed network from its file; `None` if that names no range yet, since no zone has ever
+    /// needed one.
     ///
     /// # Errors
     /// When the file is there and cannot be read or understood.
@@ -188,13 +196,14 @@ impl Network {
         Ok(document::load(layout)?.filter(|network| network.ranges().next().is_some()))
     }
 
-    /// Reads the managed network from its file, or chooses one that meets none of the prefixes of the host and writes the file.
-    /// Takes the lock of the managed network.
+    /// Reads the managed network from its file, or chooses one that meets none of the prefixes of the host
+    /// and writes the file. Takes the lock of the managed network.
     ///
     /// # Errors
     /// When the file cannot be read, understood or written, or no range is free.
     pub fn load_or_choose(layout: &Layout, host: &[HostPrefix]) -> Result<Self, ManagedError> {
-        // The file is replaced by rename: it can be read without the lock, which an operation may hold for a while.
+        // The file is replaced by rename: it can be read without the lock, which an operation may hold for a
+        // while.
         if let Some(network) = Self::load(layout)? {
             return Ok(network);
         }
@@ -212,8 +221,8 @@ impl Network {
         Self::load(layout)?.ok_or(ManagedError::NoRange { path: layout.network() })
     }
 
-    /// Checks that nothing of the host is where the ranges are. `host` is without what the network itself has put there: the
-    /// prefixes on its bridge and on the links of its zones.
+    /// Checks that nothing of the host is where the ranges are. `host` is without what the network itself has
+    /// put there: the prefixes on its bridge and on the links of its zones.
     ///
     /// # Errors
     /// [`ManagedError::Overlap`].

@@ -1,8 +1,9 @@
 //! The nameservers of zones, and what a guest is told of them and of its addresses.
 //!
-//! They are those that `etc/zones/network.toml` names, else the host's own. A host often asks a nameserver on its own loopback
-//! (systemd-resolved, dnsmasq, unbound), which is another loopback than a zone's: then the ones that systemd-resolved asks are
-//! taken, and where they are not known that is an error, for nobody finds out why a name does not resolve.
+//! They are those that `etc/zones/network.toml` names, else the host's own. A host often asks a nameserver on
+//! its own loopback (systemd-resolved, dnsmasq, unbound), which is another loopback than a zone's: then the
+//! ones that systemd-resolved asks are taken, and where they are not known that is an error, for nobody finds
+//! out why a name does not resolve.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -76,8 +77,8 @@ fn find_on(layout: &Layout, host: &Path) -> Result<Resolver, ResolverError> {
     let asked = host.join("etc/resolv.conf");
     let named = managed::nameservers(layout)?;
     if !named.is_empty() {
-        // Other nameservers may know nothing of the host's options, but people's names are what they are; without the host's
-        // file they are none.
+        // Other nameservers may know nothing of the host's options, but people's names are what they are;
+        // without the host's file they are none.
         let search = Host::read(&asked).ok().flatten().unwrap_or_default().resolver.search;
         return Ok(Resolver { servers: named, search, options: Vec::new() });
     }
@@ -183,15 +184,15 @@ impl Resolver {
     }
 }
 
-/// Names the file of systemd-networkd for a link, in a guest's `/run/systemd/network`. A file of the guest's own comes before it
-/// if its name sorts lower, as one does that begins with a lower number.
+/// Names the file of systemd-networkd for a link, in a guest's `/run/systemd/network`. A file of the guest's
+/// own comes before it if its name sorts lower, as one does that begins with a lower number.
 #[must_use]
 pub fn networkd_name(link: &str) -> String {
     format!("89-zone-{link}.network")
 }
 
-/// Writes what systemd-networkd is told of a net in a guest: what has been configured, so that it finds nothing to change and takes
-/// nothing away. `None` for a net that is left to the zone.
+/// Writes what systemd-networkd is told of a net in a guest: what has been configured, so that it finds
+/// nothing to change and takes nothing away. `None` for a net that is left to the zone.
 #[must_use]
 pub fn networkd(interface: &Interface, resolver: Option<&Resolver>) -> Option<String> {
     if interface.addresses.is_empty() && !interface.dhcp {
@@ -208,7 +209,8 @@ pub fn networkd(interface: &Interface, resolver: Option<&Resolver>) -> Option<St
         (true, true) => {}
     }
     text += "LinkLocalAddressing=ipv6\n";
-    // Who is given IPv6 addresses is given their router too; others may hear of them on a network of the host's.
+    // Who is given IPv6 addresses is given their router too; others may hear of them on a network of the
+    // host's.
     if interface.addresses.iter().any(|net| net.addr().is_ipv6()) {
         text += "IPv6AcceptRA=no\n";
     }

@@ -36,7 +36,8 @@ pub(super) fn find(
     Err(ManagedError::NotOurs { link: network.bridge.clone(), what, path: network.file.clone() })
 }
 
-/// Makes the bridge if it is missing, down, and makes it what it has to be: its Ethernet address, its MTU and its alias.
+/// Makes the bridge if it is missing, down, and makes it what it has to be: its Ethernet address, its MTU and
+/// its alias.
 ///
 /// # Errors
 /// As [`find`], and what the kernel says.

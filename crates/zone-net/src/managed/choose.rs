@@ -12,9 +12,9 @@ const LENGTH: u8 = 20;
 /// How often random bits may meet something before that is no chance any more.
 const TRIES: usize = 64;
 
-/// Where ranges are looked for, in this order. Other programs take theirs from the beginning of 10/8 (VPNs, k3s at 10.42,
-/// podman at 10.88, Kubernetes at 10.96 and 10.244), from 172.17/16 on (Docker) and 192.168.0/24 on (homes): so first comes a
-/// part in which nobody begins.
+/// Where ranges are looked for, in this order. Other programs take theirs from the beginning of 10/8 (VPNs,
+/// k3s at 10.42, podman at 10.88, Kubernetes at 10.96 and 10.244), from 172.17/16 on (Docker) and
+/// 192.168.0/24 on (homes): so first comes a part in which nobody begins.
 const POOLS: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(10, 160, 0, 0), 11),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -22,8 +22,8 @@ const POOLS: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(192, 168, 0, 0), 16),
 ];
 
-/// Chooses an IPv4 range. The seed says where in each pool the search begins, so that two installations mostly differ
-/// also while neither of them is there to be seen by the other.
+/// Chooses an IPv4 range. The seed says where in each pool the search begins, so that two installations
+/// mostly differ also while neither of them is there to be seen by the other.
 pub(super) fn ipv4(seed: u64, host: &[HostPrefix]) -> Option<Ipv4Net> {
     let near: Vec<&HostPrefix> = host.iter().filter(|other| other.prefix.addr().is_ipv4()).collect();
     POOLS.iter().find_map(|(first, length)| {
@@ -36,8 +36,8 @@ pub(super) fn ipv4(seed: u64, host: &[HostPrefix]) -> Option<Ipv4Net> {
     })
 }
 
-/// Chooses an IPv6 range: a /64 of unique local addresses (RFC 4193), whose 40 bits are random so that networks that meet
-/// one day do not collide.
+/// Chooses an IPv6 range: a /64 of unique local addresses (RFC 4193), whose 40 bits are random so that
+/// networks that meet one day do not collide.
 ///
 /// # Errors
 /// Those of `random`.

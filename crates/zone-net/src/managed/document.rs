@@ -25,8 +25,8 @@ struct Document {
 /// The smallest MTU that IPv6 allows, and the largest that a bridge has.
 const MTU: std::ops::RangeInclusive<i64> = 1280..=65_535;
 
-/// Reads the file; a missing one is `None`. It may name no range, as somebody writes it who wants to say something else of a
-/// network that is still to be chosen.
+/// Reads the file; a missing one is `None`. It may name no range, as somebody writes it who wants to say
+/// something else of a network that is still to be chosen.
 pub(super) fn load(layout: &Layout) -> Result<Option<Network>, ManagedError> {
     let path = layout.network();
     let Some(bytes) = file::read_if_there(&path, file::DOCUMENT)? else { return Ok(None) };
@@ -153,7 +153,8 @@ pub(crate) fn is_nameserver(address: IpAddr) -> bool {
     !odd && !on_link
 }
 
-/// Whether a bridge may be called so: `all` and `default` are other things where the kernel's settings of links are.
+/// Whether a bridge may be called so: `all` and `default` are other things where the kernel's settings of
+/// links are.
 fn is_bridge_name(name: &str) -> bool {
     zone_config::net::is_link_name(name) && !matches!(name, "all" | "default" | "auto")
 }

@@ -7,11 +7,12 @@ use crate::rt::{Address, Link, Route, Socket};
 
 use super::{HostPrefix, ManagedError};
 
-/// The kind of a route that drops what it is for (`RTN_BLACKHOLE`): somebody keeps the prefix for something. One that refuses it
-/// (`RTN_UNREACHABLE`, `RTN_PROHIBIT`) says that nobody has it.
+/// The kind of a route that drops what it is for (`RTN_BLACKHOLE`): somebody keeps the prefix for something.
+/// One that refuses it (`RTN_UNREACHABLE`, `RTN_PROHIBIT`) says that nobody has it.
 const BLACKHOLE: u8 = 6;
 
-/// Lists the prefixes of the routes and addresses of the host, but for those on this bridge and those that lead to zones.
+/// Lists the prefixes of the routes and addresses of the host, but for those on this bridge and those that
+/// lead to zones.
 pub(super) fn prefixes(socket: &mut Socket, bridge: &str) -> Result<Vec<HostPrefix>, ManagedError> {
     let links = socket.links()?;
     let (addresses, routes) = (socket.addresses(None)?, socket.routes()?);

@@ -9,9 +9,10 @@ use zone_config::{Layout, ZoneName, hash};
 
 use super::{ManagedError, Network, Range};
 
-/// Gives a net of a zone an address of each family that the network has, with the length of the range: the recorded ones
-/// when there are any, else free ones, recorded before this returns. The search starts where a hash of root, zone and net
-/// points, so that a zone that is made again mostly has the addresses it had, and nobody else soon has them after it.
+/// Gives a net of a zone an address of each family that the network has, with the length of the range: the
+/// recorded ones when there are any, else free ones, recorded before this returns. The search starts where a
+/// hash of root, zone and net points, so that a zone that is made again mostly has the addresses it had, and
+/// nobody else soon has them after it.
 ///
 /// A recorded address that is outside of the range, because somebody has written another range, is replaced.
 ///
@@ -36,7 +37,8 @@ pub fn allocate(
                 Some(address) => address,
                 None => free(recorded, range, number, zone)?,
             };
-            // The next family has the same number behind its prefix, if that is free: people see that they belong together.
+            // The next family has the same number behind its prefix, if that is free: people see that they
+            // belong together.
             number = range.zone_place(address).map_or(number, Range::zone_number);
             given.push(range.with_length(address));
         }
@@ -46,11 +48,12 @@ pub fn allocate(
     })
 }
 
-/// Finds the addresses that a net of a zone has in the ranges of the network, with the lengths of the ranges; none if it was
-/// never given any.
+/// Finds the addresses that a net of a zone has in the ranges of the network, with the lengths of the ranges;
+/// none if it was never given any.
 ///
 /// # Errors
-/// When the file of addresses cannot be read, the net's line in it makes no sense, or another net has one of the addresses.
+/// When the file of addresses cannot be read, the net's line in it makes no sense, or another net has one of
+/// the addresses.
 pub fn lookup(
     layout: &Layout,
     network: &Network,
@@ -66,11 +69,13 @@ pub fn lookup(
         .collect())
 }
 
-/// Records the addresses that an administrator has given a net, in place of what was recorded for it, as far as they are in
-/// the ranges of the network: nobody else is given them then. Takes the lock of the managed network.
+/// Records the addresses that an administrator has given a net, in place of what was recorded for it, as far
+/// as they are in the ranges of the network: nobody else is given them then. Takes the lock of the managed
+/// network.
 ///
 /// # Errors
-/// [`ManagedError::Taken`], [`ManagedError::NotForZones`], and when the file of addresses cannot be read, understood or written.
+/// [`ManagedError::Taken`], [`ManagedError::NotForZones`], and when the file of addresses cannot be read,
+/// understood or written.
 pub fn reserve(
     layout: &Layout,
     network: &Network,

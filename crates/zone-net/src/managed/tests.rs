@@ -344,7 +344,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever is done, no two nets have an address in common, what is given stays, and a range is full only when it is.
+    /// Whatever is done, no two nets have an address in common, what is given stays, and a range is full only
+    /// when it is.
     #[test]
     fn no_two_zones_are_ever_the_same(steps in proptest::collection::vec(step(), 1..40)) {
         let (_dir, layout) = layout();

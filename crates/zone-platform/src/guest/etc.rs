@@ -1,7 +1,7 @@
 //! Files in the `/etc` of a zone that is down.
 //!
-//! They are replaced, never written to, below a descriptor of the directory; a link in the place of `/etc` is not followed. Nothing
-//! in the zone runs, but what is there was made by the zone's root: it may be anything.
+//! They are replaced, never written to, below a descriptor of the directory; a link in the place of `/etc` is
+//! not followed. Nothing in the zone runs, but what is there was made by the zone's root: it may be anything.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -38,10 +38,11 @@ impl Etc {
         self.replace(name, text)
     }
 
-    /// Makes a file have this text if it is ours to write: if it is missing, empty (as managers of containers leave those that they
-    /// mount something on), or a regular file that begins with the text's first line. Whatever else is there the guest
-    /// has made its own. That goes for a link, too, be it one to nowhere: what it leads to is often made by a program of the
-    /// guest's as it boots. The answer is whether the file has the text now.
+    /// Makes a file have this text if it is ours to write: if it is missing, empty (as managers of containers
+    /// leave those that they mount something on), or a regular file that begins with the text's first line.
+    /// Whatever else is there the guest has made its own. That goes for a link, too, be it one to nowhere:
+    /// what it leads to is often made by a program of the guest's as it boots. The answer is whether the file
+    /// has the text now.
     ///
     /// # Errors
     /// When it cannot be looked at or replaced.
