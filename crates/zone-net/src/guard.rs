@@ -29,6 +29,9 @@
 //! packet. Fragments but the first pass: what they belong to is decided by the first, and Linux drops those that overlap
 //! it. Neighbour discovery in fragments is dropped, as RFC 6980 has it.
 //!
+//! **The bandwidth** comes after all of it, so that what is dropped costs nothing. It is an average: the kernel lets a second's
+//! worth go at once.
+//!
 //! **A second look.** A zone's root may put an `ifb` device and a tc filter into its network; a frame that comes back
 //! from there is marked as classified, keeps that over the veth pair, and the kernel skips the ingress hook for it. So the
 //! ingress chain marks the frames that it has passed, and a chain at the next hook ([`Family::Bridge`]; for a link without

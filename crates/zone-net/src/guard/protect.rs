@@ -12,6 +12,10 @@ use crate::nft::{ChainType, Family, Field, Hook, HookPoint, Rule, Set, SetType, 
 /// What a frame is marked with between the two looks at it; no number of anybody's that we know.
 const SEEN: u32 = 0x5a4f_4e45;
 
+/// What may go beyond the bandwidth at once, in bytes, beside the second's worth that the kernel's bucket holds always: twice
+/// what it sends at once over a veth pair, so that no rate is too low for a whole one.
+const BURST: u32 = 128 << 10;
+
 const ETHER_ARP: [u8; 2] = [0x08, 0x06];
 const ETHER_IP: [u8; 2] = [0x08, 0x00];
 const ETHER_IP6: [u8; 2] = [0x86, 0xdd];
@@ -141,18 +145,11 @@ fn first_look(chains: &mut Chains<'_>, interface: &Interface) {
         chains.add_to_base(Rule::new().jump(&chain).comment(word));
     }
     if let Some(bandwidth) = interface.bandwidth {
-        let (rate, burst) = rate(bandwidth);
-        chains.add_to_base(Rule::new().over(rate, burst).counter().drop().comment("over maxbw"));
+        chains.add_to_base(
+            Rule::new().over((bandwidth / 8).max(1), BURST).counter().drop().comment("over maxbw"),
+        );
     }
     chains.add_to_base(Rule::new().set_mark(SEEN).comment("for the second look"));
-}
-
-/// The rate in bytes in a second of a bandwidth in bits, and a burst in bytes: a tenth of a second, and twice what the
-/// kernel sends at once over a veth pair, so that no rate is too low for a whole one.
-pub(super) fn rate(bandwidth: u64) -> (u64, u32) {
-    let rate = (bandwidth / 8).max(1);
-    let burst = u32::try_from(rate / 10).unwrap_or(u32::MAX).max(128 << 10);
-    (rate, burst)
 }
 
 fn restricted(chains: &mut Chains<'_>) {
