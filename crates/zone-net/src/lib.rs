@@ -7,6 +7,7 @@
 pub mod build;
 pub mod counters;
 pub mod firewall;
+pub mod foreign;
 pub mod forwarding;
 pub mod guard;
 pub mod interface;

@@ -313,3 +313,26 @@ fn who_listens_on_the_host_is_named() {
     drop(listener);
     assert_eq!(check(&wanted(Protocol::Tcp, 8080, 8080)), Ok(()));
 }
+
+#[test]
+fn what_is_said_about_anothers_firewall_helps() {
+    zone_testing::needs_root!();
+    let lab = lab();
+    lab.host.all(&[
+        "nft add table inet mine",
+        "nft add chain inet mine through { type filter hook forward priority 10 ; policy drop ; }",
+    ]);
+    lab.ports("web", ZONE, &[port(Protocol::Tcp, 8080, 8080, 80)]);
+    let (out, inwards) = (at(OUTSIDE[0], 7000), at(HOST[0], 8080));
+    assert_eq!(tcp(&lab.web, out, &lab.outside, out, MISSING), None);
+    let findings = lab.host.run(|| crate::foreign::look("br0").unwrap());
+    let commands: Vec<String> = findings.iter().flat_map(crate::foreign::Finding::commands).collect();
+    assert_eq!(commands.len(), 2);
+    for command in commands {
+        lab.host.sh(&command);
+    }
+    assert_eq!(tcp(&lab.web, out, &lab.outside, out, COMES), ip(HOST[0]));
+    assert_eq!(tcp(&lab.outside, inwards, &lab.web, at(ZONE[0], 80), COMES), ip(OUTSIDE[0]));
+    let zone = at(ZONE[0], 7001);
+    assert_eq!(tcp(&lab.outside, zone, &lab.web, zone, MISSING), None, "our own table still decides");
+}
