@@ -110,7 +110,7 @@ pub fn look(bridge: &str) -> Result<Vec<Finding>, nft::Error> {
     };
     let bridged = Bridged { four: switched("iptables"), six: switched("ip6tables") };
     // Rules may be many: they are read only where there is something to say about them.
-    let rules = if chains.iter().any(|chain| stops(chain)) { nft::rules()? } else { Vec::new() };
+    let rules = if chains.iter().any(stops) { nft::rules()? } else { Vec::new() };
     let mut findings = find(&chains, &rules, bridged, bridge);
     for (family, file) in [(Family::Ip, "ip_tables_names"), (Family::Ip6, "ip6_tables_names")] {
         let names =
