@@ -216,6 +216,11 @@ impl Layout {
         self.zone_run(zone).join("network.toml")
     }
 
+    /// Where the network namespace of a live zone is mounted that holds on to links of the host.
+    pub fn zone_netns(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("netns")
+    }
+
     /// Held by the zone's daemon for its whole life.
     pub fn lock(&self, zone: &ZoneName) -> PathBuf {
         self.zone_run(zone).join("lock")

@@ -45,7 +45,8 @@ impl Plan<'_> {
     #[must_use]
     pub fn problems(&self) -> Vec<PlanError> {
         let nets = self.spec.nets.iter().enumerate();
-        // Of what is not leased yet nothing can be wrong.
+        // Of a network that is not chosen yet, and of what is not leased, nothing can be wrong.
+        let nets = nets.filter(|(_, net)| net.lower != Lower::Managed || self.managed.is_some());
         let planned = nets.map(|(number, net)| self.interface(number, net, Vec::new));
         planned.filter_map(Result::err).collect()
     }

@@ -9,6 +9,8 @@ use zone_config::file::{self, FileError};
 use zone_config::{Layout, ZoneName};
 
 use crate::Interface;
+use crate::build::physical::PhysicalRecord;
+use crate::interface::Attachment;
 use crate::spec::PortSpec;
 
 /// The version that this program writes. A program reads all versions up to its own: a zone outlives an upgrade. So a
@@ -30,6 +32,9 @@ pub struct Record {
     /// The ports of the host that lead to it.
     #[serde(default, rename = "port")]
     pub ports: Vec<PortSpec>,
+    /// The host's links that moved in, as they were before.
+    #[serde(default)]
+    pub physical: Vec<PhysicalRecord>,
 }
 
 /// A record that cannot be used.
@@ -52,7 +57,17 @@ impl Record {
     /// Makes the record of what is to be built.
     #[must_use]
     pub fn new(managed: bool, interfaces: Vec<Interface>, ports: Vec<PortSpec>) -> Self {
-        Self { version: VERSION, managed, interfaces, ports }
+        Self { version: VERSION, managed, interfaces, ports, physical: Vec::new() }
+    }
+
+    /// Tells whether a net holds on to a link of the host from inside, so that the namespace must not go before it was let
+    /// go of.
+    #[must_use]
+    pub fn holds_links(&self) -> bool {
+        let holds = |interface: &Interface| {
+            !matches!(interface.attachment, Attachment::Bridge { .. } | Attachment::Routed { .. })
+        };
+        self.interfaces.iter().any(holds)
     }
 
     /// Reads the record of a zone; `None` if it has no network.
@@ -93,7 +108,6 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interface::Attachment;
     use crate::spec::{Protection, Protocol};
 
     #[test]

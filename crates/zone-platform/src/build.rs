@@ -1,5 +1,7 @@
 //! A platform while it is built, and when it is.
 
+use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,6 +11,15 @@ use crate::check::{Check, Found, Purpose};
 use crate::confinement::Confinement;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Failed, PlatformError, Spec, ZoneRoot, kernelfs, sparse};
+
+/// Whoever makes namespaces that belong to a zone's user namespace.
+pub trait Namespaces: fmt::Debug {
+    /// Gives the network namespace that the zone's first process will be in, with its loopback up.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn network(&mut self, userns: BorrowedFd<'_>) -> Result<OwnedFd, Box<dyn Error + Send + Sync>>;
+}
 
 /// A mount and where it goes.
 #[derive(Debug)]
@@ -42,6 +53,8 @@ pub struct Platform {
     pub tree: ZoneRoot,
     /// What is to be held open as long as the zone lives: managers of terminals that nobody else holds.
     pub kept: Vec<OwnedFd>,
+    /// The zone's network namespace, if something is in it.
+    pub netns: Option<OwnedFd>,
     /// What the requester is to be warned of though nothing failed, each one sentence.
     pub warnings: Vec<String>,
 }
@@ -61,6 +74,11 @@ pub struct Build<'a> {
     pub(crate) tree: Option<ZoneRoot>,
     pub(crate) cgroup: Option<OwnedFd>,
     pub(crate) kept: Vec<OwnedFd>,
+    /// Who makes the zone's network namespace.
+    pub(crate) namespaces: &'a mut dyn Namespaces,
+    pub(crate) netns: Option<OwnedFd>,
+    /// The zone's `/run`, not attached yet.
+    pub(crate) run: Option<OwnedFd>,
     base: u32,
     attachments: Vec<Attachment>,
     warnings: Vec<String>,
@@ -68,7 +86,7 @@ pub struct Build<'a> {
 
 impl<'a> Build<'a> {
     /// Starts with nothing. `console` is the subsidiary side of the console's pty; `userns` is the zone's user
-    /// namespace, its ids mapped to those of the specification.
+    /// namespace, its ids mapped to those of the specification; `namespaces` is asked if the zone has a network.
     ///
     /// # Errors
     /// [`PlatformError::NoIds`] for a zone that has none yet.
@@ -77,6 +95,7 @@ impl<'a> Build<'a> {
         spec: &'a Spec,
         console: BorrowedFd<'a>,
         userns: OwnedFd,
+        namespaces: &'a mut dyn Namespaces,
     ) -> Result<Self, PlatformError> {
         let base = spec.ids.ok_or(PlatformError::NoIds)?.base;
         Ok(Self {
@@ -90,6 +109,9 @@ impl<'a> Build<'a> {
             tree: None,
             cgroup: None,
             kept: Vec::new(),
+            namespaces,
+            netns: None,
+            run: None,
             base,
             attachments: Vec::new(),
             warnings: Vec::new(),
@@ -132,6 +154,7 @@ impl<'a> Build<'a> {
             readonly: &kernelfs::READONLY,
             tree: self.tree.ok_or(missing(FINISH, "check"))?,
             kept: self.kept,
+            netns: self.netns,
             warnings: self.warnings,
         })
     }

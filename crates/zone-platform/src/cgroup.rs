@@ -248,7 +248,7 @@ pub(crate) fn update(live: &Live<'_>, _: &Spec, new: &Spec) -> Result<(), Platfo
 
 /// Ends the zone's processes and removes its cgroup.
 pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
-    Ok(end(down.installation, down.zone, down.limit, down.observer)?)
+    Ok(end(down.layout.id(), down.zone, down.limit, down.observer)?)
 }
 
 fn delegate(dir: BorrowedFd<'_>, base: u32) -> Result<(), Errno> {

@@ -4,6 +4,7 @@
 //! looked at is mounted by the descriptor that was looked at.
 
 use zone_config::Layout;
+use zone_net::plan::Host;
 
 use crate::claims::Claims;
 use crate::confinement::Confinement;
@@ -41,6 +42,8 @@ pub(crate) struct Found<'a> {
     pub(crate) root: Option<Root>,
     pub(crate) mounts: Vec<Plan<'a>>,
     pub(crate) confinement: Option<Confinement>,
+    /// What the host has of the network, if the zone has any.
+    pub(crate) host: Option<Host>,
 }
 
 impl<'a> Check<'a> {

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use crate::cgroup::CgroupError;
 use crate::filesystems::FsError;
 use crate::kernel::KernelError;
+use crate::network::NetworkError;
 use crate::privileges::PrivilegeError;
 use crate::root::RootError;
 use crate::zoneroot::PathError;
@@ -57,6 +58,9 @@ pub enum PlatformError {
     /// The zone's ids are another zone's too.
     #[error(transparent)]
     Ids(#[from] crate::ids::IdsError),
+    /// The zone's network is not fit.
+    #[error(transparent)]
+    Network(Box<NetworkError>),
     /// `limitpriv` is not fit.
     #[error(transparent)]
     Privilege(#[from] PrivilegeError),
@@ -74,4 +78,11 @@ pub enum PlatformError {
         /// The step that was not.
         needs: &'static str,
     },
+}
+
+impl From<NetworkError> for PlatformError {
+    fn from(error: NetworkError) -> Self {
+        // It is by far the largest, and is passed on through every step of an operation.
+        Self::Network(Box::new(error))
+    }
 }

@@ -99,27 +99,44 @@ pub(crate) fn describe(run: BorrowedFd<'_>, spec: &Spec, base: u32) -> Result<()
     ];
     for (dir, files) in files {
         for (file, text) in files {
-            write(run, dir, file, text, base)
-                .map_err(Failed::to("write the zone's", format!("/run/{dir}/{file}")))?;
+            write_run(run, dir, file, &format!("{text}\n"), base)?;
         }
     }
     Ok(())
 }
 
-fn write(run: BorrowedFd<'_>, dir: &str, file: &str, text: &str, base: u32) -> Result<(), Errno> {
-    match mkdirat(run, dir, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
+/// Writes a file into a directory of the zone's /run, before the zone can; `base` is the owner on the host.
+///
+/// # Errors
+/// When it cannot be written, or is there already.
+pub(crate) fn write_run(
+    run: BorrowedFd<'_>,
+    dir: &str,
+    file: &str,
+    text: &str,
+    base: u32,
+) -> Result<(), Failed> {
+    write(run, dir, file, text, base).map_err(Failed::to("write the zone's", format!("/run/{dir}/{file}")))
+}
+
+fn write(run: BorrowedFd<'_>, path: &str, file: &str, text: &str, base: u32) -> Result<(), Errno> {
+    let mut dir =
+        run.try_clone_to_owned().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
+    for name in path.split('/') {
+        match mkdirat(&dir, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        dir = openat(&dir, name, flags, Mode::empty())?;
+        fchmod(&dir, Mode::from_raw_mode(0o755))?;
+        give(dir.as_fd(), base)?;
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = openat(run, dir, flags, Mode::empty())?;
-    fchmod(&dir, Mode::from_raw_mode(0o755))?;
-    give(dir.as_fd(), base)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let fd = openat(&dir, file, flags, Mode::from_raw_mode(0o444))?;
     fchmod(&fd, Mode::from_raw_mode(0o444))?;
     give(fd.as_fd(), base)?;
-    let written = writeln!(std::fs::File::from(fd), "{text}");
+    let written = std::fs::File::from(fd).write_all(text.as_bytes());
     written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 

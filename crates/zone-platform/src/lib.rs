@@ -44,7 +44,7 @@ pub mod kernel;
 pub mod kernelfs;
 mod mountinfo;
 mod mounts;
-mod network;
+pub mod network;
 pub mod orderly;
 pub mod privileges;
 pub mod reach;
@@ -57,7 +57,7 @@ mod tree;
 pub mod verify;
 pub mod zoneroot;
 
-pub use build::{Attachment, Build, Platform};
+pub use build::{Attachment, Build, Namespaces, Platform};
 pub use claims::Conflict;
 pub use confinement::Confinement;
 pub use error::{Failed, PlatformError};

@@ -2,5 +2,14 @@
 //! `zone-net`'s.
 
 mod asked;
+mod build;
+mod error;
+mod inside;
+mod look;
+mod tear_down;
 
 pub(crate) use asked::asked;
+pub(crate) use build::bring_up;
+pub use error::NetworkError;
+pub(crate) use look::look;
+pub(crate) use tear_down::tear_down;

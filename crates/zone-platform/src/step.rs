@@ -7,22 +7,23 @@
 use std::time::Duration;
 
 use rustix::fd::AsFd;
-use zone_config::ZoneName;
 use zone_config::layout::InstallationId;
+use zone_config::{Layout, ZoneName};
 
 use crate::cgroup::KillObserver;
 use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
-use crate::{Build, PlatformError, Spec};
+use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
-    cgroup, dev, filesystems, guest, ids, kernel, kernelfs, orderly, privileges, root, sparse, verify,
+    cgroup, dev, filesystems, guest, ids, kernel, kernelfs, network, orderly, privileges, root, sparse,
+    verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
 #[derive(Clone, Copy)]
 pub struct TearDown<'a> {
-    /// The installation, by which what is outside of the daemon is named.
-    pub installation: InstallationId,
+    /// The installation: its id names what is outside of the daemon.
+    pub layout: &'a Layout,
     /// The zone.
     pub zone: &'a ZoneName,
     /// How long its processes may take to die once they are killed.
@@ -68,7 +69,7 @@ pub struct Step {
 /// A row to start from.
 const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
     Step { name: "ids", check: Some(ids::look), ..NONE },
     Step { name: "limits", check: Some(privileges::look), ..NONE },
@@ -84,6 +85,13 @@ const STEPS: [Step; 10] = [
     Step { name: "dev", bring_up: Some(devices), ..NONE },
     Step { name: "sparse", check: Some(sparse::look), bring_up: Some(sparse::bring_up), ..NONE },
     Step { name: "fs", check: Some(filesystems::look), bring_up: Some(filesystems::bring_up), ..NONE },
+    Step {
+        name: "network",
+        check: Some(network::look),
+        bring_up: Some(network::bring_up),
+        tear_down: Some(network::tear_down),
+        ..NONE
+    },
     Step { name: "init", check: Some(verify::look_for_init), ..NONE },
 ];
 
@@ -131,6 +139,7 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     }
     let run = kernelfs::run(build.base())?;
     guest::describe(run.as_fd(), build.spec, build.base())?;
+    build.run = Some(run.try_clone().map_err(Failed::to("duplicate the descriptor of", "/run"))?);
     build.attach(run, &Canonical::fixed("/run"), Kind::Directory, Making::Owned(build.base()))
 }
 

@@ -1,5 +1,6 @@
 //! What the tests of this crate stand on: a zone in a directory of its own, and a user namespace for it.
 
+use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use zone_config::index::IndexError;
 use zone_config::{Brand, Entry, IdRange, Index, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName};
 
 use crate::step::TearDown;
-use crate::{Build, Platform, PlatformError, Spec, steps, tear_down_steps};
+use crate::{Build, Namespaces, Platform, PlatformError, Spec, steps, tear_down_steps};
 
 /// Within the range that zones get, but nobody's.
 pub(crate) const BASE: u32 = 1_000_013_824;
@@ -71,8 +72,8 @@ impl Lab {
 
     /// Runs all steps.
     pub(crate) fn build(&self) -> Result<Platform, PlatformError> {
-        let spec = Spec::of(&self.snapshot);
-        let mut build = Build::new(&self.layout, &spec, self.pty.1.as_fd(), userns())?;
+        let (spec, mut namespaces) = (Spec::of(&self.snapshot), NoNamespaces);
+        let mut build = Build::new(&self.layout, &spec, self.pty.1.as_fd(), userns(), &mut namespaces)?;
         build.program = self.program();
         build.check()?;
         steps().iter().filter_map(|step| step.bring_up).try_for_each(|bring_up| bring_up(&mut build))?;
@@ -82,12 +83,22 @@ impl Lab {
     pub(crate) fn tear_down(&self) -> Result<(), PlatformError> {
         let limit = std::time::Duration::from_secs(10);
         let down = TearDown {
-            installation: self.layout.id(),
+            layout: &self.layout,
             zone: &self.snapshot.name,
             limit,
             observer: &crate::cgroup::WaitToTheLimit,
         };
         tear_down_steps().filter_map(|step| step.tear_down).try_for_each(|undo| undo(&down))
+    }
+}
+
+/// Who makes no namespaces: for zones without a network.
+#[derive(Debug)]
+pub(crate) struct NoNamespaces;
+
+impl Namespaces for NoNamespaces {
+    fn network(&mut self, _: BorrowedFd<'_>) -> Result<OwnedFd, Box<dyn Error + Send + Sync>> {
+        Err("nobody makes namespaces here".into())
     }
 }
 
@@ -180,7 +191,7 @@ pub(crate) fn at<'a>(platform: &'a Platform, target: &str) -> BorrowedFd<'a> {
 }
 
 /// The whole chain of an error in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     std::iter::successors(error.source(), |error| error.source())
         .fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

@@ -5,12 +5,14 @@ use crate::context::OperationContext;
 use crate::error::{NoSnapshot, OpError};
 use crate::journal::Journal;
 use crate::zone::Zone;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::error::Error;
+use std::fmt;
 use zone_config::bootargs::TooLong;
 use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
 use zone_config::{Snapshot, ZoneConfig, idmap, store};
-use zone_platform::{Build, CHECK, Platform, PlatformError, Spec, ZoneRoot, steps};
+use zone_platform::{Build, CHECK, Namespaces, Platform, PlatformError, Spec, ZoneRoot, steps};
 use zsched::client::{ClientError, NamespaceFds};
 use zsched::wire::{Create, Failure, Kinds, Stage, Status, Strings};
 
@@ -37,7 +39,8 @@ impl Zone {
         let subsidiary = self.subsidiary().try_clone().map_err(OpError::Descriptor)?;
         let spec = Spec::of(&snapshot);
         self.reach(context, &spec)?;
-        let mut build = Build::new(&self.layout, &spec, subsidiary.as_fd(), userns)?;
+        let mut made = MadeNamespaces { zone: self, fds: None };
+        let mut build = Build::new(&self.layout, &spec, subsidiary.as_fd(), userns, &mut made)?;
         context.make(CHECK, |_| Ok(build.check()?))?;
         for step in steps() {
             let Some(bring_up) = step.bring_up else { continue };
@@ -52,7 +55,7 @@ impl Zone {
             }
         }
         let platform = build.finish()?;
-        let namespaces = context.make("namespaces", |_| self.namespaces(&platform))?;
+        let namespaces = context.make("namespaces", |_| self.namespaces(&platform, made.fds))?;
         journal.intent("create")?;
         let status = context.make("create", |_| self.create(&platform, &namespaces, restarts))?;
         self.hold(&status);
@@ -102,12 +105,22 @@ impl Zone {
         Ok(Snapshot { bootargs, ..snapshot })
     }
 
-    /// The namespaces that zsched has made meanwhile, in hand before there is a first process. None from a zsched that was
-    /// started by earlier programs and keeps them to itself until then: that they are needed, who needs them says.
-    fn namespaces(&self, platform: &Platform) -> Result<NamespaceFds, OpError> {
-        match self.keeper().namespaces(platform.userns.as_fd(), Kinds::NET | Kinds::IPC) {
-            Err(ClientError::TooOld { .. }) => Ok(NamespaceFds::default()),
-            made => Ok(made?),
+    /// The namespaces that zsched has made meanwhile, in hand before there is a first process, unless the network step has
+    /// `made` them known or has made a network itself. None from a zsched that was started by earlier programs and keeps
+    /// them to itself until then: that they are needed, who needs them says.
+    fn namespaces(&self, platform: &Platform, made: Option<NamespaceFds>) -> Result<NamespaceFds, OpError> {
+        if let Some(made) = made {
+            return Ok(made);
+        }
+        let shared =
+            platform.netns.as_ref().map(OwnedFd::try_clone).transpose().map_err(OpError::Descriptor)?;
+        let kinds = if shared.is_some() { Kinds::IPC } else { Kinds::NET | Kinds::IPC };
+        match self.keeper().namespaces(platform.userns.as_fd(), kinds) {
+            Err(ClientError::TooOld { .. }) if shared.is_none() => Ok(NamespaceFds::default()),
+            made => {
+                let made = made?;
+                Ok(NamespaceFds { net: shared.or(made.net), ..made })
+            }
         }
     }
 
@@ -205,6 +218,28 @@ impl Zone {
         })?;
         self.hold(&booted);
         Ok(booted)
+    }
+}
+
+/// Namespaces of a zone that zsched makes, for the platform.
+struct MadeNamespaces<'a> {
+    zone: &'a Zone,
+    /// Those that were asked for.
+    fds: Option<NamespaceFds>,
+}
+
+impl fmt::Debug for MadeNamespaces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MadeNamespaces").field("fds", &self.fds).finish_non_exhaustive()
+    }
+}
+
+impl Namespaces for MadeNamespaces<'_> {
+    fn network(&mut self, userns: BorrowedFd<'_>) -> Result<OwnedFd, Box<dyn Error + Send + Sync>> {
+        let fds = self.zone.keeper().namespaces(userns, Kinds::NET | Kinds::IPC)?;
+        let net = fds.net.as_ref().ok_or(ClientError::Protocol)?.try_clone()?;
+        self.fds = Some(fds);
+        Ok(net)
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use zone_sys::clone::Namespaces;
 
 /// Runs `work` in the network namespace that a descriptor is of, on a thread that ends with it: the caller's own thread
 /// stays where it is.
@@ -20,6 +21,22 @@ pub fn within<T: Send>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -
             Ok(work())
         };
         let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, enter);
+        let thread = thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Makes a network namespace that belongs to the caller's user namespace, on a thread that ends with it.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN, `ENOSPC` past the kernel's bound, `EAGAIN` without a thread.
+pub fn make() -> Result<OwnedFd, Errno> {
+    thread::scope(|scope| {
+        let make = || {
+            zone_sys::namespace::unshare(Namespaces::NET).map_err(|error| error.errno())?;
+            current()
+        };
+        let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, make);
         let thread = thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
         thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     })

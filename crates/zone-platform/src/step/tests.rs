@@ -1,6 +1,6 @@
 use super::*;
 use crate::ZoneRoot;
-use crate::testing::{BASE, Lab, at, isolated, pty, run, stat, userns};
+use crate::testing::{BASE, Lab, NoNamespaces, at, isolated, pty, run, stat, userns};
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, makedev, openat};
 use rustix::mount::{MoveMountFlags, move_mount};
@@ -164,14 +164,14 @@ fn steps_out_of_order_are_told() {
     zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let (_manager, console) = pty();
-    let mut spec = Spec::of(&lab.snapshot);
-    let mut build = Build::new(&lab.layout, &spec, console.as_fd(), userns()).unwrap();
+    let (mut spec, mut namespaces) = (Spec::of(&lab.snapshot), NoNamespaces);
+    let mut build = Build::new(&lab.layout, &spec, console.as_fd(), userns(), &mut namespaces).unwrap();
     let root = steps().iter().find_map(|step| step.bring_up.filter(|_| step.name == "root")).unwrap();
     assert!(matches!(root(&mut build), Err(PlatformError::Order { needs: "check", .. })));
     assert!(matches!(build.finish(), Err(PlatformError::Order { .. })));
-    assert_eq!(tear_down_steps().map(|step| step.name).collect::<Vec<_>>(), ["cgroup"]);
+    assert_eq!(tear_down_steps().map(|step| step.name).collect::<Vec<_>>(), ["network", "cgroup"]);
     spec.ids = None;
-    let nothing = Build::new(&lab.layout, &spec, console.as_fd(), userns());
+    let nothing = Build::new(&lab.layout, &spec, console.as_fd(), userns(), &mut namespaces);
     assert!(matches!(nothing, Err(PlatformError::NoIds)));
 }
 

@@ -1,0 +1,141 @@
+//! Building the network of a zone, before there is a first process in it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use rustix::fd::{AsFd, OwnedFd};
+use zone_config::Layout;
+use zone_net::build::{self as links, physical};
+use zone_net::firewall;
+use zone_net::forwarding::{self, Family};
+use zone_net::interface::Attachment;
+use zone_net::managed::{self, ManagedError, Network};
+use zone_net::names::Owner;
+use zone_net::plan::{Host, Plan};
+use zone_net::record::Record;
+use zone_net::rt::sysctl::Setting;
+use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
+use zone_net::{Interface, guard, rt};
+
+use super::{NetworkError, inside};
+use crate::build::missing;
+use crate::{Build, PlatformError};
+
+/// Makes the links, rules and addresses of a zone. What is to be is recorded before anything of it is.
+pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
+    if build.spec.network.nets.is_empty() {
+        return Ok(());
+    }
+    let host = build.found.host.take().ok_or(missing("network", "check"))?;
+    let netns = namespace(build)?;
+    let interfaces = make(build, &host, &netns)?;
+    inside::describe(build, &interfaces)?;
+    build.netns = Some(netns);
+    Ok(())
+}
+
+/// Gives the namespace that the links are for: the zone's, or for a shared zone one of the host's user namespace.
+fn namespace(build: &mut Build<'_>) -> Result<OwnedFd, NetworkError> {
+    if build.spec.network.is_shared() {
+        return rt::namespace::make().map_err(|errno| NetworkError::Namespace(errno.into()));
+    }
+    build.namespaces.network(build.userns.as_fd()).map_err(NetworkError::Namespace)
+}
+
+fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Vec<Interface>, NetworkError> {
+    let (layout, spec) = (build.layout, build.spec);
+    let asked = &spec.network;
+    let owner = Owner { installation: layout.id(), zone: &spec.zone };
+    let network = if asked.uses_managed() { Some(Network::on_host(layout)?) } else { None };
+    let leases = match &network {
+        Some(network) => lease(layout, owner, asked, network)?,
+        None => Vec::new(),
+    };
+    let plan = Plan { owner, spec: asked, host, managed: network.as_ref() };
+    let interfaces = plan.interfaces(|number| leases.get(number).cloned().unwrap_or_default())?;
+    guard::check(&interfaces)?;
+    let record = record(network.is_some(), &interfaces, &asked.ports)?;
+    record.save(layout, &spec.zone)?;
+    // Until the zone's links are there, this keeps the last other zone from taking the network along.
+    let ready = network.as_ref().map(|network| managed::ensure(layout, network)).transpose()?;
+    let mut told = ready.as_ref().map(|ready| ready.told.clone()).unwrap_or_default();
+    told.extend(forward(&interfaces, asked)?);
+    if record.holds_links() {
+        physical::pin(netns.as_fd(), &layout.zone_netns(&spec.zone))?;
+    }
+    links::create(&interfaces, netns.as_fd())?;
+    // Before a link of the host is up: no frame passes before its rules.
+    guard::apply(owner, &interfaces)?;
+    publish(owner, &interfaces, &asked.ports)?;
+    links::configure(&interfaces, netns.as_fd())?;
+    told.into_iter().for_each(|sentence| build.warn(sentence));
+    Ok(interfaces)
+}
+
+/// Has addresses of the managed network given to the nets that want some, and those set aside that were given by hand.
+fn lease(
+    layout: &Layout,
+    owner: Owner<'_>,
+    asked: &NetworkSpec,
+    network: &Network,
+) -> Result<Vec<Vec<IpNet>>, ManagedError> {
+    let names: Vec<&str> = asked.nets.iter().map(|net| net.physical.as_str()).collect();
+    managed::retain(layout, owner.zone, &names)?;
+    let one = |net: &zone_net::spec::NetSpec| match &net.addresses {
+        Addresses::Managed => managed::allocate(layout, network, owner.zone, &net.physical),
+        Addresses::Given(given) if net.lower == Lower::Managed => {
+            let addresses: Vec<IpAddr> = given.iter().map(|address| address.ip).collect();
+            managed::reserve(layout, network, owner.zone, &net.physical, &addresses).map(|()| Vec::new())
+        }
+        _ => Ok(Vec::new()),
+    };
+    asked.nets.iter().map(one).collect()
+}
+
+/// Has the host forward what comes for routed nets and for ports, and tells what was switched on. The managed network has
+/// seen to its own.
+fn forward(interfaces: &[Interface], asked: &NetworkSpec) -> Result<Vec<String>, NetworkError> {
+    let published = !asked.ports.is_empty();
+    let forwarded = interfaces.iter().filter(|interface| match interface.attachment {
+        Attachment::Routed { .. } => true,
+        Attachment::Bridge { .. } => published,
+        _ => false,
+    });
+    let mut families = Vec::new();
+    for address in forwarded.flat_map(|interface| &interface.addresses) {
+        let family = if address.addr().is_ipv4() { Family::V4 } else { Family::V6 };
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    Ok(if families.is_empty() { Vec::new() } else { forwarding::ensure(&families)? })
+}
+
+/// Leads the ports of the host to the first net that the host reaches.
+fn publish(owner: Owner<'_>, interfaces: &[Interface], ports: &[PortSpec]) -> Result<(), NetworkError> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let reached = interfaces.iter().find_map(|interface| match &interface.attachment {
+        Attachment::Bridge { bridge, .. } => Some((interface, bridge)),
+        Attachment::Routed { .. } => Some((interface, &interface.host)),
+        _ => None,
+    });
+    let (interface, link) = reached.ok_or(NetworkError::Unreached)?;
+    if matches!(interface.attachment, Attachment::Routed { .. }) {
+        // For the host's own loopback; what arrives there from outside of the host is dropped by the rules.
+        Setting::v4(link, "route_localnet").set("1")?;
+    }
+    let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
+    Ok(firewall::ports(owner, link, &addresses, ports)?)
+}
+
+fn record(managed: bool, interfaces: &[Interface], ports: &[PortSpec]) -> Result<Record, NetworkError> {
+    let mut record = Record::new(managed, interfaces.to_vec(), ports.to_vec());
+    for interface in interfaces {
+        if let Attachment::Physical { link } = &interface.attachment {
+            record.physical.push(physical::record(link)?);
+        }
+    }
+    Ok(record)
+}

@@ -1,0 +1,63 @@
+//! What is wrong with the network of a zone.
+
+use std::error::Error;
+
+use zone_config::index::IndexError;
+use zone_net::build::NetError;
+use zone_net::forwarding::ForwardingError;
+use zone_net::managed::ManagedError;
+use zone_net::plan::PlanError;
+use zone_net::record::RecordError;
+use zone_net::rt::sysctl;
+use zone_net::{firewall, guard, nft};
+
+/// Why the network of a zone cannot be built or taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// What is asked cannot be built on this host.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The managed network is not fit.
+    #[error(transparent)]
+    Managed(#[from] ManagedError),
+    /// The kernel has no rules.
+    #[error(
+        "this kernel has no nf_tables, without which there is no link protection, no managed network and no port: load the module nf_tables, or ask for none of them"
+    )]
+    NoRules(#[source] nft::Error),
+    /// A rule cannot be made or removed.
+    #[error(transparent)]
+    Guard(#[from] guard::Error),
+    /// A link cannot be made or taken away.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// What was built cannot be read or noted.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A port cannot lead into the zone.
+    #[error(transparent)]
+    Ports(Box<firewall::Error>),
+    /// A port leads nowhere.
+    #[error(
+        "a port leads to a net that this host reaches itself: of the zone's nets none is by a bridge or routed"
+    )]
+    Unreached,
+    /// The host cannot be made to forward.
+    #[error(transparent)]
+    Forwarding(#[from] ForwardingError),
+    /// A setting of a link cannot be written.
+    #[error(transparent)]
+    Setting(#[from] sysctl::Error),
+    /// The index of zones cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// There is no network namespace to build it in.
+    #[error("cannot make the zone's network namespace")]
+    Namespace(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<firewall::Error> for NetworkError {
+    fn from(error: firewall::Error) -> Self {
+        Self::Ports(Box::new(error))
+    }
+}

@@ -1,0 +1,114 @@
+//! What can be told of a zone's network before anything is made.
+
+use std::net::IpAddr;
+
+use zone_config::{Index, Layout, ZoneConfig, ZoneName};
+use zone_net::firewall;
+use zone_net::managed::{self, Network};
+use zone_net::names::Owner;
+use zone_net::nft;
+use zone_net::plan::{Host, Plan, PlanError};
+use zone_net::record::Record;
+use zone_net::spec::{Addresses, NetworkSpec, PortSpec};
+
+use super::{NetworkError, asked};
+use crate::PlatformError;
+use crate::check::{Check, Purpose};
+
+/// Looks whether the zone's nets and ports could be built, and keeps what the host has for whoever builds them.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    let spec = check.spec;
+    if spec.network.nets.is_empty() {
+        return Ok(());
+    }
+    let owner = Owner { installation: check.layout.id(), zone: &spec.zone };
+    let host = Host::look().map_err(NetworkError::from)?;
+    let managed = managed(check.layout, &spec.network)?;
+    let plan = Plan { owner, spec: &spec.network, host: &host, managed: managed.as_ref() };
+    if plan.needs_rules() {
+        nft::supported().map_err(NetworkError::NoRules)?;
+    }
+    for problem in plan.problems() {
+        check.fail(NetworkError::from(problem));
+    }
+    for problem in conflicts(check.layout, &spec.zone, &spec.network, check.purpose)? {
+        check.fail(problem);
+    }
+    check.found.host = Some(host);
+    Ok(())
+}
+
+/// The managed network, if the zone uses it and it was chosen before.
+fn managed(layout: &Layout, asked: &NetworkSpec) -> Result<Option<Network>, NetworkError> {
+    if !asked.uses_managed() {
+        return Ok(None);
+    }
+    let network = Network::load(layout)?;
+    if let Some(network) = &network {
+        network.check(&managed::host_prefixes(layout)?)?;
+    }
+    Ok(network)
+}
+
+/// What another zone has of the network.
+struct Other {
+    zone: ZoneName,
+    addresses: Vec<IpAddr>,
+    ports: Vec<PortSpec>,
+}
+
+/// Looks whether somebody else has an address or a port of the zone. A zone that is down has none, but `verify` tells of it too.
+fn conflicts(
+    layout: &Layout,
+    zone: &ZoneName,
+    asked: &NetworkSpec,
+    purpose: Purpose,
+) -> Result<Vec<NetworkError>, NetworkError> {
+    let given = given(asked);
+    if given.is_empty() && asked.ports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut problems = Vec::new();
+    let others = others(layout, zone, purpose)?;
+    for (net, address) in given {
+        if let Some(other) = others.iter().find(|other| other.addresses.contains(&address)) {
+            let zone = other.zone.to_string();
+            problems.push(PlanError::ZonesAddress { net: net.to_owned(), address, zone }.into());
+        }
+    }
+    let ports = others.iter().map(|other| (&other.zone, other.ports.as_slice()));
+    problems.extend(firewall::free(&asked.ports, ports).map_err(NetworkError::from).err());
+    Ok(problems)
+}
+
+/// The addresses that the configuration gives, each with the name of its net.
+fn given(asked: &NetworkSpec) -> Vec<(&str, IpAddr)> {
+    let mut all = Vec::new();
+    for net in &asked.nets {
+        if let Addresses::Given(given) = &net.addresses {
+            all.extend(given.iter().map(|address| (net.physical.as_str(), address.ip)));
+        }
+    }
+    all
+}
+
+fn others(layout: &Layout, zone: &ZoneName, purpose: Purpose) -> Result<Vec<Other>, NetworkError> {
+    let index = Index::load(layout)?;
+    let mut others = Vec::new();
+    for entry in index.entries().filter(|entry| entry.name != *zone) {
+        let zone = entry.name.clone();
+        // What cannot be read of another zone is for that zone to complain about.
+        if let Ok(Some(record)) = Record::load(layout, &zone) {
+            let nets = record.interfaces.iter().flat_map(|interface| &interface.addresses);
+            let addresses = nets.map(ipnet::IpNet::addr).collect();
+            others.push(Other { zone, addresses, ports: record.ports });
+        } else if purpose != Purpose::BringUp
+            && let Ok(config) = ZoneConfig::load(layout, &zone)
+        {
+            let network = asked(&config);
+            let addresses = given(&network).into_iter().map(|(_, address)| address).collect();
+            others.push(Other { zone, addresses, ports: network.ports });
+        }
+    }
+    Ok(others)
+}
