@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, FileType, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -146,6 +146,25 @@ pub fn replace_whole(path: &Path, contents: &[u8], mode: u32) -> Result<(), File
 /// As [`replace`].
 pub fn replace_fast(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
     swap_in(path, contents, mode, Durability::ProcessCrash)
+}
+
+/// Writes over the beginning of a file, or makes it, without waiting for the disk; for what has one length always, is short, and
+/// does no harm when a crash of the host cuts it off. A hundredth of the time of [`replace_fast`] where there is a file already.
+///
+/// # Errors
+/// When it cannot be opened or written, or is no regular file.
+pub fn overwrite(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+    let written = zone_fail::fail!("file.write").map_err(io::Error::from).and_then(|()| {
+        let flags = unblocked() | OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let file =
+            options.write(true).create(true).truncate(false).mode(mode).custom_flags(flags).open(path)?;
+        match file.metadata()?.file_type() {
+            of if of.is_file() => file.write_all_at(contents, 0),
+            of => Err(unreadable(Unreadable::Kind(kind(of)))),
+        }
+    });
+    written.map_err(FileError::new("write", path))
 }
 
 /// What a file must outlive.

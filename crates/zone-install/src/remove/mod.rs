@@ -1,6 +1,6 @@
 //! Taking a zone's files away: look first ([`plan`]), then do it ([`execute`]).
 //!
-//! Only what an install puts into a zonepath is removed: `root`, `dev`, `logs`, `lastexit.toml`, `lastboot.toml`
+//! Only what an install puts into a zonepath is removed: `root`, `dev`, `logs`, `lastexit.toml`, `lastboot`
 //! and the directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
 //! between runs: after an interruption, planning and executing again removes what is left.
 
@@ -23,15 +23,8 @@ use crate::progress::{Meter, Options, Phase, Reporter};
 
 /// What is ours in a zonepath, with what a daemon that was killed may have left half written; the root last, so that
 /// an interrupted removal still looks like a zone.
-pub(crate) const STANDARD: [&CStr; 7] = [
-    c"dev",
-    c"logs",
-    c".lastboot.toml.new",
-    c"lastboot.toml",
-    c".lastexit.toml.new",
-    c"lastexit.toml",
-    c"root",
-];
+pub(crate) const STANDARD: [&CStr; 6] =
+    [c"dev", c"logs", c"lastboot", c".lastexit.toml.new", c"lastexit.toml", c"root"];
 
 /// How many files that cannot be removed as they are a plan names.
 const MOST_NAMED: usize = 8;
