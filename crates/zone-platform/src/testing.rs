@@ -192,6 +192,5 @@ pub(crate) fn at<'a>(platform: &'a Platform, target: &str) -> BorrowedFd<'a> {
 
 /// The whole chain of an error in one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, source| format!("{text}: {source}"))
+    zone_sys::Chain(error).to_string()
 }
