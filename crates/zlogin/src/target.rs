@@ -9,8 +9,8 @@ use zone_config::{Index, Layout, Snapshot, State, ZoneName, here};
 use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
 
-/// How long the keeper may take to answer: the making of a zone keeps it busy, but that is no zone to enter.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the keeper may take to answer: only the making of a zone keeps it busy for longer, and that is no zone to enter.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A zone that is installed at least.
 #[derive(Debug)]
