@@ -29,6 +29,12 @@
 //! packet. Fragments but the first pass: what they belong to is decided by the first, and Linux drops those that overlap
 //! it. Neighbour discovery in fragments is dropped, as RFC 6980 has it.
 //!
+//! **Addresses from a DHCP server** are learned, for a net on a bridge with `dhcp`: when a server grants one to the net's
+//! Ethernet address, it is good from then on, beside the allowed ones, until the zone's rules are removed. That is seen where
+//! frames leave the bridge, and so `ip` looks at IPv4 and ARP of such a net on the bridge as well. Whoever can send
+//! answers of a DHCP server into the bridge, can let the zone have an address: zones cannot (`dhcp`). Addresses of IPv6 that
+//! come from router advertisements are not learned; their prefix has to be allowed.
+//!
 //! **The bandwidth** comes after all of it, so that what is dropped costs nothing. It is an average: the kernel lets a second's
 //! worth go at once.
 //!
@@ -40,6 +46,7 @@
 
 mod chains;
 mod protect;
+mod second;
 
 #[cfg(test)]
 mod cases;
@@ -131,8 +138,8 @@ pub fn apply(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
     check(interfaces)?;
     let table = owner.table();
     let mut transaction = Transaction::new();
-    let used = protect::write(&mut transaction, &table, interfaces);
     let fail = |source| Error::Rules { zone: owner.zone.to_string(), source };
+    let used = second::write(&mut transaction, &table, interfaces).map_err(fail)?;
     let unused: Vec<Family> = FAMILIES.into_iter().filter(|family| !used.contains(family)).collect();
     transaction.delete_tables(&unused, &table).map_err(fail)?;
     transaction.commit().map_err(fail)

@@ -19,11 +19,11 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
-pub use dump::{FoundChain, FoundRule, FoundTable, chains, rules, supported, tables};
+pub use dump::{FoundChain, FoundRule, FoundTable, chains, elements, rules, supported, tables};
 pub use error::{Error, Subject};
 pub use field::{Base, Field};
 pub use rule::Rule;
-pub use set::{Interval, Set, SetType, intervals};
+pub use set::{Interval, LEARNED, Set, SetType, intervals};
 pub use transaction::{Transaction, remove};
 
 /// Which packets a table sees.

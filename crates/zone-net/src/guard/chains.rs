@@ -7,9 +7,13 @@ pub(super) const ICMP: u8 = 1;
 pub(super) const UDP: u8 = 17;
 pub(super) const ICMPV6: u8 = 58;
 
+/// What a frame is marked with between the two looks at it; no number of anybody's that we know.
+pub(super) const SEEN: u32 = 0x5a4f_4e45;
+
 /// The chains of one link in the table of a zone.
 pub(super) struct Chains<'a> {
     pub(super) transaction: &'a mut Transaction,
+    pub(super) family: Family,
     pub(super) table: &'a str,
     /// The link; the names of its chains and sets begin with it.
     pub(super) link: &'a str,
@@ -25,24 +29,24 @@ impl Chains<'_> {
     pub(super) fn make(&mut self, chains: &[&str]) {
         for chain in chains {
             let name = self.name(chain);
-            self.transaction.chain(Family::Netdev, self.table, &name, None);
+            self.transaction.chain(self.family, self.table, &name, None);
         }
     }
 
     /// Makes the base chain.
     pub(super) fn base(&mut self, hook: &Hook<'_>) {
-        self.transaction.chain(Family::Netdev, self.table, self.link, Some(hook));
+        self.transaction.chain(self.family, self.table, self.link, Some(hook));
     }
 
     /// Adds a rule to the base chain.
     pub(super) fn add_to_base(&mut self, rule: Rule) {
-        self.transaction.rule(Family::Netdev, self.table, self.link, rule);
+        self.transaction.rule(self.family, self.table, self.link, rule);
     }
 
     /// Adds a rule to a chain.
     pub(super) fn add(&mut self, chain: &str, rule: Rule) {
         let name = self.name(chain);
-        self.transaction.rule(Family::Netdev, self.table, &name, rule);
+        self.transaction.rule(self.family, self.table, &name, rule);
     }
 
     /// Adds a rule that counts and drops what the others left.
@@ -53,6 +57,6 @@ impl Chains<'_> {
     /// Makes a set.
     pub(super) fn set(&mut self, name: &str, set: &Set) {
         let name = self.name(name);
-        self.transaction.set(Family::Netdev, self.table, &name, set);
+        self.transaction.set(self.family, self.table, &name, set);
     }
 }

@@ -93,3 +93,14 @@ pub(super) fn fragment(next: u8, offset: u16, more: bool, payload: &[u8]) -> Vec
     let field = offset | u16::from(more);
     [&[next, 0][..], &field.to_be_bytes(), &[0, 0, 0, 7], payload].concat()
 }
+
+/// What a DHCP server says: the type of its message, whom to, and the address.
+pub(super) fn dhcp(kind: u8, mac: [u8; 6], address: &str) -> Vec<u8> {
+    let mut message = vec![0; 240];
+    message[..3].copy_from_slice(&[2, 1, 6]);
+    message[16..20].copy_from_slice(&address.parse::<Ipv4Addr>().unwrap().octets());
+    message[28..34].copy_from_slice(&mac);
+    message[236..].copy_from_slice(&[99, 130, 83, 99]);
+    message.extend([53, 1, kind, 255]);
+    [&[0, 67, 0, 68, 0, 252, 0, 0][..], &message].concat()
+}

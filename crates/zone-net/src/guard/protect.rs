@@ -1,16 +1,13 @@
 //! The rules of a zone's links, word by word.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::chains::{Chains, ICMP, ICMPV6, UDP};
+use super::chains::{Chains, ICMP, ICMPV6, SEEN, UDP};
 use crate::Interface;
 use crate::interface::Attachment;
-use crate::nft::{ChainType, Family, Field, Hook, HookPoint, Rule, Set, SetType, Transaction, intervals};
-
-/// What a frame is marked with between the two looks at it; no number of anybody's that we know.
-const SEEN: u32 = 0x5a4f_4e45;
+use crate::nft::{ChainType, Field, Hook, HookPoint, Rule, Set, SetType, intervals};
 
 /// What may go beyond the bandwidth at once, in bytes, beside the second's worth that the kernel's bucket holds always: twice
 /// what it sends at once over a veth pair, so that no rate is too low for a whole one.
@@ -31,92 +28,9 @@ const LISTENER_REPORTS: [u8; 3] = [131, 132, 143];
 const ICMP_REDIRECT: u8 = 5;
 const ICMP_ROUTER_ADVERTISEMENT: u8 = 9;
 
-/// Writes the tables of a zone, and returns the families that it has some in.
-pub(super) fn write(transaction: &mut Transaction, table: &str, interfaces: &[Interface]) -> Vec<Family> {
-    let guarded: Vec<&Interface> = interfaces
-        .iter()
-        .filter(|interface| interface.protection.needs_rules() || interface.bandwidth.is_some())
-        .collect();
-    if guarded.is_empty() {
-        return Vec::new();
-    }
-    transaction.replace_table(Family::Netdev, table);
-    for interface in &guarded {
-        let chains = &mut Chains { transaction: &mut *transaction, table, link: &interface.host };
-        first_look(chains, interface);
-    }
-    let mut used = vec![Family::Netdev];
-    let on_bridge = |interface: &Interface| matches!(interface.attachment, Attachment::Bridge { .. });
-    let (bridged, routed): (Vec<&Interface>, Vec<&Interface>) =
-        guarded.into_iter().partition(|interface| on_bridge(interface));
-    if !bridged.is_empty() {
-        // The bridge gives these frames to the host alone, and not by its prerouting hook.
-        let to_host = Rule::new().masked_is(
-            Field::ETHER_DESTINATION,
-            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xf0],
-            &[0x01, 0x80, 0xc2, 0, 0, 0],
-        );
-        second_look(transaction, Family::Bridge, table, HookPoint::Prerouting, &bridged, &Rule::new());
-        transaction.chain(Family::Bridge, table, "input", Some(&second_hook(HookPoint::Input)));
-        look(transaction, Family::Bridge, table, "input", &bridged, &to_host);
-        used.push(Family::Bridge);
-    }
-    if !routed.is_empty() {
-        for (family, point) in [
-            (Family::Arp, HookPoint::ArpInput),
-            (Family::Ip, HookPoint::Prerouting),
-            (Family::Ip6, HookPoint::Prerouting),
-        ] {
-            second_look(transaction, family, table, point, &routed, &Rule::new());
-            used.push(family);
-        }
-    }
-    used
-}
-
-fn second_hook(point: HookPoint) -> Hook<'static> {
-    // Before everybody, conntrack and the reassembly of fragments (-400) too: it has to see what the first look saw.
-    Hook { kind: ChainType::Filter, point, priority: -1000, device: None }
-}
-
-fn second_look(
-    transaction: &mut Transaction,
-    family: Family,
-    table: &str,
-    point: HookPoint,
-    interfaces: &[&Interface],
-    of: &Rule,
-) {
-    let chain = if point == HookPoint::ArpInput { "input" } else { "prerouting" };
-    transaction.replace_table(family, table);
-    transaction.chain(family, table, chain, Some(&second_hook(point)));
-    look(transaction, family, table, chain, interfaces, of);
-}
-
-fn look(
-    transaction: &mut Transaction,
-    family: Family,
-    table: &str,
-    chain: &str,
-    interfaces: &[&Interface],
-    of: &Rule,
-) {
-    for interface in interfaces {
-        let ours = || of.clone().link_is(Field::IN_NAME, &interface.host);
-        let unseen = ours().is_not(Field::MARK, &SEEN.to_ne_bytes()).counter().drop();
-        transaction.rule(family, table, chain, unseen.comment("came past the first look"));
-        transaction.rule(family, table, chain, ours().set_mark(0).comment("the mark was ours"));
-    }
-}
-
-fn first_look(chains: &mut Chains<'_>, interface: &Interface) {
+/// Writes the chains of a link that see its frames first.
+pub(super) fn first_look(chains: &mut Chains<'_>, interface: &Interface) {
     let protection = interface.protection;
-    let addresses: Vec<IpNet> = interface
-        .addresses
-        .iter()
-        .map(|address| IpNet::from(address.addr()))
-        .chain(interface.allowed.iter().copied())
-        .collect();
     let mut words = Vec::new();
     if protection.restricted {
         restricted(chains);
@@ -127,7 +41,7 @@ fn first_look(chains: &mut Chains<'_>, interface: &Interface) {
         words.push("mac");
     }
     if protection.ip {
-        ip(chains, interface, &addresses);
+        ip(chains, interface);
         words.push("ip");
     }
     if protection.dhcp {
@@ -207,25 +121,48 @@ fn mac(chains: &mut Chains<'_>, interface: &Interface) {
     }
 }
 
-fn ip(chains: &mut Chains<'_>, interface: &Interface, addresses: &[IpNet]) {
-    let link_local = IpNet::from(std::net::IpAddr::from(interface.mac.link_local()));
-    let six: Vec<IpNet> = addresses.iter().copied().chain([link_local]).collect();
-    chains.set("addresses4", &Set::Intervals(SetType::Ip, intervals(addresses, SetType::Ip)));
-    chains.set("addresses6", &Set::Intervals(SetType::Ip6, intervals(&six, SetType::Ip6)));
-    chains.make(&["ip", "ip4", "ip6", "ip-arp", "ip-nd", "ip-icmp6", "ip-unspecified", "ip-target"]);
-    let [ip4, ip6, arp] = ["ip4", "ip6", "ip-arp"].map(|chain| chains.name(chain));
-    chains.add("ip", Rule::new().ip().goto(&ip4));
-    chains.add("ip", Rule::new().ip6().goto(&ip6));
-    chains.add("ip", Rule::new().arp().goto(&arp));
-    nested_tags(chains, "ip");
-    ip4_and_arp(chains, interface.dhcp);
-    ip6_and_nd(chains);
+/// The addresses that a net may use.
+fn addresses(interface: &Interface) -> Vec<IpNet> {
+    let own = interface.addresses.iter().map(|address| IpNet::from(address.addr()));
+    own.chain(interface.allowed.iter().copied()).collect()
 }
 
-fn ip4_and_arp(chains: &mut Chains<'_>, dhcp: bool) {
-    let addresses = chains.name("addresses4");
+fn ip(chains: &mut Chains<'_>, interface: &Interface) {
+    chains.make(&["ip", "ip6", "ip-nd", "ip-icmp6", "ip-unspecified", "ip-target"]);
+    // What a DHCP server gives is learned at a later hook, and what a net may use of IPv4 is decided there.
+    if !learns(interface) {
+        ip4_and_arp(chains, interface, None);
+        ip4_or_arp(chains, "ip");
+    }
+    let ip6 = chains.name("ip6");
+    chains.add("ip", Rule::new().ip6().goto(&ip6));
+    nested_tags(chains, "ip");
+    ip6_and_nd(chains, interface);
+}
+
+/// Tells whether the IPv4 addresses of a net are those that its DHCP server gives it.
+pub(super) fn learns(interface: &Interface) -> bool {
+    interface.protection.ip && interface.dhcp && matches!(interface.attachment, Attachment::Bridge { .. })
+}
+
+/// Sends IPv4 and ARP from a chain to theirs.
+pub(super) fn ip4_or_arp(chains: &mut Chains<'_>, chain: &str) {
+    let [ip4, arp] = ["ip4", "ip-arp"].map(|chain| chains.name(chain));
+    chains.add(chain, Rule::new().ip().goto(&ip4));
+    chains.add(chain, Rule::new().arp().goto(&arp));
+}
+
+/// Writes the chains for who sends IPv4 and ARP; `leases` is a set of addresses that are good, too.
+pub(super) fn ip4_and_arp(chains: &mut Chains<'_>, interface: &Interface, leases: Option<&str>) {
+    let good = intervals(&addresses(interface), SetType::Ip);
+    chains.set("addresses4", &Set::Intervals(SetType::Ip, good));
+    chains.make(&["ip4", "ip-arp"]);
+    let addresses = &chains.name("addresses4");
+    let dhcp = interface.dhcp;
     let unspecified = Ipv4Addr::UNSPECIFIED.octets();
-    chains.add("ip4", Rule::new().ip().is_in(Field::IP_SOURCE, &addresses).leave());
+    for set in [Some(&**addresses), leases].into_iter().flatten() {
+        chains.add("ip4", Rule::new().ip().is_in(Field::IP_SOURCE, set).leave());
+    }
     if dhcp {
         let asks = Rule::new()
             .ip()
@@ -240,15 +177,20 @@ fn ip4_and_arp(chains: &mut Chains<'_>, dhcp: bool) {
 
     // IPv4 over Ethernet: the addresses stand elsewhere in any other.
     let kind = || Rule::new().arp().is(Field::ARP_KIND, &[0, 1, 0x08, 0, 6, 4]);
-    chains.add("ip-arp", kind().is_in(Field::ARP_SENDER_IP, &addresses).leave());
+    for set in [Some(&**addresses), leases].into_iter().flatten() {
+        chains.add("ip-arp", kind().is_in(Field::ARP_SENDER_IP, set).leave());
+    }
     let probe = kind().is(Field::ARP_OPERATION, &[0, 1]).is(Field::ARP_SENDER_IP, &unspecified);
     // What a DHCP client will be given, it cannot be known to probe for.
-    let probe = if dhcp { probe } else { probe.is_in(Field::ARP_TARGET_IP, &addresses) };
+    let probe = if dhcp { probe } else { probe.is_in(Field::ARP_TARGET_IP, addresses) };
     chains.add("ip-arp", probe.leave().comment("probe"));
     chains.drop("ip-arp", Rule::new(), "forged IPv4 address in ARP");
 }
 
-fn ip6_and_nd(chains: &mut Chains<'_>) {
+fn ip6_and_nd(chains: &mut Chains<'_>, interface: &Interface) {
+    let link_local = IpNet::from(IpAddr::from(interface.mac.link_local()));
+    let good: Vec<IpNet> = addresses(interface).into_iter().chain([link_local]).collect();
+    chains.set("addresses6", &Set::Intervals(SetType::Ip6, intervals(&good, SetType::Ip6)));
     let addresses = chains.name("addresses6");
     let [nd, icmp6_chain, unspecified, target] =
         ["ip-nd", "ip-icmp6", "ip-unspecified", "ip-target"].map(|chain| chains.name(chain));

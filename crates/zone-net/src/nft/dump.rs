@@ -2,8 +2,9 @@
 
 use netlink_packet_core::ParseableParametrized;
 use netlink_packet_netfilter::nftables::{
-    ChainAttribute, ChainMessage, GenMessage, Hook, NfTablesMessage, RuleAttribute, RuleMessage,
-    TableAttribute, TableMessage,
+    ChainAttribute, ChainMessage, DataAttribute, GenMessage, Hook, ListAttribute, NfTablesMessage,
+    RuleAttribute, RuleMessage, SetElementAttribute, SetElementList, SetElementMessage, TableAttribute,
+    TableMessage,
 };
 use netlink_packet_netfilter::{NetfilterMessage, NetfilterMessageInner};
 use rustix::io::Errno;
@@ -132,6 +133,36 @@ pub fn rules() -> Result<Vec<FoundRule>, Error> {
     none_without(found)
 }
 
+/// Lists the values of a set, none if there is no such set.
+///
+/// # Errors
+/// What the kernel says.
+pub fn elements(family: Family, table: &str, set: &str) -> Result<Vec<Vec<u8>>, Error> {
+    let attributes = vec![SetElementList::Table(table.to_owned()), SetElementList::Set(set.to_owned())];
+    let request = NfTablesMessage::GetSetElement(SetElementMessage { attributes });
+    let found = list_from(family.number(), "elements of a set", &request, |_, message, _| {
+        let NfTablesMessage::NewSetElement(SetElementMessage { attributes }) = message else { return None };
+        let elements = attributes.into_iter().filter_map(|attribute| match attribute {
+            SetElementList::Elements(elements) => Some(elements),
+            _ => None,
+        });
+        let values = elements.flatten().filter_map(|element| match element {
+            ListAttribute::Element(attributes) => {
+                attributes.into_iter().find_map(|attribute| match attribute {
+                    SetElementAttribute::Key(DataAttribute::Value(value)) => Some(value),
+                    _ => None,
+                })
+            }
+            _ => None,
+        });
+        Some(values.collect::<Vec<_>>())
+    });
+    match found {
+        Err(Error::List { source: Errno::NOENT, .. } | Error::Unsupported { .. }) => Ok(Vec::new()),
+        found => Ok(found?.into_iter().flatten().collect()),
+    }
+}
+
 fn place(hook: &[Hook]) -> Option<(u32, i32)> {
     let number = hook.iter().find_map(|part| match part {
         Hook::Number(number) => Some(u32::from(*number)),
@@ -158,7 +189,17 @@ fn list<T>(
     request: NfTablesMessage,
     of: impl Fn(Family, NfTablesMessage, &[u8]) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
-    let dumped = Socket::open()?.dump(what, &request).map_err(|error| match error {
+    list_from(0, what, &request, of)
+}
+
+/// The same, of one family; 0 is all of them.
+fn list_from<T>(
+    family: u8,
+    what: &'static str,
+    request: &NfTablesMessage,
+    of: impl Fn(Family, NfTablesMessage, &[u8]) -> Option<T>,
+) -> Result<Vec<T>, Error> {
+    let dumped = Socket::open()?.dump(what, family, request).map_err(|error| match error {
         Error::List { source, .. } if is_missing(source) => Error::Unsupported { source },
         error => error,
     })?;

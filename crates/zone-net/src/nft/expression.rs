@@ -98,6 +98,13 @@ pub(super) fn lookup(set: &str, inverted: bool, result: Option<Register>) -> Exp
     Expressions::Lookup(attributes).into()
 }
 
+/// Adds the value to a set that learns.
+pub(super) fn add_to_set(set: &str) -> Expression {
+    // NFTA_DYNSET_SET_NAME, _OP (add), _SREG_KEY.
+    let name = DefaultNla::new(1, set.bytes().chain([0]).collect());
+    other("dynset", vec![name, number(3, 0), number(4, VALUE.into())])
+}
+
 /// Puts bytes into a register.
 pub(super) fn immediate(bytes: &[u8], into: Register) -> Expression {
     Expressions::Immediate(vec![Immediate::DestinationRegister(into), Immediate::Data(data(bytes))]).into()

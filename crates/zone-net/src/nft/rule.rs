@@ -162,6 +162,12 @@ impl Rule {
         self.with([expr::limit_over(rate, burst)])
     }
 
+    /// Adds the field to a set that learns, unless that is full.
+    #[must_use]
+    pub fn learn(self, field: Field, set: &str) -> Self {
+        self.with([expr::load(field, VALUE), expr::add_to_set(set)])
+    }
+
     /// Counts packets and bytes.
     #[must_use]
     pub fn counter(self) -> Self {

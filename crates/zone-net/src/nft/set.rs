@@ -8,11 +8,16 @@ use netlink_packet_netfilter::nftables::{ListAttribute, SetElementAttribute, Set
 use super::expression::data;
 use super::rule::octets;
 
+/// The most values that rules may add to a set.
+pub const LEARNED: u32 = 256;
+
 /// A set or a map of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Set {
     /// Values.
     Values(SetType, Vec<Vec<u8>>),
+    /// Values that rules add to, [`LEARNED`] at most.
+    Learned(SetType, Vec<Vec<u8>>),
     /// Ranges of values, sorted and apart from one another: what [`intervals`] makes.
     Intervals(SetType, Vec<Interval>),
     /// Values, and what each leads to.
@@ -110,6 +115,7 @@ impl Set {
     pub(super) fn shape(&self) -> (u32, SetType, Option<SetType>) {
         match self {
             Self::Values(key, _) => (0, *key, None),
+            Self::Learned(key, _) => (0x20, *key, None),
             Self::Intervals(key, _) => (0x4, *key, None),
             Self::Map(key, value, _) => (0x8, *key, Some(*value)),
         }
@@ -118,7 +124,7 @@ impl Set {
     pub(super) fn elements(&self) -> Vec<Element> {
         let key = |bytes: &[u8]| SetElementAttribute::Key(data(bytes));
         match self {
-            Self::Values(_, values) => {
+            Self::Values(_, values) | Self::Learned(_, values) => {
                 values.iter().map(|value| ListAttribute::Element(vec![key(value)])).collect()
             }
             Self::Intervals(_, intervals) => intervals

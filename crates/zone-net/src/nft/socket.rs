@@ -118,9 +118,18 @@ impl Socket {
     }
 
     /// Has the kernel list things.
-    pub(super) fn dump(&self, what: &'static str, request: &NfTablesMessage) -> Result<Vec<Listed>, Error> {
+    pub(super) fn dump(
+        &self,
+        what: &'static str,
+        family: u8,
+        request: &NfTablesMessage,
+    ) -> Result<Vec<Listed>, Error> {
         for sequence in 1..=DUMPS {
-            if let Some(found) = self.dump_once(what, request.clone(), sequence)? {
+            if let Some(found) = self.dump_once(
+                what,
+                packet(request.clone(), family, NLM_F_REQUEST | NLM_F_DUMP, sequence),
+                sequence,
+            )? {
                 return Ok(found);
             }
         }
@@ -130,12 +139,11 @@ impl Socket {
     fn dump_once(
         &self,
         what: &'static str,
-        request: NfTablesMessage,
+        request: Vec<u8>,
         sequence: u32,
     ) -> Result<Option<Vec<Listed>>, Error> {
         let fail = |source| Error::List { what, source };
-        let bytes = packet(request, 0, NLM_F_REQUEST | NLM_F_DUMP, sequence);
-        rustix::net::send(&self.0, &bytes, SendFlags::empty()).map_err(fail)?;
+        rustix::net::send(&self.0, &request, SendFlags::empty()).map_err(fail)?;
         let mut found = Vec::new();
         let mut buffer = vec![0; DATAGRAM];
         let (mut done, mut whole) = (false, true);

@@ -3,8 +3,8 @@
 use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST};
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, Hook as HookAttribute, HookNumber, NfTablesMessage, RuleAttribute,
-    RuleMessage, SetAttribute, SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute,
-    TableMessage,
+    RuleMessage, SetAttribute, SetDescription, SetElementList, SetElementMessage, SetFlags, SetMessage,
+    TableAttribute, TableMessage,
 };
 use netlink_packet_netfilter::none::ControlMessage;
 use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::error::{Error, Subject};
 use super::socket::{Answer, Socket, packet, serialize};
-use super::{Family, Hook, Rule, Set, tables};
+use super::{Family, Hook, LEARNED, Rule, Set, tables};
 
 /// NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h: whom a batch is for.
 const SUBSYSTEM: u16 = 10;
@@ -138,6 +138,9 @@ impl Transaction {
         if let Some(value) = value {
             attributes
                 .extend([SetAttribute::DataType(value.number()), SetAttribute::DataLen(value.length())]);
+        }
+        if matches!(set, Set::Learned(..)) {
+            attributes.push(SetAttribute::Description(vec![SetDescription::Size(LEARNED)]));
         }
         let subject = Subject::Set(family, table.to_owned(), name.to_owned());
         let body = NfTablesMessage::NewSet(SetMessage { attributes });
