@@ -12,7 +12,7 @@ mod record;
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zone_config::{Layout, State, ZoneName};
 use zsched::client::{Client, ClientError, ZoneFds};
 use zsched::wire::{Phase, Status};
@@ -85,8 +85,8 @@ pub fn enter(
     }
 }
 
-/// Asks the keeper of a zone something, and again when a connection breaks that it has accepted: that says nothing of the
-/// keeper itself.
+/// Asks the keeper of a zone something, and again when a connection breaks that it has accepted, which says nothing of the
+/// keeper itself, or when others crowd it out, for as long as it may take to answer.
 fn asked<T>(
     layout: &Layout,
     zone: &ZoneName,
@@ -94,13 +94,18 @@ fn asked<T>(
     question: impl Fn(&Client) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
     const ATTEMPTS: u32 = 3;
-    for _ in 1..ATTEMPTS {
+    const LONGEST: Duration = Duration::from_millis(100);
+    let (begun, mut broken, mut pause) = (Instant::now(), 0, Duration::from_millis(1));
+    loop {
         match question(&connect(layout, zone, patience)?) {
-            Err(ClientError::NotRunning | ClientError::Broken) => {}
+            Err(ClientError::NotRunning | ClientError::Broken) if broken + 1 < ATTEMPTS => broken += 1,
+            Err(error) if error.is_crowded() && begun.elapsed() < patience => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST);
+            }
             answer => return answer,
         }
     }
-    question(&connect(layout, zone, patience)?)
 }
 
 fn connect(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Client, ClientError> {

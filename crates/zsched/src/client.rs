@@ -79,6 +79,16 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether zsched serves as many connections as it can, each of which lasts a moment: another one in a moment may fare
+    /// better.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { failure: Failure { stage: Stage::Accept, errno: Errno::USERS, .. }, .. }
+        )
+    }
+
     /// Whether zsched lives and does not serve this connection: another one would fare no better.
     #[must_use]
     pub fn is_unserved(&self) -> bool {

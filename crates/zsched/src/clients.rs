@@ -9,9 +9,9 @@ use zone_sys::reserve::Reserve;
 use zone_sys::unix;
 use zsched::wire::{Failure, REPLY, Reply, Stage};
 
-/// The most connections at a time: the daemon's two, and a few logins and listings that each last
+/// The most connections at a time: the daemon's two, and logins and listings that each last
 /// a millisecond.
-pub(crate) const MAX: usize = 24;
+pub(crate) const MAX: usize = 64;
 
 /// How long nobody is looked for after one could neither be accepted nor turned away; each further time in a row twice
 /// as long.

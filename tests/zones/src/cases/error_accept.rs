@@ -11,6 +11,7 @@ cases![
     a_connection_to_zsched_is_turned_away,
     a_daemon_without_descriptors_says_so,
     a_zsched_without_descriptors_says_so,
+    a_zsched_that_is_crowded_says_so,
     a_daemon_that_cannot_even_turn_away_is_given_up,
     a_zsched_that_cannot_even_turn_away_is_given_up,
 ];
@@ -132,6 +133,20 @@ fn a_zsched_without_descriptors_says_so(lab: &Lab) {
     zone.zlogin_command(["true"]).within(30).run().refuses().stderr_has("Too many open files");
     limit(keeper, &limits);
     zone.zlogin(["true"]).ok();
+    zone.halt();
+}
+
+fn a_zsched_that_is_crowded_says_so(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    let crowd: Vec<_> = (0..100)
+        .map(|_| zone_sys::unix::connect_in(&zone.run_dir(), "zsched", rustix::net::SocketType::SEQPACKET))
+        .collect();
+    zone.zoneadm_within(30, ["list"]).exits(1).stderr_has("zsched has no room for another connection");
+    // Who comes too early waits for those before it.
+    let mut early = zone.zlogin_command(["true"]).start();
+    assert!(!early.ended());
+    drop(crowd);
+    early.wait().ok();
     zone.halt();
 }
 
