@@ -14,8 +14,9 @@ const BLACKHOLE: u8 = 6;
 /// Lists the prefixes of the routes and addresses of the host, but for those on this bridge and those that
 /// lead to zones.
 pub(super) fn prefixes(socket: &mut Socket, bridge: &str) -> Result<Vec<HostPrefix>, ManagedError> {
-    let links = socket.links()?;
     let (addresses, routes) = (socket.addresses(None)?, socket.routes()?);
+    // Afterwards: what is on a link that is not there now has gone with it meanwhile, the bridge's own too.
+    let links = socket.links()?;
     Ok(without_ours(&links, &addresses, &routes, bridge))
 }
 
@@ -29,10 +30,14 @@ fn without_ours(links: &[Link], addresses: &[Address], routes: &[Route], bridge:
     let routed = routes.iter().filter(others).map(|route| (route.link, route.destination));
     let mut all: Vec<HostPrefix> = Vec::new();
     for (link, prefix) in own.chain(routed) {
-        let link = link.and_then(name);
-        let found = HostPrefix { prefix, link: link.map(str::to_owned) };
+        let link = match link.map(name) {
+            Some(None) => continue,
+            Some(Some(name)) if name == bridge => continue,
+            link => link.flatten().map(str::to_owned),
+        };
+        let found = HostPrefix { prefix, link };
         // An address brings a route to its prefix.
-        if link != Some(bridge) && !all.contains(&found) {
+        if !all.contains(&found) {
             all.push(found);
         }
     }
@@ -63,6 +68,7 @@ mod tests {
             Route { protocol: STATIC, ..route("10.8.0.0/16", None) },
             Route { kind: BLACKHOLE, ..route("10.9.0.0/16", None) },
             Route { kind: 7, ..route("fd00::/8", None) },
+            route("10.7.0.0/16", Some(9)),
             Route { table: LOCAL, ..route("192.0.2.5/32", Some(2)) },
         ];
         let found = without_ours(&links, &addresses, &routes, "zones0");
