@@ -165,6 +165,37 @@ pub fn refresh(interfaces: &[Interface]) -> Result<(), NetError> {
     })
 }
 
+/// Lets a zone's port of a bridge send back what came from it: where frames on bridges go through the rules for packets
+/// (`net.bridge.bridge-nf-call-iptables`), a zone's connection to its own published port turns round in the bridge. The guard
+/// of the link keeps what is for all from coming back.
+///
+/// # Errors
+/// The link is no port; what the kernel says.
+pub fn hairpin(name: &str) -> Result<(), NetError> {
+    Ok(Socket::here()?.run([rt::bridge::hairpin(name, true)])?)
+}
+
+/// Has the host take packets to its `::1` that come by one of our links: the answers to connections from the host's own
+/// loopback to a published port. Whatever else comes there with such an address is dropped by the rules.
+///
+/// # Errors
+/// The link is not there; what the kernel says.
+pub fn accept_loopback(name: &str) -> Result<(), NetError> {
+    /// The kind of a route to this host itself (`RTN_LOCAL`).
+    const LOCAL: u8 = 2;
+    /// Behind the loopback link's own route, by which the host sends.
+    const BEHIND: u32 = 4096;
+    let mut host = Socket::here()?;
+    let index = link(&mut host, name)?.index;
+    let route = rt::Route {
+        kind: LOCAL,
+        table: rt::route::LOCAL,
+        metric: Some(BEHIND),
+        ..rt::Route::on_link(std::net::IpAddr::from(Ipv6Addr::LOCALHOST).into(), index)
+    };
+    Ok(host.run([rt::route::replace(&route)])?)
+}
+
 /// Finds a link that has to be there.
 fn link(socket: &mut Socket, name: &str) -> Result<rt::Link, NetError> {
     socket.link(name)?.ok_or_else(|| NetError::NoLink(name.to_owned()))

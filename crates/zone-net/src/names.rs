@@ -59,10 +59,11 @@ pub fn bridge(installation: InstallationId) -> String {
     if is_hosts_own(installation) { "zones0".to_owned() } else { format!("zbr{}", short(installation)) }
 }
 
-/// Names the tables of rules of the managed network of an installation: `zones` for the host's own.
+/// Names the tables of rules of the managed network of an installation: `zones` for the host's own. No zone's name has a
+/// slash: what another installation has is never called like what a zone of the host's own has.
 #[must_use]
 pub fn table(installation: InstallationId) -> String {
-    if is_hosts_own(installation) { "zones".to_owned() } else { format!("zones-{}", short(installation)) }
+    if is_hosts_own(installation) { "zones".to_owned() } else { format!("zones/{}", short(installation)) }
 }
 
 fn is_hosts_own(installation: InstallationId) -> bool {

@@ -102,8 +102,9 @@ fn connection((protocol, host): Group, address: IpAddr) -> Rule {
     rule.is(Field::DestinationKind, &LOCAL.to_ne_bytes()).transport(number(protocol))
 }
 
-/// What would not come back to the host: has the address of the link.
-fn back(link: &str, address: IpAddr) -> [Rule; 2] {
+/// What would not come back to the host: has the address of the link. Where frames on bridges go through these rules, what the
+/// zone sends to itself has come by no link here.
+fn back(link: &str, address: IpAddr) -> [Rule; 3] {
     let translated = DESTINATION_TRANSLATED.to_ne_bytes();
     let to_zone = || {
         Rule::new().destination_in(address.into()).link_is(Field::OUT_NAME, link).masked_is_not(
@@ -115,6 +116,7 @@ fn back(link: &str, address: IpAddr) -> [Rule; 2] {
     let own = loopback(if address.is_ipv4() { LOOPBACK4 } else { LOOPBACK6 });
     [
         to_zone().link_is(Field::IN_NAME, link).masquerade().comment("from the zone's own link"),
+        to_zone().source_in(address.into()).masquerade().comment("from the zone itself"),
         to_zone().source_in(own).masquerade().comment("from the host's loopback"),
     ]
 }

@@ -107,6 +107,14 @@ fn on_bridge(
             }
         }
     }
+    // A port that ports of the host lead to may send back what it got (`build::hairpin`): what is for all never is that.
+    transaction.chain(FAMILY, table, "forward", Some(&hook(HookPoint::Forward)));
+    for interface in interfaces {
+        let back =
+            Rule::new().link_is(Field::IN_NAME, &interface.host).link_is(Field::OUT_NAME, &interface.host);
+        let group = back.masked_is(Field::ETHER_DESTINATION, &[1, 0, 0, 0, 0, 0], &[1, 0, 0, 0, 0, 0]);
+        transaction.rule(FAMILY, table, "forward", group.drop().comment("its own, for all"));
+    }
     if known.is_empty() {
         return Ok(());
     }

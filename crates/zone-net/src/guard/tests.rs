@@ -273,7 +273,7 @@ fn two_zones_and_two_installations_stand_side_by_side() {
         lab.host.run(|| nft::tables().unwrap().into_iter().map(|table| table.name).collect());
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names, ["zones-1cf84d0e2a-web", "zones-1cf84d0e2a-web1", "zones-web"]);
+    assert_eq!(names, ["zones-web", "zones/1cf84d0e2a-web", "zones/1cf84d0e2a-web1"]);
     lab.host.run(|| {
         for _ in 0..2 {
             remove(all[0]).unwrap();
@@ -281,7 +281,7 @@ fn two_zones_and_two_installations_stand_side_by_side() {
         }
     });
     let rules = lab.host.sh("nft list ruleset");
-    assert!(rules.contains("zones-1cf84d0e2a-web1") && !rules.contains("zones-web"), "{rules}");
+    assert!(rules.contains("zones/1cf84d0e2a-web1") && !rules.contains("zones-web"), "{rules}");
     // No rules are wanted any more: no table is left.
     second.protection = Protection { isolated: true, ..Protection::NONE };
     second.bandwidth = None;
@@ -302,7 +302,7 @@ fn a_zone_whose_links_are_gone_is_guarded_anew_or_not_at_all() {
         apply(owner(&zone), &[interface("z2", Protection::default()), nobody]).unwrap_err()
     });
     let said = chain(&error);
-    let subject = "chain a-name-of-16-bytes of table netdev zones-1cf84d0e2a-web";
+    let subject = "chain a-name-of-16-bytes of table netdev zones/1cf84d0e2a-web";
     assert!(said.starts_with(&format!("the guard of zone web: the kernel refused {subject}")), "{said}");
     assert_eq!(lab.host.sh("nft list ruleset"), before, "nothing of a refused transaction is in force");
     veth(&lab.host, "z1", &lab.zone, "eth1");

@@ -45,6 +45,16 @@ pub fn isolate<'a>(port: impl Into<By<'a>>, isolated: bool) -> Request<'static> 
     Request::change(RouteNetlinkMessage::NewLink(message), "isolate the bridge port ", port.to_string())
 }
 
+/// Lets a port send frames back to where they came from, or no longer. For a link that is a port.
+pub fn hairpin<'a>(port: impl Into<By<'a>>, allowed: bool) -> Request<'static> {
+    let port = port.into();
+    let data = InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(allowed)]);
+    let mut message = port.message();
+    let info = vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(data)];
+    message.attributes.push(LinkAttribute::LinkInfo(info));
+    Request::change(RouteNetlinkMessage::NewLink(message), "change the bridge port ", port.to_string())
+}
+
 /// Puts a port, given by index, into a VLAN (1 to 4094): what comes in untagged is of it, what goes out of it is untagged.
 pub fn add_vlan(port: u32, vlan: u16) -> Request<'static> {
     let flags = BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged;

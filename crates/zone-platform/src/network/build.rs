@@ -15,7 +15,7 @@ use zone_net::plan::{Host, Plan};
 use zone_net::record::Record;
 use zone_net::rt::sysctl::Setting;
 use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
-use zone_net::{Interface, guard, rt};
+use zone_net::{Interface, foreign, guard, rt};
 
 use super::{NetworkError, inside};
 use crate::build::missing;
@@ -59,6 +59,11 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Vec<Inter
     // Until the zone's links are there, this keeps the last other zone from taking the network along.
     let ready = network.as_ref().map(|network| managed::ensure(layout, network)).transpose()?;
     let mut told = ready.as_ref().map(|ready| ready.told.clone()).unwrap_or_default();
+    if let Some(network) = &network {
+        // Not touched, but told: with them the zone would be cut off without a word.
+        let others = foreign::look(&network.bridge).map_err(NetworkError::Foreign)?;
+        told.extend(others.iter().map(ToString::to_string));
+    }
     told.extend(forward(&interfaces, asked)?);
     if record.holds_links() {
         physical::pin(netns.as_fd(), &layout.zone_netns(&spec.zone))?;
@@ -66,7 +71,7 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Vec<Inter
     links::create(&interfaces, netns.as_fd())?;
     // Before a link of the host is up: no frame passes before its rules.
     guard::apply(owner, &interfaces)?;
-    publish(owner, &interfaces, &asked.ports)?;
+    publish(owner, &interfaces, &asked.ports, network.as_ref())?;
     links::configure(&interfaces, netns.as_fd())?;
     told.into_iter().for_each(|sentence| build.warn(sentence));
     Ok(interfaces)
@@ -112,7 +117,12 @@ fn forward(interfaces: &[Interface], asked: &NetworkSpec) -> Result<Vec<String>,
 }
 
 /// Leads the ports of the host to the first net that the host reaches.
-fn publish(owner: Owner<'_>, interfaces: &[Interface], ports: &[PortSpec]) -> Result<(), NetworkError> {
+fn publish(
+    owner: Owner<'_>,
+    interfaces: &[Interface],
+    ports: &[PortSpec],
+    managed: Option<&Network>,
+) -> Result<(), NetworkError> {
     if ports.is_empty() {
         return Ok(());
     }
@@ -127,7 +137,15 @@ fn publish(owner: Owner<'_>, interfaces: &[Interface], ports: &[PortSpec]) -> Re
         Setting::v4(link, "route_localnet").set("1")?;
     }
     let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
-    Ok(firewall::ports(owner, link, &addresses, ports)?)
+    firewall::ports(owner, link, &addresses, ports)?;
+    if matches!(interface.attachment, Attachment::Bridge { .. }) && interface.protection.needs_rules() {
+        links::hairpin(&interface.host)?;
+    }
+    let own = managed.is_some_and(|network| network.bridge == *link) || *link == interface.host;
+    if own && addresses.iter().any(IpAddr::is_ipv6) {
+        links::accept_loopback(link)?;
+    }
+    Ok(())
 }
 
 fn record(managed: bool, interfaces: &[Interface], ports: &[PortSpec]) -> Result<Record, NetworkError> {

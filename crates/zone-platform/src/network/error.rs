@@ -25,6 +25,9 @@ pub enum NetworkError {
         "this kernel has no nf_tables, without which there is no link protection, no managed network and no port: load the module nf_tables, or ask for none of them"
     )]
     NoRules(#[source] nft::Error),
+    /// The rules of others cannot be read.
+    #[error("cannot read the rules of this host")]
+    Foreign(#[source] nft::Error),
     /// A rule cannot be made or removed.
     #[error(transparent)]
     Guard(#[from] guard::Error),

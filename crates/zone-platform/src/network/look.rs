@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use zone_config::{Index, Layout, ZoneConfig, ZoneName};
-use zone_net::firewall;
 use zone_net::managed::{self, Network};
 use zone_net::names::Owner;
 use zone_net::nft;
 use zone_net::plan::{Host, Plan, PlanError};
 use zone_net::record::Record;
 use zone_net::spec::{Addresses, NetworkSpec, PortSpec};
+use zone_net::{firewall, foreign};
 
 use super::{NetworkError, asked};
 use crate::PlatformError;
@@ -33,6 +33,12 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     }
     for problem in conflicts(check.layout, &spec.zone, &spec.network, check.purpose)? {
         check.fail(problem);
+    }
+    if let (Some(network), Purpose::Verify { .. }) = (&managed, check.purpose) {
+        foreign::look(&network.bridge)
+            .map_err(NetworkError::Foreign)?
+            .iter()
+            .for_each(|finding| check.warn(finding.to_string()));
     }
     check.found.host = Some(host);
     Ok(())
