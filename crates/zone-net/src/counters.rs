@@ -1,12 +1,13 @@
-//! What goes through the links of a live zone.
+//! What goes through the links of a live zone, and how far they are what they were made.
 
 use ipnet::IpNet;
 use rustix::fd::BorrowedFd;
 
-use crate::Mac;
 use crate::build::NetError;
+use crate::interface::Attachment;
 use crate::names::Owner;
 use crate::rt::{Address, Counters, Link, Socket};
+use crate::{Interface, Mac};
 
 /// The links of a live zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct Links {
 /// A link as it is at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
+    /// Its index in its namespace.
+    pub index: u32,
+    /// The index of its peer, of one end of a pair; the peer is in another namespace.
+    pub peer: Option<u32>,
     /// Its name.
     pub name: String,
     /// What it is to `ip link`; a device of hardware, and the loopback, have none.
@@ -36,6 +41,94 @@ pub struct Status {
     pub addresses: Vec<IpNet>,
     /// What went through it since it was made.
     pub counters: Counters,
+}
+
+/// One net of a live zone: what it was made, and its links as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Net<'a> {
+    /// What was made.
+    pub made: &'a Interface,
+    /// Its end on the host; there is none where the link itself is in the zone.
+    pub host: Option<Status>,
+    /// Its link inside; none if the zone's root, or somebody on the host, has taken it away.
+    pub inside: Option<Status>,
+}
+
+/// What of a link can be other than it was made. Whoever may change it, the zone's root in an exclusive zone, need not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// It is not there.
+    Gone,
+    /// It has another name.
+    Name,
+    /// It is down.
+    Down,
+    /// It has another Ethernet address.
+    Mac,
+    /// It has another MTU.
+    Mtu,
+    /// It lacks an address, or has one more.
+    Addresses,
+}
+
+impl Net<'_> {
+    /// Compares what is with what was made.
+    #[must_use]
+    pub fn differences(&self) -> Vec<Difference> {
+        let made = self.made;
+        let Some(inside) = &self.inside else { return vec![Difference::Gone] };
+        let all = [
+            (inside.name != made.inside, Difference::Name),
+            (!inside.up, Difference::Down),
+            (inside.mac.is_some_and(|mac| mac != made.mac), Difference::Mac),
+            (made.mtu.is_some_and(|mtu| mtu != inside.mtu), Difference::Mtu),
+            (!self.has_its_addresses(inside), Difference::Addresses),
+        ];
+        all.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect()
+    }
+
+    /// Whether a link has the addresses that it was given, and no others. What a link gives itself is nobody's, and of one that
+    /// was given none all are the zone's own matter.
+    fn has_its_addresses(&self, inside: &Status) -> bool {
+        let given = &self.made.addresses;
+        let own = given.is_empty() || self.made.dhcp;
+        given.iter().all(|address| inside.addresses.contains(address))
+            && (own
+                || inside.addresses.iter().all(|address| given.contains(address) || is_link_local(address)))
+    }
+}
+
+/// Tells whether an address is good on its own link only, as those are that IPv6 has links give themselves.
+#[must_use]
+pub fn is_link_local(address: &IpNet) -> bool {
+    matches!(address, IpNet::V6(net) if net.addr().is_unicast_link_local())
+}
+
+impl Links {
+    /// Tells which link is which net of a zone, by the record of what was made; the second answer is those in the zone that are
+    /// none. A link has the name that the zone's root gives it: an end of a pair is known by the other one, any other by
+    /// its name, else by its Ethernet address.
+    #[must_use]
+    pub fn nets(self, made: &[Interface]) -> (Vec<Net<'_>>, Vec<Status>) {
+        let Self { mut host, mut inside } = self;
+        let nets = made.iter().map(|made| {
+            let host = take(&mut host, |link| link.name == made.host);
+            let paired = matches!(made.attachment, Attachment::Bridge { .. } | Attachment::Routed { .. });
+            let found = if paired {
+                let peer = host.as_ref().and_then(|host| host.peer);
+                take(&mut inside, |link| peer == Some(link.index))
+            } else {
+                take(&mut inside, |link| link.name == made.inside)
+                    .or_else(|| take(&mut inside, |link| link.mac == Some(made.mac)))
+            };
+            Net { made, host, inside: found }
+        });
+        (nets.collect(), inside)
+    }
+}
+
+fn take(links: &mut Vec<Status>, is: impl Fn(&Status) -> bool) -> Option<Status> {
+    links.iter().position(is).map(|place| links.remove(place))
 }
 
 /// Lists the links of a live zone with their counters. Names inside are the zone's to choose: filter them before they are
@@ -59,6 +152,8 @@ fn statuses(socket: &mut Socket, wanted: impl Fn(&Link) -> bool) -> Result<Vec<S
 fn status(link: Link, addresses: &[Address]) -> Status {
     let own = addresses.iter().filter(|address| address.link == link.index);
     Status {
+        index: link.index,
+        peer: link.lower.filter(|_| link.lower_elsewhere),
         addresses: own.map(|address| address.net).collect(),
         name: link.name,
         kind: link.kind,
@@ -75,7 +170,7 @@ mod tests {
     use super::*;
     use crate::build;
     use crate::interface::Attachment;
-    use crate::testing::{Zone, alone, echo, nets};
+    use crate::testing::{Zone, alone, echo, nets, run, within};
 
     #[test]
     fn what_goes_into_one_end_comes_out_of_the_other() {
@@ -100,6 +195,38 @@ mod tests {
             );
             assert!(counters.rx_bytes > 64 && counters.tx_bytes > 64, "{counters:?}");
             assert!(host.counters.tx_packets >= 2 && host.counters.rx_packets >= 2, "{host:?}");
+        });
+    }
+
+    #[test]
+    fn what_was_changed_inside_is_told_and_the_link_found_all_the_same() {
+        zone_testing::needs_root!();
+        alone(|| {
+            let zone = Zone::new("web");
+            let mut net = zone.interface(0, Attachment::Routed { uplink: None }, &["10.7.0.1/32"]);
+            net.mtu = Some(1500);
+            let inside = |line: &str| drop(within(&zone.netns, || run(line)));
+            let made = std::slice::from_ref(&net);
+            build::bring_up(made, zone.fd()).unwrap();
+            let differences = || {
+                let (nets, others) = links(zone.owner(), zone.fd()).unwrap().nets(made);
+                assert!(nets[0].host.is_some());
+                (nets[0].differences(), others.len())
+            };
+            assert_eq!(differences(), (vec![], 1), "the loopback is nobody's net");
+            inside("ip link set eth0 down");
+            inside("ip link set eth0 name wan mtu 1400");
+            let (found, _) = differences();
+            let expected = [Difference::Name, Difference::Down, Difference::Mtu];
+            assert!(expected.iter().all(|what| found.contains(what)), "{found:?}");
+            inside("ip addr add 10.9.9.9/32 dev wan");
+            inside("ip link add eth0 type bridge");
+            let (found, others) = differences();
+            assert!(found.contains(&Difference::Addresses) && others == 2, "{found:?}");
+            inside("ip link del wan");
+            let (nets, others) = links(zone.owner(), zone.fd()).unwrap().nets(made);
+            assert_eq!((nets[0].differences(), others.len()), (vec![Difference::Gone], 2));
+            assert_eq!(nets[0].host, None, "one end of a pair goes with the other");
         });
     }
 }

@@ -111,12 +111,9 @@ impl Error {
 /// [`Protection::NONE`]: crate::spec::Protection::NONE
 pub fn check(interfaces: &[Interface]) -> Result<(), Error> {
     for interface in interfaces {
-        let mode = match interface.attachment {
-            Attachment::Bridge { .. } | Attachment::Routed { .. } => continue,
-            Attachment::Macvlan { .. } => "macvlan",
-            Attachment::Ipvlan { .. } => "ipvlan",
-            Attachment::Physical { .. } => "physical",
-        };
+        if matches!(interface.attachment, Attachment::Bridge { .. } | Attachment::Routed { .. }) {
+            continue;
+        }
         let word = if interface.protection.needs_rules() {
             "link-protection"
         } else if interface.bandwidth.is_some() {
@@ -124,7 +121,11 @@ pub fn check(interfaces: &[Interface]) -> Result<(), Error> {
         } else {
             continue;
         };
-        return Err(Error::NoPlace { inside: interface.inside.clone(), mode, word });
+        return Err(Error::NoPlace {
+            inside: interface.inside.clone(),
+            mode: interface.attachment.mode(),
+            word,
+        });
     }
     Ok(())
 }

@@ -74,3 +74,38 @@ pub enum Attachment {
         link: String,
     },
 }
+
+impl Attachment {
+    /// Names the mode as a configuration does.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        match self {
+            Self::Bridge { .. } => "bridge",
+            Self::Routed { .. } => "routed",
+            Self::Macvlan { .. } => "macvlan",
+            Self::Ipvlan { .. } => "ipvlan",
+            Self::Physical { .. } => "physical",
+        }
+    }
+
+    /// Names the link of the host that the net is attached to.
+    #[must_use]
+    pub fn global_nic(&self) -> Option<&str> {
+        match self {
+            Self::Bridge { bridge: link, .. }
+            | Self::Macvlan { link, .. }
+            | Self::Ipvlan { link, .. }
+            | Self::Physical { link } => Some(link),
+            Self::Routed { uplink } => uplink.as_deref(),
+        }
+    }
+
+    /// The VLAN that the net is in, where that is the host's to say.
+    #[must_use]
+    pub fn vlan(&self) -> Option<u16> {
+        match self {
+            Self::Bridge { vlan, .. } | Self::Macvlan { vlan, .. } | Self::Ipvlan { vlan, .. } => *vlan,
+            Self::Routed { .. } | Self::Physical { .. } => None,
+        }
+    }
+}

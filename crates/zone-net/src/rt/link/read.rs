@@ -89,7 +89,7 @@ impl Link {
             1 => link.mac = mac(value),
             3 => link.name = attributes::text(value),
             4 => link.mtu = attributes::u32(value).unwrap_or_default(),
-            5 => link.lower = attributes::u32(value).filter(|index| *index != link.index),
+            5 => link.lower = attributes::u32(value),
             10 => link.master = attributes::u32(value).filter(|index| *index != 0),
             13 => link.queue_length = attributes::u32(value).unwrap_or_default(),
             18 => link.read_info(value),
@@ -108,6 +108,8 @@ impl Link {
             57 => bus = Some(attributes::text(value)),
             _ => {}
         });
+        // Some drivers say so of a link that is on top of nothing. In another namespace the number is another link's.
+        link.lower = link.lower.filter(|index| link.lower_elsewhere || *index != link.index);
         link.parent = bus.zip(device).map(|(bus, device)| format!("{bus}/{device}"));
         Some(link)
     }
