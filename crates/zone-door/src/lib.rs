@@ -29,7 +29,7 @@ pub use operation::Operation;
 pub use request::Request;
 pub use server::{Handler, Reporter, Server};
 pub use service::ServiceError;
-pub use types::{Console, Event, Exit, OpResult, Progress, Status, Step};
+pub use types::{Console, Event, Exit, Net, OpResult, Progress, Status, Step};
 pub use uniqid::Uniqid;
 pub use zone_config::State;
 pub use zone_config::lastexit::How;

@@ -66,6 +66,22 @@ pub struct Console {
     pub read_only: bool,
 }
 
+/// A link that a zone was brought up with, and what it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Net {
+    /// Its name inside.
+    pub physical: String,
+    /// How it is attached, by the word of the configuration.
+    pub mode: String,
+    /// The host's link that it is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub global_nic: Option<String>,
+    /// Its Ethernet address.
+    pub mac_addr: String,
+    /// Its addresses, each with the length of its prefix.
+    pub address: Vec<String>,
+}
+
 /// Everything the daemon tells about its zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -105,6 +121,9 @@ pub struct Status {
     pub last_exit: Option<Exit>,
     /// Who is attached to the console.
     pub consoles: Vec<Console>,
+    /// The nets that the zone was brought up with; none below ready, and from a daemon that does not know them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nets: Option<Vec<Net>>,
 }
 
 /// What an operation that succeeded has to say. The interface file calls it `Result`.
@@ -189,6 +208,13 @@ mod tests {
     fn the_interface_file_has_the_fields_that_are_sent() {
         let step = Step { name: "root".into(), usec: 5 };
         let console = Console { pid: 1, uid: 0, since: 0, read_only: true };
+        let net = Net {
+            physical: "eth0".into(),
+            mode: "bridge".into(),
+            global_nic: Some("br0".into()),
+            mac_addr: "02:08:20:5e:01:07".into(),
+            address: vec!["192.0.2.5/24".into()],
+        };
         let status = Status {
             zone: "z".into(),
             state: State::Ready,
@@ -204,10 +230,12 @@ mod tests {
             waiting: Some("w".into()),
             last_exit: Some(exit()),
             consoles: vec![console.clone()],
+            nets: Some(vec![net.clone()]),
         };
         assert_eq!(serde_json::from_value::<Status>(json!(status)).unwrap(), status);
         assert_fields("Status", &status);
         assert_fields("Console", &console);
+        assert_fields("Net", &net);
         assert_fields("Exit", &exit());
         assert_fields("Step", &step);
         assert_fields("Progress", &Progress { step: Some("root".into()), message: Some("m".into()) });

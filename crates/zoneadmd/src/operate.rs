@@ -20,6 +20,8 @@ use zone_config::State;
 use zone_config::lastexit::How;
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
+use zone_net::Interface;
+use zone_net::record::Record;
 use zone_sys::Chain;
 use zsched::wire::Phase;
 
@@ -50,6 +52,7 @@ impl Handler for Door {
             waiting: under_way.as_ref().and_then(|(_, current)| current.waiting()),
             last_exit: daemon.last_exit.borrow().clone().map(Into::into),
             consoles: daemon.console.clients().iter().map(console).collect(),
+            nets: alive.then(|| nets(daemon)),
         }
     }
 
@@ -70,6 +73,19 @@ impl Handler for Door {
 fn console(client: &zone_console::server::ClientInfo) -> zone_door::Console {
     let since = client.since.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     zone_door::Console { pid: client.pid, uid: client.uid, since, read_only: client.read_only }
+}
+
+/// The nets that the zone was brought up with. What cannot be read of them is for the next halt to say.
+fn nets(daemon: &Daemon) -> Vec<zone_door::Net> {
+    let record = Record::load(&daemon.zone.layout, daemon.name()).ok().flatten().unwrap_or_default();
+    let net = |net: Interface| zone_door::Net {
+        mode: net.attachment.mode().to_owned(),
+        global_nic: net.attachment.global_nic().map(str::to_owned),
+        physical: net.inside,
+        mac_addr: net.mac.to_string(),
+        address: net.addresses.iter().map(ToString::to_string).collect(),
+    };
+    record.interfaces.into_iter().map(net).collect()
 }
 
 async fn operate(

@@ -58,6 +58,7 @@ impl Handler for FakeZone {
                 restarts: 2,
             }),
             consoles: Vec::new(),
+            nets: None,
         }
     }
 
