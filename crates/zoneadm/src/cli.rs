@@ -43,7 +43,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// List zones and their states
-    #[command(after_long_help = LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [--json]")]
+    #[command(after_long_help = LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [--net] [--json]")]
     List(ListArgs),
     /// Check that a zone could be run on this machine
     #[command(after_long_help = VERIFY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE verify")]
@@ -98,6 +98,9 @@ pub(crate) struct ListArgs {
     /// A table, with id, state, path, brand and ip-type
     #[arg(short = 'v')]
     pub(crate) verbose: bool,
+    /// A table of the nets of the zones that are up, with a line for each address
+    #[arg(long)]
+    pub(crate) net: bool,
     /// For programs: everything that is known, as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -253,8 +256,12 @@ The ID of a zone is the process id of its first process as the host sees it, \"-
 global zone's is 0. Nothing is started to answer: a zone's state is asked of its keeper, zsched. With -v a line
 ends with what is being done with the zone, and with how its init failed and was started again.
 
+--net shows what the links of zones have now. A line ends with what is not as it was made: in a zone with
+ip-type=exclusive its root may change that. Addresses that are good on one link only (fe80::) are left out.
+
 Examples:
   zoneadm list                       names of the zones that are up
+  zoneadm list --net                 their links and addresses
   zoneadm list -cv                   every zone, as a table
   zoneadm list -p | cut -d: -f2,3    names and states, for a script
   zoneadm -z web list -v --json      everything about one zone";

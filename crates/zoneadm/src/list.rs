@@ -2,6 +2,7 @@
 
 mod format;
 mod json;
+mod network;
 mod row;
 
 use zone_config::{Entry, State, here};
@@ -47,6 +48,10 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
 fn check(cx: &Context, args: ListArgs) -> Outcome {
     if args.parsable && args.verbose {
         return Err(Failure::general(anyhow::anyhow!("list -p and -v are mutually exclusive.")));
+    }
+    if args.net && (args.parsable || args.verbose || args.json) {
+        let text = "list: --net is a table of its own and cannot be given with -p, -v and --json";
+        return Err(Failure::Usage(text.to_owned()));
     }
     if cx.names_a_zone() && (args.configured || args.installed || args.no_global) {
         let text = "list: -c, -i and -n choose among all zones and cannot be given with -z or -u";
@@ -97,6 +102,9 @@ impl Listing<'_> {
         if self.args.verbose || self.args.json {
             row.ask_daemon(&self.cx.layout);
         }
+        if self.args.net || self.args.json {
+            row.look_at_network(&self.cx.layout);
+        }
         self.rows.push(row);
     }
 
@@ -105,6 +113,13 @@ impl Listing<'_> {
         if self.args.json {
             let rows = self.rows.iter().map(json::Zone::of);
             out.json(&rows.collect::<Vec<_>>())?;
+            return out.end();
+        }
+        if self.args.net {
+            out.line(&format::net_header())?;
+            for line in self.rows.iter().flat_map(format::nets) {
+                out.line(&line)?;
+            }
             return out.end();
         }
         if self.args.verbose {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zone_config::{Layout, ZoneName};
-use zsched::client::ClientError;
+use zsched::client::{ClientError, ZoneFds};
 use zsched::wire::Status;
 
 pub(crate) use zone_live::{is_forbidden, state};
@@ -18,4 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// When there is a keeper and it does not answer, or when the caller may not ask it.
 pub(crate) fn ask(layout: &Layout, zone: &ZoneName) -> Result<Option<Status>, ClientError> {
     zone_live::ask(layout, zone, PATIENCE)
+}
+
+/// What it takes to look into a zone that is up; `None` if it is not any more, or may not be looked into.
+pub(crate) fn enter(layout: &Layout, zone: &ZoneName) -> Option<ZoneFds> {
+    zone_live::enter(layout, zone, PATIENCE).ok()?.1
 }

@@ -1,5 +1,6 @@
 //! The lines of a list, as zoneadm(8) prints them.
 
+use super::network::Net;
 use super::row::{Row, UNKNOWN};
 
 /// The table's first line.
@@ -38,6 +39,52 @@ pub(super) fn parsable(row: &Row) -> String {
     .join(":")
 }
 
+/// The first line of the table of nets.
+pub(super) fn net_header() -> String {
+    net_columns(["ZONE", "LINK", "MODE", "OVER", "ADDRESS"])
+}
+
+/// The nets of a zone, a line for each address that is good beyond its link. What of a net is not as it was made ends its
+/// first line.
+pub(super) fn nets(row: &Row) -> Vec<String> {
+    let nets = row.network.iter().flat_map(|network| &network.nets);
+    nets.flat_map(|net| {
+        let link = net.inside.as_ref().map_or(net.physical.as_str(), |inside| inside.name.as_str());
+        let addresses = net.inside.as_ref().map(|inside| inside.wide.as_slice()).unwrap_or_default();
+        let over = net.global_nic.as_deref().unwrap_or(NONE);
+        let line = |address: &str| net_columns([&row.name, link, net.mode, over, address]);
+        let mut lines: Vec<_> = addresses.iter().map(|address| line(address)).collect();
+        if lines.is_empty() {
+            lines.push(line(NONE));
+        }
+        let note = changes(net);
+        if let Some(first) = lines.first_mut().filter(|_| !note.is_empty()) {
+            *first += &format!(" {note}");
+        }
+        lines
+    })
+    .collect()
+}
+
+/// What stands for nothing in the table of nets.
+const NONE: &str = "--";
+
+/// Says what of a net is not as it was made, and what it was.
+fn changes(net: &Net) -> String {
+    let word = |word: &&str| match *word {
+        "gone" => "is gone".to_owned(),
+        "down" => "is down".to_owned(),
+        "name" => format!("was {}", net.physical),
+        "address" => format!("was given {}", net.address.join(", ")),
+        other => format!("has another {other}"),
+    };
+    net.differs.iter().map(word).collect::<Vec<_>>().join("; ")
+}
+
+fn net_columns([zone, link, mode, over, address]: [&str; 5]) -> String {
+    format!("{zone:<16} {link:<15} {mode:<8} {over:<15} {address}")
+}
+
 fn id(row: &Row) -> String {
     row.id().map_or_else(|| "-".to_owned(), |id| id.to_string())
 }
@@ -49,9 +96,11 @@ fn columns([id, name, status, path, brand, ip]: [&str; 6]) -> String {
 #[cfg(test)]
 mod tests {
     use zone_config::State;
+    use zone_net::Interface;
     use zsched::wire::{Phase, Status};
 
     use super::*;
+    use crate::list::network::Network;
 
     fn row() -> Row {
         Row {
@@ -64,6 +113,7 @@ mod tests {
             ip_type: Some("excl"),
             live: Some(Status { phase: Phase::Running, pid: 4321, ..Status::default() }),
             daemon: None,
+            network: None,
         }
     }
 
@@ -81,6 +131,41 @@ mod tests {
             table(&row()),
             "4321 web              running    /zones/a:b                     sparse   excl  "
         );
+    }
+
+    #[test]
+    fn a_net_has_a_line_for_each_address() {
+        assert_eq!(net_header(), "ZONE             LINK            MODE     OVER            ADDRESS");
+        let made: Interface = toml::from_str(
+            "host = \"z0n0\"\nalias = \"\"\ninside = \"eth0\"\nmac = \"02:08:20:5e:01:07\"\naddresses = [\"192.0.2.5/24\"]\n\
+             routers = []\nallowed = []\ndhcp = false\nattachment = { mode = \"bridge\", bridge = \"br0\" }\n\
+             protection = { mac = true, ip = true, dhcp = true, restricted = true, isolated = false }\n",
+        )
+        .unwrap();
+        let link = |name: &str, addresses: &[&str]| zone_net::counters::Status {
+            index: 2,
+            peer: None,
+            name: name.to_owned(),
+            kind: None,
+            mac: Some(made.mac),
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            counters: zone_net::rt::Counters::default(),
+        };
+        let lines = |inside| {
+            let net = Net::of(zone_net::counters::Net { made: &made, host: None, inside });
+            nets(&Row { network: Some(Network::with(vec![net])), ..row() })
+        };
+        let begin = |link: &str| format!("{:<16} {link:<15} {:<8} {:<15} ", "web", "bridge", "br0");
+        let as_made = lines(Some(link("eth0", &["192.0.2.5/24", "fe80::1/64"])));
+        assert_eq!(as_made, [format!("{}192.0.2.5/24", begin("eth0"))]);
+        let changed = lines(Some(link("a\u{1b}b", &["192.0.2.5/24", "192.0.2.6/24"])));
+        let link = begin("a\\u{1b}b");
+        let first = format!("{link}192.0.2.5/24 was eth0; was given 192.0.2.5/24");
+        assert_eq!(changed, [first, format!("{link}192.0.2.6/24")]);
+        assert_eq!(lines(None), [format!("{}-- is gone", begin("eth0"))]);
     }
 
     #[test]

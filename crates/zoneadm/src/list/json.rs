@@ -8,6 +8,7 @@ use zone_config::lastexit::{How, LastExit};
 use zone_door::{Console, Operation};
 use zsched::wire::{Lost, Status, Witness};
 
+use super::network::Network;
 use super::row::Row;
 
 /// One zone. Times are seconds since 1970 UTC; what is unknown or does not apply is null.
@@ -37,6 +38,8 @@ pub(super) struct Zone<'a> {
     step: Option<String>,
     /// Who is at the console; null when no daemon runs to know it.
     consoles: Option<Vec<Console>>,
+    /// Its nets and ports; null for one that is not up, and for the host.
+    network: Option<&'a Network>,
 }
 
 /// A zone's zsched.
@@ -126,6 +129,7 @@ impl<'a> Zone<'a> {
             operation,
             step,
             consoles,
+            network: row.network.as_ref(),
         }
     }
 }

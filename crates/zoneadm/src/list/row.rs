@@ -1,14 +1,17 @@
 //! What is known of one zone.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, file, here};
 use zone_door::Client;
 use zone_sys::Chain;
 use zsched::wire::{Phase, Status};
 
+use super::network::Network;
 use crate::live;
 use crate::message::warn_zone;
 use crate::verbs::verify::config_error;
@@ -41,6 +44,8 @@ pub(super) struct Row {
     pub(super) live: Option<Status>,
     /// What its daemon says, if it was asked and one runs.
     pub(super) daemon: Option<zone_door::Status>,
+    /// What it has of the network, if that was looked at and it is up.
+    pub(super) network: Option<Network>,
 }
 
 impl Row {
@@ -56,6 +61,7 @@ impl Row {
             ip_type: Some("shared"),
             live: None,
             daemon: None,
+            network: None,
         }
     }
 
@@ -64,7 +70,7 @@ impl Row {
         // The zone's root may have put anything there.
         let told = file::read_if_there(Path::new(BRAND_FILE), file::DOCUMENT).ok().flatten();
         let brand = told.and_then(|text| String::from_utf8(text).ok()).map(|text| text.trim().to_owned());
-        Self { name, brand, ip_type: Some("excl"), ..Self::global() }
+        Self { name, brand, ip_type: Some(own_ip_type()), ..Self::global() }
     }
 
     /// A zone's, its state found out; `None` when that failed, which has then been told.
@@ -103,6 +109,7 @@ impl Row {
             ip_type: None,
             live: None,
             daemon: None,
+            network: None,
         }
     }
 
@@ -156,6 +163,16 @@ impl Row {
         self.daemon = self.zone.as_ref().and_then(ask);
     }
 
+    /// Looks at the nets of a zone that is up.
+    pub(super) fn look_at_network(&mut self, layout: &Layout) {
+        // Without a first process there is nobody whose network it would be.
+        if self.id().is_some()
+            && let Some(zone) = &self.zone
+        {
+            self.network = Network::of(layout, zone);
+        }
+    }
+
     /// What is to be said of a zone beside its state: what is being done with it, and how its init failed.
     pub(super) fn note(&self) -> Option<String> {
         let operation = self.daemon.as_ref().and_then(|daemon| {
@@ -189,6 +206,16 @@ impl Row {
                 None
             }
         }
+    }
+}
+
+/// Whether this zone's root configures its network: the kernel names no user namespace to a zone but its own and those below.
+fn own_ip_type() -> &'static str {
+    let netns = File::open("/proc/self/ns/net");
+    let owner = netns.ok().map(zone_sys::namespace::owner);
+    match owner {
+        Some(Err(error)) if error.errno() == Errno::PERM => "shared",
+        _ => "excl",
     }
 }
 
