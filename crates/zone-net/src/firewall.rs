@@ -30,13 +30,14 @@ use zone_config::ZoneName;
 use zone_config::layout::InstallationId;
 
 use crate::names::{self, Owner};
-use crate::nft::{self, ChainType, Family, Field, Hook, HookPoint, Rule, Transaction};
+use crate::nft::{self, ChainType, Family, Field, Hook, HookPoint, Rule, Set, SetType, Transaction};
 use crate::spec::PortSpec;
 
 pub use taken::{Holder, free};
 
-/// Priorities of linux/netfilter_ipv4.h: before conntrack, translation of destinations, filtering, of sources.
+/// Priorities of linux/netfilter_ipv4.h: before conntrack, after it, translation of destinations, filtering, of sources.
 const RAW: i32 = -300;
+const MANGLE: i32 = -150;
 const DESTINATION_NAT: i32 = -100;
 const FILTER: i32 = 0;
 const SOURCE_NAT: i32 = 100;
@@ -123,6 +124,16 @@ fn hook(kind: ChainType, point: HookPoint, priority: i32) -> Hook<'static> {
 /// # Errors
 /// What the kernel refuses; then the rules are what they were.
 pub fn network(installation: InstallationId, bridge: &str, ranges: &[IpNet]) -> Result<(), Error> {
+    network_with(installation, bridge, ranges, connections())
+}
+
+/// As [`network`], with the most connections that an address may have.
+fn network_with(
+    installation: InstallationId,
+    bridge: &str,
+    ranges: &[IpNet],
+    most: u32,
+) -> Result<(), Error> {
     const FAMILY: Family = Family::Inet;
     let table = &names::table(installation);
     let mut transaction = Transaction::new();
@@ -137,6 +148,7 @@ pub fn network(installation: InstallationId, bridge: &str, ranges: &[IpNet]) -> 
         }
     }
 
+    bound(&mut transaction, table, ranges, most);
     transaction.chain(FAMILY, table, "forward", Some(&hook(ChainType::Filter, HookPoint::Forward, FILTER)));
     let inwards = || Rule::new().link_is_not(Field::IN_NAME, bridge).link_is(Field::OUT_NAME, bridge);
     let known = |field, bits: u32| inwards().masked_is_not(field, &bits.to_ne_bytes(), &[0; 4]).accept();
@@ -154,6 +166,38 @@ pub fn network(installation: InstallationId, bridge: &str, ranges: &[IpNet]) -> 
         transaction.rule(FAMILY, table, "postrouting", outwards.masquerade());
     }
     transaction.commit().map_err(|source| Error::Network { bridge: bridge.to_owned(), source })
+}
+
+/// Bounds the connections of each address of the zones, so that none of them takes all that the host can remember.
+fn bound(transaction: &mut Transaction, table: &str, ranges: &[IpNet], most: u32) {
+    const FAMILY: Family = Family::Inet;
+    const NEW: u32 = 1 << 3;
+    let point = hook(ChainType::Filter, HookPoint::Prerouting, MANGLE);
+    transaction.chain(FAMILY, table, "connections", Some(&point));
+    for range in ranges {
+        let (set, kind, source) = match range {
+            IpNet::V4(_) => ("connections4", SetType::Ip, Field::IP_SOURCE),
+            IpNet::V6(_) => ("connections6", SetType::Ip6, Field::IP6_SOURCE),
+        };
+        transaction.set(FAMILY, table, set, &Set::Counted(kind));
+        let new =
+            Rule::new().source_in(*range).masked_is_not(Field::ConnectionState, &NEW.to_ne_bytes(), &[0; 4]);
+        let rule = new.beyond(source, set, most).counter().drop();
+        transaction.rule(
+            FAMILY,
+            table,
+            "connections",
+            rule.comment("more connections than one zone may have"),
+        );
+    }
+}
+
+/// How many connections one address may have at a time: an eighth of those that the host remembers.
+fn connections() -> u32 {
+    const LEAST: u32 = 1024;
+    let most = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max");
+    let most = most.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(65_536);
+    (most / 8).max(LEAST)
 }
 
 /// Removes the table of the managed network of an installation. Idempotent.

@@ -23,7 +23,7 @@ pub use dump::{FoundChain, FoundRule, FoundTable, chains, elements, rules, suppo
 pub use error::{Error, Subject};
 pub use field::{Base, Field};
 pub use rule::Rule;
-pub use set::{Interval, LEARNED, Set, SetType, intervals};
+pub use set::{COUNTED, Interval, LEARNED, Set, SetType, intervals};
 pub use transaction::{Transaction, remove};
 
 /// Which packets a table sees.

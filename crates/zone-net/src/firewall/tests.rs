@@ -167,6 +167,23 @@ fn zones_get_out_and_nobody_gets_in() {
 }
 
 #[test]
+fn a_zone_has_only_so_many_connections() {
+    zone_testing::needs_root!();
+    let lab = lab();
+    let ranges = ["10.9.0.0/24".parse().unwrap(), "fd09::/64".parse().unwrap()];
+    lab.host.run(|| network_with(installation(), "br0", &ranges, 3).unwrap());
+    for outside in OUTSIDE {
+        let to = at(outside, 7000);
+        let listener = lab.outside.run(|| bound(|| TcpListener::bind(to)));
+        let connect = |from: &Netns| from.run(|| TcpStream::connect_timeout(&to, MISSING));
+        let held: Vec<_> = (0..3).map(|_| connect(&lab.web).unwrap()).collect();
+        assert!(connect(&lab.web).is_err(), "one more than it may have");
+        connect(&lab.db).unwrap();
+        drop((listener, held));
+    }
+}
+
+#[test]
 fn the_hosts_loopback_stays_the_hosts() {
     zone_testing::needs_root!();
     let lab = lab();

@@ -1,6 +1,6 @@
 //! The expressions of rules, as netlink wants them. Numbers are those of linux/netfilter/nf_tables.h.
 
-use netlink_packet_core::DefaultNla;
+use netlink_packet_core::{DefaultNla, Emitable};
 use netlink_packet_netfilter::nftables::{
     Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, Immediate, ListAttribute, Lookup, Meta,
     Operator, Payload, Register, Verdict, VerdictAttribute,
@@ -103,6 +103,23 @@ pub(super) fn add_to_set(set: &str) -> Expression {
     // NFTA_DYNSET_SET_NAME, _OP (add), _SREG_KEY.
     let name = DefaultNla::new(1, set.bytes().chain([0]).collect());
     other("dynset", vec![name, number(3, 0), number(4, VALUE.into())])
+}
+
+/// Adds the value to a set that counts; true of the connections beyond so many for one value.
+pub(super) fn count_in_set(set: &str, most: u32) -> Expression {
+    // NFTA_CONNLIMIT_COUNT, _FLAGS (over) in NFTA_EXPR_NAME, _DATA in NFTA_DYNSET_EXPR, behind _SET_NAME, _OP, _SREG_KEY.
+    let name = DefaultNla::new(1, set.bytes().chain([0]).collect());
+    let limit = nested(2, &[number(1, most), number(2, 1)]);
+    let expression = nested(7, &[DefaultNla::new(1, b"connlimit\0".to_vec()), limit]);
+    other("dynset", vec![name, number(3, 0), number(4, VALUE.into()), expression])
+}
+
+/// An attribute of attributes.
+fn nested(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
+    const NESTED: u16 = 1 << 15;
+    let mut bytes = vec![0; attributes.buffer_len()];
+    attributes.emit(&mut bytes);
+    DefaultNla::new(kind | NESTED, bytes)
 }
 
 /// Puts bytes into a register.

@@ -168,6 +168,13 @@ impl Rule {
         self.with([expr::load(field, VALUE), expr::add_to_set(set)])
     }
 
+    /// True of a connection beyond so many of those whose field is the same; a set of [`Set::Counted`](super::Set::Counted)
+    /// counts them.
+    #[must_use]
+    pub fn beyond(self, field: Field, set: &str, most: u32) -> Self {
+        self.with([expr::load(field, VALUE), expr::count_in_set(set, most)])
+    }
+
     /// Counts packets and bytes.
     #[must_use]
     pub fn counter(self) -> Self {

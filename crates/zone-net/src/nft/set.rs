@@ -11,6 +11,9 @@ use super::rule::octets;
 /// The most values that rules may add to a set.
 pub const LEARNED: u32 = 256;
 
+/// The most values that rules may count connections for.
+pub const COUNTED: u32 = 65_535;
+
 /// A set or a map of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Set {
@@ -18,6 +21,8 @@ pub enum Set {
     Values(SetType, Vec<Vec<u8>>),
     /// Values that rules add to, [`LEARNED`] at most.
     Learned(SetType, Vec<Vec<u8>>),
+    /// Values for which rules count connections, [`COUNTED`] at most.
+    Counted(SetType),
     /// Ranges of values, sorted and apart from one another: what [`intervals`] makes.
     Intervals(SetType, Vec<Interval>),
     /// Values, and what each leads to.
@@ -116,6 +121,7 @@ impl Set {
         match self {
             Self::Values(key, _) => (0, *key, None),
             Self::Learned(key, _) => (0x20, *key, None),
+            Self::Counted(key) => (0x20, *key, None),
             Self::Intervals(key, _) => (0x4, *key, None),
             Self::Map(key, value, _) => (0x8, *key, Some(*value)),
         }
@@ -127,6 +133,7 @@ impl Set {
             Self::Values(_, values) | Self::Learned(_, values) => {
                 values.iter().map(|value| ListAttribute::Element(vec![key(value)])).collect()
             }
+            Self::Counted(_) => Vec::new(),
             Self::Intervals(_, intervals) => intervals
                 .iter()
                 .flat_map(|Interval { first, end }| {

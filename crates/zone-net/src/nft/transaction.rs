@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::error::{Error, Subject};
 use super::socket::{Answer, Socket, packet, serialize};
-use super::{Family, Hook, LEARNED, Rule, Set, tables};
+use super::{COUNTED, Family, Hook, LEARNED, Rule, Set, tables};
 
 /// NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h: whom a batch is for.
 const SUBSYSTEM: u16 = 10;
@@ -139,9 +139,12 @@ impl Transaction {
             attributes
                 .extend([SetAttribute::DataType(value.number()), SetAttribute::DataLen(value.length())]);
         }
-        if matches!(set, Set::Learned(..)) {
-            attributes.push(SetAttribute::Description(vec![SetDescription::Size(LEARNED)]));
-        }
+        let most = match set {
+            Set::Learned(..) => Some(LEARNED),
+            Set::Counted(_) => Some(COUNTED),
+            _ => None,
+        };
+        attributes.extend(most.map(|most| SetAttribute::Description(vec![SetDescription::Size(most)])));
         let subject = Subject::Set(family, table.to_owned(), name.to_owned());
         let body = NfTablesMessage::NewSet(SetMessage { attributes });
         self.push(subject.clone(), family, NLM_F_CREATE, body);
