@@ -1,5 +1,6 @@
 //! Network calls that rustix lacks: loopback up by ioctl, options of netlink sockets, packet sockets.
 
+use crate::seccomp::INSTRUCTION;
 use crate::{Arg, Error, Result};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -63,11 +64,54 @@ pub fn set_netlink_option(socket: impl AsFd, option: NetlinkOption) -> Result<()
 /// `EPERM` without `CAP_NET_RAW` in the network namespace, `ENODEV` if there is no such link; what `socket(2)` and
 /// `bind(2)` say else.
 pub fn packet_socket(link: u32) -> Result<OwnedFd> {
-    // All protocols, in network byte order as packet(7) wants it.
-    let protocol = 0x0003_u16.to_be();
-    let raw = std::num::NonZeroU32::new(protocol.into()).map(rustix::net::Protocol::from_raw);
-    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, raw)
-        .map_err(|e| Error::new("socket", e))?;
+    const ALL: u16 = 0x0003; // ETH_P_ALL
+    let socket = unbound_packet_socket()?;
+    bind_packet_socket(&socket, ALL, link)?;
+    Ok(socket)
+}
+
+/// Opens a socket for the frames of one link that have this Ethernet type and that a classic-BPF program, of instructions as
+/// [`instruction`](crate::seccomp::instruction) makes them, lets through. Other frames are not seen even at first.
+///
+/// # Errors
+/// As [`packet_socket`]; `EINVAL` for a program that the kernel does not take.
+pub fn filtered_packet_socket(link: u32, ether_type: u16, program: &[[u8; INSTRUCTION]]) -> Result<OwnedFd> {
+    let socket = unbound_packet_socket()?;
+    attach_filter(&socket, program)?;
+    bind_packet_socket(&socket, ether_type, link)?;
+    Ok(socket)
+}
+
+/// A packet socket that sees nothing until it is bound.
+fn unbound_packet_socket() -> Result<OwnedFd> {
+    socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)
+        .map_err(|e| Error::new("socket", e))
+}
+
+fn attach_filter(socket: &OwnedFd, program: &[[u8; INSTRUCTION]]) -> Result<()> {
+    let fd = socket.as_raw_fd();
+    let fail = |error: Error| error.arg(Arg::Fd(fd)).arg(Arg::Word("SO_ATTACH_FILTER"));
+    let mut filter: Vec<libc::sock_filter> = program
+        .iter()
+        .map(|[c0, c1, jt, jf, k0, k1, k2, k3]| libc::sock_filter {
+            code: u16::from_ne_bytes([*c0, *c1]),
+            jt: *jt,
+            jf: *jf,
+            k: u32::from_ne_bytes([*k0, *k1, *k2, *k3]),
+        })
+        .collect();
+    let len =
+        u16::try_from(filter.len()).map_err(|_| fail(Error::new("setsockopt", rustix::io::Errno::INVAL)))?;
+    let fprog = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+    let size = libc::socklen_t::try_from(size_of_val(&fprog)).unwrap_or_default();
+    // SAFETY: `fprog` points to `len` initialised instructions that outlive the call; the kernel checks and copies them.
+    let ret = unsafe {
+        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, (&raw const fprog).cast(), size)
+    };
+    if ret == 0 { Ok(()) } else { Err(fail(Error::last("setsockopt"))) }
+}
+
+fn bind_packet_socket(socket: &OwnedFd, ether_type: u16, link: u32) -> Result<()> {
     let fd = socket.as_raw_fd();
     let fail = |error: Error| error.arg(Arg::Fd(fd)).arg(Arg::Num(link.into()));
     let index = i32::try_from(link).map_err(|_| fail(Error::new("bind", rustix::io::Errno::NODEV)))?;
@@ -75,10 +119,11 @@ pub fn packet_socket(link: u32) -> Result<OwnedFd> {
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     // AF_PACKET is 17.
     address.sll_family = 17;
-    address.sll_protocol = protocol;
+    // In network byte order, as packet(7) wants it.
+    address.sll_protocol = ether_type.to_be();
     address.sll_ifindex = index;
     let length = libc::socklen_t::try_from(size_of_val(&address)).unwrap_or_default();
     // SAFETY: the kernel reads `length` bytes at `address`, which lives over the call.
     let ret = unsafe { libc::bind(fd, (&raw const address).cast(), length) };
-    if ret == 0 { Ok(socket) } else { Err(fail(Error::last("bind"))) }
+    if ret == 0 { Ok(()) } else { Err(fail(Error::last("bind"))) }
 }
