@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod counters;
+pub mod dhcp;
 pub mod firewall;
 pub mod foreign;
 pub mod forwarding;

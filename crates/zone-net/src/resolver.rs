@@ -145,7 +145,7 @@ impl Host {
 }
 
 /// The words that can stand in files of other programs without meaning anything else there.
-fn plain<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn plain<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     let words = words.filter(|word| word.len() <= 255 && word.chars().all(good));
     words.take(MOST_WORDS).map(str::to_owned).collect()

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{Error, Request, Socket, attributes};
@@ -138,6 +140,11 @@ impl Address {
 
 /// Gives a link an address, whatever it had for it before.
 pub fn add(address: &Address) -> Request<'static> {
+    add_for(address, None)
+}
+
+/// Gives a link an address for so many seconds, after which the kernel takes it away; for ever if there is no number.
+pub fn add_for(address: &Address, seconds: Option<u32>) -> Request<'static> {
     let mut message = address.message();
     message.attributes.extend(address.broadcast.map(AddressAttribute::Broadcast));
     message.attributes.extend(address.label.clone().map(AddressAttribute::Label));
@@ -145,6 +152,11 @@ pub fn add(address: &Address) -> Request<'static> {
     flags.set(AddressFlags::Nodad, address.net.addr().is_ipv6() && !address.detects_duplicates);
     flags.set(AddressFlags::Noprefixroute, address.no_prefix_route);
     message.attributes.push(AddressAttribute::Flags(flags));
+    if let Some(seconds) = seconds {
+        let mut times = CacheInfo::default();
+        (times.ifa_preferred, times.ifa_valid) = (seconds, seconds);
+        message.attributes.push(AddressAttribute::CacheInfo(times));
+    }
     Request::replace(RouteNetlinkMessage::NewAddress(message), "add the address ", address.net.to_string())
 }
 
