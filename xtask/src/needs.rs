@@ -19,7 +19,7 @@ const fn need(program: &'static str, package: &'static str, reason: &'static str
 }
 
 /// What the zones suite needs.
-pub(crate) const SUITE: [Need; 13] = [
+pub(crate) const SUITE: [Need; 14] = [
     need("unshare", "util-linux", "private namespaces for the suite"),
     need("busybox", "busybox-static", "the smallest root file systems"),
     need("tar", "tar", "archives to install from"),
@@ -32,6 +32,7 @@ pub(crate) const SUITE: [Need; 13] = [
     need("asciinema", "asciinema", "the player of what zlogin records"),
     need("strace", "strace", "the order of what is written, for the loss of power"),
     need("mkfs.ext4", "e2fsprogs", "disks that fill up or stand still"),
+    need("dnsmasq", "dnsmasq-base", "a DHCP server for nets with address=dhcp"),
     need("mount", "mount", "disks that fill up or stand still"),
 ];
 
