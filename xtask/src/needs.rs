@@ -19,7 +19,7 @@ const fn need(program: &'static str, package: &'static str, reason: &'static str
 }
 
 /// What the zones suite needs.
-pub(crate) const SUITE: [Need; 14] = [
+pub(crate) const SUITE: [Need; 23] = [
     need("unshare", "util-linux", "private namespaces for the suite"),
     need("busybox", "busybox-static", "the smallest root file systems"),
     need("tar", "tar", "archives to install from"),
@@ -32,8 +32,17 @@ pub(crate) const SUITE: [Need; 14] = [
     need("asciinema", "asciinema", "the player of what zlogin records"),
     need("strace", "strace", "the order of what is written, for the loss of power"),
     need("mkfs.ext4", "e2fsprogs", "disks that fill up or stand still"),
-    need("dnsmasq", "dnsmasq-base", "a DHCP server for nets with address=dhcp"),
     need("mount", "mount", "disks that fill up or stand still"),
+    need("ip", "iproute2", "the networks that tests make, and the look for what is left of them"),
+    need("nft", "nftables", "the look for rules that are left, and rules of others"),
+    need("dnsmasq", "dnsmasq-base", "nameservers and DHCP servers that zones ask"),
+    need("curl", "curl", "web servers, asked from zones and for them"),
+    need("ping", "iputils-ping", "whether a zone reaches somebody"),
+    need("arping", "iputils-arping", "who answers for an address"),
+    need("dig", "bind9-dnsutils", "names, asked by somebody who knows nothing of the C library"),
+    need("nc", "netcat-openbsd", "ports, tried by somebody else"),
+    need("tcpdump", "tcpdump", "the frames that arrive"),
+    need("iperf3", "iperf3", "how much goes through a net"),
 ];
 
 /// What making guests needs.

@@ -103,7 +103,7 @@ fn run(args: Args) -> io::Result<ExitCode> {
     }
     if !args.inside {
         // Private namespaces, whose end is the end of everything in them, however we end.
-        return Err(namespaces::command()?.args(std::env::args_os().skip(1)).exec());
+        return Err(namespaces::command(false)?.args(std::env::args_os().skip(1)).exec());
     }
     let mut more = Vec::new();
     for (option, value) in [("--guests", &spec.guests), ("--python", &spec.python)] {
@@ -112,6 +112,9 @@ fn run(args: Args) -> io::Result<ExitCode> {
         }
     }
     if let Some(name) = &args.case {
+        if namespaces::own_network() {
+            namespaces::set_loopback_up()?;
+        }
         supervisor::supervise(&by_name(name)?, &spec, &more)?;
         return Ok(ExitCode::SUCCESS);
     }

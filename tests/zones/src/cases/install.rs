@@ -17,7 +17,7 @@ cases![
     a_killed_install_leaves_the_zone_incomplete,
     a_full_disk_is_said_to_be_full,
     debootstrap_that_is_missing_is_named,
-    debootstrap_makes_a_zone: 400,
+    debootstrap_makes_a_zone: 400 online,
     the_brands_want_their_own_sources,
     a_zonepath_in_use_is_left_as_it_is,
     what_a_failed_install_made_is_taken_back,

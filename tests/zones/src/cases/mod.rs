@@ -50,6 +50,7 @@ mod install;
 mod keeper_calls;
 mod list;
 mod matrix;
+mod net_auto;
 mod power_loss;
 mod remains;
 mod restart;
@@ -101,6 +102,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fences::CASES,
         fs::CASES,
         fs_safe::CASES,
+        net_auto::CASES,
         zlogin::CASES,
         terminal::CASES,
         inherited::CASES,

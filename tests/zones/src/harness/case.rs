@@ -25,13 +25,15 @@ pub struct Case {
     pub limit: Duration,
     /// Whether others may run at the same time.
     pub turn: Turn,
+    /// Whether it has the machine's own network, for what is fetched from a mirror. All others have one of their own.
+    pub online: bool,
 }
 
 impl Case {
     /// A test with the usual limit of a minute.
     #[must_use]
     pub const fn new(module: &'static str, function: &'static str, run: fn(&Lab)) -> Self {
-        Self { module, function, run, limit: Duration::from_secs(60), turn: Turn::Parallel }
+        Self { module, function, run, limit: Duration::from_secs(60), turn: Turn::Parallel, online: false }
     }
 
     /// The same test with a limit of its own.
@@ -55,6 +57,13 @@ impl Case {
         self
     }
 
+    /// The same test, in the machine's own network.
+    #[must_use]
+    pub const fn online(mut self) -> Self {
+        self.online = true;
+        self
+    }
+
     /// The file that the test is in.
     #[must_use]
     pub fn subject(&self) -> &'static str {
@@ -69,7 +78,8 @@ impl Case {
 }
 
 /// Lists the tests of a file: those that need more than a minute with their limit in seconds, those that cannot share
-/// the machine with others marked `alone`, those that look at what all others did marked `last`.
+/// the machine with others marked `alone`, those that look at what all others did marked `last`, those that need the
+/// machine's network marked `online`.
 macro_rules! cases {
     ($($function:ident $(: $secs:literal)? $($turn:ident)?),+ $(,)?) => {
         /// The tests of this file.

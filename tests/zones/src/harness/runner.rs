@@ -121,7 +121,7 @@ impl Run<'_> {
         clear(&dir)?;
         fs::create_dir_all(&dir)?;
         let _ = fs::remove_file(verdict_file(&dir));
-        let mut supervisor = namespaces::command()?
+        let mut supervisor = namespaces::command(!case.online)?
             .args(["--case", &case.name(), "--dir"])
             .arg(&dir)
             .arg("--bin")

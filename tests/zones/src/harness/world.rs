@@ -2,8 +2,11 @@
 //!
 //! A test has a PID and a mount namespace of its own, so every process and every mount in sight is its own doing. Of
 //! control groups and loop devices, which are the machine's, those count whose installation or file is below the test's
-//! folder: other tests run at the same time. Links and files of the host are nobody's in particular; the runner looks at
+//! folder: other tests run at the same time. The network of a test is its own, too, and what has gone from it or changed
+//! counts like what is new ([`network`]). Links and files of the machine are nobody's in particular; the runner looks at
 //! them ([`Host`]).
+
+mod network;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,6 +17,8 @@ const HOST_FOLDERS: [&str; 9] =
     ["/etc", "/run", "/tmp", "/var/lib", "/var/log", "/var/tmp", "/dev/shm", "/run/netns", "/run/systemd"];
 
 const LOOP: &str = "loop device ";
+/// What a thing of the network is called that was there before and is not any more.
+const GONE: &str = "gone: ";
 
 /// Everything that can be left, as lines that can be compared and shown.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -33,6 +38,9 @@ impl World {
         }
         for (device, file) in loops() {
             seen.insert(format!("{LOOP}{device} of {file}"));
+        }
+        if super::namespaces::own_network() {
+            network::look(&mut seen);
         }
         Self(seen)
     }
@@ -64,7 +72,9 @@ impl World {
                 true
             }
         };
-        self.0.difference(&before.0).filter(is_ours).cloned().collect()
+        let gone = before.0.difference(&self.0).filter(|thing| network::counts_when_gone(thing));
+        let gone = gone.map(|thing| format!("{GONE}{thing}"));
+        self.0.difference(&before.0).filter(is_ours).cloned().chain(gone).collect()
     }
 }
 

@@ -1,0 +1,110 @@
+//! What the network of a test has, by the words of ip(8), nft(8) and proc(5).
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What each thing of the network begins with.
+const NETWORK: &str = "network: ";
+/// Where the settings are.
+const SETTINGS: &str = "/proc/sys/net";
+
+/// Adds links, addresses, routes, rules, proxy entries, tables of nftables and settings to what is seen.
+pub(super) fn look(seen: &mut BTreeSet<String>) {
+    let mut add = |thing: String| seen.insert(format!("{NETWORK}{thing}"));
+    let links = output(Command::new("ip").args(["-json", "-details", "address", "show"]), "");
+    let links: Value = serde_json::from_str(&links).unwrap_or_default();
+    for link in links.as_array().into_iter().flatten() {
+        add(shown(link));
+        let name = text(&link["ifname"]);
+        for address in link["addr_info"].as_array().into_iter().flatten() {
+            let (local, length) = (text(&address["local"]), &address["prefixlen"]);
+            add(format!("address {local}/{length} of {name}"));
+        }
+    }
+    for family in ["-4", "-6"] {
+        let words = "route show table all\nrule show\nneighbour show proxy\n";
+        for line in output(Command::new("ip").args([family, "-batch", "-"]), words).lines() {
+            add(format!("{family} {}", lasting(line)));
+        }
+    }
+    for line in output(Command::new("nft").args(["list", "tables"]), "").lines() {
+        add(format!("nft {line}"));
+    }
+    settings(Path::new(SETTINGS), &mut |path, value| {
+        add(format!("setting {path} = {value}"));
+    });
+}
+
+/// Whether it is told, too, that a thing was there before and is not any more: all of the network but the value that a
+/// setting had, whose new one is told.
+pub(super) fn counts_when_gone(thing: &str) -> bool {
+    thing.strip_prefix(NETWORK).is_some_and(|thing| !thing.starts_with("setting "))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn shown(link: &Value) -> String {
+    let has = |flag: &str| link["flags"].as_array().is_some_and(|flags| flags.iter().any(|one| one == flag));
+    let names: Vec<&str> = link["altnames"].as_array().into_iter().flatten().map(text).collect();
+    format!(
+        "link {} {names:?}, {}, {}, mtu {}, of {}, {}",
+        text(&link["ifname"]),
+        text(&link["linkinfo"]["info_kind"]),
+        text(&link["address"]),
+        link["mtu"],
+        text(&link["master"]),
+        if has("UP") { "up" } else { "down" },
+    )
+}
+
+/// A line of ip(8) without what changes by itself.
+fn lasting(line: &str) -> String {
+    let mut words = line.split_whitespace();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        match word {
+            "expires" => drop(words.next()),
+            "linkdown" | "dead" => {}
+            word => kept.push(word),
+        }
+    }
+    kept.join(" ")
+}
+
+fn output(command: &mut Command, input: &str) -> String {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let Ok(mut child) = child else { return String::new() };
+    if let Some(mut pipe) = child.stdin.take() {
+        let _ = pipe.write_all(input.as_bytes());
+    }
+    child
+        .wait_with_output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default()
+}
+
+/// The settings of IPv4 and IPv6, but for those that stay changed: docs/decisions.md says which and why.
+fn settings(dir: &Path, add: &mut dyn FnMut(String, &str)) {
+    for family in ["ipv4", "ipv6"] {
+        for group in ["", "conf/all", "conf/default", "conf/lo", "neigh/default"] {
+            for entry in fs::read_dir(dir.join(family).join(group)).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                // Each switches all that is called so on in all links; the first one other things as well.
+                let stays = matches!(&*name, "ip_forward" | "forwarding" | "mc_forwarding")
+                    || (family, group, &*name) == ("ipv4", "conf/all", "accept_redirects")
+                    || (family, group, &*name) == ("ipv6", "conf/lo", "accept_ra");
+                if let Ok(value) = fs::read_to_string(entry.path())
+                    && !stays
+                {
+                    add(format!("{family}/{group}/{name}"), value.trim());
+                }
+            }
+        }
+    }
+}
