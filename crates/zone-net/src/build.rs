@@ -70,6 +70,18 @@ pub enum NetError {
         "the bridge '{0}' does not filter VLANs ('ip link set {0} type bridge vlan_filtering 1' has it do so)"
     )]
     NotFiltering(String),
+    /// The kernel does not have what a mode is made of.
+    #[error(
+        "this kernel has no {kind} links: load the module {module} ('modprobe {module}'), or choose another mode"
+    )]
+    NoKind {
+        /// What `ip link` calls it.
+        kind: &'static str,
+        /// The module that has it.
+        module: &'static str,
+        /// What the kernel says.
+        source: rt::Error,
+    },
     /// A link that was made is not there.
     #[error("the link '{0}' has gone while it was configured")]
     Vanished(String),
@@ -108,6 +120,16 @@ impl NetError {
             _ => Err(Self::Several(errors)),
         }
     }
+}
+
+/// Makes a link of a kind that a kernel can be without.
+fn make_kind(host: &mut Socket, kind: &'static str, requests: Vec<rt::Request<'_>>) -> Result<(), NetError> {
+    host.run(requests).map_err(|source| match source.errno() {
+        Errno::OPNOTSUPP => {
+            NetError::NoKind { kind, module: if kind == "vlan" { "8021q" } else { kind }, source }
+        }
+        _ => source.into(),
+    })
 }
 
 fn several(errors: &[NetError]) -> String {

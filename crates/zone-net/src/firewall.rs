@@ -50,7 +50,7 @@ const DESTINATION_TRANSLATED: u32 = 1 << 5;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The rules of the managed network were not changed.
-    #[error("the rules of the network {bridge}")]
+    #[error("cannot change the rules of the managed network {bridge}")]
     Network {
         /// Its bridge, or its table where that is all that is known.
         bridge: String,
@@ -58,7 +58,7 @@ pub enum Error {
         source: nft::Error,
     },
     /// The ports of a zone were not changed.
-    #[error("the ports of zone {zone}")]
+    #[error("cannot change the rules for the ports of zone '{zone}'")]
     Ports {
         /// The zone.
         zone: ZoneName,
@@ -66,7 +66,10 @@ pub enum Error {
         source: nft::Error,
     },
     /// A range of ports is no range, or leads beyond the last port.
-    #[error("port {} of zone {zone} leads beyond port 65535, or its range ends before it begins", show(port))]
+    #[error(
+        "port {} of zone '{zone}' leads beyond port 65535, or its range ends before it begins",
+        show(port)
+    )]
     Range {
         /// The zone.
         zone: ZoneName,
@@ -74,7 +77,7 @@ pub enum Error {
         port: PortSpec,
     },
     /// Somebody has a port already.
-    #[error("port {} of the host is already that of {holder}", show(port))]
+    #[error("port {} of the host is already that of {holder}; choose another one", show(port))]
     Taken {
         /// The port.
         port: PortSpec,

@@ -62,6 +62,7 @@ use crate::Interface;
 use crate::interface::Attachment;
 use crate::names::Owner;
 use crate::nft::{self, Family, Transaction};
+use crate::spec::Protection;
 
 /// The families that a guard has tables in.
 const FAMILIES: [Family; 5] = [Family::Netdev, Family::Bridge, Family::Arp, Family::Ip, Family::Ip6];
@@ -71,7 +72,8 @@ const FAMILIES: [Family; 5] = [Family::Netdev, Family::Bridge, Family::Arp, Fami
 pub enum Error {
     /// Nothing on the host sees the frames of such a net before they are out.
     #[error(
-        "net {inside}: nothing on the host can watch over a net of mode {mode}, so {word} is not possible there"
+        "net {inside}: {word} is not possible with mode {mode}, of which the host sees no frames; {}",
+        instead(.word)
     )]
     NoPlace {
         /// The link's name inside.
@@ -82,7 +84,7 @@ pub enum Error {
         word: &'static str,
     },
     /// The rules were not changed.
-    #[error("the guard of zone {zone}")]
+    #[error("cannot change the rules for the link protection of zone '{zone}'")]
     Rules {
         /// The zone.
         zone: String,
@@ -102,6 +104,14 @@ impl Error {
     }
 }
 
+/// What helps where a net has no place for rules.
+fn instead(word: &str) -> &'static str {
+    match word {
+        "maxbw" => "allowed with modes bridge and routed",
+        _ => "allowed there: none, or ip-type=shared",
+    }
+}
+
 /// Checks that there is a place for the rules of each net.
 ///
 /// # Errors
@@ -114,7 +124,7 @@ pub fn check(interfaces: &[Interface]) -> Result<(), Error> {
         if matches!(interface.attachment, Attachment::Bridge { .. } | Attachment::Routed { .. }) {
             continue;
         }
-        let word = if interface.protection.needs_rules() {
+        let word = if interface.protection != Protection::NONE {
             "link-protection"
         } else if interface.bandwidth.is_some() {
             "maxbw"

@@ -76,6 +76,12 @@ pub enum Attachment {
 }
 
 impl Attachment {
+    /// Tells whether the host reaches such a net by a link of its own, as ports need it.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        matches!(self, Self::Bridge { .. } | Self::Routed { .. })
+    }
+
     /// Names the mode as a configuration does.
     #[must_use]
     pub fn mode(&self) -> &'static str {

@@ -38,7 +38,7 @@ mod range;
 
 pub(crate) use document::is_nameserver;
 pub use error::ManagedError;
-pub use lease::{allocate, lookup, reserve};
+pub use lease::{allocate, lookup, rehearse, reserve};
 pub use range::Range;
 pub use zone_config::addresses::{release, rename, retain};
 
@@ -153,6 +153,14 @@ pub fn release_if_unused(layout: &Layout) -> Result<bool, ManagedError> {
 pub fn host_prefixes(layout: &Layout) -> Result<Vec<HostPrefix>, ManagedError> {
     let bridge = document::load(layout)?.map_or_else(|| bridge_of(layout), |network| network.bridge);
     host::prefixes(&mut Socket::here()?, &bridge)
+}
+
+/// Checks that no link of the bridge's name is somebody else's.
+///
+/// # Errors
+/// [`ManagedError::NotOurs`], and what the kernel says.
+pub fn check_bridge(layout: &Layout, network: &Network) -> Result<(), ManagedError> {
+    bridge::find(&mut Socket::here()?, network, layout.id()).map(drop)
 }
 
 fn lock(layout: &Layout) -> Result<FileLock, ManagedError> {

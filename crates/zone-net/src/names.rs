@@ -53,6 +53,16 @@ impl Owner<'_> {
     }
 }
 
+/// Tells whether a link of the host is named as one of some zone, of whatever installation.
+#[must_use]
+pub fn is_of_a_zone(link: &str) -> bool {
+    let parts = link.strip_prefix('z').and_then(|rest| rest.split_once('n'));
+    parts.is_some_and(|(zone, net)| {
+        let hexadecimal = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        zone.len() == 10 && zone.chars().all(hexadecimal) && net.parse::<u8>().is_ok()
+    })
+}
+
 /// Names the bridge of the managed network of an installation: `zones0` for the host's own.
 #[must_use]
 pub fn bridge(installation: InstallationId) -> String {
@@ -88,7 +98,8 @@ mod tests {
         let owner = Owner { installation, zone: &zone };
         let name = owner.link(MOST_NETS - 1);
         assert!(name.len() <= 15, "{name}");
-        assert!(owner.is_link(&name));
+        assert!(owner.is_link(&name) && is_of_a_zone(&name));
+        assert!(!is_of_a_zone("zones0") && !is_of_a_zone("zbr0123456789n1"));
         for bad in [owner.link_prefix(), format!("{name}x"), format!("{}00", owner.link_prefix())] {
             assert!(!owner.is_link(&bad), "{bad}");
         }

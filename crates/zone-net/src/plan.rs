@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use zone_config::net::Address;
+use zone_config::net::{Address, MTU_IPV6};
 
+use crate::guard;
 use crate::interface::{Attachment, Interface};
 use crate::managed::{Network, Range};
 use crate::names::Owner;
@@ -45,10 +46,26 @@ impl Plan<'_> {
     #[must_use]
     pub fn problems(&self) -> Vec<PlanError> {
         let nets = self.spec.nets.iter().enumerate();
-        // Of a network that is not chosen yet, and of what is not leased, nothing can be wrong.
+        // Of a network that is not chosen yet nothing can be wrong, and of what is not leased only what is of all of it.
         let nets = nets.filter(|(_, net)| net.lower != Lower::Managed || self.managed.is_some());
-        let planned = nets.map(|(number, net)| self.interface(number, net, Vec::new));
-        planned.filter_map(Result::err).collect()
+        let ranges = || self.managed.iter().flat_map(|network| network.ranges()).map(Range::prefix).collect();
+        let planned = nets.map(|(number, net)| self.interface(number, net, ranges));
+        let mut problems = Vec::new();
+        let mut reached = self.spec.uses_managed();
+        for interface in planned {
+            match interface {
+                Ok(Interface { attachment, .. }) => reached |= attachment.is_reached(),
+                // What it would have been is not known.
+                Err(error) => {
+                    reached = true;
+                    problems.push(error);
+                }
+            }
+        }
+        if !reached && !self.spec.ports.is_empty() {
+            problems.push(PlanError::Unreached);
+        }
+        problems
     }
 
     fn interface(
@@ -69,12 +86,18 @@ impl Plan<'_> {
             Addresses::Given(given) => self.given(net, &attachment, given)?,
         };
         self.unused(net, &addresses)?;
-        Ok(Interface {
+        let mtu = net.mtu.or_else(|| self.mtu(net, &attachment));
+        if let Some(mtu) = mtu.filter(|mtu| u64::from(*mtu) < MTU_IPV6)
+            && addresses.iter().any(|address| address.addr().is_ipv6())
+        {
+            return Err(PlanError::SmallMtu { net: net.physical.clone(), mtu });
+        }
+        let interface = Interface {
             host: self.owner.link(number),
             alias: format!("{} of zone {}", net.physical, self.owner.zone),
             inside: net.physical.clone(),
             mac: net.mac.or(own).unwrap_or_else(|| self.owner.mac(number)),
-            mtu: net.mtu.or_else(|| self.mtu(net, &attachment)),
+            mtu,
             routers: self.routers(net, &attachment, &addresses)?,
             allowed: net.allowed.clone(),
             dhcp: net.addresses == Addresses::Dhcp,
@@ -82,7 +105,9 @@ impl Plan<'_> {
             protection: self.protection(net, &attachment),
             attachment,
             addresses,
-        })
+        };
+        guard::check(std::slice::from_ref(&interface))?;
+        Ok(interface)
     }
 
     /// Where a net is attached, and how.
@@ -106,6 +131,13 @@ impl Plan<'_> {
             _ if link.loopback => return Err(PlanError::Loopback(link.name.clone())),
             kind => (link.name.clone(), kind == Some("bridge")),
         };
+        if let Some(vlan) = vlan
+            && is_bridge
+            && matches!(net.mode, None | Some(Mode::Bridge))
+            && !self.host.find(&link)?.filters_vlans
+        {
+            return Err(PlanError::NotFiltering { net: net.physical.clone(), vlan, bridge: link });
+        }
         match net.mode {
             Some(Mode::Bridge) if !is_bridge => Err(PlanError::NotBridge { net: net.physical.clone(), link }),
             Some(Mode::Bridge) => Ok(Attachment::Bridge { bridge: link, vlan }),
@@ -226,13 +258,15 @@ impl Plan<'_> {
                 address.prefix_len() == address.max_prefix_len() || address.contains(router)
             };
             if !routed && !beside && family.peek().is_some() && !family.any(reached) {
-                return Err(PlanError::FarRouter { net: net.physical.clone(), router: *router });
+                let networks = addresses.iter().map(IpNet::trunc).collect();
+                return Err(PlanError::FarRouter { net: net.physical.clone(), router: *router, networks });
             }
             if let Some(link) = self.host.owner_of(*router)
                 && !matches!(attachment, Attachment::Bridge { .. } | Attachment::Routed { .. })
             {
                 return Err(PlanError::HostsRouter {
                     net: net.physical.clone(),
+                    mode: attachment.mode(),
                     router: *router,
                     link: link.name.clone(),
                 });
@@ -246,7 +280,8 @@ impl Plan<'_> {
     fn protection(&self, net: &NetSpec, attachment: &Attachment) -> Protection {
         match attachment {
             Attachment::Bridge { .. } | Attachment::Routed { .. } => net.protection.unwrap_or_default(),
-            _ => Protection::NONE,
+            _ if self.spec.is_shared() => Protection::NONE,
+            _ => net.protection.unwrap_or(Protection::NONE),
         }
     }
 

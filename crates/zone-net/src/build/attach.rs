@@ -3,7 +3,7 @@
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
-use super::{NetError, link, routed, vlan};
+use super::{NetError, link, make_kind, routed, vlan};
 use crate::interface::Attachment;
 use crate::rt::link::{End, Generation, Upper};
 use crate::rt::{Request, Socket, bridge, link as links, qdisc};
@@ -18,17 +18,18 @@ pub(super) fn create(
     match &interface.attachment {
         Attachment::Bridge { bridge, vlan } => port(host, interface, netns, bridge, *vlan),
         Attachment::Routed { .. } => {
-            host.run(pair(interface, netns, None))?;
+            make_kind(host, "veth", pair(interface, netns, None))?;
             limit(host, interface)?;
             routed::prepare(interface)
         }
         Attachment::Macvlan { link, vlan } => {
             let lower = vlan::lower(host, link, *vlan, &interface.host)?;
-            Ok(host.run([links::create_macvlan(&upper(interface, lower, netns), interface.mac)])?)
+            let request = links::create_macvlan(&upper(interface, lower, netns), interface.mac);
+            make_kind(host, "macvlan", vec![request])
         }
         Attachment::Ipvlan { link, vlan } => {
             let lower = vlan::lower(host, link, *vlan, &interface.host)?;
-            Ok(host.run([links::create_ipvlan(&upper(interface, lower, netns))])?)
+            make_kind(host, "ipvlan", vec![links::create_ipvlan(&upper(interface, lower, netns))])
         }
         Attachment::Physical { link: name } => {
             let link = link(host, name)?;
@@ -66,7 +67,7 @@ fn port(
     if interface.protection.isolated {
         requests.push(bridge::isolate(&interface.host, true));
     }
-    host.run(requests)?;
+    make_kind(host, "veth", requests)?;
     if let Some(vlan) = vlan {
         let port = link(host, &interface.host)?.index;
         let mut requests = vec![bridge::add_vlan(port, vlan)];

@@ -6,7 +6,7 @@
 
 use rustix::io::Errno;
 
-use super::{NetError, link, set_if_there};
+use super::{NetError, link, make_kind, set_if_there};
 use crate::rt::link::{Generation, Upper};
 use crate::rt::sysctl::Setting;
 use crate::rt::{Link, Socket, link as links};
@@ -22,7 +22,8 @@ pub(super) fn lower(host: &mut Socket, name: &str, vlan: Option<u16>, user: &str
         let upper = Upper { name: &made, lower: lower.index, netns: None, mtu: None };
         // Another zone may have been quicker.
         let change = links::change(&made).alias("VLAN of zones").generation(Generation::None);
-        host.run([links::create_vlan(&upper, vlan).tolerating(&[Errno::EXIST]), change.request()])?;
+        let create = links::create_vlan(&upper, vlan).tolerating(&[Errno::EXIST]);
+        make_kind(host, "vlan", vec![create, change.request()])?;
         // The host is no part of that network.
         set_if_there(Setting::v6(&made, "disable_ipv6"), "1")?;
     }

@@ -32,7 +32,7 @@ impl fmt::Display for Holder {
                 let name: String = name.chars().filter(|c| !c.is_control()).collect();
                 write!(f, "{name} (pid {pid})")
             }
-            Self::Socket => f.write_str("a socket of the host"),
+            Self::Socket => f.write_str("a socket of the host's kernel, or of a process that cannot be seen"),
             Self::Zone(zone) => write!(f, "zone {zone}"),
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         };
         assert_eq!(
             check(port(Protocol::Tcp, Some("192.0.2.1"), 9010, 9020)),
-            "port tcp 192.0.2.1:9010-9020 of the host is already that of zone web"
+            "port tcp 192.0.2.1:9010-9020 of the host is already that of zone web; choose another one"
         );
         assert_eq!(check(port(Protocol::Udp, None, 9010, 9010)), "free");
     }

@@ -339,7 +339,7 @@ fn who_listens_on_the_host_is_named() {
     let said = check(&wanted(Protocol::Tcp, 8000, 8100)).unwrap_err();
     let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
     let me = format!("{} (pid {})", comm.trim_end(), std::process::id());
-    assert_eq!(said, format!("port tcp 8000-8100 of the host is already that of {me}"));
+    assert_eq!(said, format!("port tcp 8000-8100 of the host is already that of {me}; choose another one"));
     let said = check(&wanted(Protocol::Udp, 5353, 5353)).unwrap_err();
     assert!(said.contains(&me), "{said}");
     assert_eq!(check(&wanted(Protocol::Udp, 8080, 8080)), Ok(()));

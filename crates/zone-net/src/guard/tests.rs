@@ -303,7 +303,12 @@ fn a_zone_whose_links_are_gone_is_guarded_anew_or_not_at_all() {
     });
     let said = chain(&error);
     let subject = "chain a-name-of-16-bytes of table netdev zones/1cf84d0e2a-web";
-    assert!(said.starts_with(&format!("the guard of zone web: the kernel refused {subject}")), "{said}");
+    assert!(
+        said.starts_with(&format!(
+            "cannot change the rules for the link protection of zone 'web': the kernel refused {subject}"
+        )),
+        "{said}"
+    );
     assert_eq!(lab.host.sh("nft list ruleset"), before, "nothing of a refused transaction is in force");
     veth(&lab.host, "z1", &lab.zone, "eth1");
     lab.apply(&[interface("z1", Protection::default())]);
@@ -383,7 +388,7 @@ fn a_net_without_a_place_for_rules_is_refused() {
     let error = check(std::slice::from_ref(&one)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "net eth0: nothing on the host can watch over a net of mode macvlan, so link-protection is not possible there"
+        "net eth0: link-protection is not possible with mode macvlan, of which the host sees no frames; allowed there: none, or ip-type=shared"
     );
     one.protection = Protection::NONE;
     assert!(check(std::slice::from_ref(&one)).is_ok());

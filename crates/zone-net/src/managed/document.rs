@@ -32,8 +32,11 @@ pub(super) fn load(layout: &Layout) -> Result<Option<Network>, ManagedError> {
     let Some(bytes) = file::read_if_there(&path, file::DOCUMENT)? else { return Ok(None) };
     // A byte that is not UTF-8 becomes one that no value allows, and is reported where it stands.
     let text = String::from_utf8_lossy(&bytes);
-    let document = toml::from_str(&text)
-        .map_err(|source| ManagedError::Parse { path: path.clone(), source: Box::new(source) })?;
+    let document = toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let what = error.message().replace('\n', ", ");
+        ManagedError::Parse { path: path.clone(), line: before.matches('\n').count() + 1, what }
+    })?;
     understand(layout, &path, document).map(Some)
 }
 

@@ -23,13 +23,17 @@ pub enum ManagedError {
     #[error(transparent)]
     Addresses(#[from] AddressesError),
     /// The network's file is not TOML, or has a key that there is not.
-    #[error("{} is not right; correct it, or remove it to have a new network chosen", .path.display())]
+    #[error(
+        "{} is not right on line {line} ({what}); correct it, or remove it to have a new network chosen",
+        .path.display()
+    )]
     Parse {
         /// The path of the network's file.
         path: PathBuf,
-        /// What is wrong, with line, column and what is allowed.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// The line.
+        line: usize,
+        /// What is wrong there, and what is allowed.
+        what: String,
     },
     /// A value of the network's file is none that it can have.
     #[error("{}: {key} {value:?}: {reason}", .path.display())]
@@ -113,8 +117,8 @@ pub enum ManagedError {
     Forwarding(Box<ForwardingError>),
     /// A range has no free address.
     #[error(
-        "no free address in {range} for zone '{zone}': all {used} are recorded in {}; delete a zone, or remove lines of zones that are gone",
-        .path.display()
+        "no free address in {range} for zone '{zone}': all there are ({used}) are recorded in {}; delete a zone, remove lines of zones that are gone, or write a larger range in {}",
+        .path.display(), .network.display()
     )]
     Full {
         /// The path of the file of addresses.
@@ -125,6 +129,8 @@ pub enum ManagedError {
         used: u64,
         /// The zone that was to have one.
         zone: ZoneName,
+        /// The path of the network's file.
+        network: PathBuf,
     },
     /// An address that was asked for is another zone's.
     #[error(

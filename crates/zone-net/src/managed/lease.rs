@@ -26,26 +26,57 @@ pub fn allocate(
     zone: &ZoneName,
     net: &str,
 ) -> Result<Vec<IpNet>, ManagedError> {
-    Addresses::update(layout, |recorded| {
-        let there = recorded.get(zone, net)?.map(|record| record.addresses.clone()).unwrap_or_default();
-        let seed = layout.id().of_zone(zone);
-        let mut number = hash::fnv1a_after(hash::fnv1a_after(seed, b"\0"), net.as_bytes()).into();
-        let mut given = Vec::new();
-        for range in network.ranges() {
-            let kept = there.iter().copied().find(|address| range.zone_place(*address).is_some());
-            let address = match kept {
-                Some(address) => address,
-                None => free(recorded, range, number, zone)?,
-            };
-            // The next family has the same number behind its prefix, if that is free: people see that they
-            // belong together.
-            number = range.zone_place(address).map_or(number, Range::zone_number);
-            given.push(range.with_length(address));
+    Addresses::update(layout, |recorded| give(recorded, layout, network, zone, net))
+}
+
+fn give(
+    recorded: &mut Addresses,
+    layout: &Layout,
+    network: &Network,
+    zone: &ZoneName,
+    net: &str,
+) -> Result<Vec<IpNet>, ManagedError> {
+    let there = recorded.get(zone, net)?.map(|record| record.addresses.clone()).unwrap_or_default();
+    let seed = layout.id().of_zone(zone);
+    let mut number = hash::fnv1a_after(hash::fnv1a_after(seed, b"\0"), net.as_bytes()).into();
+    let mut given = Vec::new();
+    for range in network.ranges() {
+        let kept = there.iter().copied().find(|address| range.zone_place(*address).is_some());
+        let address = match kept {
+            Some(address) => address,
+            None => free(recorded, network, range, number, zone)?,
+        };
+        // The next family has the same number behind its prefix, if that is free: people see that they
+        // belong together.
+        number = range.zone_place(address).map_or(number, Range::zone_number);
+        given.push(range.with_length(address));
+    }
+    let addresses = given.iter().map(IpNet::addr).collect();
+    recorded.set(Record { zone: zone.clone(), net: net.to_owned(), addresses })?;
+    Ok(given)
+}
+
+/// Tells whether the nets of a zone that are in the managed network could have their addresses: those that are given with
+/// each name, or one of each family where none are given. Records nothing.
+///
+/// # Errors
+/// Those of [`allocate`] and [`reserve`].
+pub fn rehearse<'a>(
+    layout: &Layout,
+    network: &Network,
+    zone: &ZoneName,
+    nets: impl IntoIterator<Item = (&'a str, Option<Vec<IpAddr>>)>,
+) -> Result<(), ManagedError> {
+    let mut recorded = Addresses::load(layout)?;
+    let nets: Vec<_> = nets.into_iter().collect();
+    recorded.remove(zone, &nets.iter().map(|(net, _)| *net).collect::<Vec<_>>());
+    for (net, given) in nets {
+        match given {
+            Some(given) => set_aside(&mut recorded, zone, net, ours(network, &given)?)?,
+            None => drop(give(&mut recorded, layout, network, zone, net)?),
         }
-        let addresses = given.iter().map(IpNet::addr).collect();
-        recorded.set(Record { zone: zone.clone(), net: net.to_owned(), addresses })?;
-        Ok(given)
-    })
+    }
+    Ok(())
 }
 
 /// Finds the addresses that a net of a zone has in the ranges of the network, with the lengths of the ranges;
@@ -83,6 +114,15 @@ pub fn reserve(
     net: &str,
     addresses: &[IpAddr],
 ) -> Result<(), ManagedError> {
+    let ours = ours(network, addresses)?;
+    if ours.is_empty() && !layout.addresses().exists() {
+        return Ok(());
+    }
+    Addresses::update(layout, |recorded| set_aside(recorded, zone, net, ours))
+}
+
+/// Those of some addresses that are in the ranges of the network.
+fn ours(network: &Network, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, ManagedError> {
     let mut ours = Vec::new();
     for address in addresses {
         let Some(range) = network.ranges().find(|range| range.contains(*address)) else { continue };
@@ -97,27 +137,37 @@ pub fn reserve(
             ours.push(*address);
         }
     }
-    if ours.is_empty() && !layout.addresses().exists() {
-        return Ok(());
+    Ok(ours)
+}
+
+fn set_aside(
+    recorded: &mut Addresses,
+    zone: &ZoneName,
+    net: &str,
+    ours: Vec<IpAddr>,
+) -> Result<(), ManagedError> {
+    if !ours.is_empty() {
+        recorded.check()?;
     }
-    Addresses::update(layout, |recorded| {
-        if !ours.is_empty() {
-            recorded.check()?;
-        }
-        let others = recorded.records().filter(|record| record.zone != *zone || record.net != net);
-        let taken = |record: &Record| {
-            let address = ours.iter().copied().find(|address| record.addresses.contains(address));
-            address.map(|address| (address, record.clone()))
-        };
-        if let Some((address, Record { zone, net, .. })) = others.filter_map(taken).next() {
-            return Err(ManagedError::Taken { path: recorded.path().to_owned(), address, zone, net });
-        }
-        Ok(recorded.set(Record { zone: zone.clone(), net: net.to_owned(), addresses: ours })?)
-    })
+    let others = recorded.records().filter(|record| record.zone != *zone || record.net != net);
+    let taken = |record: &Record| {
+        let address = ours.iter().copied().find(|address| record.addresses.contains(address));
+        address.map(|address| (address, record.clone()))
+    };
+    if let Some((address, Record { zone, net, .. })) = others.filter_map(taken).next() {
+        return Err(ManagedError::Taken { path: recorded.path().to_owned(), address, zone, net });
+    }
+    Ok(recorded.set(Record { zone: zone.clone(), net: net.to_owned(), addresses: ours })?)
 }
 
 /// Finds the first free address of a range from a number on.
-fn free(recorded: &Addresses, range: Range, number: u128, zone: &ZoneName) -> Result<IpAddr, ManagedError> {
+fn free(
+    recorded: &Addresses,
+    network: &Network,
+    range: Range,
+    number: u128,
+    zone: &ZoneName,
+) -> Result<IpAddr, ManagedError> {
     recorded.check()?;
     let all = recorded.records().flat_map(|record| &record.addresses);
     let taken: HashSet<u128> = all.filter_map(|address| range.zone_place(*address)).collect();
@@ -130,6 +180,7 @@ fn free(recorded: &Addresses, range: Range, number: u128, zone: &ZoneName) -> Re
         path: recorded.path().to_owned(),
         range: Box::new(range.prefix()),
         used: taken.len() as u64,
+        network: network.file.clone(),
         zone: zone.clone(),
     })
 }

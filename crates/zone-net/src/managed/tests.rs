@@ -198,7 +198,7 @@ fn what_an_administrator_gives_is_nobody_elses() {
     assert_eq!(only[0].to_string(), "10.1.0.2/29");
     let full = allocate(&layout, &network, &name("third"), "eth0").unwrap_err().to_string();
     let told = format!(
-        "no free address in 10.1.0.0/29 for zone 'third': all 5 are recorded in {}; delete a zone",
+        "no free address in 10.1.0.0/29 for zone 'third': all there are (5) are recorded in {}; delete a zone",
         layout.addresses().display()
     );
     assert!(full.starts_with(&told), "{full}");

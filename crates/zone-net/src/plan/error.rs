@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::rt;
+use zone_config::net::MTU_IPV6;
+
+use crate::{guard, rt};
 
 /// Why a net cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -13,11 +15,11 @@ pub enum PlanError {
     #[error(transparent)]
     Host(#[from] rt::Error),
     /// The host has no such link.
-    #[error("there is no link '{name}' on this host; there are: {}", .there.join(", "))]
+    #[error("there is no link '{name}' on this host; {}", others(.there))]
     NoLink {
         /// What was asked for.
         name: String,
-        /// The links of the host.
+        /// The links of the host, without those of zones.
         there: Vec<String>,
     },
     /// The link is the host's loopback.
@@ -27,10 +29,14 @@ pub enum PlanError {
     #[error("the link '{0}' is a bridge: it cannot move into a zone; attach the net to it by global-nic={0}")]
     BridgeMoves(String),
     /// The host itself needs the link.
-    #[error("the host's default route is by the link '{0}': it would be cut off if that moved into a zone")]
+    #[error(
+        "the host's default route is by the link '{0}': it would be cut off if that moved into a zone; attach the net to it by global-nic={0}"
+    )]
     HostsOwn(String),
     /// The link belongs to another one.
-    #[error("the link '{link}' is a port of '{master}': it cannot move into a zone")]
+    #[error(
+        "the link '{link}' is a port of '{master}': it cannot move into a zone; attach the net to '{master}', or take the link out of it ('ip link set {link} nomaster')"
+    )]
     Port {
         /// The link.
         link: String,
@@ -38,19 +44,47 @@ pub enum PlanError {
         master: String,
     },
     /// The mode needs a bridge.
-    #[error("net {net}: '{link}' is no bridge; without mode=bridge it is attached to as a macvlan")]
+    #[error("net {net}: '{link}' is no bridge; without mode=bridge the net is a macvlan on it")]
     NotBridge {
         /// The net.
         net: String,
         /// The link.
         link: String,
     },
+    /// The bridge would not keep the net to its VLAN.
+    #[error(
+        "net {net}: the bridge '{bridge}' does not filter VLANs, so vlan-id={vlan} means nothing there ('ip link set {bridge} type bridge vlan_filtering 1' has it do so)"
+    )]
+    NotFiltering {
+        /// The net.
+        net: String,
+        /// The VLAN.
+        vlan: u16,
+        /// The bridge.
+        bridge: String,
+    },
+    /// IPv6 has larger packets than the link.
+    #[error("net {net}: the MTU is {mtu}, and IPv6 needs at least {MTU_IPV6}")]
+    SmallMtu {
+        /// The net.
+        net: String,
+        /// The MTU, in bytes.
+        mtu: u32,
+    },
+    /// What is asked needs a place on the host that such a net does not have.
+    #[error(transparent)]
+    Place(#[from] guard::Error),
+    /// A port leads nowhere.
+    #[error(
+        "a port leads to a net that this host reaches by a link of its own, and none of the zone's nets is by a bridge or routed"
+    )]
+    Unreached,
     /// There is no managed network yet.
     #[error("the managed network is not known")]
     NoManaged,
     /// An address without the length of its prefix is in no network that is known.
     #[error(
-        "net {net}: the length of the prefix of {address} is not known: no network of the host there has it; give it as {address}/LENGTH"
+        "net {net}: no network of the host there has {address}, so the length of its prefix must be said; give it as {address}/LENGTH"
     )]
     NoPrefix {
         /// The net.
@@ -59,7 +93,7 @@ pub enum PlanError {
         address: IpAddr,
     },
     /// An address is not of the managed network.
-    #[error("net {net}: {address} is not of the managed network, which is {}", shown(.ranges))]
+    #[error("net {net}: {address} is none of the managed network's addresses, which are {}", shown(.ranges))]
     OutsideManaged {
         /// The net.
         net: String,
@@ -69,7 +103,7 @@ pub enum PlanError {
         ranges: Vec<IpNet>,
     },
     /// The host has the address itself.
-    #[error("net {net}: {address} is an address of this host, on '{link}'")]
+    #[error("net {net}: {address} is an address of this host, on '{link}'; give the zone another one")]
     HostsAddress {
         /// The net.
         net: String,
@@ -79,7 +113,7 @@ pub enum PlanError {
         link: String,
     },
     /// Another zone has the address.
-    #[error("net {net}: {address} is an address of zone {zone}")]
+    #[error("net {net}: {address} is an address of zone '{zone}'; give this zone another one")]
     ZonesAddress {
         /// The net.
         net: String,
@@ -89,25 +123,40 @@ pub enum PlanError {
         zone: String,
     },
     /// The router is in no network of the net.
-    #[error("net {net}: the router {router} is outside of the prefixes of all addresses")]
+    #[error("net {net}: the router {router} is outside of the net's prefixes, which are {}", shown(.networks))]
     FarRouter {
         /// The net.
         net: String,
         /// The router.
         router: IpAddr,
+        /// The prefixes of the net's addresses.
+        networks: Vec<IpNet>,
     },
     /// The router is this host, which a macvlan or ipvlan does not reach.
     #[error(
-        "net {net}: the router {router} is this host, which a macvlan or ipvlan on '{link}' cannot reach; use a bridge, or mode routed"
+        "net {net}: the router {router} is this host, which a net of mode {mode} on '{link}' cannot reach; attach it to a bridge, or set mode=routed"
     )]
     HostsRouter {
         /// The net.
         net: String,
+        /// How the net is attached.
+        mode: &'static str,
         /// The router.
         router: IpAddr,
         /// The link of the host that has it.
         link: String,
     },
+}
+
+/// Tells which links there are instead.
+fn others(there: &[String]) -> String {
+    /// More do not help.
+    const MOST: usize = 16;
+    match there {
+        [] => "it has none but its loopback".to_owned(),
+        some if some.len() > MOST => format!("there are: {}, ...", some[..MOST].join(", ")),
+        some => format!("there are: {}", some.join(", ")),
+    }
 }
 
 fn shown(ranges: &[IpNet]) -> String {

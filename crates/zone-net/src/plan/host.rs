@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::PlanError;
 use crate::managed::HostPrefix;
+use crate::names;
 use crate::rt::{Address, Link, Route, Socket};
 
 /// The links, addresses and routes of the host, as they were when it was looked.
@@ -37,7 +38,12 @@ impl Host {
         let is = |link: &&Link| link.name == name || link.altnames.iter().any(|other| other == name);
         self.links.iter().find(is).ok_or_else(|| PlanError::NoLink {
             name: name.to_owned(),
-            there: self.links.iter().filter(|link| !link.loopback).map(|link| link.name.clone()).collect(),
+            there: self
+                .links
+                .iter()
+                .filter(|link| !link.loopback && !names::is_of_a_zone(&link.name))
+                .map(|link| link.name.clone())
+                .collect(),
         })
     }
 

@@ -90,8 +90,34 @@ fn what_cannot_be_is_said() {
         (NetSpec { mode: Some(Mode::Bridge), ..net("eth0", on("lan"), &[]) }, "'lan' is no bridge"),
         (net("eth0", on("br0"), &["203.0.113.9"]), "give it as 203.0.113.9/LENGTH"),
         (net("eth0", on("br0"), &["198.51.100.1"]), "an address of this host, on 'br0'"),
-        (routed_by(net("eth0", on("br0"), &["198.51.100.7"]), "203.0.113.1"), "outside of the prefixes"),
-        (routed_by(net("eth0", on("lan"), &["192.0.2.7"]), "192.0.2.1"), "use a bridge, or mode routed"),
+        (
+            routed_by(net("eth0", on("br0"), &["198.51.100.7"]), "203.0.113.1"),
+            "net's prefixes, which are 198.51.100.0/24",
+        ),
+        (
+            routed_by(net("eth0", on("lan"), &["192.0.2.7"]), "192.0.2.1"),
+            "a net of mode macvlan on 'lan' cannot",
+        ),
+        (
+            NetSpec { protection: Some(Protection::default()), ..net("eth0", on("lan"), &[]) },
+            "link-protection is not possible with mode macvlan",
+        ),
+        (
+            NetSpec {
+                protection: Some(Protection { isolated: true, ..Protection::NONE }),
+                ..net("eth0", on("lan"), &[])
+            },
+            "link-protection is not possible with mode macvlan",
+        ),
+        (
+            NetSpec { bandwidth: Some(1), ..net("eth0", on("lan"), &[]) },
+            "allowed with modes bridge and routed",
+        ),
+        (NetSpec { vlan: Some(7), ..net("eth0", on("br0"), &[]) }, "vlan_filtering 1"),
+        (
+            NetSpec { mtu: Some(1000), ..net("eth0", on("br0"), &["2001:db8::7/64"]) },
+            "the MTU is 1000, and IPv6 needs at least 1280",
+        ),
     ] {
         let error = planned(net).unwrap_err();
         assert!(error.contains(said), "{said}: {error}");

@@ -11,7 +11,7 @@ use zone_net::forwarding::{self, Family};
 use zone_net::interface::Attachment;
 use zone_net::managed::{self, ManagedError, Network};
 use zone_net::names::Owner;
-use zone_net::plan::{Host, Plan};
+use zone_net::plan::{Host, Plan, PlanError};
 use zone_net::record::Record;
 use zone_net::rt::sysctl::Setting;
 use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
@@ -131,7 +131,7 @@ fn publish(
         Attachment::Routed { .. } => Some((interface, &interface.host)),
         _ => None,
     });
-    let (interface, link) = reached.ok_or(NetworkError::Unreached)?;
+    let (interface, link) = reached.ok_or(PlanError::Unreached)?;
     if matches!(interface.attachment, Attachment::Routed { .. }) {
         // For the host's own loopback; what arrives there from outside of the host is dropped by the rules.
         Setting::v4(link, "route_localnet").set("1")?;

@@ -40,11 +40,6 @@ pub enum NetworkError {
     /// A port cannot lead into the zone.
     #[error(transparent)]
     Ports(Box<firewall::Error>),
-    /// A port leads nowhere.
-    #[error(
-        "a port leads to a net that this host reaches itself: of the zone's nets none is by a bridge or routed"
-    )]
-    Unreached,
     /// The host cannot be made to forward.
     #[error(transparent)]
     Forwarding(#[from] ForwardingError),

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use zone_config::{Index, Layout, ZoneConfig, ZoneName};
-use zone_net::managed::{self, Network};
+use zone_net::managed::{self, ManagedError, Network};
 use zone_net::names::Owner;
 use zone_net::nft;
 use zone_net::plan::{Host, Plan, PlanError};
 use zone_net::record::Record;
-use zone_net::spec::{Addresses, NetworkSpec, PortSpec};
+use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
 use zone_net::{firewall, foreign};
 
 use super::{NetworkError, asked};
@@ -31,8 +31,26 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     for problem in plan.problems() {
         check.fail(NetworkError::from(problem));
     }
-    for problem in conflicts(check.layout, &spec.zone, &spec.network, check.purpose)? {
-        check.fail(problem);
+    let conflicts = conflicts(check.layout, &spec.zone, &spec.network, check.purpose)?;
+    let told = !conflicts.is_empty();
+    conflicts.into_iter().for_each(|problem| check.fail(problem));
+    if let (Some(network), Purpose::Verify { .. }) = (&managed, check.purpose) {
+        let checks = [
+            managed::check_bridge(check.layout, network),
+            managed::rehearse(check.layout, network, &spec.zone, wanted(&spec.network)),
+        ];
+        // An address of another zone has been told.
+        let new = |error: &ManagedError| !(told && matches!(error, ManagedError::Taken { .. }));
+        let errors = checks.into_iter().filter_map(Result::err).filter(new);
+        errors.for_each(|error| check.fail(NetworkError::from(error)));
+    }
+    for port in &spec.network.ports {
+        if let Some(address) = port.host.filter(|address| host.owner_of(*address).is_none()) {
+            check.warn(format!(
+                "port {} is for {address}, which is no address of this host now: until it is one, nothing comes in there",
+                port.first
+            ));
+        }
     }
     if let (Some(network), Purpose::Verify { .. }) = (&managed, check.purpose) {
         foreign::look(&network.bridge)
@@ -42,6 +60,19 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     }
     check.found.host = Some(host);
     Ok(())
+}
+
+/// What the zone's nets in the managed network are to have of it: the addresses given, or any.
+fn wanted(asked: &NetworkSpec) -> impl Iterator<Item = (&str, Option<Vec<IpAddr>>)> {
+    let managed = asked.nets.iter().filter(|net| net.lower == Lower::Managed);
+    managed.filter_map(|net| {
+        let given = match &net.addresses {
+            Addresses::Managed => None,
+            Addresses::Given(given) => Some(given.iter().map(|address| address.ip).collect()),
+            Addresses::Dhcp => return None,
+        };
+        Some((net.physical.as_str(), given))
+    })
 }
 
 /// The managed network, if the zone uses it and it was chosen before.
