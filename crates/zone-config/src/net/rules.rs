@@ -110,12 +110,16 @@ fn net(net: &Net<'_>) -> Option<(&'static str, String)> {
 fn protection(net: &Net<'_>) -> Option<(&'static str, String)> {
     let words = net.values.list("link-protection");
     if words.len() > 1 && words.iter().any(|word| word == "none") {
-        return Some(("link-protection", "has none beside other words".to_owned()));
+        return Some(("link-protection", "has none beside other words: it stands alone".to_owned()));
     }
     let isolated = words.iter().any(|word| word == "isolated");
     let bridge = matches!(net.mode, NetMode::Auto | NetMode::Bridge) && net.lower.is_some();
-    (isolated && !bridge)
-        .then(|| ("link-protection", "has isolated, which is between ports of a bridge".to_owned()))
+    (isolated && !bridge).then(|| {
+        (
+            "link-protection",
+            "has isolated, which is between ports of a bridge: allowed with mode bridge".to_owned(),
+        )
+    })
 }
 
 fn addresses(net: &Net<'_>) -> Option<(&'static str, String)> {
