@@ -56,6 +56,8 @@ mod frames;
 #[cfg(test)]
 mod tests;
 
+use std::net::Ipv4Addr;
+
 use rustix::io::Errno;
 
 use crate::Interface;
@@ -146,11 +148,42 @@ pub fn check(interfaces: &[Interface]) -> Result<(), Error> {
 /// # Errors
 /// What [`check`] says, and what the kernel refuses; then the rules are what they were.
 pub fn apply(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
+    replace(owner, interfaces, Learned::Kept)
+}
+
+/// Guards the links of a zone as [`apply`] does, and forgets what was learned of DHCP servers so far: for whoever knows
+/// what the zone has by now.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_anew(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
+    replace(owner, interfaces, Learned::Forgotten)
+}
+
+/// Tells whether a DHCP server on the bridge has granted a net this address, as far as that has to be known: where addresses
+/// are not learned, any is good. What is heard inside of a zone tells nothing, for its root may say it.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn is_granted(owner: Owner<'_>, interface: &Interface, address: Ipv4Addr) -> Result<bool, Error> {
+    let learned = second::learned_by(&owner.table(), interface);
+    let learned = learned.map_err(|source| Error::Rules { zone: owner.zone.to_string(), source })?;
+    Ok(learned.is_none_or(|learned| learned.iter().any(|bytes| *bytes == address.octets())))
+}
+
+/// What becomes of the addresses that were learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Learned {
+    Kept,
+    Forgotten,
+}
+
+fn replace(owner: Owner<'_>, interfaces: &[Interface], of_servers: Learned) -> Result<(), Error> {
     check(interfaces)?;
     let table = owner.table();
     let mut transaction = Transaction::new();
     let fail = |source| Error::Rules { zone: owner.zone.to_string(), source };
-    let used = second::write(&mut transaction, &table, interfaces).map_err(fail)?;
+    let used = second::write(&mut transaction, &table, interfaces, of_servers).map_err(fail)?;
     let unused: Vec<Family> = FAMILIES.into_iter().filter(|family| !used.contains(family)).collect();
     transaction.delete_tables(&unused, &table).map_err(fail)?;
     transaction.commit().map_err(fail)

@@ -2,6 +2,7 @@
 //!
 //! Who takes a zone's network down, or shows it, knows from here what it was, whatever the configuration says by now.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use zone_config::{Layout, ZoneName};
 
 use crate::Interface;
 use crate::build::physical::PhysicalRecord;
+use crate::dhcp::Lease;
 use crate::interface::Attachment;
 use crate::spec::PortSpec;
 
@@ -35,6 +37,12 @@ pub struct Record {
     /// The host's links that moved in, as they were before.
     #[serde(default)]
     pub physical: Vec<PhysicalRecord>,
+    /// The host name that DHCP servers are told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
+    /// What DHCP servers have given, by the links' names inside.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", rename = "lease")]
+    pub leases: BTreeMap<String, Lease>,
 }
 
 /// A record that cannot be used.
@@ -57,7 +65,7 @@ impl Record {
     /// Makes the record of what is to be built.
     #[must_use]
     pub fn new(managed: bool, interfaces: Vec<Interface>, ports: Vec<PortSpec>) -> Self {
-        Self { version: VERSION, managed, interfaces, ports, physical: Vec::new() }
+        Self { version: VERSION, managed, interfaces, ports, ..Self::default() }
     }
 
     /// Tells whether a net holds on to a link of the host from inside, so that the namespace must not go before it was let
@@ -68,6 +76,25 @@ impl Record {
             !matches!(interface.attachment, Attachment::Bridge { .. } | Attachment::Routed { .. })
         };
         self.interfaces.iter().any(holds)
+    }
+
+    /// Tells whether the network namespace has to be found again while the zone lives, and kept until its network is taken
+    /// down: for the links, and to speak to DHCP servers.
+    #[must_use]
+    pub fn keeps_namespace(&self) -> bool {
+        self.holds_links() || self.interfaces.iter().any(|interface| interface.dhcp)
+    }
+
+    /// Notes what a DHCP server has given a net, or that it has nothing any more.
+    pub fn hold(&mut self, net: &str, lease: Option<Lease>) {
+        let address = lease.as_ref().map(|lease| lease.address.into());
+        for interface in self.interfaces.iter_mut().filter(|interface| interface.inside == net) {
+            interface.addresses = address.into_iter().collect();
+        }
+        match lease {
+            Some(lease) => self.leases.insert(net.to_owned(), lease),
+            None => self.leases.remove(net),
+        };
     }
 
     /// Reads the record of a zone; `None` if it has no network.
@@ -108,6 +135,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dhcp::lease::{Times, tests_lease};
     use crate::spec::{Protection, Protocol};
 
     #[test]
@@ -137,7 +165,11 @@ mod tests {
             interface(Attachment::Physical { link: "lan".to_owned() }),
         ];
         let port = PortSpec { protocol: Protocol::Udp, host: None, first: 53, last: 53, to: 5353 };
-        let record = Record::new(true, interfaces, vec![port]);
+        let mut record = Record::new(true, interfaces, vec![port]);
+        record.hostname = "web".to_owned();
+        let times = Some(Times { renew: 5, rebind: 8, expire: 9 });
+        record.hold("eth0", Some(Lease { times, ..tests_lease("192.0.2.7/24", "192.0.2.1") }));
+        assert_eq!(record.interfaces[0].addresses, ["192.0.2.7/24".parse().unwrap()]);
         record.save(&layout, &zone).unwrap();
         assert_eq!(Record::load(&layout, &zone).unwrap(), Some(record));
         Record::remove(&layout, &zone).unwrap();

@@ -12,6 +12,7 @@ use zone_config::Layout;
 use zone_config::file::{self, FileError};
 
 use crate::Interface;
+use crate::dhcp::Lease;
 use crate::managed::{self, ManagedError, is_nameserver};
 
 /// What every file for a guest begins with, and tells by that it is ours to replace.
@@ -63,6 +64,16 @@ fn only(unreachable: &[String]) -> String {
         [] => "none".to_owned(),
         some => format!("only {}, which a zone cannot reach", some.join(", ")),
     }
+}
+
+/// Takes the nameservers that DHCP servers have told with the addresses of a zone; `None` if they have told none.
+pub fn of_leases<'a>(leases: impl Iterator<Item = &'a Lease>) -> Option<Resolver> {
+    let mut resolver = Resolver::default();
+    for lease in leases {
+        resolver.servers.extend(lease.nameservers.iter().copied().map(IpAddr::V4));
+        resolver.search.extend(lease.search.iter().cloned());
+    }
+    (!resolver.servers.is_empty()).then_some(resolver)
 }
 
 /// Finds the nameservers for the zones of an installation.
@@ -192,7 +203,8 @@ pub fn networkd_name(link: &str) -> String {
 }
 
 /// Writes what systemd-networkd is told of a net in a guest: what has been configured, so that it finds
-/// nothing to change and takes nothing away. `None` for a net that is left to the zone.
+/// nothing to change and takes nothing away. What a DHCP server gives comes and goes without it. `None` for a net that is
+/// left to the zone.
 #[must_use]
 pub fn networkd(interface: &Interface, resolver: Option<&Resolver>) -> Option<String> {
     if interface.addresses.is_empty() && !interface.dhcp {
@@ -200,21 +212,15 @@ pub fn networkd(interface: &Interface, resolver: Option<&Resolver>) -> Option<St
     }
     let mut text = format!("{MARKER}[Match]\nName={}\n\n[Network]\n", interface.inside);
     if interface.dhcp {
-        text += "DHCP=yes\n";
+        text += "DHCP=no\n";
     }
-    // Of a lease it is networkd's to say how long it lasts.
-    match (interface.dhcp, interface.addresses.is_empty()) {
-        (false, _) => text += "KeepConfiguration=yes\n",
-        (true, false) => text += "KeepConfiguration=static\n",
-        (true, true) => {}
-    }
-    text += "LinkLocalAddressing=ipv6\n";
+    text += "KeepConfiguration=yes\nLinkLocalAddressing=ipv6\n";
     // Who is given IPv6 addresses is given their router too; others may hear of them on a network of the
     // host's.
     if interface.addresses.iter().any(|net| net.addr().is_ipv6()) {
         text += "IPv6AcceptRA=no\n";
     }
-    for address in &interface.addresses {
+    for address in interface.addresses.iter().filter(|_| !interface.dhcp) {
         text += &format!("Address={address}\n");
     }
     let near = |router: &IpAddr| {
@@ -224,9 +230,7 @@ pub fn networkd(interface: &Interface, resolver: Option<&Resolver>) -> Option<St
     for router in interface.routers.iter().filter(|router| near(router)) {
         text += &format!("Gateway={router}\n");
     }
-    if !interface.addresses.is_empty()
-        && let Some(resolver) = resolver
-    {
+    if let Some(resolver) = resolver {
         text += &resolver.units();
     }
     for router in interface.routers.iter().filter(|router| !near(router)) {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::message::{Answer, Route};
 use crate::Mac;
 
-/// What a server may ask for at least: a renewal costs the host something.
-const SHORTEST: u64 = 1;
+/// A lease is not renewed sooner: that costs the host something, and anybody may say how soon.
+const SOONEST: u64 = 5;
 
 /// An address that a DHCP server has given for a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,10 +132,10 @@ impl Lease {
 impl Times {
     /// RFC 2131, section 4.4.5, where the server says nothing, or nothing that can be kept to.
     fn of(asked: u64, seconds: u32, renew: Option<u32>, rebind: Option<u32>) -> Self {
-        let seconds = u64::from(seconds).max(SHORTEST);
+        let seconds = u64::from(seconds);
         let rebind = rebind.map(u64::from).filter(|rebind| *rebind <= seconds).unwrap_or(seconds * 7 / 8);
         let renew = renew.map(u64::from).filter(|renew| *renew <= rebind).unwrap_or(seconds / 2);
-        let renew = renew.clamp(SHORTEST, seconds);
+        let renew = renew.max(SOONEST).min(seconds);
         Self { renew: asked + renew, rebind: asked + rebind.max(renew), expire: asked + seconds }
     }
 }
@@ -154,7 +154,7 @@ pub fn wall() -> u64 {
 
 /// A lease for ever, with a default route.
 #[cfg(test)]
-pub(super) fn tests_lease(address: &str, router: &str) -> Lease {
+pub(crate) fn tests_lease(address: &str, router: &str) -> Lease {
     let router = router.parse().unwrap();
     Lease {
         address: address.parse().unwrap(),

@@ -129,9 +129,12 @@ fn a_lease_is_got_used_renewed_and_given_back() {
         let line = server.given();
         assert!(line.contains(&format!("{} {} web ", net.mac, lease.address.addr())), "{line}");
 
-        // Nothing but that address leaves the zone.
+        // Nothing but that address leaves the zone, which the bridge has seen granted.
+        let granted_to = |address| guard::is_granted(zone.owner(), &net, address).unwrap();
+        assert!(granted_to(lease.address.addr()) && !granted_to(Ipv4Addr::new(10, 1, 0, 99)));
         net.addresses = vec![lease.address.into()];
-        guard::apply(zone.owner(), std::slice::from_ref(&net)).unwrap();
+        guard::apply_anew(zone.owner(), std::slice::from_ref(&net)).unwrap();
+        assert!(!guard::is_granted(zone.owner(), &net, lease.address.addr()).unwrap(), "forgotten");
         install::install(zone.fd(), &net, 0, &lease, now()).unwrap();
         let there = addresses(&zone);
         assert_eq!(there[0]["local"], lease.address.addr().to_string());

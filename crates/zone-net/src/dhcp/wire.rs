@@ -19,6 +19,8 @@ use crate::rt::{self, Link, namespace};
 const LOOK: Duration = Duration::from_millis(100);
 /// How many frames are read of one link before another one has its turn.
 const TURN: usize = 64;
+/// How long it rests after a whole turn.
+const PAUSE: Duration = Duration::from_millis(5);
 const ETHER_IP: u16 = 0x0800;
 
 /// One link of a zone that is to have, or to keep, an address.
@@ -104,7 +106,7 @@ fn open(netns: BorrowedFd<'_>, questions: &[Question<'_>]) -> Result<Vec<OwnedFd
     let filter = filter();
     let open = || {
         let mut socket = rt::Socket::here()?.inside();
-        let links = socket.links()?;
+        let links = running(&mut socket, questions)?;
         let one = |question: &Question<'_>| {
             let is = |link: &&Link| link.name == question.link;
             let link = links.iter().find(is).ok_or_else(|| DhcpError::Gone(question.link.to_owned()))?;
@@ -114,6 +116,24 @@ fn open(netns: BorrowedFd<'_>, questions: &[Question<'_>]) -> Result<Vec<OwnedFd
         questions.iter().map(one).collect()
     };
     namespace::within(netns, open).map_err(DhcpError::Enter)?
+}
+
+/// Lists the links, once those that are asked about send: what is said before that is lost without a word, and said again
+/// only later. One that has no line yet is not waited for.
+fn running(socket: &mut rt::Socket, questions: &[Question<'_>]) -> Result<Vec<Link>, rt::Error> {
+    const LOOKS: usize = 100;
+    const PAUSE: Duration = Duration::from_millis(1);
+    let mut links = socket.links()?;
+    for _ in 0..LOOKS {
+        let waits = |link: &Link| link.up && link.carrier && !link.running;
+        let asked = |link: &&Link| questions.iter().any(|question| question.link == link.name);
+        if !links.iter().filter(asked).any(waits) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        links = socket.links()?;
+    }
+    Ok(links)
 }
 
 /// Lets UDP to a client's port through, not in fragments, and nothing else: a link may be busy with other things.
@@ -193,6 +213,8 @@ impl Asking<'_> {
             };
             return Ok(());
         }
+        // Whoever floods the link does not get the processor, too.
+        std::thread::sleep(PAUSE);
         Ok(())
     }
 }

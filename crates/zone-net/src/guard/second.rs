@@ -5,6 +5,7 @@ use crate::Interface;
 use crate::interface::Attachment;
 use crate::nft::{self, ChainType, Family, Field, Hook, HookPoint, Rule, Set, SetType, Transaction};
 
+use super::Learned;
 use super::chains::{Chains, SEEN, UDP};
 use super::protect::{first_look, ip4_and_arp, ip4_or_arp, learns};
 
@@ -22,6 +23,7 @@ pub(super) fn write(
     transaction: &mut Transaction,
     table: &str,
     interfaces: &[Interface],
+    of_servers: Learned,
 ) -> Result<Vec<Family>, nft::Error> {
     let guarded =
         |interface: &&Interface| interface.protection.needs_rules() || interface.bandwidth.is_some();
@@ -38,7 +40,7 @@ pub(super) fn write(
         used.push(Family::Netdev);
     }
     if !bridged.is_empty() {
-        on_bridge(transaction, table, &bridged)?;
+        on_bridge(transaction, table, &bridged, of_servers)?;
         used.push(Family::Bridge);
     }
     if !routed.is_empty() {
@@ -76,13 +78,15 @@ fn on_bridge(
     transaction: &mut Transaction,
     table: &str,
     interfaces: &[&Interface],
+    of_servers: Learned,
 ) -> Result<(), nft::Error> {
     const FAMILY: Family = Family::Bridge;
     // Read before the table is replaced: a zone keeps the address that it was given.
     let mut known = Vec::new();
-    for interface in interfaces.iter().filter(|interface| learns(interface)) {
-        let set = format!("{}-{LEASES}", interface.host);
-        known.push((*interface, nft::elements(FAMILY, table, &set)?));
+    for interface in interfaces {
+        if let Some(learned) = learned_by(table, interface)? {
+            known.push((*interface, if of_servers == Learned::Kept { learned } else { Vec::new() }));
+        }
     }
     transaction.replace_table(FAMILY, table);
     for (interface, leases) in &known {
@@ -124,6 +128,18 @@ fn on_bridge(
         transaction.rule(FAMILY, table, "postrouting", grant(interface, &set));
     }
     Ok(())
+}
+
+/// Reads the addresses that were learned for a link; `None` of one for which none are.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn learned_by(table: &str, interface: &Interface) -> Result<Option<Vec<Vec<u8>>>, nft::Error> {
+    if !learns(interface) {
+        return Ok(None);
+    }
+    let set = format!("{}-{LEASES}", interface.host);
+    nft::elements(Family::Bridge, table, &set).map(Some)
 }
 
 /// Drops frames that nobody has looked at, and takes the mark off the others.

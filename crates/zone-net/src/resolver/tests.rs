@@ -156,7 +156,9 @@ fn networkd_is_told_what_is_there() {
         )
     );
     let dhcp = networkd(&interface(&[], &[], true), Some(&resolver)).unwrap();
-    assert_eq!(dhcp, format!("{head}DHCP=yes\nLinkLocalAddressing=ipv6\n"));
+    let without = "DHCP=no\nKeepConfiguration=yes\nLinkLocalAddressing=ipv6\n";
+    assert_eq!(dhcp, format!("{head}{without}DNS=192.0.2.53\nDomains=example.org\n"));
+    assert_eq!(networkd(&interface(&["192.0.2.8/24"], &[], true), None).unwrap(), format!("{head}{without}"));
     assert_eq!(networkd(&interface(&[], &[], false), Some(&resolver)), None);
 }
 

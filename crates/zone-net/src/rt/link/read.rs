@@ -24,6 +24,8 @@ pub struct Link {
     pub up: bool,
     /// Whether the line is there.
     pub carrier: bool,
+    /// Whether packets leave it: the kernel comes to that some time after it is up and the line is there.
+    pub running: bool,
     /// Whether it is the loopback link.
     pub loopback: bool,
     /// The index of the bridge or the like that it is a port of.
@@ -76,11 +78,13 @@ impl Link {
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
         const HEADER: usize = 16;
         const UP: u32 = 0x1;
+        const RUNNING: u32 = 0x40;
         const LOOPBACK: u32 = 0x8;
         let flags = attributes::u32_at(payload, 8)?;
         let mut link = Self {
             index: attributes::u32_at(payload, 4)?,
             up: flags & UP != 0,
+            running: flags & RUNNING != 0,
             loopback: flags & LOOPBACK != 0,
             ..Self::default()
         };
