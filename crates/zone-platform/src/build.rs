@@ -12,13 +12,16 @@ use crate::confinement::Confinement;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Failed, PlatformError, Spec, ZoneRoot, kernelfs, sparse};
 
-/// Whoever makes namespaces that belong to a zone's user namespace.
+/// Whoever has a platform built: makes namespaces that belong to the zone's user namespace, and may call it off.
 pub trait Namespaces: fmt::Debug {
     /// Gives the network namespace that the zone's first process will be in, with its loopback up.
     ///
     /// # Errors
     /// When it cannot be made.
     fn network(&mut self, userns: BorrowedFd<'_>) -> Result<OwnedFd, Box<dyn Error + Send + Sync>>;
+
+    /// Takes note of what is waited for; whether to go on waiting.
+    fn goes_on(&self, waiting: &str) -> bool;
 }
 
 /// A mount and where it goes.

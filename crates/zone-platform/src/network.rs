@@ -3,9 +3,11 @@
 
 mod asked;
 mod build;
+pub mod dhcp;
 mod error;
 mod inside;
 mod look;
+mod publish;
 mod tear_down;
 
 pub(crate) use asked::asked;

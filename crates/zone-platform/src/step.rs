@@ -30,6 +30,8 @@ pub struct TearDown<'a> {
     pub limit: Duration,
     /// Who is told what holds them up, and may give up before.
     pub observer: &'a dyn KillObserver,
+    /// Whether it is brought up again at once, and keeps what others hold for it, such as addresses of DHCP servers.
+    pub comes_back: bool,
 }
 
 /// A zone that lives, as far as a change of it needs to know.

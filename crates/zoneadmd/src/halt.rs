@@ -155,7 +155,13 @@ impl Zone {
     ) -> Result<(), OpError> {
         let watch = Watch::new(context, self, first);
         let (layout, zone, limit) = (&self.layout, &self.name, limit.unwrap_or_else(|| watch.limit()));
-        let down = TearDown { layout, zone, limit, observer: &watch };
+        let down = TearDown {
+            layout,
+            zone,
+            limit,
+            observer: &watch,
+            comes_back: context.operation == Operation::Reboot,
+        };
         let mut result = Ok(());
         for step in tear_down_steps() {
             if let Some(undo) = step.tear_down {

@@ -11,6 +11,7 @@ mod clock;
 mod context;
 mod current;
 mod daemon;
+mod dhcp;
 mod ending;
 mod error;
 mod exclusive;

@@ -2,12 +2,14 @@
 
 use crate::bootargs::BootArguments;
 use crate::context::OperationContext;
+use crate::current::Current;
 use crate::error::{NoSnapshot, OpError};
 use crate::journal::Journal;
 use crate::zone::Zone;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use zone_config::bootargs::TooLong;
 use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
@@ -39,7 +41,7 @@ impl Zone {
         let subsidiary = self.subsidiary().try_clone().map_err(OpError::Descriptor)?;
         let spec = Spec::of(&snapshot);
         self.reach(context, &spec)?;
-        let mut made = MadeNamespaces { zone: self, fds: None };
+        let mut made = MadeNamespaces { zone: self, fds: None, current: Arc::clone(&context.current) };
         let mut build = Build::new(&self.layout, &spec, subsidiary.as_fd(), userns, &mut made)?;
         context.make(CHECK, |_| Ok(build.check()?))?;
         for step in steps() {
@@ -226,6 +228,8 @@ struct MadeNamespaces<'a> {
     zone: &'a Zone,
     /// Those that were asked for.
     fds: Option<NamespaceFds>,
+    /// What they are made for.
+    current: Arc<Current>,
 }
 
 impl fmt::Debug for MadeNamespaces<'_> {
@@ -240,6 +244,11 @@ impl Namespaces for MadeNamespaces<'_> {
         let net = fds.net.as_ref().ok_or(ClientError::Protocol)?.try_clone()?;
         self.fds = Some(fds);
         Ok(net)
+    }
+
+    fn goes_on(&self, waiting: &str) -> bool {
+        self.current.wait_for(waiting);
+        !self.current.is_cancelled() && !self.current.is_abandoned()
     }
 }
 

@@ -149,11 +149,7 @@ impl<'a> Parser<'a> {
             "revert" => Command::Revert { force },
             "delete" => Command::Delete { force },
             "exit" => Command::Exit { force },
-            // Of "help add net" it is the net that is asked about.
-            _ => {
-                let first = self.optional_word();
-                Command::Help { topic: self.optional_word().or(first) }
-            }
+            _ => Command::Help { topic: self.optional_word() },
         };
         match self.tokens.next() {
             None => Ok(command),

@@ -6,18 +6,16 @@ use ipnet::IpNet;
 use rustix::fd::{AsFd, OwnedFd};
 use zone_config::Layout;
 use zone_net::build::{self as links, physical};
-use zone_net::firewall;
-use zone_net::forwarding::{self, Family};
 use zone_net::interface::Attachment;
 use zone_net::managed::{self, ManagedError, Network};
 use zone_net::names::Owner;
-use zone_net::plan::{Host, Plan, PlanError};
+use zone_net::plan::{Host, Plan};
 use zone_net::record::Record;
-use zone_net::rt::sysctl::Setting;
 use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
 use zone_net::{Interface, foreign, guard, rt};
 
-use super::{NetworkError, inside};
+use super::publish::{forward, publish};
+use super::{NetworkError, dhcp, inside};
 use crate::build::missing;
 use crate::{Build, PlatformError};
 
@@ -28,8 +26,10 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     }
     let host = build.found.host.take().ok_or(missing("network", "check"))?;
     let netns = namespace(build)?;
-    let interfaces = make(build, &host, &netns)?;
-    inside::describe(build, &interfaces)?;
+    let mut record = make(build, &host, &netns)?;
+    let owner = Owner { installation: build.layout.id(), zone: &build.spec.zone };
+    dhcp::first(build, owner, &mut record, netns.as_fd())?;
+    inside::describe(build, &record)?;
     build.netns = Some(netns);
     Ok(())
 }
@@ -42,7 +42,7 @@ fn namespace(build: &mut Build<'_>) -> Result<OwnedFd, NetworkError> {
     build.namespaces.network(build.userns.as_fd()).map_err(NetworkError::Namespace)
 }
 
-fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Vec<Interface>, NetworkError> {
+fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Record, NetworkError> {
     let (layout, spec) = (build.layout, build.spec);
     let asked = &spec.network;
     let owner = Owner { installation: layout.id(), zone: &spec.zone };
@@ -54,7 +54,8 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Vec<Inter
     let plan = Plan { owner, spec: asked, host, managed: network.as_ref() };
     let interfaces = plan.interfaces(|number| leases.get(number).cloned().unwrap_or_default())?;
     guard::check(&interfaces)?;
-    let record = record(network.is_some(), &interfaces, &asked.ports)?;
+    let mut record = record(network.is_some(), &interfaces, &asked.ports)?;
+    record.hostname.clone_from(&spec.hostname);
     record.save(layout, &spec.zone)?;
     // Until the zone's links are there, this keeps the last other zone from taking the network along.
     let ready = network.as_ref().map(|network| managed::ensure(layout, network)).transpose()?;
@@ -64,8 +65,8 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Vec<Inter
         let others = foreign::look(&network.bridge).map_err(NetworkError::Foreign)?;
         told.extend(others.iter().map(ToString::to_string));
     }
-    told.extend(forward(&interfaces, asked)?);
-    if record.holds_links() {
+    told.extend(forward(&interfaces, !asked.ports.is_empty())?);
+    if record.keeps_namespace() {
         physical::pin(netns.as_fd(), &layout.zone_netns(&spec.zone))?;
     }
     links::create(&interfaces, netns.as_fd())?;
@@ -74,7 +75,7 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Vec<Inter
     publish(owner, &interfaces, &asked.ports, network.as_ref())?;
     links::configure(&interfaces, netns.as_fd())?;
     told.into_iter().for_each(|sentence| build.warn(sentence));
-    Ok(interfaces)
+    Ok(record)
 }
 
 /// Has addresses of the managed network given to the nets that want some, and those set aside that were given by hand.
@@ -95,57 +96,6 @@ fn lease(
         _ => Ok(Vec::new()),
     };
     asked.nets.iter().map(one).collect()
-}
-
-/// Has the host forward what comes for routed nets and for ports, and tells what was switched on. The managed network has
-/// seen to its own.
-fn forward(interfaces: &[Interface], asked: &NetworkSpec) -> Result<Vec<String>, NetworkError> {
-    let published = !asked.ports.is_empty();
-    let forwarded = interfaces.iter().filter(|interface| match interface.attachment {
-        Attachment::Routed { .. } => true,
-        Attachment::Bridge { .. } => published,
-        _ => false,
-    });
-    let mut families = Vec::new();
-    for address in forwarded.flat_map(|interface| &interface.addresses) {
-        let family = if address.addr().is_ipv4() { Family::V4 } else { Family::V6 };
-        if !families.contains(&family) {
-            families.push(family);
-        }
-    }
-    Ok(if families.is_empty() { Vec::new() } else { forwarding::ensure(&families)? })
-}
-
-/// Leads the ports of the host to the first net that the host reaches.
-fn publish(
-    owner: Owner<'_>,
-    interfaces: &[Interface],
-    ports: &[PortSpec],
-    managed: Option<&Network>,
-) -> Result<(), NetworkError> {
-    if ports.is_empty() {
-        return Ok(());
-    }
-    let reached = interfaces.iter().find_map(|interface| match &interface.attachment {
-        Attachment::Bridge { bridge, .. } => Some((interface, bridge)),
-        Attachment::Routed { .. } => Some((interface, &interface.host)),
-        _ => None,
-    });
-    let (interface, link) = reached.ok_or(PlanError::Unreached)?;
-    if matches!(interface.attachment, Attachment::Routed { .. }) {
-        // For the host's own loopback; what arrives there from outside of the host is dropped by the rules.
-        Setting::v4(link, "route_localnet").set("1")?;
-    }
-    let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
-    firewall::ports(owner, link, &addresses, ports)?;
-    if matches!(interface.attachment, Attachment::Bridge { .. }) && interface.protection.needs_rules() {
-        links::hairpin(&interface.host)?;
-    }
-    let own = managed.is_some_and(|network| network.bridge == *link) || *link == interface.host;
-    if own && addresses.iter().any(IpAddr::is_ipv6) {
-        links::accept_loopback(link)?;
-    }
-    Ok(())
 }
 
 fn record(managed: bool, interfaces: &[Interface], ports: &[PortSpec]) -> Result<Record, NetworkError> {

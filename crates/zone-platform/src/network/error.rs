@@ -1,9 +1,11 @@
 //! What is wrong with the network of a zone.
 
 use std::error::Error;
+use std::net::Ipv4Addr;
 
 use zone_config::index::IndexError;
 use zone_net::build::NetError;
+use zone_net::dhcp::DhcpError;
 use zone_net::forwarding::ForwardingError;
 use zone_net::managed::ManagedError;
 use zone_net::plan::PlanError;
@@ -49,9 +51,31 @@ pub enum NetworkError {
     /// The index of zones cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A DHCP server cannot be asked.
+    #[error(transparent)]
+    Dhcp(Box<DhcpError>),
+    /// An answer was made in the zone.
+    #[error(
+        "net {net}: the zone was given {address} by nobody on the net's bridge, only by itself; it does not get that"
+    )]
+    Forged {
+        /// The net.
+        net: String,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// The zone's network cannot be found again.
+    #[error("the zone's network namespace is not kept any more; 'zoneadm reboot' makes it anew")]
+    NotKept,
     /// There is no network namespace to build it in.
     #[error("cannot make the zone's network namespace")]
     Namespace(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<DhcpError> for NetworkError {
+    fn from(error: DhcpError) -> Self {
+        Self::Dhcp(Box::new(error))
+    }
 }
 
 impl From<firewall::Error> for NetworkError {

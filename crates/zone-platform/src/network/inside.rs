@@ -1,7 +1,7 @@
 //! What a guest is told of its network: by files that its own programs read.
 
 use rustix::fd::AsFd;
-use zone_net::Interface;
+use zone_net::record::Record;
 use zone_net::resolver::{self, Resolver};
 
 use crate::build::missing;
@@ -9,8 +9,9 @@ use crate::{Build, PlatformError, guest};
 
 /// Tells the guest its nameservers, by `/etc/resolv.conf` unless that is its own and by systemd-resolved, and tells
 /// systemd-networkd what the links have, so that it agrees with it.
-pub(super) fn describe(build: &mut Build<'_>, interfaces: &[Interface]) -> Result<(), PlatformError> {
-    let resolver = match resolver::find(build.layout) {
+pub(super) fn describe(build: &mut Build<'_>, record: &Record) -> Result<(), PlatformError> {
+    let of_servers = resolver::of_leases(record.leases.values());
+    let resolver = match of_servers.map_or_else(|| resolver::find(build.layout), Ok) {
         Ok(resolver) => Some(resolver),
         Err(error) => {
             build.warn(format!("{}; names will not resolve in the zone", zone_sys::Chain(&error)));
@@ -24,7 +25,7 @@ pub(super) fn describe(build: &mut Build<'_>, interfaces: &[Interface]) -> Resul
     }
     let run = build.run.take().ok_or(missing("network", "kernel-fs"))?;
     let mut files = Vec::new();
-    for interface in interfaces {
+    for interface in &record.interfaces {
         if let Some(text) = resolver::networkd(interface, resolver.as_ref()) {
             files.push(("systemd/network", resolver::networkd_name(&interface.inside), text));
         }

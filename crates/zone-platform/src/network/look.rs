@@ -136,7 +136,9 @@ fn others(layout: &Layout, zone: &ZoneName, purpose: Purpose) -> Result<Vec<Othe
         let zone = entry.name.clone();
         // What cannot be read of another zone is for that zone to complain about.
         if let Ok(Some(record)) = Record::load(layout, &zone) {
-            let nets = record.interfaces.iter().flat_map(|interface| &interface.addresses);
+            // What a zone has by DHCP its own root may have made up: nobody else is to be kept from booting by that.
+            let known = record.interfaces.iter().filter(|interface| !interface.dhcp);
+            let nets = known.flat_map(|interface| &interface.addresses);
             let addresses = nets.map(ipnet::IpNet::addr).collect();
             others.push(Other { zone, addresses, ports: record.ports });
         } else if purpose != Purpose::BringUp

@@ -6,7 +6,7 @@ use zone_net::names::Owner;
 use zone_net::record::Record;
 use zone_net::{firewall, guard, managed};
 
-use super::NetworkError;
+use super::{NetworkError, dhcp};
 use crate::{PlatformError, TearDown};
 
 /// Takes away what the record of the zone's network says, or may say, that there is; without a record there is nothing.
@@ -21,8 +21,13 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     };
     let owner = Owner { installation: layout.id(), zone };
     let pin = layout.zone_netns(zone);
-    let links = physical::pinned(&pin)
-        .and_then(|netns| links::tear_down(owner, &record.physical, netns.as_ref().map(AsFd::as_fd)));
+    let links = physical::pinned(&pin).and_then(|netns| {
+        let netns = netns.as_ref().map(AsFd::as_fd);
+        if let Some(netns) = netns.filter(|_| !down.comes_back) {
+            dhcp::release(&record, netns);
+        }
+        links::tear_down(owner, &record.physical, netns)
+    });
     // All is tried, and the first error told. What was not given back is still in the namespace.
     let unpinned = if links.is_ok() { physical::unpin(&pin) } else { Ok(()) };
     let undone: [Result<(), NetworkError>; 5] = [

@@ -48,7 +48,6 @@ mod init_exit;
 mod inside;
 mod install;
 mod keeper_calls;
-mod limits;
 mod list;
 mod matrix;
 mod net_auto;
@@ -92,7 +91,6 @@ pub fn is_core(case: &Case) -> bool {
 pub fn all() -> impl Iterator<Item = Case> {
     let groups: &[&[Case]] = &[
         zonecfg::CASES,
-        limits::CASES,
         list::CASES,
         install::CASES,
         uninstall::CASES,

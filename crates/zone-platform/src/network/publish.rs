@@ -1,0 +1,85 @@
+//! What the host does for others to reach a zone: it forwards, and leads its ports there.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use zone_net::Interface;
+use zone_net::build as links;
+use zone_net::firewall;
+use zone_net::forwarding::{self, Family};
+use zone_net::interface::Attachment;
+use zone_net::managed::Network;
+use zone_net::names::Owner;
+use zone_net::plan::PlanError;
+use zone_net::record::Record;
+use zone_net::rt::sysctl::Setting;
+use zone_net::spec::PortSpec;
+
+use super::NetworkError;
+
+/// Has the host forward what comes for routed nets and for ports, and tells what was switched on. The managed network has
+/// seen to its own.
+pub(super) fn forward(interfaces: &[Interface], published: bool) -> Result<Vec<String>, NetworkError> {
+    let forwarded = interfaces.iter().filter(|interface| match interface.attachment {
+        Attachment::Routed { .. } => true,
+        Attachment::Bridge { .. } => published,
+        _ => false,
+    });
+    let mut families = Vec::new();
+    for address in forwarded.flat_map(|interface| &interface.addresses) {
+        let family = if address.addr().is_ipv4() { Family::V4 } else { Family::V6 };
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    Ok(if families.is_empty() { Vec::new() } else { forwarding::ensure(&families)? })
+}
+
+/// Leads the ports of the host to the first net that the host reaches.
+pub(super) fn publish(
+    owner: Owner<'_>,
+    interfaces: &[Interface],
+    ports: &[PortSpec],
+    managed: Option<&Network>,
+) -> Result<(), NetworkError> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let (interface, link) = reached(interfaces).ok_or(PlanError::Unreached)?;
+    if matches!(interface.attachment, Attachment::Routed { .. }) {
+        // For the host's own loopback; what arrives there from outside of the host is dropped by the rules.
+        Setting::v4(link, "route_localnet").set("1")?;
+    }
+    let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
+    firewall::ports(owner, link, &addresses, ports)?;
+    if matches!(interface.attachment, Attachment::Bridge { .. }) && interface.protection.needs_rules() {
+        links::hairpin(&interface.host)?;
+    }
+    let own = managed.is_some_and(|network| network.bridge == *link) || *link == interface.host;
+    if own && addresses.iter().any(IpAddr::is_ipv6) {
+        links::accept_loopback(link)?;
+    }
+    Ok(())
+}
+
+/// Leads the ports of a zone's host to the addresses that the zone has by now, where those come from a DHCP server, and tells
+/// what was switched on for it.
+pub(super) fn again(owner: Owner<'_>, record: &Record) -> Result<Vec<String>, NetworkError> {
+    let ours = reached(&record.interfaces).is_some_and(|(interface, _)| interface.dhcp);
+    if !ours || record.ports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let told = forward(&record.interfaces, true)?;
+    // Such a net is not of the managed network.
+    publish(owner, &record.interfaces, &record.ports, None)?;
+    Ok(told)
+}
+
+/// Finds the first net that the host reaches, and by which link.
+fn reached(interfaces: &[Interface]) -> Option<(&Interface, &String)> {
+    interfaces.iter().find_map(|interface| match &interface.attachment {
+        Attachment::Bridge { bridge, .. } => Some((interface, bridge)),
+        Attachment::Routed { .. } => Some((interface, &interface.host)),
+        _ => None,
+    })
+}
