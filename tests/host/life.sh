@@ -7,42 +7,9 @@
 # init, in a tar; systemd in it is asked whether it is content. The zones are the host's own, so this belongs into a virtual machine that is thrown away.
 # Needs jq, socat and procps. Ends with the count; each failure is printed where it stands.
 set -u
+. "$(dirname "$0")/common.sh"
 PATH=$1:$PATH; shift
-unset ZONES_ROOT
-passed=0 failed=0
 
-title() { printf '\n== %s\n' "$*"; }
-# ok WHAT COMMAND...: it must succeed; what it prints is shown if it does not.
-ok() {
-    local what=$1 said; shift
-    if said=$("$@" 2>&1 </dev/null); then passed=$((passed + 1)); echo "ok    $what${said:+: $(head -c 300 <<<"$said" | tr '\n' '|')}"
-    else local rc=$?; failed=$((failed + 1)); printf 'FAIL  %s (exit %s)\n      %s\n%s\n' "$what" "$rc" "$*" "$said"; fi
-}
-# is WHAT WANTED COMMAND...: it must print exactly that.
-is() {
-    local what=$1 wanted=$2 said; shift 2
-    said=$("$@" 2>&1 </dev/null)
-    if [ "$said" = "$wanted" ]; then passed=$((passed + 1)); echo "ok    $what: $said"
-    else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
-}
-# has WHAT PATTERN COMMAND...: a line of what it prints must match.
-has() {
-    local what=$1 wanted=$2 said; shift 2
-    said=$("$@" 2>&1 </dev/null)
-    if grep -Eq -- "$wanted" <<<"$said"; then passed=$((passed + 1)); echo "ok    $what: $(grep -Em1 -- "$wanted" <<<"$said")"
-    else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted a line like %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
-}
-field() { zoneadm -z "$1" list -v --json | jq -r ".[0]$2"; }
-state() { field "$1" .state; }
-# until_is SECONDS WANTED COMMAND...: waits until it prints that.
-until_is() {
-    local left=$1 wanted=$2 said; shift 2
-    while said=$("$@" 2>/dev/null); [ "$said" != "$wanted" ]; do
-        left=$((left - 1)); [ "$left" -gt 0 ] || { echo "still '$said', not '$wanted'"; return 1; }
-        sleep 1
-    done
-    echo "$said"
-}
 renewed() { # ZONE UNIQID: waits for a running incarnation that is not this one
     local left=90 now
     # State and incarnation from one look: between two of them a zone may end.
@@ -54,23 +21,11 @@ renewed() { # ZONE UNIQID: waits for a running incarnation that is not this one
 differs() { # ZONE KIND: the zone's namespace is not the host's
     [ "$(readlink "/proc/$(field "$1" .pid)/ns/$2")" != "$(readlink "/proc/1/ns/$2")" ]
 }
-die() { # PID: SIGKILL, and wait until it is no more
-    kill -9 "$1" || return 1
-    while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do sleep 0.1; done
-}
-daemon() { pgrep -f "zoneadmd.* -z $1( |\$)" | head -1; }
 # on_terminal SECONDS_BEFORE_TYPING TYPED COMMAND: COMMAND on a terminal of its own
 on_terminal() {
     local wait=$1 typed=$2; shift 2
     { sleep "$wait"; printf "$typed"; sleep 3; printf '\r~.'; sleep 1; } |
         timeout 60 socat - "EXEC:$*,pty,ctty,setsid,raw,echo=0"
-}
-look() { # what could be left
-    awk '{print "mount", $5, $9, $10}' /proc/self/mountinfo
-    find /sys/fs/cgroup -type d -path '*zone*' | sed 's/^/cgroup /'
-    ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)' | sed 's/^/process /'
-    ls /run/netns 2>/dev/null | sed 's/^/netns /'
-    ip -o link | awk '{print "link", $2}'
 }
 usual() { # ZONE PID: what an ordinary command says after a death, of a zone with this first process
     is "$1 runs on" running state "$1"
@@ -81,9 +36,7 @@ usual() { # ZONE PID: what an ordinary command says after a death, of a zone wit
     has "the console of $1 answers" 'Connected to zone' on_terminal 2 '' "zlogin -C $1"
 }
 
-title "The host"
-uname -rv; systemctl --version | head -1; echo "cgroup: $(stat -fc %T /sys/fs/cgroup): $(cat /sys/fs/cgroup/cgroup.controllers)"
-look | sort > /tmp/before
+the_host
 
 sparse() {
 title "A sparse zone"
@@ -203,15 +156,5 @@ for what; do
     case $what in sparse) sparse;; *) linux "$what";; esac
 done
 
-title "What is left"
-for _ in 1 2 3 4 5 6 7 8 9 10; do # a daemon without a zone ends by itself
-    look | sort > /tmp/after
-    diff /tmp/before /tmp/after > /tmp/left && break
-    sleep 3
-done
-is "mounts, control groups, processes, links" "" cat /tmp/left
-is "ranges of ids" "" sh -c 'cat /etc/zones/idmap; grep -s zone /etc/subuid /etc/subgid'
-is "files of the zones" "" sh -c 'find /run/zones /etc/zones /var/lib/zones -mindepth 1 2>/dev/null | grep -v "/index$\|/idmap$\|lock"'
-has "kernel log" '^0$' sh -c 'dmesg | grep -c "BUG\|WARNING:\|Oops"'
-printf '\nlife: %s passed, %s failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+nothing_left
+the_end

@@ -100,6 +100,10 @@ records! {
         pub reboot_on_init_exit: bool = "reboot-on-init-exit",
         /// How long an orderly shutdown may take, in seconds.
         pub shutdown_timeout: u64 = "shutdown-timeout",
+        /// Its share of the CPUs beside other zones; see [`limits`](crate::limits).
+        pub cpu_shares: Option<u64> = "cpu-shares",
+        /// The most threads that it can have.
+        pub max_lwps: Option<u64> = "max-lwps",
     }
     resources {
         /// File systems, mounted in this order.
@@ -108,6 +112,10 @@ records! {
         pub net: Vec<Net> = "net",
         /// Ports of the host that lead into it.
         pub port: Vec<Port> = "port",
+        /// The most memory that it can use; one at most.
+        pub capped_memory: Vec<CappedMemory> = "capped-memory",
+        /// The most time of CPUs that it can use; one at most.
+        pub capped_cpu: Vec<CappedCpu> = "capped-cpu",
         /// Data of the administrator's.
         pub attr: Vec<Attr> = "attr",
     }
@@ -164,6 +172,24 @@ records! {
         pub to: u64 = "to",
         /// For which protocols.
         pub protocol: Vec<String> = "protocol",
+    }
+}
+
+records! {
+    /// The most memory that a zone can use, in words of [`limits::size`](crate::limits::size).
+    pub struct CappedMemory {
+        /// Memory of the machine.
+        pub physical: Option<String> = "physical",
+        /// Swap space of the host.
+        pub swap: Option<String> = "swap",
+    }
+}
+
+records! {
+    /// The most time of CPUs that a zone can use.
+    pub struct CappedCpu {
+        /// A number of CPUs, see [`limits::cpus`](crate::limits::cpus).
+        pub ncpus: String = "ncpus",
     }
 }
 

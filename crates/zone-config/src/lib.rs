@@ -14,7 +14,7 @@
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
 //! | [`store`] | a configuration and its index line, changed together |
-//! | [`filesystem`], [`net`] | what `fs`, `net` and `port` resources may say |
+//! | [`filesystem`], [`net`], [`limits`] | what `fs`, `net` and `port` resources and limits may say |
 //! | [`lex`], [`command`] | the language of `zonecfg` |
 //! | [`brand`] | what the two kinds of guest differ in |
 //! | [`idmap`] | the range of ids that a zone owns on the host |
@@ -39,6 +39,7 @@ pub mod index;
 pub mod lastexit;
 pub mod layout;
 pub mod lex;
+pub mod limits;
 pub mod name;
 pub mod net;
 pub mod privilege;

@@ -283,6 +283,18 @@ pub static GLOBALS: &[Property] = &[
         Unset::Is("60"),
         "How many seconds 'zoneadm shutdown' gives the zone's init before the zone is halted.",
     ),
+    Property::new(
+        "cpu-shares",
+        Kind::Number(1, 10_000),
+        Unset::From("100"),
+        "The zone's share of the CPUs beside other zones, when they are all busy: a zone with 200 gets twice as much as one with 100.",
+    ),
+    Property::new(
+        "max-lwps",
+        Kind::Number(1, 4_194_304),
+        Unset::Nothing,
+        "The most threads that the zone can have at a time; a process has at least one.",
+    ),
 ];
 
 /// The types of resources, in the order of `info` and `export`.
@@ -403,6 +415,40 @@ pub static RESOURCES: &[Resource] = &[
         since: "0.2.0",
     },
     Resource {
+        name: "capped-memory",
+        key: "physical",
+        single: true,
+        properties: &[
+            Property::new(
+                "physical",
+                Kind::Size,
+                Unset::Nothing,
+                "The most memory: beyond it the kernel frees what it can, and then kills a process of the zone.",
+            ),
+            Property::new(
+                "swap",
+                Kind::Size,
+                Unset::Nothing,
+                "The most that it has in the host's swap space.",
+            ),
+        ],
+        help: "The most memory that the zone can use.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "capped-cpu",
+        key: "ncpus",
+        single: true,
+        properties: &[Property::new(
+            "ncpus",
+            Kind::Cpus,
+            Unset::Required,
+            "The most time of CPUs, as a number of CPUs; the zone may run on any of them.",
+        )],
+        help: "The most time of the CPUs that the zone can use.",
+        since: "0.2.0",
+    },
+    Resource {
         name: "attr",
         key: "name",
         single: false,
@@ -470,7 +516,7 @@ mod tests {
             }
         }
         for resource in RESOURCES {
-            assert!(resource.property(resource.key).is_some_and(Property::is_required));
+            assert!(resource.property(resource.key).is_some_and(|key| key.is_required() || resource.single));
             assert!(global(resource.name).is_none(), "{}", resource.name);
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::filesystem::OPTIONS;
 use crate::net::{self, Address, DHCP, HostPorts, Mac};
-use crate::{ZoneName, bootargs, privilege};
+use crate::{ZoneName, bootargs, limits, privilege};
 
 /// A value that its property allows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,10 @@ pub enum Kind {
     Seconds(u64),
     /// A whole number, from the first to the second.
     Number(u64, u64),
+    /// A size in bytes.
+    Size,
+    /// A number of CPUs, with two digits behind the point.
+    Cpus,
     /// The name of a link.
     Link,
     /// Where a net is attached: `auto` or the name of a link.
@@ -143,6 +147,8 @@ impl Kind {
             Self::Bool => "true, false".to_owned(),
             Self::Seconds(most) => format!("a whole number of seconds from 1 to {most}"),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Size => "a size: a whole number of bytes, or with K, M, G or T, from 1M, such as 512M".to_owned(),
+            Self::Cpus => "a number of CPUs with at most two digits behind the point, from 0.01, such as 1.5".to_owned(),
             Self::Link => "the name of a link: at most 15 bytes, without '/', ':', '%' and spaces".to_owned(),
             Self::Lower => "auto, or the name of a link of the host: a bridge or an Ethernet link".to_owned(),
             Self::Addresses => "dhcp, or a list of IPv4 and IPv6 addresses of hosts with the lengths of their prefixes, such as [192.0.2.5/24,2001:db8::5/64]".to_owned(),
@@ -178,6 +184,8 @@ impl Kind {
             Self::Bool => word.parse().ok().map(Value::Bool),
             Self::Seconds(most) => number(word, 1, most),
             Self::Number(least, most) => number(word, least, most),
+            Self::Size => text(limits::size(word).is_some()),
+            Self::Cpus => text(limits::cpus(word).is_some()),
             Self::Link => text(net::is_link_name(word)),
             Self::Lower => text(word == net::AUTO || net::is_link_name(word)),
             Self::Mac => text(word.parse::<Mac>().is_ok()),

@@ -20,6 +20,7 @@ use crate::step::{Live, TearDown};
 use crate::{Build, Failed, PlatformError, Spec, holders, mountinfo};
 
 mod end;
+pub(crate) mod limits;
 mod member;
 
 pub use end::{KillObserver, WaitToTheLimit, end, is_populated, kill, processes, sweep};
@@ -59,6 +60,16 @@ pub enum CgroupError {
         "Linux {0} lacks cgroup.kill, without which a zone cannot be ended for certain: boot Linux 5.14 or newer"
     )]
     NoKill(String),
+    /// A limit needs a controller that is not version 2's on this host.
+    #[error(
+        "{property} needs the controller '{controller}' of cgroup version 2, which this host has not: it is bound to version 1 (boot with systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=all), or not in this kernel"
+    )]
+    NoController {
+        /// The property that asks for it.
+        property: &'static str,
+        /// The controller.
+        controller: &'static str,
+    },
     /// Processes that do not die: most often they wait for a device or a file server.
     #[error(
         "zone '{zone}' still has processes {seconds} s after they were killed: {}", holders::sentence(.holders)
@@ -118,6 +129,12 @@ impl Tree {
             }
         }
         Ok(dir)
+    }
+
+    /// Opens the zone's directory, above its two cgroups.
+    fn around(&self) -> Result<OwnedFd, Errno> {
+        let first = open_dir(self.mount.as_fd(), &self.names[0])?;
+        open_dir(first.as_fd(), &self.names[1])
     }
 
     /// Makes one of the zone's two cgroups, with every controller that the host lets it have.
@@ -216,17 +233,29 @@ pub fn make(layout: &Layout, zone: &ZoneName, spec: &CgroupSpec, base: u32) -> R
     Ok(dir)
 }
 
-/// Writes the bounds of the zone's cgroup, whatever they are now.
+/// Writes the bounds of the zone's cgroup, whatever they are now. The directory around it stays from boot to boot: what is not
+/// asked for any more is taken away there.
 fn bound(tree: &Tree, dir: BorrowedFd<'_>, spec: &CgroupSpec) -> Result<(), Failed> {
     for (file, bound) in &spec.bounds {
         write(dir, file, bound).map_err(Failed::to("bound cgroup", tree.path().join(ZONE).display()))?;
     }
-    Ok(())
+    let around = tree.around().map_err(Failed::to("open cgroup", tree.path().display()))?;
+    for (file, bound) in &spec.beside {
+        write(around.as_fd(), file, bound).map_err(Failed::to("bound cgroup", tree.path().display()))?;
+    }
+    limits::clear_beside(around.as_fd(), spec).map_err(Failed::to("unbound cgroup", tree.path().display()))
 }
 
-/// Looks whether a cgroup2 file system is there at all.
+/// Looks whether a cgroup2 file system is there at all, and whether it can hold the zone to its limits.
 pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
-    Ok(Tree::find(check.layout.id(), &check.spec.zone).map(drop)?)
+    let tree = Tree::find(check.layout.id(), &check.spec.zone)?;
+    let controllers = read(tree.mount.as_fd(), "cgroup.controllers");
+    let controllers =
+        controllers.map_err(Failed::to("read", tree.point.join("cgroup.controllers").display()))?;
+    for missing in limits::missing(&check.spec.cgroup, &controllers) {
+        check.fail(missing);
+    }
+    Ok(())
 }
 
 /// Makes the zone's cgroup.
@@ -240,7 +269,11 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
 pub(crate) fn update(live: &Live<'_>, _: &Spec, new: &Spec) -> Result<(), PlatformError> {
     let tree = Tree::find(live.installation, live.zone)?;
     match tree.open(ZONE)? {
-        Some(dir) => Ok(bound(&tree, dir.as_fd(), &new.cgroup)?),
+        Some(dir) => {
+            limits::clear(dir.as_fd(), &new.cgroup)
+                .map_err(Failed::to("unbound cgroup", tree.path().join(ZONE).display()))?;
+            Ok(bound(&tree, dir.as_fd(), &new.cgroup)?)
+        }
         // It has ended meanwhile, and the next boot bounds it anew.
         None => Ok(()),
     }

@@ -74,6 +74,8 @@ pub enum Source {
 pub struct CgroupSpec {
     /// What is written to which file of the zone's own cgroup.
     pub bounds: Vec<(String, String)>,
+    /// What is written to which file of the cgroup around it, which stands beside those of other zones.
+    pub beside: Vec<(String, String)>,
 }
 
 /// What a zone's processes may do: words, or what they came to when the zone was made ready.
@@ -146,7 +148,7 @@ impl Spec {
             host_programs: brand.host_usr,
             mounts: config.fs.iter().map(Mount::of).collect(),
             ids,
-            cgroup: CgroupSpec::default(),
+            cgroup: cgroup::limits::asked(config),
             network: network::asked(config),
             privileges: Privileges {
                 words: config.limitpriv.clone(),
@@ -171,7 +173,10 @@ impl Spec {
 
 impl Default for CgroupSpec {
     fn default() -> Self {
-        Self { bounds: cgroup::BOUNDS.map(|(file, bound)| (file.to_owned(), bound.to_owned())).to_vec() }
+        Self {
+            bounds: cgroup::BOUNDS.map(|(file, bound)| (file.to_owned(), bound.to_owned())).to_vec(),
+            beside: Vec::new(),
+        }
     }
 }
 

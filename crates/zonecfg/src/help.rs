@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use zone_config::command::{self, COMMANDS, CommandSpec, Scope};
+use zone_config::document::{Document, Instance};
 use zone_config::schema::{self, GLOBALS, Property, RESOURCES, Resource, Unset};
 
 use crate::error::Failure;
 
 const USAGE: &str = "\
-usage:\tzonecfg help
+usage:\tzonecfg help [COMMAND | RESOURCE | PROPERTY]
 \tzonecfg -z ZONE                    ask for commands
 \tzonecfg -z ZONE COMMAND...         do these commands, separated by ';'
 \tzonecfg -z ZONE -f FILE            do the commands of FILE; '-' is standard input
@@ -34,7 +35,7 @@ pub fn about(topic: Option<&str>) -> Result<String, Failure> {
         ("syntax", ..) => Ok(syntax()),
         (_, Some(spec), ..) => Ok(one_command(spec)),
         (_, _, Some(row), _) => Ok(one_resource(row)),
-        (_, _, _, Some(row)) => Ok(one_property(row)),
+        (_, _, _, Some(row)) => Ok(one_property(None, row)),
         _ => in_resources(topic).ok_or_else(|| Failure::NoHelp(topic.to_owned())),
     }
 }
@@ -71,25 +72,32 @@ fn syntax() -> String {
     text + SYNTAX
 }
 
-fn one_resource(resource: &Resource) -> String {
+fn one_resource(resource: &'static Resource) -> String {
     let mut text = format!("{}: {}\n", resource.name, resource.help);
     for row in resource.properties {
-        let needed = if row.is_required() { " (required)" } else { "" };
+        let needed = if is_asked_for(resource, row) { " (required)" } else { "" };
         let _ = writeln!(text, "\t{}{needed}: {}\n\t\tallowed: {}", row.name, row.help, row.kind.allowed());
     }
-    let set = resource.properties.iter().filter(|row| row.is_required());
-    let example: Vec<String> = set.map(|row| format!("set {}=...", row.name)).collect();
-    text + &format!("Example: add {}; {}; end\n", resource.name, example.join("; "))
+    let set = resource.properties.iter().filter(|row| is_asked_for(resource, row));
+    let example: String = set.map(|row| format!("set {}=...; ", row.name)).collect();
+    text + &format!("Example: add {}; {example}end\n", resource.name)
+}
+
+/// Whether who adds a resource has to set a property: one that it must have and is not given by itself.
+fn is_asked_for(resource: &'static Resource, row: &Property) -> bool {
+    let mut new = Instance::new(resource);
+    Document::default().complete(&mut new);
+    row.is_required() && new.values.get(row.name).is_none()
 }
 
 /// The parts of the manual page that the tables make: a heading, and terms with what is said of each.
 #[must_use]
 pub fn reference() -> Vec<(&'static str, Vec<(String, String)>)> {
-    let properties = GLOBALS.iter().map(|row| (row.name.to_owned(), described(row))).collect();
+    let properties = GLOBALS.iter().map(|row| (row.name.to_owned(), described(None, row))).collect();
     let resources = RESOURCES.iter().flat_map(|resource| {
         let about = (resource.name.to_owned(), resource.help.to_owned());
-        let rows =
-            resource.properties.iter().map(|row| (format!("{} {}", resource.name, row.name), described(row)));
+        let term = |row: &Property| format!("{} {}", resource.name, row.name);
+        let rows = resource.properties.iter().map(move |row| (term(row), described(Some(resource), row)));
         [about].into_iter().chain(rows)
     });
     let commands = COMMANDS.iter().map(|row| (row.usage.join("\n"), row.help.to_owned())).collect();
@@ -97,8 +105,8 @@ pub fn reference() -> Vec<(&'static str, Vec<(String, String)>)> {
 }
 
 /// All about a property, in one paragraph.
-fn described(row: &Property) -> String {
-    let text = one_property(row);
+fn described(resource: Option<&'static Resource>, row: &Property) -> String {
+    let text = one_property(resource, row);
     let text = text.split_once(": ").map_or(text.as_str(), |(_, text)| text);
     text.trim_end()
         .replace("allowed: ", "Allowed: ")
@@ -106,8 +114,10 @@ fn described(row: &Property) -> String {
         .replace(". It is kept, but", "; it is kept, but")
 }
 
-fn one_property(row: &Property) -> String {
+fn one_property(resource: Option<&'static Resource>, row: &Property) -> String {
+    let given = resource.is_some_and(|resource| !is_asked_for(resource, row));
     let unset = match row.unset {
+        Unset::Required if given => "One that is not set is chosen.".to_owned(),
         Unset::Required => "It must be set.".to_owned(),
         Unset::Is("") | Unset::Nothing => "By default it is empty.".to_owned(),
         Unset::Is(word) => format!("By default it is {word}."),
@@ -120,9 +130,12 @@ fn one_property(row: &Property) -> String {
 
 /// Help about a property that only resources have.
 fn in_resources(name: &str) -> Option<String> {
-    let rows = RESOURCES.iter().filter_map(|resource| Some((resource.name, resource.property(name)?)));
-    let texts: Vec<String> =
-        rows.map(|(resource, row)| format!("In resource {resource}, {}", one_property(row))).collect();
+    let rows = RESOURCES.iter().filter_map(|resource| Some((resource, resource.property(name)?)));
+    let texts: Vec<String> = rows
+        .map(|(resource, row)| {
+            format!("In resource {}, {}", resource.name, one_property(Some(resource), row))
+        })
+        .collect();
     (!texts.is_empty()).then(|| texts.concat())
 }
 

@@ -38,8 +38,8 @@ pub fn main() -> ExitCode {
 fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
     let zone = match (&args.zone, args.commands.as_slice()) {
         (Some(zone), _) => zone,
-        (None, [help, topic @ ..]) if help == "help" && topic.len() < 2 => {
-            let text = help::about(topic.first().map(String::as_str))?;
+        (None, [help, topic @ ..]) if help == "help" && topic.len() < 3 => {
+            let text = help::about(topic.last().map(String::as_str))?;
             talk.out.write_all(text.as_bytes())?;
             return Ok(0);
         }

@@ -11,7 +11,7 @@ use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
 use zone_config::document::Document;
 use zone_config::schema::{GLOBALS, Property};
-use zone_config::{Index, Layout, State, ZoneName, hostboot, schema, store};
+use zone_config::{Index, Layout, Snapshot, State, ZoneName, hostboot, schema, store};
 
 use zone_sys::Chain;
 
@@ -21,6 +21,7 @@ use crate::talk::{Answer, Talk};
 use crate::{help, show};
 
 mod access;
+mod later;
 
 /// Names that Solaris has for the two templates that are not zones.
 const DEFAULT_TEMPLATE: &str = "SUNWdefault";
@@ -329,7 +330,23 @@ impl Session {
         let from = self.disk.name.clone().unwrap_or_else(|| to.clone());
         self.plan.save = Some((from, to.clone(), document.clone()));
         self.saved = Some((to, document));
+        self.tell_of_a_live_zone(talk);
         if self.at_once { self.apply(talk) } else { Ok(()) }
+    }
+
+    /// Tells what a zone that is up has only when it boots next.
+    fn tell_of_a_live_zone(&self, talk: &mut Talk<'_>) {
+        let Some(name) = &self.disk.name else { return };
+        // A zone has one from ready to halt.
+        let Ok(snapshot) = Snapshot::load(&self.layout, name) else { return };
+        let Some((_, document)) = &self.saved else { return };
+        let waiting = later::changes(&snapshot.config.to_document(), document);
+        if !waiting.is_empty() {
+            let what = waiting.join(", ");
+            talk.note(&format!(
+                "note: the zone is up, and what it has of this stays until it boots next: {what}"
+            ));
+        }
     }
 
     /// Tells of each property that is set anew and that nothing acts on yet.

@@ -20,6 +20,8 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Privileges => "default(,!sys_time)?|!net_raw".boxed(),
         Kind::Path => "(/[ -!#-.0-~é]{1,8}){1,3}".boxed(),
         Kind::Number(least, most) => (least..=most).prop_map(|number| number.to_string()).boxed(),
+        Kind::Size => "[1-9][0-9]{0,2}[MGT]".boxed(),
+        Kind::Cpus => "[1-9](\\.[0-9]{1,2})?".boxed(),
         Kind::Link => "[a-zé][a-z0-9.-]{0,9}".boxed(),
         Kind::Lower => "auto|br[0-9]".boxed(),
         Kind::Addresses => "dhcp|192\\.0\\.2\\.[1-9](/24)?(,2001:db8::[1-9]/64)?".boxed(),
@@ -67,7 +69,8 @@ fn any_document() -> impl Strategy<Value = Document> {
     (globals, of_types).prop_map(|(globals, of_types)| {
         let mut document = Document { globals, resources: Vec::new() };
         for instance in of_types.into_iter().flatten() {
-            if !document.of(instance.resource.name).any(|other| other.key() == instance.key()) {
+            let is_second = |other: &Instance| instance.resource.single || other.key() == instance.key();
+            if !document.of(instance.resource.name).any(is_second) {
                 document.resources.push(instance);
             }
         }

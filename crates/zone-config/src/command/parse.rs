@@ -149,7 +149,11 @@ impl<'a> Parser<'a> {
             "revert" => Command::Revert { force },
             "delete" => Command::Delete { force },
             "exit" => Command::Exit { force },
-            _ => Command::Help { topic: self.optional_word() },
+            // Of "help add net" it is the net that is asked about.
+            _ => {
+                let first = self.optional_word();
+                Command::Help { topic: self.optional_word().or(first) }
+            }
         };
         match self.tokens.next() {
             None => Ok(command),

@@ -45,6 +45,8 @@ fn every_property_has_one_field() {
     named::<Fs>(schema::resource("fs").unwrap().properties);
     named::<Net>(schema::resource("net").unwrap().properties);
     named::<Port>(schema::resource("port").unwrap().properties);
+    named::<CappedMemory>(schema::resource("capped-memory").unwrap().properties);
+    named::<CappedCpu>(schema::resource("capped-cpu").unwrap().properties);
     named::<Attr>(schema::resource("attr").unwrap().properties);
 }
 

@@ -13,6 +13,8 @@ pub(crate) fn any_value(kind: Kind) -> BoxedStrategy<Value> {
     let word = match kind {
         Kind::Path => "(/[^\"\\x00-\\x1f\\x7f-\\x9f/.]{1,8}){1,3}".boxed(),
         Kind::Number(least, most) => (least..=most).prop_map(|number| number.to_string()).boxed(),
+        Kind::Size => "[1-9][0-9]{0,2}[MGT]".boxed(),
+        Kind::Cpus => "[1-9](\\.[0-9]{1,2})?".boxed(),
         Kind::Link => "[a-zé][a-z0-9.-]{0,9}".boxed(),
         Kind::Lower => "auto|br[0-9]".boxed(),
         Kind::Addresses => "dhcp|192\\.0\\.2\\.[1-9](/24)?(,2001:db8::[1-9]/64)?".boxed(),

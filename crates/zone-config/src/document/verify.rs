@@ -64,9 +64,15 @@ impl Document {
             let mut seen = HashSet::new();
             for (position, instance) in self.of(resource.name).enumerate() {
                 let title = instance.title(position);
-                let twice = instance.key().is_some_and(|key| !seen.insert(key.to_string()));
-                let twice =
-                    twice.then(|| (resource.key, "is that of another resource of this type".to_owned()));
+                let twice = match resource.single {
+                    true if position > 0 => Some("is of a second resource of a type of which a zone has one"),
+                    true => None,
+                    false => instance
+                        .key()
+                        .filter(|key| !seen.insert(key.to_string()))
+                        .map(|_| "is that of another resource of this type"),
+                };
+                let twice = twice.map(|reason| (resource.key, reason.to_owned()));
                 let rows = resource.properties.iter();
                 let faults = rows.filter_map(|row| Some((row.name, instance.values.fault(row)?)));
                 let found = faults.chain(twice).chain(instance.mismatch());
@@ -129,6 +135,9 @@ impl Instance {
                 let refused =
                     options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;
                 Some(("options", format!("cannot be used: {refused}")))
+            }
+            "capped-memory" if text("physical").is_none() && text("swap").is_none() => {
+                Some(("physical", "not specified, and swap neither; one of them has to be".to_owned()))
             }
             "attr" => {
                 let (kind, value) = (text("type")?, text("value")?);

@@ -49,7 +49,11 @@ fn resources_are_added_selected_and_removed() {
 fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
     for (setup, text, said) in [
         ("", "end", "The end command only makes sense in the resource scope."),
-        ("", "add dataset", "No such resource type 'dataset'; allowed: fs, net, port, attr"),
+        (
+            "",
+            "add dataset",
+            "No such resource type 'dataset'; allowed: fs, net, port, capped-memory, capped-cpu, attr",
+        ),
         ("", "add fs ro", "The add PROPERTY VALUE command only makes sense in the resource scope."),
         ("", "set autobot=true", "No such property type 'autobot' of the zone; allowed: zonename, zonepath"),
         ("", "set autoboot=yes", "autoboot: \"yes\" is not allowed; allowed: true, false"),

@@ -48,6 +48,7 @@ mod init_exit;
 mod inside;
 mod install;
 mod keeper_calls;
+mod limits;
 mod list;
 mod matrix;
 mod net_auto;
@@ -91,6 +92,7 @@ pub fn is_core(case: &Case) -> bool {
 pub fn all() -> impl Iterator<Item = Case> {
     let groups: &[&[Case]] = &[
         zonecfg::CASES,
+        limits::CASES,
         list::CASES,
         install::CASES,
         uninstall::CASES,

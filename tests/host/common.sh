@@ -1,0 +1,85 @@
+# What the scripts here stand on: a line for each thing that is looked at, and a count. Read with `.`; needs jq and procps.
+unset ZONES_ROOT
+passed=0 failed=0 skipped=0
+
+title() { printf '\n== %s\n' "$*"; }
+# ok WHAT COMMAND...: it must succeed; what it prints is shown if it does not.
+ok() {
+    local what=$1 said; shift
+    if said=$("$@" 2>&1 </dev/null); then passed=$((passed + 1)); echo "ok    $what${said:+: $(head -c 300 <<<"$said" | tr '\n' '|')}"
+    else local rc=$?; failed=$((failed + 1)); printf 'FAIL  %s (exit %s)\n      %s\n%s\n' "$what" "$rc" "$*" "$said"; fi
+}
+# is WHAT WANTED COMMAND...: it must print exactly that.
+is() {
+    local what=$1 wanted=$2 said; shift 2
+    said=$("$@" 2>&1 </dev/null)
+    if [ "$said" = "$wanted" ]; then passed=$((passed + 1)); echo "ok    $what: $said"
+    else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
+}
+# has WHAT PATTERN COMMAND...: a line of what it prints must match.
+has() {
+    local what=$1 wanted=$2 said; shift 2
+    said=$("$@" 2>&1 </dev/null)
+    if grep -Eq -- "$wanted" <<<"$said"; then passed=$((passed + 1)); echo "ok    $what: $(grep -Em1 -- "$wanted" <<<"$said")"
+    else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted a line like %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
+}
+# no WHAT PATTERN COMMAND...: it must fail, with a line that matches.
+no() {
+    local what=$1 wanted=$2 said; shift 2
+    if said=$("$@" 2>&1 </dev/null); then failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted an error like %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"
+    elif grep -Eq -- "$wanted" <<<"$said"; then passed=$((passed + 1)); echo "ok    $what: $(grep -Em1 -- "$wanted" <<<"$said")"
+    else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted an error like %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
+}
+skip() { skipped=$((skipped + 1)); echo "skip  $*"; } # WHAT: WHY
+# the_end: the count, and whether all is well.
+the_end() {
+    printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ]
+}
+field() { zoneadm -z "$1" list -v --json | jq -r ".[0]$2"; }
+state() { field "$1" .state; }
+# until_is SECONDS WANTED COMMAND...: waits until it prints that.
+until_is() {
+    local left=$1 wanted=$2 said; shift 2
+    while said=$("$@" 2>/dev/null); [ "$said" != "$wanted" ]; do
+        left=$((left - 1)); [ "$left" -gt 0 ] || { echo "still '$said', not '$wanted'"; return 1; }
+        sleep 1
+    done
+    echo "$said"
+}
+die() { # PID: SIGKILL, and wait until it is no more
+    kill -9 "$1" || return 1
+    while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do sleep 0.1; done
+}
+daemon() { pgrep -f "zoneadmd.* -z $1( |\$)" | head -1; }
+look() { # what could be left
+    awk '{print "mount", $5, $9, $10}' /proc/self/mountinfo
+    find /sys/fs/cgroup -type d -path '*zone*' | sed 's/^/cgroup /'
+    ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)' | sed 's/^/process /'
+    ls /run/netns 2>/dev/null | sed 's/^/netns /'
+    ip -o link | awk '{print "link", $2}'
+    { ip -4 route show table all; ip -6 route show table all; } | sed 's/ expires [0-9]*sec//; s/^/route /'
+    ip neighbour show proxy | sed 's/^/proxy /'
+    nft list ruleset 2>/dev/null | sed 's/^/rule /'
+}
+# the_host: says what it is, and remembers what is there.
+the_host() {
+    title "The host"
+    uname -rv; systemctl --version | head -1
+    echo "cgroup: $(stat -fc %T /sys/fs/cgroup): $(cat /sys/fs/cgroup/cgroup.controllers)"
+    look | sort > /tmp/before
+}
+# nothing_left: of all that the_host has seen nothing more is there.
+nothing_left() {
+    title "What is left"
+    for _ in 1 2 3 4 5 6 7 8 9 10; do # a daemon without a zone ends by itself
+        look | sort > /tmp/after
+        diff /tmp/before /tmp/after > /tmp/left && break
+        sleep 3
+    done
+    is "mounts, control groups, processes, links, routes, rules" "" cat /tmp/left
+    is "ranges of ids" "" sh -c 'cat /etc/zones/idmap; grep -s zone /etc/subuid /etc/subgid'
+    is "addresses" "" sh -c 'cat /etc/zones/addresses 2>/dev/null'
+    is "files of the zones" "" sh -c 'find /run/zones /etc/zones /var/lib/zones -mindepth 1 2>/dev/null | grep -v "/index$\|/idmap$\|/addresses$\|/network.toml$\|lock"'
+    is "kernel log" 0 sh -c 'dmesg | grep -c "BUG\|WARNING:\|Oops"'
+}

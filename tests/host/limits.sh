@@ -1,0 +1,73 @@
+#!/bin/bash
+# Holds zones to their limits on a host with cgroup version 2, and looks whether the kernel does.
+#
+#   limits.sh PROGRAMS
+#
+# PROGRAMS is the folder of the programs. The zones are the host's own, so this belongs into a virtual machine that is
+# thrown away. Needs jq and python3. Ends with the count; each failure is printed where it stands.
+set -u
+. "$(dirname "$0")/common.sh"
+PATH=$1:$PATH
+
+own() { # ZONE FILE: one of the kernel's files of the zone's own cgroup
+    local dir; dir="/sys/fs/cgroup$(sed 's/^0:://' "/proc/$(field "$1" .pid)/cgroup")"
+    # A login and an init of systemd's are in a cgroup below it.
+    while [ "$(basename "$dir")" != zone ] && [ "$dir" != / ]; do dir=$(dirname "$dir"); done
+    cat "$dir/$2"
+}
+beside() { local dir; dir="/sys/fs/cgroup$(sed 's/^0:://' "/proc/$(field "$1" .pid)/cgroup")"
+    while [ "$(basename "$dir")" != zone ] && [ "$dir" != / ]; do dir=$(dirname "$dir"); done
+    cat "$(dirname "$dir")/$2"; }
+used() { own "$1" cpu.stat | awk '$1 == "usage_usec" {print $2}'; }
+
+the_host
+
+title "What is written"
+ok create zonecfg -z web 'create; set brand=sparse; set cpu-shares=400; set max-lwps=80;
+    add capped-memory; set physical=96M; set swap=1M; end; add capped-cpu; set ncpus=0.5; end'
+ok install zoneadm -z web install
+ok verify zoneadm -z web verify
+ok boot zoneadm -z web boot
+is memory.max $((96 << 20)) own web memory.max
+is memory.swap.max $((1 << 20)) own web memory.swap.max
+is cpu.max '50000 100000' own web cpu.max
+is pids.max 80 own web pids.max
+is cpu.weight 400 beside web cpu.weight
+ok "a second zone, without limits" bash -c "zonecfg -z free 'create; set brand=sparse' && zoneadm -z free install && zoneadm -z free boot"
+is "its memory.max" max own free memory.max
+is "its cpu.weight" 100 beside free cpu.weight
+ok "the zone's root cannot change them" zlogin web sh -c '! sh -c "echo max > /sys/fs/cgroup/memory.max" 2>/dev/null && ! sh -c "echo max > /sys/fs/cgroup/pids.max" 2>/dev/null'
+
+title "What binds"
+before=$(own web memory.events | awk '$1 == "oom_kill" {print $2}')
+ok "a memory hog is killed" bash -c "! zlogin web python3 -c 'x = bytearray(300 << 20)'"
+ok "by the kernel, for the zone's limit" [ "$(own web memory.events | awk '$1 == "oom_kill" {print $2}')" -gt "$before" ]
+is "the zone runs on" running state web
+is "the other too" here zlogin free echo here
+has "a fork bomb is stopped" '[Cc]annot fork|Resource temporarily' zlogin web sh -c 'for i in $(seq 300); do sleep 20 & done'
+ok "at its bound" [ "$(own web pids.events | awk '$1 == "max" {print $2}')" -gt 0 ]
+is "the other zone still forks" here zlogin free sh -c 'sleep 0.1 & wait; echo here'
+sleep 21
+from=$(used web); zlogin web timeout 10 sh -c 'while :; do :; done' >/dev/null 2>&1; to=$(used web)
+echo "      $(((to - from) / 1000)) ms of CPU in 10 s"
+ok "a CPU hog is held to half a CPU" [ $((to - from)) -lt 6500000 ]
+ok "and throttled" [ "$(own web cpu.stat | awk '$1 == "nr_throttled" {print $2}')" -gt 0 ]
+
+title "Shares"
+ok "the cap goes with the next boot" bash -c "zonecfg -z web 'remove capped-cpu' && zoneadm -z web reboot"
+is cpu.max 'max 100000' own web cpu.max
+hog='for i in 1 2 3 4; do (timeout 20 sh -c "while :; do :; done") & done; wait'
+a=$(used web) b=$(used free)
+zlogin web sh -c "$hog" >/dev/null 2>&1 & zlogin free sh -c "$hog" >/dev/null 2>&1 & wait
+a=$(($(used web) - a)) b=$(($(used free) - b))
+echo "      web $((a / 1000)) ms, free $((b / 1000)) ms"
+ok "400 shares beside 100 are more than twice as much" [ "$a" -gt $((b * 2)) ]
+
+title "The end"
+for zone in web free; do
+    ok "halt $zone" zoneadm -z $zone halt
+    ok "uninstall $zone" zoneadm -z $zone uninstall -F
+    ok "delete $zone" zonecfg -z $zone delete -F
+done
+is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/web*' -o -type d -path '*zones*/free*'
+the_end
