@@ -142,15 +142,7 @@ fn network_with(
     let mut transaction = Transaction::new();
     transaction.replace_table(FAMILY, table);
 
-    transaction.chain(FAMILY, table, "martians", Some(&hook(ChainType::Filter, HookPoint::Prerouting, RAW)));
-    for loopback in [LOOPBACK4, LOOPBACK6].map(loopback) {
-        let from = || Rule::new().link_is(Field::IN_NAME, bridge);
-        for rule in [from().source_in(loopback), from().destination_in(loopback)] {
-            let rule = rule.counter().drop().comment("the host's loopback");
-            transaction.rule(FAMILY, table, "martians", rule);
-        }
-    }
-
+    martians(&mut transaction, table, bridge);
     bound(&mut transaction, table, ranges, most);
     transaction.chain(FAMILY, table, "forward", Some(&hook(ChainType::Filter, HookPoint::Forward, FILTER)));
     let inwards = || Rule::new().link_is_not(Field::IN_NAME, bridge).link_is(Field::OUT_NAME, bridge);
@@ -169,6 +161,20 @@ fn network_with(
         transaction.rule(FAMILY, table, "postrouting", outwards.masquerade());
     }
     transaction.commit().map_err(|source| Error::Network { bridge: bridge.to_owned(), source })
+}
+
+/// Keeps what comes by a link from the host's loopback, which `route_localnet` opens to it: before conntrack, that the
+/// answers to the host's own connections to a port, which have its address until then, pass.
+fn martians(transaction: &mut Transaction, table: &str, link: &str) {
+    const FAMILY: Family = Family::Inet;
+    const CHAIN: &str = "martians";
+    transaction.chain(FAMILY, table, CHAIN, Some(&hook(ChainType::Filter, HookPoint::Prerouting, RAW)));
+    for loopback in [LOOPBACK4, LOOPBACK6].map(loopback) {
+        let from = || Rule::new().link_is(Field::IN_NAME, link);
+        for rule in [from().source_in(loopback), from().destination_in(loopback)] {
+            transaction.rule(FAMILY, table, CHAIN, rule.counter().drop().comment("the host's loopback"));
+        }
+    }
 }
 
 /// Bounds the connections of each address of the zones, so that none of them takes all that the host can remember.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{
     ChainType, DESTINATION_NAT, DESTINATION_TRANSLATED, Error, Family, Field, HookPoint, LOOPBACK4,
-    LOOPBACK6, Owner, PortSpec, Rule, SOURCE_NAT, Transaction, hook, loopback,
+    LOOPBACK6, Owner, PortSpec, Rule, SOURCE_NAT, Transaction, hook, loopback, martians,
 };
 use crate::nft::{Set, SetType};
 use crate::spec::Protocol;
@@ -38,6 +38,10 @@ pub(super) fn write(
 ) -> Result<(), Error> {
     let table = &owner.table();
     transaction.replace_table(FAMILY, table);
+    // Of the bridge of the managed network, that network's own table has this once for all zones.
+    if owner.is_link(link) {
+        martians(transaction, table, link);
+    }
     for (chain, point, priority) in [
         ("prerouting", HookPoint::Prerouting, DESTINATION_NAT),
         ("output", HookPoint::Output, DESTINATION_NAT),

@@ -187,6 +187,12 @@ fn a_zone_has_only_so_many_connections() {
 fn the_hosts_loopback_stays_the_hosts() {
     zone_testing::needs_root!();
     let lab = lab();
+    let to_the_loopback = || {
+        let to = at("127.0.0.53", 7000);
+        assert_eq!(udp(&lab.web, to, &lab.host, to, MISSING), None);
+        let rules = lab.host.sh("nft list ruleset");
+        assert!(rules.contains("ip daddr 127.0.0.0/8 counter packets 1 "), "{rules}");
+    };
     // What route_localnet opens, if nobody drops it.
     lab.web.all(&[
         "sysctl -qw net.ipv4.conf.eth0.route_localnet=1",
@@ -197,10 +203,23 @@ fn the_hosts_loopback_stays_the_hosts() {
         "ip rule del pref 0 lookup local",
         "ip rule add pref 1 lookup local",
     ]);
-    let to = at("127.0.0.53", 7000);
-    assert_eq!(udp(&lab.web, to, &lab.host, to, MISSING), None);
-    let rules = lab.host.sh("nft list ruleset");
-    assert!(rules.contains("ip daddr 127.0.0.0/8 counter packets 1 "), "{rules}");
+    to_the_loopback();
+    // The same where there is no managed network, by a routed net's own link.
+    lab.host.run(|| remove_network(installation()).unwrap());
+    let zone = name("web");
+    let owner = Owner { installation: installation(), zone: &zone };
+    let link = owner.link(0);
+    lab.web.sh("ip neighbour flush dev eth0");
+    lab.host.all(&[
+        "ip address del 10.9.0.1/24 dev br0",
+        "ip link set z1 nomaster",
+        &format!("ip link set z1 name {link}"),
+        &format!("ip address add 10.9.0.1/24 dev {link}"),
+        &format!("sysctl -qw net.ipv4.conf.{link}.route_localnet=1"),
+    ]);
+    let list = [port(Protocol::Udp, 8080, 8080, 80)];
+    lab.host.run(|| ports(owner, &link, &["10.9.0.5".parse().unwrap()], &list)).unwrap();
+    to_the_loopback();
 }
 
 #[test]
