@@ -1,0 +1,290 @@
+//! The rows of the table: every property and every type of resource.
+
+use super::{Property, Resource, Unset};
+use crate::config::{AttrType, FsType, IpType, NetMode};
+use crate::net::{MTU, PROTECTION, PROTOCOLS};
+use crate::value::Kind;
+
+/// The properties of a zone, in the order of `info` and `export`.
+pub static GLOBALS: &[Property] = &[
+    Property::new(
+        "zonename",
+        Kind::ZoneName,
+        Unset::Required,
+        "The zone's name; setting it renames the zone.",
+    )
+    .sealed()
+    .not_stored(),
+    Property::new(
+        "zonepath",
+        Kind::Path,
+        Unset::Required,
+        "The host's directory that holds the zone; its root is ZONEPATH/root.",
+    )
+    .sealed(),
+    Property::new(
+        "brand",
+        Kind::Label,
+        Unset::Is(crate::brand::DEFAULT),
+        "The kind of guest: sparse shares the host's /usr, linux is a whole root of its own.",
+    )
+    .sealed(),
+    Property::new("autoboot", Kind::Bool, Unset::Is("false"), "Whether the zone is to boot with the host.")
+        .live()
+        .pending("nothing boots zones with the host yet."),
+    Property::new(
+        "bootargs",
+        Kind::BootArgs,
+        Unset::Is(""),
+        "The boot arguments when 'zoneadm boot' names none.",
+    ),
+    Property::new(
+        "limitpriv",
+        Kind::Privileges,
+        Unset::From("the brand's default"),
+        "The capabilities that processes in the zone can have at most.",
+    ),
+    Property::new(
+        "nesting",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether programs in the zone can make user namespaces, as containers and some services do.",
+    ),
+    Property::new(
+        "io-uring",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether programs in the zone can use io_uring, whose calls no filter sees.",
+    ),
+    Property::new(
+        "socketcall",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether 32-bit x86 programs in the zone can make sockets by socketcall(2).",
+    ),
+    Property::new(
+        "ip-type",
+        Kind::Choice(IpType::WORDS),
+        Unset::Is("exclusive"),
+        "Who configures the zone's network: exclusive is the zone's root, shared is the host alone.",
+    ),
+    Property::new(
+        "hostname",
+        Kind::HostName,
+        Unset::From("the zone's name"),
+        "The zone's host name. One that is set is written to the zone's /etc/hostname at every boot.",
+    ),
+    Property::new(
+        "init",
+        Kind::Path,
+        Unset::From("the brand's init"),
+        "The program that is the zone's PID 1, as seen inside.",
+    ),
+    Property::new(
+        "restart-init",
+        Kind::Bool,
+        Unset::Is("true"),
+        "Whether an init that exits is started again; if not, the zone halts.",
+    ),
+    Property::new(
+        "restart-init-on-exit-0",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether init is started again only when it exited with 0; otherwise the zone halts.",
+    ),
+    Property::new(
+        "reboot-on-init-exit",
+        Kind::Bool,
+        Unset::Is("false"),
+        "Whether an init that exits reboots the zone; with restart-init-on-exit-0 only when it exited with 0.",
+    ),
+    Property::new(
+        "shutdown-timeout",
+        Kind::Seconds(86_400),
+        Unset::Is("60"),
+        "How many seconds 'zoneadm shutdown' gives the zone's init before the zone is halted.",
+    ),
+    Property::new(
+        "cpu-shares",
+        Kind::Number(1, 10_000),
+        Unset::From("100"),
+        "The zone's share of the CPUs beside other zones, when they are all busy: a zone with 200 gets twice as much as one with 100.",
+    ),
+    Property::new(
+        "max-lwps",
+        Kind::Number(1, 4_194_304),
+        Unset::Nothing,
+        "The most threads that the zone can have at a time; a process has at least one.",
+    ),
+];
+
+/// The types of resources, in the order of `info` and `export`.
+pub static RESOURCES: &[Resource] = &[
+    Resource {
+        name: "fs",
+        key: "dir",
+        single: false,
+        properties: &[
+            Property::new("dir", Kind::Path, Unset::Required, "Where it is mounted, as seen inside."),
+            Property::new(
+                "special",
+                Kind::Word,
+                Unset::Required,
+                "What is mounted: for lofs a path of the host, for tmpfs any word.",
+            ),
+            Property::new(
+                "type",
+                Kind::Choice(FsType::WORDS),
+                Unset::Required,
+                "The type: lofs shows a directory or file of the host, tmpfs is memory.",
+            ),
+            Property::new(
+                "options",
+                Kind::Options,
+                Unset::Nothing,
+                "Mount options, such as ro, nosuid, noexec; of tmpfs also size=, nr_inodes=, mode=.",
+            ),
+        ],
+        help: "A file system that is mounted in the zone before its init starts.",
+        since: "0.1.0",
+    },
+    Resource {
+        name: "net",
+        key: "physical",
+        single: false,
+        properties: &[
+            Property::new(
+                "physical",
+                Kind::Link,
+                Unset::Required,
+                "The link's name inside; a new net is the first free of eth0, eth1, ... Without a global-nic, the host's link that moves in.",
+            ),
+            Property::new(
+                "global-nic",
+                Kind::Lower,
+                Unset::Nothing,
+                "What it is attached to: auto is the managed network of this host; or a bridge, or an Ethernet link.",
+            ),
+            Property::new(
+                "mode",
+                Kind::Choice(NetMode::WORDS),
+                Unset::Is("auto"),
+                "How it is attached; auto is bridge on a bridge, macvlan on an Ethernet link, physical without a global-nic.",
+            ),
+            Property::new(
+                "address",
+                Kind::Addresses,
+                Unset::From("the managed network, else none"),
+                "Its addresses, each with the length of its prefix, or dhcp.",
+            ),
+            Property::new(
+                "allowed-address",
+                Kind::Prefixes,
+                Unset::Nothing,
+                "Addresses and prefixes that the zone may use beside its own.",
+            ),
+            Property::new(
+                "defrouter",
+                Kind::Routers,
+                Unset::From("the managed network, else none"),
+                "The routers of its default routes, one of each family.",
+            ),
+            Property::new("mac-addr", Kind::Mac, Unset::From("the zone's name"), "Its Ethernet address."),
+            Property::new(
+                "mtu",
+                Kind::Number(MTU.0, MTU.1),
+                Unset::From("what it is attached to"),
+                "The most bytes of a packet.",
+            ),
+            Property::new("vlan-id", Kind::Number(1, 4094), Unset::Nothing, "The VLAN that it is in."),
+            Property::new(
+                "maxbw",
+                Kind::Bandwidth,
+                Unset::Nothing,
+                "The most that it sends, and the most that it receives, in bits in a second.",
+            ),
+            Property::new(
+                "link-protection",
+                Kind::Words(&PROTECTION),
+                Unset::From("all but isolated where there is a link of the host, else none"),
+                "What is kept from leaving it: forged Ethernet and IP addresses, answers of a DHCP server, other protocols than IP; isolated keeps it from other zones.",
+            ),
+        ],
+        help: "A net of the zone: a link with its addresses and routes. 'add net; end' gives the internet.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "port",
+        key: "host",
+        single: false,
+        properties: &[
+            Property::new(
+                "host",
+                Kind::HostPorts,
+                Unset::Required,
+                "The port of the host, or a range of them, of all its addresses or of one.",
+            ),
+            Property::new(
+                "to",
+                Kind::Number(1, 65_535),
+                Unset::Required,
+                "The port of the zone that it leads to; of a range, the first one.",
+            ),
+            Property::new("protocol", Kind::Words(&PROTOCOLS), Unset::Is("tcp"), "For which protocols."),
+        ],
+        help: "A port of the host that leads into the zone.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "capped-memory",
+        key: "physical",
+        single: true,
+        properties: &[
+            Property::new(
+                "physical",
+                Kind::Size,
+                Unset::Nothing,
+                "The most memory: beyond it the kernel frees what it can, and then kills a process of the zone.",
+            ),
+            Property::new(
+                "swap",
+                Kind::Size,
+                Unset::Nothing,
+                "The most that it has in the host's swap space.",
+            ),
+        ],
+        help: "The most memory that the zone can use.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "capped-cpu",
+        key: "ncpus",
+        single: true,
+        properties: &[Property::new(
+            "ncpus",
+            Kind::Cpus,
+            Unset::Required,
+            "The most time of CPUs, as a number of CPUs; the zone may run on any of them.",
+        )],
+        help: "The most time of the CPUs that the zone can use.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "attr",
+        key: "name",
+        single: false,
+        properties: &[
+            Property::new("name", Kind::Label, Unset::Required, "Its name.").live(),
+            Property::new(
+                "type",
+                Kind::Choice(AttrType::WORDS),
+                Unset::Required,
+                "What the value must look like.",
+            )
+            .live(),
+            Property::new("value", Kind::Text, Unset::Required, "The value.").live(),
+        ],
+        help: "A named value for the administrator's own use; the zone does not see it.",
+        since: "0.1.0",
+    },
+];
