@@ -66,6 +66,8 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Record, N
     record.save(layout, &spec.zone)?;
     // Until the zone's links are there, this keeps the last other zone from taking the network along.
     let ready = network.as_ref().map(|network| managed::ensure(layout, network)).transpose()?;
+    let vlans = record.shares_vlan_link() && ready.is_none();
+    let _lock = vlans.then(|| managed::lock(layout)).transpose()?;
     let mut told = ready.as_ref().map(|ready| ready.told.clone()).unwrap_or_default();
     if let Some(network) = &network {
         // Not touched, but told: with them the zone would be cut off without a word.
