@@ -471,6 +471,7 @@ if ip link add ph0 address 02:00:00:00:00:55 mtu 1400 group 7 type dummy 2>/dev/
 else skip "a dummy link: not in this kernel"; fi
 local link free=
 for link in /sys/class/net/*/device; do
+    [ -e "$link" ] || continue
     link=${link%/device}; link=${link##*/}
     [ -z "$(ip route show default dev "$link")$(ip -4 -o address show dev "$link")" ] && free=$link
 done
