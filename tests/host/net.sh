@@ -72,6 +72,8 @@ for pair in up lan tr; do
     ip link set "${pair}0" up; outside ip link set "${pair}1" up
 done
 outside ip link set lo up
+# It says of each address only there where it is.
+outside sysctl -qw net.ipv4.conf.all.arp_ignore=1
 ip address add 198.51.100.1/24 dev up0; ip address add 2001:db8:1::1/64 dev up0 nodad
 outside ip address add 198.51.100.2/24 dev up1; outside ip address add 2001:db8:1::2/64 dev up1 nodad
 outside ip route add default via 198.51.100.1; outside ip route add default via 2001:db8:1::1
@@ -83,7 +85,7 @@ if here dnsmasq; then
     echo 'nameserver 198.51.100.2' > "$work/resolv.conf"
     mount --bind "$work/resolv.conf" /etc/resolv.conf
 fi
-has "the host reaches it" 'outside saw .*c633:6401' asks 198.51.100.2:80
+has "the host reaches it" 'outside saw .*c633:6401' asks 198.51.100.2:80,retry=20
 
 managed() {
 title "The managed network"
