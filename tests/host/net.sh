@@ -460,8 +460,11 @@ physical() { # LINK: moves it in and looks that it comes back, whatever the zone
     remove phys
     is "it is back" "$was" settled "$link"
 }
-settled() { # LINK: its shape, after what the host's udev may still do
-    udevadm settle 2>/dev/null; sleep 1; shape "$1"
+settled() { # LINK: its shape, after what the host's udev and networkd may still do
+    local left=15
+    udevadm settle 2>/dev/null; sleep 3
+    while [ "$(shape "$1" 2>&1)" != "$was" ] && [ $left -gt 0 ]; do left=$((left - 1)); sleep 1; done
+    shape "$1"
 }
 moved() {
 if ip link add ph0 address 02:00:00:00:00:55 mtu 1400 group 7 type dummy 2>/dev/null; then
@@ -478,17 +481,25 @@ for link in /sys/class/net/*/device; do
     [ -z "$(ip route show default dev "$link")$(ip -4 -o address show dev "$link")" ] && free=$link
 done
 if [ -z "$free" ]; then skip "hardware: no network card is free"; return; fi
+local mac; mac=$(cat "/sys/class/net/$free/address")
 if systemctl -q is-active systemd-networkd; then
+    # As a host is administered: udev and networkd take what comes back for a new link, and do their part again.
     mkdir -p /run/systemd/network
-    printf '[Match]\nName=%s\n[Link]\nUnmanaged=yes\n' "$free" > /run/systemd/network/00-net-sh.network
-    networkctl reload; sleep 2
+    printf '[Match]\nPermanentMACAddress=%s\n[Link]\nNamePolicy=keep kernel database onboard slot path\nAlternativeName=second-card\n' "$mac" > /run/systemd/network/00-net-sh.link
+    printf '[Match]\nPermanentMACAddress=%s\n[Network]\nAddress=192.0.2.77/24\nAddress=2001:db8:77::1/64\n[Route]\nDestination=192.0.4.0/24\nGateway=192.0.2.1\n' "$mac" > /run/systemd/network/00-net-sh.network
+    udevadm control --reload; udevadm trigger --settle --action=add "/sys/class/net/$free"; networkctl reload
+    ok "networkd has it" until_is 30 1 sh -c "ip -o address show dev $free | grep -c 192.0.2.77"
+else
+    ip link set "$free" up
+    ip address add 192.0.2.77/24 dev "$free"; ip address add 2001:db8:77::1/64 dev "$free" nodad
+    ip route add 192.0.4.0/24 via 192.0.2.1 dev "$free"
 fi
-ip link set "$free" alias 'the second card'; ip link set "$free" up
-ip address add 192.0.2.77/24 dev "$free"; ip address add 2001:db8:77::1/64 dev "$free" nodad
-ip route add 192.0.4.0/24 via 192.0.2.1 dev "$free"
+ip link set "$free" alias 'the second card'; sleep 3
 physical "$free"
-ip address flush dev "$free"; ip link set "$free" down; ip link set "$free" alias ''
-rm -f /run/systemd/network/00-net-sh.network
+rm -f /run/systemd/network/00-net-sh.*
+here networkctl && { udevadm control --reload; networkctl reload; }
+ip address flush dev "$free"; ip route flush dev "$free"; ip link set "$free" alias ''
+for name in $(ip -j link show dev "$free" | jq -r '.[0].altnames[]?|select(.=="second-card")'); do ip link property del dev "$free" altname "$name"; done
 }
 
 guest() {
