@@ -52,6 +52,7 @@ mod limits;
 mod list;
 mod matrix;
 mod net_auto;
+mod net_docs;
 mod power_loss;
 mod remains;
 mod restart;
@@ -105,6 +106,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fs::CASES,
         fs_safe::CASES,
         net_auto::CASES,
+        net_docs::CASES,
         zlogin::CASES,
         terminal::CASES,
         inherited::CASES,
