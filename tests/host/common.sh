@@ -58,7 +58,8 @@ look() { # what could be left
     ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)' | sed 's/^/process /'
     ls /run/netns 2>/dev/null | sed 's/^/netns /'
     ip -o link | awk '{print "link", $2}'
-    { ip -4 route show table all; ip -6 route show table all; } | sed 's/ expires [0-9]*sec//; s/^/route /'
+    # A host that forwards IPv6, which it is told that it will go on with, has anycast addresses of all its networks.
+    { ip -4 route show table all; ip -6 route show table all; } | grep -v '^anycast' | sed 's/ expires [0-9]*sec//; s/^/route /'
     ip neighbour show proxy | sed 's/^/proxy /'
     nft list ruleset 2>/dev/null | sed 's/^/rule /'
 }

@@ -114,4 +114,10 @@ impl Attachment {
             Self::Routed { .. } | Self::Physical { .. } => None,
         }
     }
+
+    /// Tells whether it is on a link of a VLAN, which all zones in that VLAN share.
+    #[must_use]
+    pub fn shares_vlan_link(&self) -> bool {
+        matches!(self, Self::Macvlan { vlan: Some(_), .. } | Self::Ipvlan { vlan: Some(_), .. })
+    }
 }

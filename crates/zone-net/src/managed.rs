@@ -163,7 +163,12 @@ pub fn check_bridge(layout: &Layout, network: &Network) -> Result<(), ManagedErr
     bridge::find(&mut Socket::here()?, network, layout.id()).map(drop)
 }
 
-fn lock(layout: &Layout) -> Result<FileLock, ManagedError> {
+/// Takes the lock under which the zones of an installation change what they share of the host's network: the managed
+/// network, and links of VLANs. [`ensure`] and [`release_if_unused`] take it themselves.
+///
+/// # Errors
+/// Somebody has held it for too long, or the file cannot be locked.
+pub fn lock(layout: &Layout) -> Result<FileLock, ManagedError> {
     let path = layout.network_lock();
     FileLock::take_within(&path, PATIENCE)?.ok_or(ManagedError::Busy { path, seconds: PATIENCE.as_secs() })
 }

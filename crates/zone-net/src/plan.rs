@@ -289,8 +289,8 @@ impl Plan<'_> {
     #[must_use]
     pub fn needs_rules(&self) -> bool {
         let guarded = |net: &NetSpec| {
-            let hook = !matches!(net.mode, Some(Mode::Macvlan | Mode::Ipvlan | Mode::Physical))
-                && net.lower != Lower::None;
+            let hook =
+                matches!(self.attachment(net), Ok(Attachment::Bridge { .. } | Attachment::Routed { .. }));
             hook && (net.protection.unwrap_or_default().needs_rules() || net.bandwidth.is_some())
         };
         !self.spec.ports.is_empty() || self.spec.uses_managed() || self.spec.nets.iter().any(guarded)

@@ -97,6 +97,12 @@ impl Record {
         };
     }
 
+    /// Tells whether a net is on a link of a VLAN, which all zones in that VLAN share.
+    #[must_use]
+    pub fn shares_vlan_link(&self) -> bool {
+        self.interfaces.iter().any(|interface| interface.attachment.shares_vlan_link())
+    }
+
     /// Reads the record of a zone; `None` if it has no network.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 //!
 //! A link has one link for each of its VLANs, so zones share it. One that we make is named `zvL.V` (numbers of the link and
 //! the VLAN, in hexadecimal) and has, for every interface on it, the name of that as an alternative name: whoever takes
-//! the last of these from it takes it away. One that somebody else has made is used, and left.
+//! the last of these from it takes it away. One that somebody else has made is used, and left. Who makes, uses or releases
+//! one holds the lock of the installation's network: nobody takes it away between its making and its use.
 
 use rustix::io::Errno;
 
@@ -20,23 +21,25 @@ pub(super) fn lower(host: &mut Socket, name: &str, vlan: Option<u16>, user: &str
     let made = name_of(lower.index, vlan);
     if !host.links()?.iter().any(on) {
         let upper = Upper { name: &made, lower: lower.index, netns: None, mtu: None };
-        // Another zone may have been quicker.
-        let change = links::change(&made).alias("VLAN of zones").generation(Generation::None);
-        let create = links::create_vlan(&upper, vlan).tolerating(&[Errno::EXIST]);
-        make_kind(host, "vlan", vec![create, change.request()])?;
-        // The host is no part of that network.
-        set_if_there(Setting::v6(&made, "disable_ipv6"), "1")?;
+        // A zone of another installation may have been quicker.
+        make_kind(host, "vlan", vec![links::create_vlan(&upper, vlan).tolerating(&[Errno::EXIST])])?;
     }
     let found = host.links()?.into_iter().find(on).ok_or(NetError::Vanished(made))?;
-    let mut requests = vec![links::change(found.index).up().request()];
+    let mut change = links::change(found.index).called(&found.name);
+    let mut requests = Vec::new();
     if is_ours(&found) {
+        // Each time: who made it may have died before it came to this. The host is no part of that network.
+        set_if_there(Setting::v6(&found.name, "disable_ipv6"), "1")?;
+        change = change.alias("VLAN of zones").generation(Generation::None);
         requests.push(links::add_altname(found.index, user).tolerating(&[Errno::EXIST]));
     }
+    requests.push(change.up().request());
     host.run(requests)?;
     Ok(found.index)
 }
 
-/// Ends the use of the VLAN links by interfaces of one zone, and takes away those that nobody uses any more.
+/// Ends the use of the VLAN links by interfaces of one zone, and takes away those that nobody uses any more: also one whose
+/// maker died before it used it.
 pub(super) fn release(
     host: &mut Socket,
     links: &[Link],
@@ -44,7 +47,7 @@ pub(super) fn release(
 ) -> Result<(), NetError> {
     for link in links.iter().filter(|link| is_ours(link)) {
         let (ended, others): (Vec<_>, Vec<_>) = link.altnames.iter().partition(|name| is_user(name));
-        if ended.is_empty() {
+        if ended.is_empty() && !others.is_empty() {
             continue;
         }
         let gone = &[Errno::NODEV, Errno::NOENT];

@@ -93,6 +93,21 @@ impl<'a> Setting<'a> {
     }
 }
 
+/// Has groups, by their ids in the caller's user namespace, send echo requests in the network namespace of the calling thread
+/// (`ping_group_range`, icmp(7)). A kernel without IPv4 has no such setting.
+///
+/// # Errors
+/// Those of openat2(2) and write(2).
+pub fn allow_ping(first: u32, last: u32) -> Result<(), Error> {
+    const PATH: &str = "/proc/sys/net/ipv4/ping_group_range";
+    let put = zone_sys::path::unlinked(CWD, PATH, OFlags::WRONLY, Mode::empty())
+        .and_then(|fd| retry_on_intr(|| write(&fd, format!("{first} {last}").as_bytes())));
+    match put {
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error { what: "write", path: PATH.to_owned(), errno }),
+    }
+}
+
 impl fmt::Display for Setting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = match self.family {
@@ -100,5 +115,20 @@ impl fmt::Display for Setting<'_> {
             Family::V6 => "ipv6",
         };
         write!(f, "/proc/sys/net/{family}/conf/{}/{}", self.link, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_the_host_may_ping() {
+        zone_testing::needs_root!();
+        crate::testing::alone(|| {
+            allow_ping(690_552_832, 690_618_367).unwrap();
+            let range = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").unwrap();
+            assert_eq!(range.trim_end(), "690552832\t690618367");
+        });
     }
 }

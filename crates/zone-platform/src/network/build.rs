@@ -37,7 +37,14 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
 /// Gives the namespace that the links are for: the zone's, or for a shared zone one of the host's user namespace.
 fn namespace(build: &mut Build<'_>) -> Result<OwnedFd, NetworkError> {
     if build.spec.network.is_shared() {
-        return rt::namespace::make().map_err(|errno| NetworkError::Namespace(errno.into()));
+        let failed = |errno: rustix::io::Errno| NetworkError::Namespace(errno.into());
+        let netns = rt::namespace::make().map_err(failed)?;
+        if let Some(ids) = build.spec.ids {
+            // In one of its own the zone's first process does that itself.
+            let allow = || rt::sysctl::allow_ping(ids.base, ids.base + (ids.count - 1));
+            rt::namespace::within(netns.as_fd(), allow).map_err(failed)??;
+        }
+        return Ok(netns);
     }
     build.namespaces.network(build.userns.as_fd()).map_err(NetworkError::Namespace)
 }
@@ -59,6 +66,8 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Record, N
     record.save(layout, &spec.zone)?;
     // Until the zone's links are there, this keeps the last other zone from taking the network along.
     let ready = network.as_ref().map(|network| managed::ensure(layout, network)).transpose()?;
+    let vlans = record.shares_vlan_link() && ready.is_none();
+    let _lock = vlans.then(|| managed::lock(layout)).transpose()?;
     let mut told = ready.as_ref().map(|ready| ready.told.clone()).unwrap_or_default();
     if let Some(network) = &network {
         // Not touched, but told: with them the zone would be cut off without a word.

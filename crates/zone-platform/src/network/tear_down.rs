@@ -21,6 +21,8 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     };
     let owner = Owner { installation: layout.id(), zone };
     let pin = layout.zone_netns(zone);
+    let lock = record.shares_vlan_link().then(|| managed::lock(layout));
+    let lock = lock.transpose().map_err(NetworkError::from)?;
     let links = physical::pinned(&pin).and_then(|netns| {
         let netns = netns.as_ref().map(AsFd::as_fd);
         if let Some(netns) = netns.filter(|_| !down.comes_back) {
@@ -28,6 +30,7 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
         }
         links::tear_down(owner, &record.physical, netns)
     });
+    drop(lock);
     // All is tried, and the first error told. What was not given back is still in the namespace.
     let unpinned = if links.is_ok() { physical::unpin(&pin) } else { Ok(()) };
     let undone: [Result<(), NetworkError>; 5] = [

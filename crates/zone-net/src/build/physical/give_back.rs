@@ -94,9 +94,10 @@ fn attributes(record: &PhysicalRecord, link: &Link) -> Vec<Request<'static>> {
         requests.push(begin().alias(record.alias.as_deref().unwrap_or_default()).request());
     }
     let others = link.altnames.iter().filter(|name| !record.altnames.contains(name));
-    requests.extend(others.map(|name| links::delete_altname(link.index, name)));
+    // udev names what to it is a new link, and may do that meanwhile.
+    requests.extend(others.map(|name| links::delete_altname(link.index, name).tolerating(&[Errno::NOENT])));
     let missing = record.altnames.iter().filter(|name| !link.altnames.contains(name));
-    requests.extend(missing.map(|name| links::add_altname(link.index, name)));
+    requests.extend(missing.map(|name| links::add_altname(link.index, name).tolerating(&[Errno::EXIST])));
     requests
 }
 

@@ -42,7 +42,7 @@ pub struct Link {
     pub group: u32,
     /// How many packets its queue has room for.
     pub queue_length: u32,
-    /// The VLAN, of a VLAN link.
+    /// The VLAN, of a VLAN link (802.1Q).
     pub vlan: Option<u16>,
     /// Whether it is a bridge that filters VLANs.
     pub filters_vlans: bool,
@@ -123,12 +123,19 @@ impl Link {
         const KIND: u16 = 1;
         const DATA: u16 = 2;
         const VLAN_ID: u16 = 1;
+        const VLAN_PROTOCOL: u16 = 5;
+        const ETH_P_8021Q: u16 = 0x8100;
         const VLAN_FILTERING: u16 = 7;
         const VLAN_DEFAULT_PVID: u16 = 39;
         self.kind = attributes::find(info, KIND).map(attributes::text);
         let data = attributes::find(info, DATA).unwrap_or_default();
         match self.kind.as_deref() {
-            Some("vlan") => self.vlan = attributes::find(data, VLAN_ID).and_then(attributes::u16),
+            Some("vlan") => {
+                let number = |kind| attributes::find(data, kind).and_then(attributes::u16);
+                let tagged =
+                    number(VLAN_PROTOCOL).is_none_or(|protocol| u16::from_be(protocol) == ETH_P_8021Q);
+                self.vlan = number(VLAN_ID).filter(|_| tagged);
+            }
             Some("bridge") => {
                 let filtering = attributes::find(data, VLAN_FILTERING).and_then(attributes::u8);
                 self.filters_vlans = filtering == Some(1);
