@@ -121,8 +121,8 @@ fn hook(kind: ChainType, point: HookPoint, priority: i32) -> Hook<'static> {
     Hook { kind, point, priority, device: None }
 }
 
-/// Makes the table of the managed network of an installation, replacing it: `ranges` are those of the zones on `bridge`,
-/// one of each family. Idempotent.
+/// Has the table of the managed network of an installation be what it must, replacing one that somebody has changed:
+/// `ranges` are those of the zones on `bridge`, one of each family. Idempotent.
 ///
 /// # Errors
 /// What the kernel refuses; then the rules are what they were.
@@ -140,8 +140,6 @@ fn network_with(
     const FAMILY: Family = Family::Inet;
     let table = &names::table(installation);
     let mut transaction = Transaction::new();
-    transaction.replace_table(FAMILY, table);
-
     martians(&mut transaction, table, bridge);
     bound(&mut transaction, table, ranges, most);
     transaction.chain(FAMILY, table, "forward", Some(&hook(ChainType::Filter, HookPoint::Forward, FILTER)));
@@ -160,7 +158,8 @@ fn network_with(
         let outwards = Rule::new().source_in(*range).link_is_not(Field::OUT_NAME, bridge);
         transaction.rule(FAMILY, table, "postrouting", outwards.masquerade());
     }
-    transaction.commit().map_err(|source| Error::Network { bridge: bridge.to_owned(), source })
+    let settled = nft::settle(FAMILY, table, "managed network of zones", transaction);
+    settled.map(drop).map_err(|source| Error::Network { bridge: bridge.to_owned(), source })
 }
 
 /// Keeps what comes by a link from the host's loopback, which `route_localnet` opens to it: before conntrack, that the

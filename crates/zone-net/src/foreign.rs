@@ -8,6 +8,7 @@
 //! A table in which a rule names the bridge is taken for one that somebody has thought about, and not named. Names in sets are
 //! not looked at.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -103,14 +104,19 @@ impl fmt::Display for Finding {
 /// # Errors
 /// That rules cannot be listed.
 pub fn look(bridge: &str) -> Result<Vec<Finding>, nft::Error> {
-    let chains = nft::chains()?;
+    // Not those of netdev, of which each zone has dozens: none of them forwards.
+    let families = [Family::Ip, Family::Ip6, Family::Inet, Family::Bridge].map(nft::chains);
+    let chains = families.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let switched = |family: &str| {
         std::fs::read_to_string(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"))
             .is_ok_and(|value| value.trim() == "1")
     };
     let bridged = Bridged { four: switched("iptables"), six: switched("ip6tables") };
     // Rules may be many: they are read only where there is something to say about them.
-    let rules = if chains.iter().any(stops) { nft::rules()? } else { Vec::new() };
+    let stopping = chains.iter().filter(|chain| stops(chain));
+    let tables: BTreeSet<_> = stopping.map(|chain| (chain.family, chain.table.as_str())).collect();
+    let rules = tables.into_iter().map(|(family, table)| nft::rules(family, table));
+    let rules = rules.collect::<Result<Vec<_>, _>>()?.concat();
     let mut findings = find(&chains, &rules, bridged, bridge);
     for (family, file) in [(Family::Ip, "ip_tables_names"), (Family::Ip6, "ip6_tables_names")] {
         let names =

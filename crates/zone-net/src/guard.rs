@@ -181,12 +181,31 @@ enum Learned {
 fn replace(owner: Owner<'_>, interfaces: &[Interface], of_servers: Learned) -> Result<(), Error> {
     check(interfaces)?;
     let table = owner.table();
-    let mut transaction = Transaction::new();
-    let fail = |source| Error::Rules { zone: owner.zone.to_string(), source };
-    let used = second::write(&mut transaction, &table, interfaces, of_servers).map_err(fail)?;
-    let unused: Vec<Family> = FAMILIES.into_iter().filter(|family| !used.contains(family)).collect();
-    transaction.delete_tables(&unused, &table).map_err(fail)?;
-    transaction.commit().map_err(fail)
+    let write = |stale: bool| {
+        let mut transaction = Transaction::new();
+        let used = second::write(&mut transaction, &table, interfaces, of_servers)?;
+        if stale {
+            let unused = FAMILIES.into_iter().filter(|family| !used.contains(family));
+            unused.for_each(|family| transaction.absent(family, &table));
+        }
+        transaction.commit()
+    };
+    let written = match write(true) {
+        // Of the families that a kernel does not have there is nothing to remove.
+        Err(error) if nft::is_without_family(&error) => write(false),
+        written => written,
+    };
+    written.map_err(|source| Error::Rules { zone: owner.zone.to_string(), source })
+}
+
+/// Removes all rules of a zone, its guard and its ports, at once. Idempotent; needs neither links nor configuration.
+///
+/// # Errors
+/// What the kernel refuses; then the rules are what they were.
+pub fn remove_with_ports(owner: Owner<'_>) -> Result<(), Error> {
+    let families: Vec<Family> = FAMILIES.into_iter().chain([Family::Inet]).collect();
+    nft::remove(&families, &owner.table())
+        .map_err(|source| Error::Rules { zone: owner.zone.to_string(), source })
 }
 
 /// Removes all rules that [`apply`] has made for a zone. Idempotent; needs neither the zone's links nor its configuration.

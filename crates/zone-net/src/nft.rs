@@ -14,16 +14,19 @@ mod field;
 mod rule;
 mod set;
 mod socket;
+mod standing;
 mod transaction;
 
 #[cfg(test)]
 mod tests;
 
-pub use dump::{FoundChain, FoundRule, FoundTable, chains, elements, rules, supported, tables};
+pub use dump::{FoundChain, FoundRule, FoundTable, chains, elements, present, rules, supported, tables};
 pub use error::{Error, Subject};
 pub use field::{Base, Field};
 pub use rule::Rule;
 pub use set::{COUNTED, Interval, LEARNED, Set, SetType, intervals};
+pub use standing::settle;
+pub(crate) use transaction::is_without_family;
 pub use transaction::{Transaction, remove};
 
 /// Which packets a table sees.

@@ -17,7 +17,7 @@ pub mod qdisc;
 pub mod route;
 pub mod sysctl;
 
-mod attributes;
+pub(crate) mod attributes;
 mod error;
 mod request;
 mod socket;

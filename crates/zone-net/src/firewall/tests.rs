@@ -184,6 +184,24 @@ fn a_zone_has_only_so_many_connections() {
 }
 
 #[test]
+fn the_table_of_the_network_stays_as_long_as_it_is_right() {
+    zone_testing::needs_root!();
+    let lab = lab();
+    let table = names::table(installation());
+    let handle = || {
+        let all = lab.host.sh(&format!("nft -a list table inet {table}"));
+        all.lines().next().unwrap_or_default().to_owned()
+    };
+    let before = handle();
+    let ranges = ["10.9.0.0/24".parse().unwrap(), "fd09::/64".parse().unwrap()];
+    lab.host.run(|| network(installation(), "br0", &ranges).unwrap());
+    assert_eq!(handle(), before);
+    lab.host.sh(&format!("nft flush chain inet {table} martians"));
+    lab.host.run(|| network(installation(), "br0", &ranges).unwrap());
+    assert_ne!(handle(), before);
+}
+
+#[test]
 fn the_hosts_loopback_stays_the_hosts() {
     zone_testing::needs_root!();
     let lab = lab();

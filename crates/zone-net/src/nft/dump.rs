@@ -10,7 +10,7 @@ use netlink_packet_netfilter::{NetfilterMessage, NetfilterMessageInner};
 use rustix::io::Errno;
 
 use super::error::Error;
-use super::socket::Socket;
+use super::socket::{Listed, Socket};
 use super::{ChainType, Family, HookPoint, Rule, Transaction};
 
 /// A table.
@@ -61,6 +61,11 @@ impl FoundChain {
 }
 
 impl FoundRule {
+    /// What it says, as the kernel has it: from netfilter's header on.
+    pub(super) fn message(&self) -> &[u8] {
+        &self.message
+    }
+
     /// Tells whether a link is named in it.
     #[must_use]
     pub fn names(&self, link: &str) -> bool {
@@ -76,7 +81,7 @@ impl FoundRule {
 /// What the kernel says.
 pub fn tables() -> Result<Vec<FoundTable>, Error> {
     let request = NfTablesMessage::GetTable(TableMessage { attributes: Vec::new() });
-    let found = list("tables", request, |family, message, _| {
+    let found = list("tables", None, request, |family, message, _| {
         let NfTablesMessage::NewTable(TableMessage { attributes }) = message else { return None };
         let name = attributes.into_iter().find_map(|attribute| match attribute {
             TableAttribute::Name(name) => Some(name),
@@ -87,40 +92,73 @@ pub fn tables() -> Result<Vec<FoundTable>, Error> {
     none_without(found)
 }
 
-/// Lists the chains; none if the kernel has no nf_tables.
+/// Lists the chains of a family; none if the kernel has no nf_tables.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn chains() -> Result<Vec<FoundChain>, Error> {
+pub fn chains(family: Family) -> Result<Vec<FoundChain>, Error> {
     let request = NfTablesMessage::GetChain(ChainMessage { attributes: Vec::new() });
-    let found = list("chains", request, |family, message, _| {
-        let NfTablesMessage::NewChain(ChainMessage { attributes }) = message else { return None };
-        let mut chain =
-            FoundChain { family, table: String::new(), name: String::new(), hook: None, drops: false };
-        for attribute in attributes {
-            match attribute {
-                ChainAttribute::Table(table) => chain.table = table,
-                ChainAttribute::Name(name) => chain.name = name,
-                ChainAttribute::Policy(policy) => chain.drops = policy == 0,
-                ChainAttribute::Hook(hook) => chain.hook = place(&hook),
-                _ => {}
-            }
-        }
-        Some(chain)
-    });
-    none_without(found)
+    none_without(list("chains", Some(family), request, |family, message, _| chain_of(family, message)))
 }
 
-/// Lists the rules of all chains; none if the kernel has no nf_tables.
+/// Finds a chain.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn rules() -> Result<Vec<FoundRule>, Error> {
-    let request = NfTablesMessage::GetRule(RuleMessage { attributes: Vec::new() });
-    let found = list("rules", request, |family, message, bytes| {
+pub(crate) fn chain(family: Family, table: &str, name: &str) -> Result<Option<FoundChain>, Error> {
+    let attributes = vec![ChainAttribute::Table(table.to_owned()), ChainAttribute::Name(name.to_owned())];
+    let request = NfTablesMessage::GetChain(ChainMessage { attributes });
+    Ok(get("chains", family, request)?.and_then(|message| chain_of(family, message)))
+}
+
+/// Finds what whoever made a table has noted with it; `None` if nothing, or if nothing comes through the table.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn note(family: Family, table: &str) -> Result<Option<Vec<u8>>, Error> {
+    let attributes = vec![TableAttribute::Name(table.to_owned())];
+    let request = NfTablesMessage::GetTable(TableMessage { attributes });
+    let Some(NfTablesMessage::NewTable(TableMessage { attributes })) = get("tables", family, request)? else {
+        return Ok(None);
+    };
+    let (mut note, mut dormant) = (None, false);
+    for attribute in attributes {
+        match attribute {
+            TableAttribute::UserData(noted) => note = Some(noted),
+            TableAttribute::Flags(flags) => dormant = !flags.is_empty(),
+            _ => {}
+        }
+    }
+    Ok(note.filter(|_| !dormant))
+}
+
+fn chain_of(family: Family, message: NfTablesMessage) -> Option<FoundChain> {
+    let NfTablesMessage::NewChain(ChainMessage { attributes }) = message else { return None };
+    let mut chain =
+        FoundChain { family, table: String::new(), name: String::new(), hook: None, drops: false };
+    for attribute in attributes {
+        match attribute {
+            ChainAttribute::Table(table) => chain.table = table,
+            ChainAttribute::Name(name) => chain.name = name,
+            ChainAttribute::Policy(policy) => chain.drops = policy == 0,
+            ChainAttribute::Hook(hook) => chain.hook = place(&hook),
+            _ => {}
+        }
+    }
+    Some(chain)
+}
+
+/// Lists the rules of the chains of a table; none if there is no such table.
+///
+/// # Errors
+/// What the kernel says.
+pub fn rules(family: Family, table: &str) -> Result<Vec<FoundRule>, Error> {
+    let attributes = vec![RuleAttribute::Table(table.to_owned())];
+    let request = NfTablesMessage::GetRule(RuleMessage { attributes });
+    let found = list("rules", Some(family), request, |family, message, bytes| {
         let NfTablesMessage::NewRule(RuleMessage { attributes }) = message else { return None };
-        let mut rule =
-            FoundRule { family, table: String::new(), chain: String::new(), message: bytes.to_vec() };
+        let (table, chain) = (String::new(), String::new());
+        let mut rule = FoundRule { family, table, chain, message: bytes.to_vec() };
         for attribute in attributes {
             match attribute {
                 RuleAttribute::Table(table) => rule.table = table,
@@ -140,7 +178,7 @@ pub fn rules() -> Result<Vec<FoundRule>, Error> {
 pub fn elements(family: Family, table: &str, set: &str) -> Result<Vec<Vec<u8>>, Error> {
     let attributes = vec![SetElementList::Table(table.to_owned()), SetElementList::Set(set.to_owned())];
     let request = NfTablesMessage::GetSetElement(SetElementMessage { attributes });
-    let found = list_from(family.number(), "elements of a set", &request, |_, message, _| {
+    let found = list("elements of a set", Some(family), request, |_, message, _| {
         let NfTablesMessage::NewSetElement(SetElementMessage { attributes }) = message else { return None };
         let elements = attributes.into_iter().filter_map(|attribute| match attribute {
             SetElementList::Elements(elements) => Some(elements),
@@ -186,32 +224,41 @@ fn none_without<T>(found: Result<Vec<T>, Error>) -> Result<Vec<T>, Error> {
 /// library knows.
 fn list<T>(
     what: &'static str,
+    family: Option<Family>,
     request: NfTablesMessage,
     of: impl Fn(Family, NfTablesMessage, &[u8]) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
-    list_from(0, what, &request, of)
-}
-
-/// The same, of one family; 0 is all of them.
-fn list_from<T>(
-    family: u8,
-    what: &'static str,
-    request: &NfTablesMessage,
-    of: impl Fn(Family, NfTablesMessage, &[u8]) -> Option<T>,
-) -> Result<Vec<T>, Error> {
-    let dumped = Socket::open()?.dump(what, family, request).map_err(|error| match error {
-        Error::List { source, .. } if is_missing(source) => Error::Unsupported { source },
-        error => error,
-    })?;
-    let understood = dumped.into_iter().filter_map(|(kind, bytes)| {
-        let message = NetfilterMessage::parse_with_param(&bytes, kind).ok()?;
-        let family = Family::of(message.header.family.into())?;
-        match message.inner {
-            NetfilterMessageInner::NfTables(message) => of(family, message, &bytes),
-            _ => None,
-        }
+    let socket = Socket::open()?;
+    let dumped = match socket.dump(what, family.map_or(0, Family::number), &request) {
+        Err(Error::List { source, .. }) if is_missing(source) => return Err(Error::Unsupported { source }),
+        dumped => dumped?,
+    };
+    socket.keep();
+    let understood = dumped.into_iter().filter_map(|listed| {
+        let (family, message) = understand(&listed)?;
+        of(family, message, &listed.1)
     });
     Ok(understood.collect())
+}
+
+fn get(
+    what: &'static str,
+    family: Family,
+    request: NfTablesMessage,
+) -> Result<Option<NfTablesMessage>, Error> {
+    let socket = Socket::open()?;
+    let got = socket.get(request, family.number()).map_err(|source| Error::List { what, source })?;
+    socket.keep();
+    Ok(got.and_then(|listed| Some(understand(&listed)?.1)))
+}
+
+fn understand((kind, bytes): &Listed) -> Option<(Family, NfTablesMessage)> {
+    let message = NetfilterMessage::parse_with_param(bytes, *kind).ok()?;
+    let family = Family::of(message.header.family.into())?;
+    match message.inner {
+        NetfilterMessageInner::NfTables(message) => Some((family, message)),
+        _ => None,
+    }
 }
 
 /// What netfilter's netlink answers if nf_tables is not in the kernel and cannot be loaded.
@@ -219,15 +266,26 @@ fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::INVAL | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT)
 }
 
+/// Checks that the kernel has nf_tables. Nothing is changed; modules may be loaded.
+///
+/// # Errors
+/// That it is missing.
+pub fn present() -> Result<(), Error> {
+    let generation = NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() });
+    let socket = Socket::open()?;
+    socket.get(generation, 0).map_err(|source| Error::Unsupported { source })?;
+    socket.keep();
+    Ok(())
+}
+
 /// Checks that the kernel has nf_tables, and all kinds of tables, chains and rules that this crate makes. Without it
 /// there is no link protection, no address translation and no port of the host. Nothing is changed; modules may be
-/// loaded.
+/// loaded. It takes a grace period of the kernel's, as everything does that it refuses or forgets.
 ///
 /// # Errors
 /// That it is missing, or which kind of rule is.
 pub fn supported() -> Result<(), Error> {
-    let generation = NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() });
-    Socket::open()?.ask(generation).map_err(|source| Error::Unsupported { source })?;
+    present()?;
     sample().check()
 }
 

@@ -1,5 +1,6 @@
 //! The netlink socket of netfilter: one request or batch out, what the kernel says to it back.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST};
@@ -27,7 +28,20 @@ const DUMPS: u32 = 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A netlink socket of the network namespace that the thread was in when it was opened.
-pub(super) struct Socket(OwnedFd);
+pub(super) struct Socket {
+    fd: OwnedFd,
+    netns: Option<Netns>,
+}
+
+/// A network namespace: device and inode of its file.
+type Netns = (u64, u64);
+
+thread_local! {
+    /// The socket that the thread has used last. Where something was removed and not yet freed, by whomever, the kernel has
+    /// whoever closes such a socket wait for a grace period (10 to 20 ms): it is closed when the thread ends, which nobody
+    /// waits for.
+    static KEPT: RefCell<Option<Socket>> = const { RefCell::new(None) };
+}
 
 /// A message of a dump: its type and its payload, netfilter's header first.
 pub(super) type Listed = (u16, Vec<u8>);
@@ -43,7 +57,21 @@ pub(super) struct Answer {
 }
 
 impl Socket {
+    /// Gives the thread's socket for the namespace that it is in.
     pub(super) fn open() -> Result<Self, Error> {
+        let netns = netns();
+        match KEPT.take() {
+            Some(kept) if netns.is_some() && kept.netns == netns => Ok(kept),
+            _ => Self::another(netns),
+        }
+    }
+
+    /// Keeps it for what the thread does next. Not to be called after an error: answers may still come.
+    pub(super) fn keep(self) {
+        KEPT.set(Some(self));
+    }
+
+    fn another(netns: Option<Netns>) -> Result<Self, Error> {
         let opened = rustix::net::socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
@@ -59,7 +87,7 @@ impl Socket {
         }
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))
             .map_err(|source| Error::Socket { call: "setsockopt", source })?;
-        Ok(Self(socket))
+        Ok(Self { fd: socket, netns })
     }
 
     /// Sends a batch and collects what the kernel says to its messages; it has carried out all of it when `send` returns.
@@ -67,14 +95,14 @@ impl Socket {
         // A batch is one datagram, and the kernel wants it to fit the buffer twice over.
         let wanted = bytes.len().saturating_mul(2).saturating_add(DATAGRAM);
         let fail = |call| move |source| Error::Socket { call, source };
-        if sockopt::socket_send_buffer_size(&self.0).map_err(fail("getsockopt"))? < wanted {
-            sockopt::set_socket_send_buffer_size_force(&self.0, wanted).map_err(fail("setsockopt"))?;
+        if sockopt::socket_send_buffer_size(&self.fd).map_err(fail("getsockopt"))? < wanted {
+            sockopt::set_socket_send_buffer_size_force(&self.fd, wanted).map_err(fail("setsockopt"))?;
         }
-        rustix::net::send(&self.0, bytes, SendFlags::empty()).map_err(fail("send"))?;
+        rustix::net::send(&self.fd, bytes, SendFlags::empty()).map_err(fail("send"))?;
         let mut answers = Vec::new();
         let mut buffer = vec![0; DATAGRAM];
         loop {
-            match rustix::net::recv(&self.0, &mut *buffer, RecvFlags::DONTWAIT) {
+            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT) {
                 Ok((length, _)) => each(&buffer[..length], |message| {
                     if message.message_type() == MESSAGE_ERROR {
                         answers.push(Answer::of(message)?);
@@ -90,28 +118,25 @@ impl Socket {
         }
     }
 
-    /// Closes the socket on a thread: the kernel waits for a grace period (10 to 20 ms) where something has been removed
-    /// through it, and that is no wait of whoever changes rules.
-    pub(super) fn close_aside(self) {
-        // Without a thread it is dropped with the closure, here.
-        let _ = std::thread::Builder::new().spawn(move || drop(self));
-    }
-
-    /// Sends one request that is answered by one message, and returns that.
-    pub(super) fn ask(&self, request: NfTablesMessage) -> Result<(), Errno> {
-        rustix::net::send(&self.0, &packet(request, 0, NLM_F_REQUEST, 1), SendFlags::empty())?;
+    /// Asks for one thing: `None` if there is none.
+    pub(super) fn get(&self, request: NfTablesMessage, family: u8) -> Result<Option<Listed>, Errno> {
+        const SEQUENCE: u32 = 1;
+        let bytes = packet(request, family, NLM_F_REQUEST, SEQUENCE);
+        rustix::net::send(&self.fd, &bytes, SendFlags::empty())?;
         let mut buffer = vec![0; DATAGRAM];
         let (length, _) =
-            rustix::io::retry_on_intr(|| rustix::net::recv(&self.0, &mut *buffer, RecvFlags::empty()))?;
-        let mut refused = None;
+            rustix::io::retry_on_intr(|| rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()))?;
+        let (mut refused, mut found) = (None, None);
         let parsed = each(&buffer[..length], |message| {
-            if message.message_type() == MESSAGE_ERROR {
-                refused = Answer::of(message)?.refused;
+            match message.message_type() {
+                MESSAGE_ERROR => refused = Answer::of(message)?.refused,
+                kind => found = Some((kind, message.payload().to_vec())),
             }
             Ok(())
         });
         match (parsed, refused) {
-            (Ok(()), None) => Ok(()),
+            (Ok(()), None) => Ok(found),
+            (Ok(()), Some(Errno::NOENT)) => Ok(None),
             (Ok(()), Some(errno)) => Err(errno),
             (Err(_), _) => Err(Errno::BADMSG),
         }
@@ -143,13 +168,13 @@ impl Socket {
         sequence: u32,
     ) -> Result<Option<Vec<Listed>>, Error> {
         let fail = |source| Error::List { what, source };
-        rustix::net::send(&self.0, &request, SendFlags::empty()).map_err(fail)?;
+        rustix::net::send(&self.fd, &request, SendFlags::empty()).map_err(fail)?;
         let mut found = Vec::new();
         let mut buffer = vec![0; DATAGRAM];
         let (mut done, mut whole) = (false, true);
         while !done {
             let received =
-                rustix::io::retry_on_intr(|| rustix::net::recv(&self.0, &mut *buffer, RecvFlags::empty()));
+                rustix::io::retry_on_intr(|| rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()));
             let (length, _) = received.map_err(fail)?;
             each(&buffer[..length], |message| {
                 if message.sequence_number() != sequence {
@@ -194,6 +219,12 @@ impl Answer {
             text: text.map(|text| String::from_utf8_lossy(text.value()).trim_end_matches('\0').to_owned()),
         })
     }
+}
+
+/// The network namespace of the calling thread, if it can be told.
+fn netns() -> Option<Netns> {
+    let file = rustix::fs::stat("/proc/thread-self/ns/net").ok()?;
+    Some((file.st_dev, file.st_ino))
 }
 
 /// Walks the messages of a datagram.

@@ -83,7 +83,10 @@ fn others_chains_and_rules_are_found() {
         "nft add table bridge frames",
         "nft add chain bridge frames forward { type filter hook forward priority -200 ; }",
     ]);
-    let (chains, rules) = netns.run(|| (chains().unwrap(), rules().unwrap()));
+    let (chains, rules) = netns.run(|| {
+        let chains = [Family::Ip, Family::Bridge, Family::Netdev].map(|family| chains(family).unwrap());
+        (chains.concat(), rules(Family::Ip, "filter").unwrap())
+    });
     let names: Vec<&str> = chains.iter().map(|chain| &*chain.name).collect();
     assert_eq!(names, ["FORWARD", "DOCKER-USER", "forward"]);
     assert_eq!([chains[0].hook, chains[1].hook, chains[2].hook], [Some((2, 10)), None, Some((2, -200))]);

@@ -65,7 +65,7 @@ impl Transaction {
     ///
     /// # Errors
     /// That the tables cannot be listed.
-    pub fn delete_tables(&mut self, families: &[Family], name: &str) -> Result<(), Error> {
+    fn delete_tables(&mut self, families: &[Family], name: &str) -> Result<(), Error> {
         for table in tables()? {
             if table.name == name && families.contains(&table.family) {
                 self.delete_table(table.family, name);
@@ -74,17 +74,42 @@ impl Transaction {
         Ok(())
     }
 
+    /// Removes a table, whether there is one of its name or not. The kernel has to have the family.
+    pub fn absent(&mut self, family: Family, name: &str) {
+        self.table(family, name);
+        self.delete_table(family, name);
+    }
+
     /// Makes a table unless there is one of its name.
     pub fn table(&mut self, family: Family, name: &str) {
-        let table = TableMessage { attributes: vec![TableAttribute::Name(name.to_owned())] };
+        let attributes = vec![TableAttribute::Name(name.to_owned())];
+        self.create_table(family, name, TableMessage { attributes });
+    }
+
+    pub(super) fn create_table(&mut self, family: Family, name: &str, table: TableMessage) {
         let subject = Subject::Table(family, name.to_owned());
         self.push(subject, family, NLM_F_CREATE, NfTablesMessage::NewTable(table));
     }
 
+    /// Makes the changes of another one after those of this one, in which there is no set yet.
+    pub(super) fn then(&mut self, other: Self) {
+        self.messages.extend(other.messages);
+        self.sets += other.sets;
+    }
+
+    /// What it changes, in order.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&Subject, &NfTablesMessage)> {
+        self.messages.iter().map(|message| (&message.subject, &message.body))
+    }
+
+    /// What its changes are about, in order.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.messages.iter().map(|message| &message.subject)
+    }
+
     /// Makes an empty table, whether there is one of its name or not.
     pub fn replace_table(&mut self, family: Family, name: &str) {
-        self.table(family, name);
-        self.delete_table(family, name);
+        self.absent(family, name);
         self.table(family, name);
     }
 
@@ -195,7 +220,7 @@ impl Transaction {
             bytes.extend(control(ControlMessage::BatchEnd, first_sequence(subjects.len())));
         }
         let answers = socket.batch(&bytes)?;
-        socket.close_aside();
+        socket.keep();
         if answers.is_empty() {
             return Err(Error::Answer("a transaction with nothing"));
         }
@@ -230,18 +255,33 @@ fn control(message: ControlMessage, sequence: u32) -> Vec<u8> {
 }
 
 /// A comment as nft(8) keeps it with a rule: NFTNL_UDATA_RULE_COMMENT, a length of one byte, text with a NUL.
-fn user_data(comment: &str) -> Vec<u8> {
+pub(super) fn user_data(comment: &str) -> Vec<u8> {
     let text: Vec<u8> = comment.bytes().take(COMMENT).chain([0]).collect();
     let mut bytes = vec![0, u8::try_from(text.len()).unwrap_or(u8::MAX)];
     bytes.extend(text);
     bytes
 }
 
-/// Removes the tables of these families that have this name, those that there are.
+/// Removes the tables of these families that have this name, those that there are. None is there on a kernel without
+/// nf_tables. Tables of others are not looked at, however many there are, unless the kernel lacks one of the families.
 ///
 /// # Errors
 /// What the kernel refuses and why.
 pub fn remove(families: &[Family], name: &str) -> Result<(), Error> {
+    let mut transaction = Transaction::new();
+    families.iter().for_each(|family| transaction.absent(*family, name));
+    match transaction.commit() {
+        Err(error) if is_without_family(&error) => remove_found(families, name),
+        done => done,
+    }
+}
+
+/// Tells whether the kernel has no tables of a family of the transaction, or none at all.
+pub(crate) fn is_without_family(error: &Error) -> bool {
+    matches!(error, Error::Unsupported { .. }) || error.errno() == Some(Errno::OPNOTSUPP)
+}
+
+fn remove_found(families: &[Family], name: &str) -> Result<(), Error> {
     let mut tries = 0;
     loop {
         let mut transaction = Transaction::new();

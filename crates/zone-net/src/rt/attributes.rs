@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use netlink_packet_core::NlasIterator;
 
 /// Calls `each` with kind and value of every attribute. Ends at one that is cut off.
-pub(super) fn each<'a>(bytes: &'a [u8], mut each: impl FnMut(u16, &'a [u8])) {
+pub(crate) fn each<'a>(bytes: &'a [u8], mut each: impl FnMut(u16, &'a [u8])) {
     for attribute in NlasIterator::new(bytes).map_while(Result::ok) {
         let value = attribute.into_inner().get(HEADER..usize::from(attribute.length()));
         each(attribute.kind(), value.unwrap_or_default());
@@ -13,7 +13,7 @@ pub(super) fn each<'a>(bytes: &'a [u8], mut each: impl FnMut(u16, &'a [u8])) {
 }
 
 /// The value of the first attribute of a kind.
-pub(super) fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+pub(crate) fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     let mut found = None;
     each(bytes, |this, value| {
         if this == kind && found.is_none() {
@@ -24,7 +24,7 @@ pub(super) fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
 }
 
 /// The bytes of attributes behind a header of `length` bytes.
-pub(super) fn behind(payload: &[u8], length: usize) -> &[u8] {
+pub(crate) fn behind(payload: &[u8], length: usize) -> &[u8] {
     payload.get(length..).unwrap_or_default()
 }
 
