@@ -29,7 +29,7 @@ use crate::Interface;
 use crate::interface::Attachment;
 use crate::rt::{self, Socket, namespace, sysctl};
 
-pub use teardown::tear_down;
+pub use teardown::{tear_down, tear_down_recorded};
 
 pub mod physical;
 

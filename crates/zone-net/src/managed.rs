@@ -182,15 +182,28 @@ impl Network {
     /// says.
     pub fn on_host(layout: &Layout) -> Result<Self, ManagedError> {
         let host = host_prefixes(layout)?;
-        let mut network = Self::load_or_choose(layout, &host)?;
-        network.check(&host)?;
+        Self::load_or_choose(layout, &host)?.fit(&host)
+    }
+
+    /// As [`Self::on_host`], but of a network that was chosen before; `None` if none was.
+    ///
+    /// # Errors
+    /// Those of [`Self::on_host`].
+    pub fn on_host_if_chosen(layout: &Layout) -> Result<Option<Self>, ManagedError> {
+        let Some(network) = Self::load(layout)? else { return Ok(None) };
+        let host = host::prefixes(&mut Socket::here()?, &network.bridge)?;
+        network.fit(&host).map(Some)
+    }
+
+    fn fit(mut self, host: &[HostPrefix]) -> Result<Self, ManagedError> {
+        self.check(host)?;
         let families = forwarding::families()?;
-        network.ipv4 = network.ipv4.filter(|_| families.contains(&Family::V4));
-        network.ipv6 = network.ipv6.filter(|_| families.contains(&Family::V6));
-        if network.families().is_empty() {
-            return Err(ManagedError::NoFamily(network.file));
+        self.ipv4 = self.ipv4.filter(|_| families.contains(&Family::V4));
+        self.ipv6 = self.ipv6.filter(|_| families.contains(&Family::V6));
+        if self.families().is_empty() {
+            return Err(ManagedError::NoFamily(self.file));
         }
-        Ok(network)
+        Ok(self)
     }
 
     /// Lists the families that it has ranges of.

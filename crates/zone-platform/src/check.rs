@@ -4,6 +4,7 @@
 //! looked at is mounted by the descriptor that was looked at.
 
 use zone_config::Layout;
+use zone_net::managed::Network;
 use zone_net::plan::Host;
 
 use crate::claims::Claims;
@@ -44,6 +45,8 @@ pub(crate) struct Found<'a> {
     pub(crate) confinement: Option<Confinement>,
     /// What the host has of the network, if the zone has any.
     pub(crate) host: Option<Host>,
+    /// The managed network, if the zone uses it and it was chosen before.
+    pub(crate) managed: Option<Network>,
 }
 
 impl<'a> Check<'a> {

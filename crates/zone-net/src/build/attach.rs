@@ -3,7 +3,7 @@
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
-use super::{NetError, link, make_kind, routed, vlan};
+use super::{NetError, link, make_kind, routed, teardown, vlan};
 use crate::interface::Attachment;
 use crate::rt::link::{End, Generation, Upper};
 use crate::rt::{Request, Socket, bridge, link as links, qdisc};
@@ -18,6 +18,7 @@ pub(super) fn create(
     match &interface.attachment {
         Attachment::Bridge { bridge, vlan } => port(host, interface, netns, bridge, *vlan),
         Attachment::Routed { .. } => {
+            teardown::delete_last(host, &interface.host)?;
             make_kind(host, "veth", pair(interface, netns, None))?;
             limit(host, interface)?;
             routed::prepare(interface)
@@ -63,6 +64,7 @@ fn port(
     if vlan.is_some() && !master.filters_vlans {
         return Err(NetError::NotFiltering(name.to_owned()));
     }
+    teardown::delete_last(host, &interface.host)?;
     let mut requests = pair(interface, netns, Some(master.index));
     if interface.protection.isolated {
         requests.push(bridge::isolate(&interface.host, true));

@@ -101,14 +101,13 @@ pub(super) fn is_used(
     found: Option<&Link>,
 ) -> Result<bool, ManagedError> {
     if let Some(bridge) = found
-        && socket.links()?.iter().any(|link| link.master == Some(bridge.index))
+        && Socket::here()?.has_port(bridge.index)?
     {
         return Ok(true);
     }
-    let routed = |route: &crate::rt::Route| {
-        route.protocol == ZONES && network.ranges().any(|range| range.contains(route.destination.addr()))
-    };
-    Ok(socket.routes()?.iter().any(routed))
+    let routed =
+        |route: &crate::rt::Route| network.ranges().any(|range| range.contains(route.destination.addr()));
+    Ok(socket.routes_by(ZONES)?.iter().any(routed))
 }
 
 /// Deletes the bridge; one that has gone is fine.

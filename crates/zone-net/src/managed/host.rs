@@ -1,6 +1,6 @@
 //! What the host has that a range could meet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::rt::route::{LOCAL, UNICAST, ZONES};
 use crate::rt::{Address, Link, Route, Socket};
@@ -16,18 +16,32 @@ const BLACKHOLE: u8 = 6;
 pub(super) fn prefixes(socket: &mut Socket, bridge: &str) -> Result<Vec<HostPrefix>, ManagedError> {
     let (addresses, routes) = (socket.addresses(None)?, socket.routes()?);
     // Afterwards: what is on a link that is not there now has gone with it meanwhile, the bridge's own too.
-    let links = socket.links()?;
+    let of_routes = routes.iter().filter(is_others).filter_map(|route| route.link);
+    let links = links(socket, addresses.iter().map(|address| address.link).chain(of_routes).collect())?;
     Ok(without_ours(&links, &addresses, &routes, bridge))
+}
+
+/// Finds links: a host of many zones has many more than those.
+fn links(socket: &mut Socket, wanted: BTreeSet<u32>) -> Result<Vec<Link>, ManagedError> {
+    /// So many are asked for one by one, more are listed.
+    const FEW: usize = 16;
+    if wanted.len() > FEW {
+        return Ok(socket.links()?);
+    }
+    let found = wanted.into_iter().filter_map(|index| socket.link(index).transpose());
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Tells whether a route leads to a network of somebody else's.
+fn is_others(route: &&Route) -> bool {
+    route.table != LOCAL && route.protocol != ZONES && matches!(route.kind, UNICAST | BLACKHOLE)
 }
 
 fn without_ours(links: &[Link], addresses: &[Address], routes: &[Route], bridge: &str) -> Vec<HostPrefix> {
     let names: HashMap<u32, &str> = links.iter().map(|link| (link.index, link.name.as_str())).collect();
     let name = |index: u32| names.get(&index).copied();
     let own = addresses.iter().map(|address| (Some(address.link), address.net.trunc()));
-    let others = |route: &&Route| {
-        route.table != LOCAL && route.protocol != ZONES && matches!(route.kind, UNICAST | BLACKHOLE)
-    };
-    let routed = routes.iter().filter(others).map(|route| (route.link, route.destination));
+    let routed = routes.iter().filter(is_others).map(|route| (route.link, route.destination));
     let mut all: Vec<HostPrefix> = Vec::new();
     for (link, prefix) in own.chain(routed) {
         let link = match link.map(name) {

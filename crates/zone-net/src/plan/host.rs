@@ -1,5 +1,6 @@
 //! What the host has of the network.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -8,26 +9,41 @@ use super::PlanError;
 use crate::managed::HostPrefix;
 use crate::names;
 use crate::rt::{Address, Link, Route, Socket};
+use crate::spec::{Lower, Mode, NetSpec, NetworkSpec};
 
-/// The links, addresses and routes of the host, as they were when it was looked.
+/// The links, addresses and routes of the host, as they were when it was looked, as far as a plan asks for them.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
-    /// Its links.
+    /// Its links: all of them, or those that have addresses.
     pub links: Vec<Link>,
-    /// Their addresses.
+    /// The addresses of its links.
     pub addresses: Vec<Address>,
-    /// Its routes, of all tables.
+    /// Its routes, of all tables, if a link of its own moves into a zone.
     pub routes: Vec<Route>,
 }
 
 impl Host {
-    /// Looks at the network namespace of the caller.
+    /// Looks at the network namespace of the caller, for a zone that asks for this. A host of many zones has many links:
+    /// for a zone that names none of the host's they are not listed.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub fn look() -> Result<Self, PlanError> {
+    pub fn look(spec: &NetworkSpec) -> Result<Self, PlanError> {
+        /// So many links are asked for one by one, more are listed.
+        const FEW: usize = 16;
         let mut socket = Socket::here()?;
-        Ok(Self { links: socket.links()?, addresses: socket.addresses(None)?, routes: socket.routes()? })
+        let addresses = socket.addresses(None)?;
+        let of_links: BTreeSet<u32> = addresses.iter().map(|address| address.link).collect();
+        let named = spec.nets.iter().any(|net| net.lower != Lower::Managed);
+        let links = if named || of_links.len() > FEW {
+            socket.links()?
+        } else {
+            let links = of_links.into_iter().filter_map(|index| socket.link(index).transpose());
+            links.collect::<Result<_, _>>()?
+        };
+        let moves = |net: &NetSpec| net.lower == Lower::None || net.mode == Some(Mode::Physical);
+        let routes = if spec.nets.iter().any(moves) { socket.routes()? } else { Vec::new() };
+        Ok(Self { links, addresses, routes })
     }
 
     /// Finds a link by its name or an alternative one.

@@ -316,6 +316,20 @@ impl Socket {
         self.dump(&RouteNetlinkMessage::GetLink(message), "list the links", Link::read)
     }
 
+    /// Tells whether a bridge has a port. However many it has, only some are read, so the socket is of no use afterwards.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn has_port(self, bridge: u32) -> Result<bool, Error> {
+        let mut message = LinkMessage::default();
+        message.header.interface_family = AddressFamily::Unspec;
+        message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        message.attributes.push(LinkAttribute::Controller(bridge));
+        // A kernel that does not filter gives all links.
+        let is_port = |payload: &[u8]| Link::read(payload)?.master.filter(|master| *master == bridge);
+        self.dump_any(&RouteNetlinkMessage::GetLink(message), "list the ports", is_port)
+    }
+
     /// Finds one link by index, name or alternative name; `None` if there is none.
     ///
     /// # Errors

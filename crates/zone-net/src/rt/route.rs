@@ -183,10 +183,26 @@ impl Socket {
     /// # Errors
     /// What the kernel says.
     pub fn routes(&mut self) -> Result<Vec<Route>, Error> {
+        self.list_routes(RouteProtocol::Unspec)
+    }
+
+    /// Lists those that are marked with a protocol.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn routes_by(&mut self, protocol: u8) -> Result<Vec<Route>, Error> {
+        let mut all = self.list_routes(RouteProtocol::from(protocol))?;
+        // The kernel filters by it only if it checks strictly; an older one gives all.
+        all.retain(|route| route.protocol == protocol);
+        Ok(all)
+    }
+
+    fn list_routes(&mut self, protocol: RouteProtocol) -> Result<Vec<Route>, Error> {
         let mut all = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut message = RouteMessage::default();
             message.header.address_family = family;
+            message.header.protocol = protocol;
             all.extend(self.dump(&RouteNetlinkMessage::GetRoute(message), "list the routes", Route::read)?);
         }
         Ok(all)

@@ -155,8 +155,12 @@ impl Socket {
                 return Ok(all);
             }
         }
+        Err(self.unsteady(what))
+    }
+
+    fn unsteady(&self, what: &'static str) -> Error {
         let text = Some("what is listed changed whenever it was read".to_owned());
-        Err(self.fail(what, "", Cause { errno: Errno::AGAIN, text }))
+        self.fail(what, "", Cause { errno: Errno::AGAIN, text })
     }
 
     /// `None` if something changed meanwhile: some may be missing, some be there twice.
@@ -189,6 +193,44 @@ impl Socket {
             Some(Err(cause)) => Err(self.fail(what, "", cause)),
             _ => Ok(whole.then_some(all)),
         }
+    }
+
+    /// Tells whether `read` makes something of any of the things of a kind, and reads no further.
+    pub(super) fn dump_any<T>(
+        mut self,
+        message: &RouteNetlinkMessage,
+        what: &'static str,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<bool, Error> {
+        for _ in 0..DUMPS {
+            let sequence = self.next();
+            let mut bytes = Vec::new();
+            request::write(message, NLM_F_REQUEST | NLM_F_DUMP, sequence, &mut bytes);
+            self.transmit(&bytes).map_err(|errno| self.fail(what, "", errno.into()))?;
+            let (mut done, mut whole) = (None, true);
+            while done.is_none() {
+                let found = self.receive_flagged(|this, flags, answer| {
+                    whole &= flags & NLM_F_DUMP_INTR == 0;
+                    match answer {
+                        Answer::Message(payload) if this == sequence => read(payload),
+                        Answer::Result(result) if this == sequence => {
+                            done = Some(result);
+                            None
+                        }
+                        _ => None,
+                    }
+                });
+                if !found.map_err(|errno| self.fail(what, "", errno.into()))?.is_empty() {
+                    return Ok(true);
+                }
+            }
+            match done {
+                Some(Err(cause)) => return Err(self.fail(what, "", cause)),
+                _ if whole => return Ok(false),
+                _ => {}
+            }
+        }
+        Err(self.unsteady(what))
     }
 
     fn next(&mut self) -> u32 {

@@ -53,7 +53,10 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Record, N
     let (layout, spec) = (build.layout, build.spec);
     let asked = &spec.network;
     let owner = Owner { installation: layout.id(), zone: &spec.zone };
-    let network = if asked.uses_managed() { Some(Network::on_host(layout)?) } else { None };
+    let network = match build.found.managed.take() {
+        None if asked.uses_managed() => Some(Network::on_host(layout)?),
+        found => found,
+    };
     let leases = match &network {
         Some(network) => lease(layout, owner, asked, network)?,
         None => Vec::new(),

@@ -22,11 +22,13 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         return Ok(());
     }
     let owner = Owner { installation: check.layout.id(), zone: &spec.zone };
-    let host = Host::look().map_err(NetworkError::from)?;
+    let host = Host::look(&spec.network).map_err(NetworkError::from)?;
     let managed = managed(check.layout, &spec.network)?;
     let plan = Plan { owner, spec: &spec.network, host: &host, managed: managed.as_ref() };
     if plan.needs_rules() {
-        nft::supported().map_err(NetworkError::NoRules)?;
+        // All kinds of rules take the kernel longer to try than a zone to boot; there they are refused when they are made.
+        let has = if check.purpose == Purpose::BringUp { nft::present() } else { nft::supported() };
+        has.map_err(NetworkError::NoRules)?;
     }
     for problem in plan.problems() {
         check.fail(NetworkError::from(problem));
@@ -59,6 +61,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
             .for_each(|finding| check.warn(finding.to_string()));
     }
     check.found.host = Some(host);
+    check.found.managed = managed;
     Ok(())
 }
 
@@ -80,11 +83,7 @@ fn managed(layout: &Layout, asked: &NetworkSpec) -> Result<Option<Network>, Netw
     if !asked.uses_managed() {
         return Ok(None);
     }
-    let network = Network::load(layout)?;
-    if let Some(network) = &network {
-        network.check(&managed::host_prefixes(layout)?)?;
-    }
-    Ok(network)
+    Ok(Network::on_host_if_chosen(layout)?)
 }
 
 /// What another zone has of the network.
