@@ -14,4 +14,5 @@ pub(crate) use asked::asked;
 pub(crate) use build::bring_up;
 pub use error::NetworkError;
 pub(crate) use look::look;
+pub use tear_down::release;
 pub(crate) use tear_down::tear_down;

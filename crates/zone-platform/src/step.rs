@@ -32,6 +32,9 @@ pub struct TearDown<'a> {
     pub observer: &'a dyn KillObserver,
     /// Whether it is brought up again at once, and keeps what others hold for it, such as addresses of DHCP servers.
     pub comes_back: bool,
+    /// Whether the zone's namespaces go by themselves: its first process has ended, and whatever was in them. Then nobody
+    /// waits for what goes with them, and the managed network is [released](crate::network::release) by the caller.
+    pub namespaces_end: bool,
 }
 
 /// A zone that lives, as far as a change of it needs to know.

@@ -88,6 +88,7 @@ impl Lab {
             limit,
             observer: &crate::cgroup::WaitToTheLimit,
             comes_back: false,
+            namespaces_end: false,
         };
         tear_down_steps().filter_map(|step| step.tear_down).try_for_each(|undo| undo(&down))
     }

@@ -6,7 +6,8 @@ use crate::error::OpError;
 use crate::journal::{self, Intent, Journal};
 use crate::stuck::Watch;
 use crate::zone::Zone;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 use std::time::Duration;
@@ -50,10 +51,11 @@ impl Zone {
                     .warn(&format!("{}; a daemon that died now would not carry on", zone_sys::Chain(&error)));
             }
         }
+        let mut network = None;
         let killed = match before.phase {
             Phase::None | Phase::Down => Ok(before),
             Phase::Ready | Phase::Running | Phase::Stopping => {
-                context.step("kill", |context| self.kill(context, &before))
+                context.step("kill", |context| self.kill(context, &before, &mut network))
             }
         };
         let ended = match killed {
@@ -62,14 +64,17 @@ impl Zone {
                 if error.is_stuck() {
                     // What is not in the zone's own namespace need not wait for those that are.
                     let _ = context.step("platform", |context| {
-                        self.tear_down(context, before.pid, Some(Duration::ZERO))
+                        self.tear_down(context, before.pid, Some(Duration::ZERO), false)
                     });
                     context.say(LEFT);
                 }
                 return Err(error);
             }
         };
-        context.step("platform", |context| self.tear_down(context, ended.pid, None))?;
+        // What a bring-up that failed has made may be held on to by whoever made it.
+        let namespaces_end = ended.exists();
+        context.step("platform", |context| self.tear_down(context, ended.pid, None, namespaces_end))?;
+        drop(network);
         let mut last = None;
         if ended.exists() {
             // A zone that was never booted has no end to tell of.
@@ -92,13 +97,16 @@ impl Zone {
             // Until a reboot is through, the journal says that it has to be.
             journal::remove(&self.layout, &self.name)?;
             zone_fail::pass!("halt.journal");
+            if namespaces_end {
+                self.network_release.begin(&self.layout);
+            }
         }
         Ok(last)
     }
 
     /// Removes what is left of a zone whose keeper has died, and kills what was in it.
     pub(crate) fn clear(&self, context: &mut OperationContext) -> Result<(), OpError> {
-        self.tear_down(context, 0, None)?;
+        self.tear_down(context, 0, None, false)?;
         self.release_record();
         Snapshot::remove(&self.layout, &self.name).map_err(OpError::DestroySnapshot)?;
         journal::remove(&self.layout, &self.name)
@@ -114,8 +122,14 @@ impl Zone {
         context.messages.truncate(said);
     }
 
-    /// Kills the first process, and with it the kernel kills all the others, and waits until it is gone.
-    fn kill(&self, context: &mut OperationContext, status: &Status) -> Result<Status, OpError> {
+    /// Kills the first process, and with it the kernel kills all the others, and waits until it is gone. As long as `network`
+    /// is held, its network namespace stays: while the kernel takes one down, it makes whoever changes a link wait.
+    fn kill(
+        &self,
+        context: &mut OperationContext,
+        status: &Status,
+        network: &mut Option<OwnedFd>,
+    ) -> Result<Status, OpError> {
         let stopping = self.keeper().stopping(status.uniqid);
         match stopping {
             Ok(status) => self.report_status(status),
@@ -126,14 +140,12 @@ impl Zone {
         zone_fail::pass!("kill.stopping");
         let (_, fds) = self.keeper().fds()?;
         // A frozen zone cannot die; nothing can be wrong with thawing one that is not frozen.
-        if let Ok(freeze) = rustix::fs::openat(
-            &fds.cgroup,
-            "cgroup.freeze",
-            rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        ) {
+        if let Ok(freeze) =
+            rustix::fs::openat(&fds.cgroup, "cgroup.freeze", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        {
             let _ = rustix::io::write(&freeze, b"0");
         }
+        *network = network_of(&fds.pidfd);
         match pidfd_send_signal(&fds.pidfd, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => return Err(OpError::Signal(errno)),
@@ -152,6 +164,7 @@ impl Zone {
         context: &OperationContext,
         first: i32,
         limit: Option<Duration>,
+        namespaces_end: bool,
     ) -> Result<(), OpError> {
         let watch = Watch::new(context, self, first);
         let (layout, zone, limit) = (&self.layout, &self.name, limit.unwrap_or_else(|| watch.limit()));
@@ -161,6 +174,7 @@ impl Zone {
             limit,
             observer: &watch,
             comes_back: context.operation == Operation::Reboot,
+            namespaces_end,
         };
         let mut result = Ok(());
         for step in tear_down_steps() {
@@ -171,4 +185,13 @@ impl Zone {
         }
         result
     }
+}
+
+/// The network namespace of a process that lives.
+fn network_of(pidfd: &OwnedFd) -> Option<OwnedFd> {
+    let pid = zone_sys::pidfd::pid(pidfd).ok()??;
+    let path = format!("/proc/{pid}/ns/net");
+    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    // Its number is nobody else's as long as it has not been waited for.
+    (zone_sys::pidfd::pid(pidfd).ok()? == Some(pid)).then_some(opened)
 }

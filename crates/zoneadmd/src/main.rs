@@ -25,6 +25,7 @@ mod keeper;
 mod keeper_error;
 mod log;
 mod matrix;
+mod network_release;
 mod operate;
 mod operation_lock;
 mod orphan;

@@ -3,6 +3,7 @@
 
 use crate::backup::KeeperBackup;
 use crate::error::NoSnapshot;
+use crate::network_release::NetworkRelease;
 use crate::sync::lock;
 use rustix::fd::OwnedFd;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub(crate) struct Zone {
     /// What it takes to replace zsched.
     pub(crate) backup: KeeperBackup,
     window: Mutex<Size>,
+    /// The managed network of the host on its way out.
+    pub(crate) network_release: NetworkRelease,
     /// Where what zsched says in the middle of an operation is told.
     status_tx: UnboundedSender<Status>,
 }
@@ -44,6 +47,7 @@ impl Zone {
             keeper: Mutex::new(keeper),
             subsidiary: Mutex::new(subsidiary),
             backup,
+            network_release: NetworkRelease::default(),
             window: Mutex::default(),
         }
     }

@@ -1,0 +1,47 @@
+//! Taking the managed network of the host away after the last zone's end: by a thread, since the kernel is slow to delete a
+//! bridge and whoever has halted a zone need not wait for it. The daemon ends after it. One that is killed meanwhile leaves the
+//! network to the next zone that ends, or boots.
+
+use crate::sync::lock;
+use std::sync::Mutex;
+use std::thread::{self, JoinHandle};
+use zone_config::Layout;
+
+/// The thread, if there was one.
+#[derive(Debug, Default)]
+pub(crate) struct NetworkRelease(Mutex<Option<JoinHandle<()>>>);
+
+impl NetworkRelease {
+    /// Has the network taken away if no zone uses it. An installation that never had one needs no thread for it.
+    pub(crate) fn begin(&self, layout: &Layout) {
+        if !layout.network().exists() {
+            return;
+        }
+        let before = lock(&self.0).take();
+        let of = layout.clone();
+        let work = move || {
+            wait(before);
+            release(&of);
+        };
+        match thread::Builder::new().name("network".into()).spawn(work) {
+            Ok(thread) => *lock(&self.0) = Some(thread),
+            Err(_) => release(layout),
+        }
+    }
+
+    /// Waits until it is done, or has failed.
+    pub(crate) fn end(&self) {
+        wait(lock(&self.0).take());
+    }
+}
+
+fn wait(thread: Option<JoinHandle<()>>) {
+    // What went wrong in it is in the log.
+    thread.map(JoinHandle::join);
+}
+
+fn release(layout: &Layout) {
+    if let Err(error) = zone_platform::network::release(layout) {
+        tracing::warn!("the managed network stays: {}", zone_sys::Chain(&error));
+    }
+}
