@@ -52,6 +52,7 @@ mod limits;
 mod list;
 mod matrix;
 mod net_auto;
+mod net_dhcp;
 mod net_docs;
 mod power_loss;
 mod remains;
@@ -107,6 +108,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fs_safe::CASES,
         net_auto::CASES,
         net_docs::CASES,
+        net_dhcp::CASES,
         zlogin::CASES,
         terminal::CASES,
         inherited::CASES,
