@@ -7,6 +7,8 @@ cases![
     a_table,
     lines_for_programs,
     json_has_everything,
+    nets_have_a_table,
+    nets_are_in_json,
     one_zone_by_name_or_uuid,
     the_two_formats_exclude_each_other,
     help_is_there,
@@ -82,6 +84,58 @@ fn json_has_everything(lab: &Lab) {
     let names: Vec<_> =
         names.as_array().into_iter().flatten().filter_map(|zone| zone["name"].as_str()).collect();
     assert_eq!(names, ["global", "web"], "{all}");
+}
+
+fn nets_have_a_table(lab: &Lab) {
+    let zone = lab.sparse_with("web", "add net; end");
+    lab.sparse("plain").boot();
+    // What is switched on in the host is said.
+    zone.zoneadm(["boot"]).ok();
+    let table = lab.zoneadm(["list", "--net"]);
+    let out = table.ok().quiet().out();
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ZONE", "LINK", "MODE", "OVER", "ADDRESS"]);
+    assert_eq!(lines.len(), 3, "an address of each family\n{table}");
+    assert!(
+        lines[1..].iter().all(|line| line.len() == 5 && line[..3] == ["web", "eth0", "bridge"]),
+        "{table}"
+    );
+    zone.sh("ip link set eth0 down; ip link set eth0 name \"$(printf 'a\\033[2Jb')\"").ok();
+    let table = lab.zoneadm(["list", "--net"]);
+    table.ok().stdout_has("a\\u{1b}[2Jb").stdout_has("was eth0; is down");
+    assert!(!table.out().contains('\u{1b}'), "what a zone has chosen is filtered");
+    for option in ["-v", "-p", "--json"] {
+        lab.zoneadm(["list", "--net", option]).exits(2);
+    }
+}
+
+fn nets_are_in_json(lab: &Lab) {
+    let zone = lab.sparse_with("web", "add net; end; add port; set host=8080; set to=80; end");
+    zone.zoneadm(["boot"]).ok();
+    let network = || zone.zoneadm(["list", "--json"]).ok().json()[0]["network"].clone();
+    let before = network();
+    let net = &before["nets"][0];
+    assert_eq!(
+        (net["inside"]["name"].as_str(), net["mode"].as_str()),
+        (Some("eth0"), Some("bridge")),
+        "{net}"
+    );
+    assert_eq!(net["differs"].as_array().map(Vec::len), Some(0), "{net}");
+    assert_eq!(net["address"].as_array().map(Vec::len), Some(2), "{net}");
+    assert!(net["host"]["name"].as_str().is_some_and(|name| name.starts_with('z')), "{net}");
+    assert_eq!(before["ports"][0]["first"].as_u64(), Some(8080), "{before}");
+    assert!(before["configured"].is_null(), "{before}");
+    let router = net["defrouter"][0].as_str().unwrap_or_default();
+    let ping = zone.sh(&format!("ping -n -c1 -W10 {router}"));
+    ping.ok();
+    let after = network();
+    let sent = |network: &serde_json::Value| network["nets"][0]["host"]["counters"]["rx_packets"].as_u64();
+    assert!(sent(&after) > sent(&before), "what the zone sends its end on the host receives\n{after}");
+    lab.zonecfg("web", "remove port host=8080").ok().stderr_has("port 8080");
+    let pending = network();
+    assert_eq!(pending["configured"]["ports"].as_array().map(Vec::len), Some(0), "{pending}");
+    zone.zoneadm(["halt"]).ok();
+    assert!(network().is_null());
 }
 
 fn one_zone_by_name_or_uuid(lab: &Lab) {
