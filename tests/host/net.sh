@@ -379,10 +379,9 @@ ip link del lan0.200
 bridge_vlan() {
 title "VLANs on a bridge"
 ip link add br1 type bridge
-ok "make" make b10 'add net; set physical=eth0; set global-nic=br1; set vlan-id=10; set address=203.0.116.11/24; end'
-no "a bridge that does not filter" "vlan_filtering 1" zoneadm -z b10 boot
+no "a bridge that does not filter" "vlan_filtering 1" make b10 'add net; set physical=eth0; set global-nic=br1; set vlan-id=10; set address=203.0.116.11/24; end'
 ip link del br1
-if ! ip link add br0 type bridge vlan_filtering 1 2>/dev/null; then skip "VLANs on bridges: not in this kernel"; remove b10; return; fi
+if ! ip link add br0 type bridge vlan_filtering 1 2>/dev/null; then skip "VLANs on bridges: not in this kernel"; zonecfg -z b10 delete -F; return; fi
 ip link set br0 up; ip link set tr0 master br0
 bridge vlan add dev tr0 vid 10; bridge vlan add dev tr0 vid 20
 for vid in 10 20; do
@@ -390,6 +389,7 @@ for vid in 10 20; do
     outside ip address add 203.0.$((116 + vid / 20)).1/24 dev tr1.$vid; outside ip link set tr1.$vid up
 done
 ok "on the other" zonecfg -z b10 'select net physical=eth0; set global-nic=br0; end'
+ok "install" zoneadm -z b10 install
 ok "c10" make c10 'add net; set physical=eth0; set global-nic=br0; set vlan-id=10; set address=203.0.116.12/24; end'
 # The same network as b10's, but in the other VLAN.
 ok "b20" make b20 'add net; set physical=eth0; set global-nic=br0; set vlan-id=20; set address=203.0.116.13/24,203.0.117.13/24; end'
@@ -454,7 +454,7 @@ physical() { # LINK: moves it in and looks that it comes back, whatever the zone
         zlogin phys sh -c "ip link set $link down; ip link set $link name gone"
         ok "the namespace is no longer kept" sh -c 'for at in $(awk "\$9 == \"nsfs\" && /run.zones/ {print \$5}" /proc/self/mountinfo); do umount "$at"; done'
         ok "kill -9 of daemon, zsched and init" bash -c "kill -9 $(daemon phys) $(field phys .zsched.pid) $(field phys .pid)"
-        ok "halt after that" until_is 60 yes sh -c 'zoneadm -z phys halt >/dev/null 2>&1 && echo yes'
+        ok "halt after that" sh -c 'for try in 1 2 3 4 5 6; do said=$(zoneadm -z phys halt 2>&1) && exit; sleep 5; done; echo "$said"; exit 1'
         is "it is back" "$was" settled "$link"
     fi
     remove phys

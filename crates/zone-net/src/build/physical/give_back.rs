@@ -65,10 +65,14 @@ fn rename(host: &mut Socket, record: &PhysicalRecord, link: &Link) -> Result<(),
     if link.name == record.name {
         return Ok(());
     }
-    let request = change(link.index).called(&link.name).down().name(&record.name).request();
-    host.run([request]).map_err(|error| match error.errno() {
-        Errno::EXIST => NetError::NameTaken { name: record.name.clone(), got: link.name.clone() },
-        _ => error.into(),
+    // networkd may have set up what the kernel has put here, and before Linux 6.2 a link that is up keeps its name: within one
+    // request it would be set down after that.
+    let begin = || change(link.index).called(&link.name);
+    host.run([begin().down().request(), begin().name(&record.name).request()]).map_err(|error| {
+        match error.errno() {
+            Errno::EXIST => NetError::NameTaken { name: record.name.clone(), got: link.name.clone() },
+            _ => error.into(),
+        }
     })
 }
 

@@ -173,6 +173,8 @@ fn a_link_that_the_kernel_put_back_is_found() {
         inside
             .run([crate::rt::link::change(link.index).name("dev7").move_to(home.as_fd()).request()])
             .unwrap();
+        // And as somebody on the host may do with what appears there.
+        run("ip link set dev7 up");
         give_back(&record, None).unwrap();
         assert_eq!(told(), before);
     });
