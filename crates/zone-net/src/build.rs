@@ -85,6 +85,11 @@ pub enum NetError {
     /// A link that was made is not there.
     #[error("the link '{0}' has gone while it was configured")]
     Vanished(String),
+    /// A virtual link went with a network namespace that the zone had moved it to.
+    #[error(
+        "the link '{0}' is no more: the zone has destroyed it, or moved it to a network namespace that has gone; make it again"
+    )]
+    Destroyed(String),
     /// A link that moved into the zone is not where it can be taken from.
     #[error("the link '{0}' has not come back from the zone")]
     Lost(String),

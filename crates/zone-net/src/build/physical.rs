@@ -169,6 +169,28 @@ fn is_said(route: &Route, link: u32) -> bool {
 }
 
 impl PhysicalRecord {
+    /// Tells whether the link is no hardware, and ends with the network namespace that it is in.
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        self.kind.is_some() && self.parent.is_none()
+    }
+
+    /// Tells what the link will be to the host when it is back.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        Link {
+            index: self.index,
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            parent: self.parent.clone(),
+            permanent_mac: self.permanent_mac,
+            mac: self.mac,
+            mtu: self.mtu,
+            altnames: self.altnames.clone(),
+            ..Link::default()
+        }
+    }
+
     /// Finds the link among others, whatever it is called there.
     fn find<'a>(&self, links: &'a [Link]) -> Option<&'a Link> {
         // Links that a zone makes have a kind, or no hardware: none of them is taken for one of the host's.

@@ -27,7 +27,11 @@ pub fn tear_down(
     records: &[PhysicalRecord],
     netns: Option<BorrowedFd<'_>>,
 ) -> Result<(), NetError> {
-    let back = records.iter().map(|record| give_back(record, netns));
+    let back = records.iter().map(|record| match give_back(record, netns) {
+        // Hardware comes back by itself; what is virtual goes with its namespace, and never does.
+        Err(NetError::Lost(name)) if record.is_virtual() => Err(NetError::Destroyed(name)),
+        result => result,
+    });
     let mut errors: Vec<_> = back.filter_map(Result::err).collect();
     if let Some(netns) = netns {
         errors.extend(release_lower(netns).err());

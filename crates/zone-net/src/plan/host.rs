@@ -46,6 +46,15 @@ impl Host {
         Ok(Self { links, addresses, routes })
     }
 
+    /// Adds links that are going to be back, unless there are such already.
+    pub fn expect(&mut self, links: impl IntoIterator<Item = Link>) {
+        for link in links {
+            if self.find(&link.name).is_err() {
+                self.links.push(link);
+            }
+        }
+    }
+
     /// Finds a link by its name or an alternative one.
     ///
     /// # Errors

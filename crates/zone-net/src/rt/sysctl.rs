@@ -99,12 +99,25 @@ impl<'a> Setting<'a> {
 /// # Errors
 /// Those of openat2(2) and write(2).
 pub fn allow_ping(first: u32, last: u32) -> Result<(), Error> {
-    const PATH: &str = "/proc/sys/net/ipv4/ping_group_range";
-    let put = zone_sys::path::unlinked(CWD, PATH, OFlags::WRONLY, Mode::empty())
-        .and_then(|fd| retry_on_intr(|| write(&fd, format!("{first} {last}").as_bytes())));
+    put("/proc/sys/net/ipv4/ping_group_range", &format!("{first} {last}"))
+}
+
+/// Has everybody listen on ports below 1024 in the network namespace of the calling thread (`ip_unprivileged_port_start`, ip(7)):
+/// where the root of a zone has no capability over it, nobody could.
+///
+/// # Errors
+/// Those of openat2(2) and write(2).
+pub fn allow_low_ports() -> Result<(), Error> {
+    put("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+}
+
+/// Writes what a kernel without IPv4 does not have.
+fn put(path: &str, value: &str) -> Result<(), Error> {
+    let put = zone_sys::path::unlinked(CWD, path, OFlags::WRONLY, Mode::empty())
+        .and_then(|fd| retry_on_intr(|| write(&fd, value.as_bytes())));
     match put {
         Ok(_) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(Error { what: "write", path: PATH.to_owned(), errno }),
+        Err(errno) => Err(Error { what: "write", path: path.to_owned(), errno }),
     }
 }
 

@@ -14,7 +14,7 @@ use zone_net::record::Record;
 use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
 use zone_net::{Interface, foreign, guard, rt};
 
-use super::publish::{forward, publish};
+use super::publish::{answer_loopback, forward, publish};
 use super::{NetworkError, dhcp, inside};
 use crate::build::missing;
 use crate::{Build, PlatformError};
@@ -40,8 +40,11 @@ fn namespace(build: &mut Build<'_>) -> Result<OwnedFd, NetworkError> {
         let failed = |errno: rustix::io::Errno| NetworkError::Namespace(errno.into());
         let netns = rt::namespace::make().map_err(failed)?;
         if let Some(ids) = build.spec.ids {
-            // In one of its own the zone's first process does that itself.
-            let allow = || rt::sysctl::allow_ping(ids.base, ids.base + (ids.count - 1));
+            // In one of its own the zone's first process does the one itself, and its root needs no leave for the other.
+            let allow = || {
+                rt::sysctl::allow_ping(ids.base, ids.base + (ids.count - 1))?;
+                rt::sysctl::allow_low_ports()
+            };
             rt::namespace::within(netns.as_fd(), allow).map_err(failed)??;
         }
         return Ok(netns);
@@ -67,10 +70,14 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Record, N
     let mut record = record(network.is_some(), &interfaces, &asked.ports)?;
     record.hostname.clone_from(&spec.hostname);
     record.save(layout, &spec.zone)?;
+    zone_fail::pass!("network.recorded");
     // Until the zone's links are there, this keeps the last other zone from taking the network along.
     let ready = network.as_ref().map(|network| managed::ensure(layout, network)).transpose()?;
     let vlans = record.shares_vlan_link() && ready.is_none();
     let _lock = vlans.then(|| managed::lock(layout)).transpose()?;
+    if ready.is_some() {
+        zone_fail::pass!("network.managed");
+    }
     let mut told = ready.as_ref().map(|ready| ready.told.clone()).unwrap_or_default();
     if let Some(network) = &network {
         // Not touched, but told: with them the zone would be cut off without a word.
@@ -80,12 +87,18 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Record, N
     told.extend(forward(&interfaces, !asked.ports.is_empty())?);
     if record.keeps_namespace() {
         physical::pin(netns.as_fd(), &layout.zone_netns(&spec.zone))?;
+        zone_fail::pass!("network.pinned");
     }
     links::create(&interfaces, netns.as_fd())?;
+    zone_fail::pass!("network.linked");
     // Before a link of the host is up: no frame passes before its rules.
     guard::apply(owner, &interfaces)?;
-    publish(owner, &interfaces, &asked.ports, network.as_ref())?;
+    zone_fail::pass!("network.guarded");
+    publish(owner, &interfaces, &asked.ports)?;
+    zone_fail::pass!("network.published");
     links::configure(&interfaces, netns.as_fd())?;
+    answer_loopback(&interfaces, &asked.ports, network.as_ref())?;
+    zone_fail::pass!("network.configured");
     told.into_iter().for_each(|sentence| build.warn(sentence));
     Ok(record)
 }

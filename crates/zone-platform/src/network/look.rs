@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use zone_config::{Index, Layout, ZoneConfig, ZoneName};
+use zone_net::build::physical::PhysicalRecord;
 use zone_net::managed::{self, ManagedError, Network};
 use zone_net::names::Owner;
 use zone_net::nft;
@@ -22,7 +23,12 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         return Ok(());
     }
     let owner = Owner { installation: check.layout.id(), zone: &spec.zone };
-    let host = Host::look(&spec.network).map_err(NetworkError::from)?;
+    let mut host = Host::look(&spec.network).map_err(NetworkError::from)?;
+    if check.purpose != Purpose::BringUp {
+        // What the zone has taken from the host is there again when it boots anew. What cannot be read is no record.
+        let record = Record::load(check.layout, &spec.zone).ok().flatten().unwrap_or_default();
+        host.expect(record.physical.iter().map(PhysicalRecord::link));
+    }
     let managed = managed(check.layout, &spec.network)?;
     let plan = Plan { owner, spec: &spec.network, host: &host, managed: managed.as_ref() };
     if plan.needs_rules() {
@@ -130,6 +136,8 @@ fn given(asked: &NetworkSpec) -> Vec<(&str, IpAddr)> {
 
 fn others(layout: &Layout, zone: &ZoneName, purpose: Purpose) -> Result<Vec<Other>, NetworkError> {
     let index = Index::load(layout)?;
+    // A zone that lives is looked at before it is booted anew, which no zone that is down keeps it from.
+    let tells_all = purpose != Purpose::BringUp && !layout.zone_network(zone).exists();
     let mut others = Vec::new();
     for entry in index.entries().filter(|entry| entry.name != *zone) {
         let zone = entry.name.clone();
@@ -140,9 +148,7 @@ fn others(layout: &Layout, zone: &ZoneName, purpose: Purpose) -> Result<Vec<Othe
             let nets = known.flat_map(|interface| &interface.addresses);
             let addresses = nets.map(ipnet::IpNet::addr).collect();
             others.push(Other { zone, addresses, ports: record.ports });
-        } else if purpose != Purpose::BringUp
-            && let Ok(config) = ZoneConfig::load(layout, &zone)
-        {
+        } else if tells_all && let Ok(config) = ZoneConfig::load(layout, &zone) {
             let network = asked(&config);
             let addresses = given(&network).into_iter().map(|(_, address)| address).collect();
             others.push(Other { zone, addresses, ports: network.ports });

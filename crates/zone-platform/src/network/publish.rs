@@ -40,7 +40,6 @@ pub(super) fn publish(
     owner: Owner<'_>,
     interfaces: &[Interface],
     ports: &[PortSpec],
-    managed: Option<&Network>,
 ) -> Result<(), NetworkError> {
     if ports.is_empty() {
         return Ok(());
@@ -55,8 +54,19 @@ pub(super) fn publish(
     if matches!(interface.attachment, Attachment::Bridge { .. }) && interface.protection.needs_rules() {
         links::hairpin(&interface.host)?;
     }
+    Ok(())
+}
+
+/// Has the host take what comes back to its `::1` from its ports, by a link that is ours: one that is up, as the route for it
+/// has to be.
+pub(super) fn answer_loopback(
+    interfaces: &[Interface],
+    ports: &[PortSpec],
+    managed: Option<&Network>,
+) -> Result<(), NetworkError> {
+    let Some((interface, link)) = reached(interfaces).filter(|_| !ports.is_empty()) else { return Ok(()) };
     let own = managed.is_some_and(|network| network.bridge == *link) || *link == interface.host;
-    if own && addresses.iter().any(IpAddr::is_ipv6) {
+    if own && interface.addresses.iter().any(|address| address.addr().is_ipv6()) {
         links::accept_loopback(link)?;
     }
     Ok(())
@@ -71,7 +81,8 @@ pub(super) fn again(owner: Owner<'_>, record: &Record) -> Result<Vec<String>, Ne
     }
     let told = forward(&record.interfaces, true)?;
     // Such a net is not of the managed network.
-    publish(owner, &record.interfaces, &record.ports, None)?;
+    publish(owner, &record.interfaces, &record.ports)?;
+    answer_loopback(&record.interfaces, &record.ports, None)?;
     Ok(told)
 }
 

@@ -2,7 +2,7 @@
 
 use rustix::fd::AsFd;
 use zone_config::Layout;
-use zone_net::build::{self as links, physical};
+use zone_net::build::{self as links, NetError, physical};
 use zone_net::names::Owner;
 use zone_net::record::Record;
 use zone_net::{guard, managed};
@@ -22,6 +22,7 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     };
     let owner = Owner { installation: layout.id(), zone };
     let pin = layout.zone_netns(zone);
+    // All is tried, and the first error told.
     let lock = record.shares_vlan_link().then(|| managed::lock(layout));
     let lock = lock.transpose().map_err(NetworkError::from)?;
     let links = physical::pinned(&pin).and_then(|netns| {
@@ -32,15 +33,19 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
         links::tear_down_recorded(owner, &record, netns, down.namespaces_end)
     });
     drop(lock);
-    // All is tried, and the first error told. What was not given back is still in the namespace.
-    let unpinned = if links.is_ok() { physical::unpin(&pin) } else { Ok(()) };
+    zone_fail::pass!("network.unlinked");
+    // What was not given back is still in the namespace, unless there is no such thing any more: that is told, once.
+    let destroyed = matches!(links, Err(NetError::Destroyed(_)));
+    let unpinned = if links.is_ok() || destroyed { physical::unpin(&pin) } else { Ok(()) };
+    zone_fail::pass!("network.unpinned");
     // Nothing goes through the links any more, so the rules can go.
-    let undone: [Result<(), NetworkError>; 3] = [
-        links.map_err(NetworkError::from),
-        unpinned.map_err(NetworkError::from),
-        guard::remove_with_ports(owner).map_err(NetworkError::from),
-    ];
-    undone.into_iter().collect::<Result<(), _>>()?;
+    let unguarded = guard::remove_with_ports(owner);
+    zone_fail::pass!("network.unguarded");
+    let others = unpinned.map_err(NetworkError::from).and(unguarded.map_err(NetworkError::from));
+    if destroyed && others.is_ok() {
+        Record::remove(layout, zone).map_err(NetworkError::from)?;
+    }
+    links.map_err(NetworkError::from).and(others)?;
     if !down.namespaces_end {
         release(layout)?;
     }
@@ -53,5 +58,7 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
 /// # Errors
 /// What the kernel refuses.
 pub fn release(layout: &Layout) -> Result<(), PlatformError> {
-    Ok(managed::release_if_unused(layout).map(drop).map_err(NetworkError::from)?)
+    managed::release_if_unused(layout).map_err(NetworkError::from)?;
+    zone_fail::pass!("network.released");
+    Ok(())
 }
