@@ -66,6 +66,9 @@ struct Args {
     /// Execute the words after -- as if this system call, by its number, did not exist
     #[arg(long, hide = true)]
     without_call: Option<u32>,
+    /// Execute the words after -- as if the kernel had no netfilter
+    #[arg(long, hide = true)]
+    without_netfilter: bool,
     /// The namespaces are already made
     #[arg(long, hide = true)]
     inside: bool,
@@ -88,6 +91,9 @@ fn run(args: Args) -> io::Result<ExitCode> {
     }
     if let Some(number) = args.without_call {
         return Err(old_kernel::exec_without(number, &args.filter));
+    }
+    if args.without_netfilter {
+        return Err(old_kernel::exec_without_netfilter(&args.filter));
     }
     let here = std::env::current_exe()?;
     // Tests run commands in folders of their own.

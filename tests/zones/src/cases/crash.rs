@@ -19,7 +19,7 @@ cases![
 ];
 
 /// How to bring the zone to where the operation begins; nothing is killed meanwhile.
-type Prepare = fn(&Zone<'_>);
+pub(super) type Prepare = fn(&Zone<'_>);
 
 pub(super) fn nothing(_: &Zone<'_>) {}
 
@@ -34,6 +34,13 @@ pub(super) fn be_up(zone: &Zone<'_>) {
 /// A zone with a little of everything that can be left behind.
 pub(super) fn zone<'lab>(lab: &'lab Lab) -> Zone<'lab> {
     lab.sparse_with("web", "add fs; set dir=/data; set special=swap; set type=tmpfs; end")
+}
+
+/// The same with all that the managed network gives: a net, and ports of the host.
+pub(super) fn zone_with_net<'lab>(lab: &'lab Lab) -> Zone<'lab> {
+    let zone = zone(lab);
+    zone.zonecfg("add net; end; add port; set host=8080; set to=80; set protocol=[tcp,udp]; end").ok();
+    zone
 }
 
 /// Halts the zone and sees that nothing is there that was not `before`.
@@ -81,8 +88,13 @@ fn is_drawn(seed: usize, first: usize, second: usize) -> bool {
 /// Runs `words` with the daemon killed at its first boundary, then at its second, and so on until there
 /// are no more; after each, `judge` gets the state before and what the command said. `second` is
 /// at how many boundaries of the recovery the next daemon is killed, too; 0 for none.
-fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: fn(&Zone<'_>, &Status, &Ran)) {
-    let zone = zone(lab);
+fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: Judge) {
+    sweep_of(&zone(lab), prepare, words, second, judge);
+}
+
+pub(super) type Judge = fn(&Zone<'_>, &Status, &Ran);
+
+pub(super) fn sweep_of(zone: &Zone<'_>, prepare: Prepare, words: &[&str], second: usize, judge: Judge) {
     let world = World::look(&[]);
     let mut deaths_seen = Vec::new();
     let seed = seed();
@@ -90,7 +102,7 @@ fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: fn(&
     for first in 1.. {
         let mut more = false;
         for second in (0..=second).filter(|&second| second == 0 || is_drawn(seed, first, second)) {
-            prepare(&zone);
+            prepare(zone);
             let before = zone.status();
             zone.die_at(&if second == 0 { vec![first] } else { vec![first, second] });
             let ran = zone.zoneadm(words);
@@ -103,10 +115,10 @@ fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: fn(&
             let at = deaths.join(", then ");
             eprintln!("{first}/{second}: {at}");
             eprintln!("{ran}");
-            judge(&zone, &before, &ran);
+            judge(zone, &before, &ran);
             let unfinished = zone.unfinished().filter(|_| zone.daemon().is_some());
             assert_eq!(unfinished, None, "after a death at {at}");
-            leaves_nothing(&zone, &world, &at);
+            leaves_nothing(zone, &world, &at);
             deaths_seen.push(at);
             if deaths.len() < usize::from(second > 0) + 1 {
                 break;
@@ -126,7 +138,7 @@ fn is_ready(zone: &Zone<'_>, _: &Status, ran: &Ran) {
     zone.zlogin(["true"]).ok();
 }
 
-fn is_up(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+pub(super) fn is_up(zone: &Zone<'_>, before: &Status, ran: &Ran) {
     ran.ok();
     zone.is("running");
     if before.state == "ready" {
@@ -135,7 +147,7 @@ fn is_up(zone: &Zone<'_>, before: &Status, ran: &Ran) {
     zone.zlogin(["cat", "/proc/mounts"]).ok().stdout_has(" /data ");
 }
 
-fn is_down(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+pub(super) fn is_down(zone: &Zone<'_>, before: &Status, ran: &Ran) {
     ran.ok();
     zone.is("installed");
     if before.state == "running" {
@@ -147,7 +159,7 @@ fn is_down(zone: &Zone<'_>, before: &Status, ran: &Ran) {
     }
 }
 
-fn is_up_anew(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+pub(super) fn is_up_anew(zone: &Zone<'_>, before: &Status, ran: &Ran) {
     ran.ok();
     zone.is("running");
     let now = zone.status();

@@ -4,7 +4,7 @@
 //! There are some hundred failures for each case, and a part of them is tried each day (`ERROR_SEED` chooses which,
 //! `ERROR_DRAWS` how many).
 
-use super::crash::{be_up, nothing, zone};
+use super::crash::{be_up, nothing, zone_with_net};
 use super::error_points::{again, be_configured, is_told, is_true, settle};
 use crate::harness::inject::{Injection, Injector, failures};
 use crate::harness::world::World;
@@ -56,7 +56,7 @@ struct Deed<'a> {
 
 /// Tries the failures of a deed, and tells of all that go wrong.
 fn sweep(lab: &Lab, deed: &Deed<'_>) {
-    let zone = zone(lab);
+    let zone = zone_with_net(lab);
     let world = World::look(&[]);
     let injector = Injector::new(lab, deed.program);
     (deed.prepare)(&zone);

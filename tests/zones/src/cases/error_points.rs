@@ -2,7 +2,7 @@
 //! of their errors: whoever asked is told in a sentence, what is shown is true, the plain command once more finds its
 //! way, and nothing is left.
 
-use super::crash::{be_up, leaves_nothing, nothing, zone};
+use super::crash::{be_up, leaves_nothing, nothing, zone_with_net};
 use crate::harness::world::World;
 use crate::harness::{Lab, Place, Point, Ran, Zone, cases, is_error, need_failpoints, places, skip};
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ struct Deed<'a> {
 }
 
 fn sweep(lab: &Lab, deed: &Deed<'_>) {
-    let zone = zone(lab);
+    let zone = zone_with_net(lab);
     let world = World::look(&[]);
     let points = lab.points();
     (deed.prepare)(&zone);

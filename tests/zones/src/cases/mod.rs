@@ -30,6 +30,7 @@ mod crash_coverage;
 mod crash_ends;
 mod crash_install;
 mod crash_keeper;
+mod crash_net;
 mod crash_zlogin;
 mod daemon;
 mod door;
@@ -54,6 +55,14 @@ mod matrix;
 mod net_auto;
 mod net_dhcp;
 mod net_docs;
+mod net_guard;
+mod net_guest;
+mod net_modes;
+mod net_physical;
+mod net_port;
+mod net_props;
+mod net_shared;
+mod net_verify;
 mod power_loss;
 mod remains;
 mod restart;
@@ -109,6 +118,14 @@ pub fn all() -> impl Iterator<Item = Case> {
         net_auto::CASES,
         net_docs::CASES,
         net_dhcp::CASES,
+        net_guard::CASES,
+        net_modes::CASES,
+        net_physical::CASES,
+        net_port::CASES,
+        net_props::CASES,
+        net_shared::CASES,
+        net_verify::CASES,
+        net_guest::CASES,
         zlogin::CASES,
         terminal::CASES,
         inherited::CASES,
@@ -136,6 +153,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_install::CASES,
         crash_zlogin::CASES,
         crash_keeper::CASES,
+        crash_net::CASES,
         crash_coverage::CASES,
         error_points::CASES,
         error_calls::CASES,

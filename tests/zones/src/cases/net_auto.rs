@@ -3,19 +3,19 @@
 use crate::harness::{Lab, Zone, cases, ip, outside, read, until, write};
 
 cases![
-    one_line_gives_the_internet,
-    it_is_there_before_init,
-    a_zone_gets_out_by_the_hosts_address,
-    nobody_outside_reaches_a_zone,
-    zones_reach_each_other,
-    isolated_zones_do_not,
-    a_resolv_conf_of_the_guests_own_is_left,
-    a_host_without_nameserver_is_told,
-    its_own_name_resolves,
-    a_host_without_ipv6_gives_ipv4,
-    the_last_zone_takes_the_network_along,
-    addresses_last_as_long_as_the_zone,
-    two_installations_do_not_meet,
+    one_line_gives_the_internet: 180,
+    it_is_there_before_init: 180,
+    a_zone_gets_out_by_the_hosts_address: 180,
+    nobody_outside_reaches_a_zone: 180,
+    zones_reach_each_other: 180,
+    isolated_zones_do_not: 180,
+    a_resolv_conf_of_the_guests_own_is_left: 180,
+    a_host_without_nameserver_is_told: 180,
+    its_own_name_resolves: 180,
+    a_host_without_ipv6_gives_ipv4: 180,
+    the_last_zone_takes_the_network_along: 180,
+    addresses_last_as_long_as_the_zone: 180,
+    two_installations_do_not_meet: 180,
 ];
 
 /// An address of a zone's link, without its prefix.
@@ -50,12 +50,16 @@ pub(super) fn booted<'lab>(lab: &'lab Lab, name: &str, script: &str) -> Zone<'la
 /// Has somebody listen in a zone, on a port of TCP of both families, who tells each caller `word` and his address.
 #[track_caller]
 pub(super) fn serve(zone: &Zone<'_>, port: u16, word: &str) {
-    let server =
-        format!("socat TCP6-LISTEN:{port},ipv6-v6only=0,reuseaddr,fork SYSTEM:'echo {word} $SOCAT_PEERADDR'");
-    zone.sh(&format!("setsid {server} </dev/null >/dev/null 2>&1 &")).ok();
-    until("the zone listens", || {
-        (!zone.sh(&format!("ss -Hltn 'sport = :{port}'")).ok().out().is_empty()).then_some(())
-    });
+    for (listener, mark) in [("TCP4-LISTEN", "-4"), ("TCP6-LISTEN", "-6")] {
+        let only = if mark == "-6" { ",ipv6-v6only=1" } else { "" };
+        let server =
+            format!("socat {listener}:{port},reuseaddr,fork{only} SYSTEM:'echo {word} $SOCAT_PEERADDR'");
+        zone.sh(&format!("setsid {server} </dev/null >/dev/null 2>&1 &")).ok();
+        until("the zone listens", || {
+            let listening = zone.sh(&format!("ss {mark} -Hltn 'sport = :{port}'"));
+            (!listening.ok().out().is_empty()).then_some(())
+        });
+    }
 }
 
 /// What a server says to the host that calls it.
@@ -97,7 +101,7 @@ fn one_line_gives_the_internet(lab: &Lab) {
     for address in addresses(&zone) {
         assert!(call(&address, 80).starts_with("web "));
     }
-    zone.zoneadm(["reboot"]).ok().quiet();
+    zone.zoneadm(["reboot"]).ok();
     reaches_the_internet(&zone);
 }
 
@@ -206,16 +210,16 @@ fn a_resolv_conf_of_the_guests_own_is_left(lab: &Lab) {
     write(&zone.file("/etc/resolv.conf"), "nameserver 198.51.100.53\n");
     zone.zoneadm(["boot"]).ok();
     zone.sh("cat /etc/resolv.conf").ok().stdout_is("nameserver 198.51.100.53\n");
-    zone.halt();
+    zone.halt_whatever();
     std::fs::remove_file(zone.file("/etc/resolv.conf")).unwrap_or_else(|e| panic!("{e}"));
-    zone.boot();
+    zone.zoneadm(["boot"]).ok();
     zone.sh("cat /etc/resolv.conf").ok().stdout_has(outside::ROUTER4);
     // What was ours follows what there is.
     write(
         &lab.etc().join("network.toml"),
         &format!("{}nameservers = [\"{}\"]\n", without_nameservers(lab), outside::ROUTER6),
     );
-    zone.zoneadm(["reboot"]).ok().quiet();
+    zone.zoneadm(["reboot"]).ok();
     zone.sh("cat /etc/resolv.conf").ok().stdout_has(outside::ROUTER6);
     reaches_the_internet(&zone);
 }
@@ -245,7 +249,7 @@ fn a_host_without_ipv6_gives_ipv4(lab: &Lab) {
     let zone = booted(lab, "web", "");
     address(&zone, "eth0", 4);
     zone.sh("ip -6 -o address show dev eth0 scope global").ok().stdout_is("");
-    zone.halt();
+    zone.halt_whatever();
     write(std::path::Path::new("/proc/sys/net/ipv6/conf/all/disable_ipv6"), "0");
     zone.zoneadm(["boot"]).ok();
     address(&zone, "eth0", 6);
@@ -264,7 +268,7 @@ fn links() -> Vec<String> {
 fn the_last_zone_takes_the_network_along(lab: &Lab) {
     let [web, db] = pair(lab, "");
     assert_eq!(links().len(), 3, "a bridge and a link each: {:?}", links());
-    web.halt();
+    web.halt_whatever();
     assert_eq!(links().len(), 2, "{:?}", links());
     let _ = db.zlogin(["poweroff"]);
     db.becomes("installed");
@@ -278,10 +282,10 @@ fn addresses_last_as_long_as_the_zone(lab: &Lab) {
     let before = (addresses(&zone), mac(&zone));
     zone.zoneadm(["reboot"]).ok();
     assert_eq!((addresses(&zone), mac(&zone)), before, "over a reboot");
-    zone.halt();
+    zone.halt_whatever();
     zone.zoneadm(["uninstall", "-F"]).ok();
     zone.zoneadm(["install"]).ok();
-    zone.boot();
+    zone.zoneadm(["boot"]).ok();
     assert_eq!((addresses(&zone), mac(&zone)), before, "over an install");
     zone.remove();
     let left = read(&lab.etc().join("addresses"));
@@ -306,7 +310,7 @@ fn two_installations_do_not_meet(lab: &Lab) {
     let theirs = run("zlogin", &["web", "ip", "-o", "-4", "address", "show", "dev", "eth0"]).out();
     let [v4, _] = addresses(&zone);
     assert!(!theirs.contains(&v4), "{theirs}");
-    zone.halt();
+    zone.halt_whatever();
     assert_eq!(links().len(), 2, "{:?}", links());
     // The other one is as it was.
     run("zlogin", &["web", "ping", "-n", "-c1", "-W10", &router(&theirs)]);

@@ -51,6 +51,16 @@ pub fn ip(words: &str) -> Ran {
     ran
 }
 
+/// Keeps bridged frames of the test's host from the rules of packets, as it is where nobody has loaded br_netfilter.
+pub fn bridges_by_themselves() {
+    for family in ["iptables", "ip6tables"] {
+        let switch = PathBuf::from(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"));
+        if switch.exists() {
+            write(&switch, "0");
+        }
+    }
+}
+
 impl Lab {
     /// Connects the test's host with an outside. The host's nameserver is there, too.
     #[track_caller]
@@ -72,12 +82,13 @@ impl Lab {
         let www = internet.www.display().to_string();
         internet.serve(&["busybox", "httpd", "-f", "-p", "[::]:80", "-h", &www]);
         let who = "SYSTEM:echo $SOCAT_PEERADDR";
-        internet.serve(&[
-            "socat",
-            &format!("TCP6-LISTEN:{},ipv6-v6only=0,reuseaddr,fork", outside::WHO),
-            who,
-        ]);
-        internet.serve(&["socat", &format!("UDP6-RECVFROM:{},ipv6-v6only=0,fork", outside::WHO), who]);
+        for listener in [
+            "TCP4-LISTEN:7,reuseaddr,fork",
+            "TCP6-LISTEN:7,ipv6-v6only=1,reuseaddr,fork",
+            "UDP4-RECVFROM:7,fork",
+        ] {
+            internet.serve(&["socat", listener, who]);
+        }
         let resolv = self.path("resolv.conf");
         write(&resolv, format!("nameserver {}\n", outside::ROUTER4));
         Command::new("mount")
@@ -85,10 +96,10 @@ impl Lab {
             .run()
             .ok();
         internet.resolves.set(true);
-        for port in ["53", "80", "7"] {
+        for (port, sockets) in [("53", 2), ("80", 1), ("7", 2)] {
             until(&format!("somebody listens on port {port} outside"), || {
                 let listening = internet.command("ss", ["-Hltn", &format!("sport = :{port}")]).run();
-                (!listening.ok().out().is_empty()).then_some(())
+                (listening.ok().out().lines().count() >= sockets).then_some(())
             });
         }
         internet

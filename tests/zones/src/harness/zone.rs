@@ -270,7 +270,8 @@ impl<'lab> Zone<'lab> {
             self.zoneadm(["halt"]).ok();
         }
         if self.status().state != "configured" {
-            self.zoneadm(["uninstall", "-F"]).ok();
+            // Tens of thousands of files, on a disk that others write to as well.
+            self.zoneadm_within(180, ["uninstall", "-F"]).ok();
         }
         self.zonecfg("delete -F").ok();
         self.daemon_leaves();
