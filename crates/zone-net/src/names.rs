@@ -1,8 +1,11 @@
 //! The names of all that is made for zones: derived, so that it is found again by whoever knows the installation and the
 //! zone, and so that two zones or two installations never meet.
 
+use std::path::Path;
+
 use zone_config::ZoneName;
 use zone_config::layout::InstallationId;
+use zone_config::{file, hash};
 
 use crate::Mac;
 
@@ -44,13 +47,26 @@ impl Owner<'_> {
     /// The Ethernet address of the net of this number, the same for ever, if the administrator names none.
     #[must_use]
     pub fn mac(&self, net: usize) -> Mac {
+        self.mac_on(net, &machine())
+    }
+
+    /// The same on a machine of this identity: zones of one name on two hosts may be on one network.
+    fn mac_on(&self, net: usize, machine: &str) -> Mac {
         // Other zones' numbers are far away: it is a hash.
-        Mac::local(self.number().wrapping_add(net as u64))
+        Mac::local(hash::fnv1a_after(self.number(), machine.as_bytes()).wrapping_add(net as u64))
     }
 
     fn number(&self) -> u64 {
         self.installation.of_zone(self.zone)
     }
+}
+
+/// The identity of this host, of machine-id(5); nothing on one that has none.
+fn machine() -> String {
+    /// Bounds the file in bytes: it has 33.
+    const MOST: u64 = 64;
+    let bytes = file::read_if_there(Path::new("/etc/machine-id"), MOST).ok().flatten();
+    bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).unwrap_or_default()
 }
 
 /// Tells whether a link of the host is named as one of some zone, of whatever installation.
@@ -105,6 +121,7 @@ mod tests {
         }
         assert!(!Owner { installation, zone: &other }.is_link(&name));
         assert_ne!(owner.mac(0), owner.mac(1));
+        assert_ne!(owner.mac_on(0, "one"), owner.mac_on(0, "other"));
         assert_eq!(bridge(installation), "zones0");
         let elsewhere = Layout::new(Some("/nowhere/at/all".into())).unwrap().id();
         assert!(bridge(elsewhere).len() <= 15);

@@ -22,6 +22,12 @@ use crate::{Build, PlatformError};
 /// Makes the links, rules and addresses of a zone. What is to be is recorded before anything of it is.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     if build.spec.network.nets.is_empty() {
+        // Nothing but loopback; of a shared zone that, too, is only the host's to change.
+        if build.spec.network.is_shared() {
+            let netns = namespace(build)?;
+            links::configure(&[], netns.as_fd()).map_err(NetworkError::from)?;
+            build.netns = Some(netns);
+        }
         return Ok(());
     }
     let host = build.found.host.take().ok_or(missing("network", "check"))?;
