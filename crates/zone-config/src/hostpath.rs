@@ -8,16 +8,23 @@
 //!
 //! A sticky directory of root's (`/tmp`) may be writable: there only root can rename or remove what is root's, and that
 //! the next component is root's is checked.
+//!
+//! This is the only walker: zonepaths are walked by it, and the root of an installation, where root's own symlinks are
+//! followed.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 const NAME_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const STICKY: u32 = 0o1000;
+/// As many symlinks as the kernel follows in a path.
+const MOST_LINKS: usize = 40;
 
 /// Identifies a file of the host, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,8 +47,18 @@ pub struct HostPath {
     path: PathBuf,
     stat: Stat,
     above: Vec<FileId>,
+    /// Whether others than root may write to the directory that it is in, which is a sticky one.
+    in_sticky: bool,
     kept_from_users: bool,
-    missing: bool,
+    missing: Vec<OsString>,
+}
+
+/// What a walk does at a symlink.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Refused,
+    /// Root's own are followed, as `..` is.
+    Followed,
 }
 
 /// A path of the host that cannot be used, or must not be.
@@ -66,6 +83,8 @@ pub enum HostPathError {
     Owner {
         /// The directory on the way that has another owner.
         at: PathBuf,
+        /// Who owns it, by user id.
+        owner: u32,
         /// The whole path that was walked.
         path: PathBuf,
     },
@@ -124,15 +143,10 @@ impl HostPath {
     /// # Errors
     /// [`HostPathError`]: the first component that is not as it must be.
     pub fn open(path: &Path) -> Result<Self, HostPathError> {
-        match Self::walk(path)? {
-            found if found.missing => {
-                let missing = path.strip_prefix(&found.path).ok().and_then(|rest| rest.iter().next());
-                Err(HostPathError::Access {
-                    path: missing.map_or_else(|| path.to_owned(), |name| found.path.join(name)),
-                    source: Errno::NOENT.into(),
-                })
-            }
-            found => Ok(found),
+        let found = Self::open_existing_part(path)?;
+        match found.missing.first() {
+            Some(name) => Err(access(&found.path.join(name))(Errno::NOENT)),
+            None => Ok(found),
         }
     }
 
@@ -141,53 +155,92 @@ impl HostPath {
     /// # Errors
     /// As [`Self::open`], but for one that is missing.
     pub fn open_existing_part(path: &Path) -> Result<Self, HostPathError> {
-        Self::walk(path)
+        let found = Self::walk(path, Links::Refused)?;
+        // In a sticky directory an owner may rename and remove what is his.
+        if found.in_sticky && !is_trusted(found.stat.st_uid) {
+            return Err(owner(&found.path, &found.stat, path));
+        }
+        Ok(found)
     }
 
-    fn walk(path: &Path) -> Result<Self, HostPathError> {
-        let odd = |part| matches!(part, Component::ParentDir | Component::Prefix(_));
-        if !path.is_absolute() || path.components().any(odd) {
-            return Err(HostPathError::NotCanonical(path.to_owned()));
-        }
-        let access = |at: &Path| {
-            let path = at.to_owned();
-            move |source: Errno| HostPathError::Access { path, source: source.into() }
-        };
-        let top = Path::new("/");
-        let fd = openat(CWD, top, NAME_ONLY | OFlags::DIRECTORY, Mode::empty()).map_err(access(top))?;
-        let stat = fstat(&fd).map_err(access(top))?;
-        let mut here = Self {
+    /// Walks an absolute path as far as it exists. What is found may be a user's in a sticky directory: whoever makes
+    /// it root's walks the path again before it is used.
+    ///
+    /// # Errors
+    /// As [`Self::open_existing_part`], but for the owner of the last component.
+    pub fn open_to_take(path: &Path) -> Result<Self, HostPathError> {
+        Self::walk(path, Links::Refused)
+    }
+
+    /// Walks an absolute path as far as it exists, through `..` and root's own symlinks, each of which is looked at as the
+    /// directories are. What is found may be anybody's; whom it is kept from was not followed.
+    pub(crate) fn open_by_links(path: &Path) -> Result<Self, HostPathError> {
+        Self::walk(path, Links::Followed)
+    }
+
+    fn top() -> Result<Self, HostPathError> {
+        let path = Path::new("/");
+        let fd = openat(CWD, path, NAME_ONLY | OFlags::DIRECTORY, Mode::empty()).map_err(access(path))?;
+        let stat = fstat(&fd).map_err(access(path))?;
+        Ok(Self {
             fd,
-            path: top.to_owned(),
+            path: path.to_owned(),
             kept_from_users: keeps_users_out(&stat),
             stat,
             above: Vec::new(),
-            missing: false,
-        };
-        for part in path.components() {
-            let Component::Normal(name) = part else { continue };
+            in_sticky: false,
+            missing: Vec::new(),
+        })
+    }
+
+    fn walk(path: &Path, links: Links) -> Result<Self, HostPathError> {
+        if !path.is_absolute() || links == Links::Refused && path.components().any(is_parent) {
+            return Err(HostPathError::NotCanonical(path.to_owned()));
+        }
+        let mut here = Self::top()?;
+        // What is still to come; the next is the last.
+        let mut rest = names(path);
+        let mut followed = 0;
+        while let Some(name) = rest.pop() {
             here.check_directory(path)?;
-            let at = here.path.join(name);
-            let fd = match openat(&here.fd, name, NAME_ONLY, Mode::empty()) {
+            let at = here.path.join(&name);
+            let fd = match openat(&here.fd, &name, NAME_ONLY, Mode::empty()) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => {
-                    here.missing = true;
+                    here.missing = [name].into_iter().chain(rest.into_iter().rev()).collect();
                     return Ok(here);
                 }
                 Err(errno) => return Err(access(&at)(errno)),
             };
             let stat = fstat(&fd).map_err(access(&at))?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-                let real = std::fs::canonicalize(path).ok();
-                return Err(HostPathError::Symlink { link: at, real });
+                if links == Links::Refused {
+                    let real = std::fs::canonicalize(path).ok();
+                    return Err(HostPathError::Symlink { link: at, real });
+                }
+                if !is_trusted(stat.st_uid) {
+                    return Err(owner(&at, &stat, path));
+                }
+                followed += 1;
+                let text = readlinkat(&fd, "", Vec::new()).map_err(access(&at))?;
+                let target = PathBuf::from(OsString::from_vec(text.into_bytes()));
+                match target.is_absolute() {
+                    _ if followed > MOST_LINKS => return Err(access(&at)(Errno::LOOP)),
+                    true => here = Self::top()?,
+                    false => {}
+                }
+                rest.extend(names(&target));
+            } else if name == ".." {
+                // All above has been looked at on the way down.
+                here.above.pop();
+                here.path.pop();
+                (here.fd, here.stat, here.in_sticky) = (fd, stat, false);
+            } else {
+                here.above.push(FileId::of(&here.stat));
+                here.kept_from_users |= keeps_users_out(&stat);
+                here.in_sticky = is_writable(here.stat.st_mode);
+                (here.fd, here.stat, here.path) = (fd, stat, at);
             }
-            // In a sticky directory an owner may rename and remove what is his.
-            if is_writable(here.stat.st_mode) && stat.st_uid != trusted() {
-                return Err(HostPathError::Owner { at, path: path.to_owned() });
-            }
-            here.above.push(FileId::of(&here.stat));
-            here.kept_from_users |= keeps_users_out(&stat);
-            (here.fd, here.stat, here.path) = (fd, stat, at);
         }
         Ok(here)
     }
@@ -197,8 +250,8 @@ impl HostPath {
         if FileType::from_raw_mode(self.stat.st_mode) != FileType::Directory {
             return Err(HostPathError::NotDirectory(self.path.clone()));
         }
-        if self.stat.st_uid != 0 && self.stat.st_uid != trusted() {
-            return Err(HostPathError::Owner { at: self.path.clone(), path: path.to_owned() });
+        if !is_trusted(self.stat.st_uid) {
+            return Err(owner(&self.path, &self.stat, path));
         }
         let whose = match self.stat.st_mode {
             mode if mode & STICKY != 0 => return Ok(()),
@@ -207,6 +260,11 @@ impl HostPath {
             _ => return Ok(()),
         };
         Err(HostPathError::Writable { at: self.path.clone(), whose, path: path.to_owned() })
+    }
+
+    /// The names of the path below this directory that do not exist, the outermost first.
+    pub fn missing(&self) -> &[OsString] {
+        &self.missing
     }
 
     /// The descriptor, which only names the file (`O_PATH`).
@@ -245,12 +303,31 @@ impl HostPath {
     }
 }
 
-/// Somebody else than root can only be running unit tests.
-fn trusted() -> u32 {
-    rustix::process::geteuid().as_raw()
+fn access(at: &Path) -> impl FnOnce(Errno) -> HostPathError {
+    let path = at.to_owned();
+    move |source| HostPathError::Access { path, source: source.into() }
 }
 
-fn is_writable(mode: u32) -> bool {
+fn owner(at: &Path, stat: &Stat, path: &Path) -> HostPathError {
+    HostPathError::Owner { at: at.to_owned(), owner: stat.st_uid, path: path.to_owned() }
+}
+
+/// Root, or whoever runs this: a program that a user runs has no more rights than the user.
+pub(crate) fn is_trusted(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
+}
+
+fn is_parent(part: Component<'_>) -> bool {
+    part == Component::ParentDir
+}
+
+/// The components of a path but for its root, the first one last.
+fn names(path: &Path) -> Vec<OsString> {
+    let normal = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    normal.map(|part| part.as_os_str().to_owned()).rev().collect()
+}
+
+pub(crate) fn is_writable(mode: u32) -> bool {
     mode & 0o022 != 0
 }
 
@@ -262,135 +339,4 @@ fn keeps_users_out(stat: &Stat) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    fn mode(path: &Path, mode: u32) {
-        fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-    }
-
-    fn refused(path: &Path) -> String {
-        HostPath::open(path).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_path_is_opened_with_all_that_is_above_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let deep = dir.path().join("a/b");
-        fs::create_dir_all(&deep).unwrap();
-        let found = HostPath::open(&dir.path().join("a//./b/")).unwrap();
-        assert_eq!(found.path(), deep);
-        assert_eq!(found.stat().st_ino, fs::metadata(&deep).unwrap().ino());
-        let above = HostPath::open(dir.path()).unwrap();
-        assert!(found.is_below(above.id()) && !found.is_below(found.id()) && !above.is_below(found.id()));
-        let part = HostPath::open_existing_part(&deep.join("c/d")).unwrap();
-        assert_eq!(part.id(), found.id());
-        let error = HostPath::open(&deep.join("c/d")).unwrap_err();
-        assert!(error.is_missing());
-        assert_eq!(error.to_string(), format!("could not access {}/c", deep.display()));
-    }
-
-    #[test]
-    fn a_path_that_somebody_else_could_change_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (dir.path().join("a"), dir.path().join("a/b"));
-        fs::create_dir_all(&b).unwrap();
-        for (bits, whose) in [(0o775, "group"), (0o757, "world")] {
-            mode(&a, bits);
-            let text = refused(&b);
-            assert!(text.contains(&format!("must not be {whose} writable")), "{text}");
-            assert!(text.ends_with(&format!("run chmod go-w {}", a.display())), "{text}");
-        }
-        // The last may be anybody's, and written by anybody.
-        mode(&a, 0o755);
-        mode(&b, 0o777);
-        assert!(HostPath::open(&b).is_ok());
-        mode(&a, 0o1777);
-        assert!(HostPath::open(&b).is_ok(), "in a sticky directory root's own stays");
-        if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(&b, Some(1000), None).unwrap();
-            assert!(refused(&b).starts_with(&format!("{} is not owned by root", b.display())));
-            mode(&a, 0o755);
-            assert!(HostPath::open(&b).is_ok());
-            std::os::unix::fs::chown(&a, Some(1000), None).unwrap();
-            assert!(refused(&b).starts_with(&format!("{} is not owned by root", a.display())));
-        }
-    }
-
-    #[test]
-    fn no_symlink_is_followed_and_the_real_path_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("real/x")).unwrap();
-        symlink("real", dir.path().join("link")).unwrap();
-        symlink("nowhere", dir.path().join("dead\u{1b}[2J")).unwrap();
-        let text = refused(&dir.path().join("link/x"));
-        assert!(
-            text.ends_with(&format!(
-                " is a symlink: write the path without it, {}/real/x",
-                dir.path().display()
-            )),
-            "{text}"
-        );
-        let text = refused(&dir.path().join("dead\u{1b}[2J"));
-        assert!(text.ends_with("/dead\\u{1b}[2J is a symlink: write the path without it"), "{text}");
-        for odd in ["relative", "/tmp/../etc"] {
-            assert!(refused(Path::new(odd)).contains("is not a canonical path"));
-        }
-        fs::write(dir.path().join("file"), "").unwrap();
-        assert!(refused(&dir.path().join("file/x")).ends_with("/file is not a directory"));
-    }
-
-    #[test]
-    fn who_can_get_there_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let inner = dir.path().join("inner");
-        fs::create_dir(&inner).unwrap();
-        let kept = |path: &Path| HostPath::open(path).unwrap().is_kept_from_users();
-        if rustix::process::geteuid().is_root() {
-            mode(dir.path(), 0o700);
-            assert!(kept(&inner));
-            for open in [0o701, 0o710] {
-                mode(dir.path(), open);
-                assert!(!kept(&inner), "{open:o}");
-            }
-            mode(&inner, 0o744);
-            assert!(kept(&inner));
-        }
-    }
-
-    /// A directory and a symlink take each other's place all the time: what is opened is the directory or nothing.
-    #[test]
-    fn a_race_for_the_last_component_is_lost_by_whoever_swaps() {
-        let dir = tempfile::tempdir().unwrap();
-        let (place, aside, link) = (dir.path().join("p"), dir.path().join("aside"), dir.path().join("link"));
-        fs::create_dir(&place).unwrap();
-        symlink("/etc", &link).unwrap();
-        let genuine = fs::metadata(&place).unwrap().ino();
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    fs::rename(&place, &aside).unwrap();
-                    fs::rename(&link, &place).unwrap();
-                    fs::rename(&place, &link).unwrap();
-                    fs::rename(&aside, &place).unwrap();
-                }
-            });
-            let mut seen = [0; 2];
-            for _ in 0..5000 {
-                match HostPath::open(&place) {
-                    Ok(found) => {
-                        assert_eq!(found.stat().st_ino, genuine);
-                        seen[0] += 1;
-                    }
-                    Err(_) => seen[1] += 1,
-                }
-            }
-            over.store(true, Ordering::Relaxed);
-            assert!(seen[0] > 0, "{seen:?}");
-        });
-    }
-}
+mod tests;

@@ -14,12 +14,14 @@
 //!   zonepath. `nosuid` and `noexec` are: the zone's root mount would inherit them.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
+
+use zone_config::hostpath::{FileId, HostPath, HostPathError};
 
 use crate::remove::STANDARD;
 
@@ -33,7 +35,7 @@ pub use make::{Prepared, prepare};
 const NETWORK: [u64; 3] = [0x6969, 0xff53_4d42, 0xfe53_4d42]; // NFS, CIFS, SMB2
 const TEMPORARY: [u64; 2] = [0x0102_1994, 0x8584_58f6]; // tmpfs, ramfs
 
-const WALK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const NAME_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Checks that `path` may be the zonepath of `zone`. `others` are the other zones and their zonepaths.
 ///
@@ -45,12 +47,12 @@ pub fn check(zone: &str, path: &Path, others: &[(&str, &Path)]) -> Result<Vec<Wa
     spelling(path)?;
     let walked = walk(path)?;
     let mut warnings = Vec::new();
-    if walked.missing {
+    if !walked.missing().is_empty() {
         warnings.push(Warning::Missing(path.to_owned()));
     } else {
-        own_mode(path, walked.last.as_fd())?;
+        own_mode(path, walked.fd())?;
     }
-    if file_system(path, walked.last.as_fd())? {
+    if file_system(path, walked.fd())? {
         warnings.push(Warning::Temporary(path.to_owned()));
     }
     overlap(zone, path, &walked, others)?;
@@ -74,12 +76,12 @@ pub fn check_vacant(
     let walked = walk(path)?;
     overlap(zone, path, &walked, others)?;
     let mut warnings = Vec::new();
-    if walked.missing {
+    if !walked.missing().is_empty() {
         warnings.push(Warning::Missing(path.to_owned()));
     } else {
-        vacant(path, walked.last.as_fd())?;
+        vacant(path, walked.fd())?;
     }
-    if file_system(path, walked.last.as_fd())? {
+    if file_system(path, walked.fd())? {
         warnings.push(Warning::Temporary(path.to_owned()));
     }
     Ok(warnings)
@@ -177,58 +179,30 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-struct Walked {
-    /// The zonepath, or the lowest directory above it that exists.
-    last: OwnedFd,
-    missing: bool,
-}
-
-/// Goes down from `/` one component at a time, by file descriptors, so that what is checked is what is used.
-fn walk(path: &Path) -> Result<Walked, ZonepathError> {
-    let mut last =
-        rustix::fs::open("/", WALK | OFlags::DIRECTORY, Mode::empty()).map_err(io("open", path))?;
-    let mut done = PathBuf::from("/");
-    for component in path.components() {
-        let Component::Normal(name) = component else { continue };
-        parent_is_safe(&done, last.as_fd())?;
-        let next = done.join(name);
-        match rustix::fs::openat(&last, name, WALK, Mode::empty()) {
-            Ok(fd) => {
-                is_directory(path, &next, fd.as_fd())?;
-                last = fd;
-            }
-            Err(Errno::NOENT) => return Ok(Walked { last, missing: true }),
-            Err(errno) => return Err(io("open", &next)(errno)),
-        }
-        done = next;
-    }
-    Ok(Walked { last, missing: false })
-}
-
-fn is_directory(path: &Path, at: &Path, fd: BorrowedFd<'_>) -> Result<(), ZonepathError> {
-    let stat = rustix::fs::fstat(fd).map_err(io("look at", at))?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Ok(()),
-        FileType::Symlink => {
-            let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            Err(ZonepathError::NotCanonical { path: path.to_owned(), canonical })
-        }
-        _ => Err(ZonepathError::NotADirectory(at.to_owned())),
+/// Walks to the zonepath, or to the lowest directory above it that exists. A user's own may be found in a sticky
+/// directory: [`check`] refuses it, and [`prepare`] makes it root's.
+fn walk(path: &Path) -> Result<HostPath, ZonepathError> {
+    let found = HostPath::open_to_take(path).map_err(|error| refused(path, error))?;
+    match FileType::from_raw_mode(found.stat().st_mode) {
+        FileType::Directory => Ok(found),
+        _ => Err(ZonepathError::NotADirectory(found.path().to_owned())),
     }
 }
 
-fn parent_is_safe(path: &Path, fd: BorrowedFd<'_>) -> Result<(), ZonepathError> {
-    let stat = rustix::fs::fstat(fd).map_err(io("look at", path))?;
-    if stat.st_uid != 0 && stat.st_uid != owner() {
-        return Err(ZonepathError::NotOwnedByRoot(path.to_owned()));
+/// The reference's words for what a walk refuses.
+fn refused(path: &Path, error: HostPathError) -> ZonepathError {
+    let canonical = |real: Option<PathBuf>| ZonepathError::NotCanonical {
+        path: path.to_owned(),
+        canonical: real.unwrap_or_else(|| plain(path)),
+    };
+    match error {
+        HostPathError::NotCanonical(_) => canonical(None),
+        HostPathError::Symlink { real, .. } => canonical(real),
+        HostPathError::Owner { at, .. } => ZonepathError::NotOwnedByRoot(at),
+        HostPathError::Writable { at, whose, .. } => ZonepathError::ParentWritable { path: at, whose },
+        HostPathError::NotDirectory(at) => ZonepathError::NotADirectory(at),
+        HostPathError::Access { path, source } => ZonepathError::Io { doing: "open", path, source },
     }
-    let sticky = stat.st_mode & 0o1000 != 0;
-    for (bit, whose) in [(0o020, "group"), (0o002, "world")] {
-        if stat.st_mode & bit != 0 && !sticky {
-            return Err(ZonepathError::ParentWritable { path: path.to_owned(), whose });
-        }
-    }
-    Ok(())
 }
 
 fn own_mode(path: &Path, fd: BorrowedFd<'_>) -> Result<(), ZonepathError> {
@@ -264,14 +238,19 @@ fn file_system(path: &Path, fd: BorrowedFd<'_>) -> Result<bool, ZonepathError> {
     Ok(TEMPORARY.contains(&kind))
 }
 
-fn overlap(zone: &str, path: &Path, walked: &Walked, others: &[(&str, &Path)]) -> Result<(), ZonepathError> {
-    let own = identity(walked.last.as_fd()).filter(|_| !walked.missing);
+fn overlap(
+    zone: &str,
+    path: &Path,
+    walked: &HostPath,
+    others: &[(&str, &Path)],
+) -> Result<(), ZonepathError> {
+    let own = Some(walked.id()).filter(|_| walked.missing().is_empty());
     for (other, other_path) in others {
         // The other may have been configured through a link, or be another name of the same directory.
         let real = other_path.canonicalize().unwrap_or_else(|_| plain(other_path));
         let same = || {
-            let fd = rustix::fs::openat(CWD, &real, WALK, Mode::empty()).ok()?;
-            Some(identity(fd.as_fd())? == own?)
+            let fd = rustix::fs::openat(CWD, &real, NAME_ONLY, Mode::empty()).ok()?;
+            Some(FileId::of(&rustix::fs::fstat(&fd).ok()?) == own?)
         };
         if path.starts_with(&real) || real.starts_with(path) || same().unwrap_or(false) {
             return Err(ZonepathError::Overlap {
@@ -283,10 +262,6 @@ fn overlap(zone: &str, path: &Path, walked: &Walked, others: &[(&str, &Path)]) -
         }
     }
     Ok(())
-}
-
-fn identity(fd: BorrowedFd<'_>) -> Option<(u64, u64)> {
-    rustix::fs::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
 #[cfg(test)]

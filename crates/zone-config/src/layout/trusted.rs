@@ -1,46 +1,43 @@
 //! Whether a root of zones is in nobody else's hands.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
 
 use super::LayoutError;
+use crate::hostpath::{HostPath, HostPathError, is_trusted, is_writable};
 
-const STICKY: u32 = 0o1000;
-const OTHERS_WRITE: u32 = 0o022;
-
-/// Checks the root and all above it, as it is spelt and as it is when symbolic links have been followed. What does not
-/// exist, or cannot be looked at, is for whoever uses it to say.
+/// Checks the root and all on the way to it, symbolic links and where they lead. What does not exist, or cannot be looked
+/// at, is for whoever uses it to say.
 ///
 /// Nothing that has been checked can be changed by anybody else afterwards, so there is no race to lose.
 pub(super) fn check(origin: &'static str, root: &Path) -> Result<(), LayoutError> {
-    // A program that a user runs has no more rights than the user.
-    let us = rustix::process::geteuid().as_raw();
-    let real = root.ancestors().find_map(|path| fs::canonicalize(path).ok());
-    let all = root.ancestors().chain(real.iter().flat_map(|real| real.ancestors()));
-    for path in all {
-        let Ok(meta) = fs::symlink_metadata(path) else { continue };
-        if meta.uid() != 0 && meta.uid() != us {
-            return Err(LayoutError::Owner { origin, path: path.to_owned(), owner: meta.uid() });
+    let owner = |path: PathBuf, owner| LayoutError::Owner { origin, path, owner };
+    let found = match HostPath::open_by_links(root) {
+        Ok(found) => found,
+        Err(HostPathError::Owner { at, owner: user, .. }) => return Err(owner(at, user)),
+        Err(HostPathError::Writable { at, .. }) => return Err(LayoutError::Writable { origin, path: at }),
+        Err(HostPathError::NotDirectory(path)) => return Err(LayoutError::NotDirectory { origin, path }),
+        Err(
+            HostPathError::Access { .. } | HostPathError::Symlink { .. } | HostPathError::NotCanonical(_),
+        ) => return Ok(()),
+    };
+    let (path, stat) = (found.path().to_owned(), found.stat());
+    // In a sticky directory nobody can take away what is root's; but everybody could put `etc` into a root that is one.
+    match FileType::from_raw_mode(stat.st_mode) {
+        _ if !is_trusted(stat.st_uid) => Err(owner(path, stat.st_uid)),
+        FileType::Directory if found.missing().is_empty() && is_writable(stat.st_mode) => {
+            Err(LayoutError::Writable { origin, path })
         }
-        if meta.is_symlink() {
-            continue;
-        }
-        if !meta.is_dir() {
-            return Err(LayoutError::NotDirectory { origin, path: path.to_owned() });
-        }
-        // In a sticky directory nobody can take away what is root's; but everybody could put `etc` into a root that is one.
-        let is_root = path == root || Some(path) == real.as_deref() && root.exists();
-        if meta.mode() & OTHERS_WRITE != 0 && (is_root || meta.mode() & STICKY == 0) {
-            return Err(LayoutError::Writable { origin, path: path.to_owned() });
-        }
+        FileType::Directory => Ok(()),
+        _ => Err(LayoutError::NotDirectory { origin, path }),
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
@@ -69,6 +66,14 @@ mod tests {
         let link = dir.path().join("link");
         symlink(&root, &link).unwrap();
         check("-R", &link).unwrap();
+        // So it is by a link to a link; who can change the second one chooses the root.
+        let (other, far) = (dir.path().join("other"), dir.path().join("far"));
+        fs::create_dir(&other).unwrap();
+        symlink(&root, other.join("link")).unwrap();
+        symlink(other.join("link"), &far).unwrap();
+        check("-R", &far).unwrap();
+        mode(&other, 0o777);
+        assert!(said(&far).contains("other is writable"));
         mode(&root, 0o777);
         assert!(said(&link).contains("root is writable"));
         mode(&root, 0o755);

@@ -1,13 +1,13 @@
 //! Making a directory a zonepath, and taking that back.
 
-use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use super::{Repair, WALK, ZonepathError, file_system, io, own_mode, owner, spelling, walk};
+use super::{Repair, ZonepathError, file_system, io, own_mode, owner, spelling, walk};
 
 /// What [`prepare`] has made and changed.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ impl Prepared {
         }
         // Only now, and along the path once more: this refuses what was not ours to repair.
         let walked = walk(&path)?;
-        own_mode(&path, walked.last.as_fd())?;
-        file_system(&path, walked.last.as_fd()).map(drop)
+        own_mode(&path, walked.fd())?;
+        file_system(&path, walked.fd()).map(drop)
     }
 
     fn repair(&mut self, directory: OwnedFd) -> Result<(), ZonepathError> {
@@ -77,16 +77,14 @@ impl Prepared {
         let path = self.path.clone();
         loop {
             let walked = walk(&path)?;
-            if !walked.missing {
-                return Ok(());
-            }
-            let (parent, name, whole) = lowest_missing(&path)?;
-            let mode = if whole { Mode::RWXU } else { Mode::from_raw_mode(0o755) };
-            match rustix::fs::mkdirat(&parent, name, mode) {
+            let [name, below @ ..] = walked.missing() else { return Ok(()) };
+            let mode = if below.is_empty() { Mode::RWXU } else { Mode::from_raw_mode(0o755) };
+            let (name, parent) = (name.clone(), walked.into_fd());
+            match rustix::fs::mkdirat(&parent, &name, mode) {
                 Ok(()) => {
                     // The umask may have taken bits away.
-                    let chmod = rustix::fs::chmodat(&parent, name, mode, AtFlags::empty());
-                    self.made.push((parent, name.to_owned()));
+                    let chmod = rustix::fs::chmodat(&parent, &name, mode, AtFlags::empty());
+                    self.made.push((parent, name));
                     chmod.map_err(io("create", &path))?;
                 }
                 Err(Errno::EXIST) => {}
@@ -120,24 +118,6 @@ impl Prepared {
         }
         Ok(())
     }
-}
-
-/// The lowest existing directory, the first missing name below it, and whether that is the zonepath itself.
-fn lowest_missing(path: &Path) -> Result<(OwnedFd, &OsStr, bool), ZonepathError> {
-    let mut last =
-        rustix::fs::open("/", WALK | OFlags::DIRECTORY, Mode::empty()).map_err(io("open", path))?;
-    let mut names = path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name),
-        _ => None,
-    });
-    while let Some(name) = names.next() {
-        match rustix::fs::openat(&last, name, WALK | OFlags::DIRECTORY, Mode::empty()) {
-            Ok(fd) => last = fd,
-            Err(Errno::NOENT) => return Ok((last, name, names.next().is_none())),
-            Err(errno) => return Err(io("open", path)(errno)),
-        }
-    }
-    Err(ZonepathError::Global)
 }
 
 /// The zonepath itself, no link followed, open for changing.
