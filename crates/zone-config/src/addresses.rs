@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::file::{self, FileError, FileLock};
+use crate::lines;
 use crate::net::is_link_name;
 use crate::{Layout, ZoneName};
 
@@ -82,7 +83,7 @@ impl Addresses {
     pub fn load(layout: &Layout) -> Result<Self, FileError> {
         let path = layout.addresses();
         let bytes = file::read_if_there(&path, file::TABLE)?.unwrap_or_default();
-        Ok(Self { lines: line::parse(&bytes), path })
+        Ok(Self { lines: lines::parse(&bytes), path })
     }
 
     /// Changes the addresses under the lock of the managed network: reads the file, lets `change` work on it,
@@ -103,7 +104,7 @@ impl Addresses {
         let before = addresses.lines.clone();
         let answer = change(&mut addresses)?;
         if addresses.lines != before {
-            let bytes = line::print(&addresses.lines);
+            let bytes = lines::print(&addresses.lines);
             file::check_size(&addresses.path, &bytes, file::TABLE)?;
             file::make_dir_to_stay(&layout.etc(), 0o755)?;
             file::replace(&addresses.path, &bytes, 0o644)?;
@@ -174,7 +175,7 @@ impl Addresses {
         self.lines.retain(|line| !same(line));
         if !record.addresses.is_empty() {
             let at = at.unwrap_or(self.lines.len()).min(self.lines.len());
-            self.lines.insert(at, Line::record_of(record));
+            self.lines.insert(at, Line::of(record));
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use crate::file::{self, FileError, FileLock};
+use crate::lines;
 use crate::{Layout, State, ZoneName};
 
 mod line;
@@ -85,7 +86,7 @@ impl Index {
     pub fn load(layout: &Layout) -> Result<Self, IndexError> {
         let path = layout.index();
         let bytes = file::read_if_there(&path, file::TABLE)?.unwrap_or_default();
-        Ok(Self { lines: line::parse(&bytes), path })
+        Ok(Self { lines: lines::parse(&bytes), path })
     }
 
     /// Changes the index under its lock: reads it, lets `change` work on it, and writes it if that succeeded and
@@ -107,14 +108,14 @@ impl Index {
         let answer = change(&mut index)?;
         if index.lines != before {
             file::make_dir_to_stay(&layout.etc(), 0o755).map_err(IndexError::from)?;
-            file::replace(&index.path, &line::print(&index.lines), 0o644).map_err(IndexError::from)?;
+            file::replace(&index.path, &lines::print(&index.lines), 0o644).map_err(IndexError::from)?;
         }
         Ok(answer)
     }
 
     /// The zones, in the file's order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.lines.iter().filter_map(Line::entry)
+        self.lines.iter().filter_map(Line::record)
     }
 
     /// Finds a zone's entry; `None` if there is no line for it.
@@ -147,7 +148,7 @@ impl Index {
             return Err(IndexError::InUse(entry.name));
         }
         check(&entry)?;
-        self.lines.push(Line::entry_of(entry));
+        self.lines.push(Line::of(entry));
         Ok(())
     }
 
@@ -157,7 +158,7 @@ impl Index {
     /// [`IndexError::NoSuchZone`].
     pub fn remove(&mut self, zone: &ZoneName) -> Result<Entry, IndexError> {
         let found = self.get(zone).cloned().ok_or_else(|| IndexError::NoSuchZone(zone.clone()))?;
-        self.lines.retain(|line| line.entry() != Some(&found));
+        self.lines.retain(|line| line.record() != Some(&found));
         Ok(found)
     }
 
@@ -195,15 +196,15 @@ impl Index {
     }
 
     fn change(&mut self, zone: &ZoneName, how: impl FnOnce(&mut Entry)) -> Result<(), IndexError> {
-        let line = self.lines.iter_mut().find(|line| line.entry().is_some_and(|e| e.name == *zone));
-        let Some((line, old)) = line.and_then(|line| line.entry().cloned().map(|old| (line, old))) else {
+        let line = self.lines.iter_mut().find(|line| line.record().is_some_and(|e| e.name == *zone));
+        let Some((line, old)) = line.and_then(|line| line.record().cloned().map(|old| (line, old))) else {
             return Err(IndexError::NoSuchZone(zone.clone()));
         };
         let mut new = old.clone();
         how(&mut new);
         check(&new)?;
         if new != old {
-            *line = Line::entry_of(new);
+            *line = Line::of(new);
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ pub mod lastexit;
 pub mod layout;
 pub mod lex;
 pub mod limits;
+mod lines;
 pub mod name;
 pub mod net;
 pub mod privilege;

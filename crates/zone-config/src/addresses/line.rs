@@ -1,35 +1,32 @@
-//! The lines of the file of addresses, each either understood or kept.
+//! What a line of the file of addresses holds, and whom it is about.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::Record;
 use crate::ZoneName;
+use crate::lines;
 use crate::net::is_link_name;
 
-/// One line. What was read is kept beside what it means, so that a line nobody changed is written as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    /// A net of a zone.
-    Net { record: Record, text: Vec<u8> },
-    /// A comment or a blank line.
-    Other(Vec<u8>),
-    /// A line that makes no sense, and why; it is kept.
-    Garbage { text: Vec<u8>, reason: String },
+/// One line of the file.
+pub(super) type Line = lines::Line<Record>;
+
+impl lines::Record for Record {
+    type Key = (ZoneName, String);
+
+    fn key(&self) -> Self::Key {
+        (self.zone.clone(), self.net.clone())
+    }
+
+    fn subject(&self) -> String {
+        format!("net {} of zone '{}'", self.net, self.zone)
+    }
+
+    fn read(text: &str) -> Result<Option<Self>, String> {
+        read(text)
+    }
 }
 
 impl Line {
-    pub(super) fn record_of(record: Record) -> Self {
-        Self::Net { text: record.to_string().into_bytes(), record }
-    }
-
-    pub(super) fn record(&self) -> Option<&Record> {
-        match self {
-            Self::Net { record, .. } => Some(record),
-            _ => None,
-        }
-    }
-
     /// Whether the line is about this zone, be it nonsense.
     pub(super) fn is_of(&self, zone: &ZoneName) -> bool {
         self.word(0) == Some(zone.as_str().as_bytes())
@@ -43,9 +40,9 @@ impl Line {
     /// Puts another zone's name in place of the first word.
     pub(super) fn rename(&mut self, to: &ZoneName) {
         match self {
-            Self::Net { record, .. } => {
+            Self::Record { record, .. } => {
                 let record = Record { zone: to.clone(), ..record.clone() };
-                *self = Self::record_of(record);
+                *self = Self::of(record);
             }
             Self::Garbage { text, .. } => {
                 let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -53,12 +50,6 @@ impl Line {
                 text.splice(blanks..blanks + word, to.as_str().bytes());
             }
             Self::Other(_) => {}
-        }
-    }
-
-    fn text(&self) -> &[u8] {
-        match self {
-            Self::Net { text, .. } | Self::Other(text) | Self::Garbage { text, .. } => text,
         }
     }
 
@@ -70,36 +61,7 @@ impl Line {
     }
 }
 
-/// Reads the lines; a second line of the same net makes no sense, so that the first one rules.
-pub(super) fn parse(bytes: &[u8]) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
-    let mut nets = HashSet::new();
-    if bytes.is_empty() {
-        return lines;
-    }
-    for text in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|&b| b == b'\n') {
-        let kept = text.to_vec();
-        let line = match read(text) {
-            Ok(None) => Line::Other(kept),
-            Ok(Some(record)) if !nets.insert((record.zone.clone(), record.net.clone())) => Line::Garbage {
-                text: kept,
-                reason: format!("a second line for net {} of zone '{}'", record.net, record.zone),
-            },
-            Ok(Some(record)) => Line::Net { record, text: kept },
-            Err(reason) => Line::Garbage { text: kept, reason },
-        };
-        lines.push(line);
-    }
-    lines
-}
-
-/// The file's contents. A last line that had no line break gets one, lest the next record be glued to it.
-pub(super) fn print(lines: &[Line]) -> Vec<u8> {
-    lines.iter().flat_map(|line| line.text().iter().copied().chain([b'\n'])).collect()
-}
-
-fn read(text: &[u8]) -> Result<Option<Record>, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "not valid UTF-8".to_owned())?;
+fn read(text: &str) -> Result<Option<Record>, String> {
     let mut words = text.split_ascii_whitespace();
     let Some(zone) = words.next().filter(|word| !word.starts_with('#')) else { return Ok(None) };
     let zone = zone.parse::<ZoneName>().map_err(|error| error.to_string())?;

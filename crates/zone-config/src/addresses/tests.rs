@@ -149,7 +149,7 @@ fn only_a_regular_file_is_read() {
 proptest! {
     #[test]
     fn no_text_is_lost(text in "([a-c#]{0,2}( (eth0|10\\.0\\.0\\.[0-9]|fd00::[0-9]|x)){0,4}\n){0,8}") {
-        let lines = line::parse(text.as_bytes());
-        prop_assert_eq!(line::print(&lines), text.into_bytes());
+        let lines: Vec<Line> = lines::parse(text.as_bytes());
+        prop_assert_eq!(lines::print(&lines), text.into_bytes());
     }
 }

@@ -73,7 +73,7 @@ fn a_path_with_a_colon_is_quoted() {
     entry.uuid = Some(Uuid::new_v4());
     let text = entry.to_string();
     assert!(text.starts_with("web:configured:\"/zones/a:b\":"));
-    assert_eq!(line::parse(text.as_bytes())[0].entry(), Some(&entry));
+    assert_eq!(lines::parse::<Entry>(text.as_bytes())[0].record(), Some(&entry));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn updates_from_many_threads_are_all_kept() {
 proptest! {
     #[test]
     fn any_bytes_are_kept(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let printed = line::print(&line::parse(&bytes));
+        let printed = lines::print(&lines::parse::<Entry>(&bytes));
         let mut whole = bytes;
         if !whole.is_empty() && whole.last() != Some(&b'\n') {
             whole.push(b'\n');
@@ -107,7 +107,7 @@ proptest! {
         entry.zonepath = path.into();
         entry.uuid = has_uuid.then(Uuid::new_v4);
         let text = entry.to_string();
-        let lines = line::parse(text.as_bytes());
-        prop_assert_eq!(lines[0].entry(), Some(&entry));
+        let lines: Vec<Line> = lines::parse(text.as_bytes());
+        prop_assert_eq!(lines[0].record(), Some(&entry));
     }
 }
