@@ -118,8 +118,9 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// Prints one message on standard error, filtered: parts of it may have been chosen inside a zone.
 pub(crate) fn say(text: &str) {
     use std::io::Write;
-    // Nobody listens: then nobody misses it.
-    let _ = writeln!(std::io::stderr().lock(), "zlogin: {}", harmless(text));
+    // In one piece, whoever else writes there. Nobody listens: then nobody misses it.
+    let line = format!("zlogin: {}\n", harmless(text));
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 #[cfg(test)]

@@ -95,6 +95,8 @@ impl Drop for Raw {
         }
         if let Some(Guard { pipe, pidfd }) = self.guard.take() {
             let _ = rustix::io::write(&pipe, b".");
+            // Where that could not be said, the end of the pipe is what the guard waits for.
+            drop(pipe);
             let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
         }
     }
@@ -112,19 +114,21 @@ fn guard(proof: SingleThreaded, terminal: BorrowedFd<'_>, before: &Termios) -> O
             Some(Guard { pipe, pidfd })
         }
         Cloned::Child => {
-            watch_over(terminal, before, &watch, &ready);
+            watch_over(terminal, before, &watch, ready);
             exit_now(0)
         }
     }
 }
 
-fn watch_over(terminal: BorrowedFd<'_>, before: &Termios, watch: &OwnedFd, ready: &OwnedFd) {
+fn watch_over(terminal: BorrowedFd<'_>, before: &Termios, watch: &OwnedFd, ready: OwnedFd) {
     // A session of its own: no signal of the terminal reaches it, and it may set it from there.
     let keep = [terminal, watch.as_fd(), ready.as_fd()];
     if setsid().is_err() || zone_sys::process::close_all_but(0, &keep).is_err() {
         return;
     }
-    let _ = rustix::io::write(ready, b".");
+    // Where that cannot be said, the end of the pipe says as much.
+    let _ = rustix::io::write(&ready, b".");
+    drop(ready);
     let mut said = [0];
     loop {
         let _ = poll(&mut [PollFd::new(watch, PollFlags::IN)], None);
