@@ -161,10 +161,15 @@ impl Session {
         None
     }
 
-    /// Fails if what the zone said could not be written.
+    /// Fails if what the zone said could not be written, or what was typed not be passed on.
     fn written(&mut self) -> Result<(), Failure> {
-        match self.output.take_failure() {
-            Some(source) => Err(NearEnd { stream: Stream::Output, source }.into()),
+        if let Some(source) = self.output.take_failure() {
+            return Err(NearEnd { stream: Stream::Output, source }.into());
+        }
+        match self.keys.take_failure() {
+            Some(errno) => Err(Failure::Error(
+                anyhow::Error::new(errno).context("could not pass on what was typed to the zone's terminal"),
+            )),
             None => Ok(()),
         }
     }

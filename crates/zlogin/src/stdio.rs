@@ -8,6 +8,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
+use rustix::pty::ptsname;
 use rustix::termios::isatty;
 
 /// What can be written to a pipe at once when `poll(2)` says so (`PIPE_BUF`).
@@ -124,7 +125,8 @@ impl End {
         match error {
             Errno::PIPE => true,
             Errno::CONNRESET => matches!(self, Self::Own(_) | Self::Socket(_)),
-            Errno::IO => isatty(self),
+            // On a manager it says something else: its other side may be opened again.
+            Errno::IO => isatty(self) && ptsname(self, Vec::new()).is_err(),
             _ => false,
         }
     }
