@@ -135,8 +135,9 @@ fn make_terminal(terminal: &Terminal, plan: &Plan, tell: &Tell<'_>) -> Step<Far>
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let manager = zone_sys::path::unlinked(CWD, "/dev/pts/ptmx", flags, Mode::empty()).map_err(&failed)?;
     let stat = fstat(&manager).map_err(&failed)?;
-    let is_devpts = fstatfs(&manager).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(DEVPTS));
-    if !is_devpts || FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
+    let kind = fstatfs(&manager).map_err(&failed)?.f_type;
+    if u64::try_from(kind) != Ok(DEVPTS) || FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
+    {
         return Err(Report::Failed(Stage::Terminal, Errno::NOTTY));
     }
     unlockpt(&manager).map_err(&failed)?;
