@@ -67,8 +67,9 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Result<Output, Exter
             Ok(Output { status, stderr })
         }
         Err(error) => {
-            // It goes when the kernel lets it, and somebody has to take note.
-            std::thread::spawn(move || child.wait());
+            // It goes when the kernel lets it, and somebody has to take note: where there is no thread for that, init
+            // does when this daemon ends.
+            let _ = std::thread::Builder::new().spawn(move || child.wait());
             Err(error)
         }
     }

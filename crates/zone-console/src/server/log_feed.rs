@@ -1,7 +1,7 @@
 //! Feeds the log on disk from the ring, like a client that reads at its own pace.
 //!
-//! Writing is done by the runtime's blocking threads, one piece at a time, so that a disk that hangs
-//! stops nobody. Small pieces are gathered for a moment. A flood is let through as far as the log's
+//! Writing is done in threads, one piece at a time, so that a disk that hangs stops nobody. They are not the runtime's,
+//! which panics on a host that has no thread to spare: then the piece waits. Small pieces are gathered for a moment. A flood is let through as far as the log's
 //! rate allows; what the ring has lost by then is counted in the log.
 
 use crate::Notice;
@@ -11,9 +11,10 @@ use rustix::fd::OwnedFd;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use zone_locale::Locale;
 use zone_ring::Ring;
@@ -31,7 +32,9 @@ const MAX_NOTICES: usize = 64;
 pub(super) struct LogFeed {
     /// Away while it writes.
     log: Option<ConsoleLog>,
-    writing: Option<JoinHandle<Written>>,
+    writing: Option<oneshot::Receiver<Written>>,
+    /// What no thread could be had for.
+    unwritten: Option<Vec<u8>>,
     buffer: Vec<u8>,
     bucket: Option<(Bucket, Instant)>,
     /// The offset in the ring of the next byte to be logged, once what is being written is.
@@ -75,7 +78,10 @@ impl LogFeed {
     /// Does what there is to do. Registers for the end of a write; [`LogFeed::due`] is for the caller.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, ring: &mut Ring<OwnedFd>) {
         while self.poll_written(cx, ring).is_ready() && self.is_time(ring) {
-            self.write(ring);
+            if !self.write(ring) {
+                self.due = Some(Instant::now() + GATHER);
+                return;
+            }
         }
     }
 
@@ -86,10 +92,10 @@ impl LogFeed {
             if self.poll_written(cx, ring).is_pending() {
                 return Poll::Pending;
             }
-            if self.log.is_none() || !self.has_more(ring) {
+            // What cannot be written now is not marked as logged: the next daemon does it.
+            if self.log.is_none() || !self.has_more(ring) || !self.write(ring) {
                 return Poll::Ready(());
             }
-            self.write(ring);
         }
     }
 
@@ -98,7 +104,7 @@ impl LogFeed {
         let Some(writing) = &mut self.writing else { return Poll::Ready(()) };
         let Poll::Ready(ended) = Pin::new(writing).poll(cx) else { return Poll::Pending };
         self.writing = None;
-        // A task that was thrown away with its runtime has taken the log with it.
+        // A thread that panicked has taken the log with it.
         let Ok(Written { log, buffer, result }) = ended else { return Poll::Ready(()) };
         match result {
             Ok(()) => self.failed = false,
@@ -117,7 +123,7 @@ impl LogFeed {
     }
 
     fn has_more(&self, ring: &Ring<OwnedFd>) -> bool {
-        self.offset < ring.total() || !self.notices.is_empty()
+        self.offset < ring.total() || !self.notices.is_empty() || self.unwritten.is_some()
     }
 
     /// Whether to write now; if not, sets when.
@@ -142,18 +148,38 @@ impl LogFeed {
         true
     }
 
-    fn write(&mut self, ring: &Ring<OwnedFd>) {
-        let Some(mut log) = self.log.take() else { return };
+    /// Has the next piece written. False when there is no thread for it.
+    fn write(&mut self, ring: &Ring<OwnedFd>) -> bool {
+        let Some(log) = self.log.take() else { return false };
+        let buffer = match self.unwritten.take() {
+            Some(unwritten) => unwritten,
+            None => self.next_piece(ring),
+        };
+        let (done, written) = oneshot::channel();
+        let piece = Arc::new(Mutex::new(Some((log, buffer))));
+        let given = Arc::clone(&piece);
+        let started = std::thread::Builder::new().name("log".into()).spawn(move || {
+            if let Some((mut log, buffer)) = take(&given) {
+                let result = log.append(&buffer);
+                // Nobody waits any more when the daemon is ending.
+                let _ = done.send(Written { log, buffer, result });
+            }
+        });
+        match started {
+            Ok(_) => self.writing = Some(written),
+            Err(_) => (self.log, self.unwritten) = take(&piece).unzip(),
+        }
+        self.writing.is_some()
+    }
+
+    fn next_piece(&mut self, ring: &Ring<OwnedFd>) -> Vec<u8> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         self.gather(ring, &mut buffer);
         if let Some((bucket, _)) = &mut self.bucket {
             bucket.take(buffer.len() as u64);
         }
-        self.writing = Some(tokio::task::spawn_blocking(move || {
-            let result = log.append(&buffer);
-            Written { log, buffer, result }
-        }));
+        buffer
     }
 
     /// Puts together what comes next: output and notices, in their order.
@@ -190,6 +216,10 @@ impl LogFeed {
             }
         }
     }
+}
+
+fn take<T>(piece: &Mutex<Option<T>>) -> Option<T> {
+    piece.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// A notice as it stands in the log: with the time.
