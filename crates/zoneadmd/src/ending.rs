@@ -54,20 +54,31 @@ async fn over(daemon: &Rc<Daemon>, door: &Server<Door>, keeper: &mut JoinHandle<
 pub(crate) enum Why {
     /// Nothing needs it.
     Over,
-    /// It was asked to, by SIGTERM: another takes its place, or the host goes down.
+    /// It was asked to, by SIGTERM, or cannot serve any more: another takes its place, or the host goes down.
     GivesWay,
 }
 
-/// Waits for the one or the other. A request to give way is heeded between two operations.
+/// Waits for the one or the other. A request to give way is heeded between two operations. `lost` ends, with its name, when
+/// something is not served any more: who comes for it would find a daemon that is deaf, and start no other.
 pub(crate) async fn wait(
     daemon: &Rc<Daemon>,
     door: &Server<Door>,
     keeper: &mut JoinHandle<()>,
     asked: &AsyncFd<OwnedFd>,
+    lost: impl Future<Output = &'static str>,
 ) -> Why {
+    let gives_way = async {
+        tokio::select! {
+            () = told(asked) => {}
+            what = lost => tracing::error!("the {what} is not served any more: another daemon is to take over"),
+        }
+        let lock = daemon.slot.lock().await;
+        // It is not given back: no operation begins any more.
+        std::mem::forget(lock);
+    };
     tokio::select! {
         () = over(daemon, door, keeper) => Why::Over,
-        () = given_way(daemon, asked) => if daemon.status().exists() { Why::GivesWay } else { Why::Over },
+        () = gives_way => if daemon.status().exists() { Why::GivesWay } else { Why::Over },
     }
 }
 
@@ -80,14 +91,11 @@ pub(crate) fn watch(asked: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(asked, Interest::READABLE)
 }
 
-async fn given_way(daemon: &Rc<Daemon>, asked: &AsyncFd<OwnedFd>) {
+async fn told(asked: &AsyncFd<OwnedFd>) {
     if asked.readable().await.is_err() {
         // Then SIGTERM does nothing; SIGKILL always does.
         std::future::pending::<()>().await;
     }
-    let lock = daemon.slot.lock().await;
-    // It is not given back: no operation begins any more.
-    std::mem::forget(lock);
 }
 
 /// Leaves everything where it is but the door, whose file would look like that of a daemon that was killed. Who waits for his turn

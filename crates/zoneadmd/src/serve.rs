@@ -63,9 +63,9 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary, backup, status_tx);
     zone.hold(&keeper.status);
     let daemon = Rc::new(Daemon::new(zone, handle, keeper.status));
-    let console_task = spawn_local(server.run());
+    let mut console_task = spawn_local(server.run());
     let door_server = Server::new(Rc::new(operate::Door(Rc::clone(&daemon))));
-    let door_task = spawn_local({
+    let mut door_task = spawn_local({
         let server = door_server.clone();
         async move {
             let error = server.serve(UnixListener::from(door)).await;
@@ -98,7 +98,13 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     zone_fail::pass!("start.recovered");
     serving();
 
-    let why = ending::wait(&daemon, &door_server, &mut keeper_task, &asked).await;
+    let lost = async {
+        tokio::select! {
+            _ = &mut console_task => "console",
+            _ = &mut door_task => "door",
+        }
+    };
+    let why = ending::wait(&daemon, &door_server, &mut keeper_task, &asked, lost).await;
     door_server.begin_dying();
     if why == ending::Why::GivesWay {
         ending::give_way(&daemon, &door_server).await;
@@ -114,7 +120,9 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     keeper_task.abort();
     ending::dismantle(&daemon, &door_server).await;
     daemon.console.stop(zone_console::frame::End::Leaving);
-    let _ = console_task.await;
+    if !console_task.is_finished() {
+        let _ = console_task.await;
+    }
     console_watch.abort();
     pending.abort();
     addresses.abort();
