@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How long a text may take to appear.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take where something fails: a program that tries again gives up before.
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
 /// A program with a terminal of its own: the test holds the other end.
 pub struct Terminal {
@@ -21,6 +23,8 @@ pub struct Terminal {
     /// Held, so that the settings can be looked at after the program is gone.
     subsidiary: OwnedFd,
     child: Child,
+    /// Its settings before the program had it.
+    before: String,
     line: String,
     heard: Heard,
 }
@@ -43,8 +47,9 @@ impl Terminal {
         }
         let end = || subsidiary.try_clone().map(Stdio::from).unwrap_or_else(|e| panic!("dup: {e}"));
         leader.stdin(end()).stdout(end()).stderr(end());
+        let before = settings(&subsidiary);
         let child = leader.spawn().unwrap_or_else(|e| panic!("cannot start setsid for `{line}`: {e}"));
-        Self { manager, subsidiary, child, line, heard: Heard::default() }
+        Self { manager, subsidiary, child, before, line, heard: Heard::default() }
     }
 
     /// Types `text`.
@@ -71,6 +76,29 @@ impl Terminal {
         }
     }
 
+    /// Waits until `text` appears after what was waited for last, or the program ends. Tells whether it appeared.
+    #[track_caller]
+    pub fn shows_or_ends(&mut self, text: &str) -> bool {
+        let deadline = Instant::now() + LONG_PATIENCE;
+        loop {
+            let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+            while self.more(Instant::now()) {}
+            if self.heard.up_to(text).is_some() {
+                return true;
+            }
+            if ended {
+                return false;
+            }
+            let line = &self.line;
+            assert!(
+                Instant::now() < deadline,
+                "`{line}` must show {text:?} or end; it showed: {:?}",
+                self.screen()
+            );
+            self.more(Instant::now() + Duration::from_millis(50));
+        }
+    }
+
     /// Changes the size of the terminal, which the kernel tells the program by SIGWINCH.
     pub fn resize(&self, rows: u16, columns: u16) {
         resize(&self.manager, rows, columns);
@@ -86,7 +114,13 @@ impl Terminal {
     /// What `stty -g` would say of the terminal.
     #[must_use]
     pub fn settings(&self) -> String {
-        tcgetattr(&self.subsidiary).map_or_else(|e| e.to_string(), |settings| format!("{settings:?}"))
+        settings(&self.subsidiary)
+    }
+
+    /// Whether the program has left the terminal as it found it.
+    #[must_use]
+    pub fn is_as_before(&self) -> bool {
+        self.settings() == self.before
     }
 
     /// All that it has shown and the test has waited for or read on the way.
@@ -107,6 +141,13 @@ impl Terminal {
     #[track_caller]
     #[must_use]
     pub fn ends(mut self) -> (ExitStatus, String) {
+        self.end()
+    }
+
+    /// As [`Terminal::ends`], for whoever looks at the terminal after that.
+    #[track_caller]
+    #[must_use]
+    pub fn end(&mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             // The program may wait for its output to be read, so both are looked after in turn.
@@ -160,6 +201,16 @@ impl Terminal {
     }
 }
 
+/// A test that goes on after a failure leaves no program behind, as no zombie either.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = wait_child(&mut self.child, Duration::from_secs(5));
+        }
+    }
+}
+
 fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let manager = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&manager)?;
@@ -167,6 +218,10 @@ fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let name = ptsname(&manager, Vec::new())?;
     let subsidiary = open(&name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     Ok((manager, subsidiary))
+}
+
+fn settings(terminal: &OwnedFd) -> String {
+    tcgetattr(terminal).map_or_else(|e| e.to_string(), |settings| format!("{settings:?}"))
 }
 
 fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {
