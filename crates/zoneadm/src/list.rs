@@ -81,7 +81,7 @@ struct Listing<'a> {
 impl Listing<'_> {
     /// Adds a zone if it is wanted. One that cannot be looked at has been told about and is left out.
     fn add(&mut self, entry: &Entry, wanted: impl FnOnce(Option<State>) -> bool) {
-        let row = match Row::of(&self.cx.layout, entry) {
+        let row = match Row::of(&self.cx.layout, entry, self.cx.names_a_zone()) {
             Ok(row) => row,
             Err(Forbidden) => {
                 self.forbidden = true;

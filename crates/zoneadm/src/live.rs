@@ -9,8 +9,10 @@ use zsched::wire::Status;
 pub(crate) use zone_live::{is_forbidden, state};
 
 /// A keeper answers in microseconds unless it is just building a zone, which takes milliseconds. One that takes
-/// longer than this is stopped or ill, and must not hold up the list of the others.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// longer than this is stopped or ill; or the machine has so much else to do that seconds go by before it runs.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// One that is ill must not hold up the list of the others.
+const AMONG_OTHERS: Duration = Duration::from_secs(3);
 
 /// What is known of a zone that is up, be it without its keeper; `None` when there is none.
 ///
@@ -22,5 +24,13 @@ pub(crate) fn ask(layout: &Layout, zone: &ZoneName) -> Result<Option<Status>, Cl
 
 /// What it takes to look into a zone that is up; `None` if it is not any more, or may not be looked into.
 pub(crate) fn enter(layout: &Layout, zone: &ZoneName) -> Option<ZoneFds> {
-    zone_live::enter(layout, zone, PATIENCE).ok()?.1
+    zone_live::enter(layout, zone, AMONG_OTHERS).ok()?.1
+}
+
+/// The same of one zone of many.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn ask_among_others(layout: &Layout, zone: &ZoneName) -> Result<Option<Status>, ClientError> {
+    zone_live::ask(layout, zone, AMONG_OTHERS)
 }

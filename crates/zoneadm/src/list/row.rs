@@ -73,9 +73,11 @@ impl Row {
         Self { name, brand, ip_type: Some(own_ip_type()), ..Self::global() }
     }
 
-    /// A zone's, its state found out; `None` when that failed, which has then been told.
-    pub(super) fn of(layout: &Layout, entry: &Entry) -> Result<Option<Self>, Forbidden> {
-        match live::ask(layout, &entry.name) {
+    /// A zone's, its state found out; `None` when that failed, which has then been told. Where it is `alone` in the list,
+    /// nothing else waits for it.
+    pub(super) fn of(layout: &Layout, entry: &Entry, alone: bool) -> Result<Option<Self>, Forbidden> {
+        let ask = if alone { live::ask } else { live::ask_among_others };
+        match ask(layout, &entry.name) {
             Ok(status) => {
                 let state = live::state(status.as_ref(), entry.state);
                 Ok(Some(Self { state: Some(state), live: status, ..Self::bare(entry) }))
