@@ -82,8 +82,9 @@ mod zonecfg;
 /// Whether a test is of the core: what is run after each change, and takes a minute or two. None that may take long is.
 #[must_use]
 pub fn is_core(case: &Case) -> bool {
-    const SUBJECTS: [&str; 14] = [
+    const SUBJECTS: [&str; 15] = [
         "zonecfg",
+        "limits",
         "list",
         "install",
         "uninstall",
@@ -98,7 +99,10 @@ pub fn is_core(case: &Case) -> bool {
         "console_life",
         "adopt",
     ];
-    SUBJECTS.contains(&case.subject()) && case.limit <= Duration::from_secs(60)
+    // Of the network no more than that its steps are gone through: each case lays an internet of its own.
+    const NETWORK: [&str; 2] = ["net_auto::one_line_gives_the_internet", "net_auto::it_is_there_before_init"];
+    let is_of_network = NETWORK.contains(&case.name().as_str());
+    (SUBJECTS.contains(&case.subject()) || is_of_network) && case.limit <= Duration::from_secs(60)
 }
 
 /// All tests: the simple before what stands on it. With several at a time, the longest begin first.
