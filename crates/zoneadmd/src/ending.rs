@@ -141,5 +141,5 @@ pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
         }
         Err(error) => tracing::error!("{}", zone_sys::Chain(&error)),
     }
-    daemon.zone.network_release.end();
+    daemon.zone.network_release.end(daemon.layout());
 }

@@ -1,6 +1,6 @@
 //! Taking the managed network of the host away after the last zone's end: by a thread, since the kernel is slow to delete a
 //! bridge and whoever has halted a zone need not wait for it. The daemon ends after it. One that is killed meanwhile leaves the
-//! network to the next zone that ends, or boots.
+//! network to the next daemon that ends: each looks, whether it has halted a zone or not.
 
 use crate::sync::lock;
 use std::sync::Mutex;
@@ -29,9 +29,13 @@ impl NetworkRelease {
         }
     }
 
-    /// Waits until it is done, or has failed.
-    pub(crate) fn end(&self) {
-        wait(lock(&self.0).take());
+    /// Waits until it is done, or has failed; if this daemon had none to do, does what an earlier one may have left.
+    pub(crate) fn end(&self, layout: &Layout) {
+        match lock(&self.0).take() {
+            Some(thread) => wait(Some(thread)),
+            None if layout.network().exists() => release(layout),
+            None => {}
+        }
     }
 }
 
