@@ -85,7 +85,7 @@ fn a_router_that_is_nowhere(lab: &Lab) {
     has_net(&zone, "set global-nic=up0; set address=192.0.2.7/24; set defrouter=203.0.113.1");
     refused(&zone, "the router 203.0.113.1 is outside of the net's prefixes");
     has_net(&zone, "set global-nic=up0; set address=192.0.2.7/24; set defrouter=192.0.2.1");
-    refused(&zone, "use a bridge, or mode routed");
+    refused(&zone, "the router 192.0.2.1 is this host, which a net of mode macvlan on 'up0' cannot reach");
     // Beside a host's own address it may be anywhere: hosters have it so.
     has_net(&zone, "set global-nic=up0; set address=192.0.2.7/32; set defrouter=203.0.113.1");
     zone.zoneadm(["boot"]).ok();
