@@ -89,7 +89,7 @@ fn a_router_that_is_nowhere(lab: &Lab) {
     // Beside a host's own address it may be anywhere: hosters have it so.
     has_net(&zone, "set global-nic=up0; set address=192.0.2.7/32; set defrouter=203.0.113.1");
     zone.zoneadm(["boot"]).ok();
-    zone.sh("ip route").ok().stdout_has("default via 203.0.113.1 dev eth0 onlink");
+    zone.sh("ip route").ok().stdout_has("default via 203.0.113.1 dev eth0 proto static onlink");
     zone.halt_whatever();
 }
 
