@@ -498,7 +498,8 @@ ip link set "$free" alias 'the second card'; sleep 3
 physical "$free"
 rm -f /run/systemd/network/00-net-sh.*
 here networkctl && { udevadm control --reload; networkctl reload; }
-ip address flush dev "$free"; ip route flush dev "$free"; ip link set "$free" alias ''
+# Its link-local address, and the route of that, it had before.
+ip address flush dev "$free" scope global; ip link set "$free" alias ''
 for name in $(ip -j link show dev "$free" | jq -r '.[0].altnames[]?|select(.=="second-card")'); do ip link property del dev "$free" altname "$name"; done
 }
 
