@@ -217,7 +217,7 @@ fn a_resolv_conf_of_the_guests_own_is_left(lab: &Lab) {
     // What was ours follows what there is.
     write(
         &lab.etc().join("network.toml"),
-        &format!("{}nameservers = [\"{}\"]\n", without_nameservers(lab), outside::ROUTER6),
+        format!("{}nameservers = [\"{}\"]\n", without_nameservers(lab), outside::ROUTER6),
     );
     zone.zoneadm(["reboot"]).ok();
     zone.sh("cat /etc/resolv.conf").ok().stdout_has(outside::ROUTER6);
