@@ -18,10 +18,10 @@ use zone_net::{firewall, guard, nft};
 pub enum NetworkError {
     /// What is asked cannot be built on this host.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(Box<PlanError>),
     /// The managed network is not fit.
     #[error(transparent)]
-    Managed(#[from] ManagedError),
+    Managed(Box<ManagedError>),
     /// The kernel has no rules.
     #[error(
         "this kernel has no nf_tables, without which there is no link protection, no managed network and no port: load the module nf_tables, or ask for none of them"
@@ -32,10 +32,10 @@ pub enum NetworkError {
     Foreign(#[source] nft::Error),
     /// A rule cannot be made or removed.
     #[error(transparent)]
-    Guard(#[from] guard::Error),
+    Guard(Box<guard::Error>),
     /// A link cannot be made or taken away.
     #[error(transparent)]
-    Net(#[from] NetError),
+    Net(Box<NetError>),
     /// What was built cannot be read or noted.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -44,7 +44,7 @@ pub enum NetworkError {
     Ports(Box<firewall::Error>),
     /// The host cannot be made to forward.
     #[error(transparent)]
-    Forwarding(#[from] ForwardingError),
+    Forwarding(Box<ForwardingError>),
     /// A setting of a link cannot be written.
     #[error(transparent)]
     Setting(#[from] sysctl::Error),
@@ -72,14 +72,23 @@ pub enum NetworkError {
     Namespace(#[source] Box<dyn Error + Send + Sync>),
 }
 
-impl From<DhcpError> for NetworkError {
-    fn from(error: DhcpError) -> Self {
-        Self::Dhcp(Box::new(error))
-    }
+/// Boxes what is large: an error is passed on through every step of an operation.
+macro_rules! boxed {
+    ($($variant:ident: $error:ty,)*) => {
+        $(impl From<$error> for NetworkError {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        })*
+    };
 }
 
-impl From<firewall::Error> for NetworkError {
-    fn from(error: firewall::Error) -> Self {
-        Self::Ports(Box::new(error))
-    }
+boxed! {
+    Dhcp: DhcpError,
+    Ports: firewall::Error,
+    Plan: PlanError,
+    Managed: ManagedError,
+    Net: NetError,
+    Forwarding: ForwardingError,
+    Guard: guard::Error,
 }
