@@ -1,7 +1,7 @@
 //! What is kept from leaving a zone: its link protection, and its bandwidth from the zone.
 //!
 //! Each link of a zone on the host has a chain at its `netdev` ingress hook, where the host first sees a frame of the
-//! zone, before a bridge, a route or conntrack has. The words of [`Protection`](crate::spec::Protection) are chains of
+//! zone, before a bridge, a route or conntrack has. The words of [`Protection`] are chains of
 //! their own, called one after the other. None of them accepts: each drops, or leaves the frame to the next. So their
 //! order decides nothing but who counts a frame that several would drop (rule order is what CVE-2025-52889 and -52890
 //! were about). A chain tells what may pass and ends with a drop, so that what it cannot read (cut off, malformed,

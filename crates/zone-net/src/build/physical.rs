@@ -1,13 +1,13 @@
 //! Links of the host that move into a zone and come back.
 //!
 //! A link that moves loses its addresses and routes, and inside the zone's root does with it what it likes. So it is
-//! [`record`]ed before, the record is saved where it outlives everybody, and [`give_back`] makes the link what the record
+//! [`record`]ed before, the record is saved where it outlives everybody, and [`give_back()`] makes the link what the record
 //! says. It is found by what it is, never by the name that it has by then: by its hardware and the Ethernet address that
 //! is burnt into it, or, of a virtual one, by its number.
 //!
 //! Hardware comes back to the host by itself when the zone's network namespace goes: the kernel puts it into the first
 //! namespace of the machine, down, under the name that it had inside, or as `devN` if that is taken. A virtual link is
-//! destroyed with the namespace. Whoever must not lose one keeps the namespace with [`pin`] until the link is out.
+//! destroyed with the namespace. Whoever must not lose one keeps the namespace with [`pin()`] until the link is out.
 //!
 //! What is not recorded: settings of the device (ethtool), its queues, its neighbours, and addresses and routes that
 //! somebody had leased or heard of, who will again.
