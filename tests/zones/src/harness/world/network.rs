@@ -27,7 +27,8 @@ pub(super) fn look(seen: &mut BTreeSet<String>) {
     }
     for family in ["-4", "-6"] {
         let words = "route show table all\nrule show\nneighbour show proxy\n";
-        for line in output(Command::new("ip").args([family, "-batch", "-"]), words).lines() {
+        let lines = output(Command::new("ip").args([family, "-batch", "-"]), words);
+        for line in lines.lines().filter(|line| !is_the_kernels(line)) {
             add(format!("{family} {}", lasting(line)));
         }
     }
@@ -61,6 +62,12 @@ fn shown(link: &Value) -> String {
         text(&link["master"]),
         if has("UP") { "up" } else { "down" },
     )
+}
+
+/// Whether a route comes and goes by itself: those of a router, which a host is from its first zone on, and of link-local
+/// addresses, which a link has once nobody else was found to have them.
+fn is_the_kernels(line: &str) -> bool {
+    line.starts_with("anycast ") || line.starts_with("multicast ") || line.contains("fe80:")
 }
 
 /// A line of ip(8) without what changes by itself.
