@@ -3,7 +3,6 @@
 use crate::harness::tarball::{TarEntry, file, hard_link, symlink, tarball};
 use crate::harness::{Command, Lab, Zone, cases, make_dir, read, set_mode, skip, until, write};
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
@@ -188,14 +187,14 @@ fn what_is_no_source_is_refused(lab: &Lab) {
 fn a_killed_install_leaves_the_zone_incomplete(lab: &Lab) {
     let zone = lab.configured("web", "set brand=linux");
     let mut install = zone.zoneadm_command(["install", "-d", "/usr"]).start();
-    let begun = || fs::read_dir(zone.file("/")).is_ok_and(|mut root| root.next().is_some());
+    let begun = || std::fs::read_dir(zone.file("/")).is_ok_and(|mut root| root.next().is_some());
     until("the install has begun", || begun().then_some(()));
     install.kill();
     let ran = install.wait();
     assert_eq!(ran.code(), None, "the install was killed in its midst\n{ran}");
     is_incomplete_and_can_be_cleared(&zone);
     let mut install = zone.zoneadm_command(["install", "-d", "/usr"]).start();
-    let begun = || fs::read_dir(zone.file("/")).is_ok_and(|mut root| root.next().is_some());
+    let begun = || std::fs::read_dir(zone.file("/")).is_ok_and(|mut root| root.next().is_some());
     until("the install has begun", || begun().then_some(()));
     let pid = i32::try_from(install.pid()).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
