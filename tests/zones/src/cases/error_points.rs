@@ -32,6 +32,10 @@ fn sweep(lab: &Lab, deed: &Deed<'_>) {
     let zone = zone_with_net(lab);
     let world = World::look(&[]);
     let points = lab.points();
+    // The managed network is chosen once, and the zone given its addresses: by the first time it is up.
+    (deed.prepare)(&zone);
+    zone.zoneadm(deed.command).ok();
+    settle(&zone, &world, deed.command, "the first time");
     (deed.prepare)(&zone);
     let calls = zone.calls_in(|| {
         zone.zoneadm(deed.command).ok();
