@@ -189,7 +189,12 @@ pub static RESOURCES: &[Resource] = &[
                 Unset::From("the managed network, else none"),
                 "The routers of its default routes, one of each family.",
             ),
-            Property::new("mac-addr", Kind::Mac, Unset::From("the zone's name"), "Its Ethernet address."),
+            Property::new(
+                "mac-addr",
+                Kind::Mac,
+                Unset::From("the host and the zone's name"),
+                "Its Ethernet address.",
+            ),
             Property::new(
                 "mtu",
                 Kind::Number(MTU.0, MTU.1),

@@ -17,7 +17,7 @@ pub const COUNTED: u32 = 65_535;
 /// A set or a map of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Set {
-    /// Values.
+    /// Holds values that stay as they are, each of its type's length in bytes.
     Values(SetType, Vec<Vec<u8>>),
     /// Values that rules add to, [`LEARNED`] at most.
     Learned(SetType, Vec<Vec<u8>>),
@@ -38,7 +38,7 @@ pub enum SetType {
     Ip6,
     /// Types of Ethernet frames.
     EtherType,
-    /// Ports.
+    /// Ports of TCP or UDP, two bytes in network order.
     Port,
 }
 

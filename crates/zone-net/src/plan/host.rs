@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::PlanError;
-use crate::managed::HostPrefix;
 use crate::names;
 use crate::rt::{Address, Link, Route, Socket};
 use crate::spec::{Lower, Mode, NetSpec, NetworkSpec};
@@ -97,18 +96,5 @@ impl Host {
     #[must_use]
     pub fn has_default_route(&self, index: u32) -> bool {
         self.routes.iter().any(|route| route.link == Some(index) && route.destination.prefix_len() == 0)
-    }
-
-    /// Lists what the host has a route to or an address of, but for what is on the links that `ours` tells.
-    #[must_use]
-    pub fn all_prefixes(&self, ours: impl Fn(&Link) -> bool) -> Vec<HostPrefix> {
-        let foreign = |index: Option<u32>| match index.and_then(|index| self.by_index(index)) {
-            Some(link) if ours(link) => None,
-            link => Some(link.map(|link| link.name.clone())),
-        };
-        let addresses = self.addresses.iter().map(|address| (address.net.trunc(), Some(address.link)));
-        let routes = self.routes.iter().map(|route| (route.destination, route.link));
-        let all = addresses.chain(routes);
-        all.filter_map(|(prefix, link)| Some(HostPrefix { prefix, link: foreign(link)? })).collect()
     }
 }

@@ -36,7 +36,7 @@ pub struct Address {
 /// Where an address is known, or what a route leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Everywhere.
+    /// Everywhere (`RT_SCOPE_UNIVERSE`).
     #[default]
     Global,
     /// On the link.

@@ -37,22 +37,20 @@ pub fn create(bridge: &Bridge<'_>) -> Request<'static> {
 
 /// Isolates a port, or no longer: isolated ports of a bridge reach all others but one another. For a link that is a port.
 pub fn isolate<'a>(port: impl Into<By<'a>>, isolated: bool) -> Request<'static> {
-    let port = port.into();
-    let data = InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(isolated)]);
-    let mut message = port.message();
-    let info = vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(data)];
-    message.attributes.push(LinkAttribute::LinkInfo(info));
-    Request::change(RouteNetlinkMessage::NewLink(message), "isolate the bridge port ", port.to_string())
+    change_port(port.into(), InfoBridgePort::Isolated(isolated), "isolate the bridge port ")
 }
 
 /// Lets a port send frames back to where they came from, or no longer. For a link that is a port.
 pub fn hairpin<'a>(port: impl Into<By<'a>>, allowed: bool) -> Request<'static> {
-    let port = port.into();
-    let data = InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(allowed)]);
+    change_port(port.into(), InfoBridgePort::HairpinMode(allowed), "change the bridge port ")
+}
+
+fn change_port(port: By<'_>, option: InfoBridgePort, deed: &'static str) -> Request<'static> {
+    let data = InfoPortData::BridgePort(vec![option]);
     let mut message = port.message();
     let info = vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(data)];
     message.attributes.push(LinkAttribute::LinkInfo(info));
-    Request::change(RouteNetlinkMessage::NewLink(message), "change the bridge port ", port.to_string())
+    Request::change(RouteNetlinkMessage::NewLink(message), deed, port.to_string())
 }
 
 /// Puts a port, given by index, into a VLAN (1 to 4094): what comes in untagged is of it, what goes out of it is untagged.
