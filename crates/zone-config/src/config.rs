@@ -54,6 +54,16 @@ choices! {
 }
 
 choices! {
+    /// Whose the files of a file system of the host are in a zone.
+    pub enum FsOwners {
+        /// Those of the zone's ids with the same numbers: what is root's on disk is the zone's root's.
+        Map = "map",
+        /// Those of the host's ids, who are nobody in the zone.
+        Host = "host",
+    }
+}
+
+choices! {
     /// What the value of an [`Attr`] looks like.
     pub enum AttrType {
         /// Any text.
@@ -130,6 +140,8 @@ records! {
         pub special: String = "special",
         /// Its type.
         pub fstype: FsType = "type",
+        /// Whose its files are.
+        pub owners: FsOwners = "owners",
         /// Mount options, in order; see [`filesystem`](crate::filesystem).
         pub options: Vec<String> = "options",
     }

@@ -248,7 +248,7 @@ mod uuid_text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Fs, FsType};
+    use crate::config::{Fs, FsOwners, FsType};
     use std::fs;
 
     fn sample() -> Snapshot {
@@ -257,6 +257,7 @@ mod tests {
             dir: "/data".into(),
             special: "/srv".into(),
             fstype: FsType::Lofs,
+            owners: FsOwners::Map,
             options: vec!["ro".into()],
         });
         let idmap = IdRange { base: 524_288, count: 65_536 };

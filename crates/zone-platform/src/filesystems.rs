@@ -2,7 +2,8 @@
 //!
 //! A lofs is mounted with the zone's owners, as the root is: what belongs to user 1000 on the host belongs to the zone's user 1000,
 //! and the zone's root may do there what root may. That is what whoever shares a directory means; it also means that the zone
-//! can leave set-user-ID programs there, so one that users of the host can reach is refused.
+//! can leave set-user-ID programs there, so one that users of the host can reach, by whatever mount, is refused. With
+//! `owners=host` the zone's processes are there who they are for the host, and own nothing that they have not made.
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
@@ -12,11 +13,12 @@ use zone_sys::mount::MountAttr;
 use crate::check::Check;
 use crate::claims::Claims;
 use crate::kernelfs::memory;
-use crate::mounts::copy_best;
+use crate::mounts::{CopyError, copy_best, copy_mapped};
 use crate::spec::{self, Mount};
 use crate::zoneroot::{Canonical, Kind, Making, Refusal};
 use crate::{Build, Failed, PlatformError};
 
+mod elsewhere;
 mod options;
 mod source;
 
@@ -106,7 +108,7 @@ fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount) -> Result<Plan<'a>
     let options = Options::parse(mount.fstype(), &mount.options).map_err(|error| unfit(error.into()))?;
     let source = match &mount.source {
         spec::Source::Memory(_) => None,
-        spec::Source::Host(path) => Some(judge.source(claims, path, &options).map_err(unfit)?),
+        spec::Source::Host(path) => Some(judge.source(claims, path, mount.mapped, &options).map_err(unfit)?),
     };
     Ok(Plan { dir, mount, options, source })
 }
@@ -129,9 +131,14 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
                 build.attach(mount, &dir, Kind::Directory, making)?;
             }
             Some(source) => {
-                let (mount, shortfall) =
+                let (mount, shortfall) = if wanted.mapped {
                     copy_best(source.fd(), build.userns.as_fd(), options.attributes, options.recursive)
-                        .map_err(Failed::to("copy the mount of", wanted.special()))?;
+                } else {
+                    copy_mapped(source.fd(), None, options.attributes, options.recursive)
+                        .map(|mount| (mount, None))
+                        .map_err(CopyError::into_inner)
+                }
+                .map_err(Failed::to("copy the mount of", wanted.special()))?;
                 if let Some(shortfall) = shortfall {
                     build.warn(shortfall.warning(&wanted.special()));
                 }

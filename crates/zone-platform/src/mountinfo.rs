@@ -13,8 +13,12 @@ const TABLE: &str = "/proc/self/mountinfo";
 pub(crate) struct Mount {
     /// The id of the mount, which `statx(2)` also gives.
     pub(crate) id: u64,
-    /// The minor number of its device, which for FUSE is the number of the connection.
+    /// The major number of the device of its file system.
+    pub(crate) major: u32,
+    /// The minor number of that device, which for FUSE is the number of the connection.
     pub(crate) minor: u32,
+    /// The directory or file of its file system that is mounted.
+    pub(crate) root: PathBuf,
     /// The directory or file that it is mounted on.
     pub(crate) point: PathBuf,
     /// The type of its file system.
@@ -47,17 +51,24 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&b| b == b' ');
     let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
     let device = std::str::from_utf8(fields.nth(1)?).ok()?;
-    let minor = device.split_once(':')?.1.parse().ok()?;
-    let point = fields.nth(1)?;
+    let (major, minor) = device.split_once(':')?;
+    let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
+    let (root, point) = (fields.next()?, fields.next()?);
     let options = fields.next()?;
     let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
     Some(Mount {
         id,
+        major,
         minor,
-        point: PathBuf::from(OsString::from_vec(unescape(point))),
+        root: path(root),
+        point: path(point),
         fstype: String::from_utf8_lossy(fstype).into_owned(),
         options: String::from_utf8_lossy(options).into_owned(),
     })
+}
+
+fn path(field: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(unescape(field)))
 }
 
 /// Blank, tab, line break and backslash stand as a backslash with three octal digits.
@@ -88,7 +99,8 @@ mod tests {
     fn a_line_is_taken_apart() {
         let mount = parse(br"36 35 98:0 /m\0401 /mnt\134\0112 rw,noatime master:1 shared:2 - ext4 /dev/x rw")
             .unwrap();
-        assert_eq!((mount.id, mount.minor, mount.fstype.as_str()), (36, 0, "ext4"));
+        assert_eq!((mount.id, (mount.major, mount.minor), mount.fstype.as_str()), (36, (98, 0), "ext4"));
+        assert_eq!(mount.root, Path::new("/m 1"));
         assert!(mount.options == "rw,noatime" && !mount.ignores_set_user_id());
         assert_eq!(mount.point.to_str(), Some("/mnt\\\t2"));
         let plain = parse(b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755").unwrap();
@@ -101,7 +113,9 @@ mod tests {
     fn what_is_below() {
         let at = |point: &str| Mount {
             id: 1,
+            major: 8,
             minor: 0,
+            root: "/".into(),
             point: point.into(),
             fstype: "x".into(),
             options: String::new(),

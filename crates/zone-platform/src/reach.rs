@@ -153,7 +153,8 @@ mod tests {
     use super::*;
 
     fn mount(point: &str, fstype: &str) -> Mount {
-        Mount { id: 1, minor: 52, point: point.into(), fstype: fstype.into(), options: String::new() }
+        let (root, point, options) = ("/".into(), point.into(), String::new());
+        Mount { id: 1, major: 0, minor: 52, root, point, fstype: fstype.into(), options }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use zone_config::config::{Fs, FsType};
+use zone_config::config::{Fs, FsOwners, FsType};
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
 use zone_net::spec::NetworkSpec;
 
@@ -56,6 +56,8 @@ pub struct Mount {
     pub at: String,
     /// What is mounted.
     pub source: Source,
+    /// Whether its files are those of the zone's ids; if not they stay the host's.
+    pub mapped: bool,
     /// Mount options of that type of file system, in order; a later one takes back an earlier one.
     pub options: Vec<String>,
 }
@@ -63,7 +65,7 @@ pub struct Mount {
 /// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A directory or file of the host, with the owners of the zone.
+    /// A directory or file of the host.
     Host(PathBuf),
     /// Memory; the word shows in messages only.
     Memory(String),
@@ -187,7 +189,8 @@ impl Mount {
             FsType::Lofs => Source::Host(PathBuf::from(&fs.special)),
             FsType::Tmpfs => Source::Memory(fs.special.clone()),
         };
-        Self { at: fs.dir.clone(), source, options: fs.options.clone() }
+        let mapped = fs.owners == FsOwners::Map;
+        Self { at: fs.dir.clone(), source, mapped, options: fs.options.clone() }
     }
 
     /// The type of file system, by the word of the configuration.

@@ -49,7 +49,7 @@ pub(crate) fn look_for_init(check: &mut Check<'_>) -> Result<(), PlatformError> 
 mod tests {
     use super::*;
     use crate::testing::{Lab, mode};
-    use zone_config::config::{Fs, FsType};
+    use zone_config::config::{Fs, FsOwners, FsType};
 
     fn texts(lab: &Lab) -> Vec<String> {
         verify(&lab.layout, &Spec::of(&lab.snapshot), true).into_iter().map(|finding| finding.text).collect()
@@ -75,6 +75,7 @@ mod tests {
             dir: "/data".to_owned(),
             special: "/nowhere/at/all".to_owned(),
             fstype: FsType::Lofs,
+            owners: FsOwners::Map,
             options: vec![],
         });
         let texts = texts(&lab);

@@ -113,9 +113,9 @@ fn a_zone_is_described_shown_copied_and_deleted() {
             "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\n[hostname: web]\n[init: /sbin/init]\n"
         )
     );
-    assert!(
-        info.contains("fs:\n\tdir: /data\n\tspecial: /srv/a b\n\ttype: lofs\n\toptions: [ro,nodev]\nattr:\n")
-    );
+    assert!(info.contains(
+        "fs:\n\tdir: /data\n\tspecial: /srv/a b\n\ttype: lofs\n\towners: map\n\toptions: [ro,nodev]\nattr:\n"
+    ));
     assert_eq!(
         place.done("web", "info attr name=note"),
         "attr:\n\tname: note\n\ttype: string\n\tvalue: x=[1]\n"

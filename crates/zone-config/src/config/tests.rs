@@ -15,9 +15,16 @@ fn sample() -> ZoneConfig {
             dir: "/tmp".into(),
             special: "swap".into(),
             fstype: FsType::Tmpfs,
+            owners: FsOwners::Map,
             options: vec!["size=1m".into()],
         },
-        Fs { dir: "/data".into(), special: "/srv/a b".into(), fstype: FsType::Lofs, options: vec![] },
+        Fs {
+            dir: "/data".into(),
+            special: "/srv/a b".into(),
+            fstype: FsType::Lofs,
+            owners: FsOwners::Host,
+            options: vec![],
+        },
     ];
     config.attr =
         vec![Attr { name: "note".into(), attrtype: AttrType::String, value: "it's \\ [so]; é".into() }];
@@ -109,9 +116,9 @@ fn an_error_names_place_property_and_remedy() {
             "fs: type: \"ext4\" is not allowed; allowed: lofs, tmpfs",
         ),
         (
-            "[[fs]]\nraw = \"x\"\n",
+            "[[fs]]\ncolor = \"x\"\n",
             "line 2, column 1",
-            "fs: no property 'raw'; allowed: dir, special, type, options",
+            "fs: no property 'color'; allowed: dir, special, type, owners, options",
         ),
         (
             "[[fs]]\noptions = [1]\n",

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::{Document, Instance, Properties};
-use crate::config::FsType;
+use crate::config::{FsOwners, FsType};
 use crate::schema::{Property, RESOURCES};
 use crate::{Brand, filesystem, net};
 
@@ -131,6 +131,10 @@ impl Instance {
                     return Some(("special", format!("is \"{special}\"; {allowed}")));
                 }
                 let fstype = FsType::of(word)?;
+                if fstype == FsType::Tmpfs && text("owners") == Some(FsOwners::Host.as_str()) {
+                    let reason = "is \"host\"; for type tmpfs allowed: map, for its files are the zone's";
+                    return Some(("owners", reason.to_owned()));
+                }
                 let options = self.values.list("options").iter();
                 let refused =
                     options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;

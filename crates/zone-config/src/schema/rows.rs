@@ -1,7 +1,7 @@
 //! The rows of the table: every property and every type of resource.
 
 use super::{Property, Resource, Unset};
-use crate::config::{AttrType, FsType, IpType, NetMode};
+use crate::config::{AttrType, FsOwners, FsType, IpType, NetMode};
 use crate::net::{MTU, PROTECTION, PROTOCOLS};
 use crate::value::Kind;
 
@@ -137,6 +137,12 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::Choice(FsType::WORDS),
                 Unset::Required,
                 "The type: lofs shows a directory or file of the host, tmpfs is memory.",
+            ),
+            Property::new(
+                "owners",
+                Kind::Choice(FsOwners::WORDS),
+                Unset::Is("map"),
+                "Whose its files are: map gives what is root's on disk to the zone's root, and so for all ids; host leaves them the host's.",
             ),
             Property::new(
                 "options",

@@ -8,6 +8,7 @@ use zone_config::Layout;
 use zone_config::filesystem::OptionError;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
 
+use super::elsewhere;
 use super::options::Options;
 use crate::Failed;
 use crate::claims::{Claims, Conflict, Spot};
@@ -38,10 +39,21 @@ pub enum Unfit {
     },
     /// The root of the zone is the host's root on disk, and what it marks set-user-ID is so for all who can reach it.
     #[error(
-        "{} can be reached by users of the host, who could run set-user-ID programs that the zone leaves there: add option ro, have its file system mounted nosuid on the host, or keep users out with a directory above it that is root's and of mode 0700",
+        "{} can be reached by users of the host, who could run set-user-ID programs that the zone leaves there: set owners=host, add option ro, have its file system mounted nosuid on the host, or keep users out with a directory above it that is root's and of mode 0700",
         shown(.0)
     )]
     UsersCouldGain(PathBuf),
+    /// The same, by another mount of what it is on.
+    #[error(
+        "{} is {} as well, where users of the host could run set-user-ID programs that the zone leaves there: set owners=host, add option ro, have {} mounted nosuid, or keep users out of it",
+        shown(.path), shown(.other), shown(.other)
+    )]
+    UsersCouldGainElsewhere {
+        /// The path on the host, as configured.
+        path: PathBuf,
+        /// Where the same file system, or a part of what is shared, is mounted too.
+        other: PathBuf,
+    },
     /// A mount option is unknown or not allowed.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -119,11 +131,12 @@ impl Judge {
         Ok(Self { administration, table })
     }
 
-    /// Opens what a lofs is of.
+    /// Opens what a lofs is of; with `mapped` the root of the zone is there what the host's root is.
     pub(crate) fn source(
         &self,
         claims: &Claims,
         path: &Path,
+        mapped: bool,
         options: &Options<'_>,
     ) -> Result<Source, Unfit> {
         // By its name first: a walk through a directory of a zone's would say what the zone has put there.
@@ -135,8 +148,13 @@ impl Judge {
         let path = spot.path().to_owned();
         let Some(found) = spot.into_found() else { return Err(HostPathError::NotCanonical(path).into()) };
         let kind = kind(&found)?;
-        if !options.read_only() && !found.is_kept_from_users() && self.runs_set_user_id(&found, options)? {
-            return Err(Unfit::UsersCouldGain(path));
+        if mapped && !options.read_only() {
+            if !found.is_kept_from_users() && self.runs_set_user_id(&found, options)? {
+                return Err(Unfit::UsersCouldGain(path));
+            }
+            if let Some(other) = elsewhere::reached(&self.table, &found, options.recursive) {
+                return Err(Unfit::UsersCouldGainElsewhere { path, other });
+            }
         }
         Ok(Source { fd: found.into_fd(), kind })
     }

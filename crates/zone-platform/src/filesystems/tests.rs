@@ -6,7 +6,7 @@ use rustix::fs::fstat;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
-use zone_config::config::{Fs, FsType};
+use zone_config::config::{Fs, FsOwners, FsType};
 use zone_config::{Layout, Snapshot};
 
 fn fs_of(fstype: FsType, special: &str, dir: &str, options: &[&str]) -> Fs {
@@ -14,6 +14,7 @@ fn fs_of(fstype: FsType, special: &str, dir: &str, options: &[&str]) -> Fs {
         dir: dir.to_owned(),
         special: special.to_owned(),
         fstype,
+        owners: FsOwners::Map,
         options: options.iter().map(|option| (*option).to_owned()).collect(),
     }
 }
@@ -325,4 +326,62 @@ fn a_way_that_users_of_the_host_can_change_is_refused() {
     // What the user has may be shared; only where the name leads must not be the user's to say.
     let errors = errors_of(&lab_with(vec![fs_of(FsType::Lofs, user.to_str().unwrap(), "/data", &[])]));
     assert_eq!(errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_directory_that_users_reach_by_another_mount_is_refused() {
+    zone_testing::needs_root!();
+    isolated("filesystems::tests::a_directory_that_users_reach_by_another_mount_is_refused", || {
+        let (host, open) = (shared(), shared());
+        mode(open.path(), 0o755);
+        let top = host.path().join("top");
+        let (share, part) = (top.join("share"), top.join("share/part"));
+        fs::create_dir_all(&part).unwrap();
+        for dir in [&top, &share, &part] {
+            mode(dir, 0o755);
+        }
+        let refused = |change: &dyn Fn(&mut Fs)| {
+            let mut fs = fs_of(FsType::Lofs, share.to_str().unwrap(), "/data", &[]);
+            change(&mut fs);
+            errors_of(&lab_with(vec![fs])).pop().unwrap_or_default()
+        };
+        let asis = |_: &mut Fs| {};
+        let mount = |options: &str, what: &Path| {
+            run(std::process::Command::new("mount").args(["-o", options]).args([what, open.path()]));
+        };
+        let unmount = || run(std::process::Command::new("umount").arg(open.path()));
+        assert_eq!(refused(&asis), "");
+        for (what, name) in [(&*share, ""), (&*top, "/share"), (&*part, "")] {
+            mount("bind", what);
+            let text = refused(&asis);
+            let named =
+                format!("is {}{name} as well, where users of the host could run", open.path().display());
+            assert!(text.contains(&named), "{text}");
+            assert_eq!(refused(&|fs| fs.owners = FsOwners::Host), "");
+            assert_eq!(refused(&|fs| fs.options = vec!["ro".to_owned()]), "");
+            mode(open.path(), 0o700);
+            assert_eq!(refused(&asis), "", "users are kept out of it");
+            mode(open.path(), 0o755);
+            unmount();
+        }
+        mount("bind", &share);
+        run(std::process::Command::new("mount").args(["-o", "remount,bind,nosuid"]).arg(open.path()));
+        assert_eq!(refused(&asis), "");
+        unmount();
+    });
+}
+
+#[test]
+fn with_the_owners_of_the_host_the_zone_may_have_what_users_reach() {
+    zone_testing::needs_root!();
+    let host = shared();
+    mode(host.path(), 0o755);
+    fs::write(host.path().join("file"), "").unwrap();
+    let mut fs = fs_of(FsType::Lofs, host.path().to_str().unwrap(), "/data", &[]);
+    fs.owners = FsOwners::Host;
+    let lab = lab_with(vec![fs]);
+    assert_eq!(errors_of(&lab), Vec::<String>::new());
+    let platform = lab.build().unwrap();
+    let file = stat(at(&platform, "/data"), "file");
+    assert_eq!((file.st_uid, file.st_gid), (0, 0), "it is the host's root's, who is nobody in the zone");
 }

@@ -5,7 +5,7 @@ use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, makedev, openat};
 use rustix::mount::{MoveMountFlags, move_mount};
 use std::process::Command;
-use zone_config::config::{Fs, FsType};
+use zone_config::config::{Fs, FsOwners, FsType};
 
 #[test]
 fn a_linux_zone_gets_its_platform_and_leaves_nothing() {
@@ -108,6 +108,7 @@ fn the_whole_is_what_a_zone_expects() {
             dir: "/srv/data".to_owned(),
             special: "swap".to_owned(),
             fstype: FsType::Tmpfs,
+            owners: FsOwners::Map,
             options: vec!["noexec".to_owned()],
         });
         let platform = lab.build().unwrap();

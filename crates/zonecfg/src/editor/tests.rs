@@ -66,8 +66,8 @@ fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
         ("add fs", "set type=ext4", "fs: type: \"ext4\" is not allowed; allowed: lofs, tmpfs"),
         (
             "add fs",
-            "set raw=/dev/x",
-            "No such property type 'raw' of fs; allowed: dir, special, type, options",
+            "set color=/dev/x",
+            "No such property type 'color' of fs; allowed: dir, special, type, owners, options",
         ),
         ("add fs; set dir=/a", "end", "fs: special not specified; allowed: text on one line"),
         (

@@ -12,6 +12,8 @@ cases![
     a_way_that_a_user_of_the_host_owns_is_refused,
     a_symlink_on_the_way_is_refused_with_the_real_path,
     set_user_id_programs_of_a_zone_are_out_of_users_reach,
+    a_directory_with_the_hosts_owners_may_be_in_users_reach,
+    a_second_mount_of_a_shared_directory_in_users_reach_is_refused,
     two_zones_with_one_range_of_ids_are_refused,
 ];
 
@@ -189,6 +191,52 @@ fn set_user_id_programs_of_a_zone_are_out_of_users_reach(lab: &Lab) {
     let ran = user(open.join("s"));
     ran.ok();
     assert!(!ran.out().contains("euid=0"), "{ran}");
+    zone.halt();
+    Command::new("umount").args([&open]).run().ok();
+    std::fs::remove_dir(&open).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Where the zone's root is for the host who he is, what he marks set-user-ID is so for nobody of the host.
+fn a_directory_with_the_hosts_owners_may_be_in_users_reach(lab: &Lab) {
+    let open = PathBuf::from(format!("/tmp/zones-suite-host-{}", std::process::id()));
+    make_dir(&open, 0o755);
+    write(&open.join("file"), "the host's\n");
+    make_dir(&open.join("drop"), 0o1777);
+    Command::new("chmod").args(["1777"]).args([&open.join("drop")]).run().ok();
+    let zone = lab.sparse_with("web", &lofs("/data", &open, "set owners=host; "));
+    zone.boot();
+    zone.zlogin(["cat", "/data/file"]).ok().stdout_is("the host's\n");
+    zone.zlogin(["stat", "-c", "%u", "/data/file"]).ok().stdout_is("65534\n");
+    for attempt in ["echo x > /data/file", "touch /data/mine", "chmod 700 /data", "chown 0 /data/file"] {
+        let ran = zone.sh(attempt);
+        assert!(ran.code() != Some(0), "the host's files are not the zone's\n{ran}");
+    }
+    zone.sh("cp /usr/bin/id /data/drop/s && chmod 4755 /data/drop/s").ok();
+    let user = |script: String| {
+        let args = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c"];
+        Command::new("setpriv").args(args).args([&script]).run()
+    };
+    let ran = user(format!("exec {} -u", open.join("drop/s").display()));
+    let base = read(&lab.etc().join("idmap"));
+    let base = base.lines().find_map(|line| line.strip_prefix("web:")?.split(':').next()).unwrap_or("?");
+    ran.ok().stdout_is(&format!("{base}\n"));
+    zone.halt();
+    std::fs::remove_dir_all(&open).unwrap_or_else(|e| panic!("{e}"));
+}
+
+fn a_second_mount_of_a_shared_directory_in_users_reach_is_refused(lab: &Lab) {
+    let share = lab.private("share");
+    make_dir(&share, 0o755);
+    let open = PathBuf::from(format!("/tmp/zones-suite-second-{}", std::process::id()));
+    make_dir(&open, 0o755);
+    let zone = lab.sparse_with("web", &lofs("/data", &share, ""));
+    Command::new("mount").args(["--bind"]).args([&share, &open]).run().ok();
+    let reached = format!("is {} as well, where users of the host could run", open.display());
+    for verb in ["verify", "boot"] {
+        zone.zoneadm([verb]).refuses().stderr_has(&reached).stderr_has("set owners=host, add option ro");
+    }
+    Command::new("mount").args(["-o", "remount,bind,nosuid"]).args([&open]).run().ok();
+    zone.boot();
     zone.halt();
     Command::new("umount").args([&open]).run().ok();
     std::fs::remove_dir(&open).unwrap_or_else(|e| panic!("{e}"));

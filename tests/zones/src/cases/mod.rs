@@ -40,6 +40,7 @@ mod error_points;
 mod exclusive;
 mod fences;
 mod fs;
+mod fs_docs;
 mod fs_safe;
 mod full_disk;
 mod guests;
@@ -118,6 +119,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         counters::CASES,
         fences::CASES,
         fs::CASES,
+        fs_docs::CASES,
         fs_safe::CASES,
         net_auto::CASES,
         net_docs::CASES,

@@ -1,66 +1,16 @@
 //! The examples of docs/network.md and of README.md, run as they stand there.
 
-use crate::harness::{Command, Lab, cases, ip, skip};
+use crate::harness::{Command, Example, Lab, cases, examples, ip, skip};
 
 cases![the_manual: 600, of_the_manual_what_needs_ipvlan, of_the_manual_what_needs_vlan_links, the_first_example: 120];
 
 const MANUAL: &str = include_str!("../../../../docs/network.md");
 const README: &str = include_str!("../../../../README.md");
 
-/// What an output must have, at the end of a line of an example.
-const PRINTS: &str = "# prints ";
-
-/// One example: a block of shell commands below a heading.
-struct Example<'text> {
-    /// The heading.
-    title: &'text str,
-    /// The kind of link that the kernel must have for it.
-    needs: Option<&'text str>,
-    /// The commands.
-    script: String,
-}
-
-/// Finds the blocks that are to be run: those marked `sh`, a word behind which is the kind of link that they need.
-fn examples(text: &str) -> Vec<Example<'_>> {
-    let (mut title, mut open, mut found) = ("", false, Vec::<Example<'_>>::new());
-    for line in text.lines() {
-        match (open, line.strip_prefix("```")) {
-            (true, Some(_)) => open = false,
-            (false, Some(mark)) => {
-                let mut words = mark.split_whitespace();
-                if words.next() == Some("sh") {
-                    found.push(Example { title, needs: words.next(), script: String::new() });
-                    open = true;
-                }
-            }
-            (true, None) => {
-                if let Some(example) = found.last_mut() {
-                    example.script += line;
-                    example.script.push('\n');
-                }
-            }
-            (false, None) => title = line.strip_prefix("## ").unwrap_or(title),
-        }
-    }
-    found
-}
-
-/// Runs an example as root would type it, and takes away what it has made.
+/// Runs an example on a host whose link to its network is the test's own.
 #[track_caller]
 fn follow(lab: &Lab, example: &Example<'_>) {
-    let Example { title, script, .. } = example;
-    let script = script.replace("lan0", "up0");
-    let path = format!("{}:{}", lab.spec().bin.display(), std::env::var("PATH").unwrap_or_default());
-    let ran =
-        Command::new("/bin/sh").args(["-euc", &script]).env("ZONES_ROOT", lab.root()).env("PATH", path).run();
-    ran.ok();
-    for promised in script.lines().filter_map(|line| Some(line.split_once(PRINTS)?.1)) {
-        assert!(ran.out().contains(promised), "{title}: must print {promised:?}\n{ran}");
-    }
-    for verb in ["halt", "uninstall -F"] {
-        lab.zoneadm(["-z", "web"].into_iter().chain(verb.split(' '))).ok();
-    }
-    lab.zonecfg("web", "delete -F").ok();
+    example.run(lab, &[("lan0", "up0")]);
     let _ = Command::new("ip").args(["link", "delete", "br0"]).run();
 }
 
