@@ -132,8 +132,6 @@ frames "without link protection" unguarded
 ok "with link protection again" zonecfg -z other 'select net physical=eth0; clear link-protection; end'
 ok "reboot" zoneadm -z other reboot
 has "udp by a range" 'is it you' udp 5302
-policies
-if here wg || modprobe -n wireguard 2>/dev/null; then tunnel; else skip "wireguard: not in this kernel"; fi
 first=$(field web .pid)
 ok "kill -9 of zsched" die "$(field web .zsched.pid)"
 ok "kill -9 of zoneadmd" die "$(daemon web)"
@@ -226,6 +224,11 @@ hex_linklocal() { # MAC: the link-local address that follows from it
     printf 'fe80000000000000%02x%s%sfffe%s%s%s' $((0x${bytes[0]} ^ 2)) "${bytes[1]}" "${bytes[2]}" "${bytes[3]}" "${bytes[4]}" "${bytes[5]}"
 }
 
+pair() { # two zones of the managed network, web with a port
+    ok "web" make web 'add net; end; add port; set host=8080; set to=80; end'
+    ok "other" make other 'add net; end'
+    ok "boot" boots web; ok "boot" boots other
+}
 # advised WHOSE: web boots with a sentence, is cut off, and what the sentence says lets it through
 advised() {
     local said line
@@ -240,6 +243,7 @@ advised() {
 }
 policies() {
 title "Others' rules"
+    pair
     ok "nftables, by hand" nft 'add table inet mine; add chain inet mine through { type filter hook forward priority 0; policy drop; }'
     advised "nftables"
     nft delete table inet mine
@@ -261,11 +265,14 @@ title "Others' rules"
         advised "firewalld"
         systemctl stop firewalld
     else skip "firewalld: not here"; fi
+    remove web other
 }
 
 tunnel() {
 title "wireguard in an exclusive zone"
+    if ! modprobe wireguard 2>/dev/null; then skip "wireguard: not in this kernel"; return; fi
     local zone
+    pair
     for zone in web other; do ok "$zone's root makes a link" zlogin "$zone" ip link add wg0 type wireguard; done
     if here wg; then
         zlogin web sh -c 'umask 077; wg genkey > /root/k; wg set wg0 listen-port 51820 private-key /root/k; ip address add 10.9.9.1/24 dev wg0; ip link set wg0 up'
@@ -276,6 +283,7 @@ title "wireguard in an exclusive zone"
     else skip "a tunnel: no wg"; fi
     ok "its own rules" zlogin web nft 'add table ip own; add chain ip own input { type filter hook input priority 0; }'
     is "are not the host's" "" sh -c 'nft list tables | grep own'
+    remove web other
 }
 
 shared() {
@@ -504,7 +512,8 @@ for name in $(ip -j link show dev "$free" | jq -r '.[0].altnames[]?|select(.=="s
 }
 
 guest() {
-title "$archive"
+title "A guest with systemd"
+if [ -z "$archive" ]; then skip "a guest with systemd: no archive was given"; return; fi
 zonecfg -z deb 'create; set brand=linux; add net; end; add port; set host=8080; set to=80; end'
 ok "install" zoneadm -z deb install -a "$archive"
 # mmdebstrap leaves the resolv.conf of the machine that it ran on, which to zones is the guest's own.
@@ -528,8 +537,7 @@ reaches_by_ip() { # a guest may have no ping
     zlogin "$1" bash -c 'exec 3<>/dev/tcp/198.51.100.2/80 && read -r line <&3 && echo "$line"'
 }
 
-for part in ${PARTS:-managed shared ipvlan vlan bridge_vlan moved}; do $part; done
-if [ -n "$archive" ]; then guest; else skip "a guest with systemd: no archive was given"; fi
+for part in ${PARTS:-managed policies tunnel shared ipvlan vlan bridge_vlan moved guest}; do $part; done
 cleanup
 trap - EXIT
 nothing_left

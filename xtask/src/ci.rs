@@ -1,11 +1,11 @@
 //! `cargo xtask ci`: everything that CI checks, in the order in which it is cheapest to fail.
 
-use crate::{check, say, sh, test};
+use crate::{check, say, sh, test, vm};
 use anyhow::Result;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Runs it. The closing line is that of the tests.
+/// Runs it. The closing line is that of the tests, those in virtual machines with them.
 pub(crate) fn run() -> Result<ExitCode> {
     check::format_and_lints()?;
     // Broken links, and what rustdoc cannot read. Private items are documented too, so links to them are no mistake.
@@ -21,7 +21,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         say::title("Dependencies");
         say::note("SKIPPED: cargo-deny is not installed (cargo install cargo-deny --locked)");
     }
-    test::run(&All::parse_from(["test", "--skip-nothing"]).args)
+    let here = test::count(&All::parse_from(["test", "--skip-nothing"]).args)?;
+    Ok(test::close(here.and(vm::count()?)))
 }
 
 /// The tests, all of them.

@@ -2,6 +2,7 @@
 
 use crate::{pages, paths, say, sh};
 use anyhow::{Context, Result};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// How to build.
@@ -34,6 +35,22 @@ pub(crate) fn debug() -> Result<()> {
     sh::run(&mut build)
 }
 
+/// The same, static, for a system whose C library is another one; gives the folder.
+pub(crate) fn debug_static() -> Result<PathBuf> {
+    let host = host()?;
+    let mut build = sh::cargo();
+    build.args(["build", "--target", &host]).env("RUSTFLAGS", STATIC);
+    for program in paths::PROGRAMS {
+        build.args(["-p", program]);
+    }
+    say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
+    sh::run(&mut build)?;
+    Ok(paths::target().join(host).join("debug"))
+}
+
+/// What makes a program static. With --target the flags are for the program alone; macros must stay loadable.
+const STATIC: &str = "-C target-feature=+crt-static";
+
 /// All programs, static, one by one: features unify across a build of several, and would give the
 /// smallest what only the largest needs.
 pub(crate) fn release() -> Result<()> {
@@ -41,10 +58,8 @@ pub(crate) fn release() -> Result<()> {
     sh::make_dir(&paths::dist())?;
     for program in paths::PROGRAMS {
         let mut build = sh::cargo();
-        // With --target the flags are for the program alone; macros must stay loadable.
-        build.args(["build", "--release", "--target", &host, "-p", program]);
-        build.env("RUSTFLAGS", "-C target-feature=+crt-static");
-        say::command(&format!("RUSTFLAGS='-C target-feature=+crt-static' {}", sh::line(&build)));
+        build.args(["build", "--release", "--target", &host, "-p", program]).env("RUSTFLAGS", STATIC);
+        say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
         sh::run(&mut build)?;
         let from = paths::target().join(&host).join("release").join(program);
         let to = paths::dist().join(program);

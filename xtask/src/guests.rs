@@ -127,7 +127,8 @@ fn make_one(guest: &Guest, mirror: &str) -> Result<()> {
     Ok(())
 }
 
-fn tail(log: &Path) -> String {
+/// Gives the last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(12)..].join("\n")

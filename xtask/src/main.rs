@@ -1,4 +1,4 @@
-//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `ci`.
+//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `vm`, `ci`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -16,6 +16,7 @@ mod sh;
 mod soak;
 mod test;
 mod units;
+mod vm;
 mod zones;
 
 use clap::Parser;
@@ -31,6 +32,8 @@ enum Task {
     Test(test::Args),
     /// Lead zones through random commands and deaths, replayable by a seed
     Soak(soak::Args),
+    /// Test in virtual machines: hosts with systemd, cgroup v2 and Debian's kernel
+    Vm(vm::Args),
     /// Measure, beside the floor and beside other managers
     Bench(bench::Args),
     /// Build the programs as they ship: release, static, one by one
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Soak(args) => soak::run(&args),
+        Task::Vm(args) => vm::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Build(args) => dist::run(&args),
         Task::Check => check::run(),

@@ -14,7 +14,8 @@ pub(crate) struct Need {
     pub(crate) reason: &'static str,
 }
 
-const fn need(program: &'static str, package: &'static str, reason: &'static str) -> Need {
+/// Makes a row.
+pub(crate) const fn need(program: &'static str, package: &'static str, reason: &'static str) -> Need {
     Need { program, package, reason }
 }
 

@@ -26,3 +26,6 @@ pub(crate) fn dist() -> PathBuf {
 /// The programs of the project, the smallest first.
 pub(crate) const PROGRAMS: [&str; 7] =
     ["zsched", "zinit", "zonename", "zlogin", "zonecfg", "zoneadm", "zoneadmd"];
+
+/// What tells which distribution this machine runs.
+pub(crate) const OS_RELEASE: &str = "/etc/os-release";

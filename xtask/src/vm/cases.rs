@@ -1,0 +1,100 @@
+//! The scripts of tests/host that run in machines, and what each is given.
+
+/// A script in a machine of its own.
+pub(super) struct Case {
+    /// What people call it.
+    pub(super) name: &'static str,
+    /// The script's name in tests/host.
+    pub(super) script: &'static str,
+    /// What its environment has beside the usual.
+    pub(super) environment: &'static str,
+    /// Its words after the folder of the programs; one that ends in `.tar` is an archive of the guests.
+    pub(super) words: &'static [&'static str],
+    /// What kernel it takes.
+    pub(super) kernel: Kernel,
+    /// How much memory its machine has, in MiB.
+    pub(super) megabytes: u64,
+    /// After how many seconds it is given up, on a machine that does other things beside.
+    pub(super) seconds: u64,
+}
+
+/// What a case asks of its kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kernel {
+    /// What User-Mode Linux has: controllers but for cpuset, file systems, most kinds of links.
+    Any,
+    /// All: rules of nf_tables for every family, cpuset, two processors, wireguard, a network card.
+    Full,
+}
+
+/// The longest first: machines run side by side.
+pub(super) const ALL: [Case; 10] = [
+    net("net-managed", "PARTS=managed"),
+    net("net-firewalls", "PARTS=policies"),
+    net("net-bridges", "PARTS='bridge_vlan moved'"),
+    net("net-others", "PARTS='shared tunnel'"),
+    Case { words: &["debian12-systemd.tar"], ..net("net-guest", "PARTS=guest") },
+    Case { kernel: Kernel::Any, ..net("net-links", "PARTS='ipvlan vlan'") },
+    any("limits", "limits.sh", &[]),
+    any("life-systemd", "life.sh", &["debian12-systemd.tar"]),
+    any("life-sysvinit", "life.sh", &["debian12-sysvinit.tar"]),
+    any("life-sparse", "life.sh", &["sparse"]),
+];
+
+const fn any(name: &'static str, script: &'static str, words: &'static [&'static str]) -> Case {
+    Case { name, script, environment: "", words, kernel: Kernel::Any, megabytes: 1024, seconds: 600 }
+}
+
+const fn net(name: &'static str, environment: &'static str) -> Case {
+    let script = "net.sh";
+    Case { name, script, environment, words: &[], kernel: Kernel::Full, megabytes: 1024, seconds: 900 }
+}
+
+impl Case {
+    /// Which archives it needs.
+    pub(super) fn archives(&self) -> impl Iterator<Item = &'static str> {
+        self.words.iter().copied().filter(|word| word.ends_with(".tar"))
+    }
+
+    /// What its machine runs, in a folder with the script, `bin` and the archives.
+    pub(super) fn command(&self) -> String {
+        let Self { script, environment, words, .. } = self;
+        format!("{environment} bash host/{script} /root/in/bin {}", words.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{guests, paths};
+
+    #[test]
+    fn every_script_for_hosts_is_run() {
+        let dir = paths::top().join("tests/host");
+        for entry in std::fs::read_dir(dir).expect("tests/host").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let known = name == "common.sh" || ALL.iter().any(|case| case.script == name);
+            assert!(known, "{name} is in no case");
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_networks_script_is_run() {
+        let script = std::fs::read_to_string(paths::top().join("tests/host/net.sh")).expect("net.sh");
+        let parts = script.lines().find_map(|line| line.split_once("PARTS:-")?.1.split_once('}'));
+        for part in parts.expect("the list of parts").0.split(' ') {
+            let known = ALL.iter().filter(|case| case.script == "net.sh");
+            let run =
+                known.flat_map(|case| case.environment.split(['=', '\'', ' '])).any(|word| word == part);
+            assert!(run, "{part} is in no case");
+        }
+    }
+
+    #[test]
+    fn every_archive_is_that_of_a_usual_guest() {
+        for archive in ALL.iter().flat_map(Case::archives) {
+            let known = guests::USUAL.iter().any(|guest| format!("{}.tar", guest.name) == archive);
+            assert!(known, "{archive} is made by nobody");
+        }
+    }
+}

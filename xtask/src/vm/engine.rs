@@ -1,0 +1,112 @@
+//! What runs a machine: User-Mode Linux, a kernel that is a program, or QEMU.
+
+use super::image::Image;
+use crate::sh;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::Command;
+
+/// A kind of machine.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    /// User-Mode Linux: programs run as fast as here, one processor, fewer parts of the kernel, no hardware
+    Uml,
+    /// QEMU: Debian's own kernel, as fast as /dev/kvm lets it or several times slower
+    Qemu,
+}
+
+/// How long after their start machines have done nothing yet: the kernel and systemd. In seconds, generous.
+pub(super) const BOOT_SECONDS: u64 = 240;
+
+impl Engine {
+    /// What people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Uml => "User-Mode Linux",
+            Self::Qemu => "QEMU",
+        }
+    }
+
+    /// Tells why it cannot run an image here, if it cannot.
+    pub(super) fn missing(self) -> Option<String> {
+        if std::env::consts::ARCH != "x86_64" {
+            return Some(format!("{} for {} is not known here", self.name(), std::env::consts::ARCH));
+        }
+        // User-Mode Linux is in the image.
+        (self == Self::Qemu && sh::which(QEMU).is_none())
+            .then(|| format!("{QEMU} is not installed (package qemu-system-x86)"))
+    }
+
+    /// Gives the command that runs a machine on a throw-away copy of an image. `dir` is the machine's own folder, with
+    /// its second disk in `input.tar`; the console is standard output. Everything ends with the process.
+    pub(super) fn command(self, image: &Image, dir: &Path, megabytes: u64) -> Result<Command> {
+        match self {
+            Self::Uml => uml(image, dir, megabytes),
+            Self::Qemu => Ok(qemu(image, dir, megabytes)),
+        }
+    }
+}
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// What every guest's kernel is told.
+const QUIET: &str = "rw zones-vm audit=1 quiet loglevel=3 systemd.show_status=0";
+
+fn uml(image: &Image, dir: &Path, megabytes: u64) -> Result<Command> {
+    // Its memory is a file, which is best where writing it costs nothing.
+    let shm = Path::new("/dev/shm");
+    let free = rustix::fs::statvfs(shm).map_or(0, |fs| fs.f_bavail * fs.f_frsize);
+    let memory = if free > megabytes << 20 { shm } else { dir };
+    let script = dir.join("uml.sh");
+    std::fs::write(&script, include_str!("guest/uml.sh")).context("the script that starts a machine")?;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--net", "sh"]);
+    command.arg(script).arg(image.file("uml")).arg(dir).arg(image.file("")).arg(memory);
+    command.arg(format!("mem={megabytes}M"));
+    command.args(["ubd0=/machine/cow,/images/disk.img", "ubd1r=/machine/input.tar", "root=/dev/ubda"]);
+    command.args(["uml_dir=/machine/", "umid=uml", "con=null", "con0=null,fd:1", "ssl=null"]);
+    command.args(QUIET.split(' '));
+    Ok(command)
+}
+
+fn qemu(image: &Image, dir: &Path, megabytes: u64) -> Command {
+    let kvm = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok() && virtualizes();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--net", QEMU]);
+    // QEMU's throw-away copy is there.
+    command.env("TMPDIR", dir).args([
+        "-M",
+        "q35",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-smp",
+        "2",
+    ]);
+    command.args(if kvm {
+        ["-accel", "kvm", "-cpu", "host"]
+    } else {
+        ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
+    });
+    command.args(["-m", &megabytes.to_string(), "-monitor", "none"]);
+    command.args(["-chardev", "stdio,id=out,signal=off", "-serial", "chardev:out"]);
+    command.arg("-kernel").arg(image.file("vmlinuz")).arg("-initrd").arg(image.file("initrd"));
+    command.args(["-append", &format!("root=/dev/vda console=ttyS0 net.ifnames=0 mitigations=off {QUIET}")]);
+    let drive =
+        |path: std::path::PathBuf, more: &str| format!("file={},if=virtio,format=raw,{more}", path.display());
+    command.args(["-drive", &drive(image.file("disk.img"), "cache=unsafe,snapshot=on")]);
+    command.args(["-drive", &drive(dir.join("input.tar"), "readonly=on")]);
+    // A network card that leads nowhere, for who wants to have one.
+    command.args(["-device", "virtio-rng-pci", "-netdev", "hubport,id=free,hubid=1"]);
+    command.args(["-device", "virtio-net-pci,netdev=free"]);
+    command
+}
+
+/// Whether the processor can run machines: without that a /dev/kvm is another hypervisor's, and does not boot every kernel.
+fn virtualizes() -> bool {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    info.lines()
+        .find(|line| line.starts_with("flags"))
+        .is_some_and(|flags| flags.split(' ').any(|flag| flag == "vmx" || flag == "svm"))
+}

@@ -1,0 +1,120 @@
+//! One machine's life: boot, the command, its output, the end.
+
+use super::engine::{BOOT_SECONDS, Engine};
+use super::image::Image;
+use crate::sh;
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// What a machine is given.
+pub(super) struct Machine<'a> {
+    /// What runs it.
+    pub(super) engine: Engine,
+    /// Its memory, in MiB.
+    pub(super) megabytes: u64,
+    /// For how long after its boot its command may run.
+    pub(super) seconds: u64,
+    /// A folder whose contents the command finds where it starts.
+    pub(super) input: &'a Path,
+    /// Archives and the like, which are not copied before they are put on the machine's disk: each by its name.
+    pub(super) files: &'a [PathBuf],
+    /// A line of shell.
+    pub(super) command: &'a str,
+    /// Where all that the console says goes.
+    pub(super) log: &'a Path,
+}
+
+/// How it went.
+pub(super) enum Ended {
+    /// The command's exit status.
+    With(i32),
+    /// The machine never came to the command.
+    NeverBooted,
+    /// It ended in the middle of it.
+    Died,
+    /// It was ended, after too long a time.
+    TooLong,
+}
+
+impl Machine<'_> {
+    /// Runs it on a throw-away copy of an image; `line` gets each line that the command prints, as it comes.
+    pub(super) fn run(&self, image: &Image, mut line: impl FnMut(&str)) -> Result<Ended> {
+        let dir = tempfile::Builder::new().prefix("run.").tempdir_in(super::place())?;
+        self.pack(dir.path())?;
+        let mut log = std::fs::File::create(self.log).with_context(|| format!("{}", self.log.display()))?;
+        let mut command = self.engine.command(image, dir.path(), self.megabytes)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", sh::line(&command)))?;
+        let mut running = Running(child);
+        let lines = running.lines()?;
+        let mut deadline = Instant::now() + Duration::from_secs(BOOT_SECONDS);
+        let mut begun = false;
+        loop {
+            let text = match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(text) => text,
+                Err(RecvTimeoutError::Timeout) if begun => return Ok(Ended::TooLong),
+                Err(RecvTimeoutError::Disconnected) if begun => return Ok(Ended::Died),
+                Err(_) => return Ok(Ended::NeverBooted),
+            };
+            writeln!(log, "{text}")?;
+            match text.strip_prefix("zones-vm: ") {
+                Some("begin") => {
+                    begun = true;
+                    deadline = Instant::now() + Duration::from_secs(self.seconds);
+                }
+                Some(end) if end.starts_with("end ") => {
+                    return Ok(Ended::With(end[4..].trim().parse().unwrap_or(1)));
+                }
+                _ if begun => line(&text),
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes the second disk.
+    fn pack(&self, dir: &Path) -> Result<()> {
+        std::fs::write(dir.join("command"), format!("{}\n", self.command))?;
+        let mut tar = Command::new("tar");
+        tar.arg("-cf").arg(dir.join("input.tar")).arg("-C").arg(dir).arg("command");
+        tar.arg("-C").arg(self.input).arg(".");
+        for file in self.files {
+            let name: OsString = file.file_name().context("a file without a name")?.to_owned();
+            tar.arg("-C").arg(file.parent().unwrap_or(Path::new("/"))).arg(name);
+        }
+        sh::run(&mut tar)
+    }
+}
+
+/// A machine that runs, until this is dropped.
+struct Running(Child);
+
+impl Running {
+    /// Gives the lines of its console as they come.
+    fn lines(&mut self) -> Result<Receiver<String>> {
+        let (to, from) = channel();
+        let console = BufReader::new(self.0.stdout.take().context("a machine without a console")?);
+        std::thread::spawn(move || {
+            for line in console.split(b'\n') {
+                let Ok(line) = line else { return };
+                let text = String::from_utf8_lossy(&line);
+                if to.send(text.trim_matches('\r').to_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(from)
+    }
+}
+
+impl Drop for Running {
+    /// Ends it, and with it all that is in its namespace: nothing on its disk matters.
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
