@@ -206,6 +206,11 @@ impl Layout {
         self.zone_run(zone).join("snapshot.toml")
     }
 
+    /// What a live zone is being changed to, until it is.
+    pub fn snapshot_next(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("snapshot.next.toml")
+    }
+
     /// What the bring-up of a live zone has done so far.
     pub fn journal(&self, zone: &ZoneName) -> PathBuf {
         self.zone_run(zone).join("journal")

@@ -25,6 +25,7 @@
 pub mod addresses;
 pub mod bootargs;
 pub mod brand;
+pub mod change;
 pub mod command;
 pub mod config;
 pub mod document;

@@ -4,6 +4,8 @@
 //! all read it: a property is added by a row in `rows`, a line in the list of fields of [`config`](crate::config), and
 //! whatever acts on it. Defaults are here and nowhere else.
 
+use serde::{Deserialize, Serialize};
+
 use crate::value::{Kind, Value};
 
 mod rows;
@@ -24,24 +26,31 @@ pub enum Unset {
 }
 
 /// When a change of a property takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Applies {
     /// Never once the zone is installed: the property cannot be changed from then on.
     Sealed,
     /// When the zone boots next: until then a live zone has what it was booted with.
     NextBoot,
-    /// As soon as it is committed, also for a live zone.
+    /// When `zoneadm apply` gives it to a live zone, or when that boots next.
     Live,
+    /// As soon as it is committed: nothing of it is in a live zone.
+    AtOnce,
 }
 
 impl Applies {
+    /// All of them, in the order of the interface file of the door.
+    pub const ALL: [Self; 4] = [Self::Sealed, Self::NextBoot, Self::Live, Self::AtOnce];
+
     /// Says it in a sentence.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Sealed => "It cannot be changed once the zone is installed.",
             Self::NextBoot => "A change takes effect when the zone boots next.",
-            Self::Live => "A change takes effect at once.",
+            Self::Live => "A zone that runs is given a change by 'zoneadm apply'.",
+            Self::AtOnce => "A change takes effect at once.",
         }
     }
 }
@@ -105,6 +114,11 @@ impl Property {
 
     const fn live(mut self) -> Self {
         self.applies = Applies::Live;
+        self
+    }
+
+    const fn at_once(mut self) -> Self {
+        self.applies = Applies::AtOnce;
         self
     }
 

@@ -1,7 +1,11 @@
-//! What a live zone was started with: `RUN/NAME/snapshot.toml`, from ready to halt.
+//! What a live zone has: `RUN/NAME/snapshot.toml`, from ready to halt.
 //!
 //! Everything that is read about a live zone comes from here, so that an edit of the configuration touches a
-//! zone at its next boot and never in between, and teardown knows what bring-up was told.
+//! zone when it is applied or boots next and never in between, and teardown knows what bring-up was told.
+//!
+//! While a zone is changed, what it will have is beside it, in `snapshot.next.toml`, from before the first of it is put in
+//! force until all of it is; then that takes the place of the other. Whoever finds both knows both ends of what was
+//! interrupted.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,7 +36,7 @@ const MOST: u64 = 4 * file::DOCUMENT;
 /// The last line. A file that was cut between two tables is still TOML; without this line it is known as cut.
 const END: &str = "# end of snapshot\n";
 
-/// What a live zone was started with.
+/// What a live zone has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Snapshot {
@@ -56,7 +60,7 @@ pub struct Snapshot {
     pub confinement: Option<Confinement>,
     /// The whole brand: its file may change while the zone lives.
     pub brand: Brand,
-    /// The configuration, whole, as it was when the zone was made ready.
+    /// The configuration, whole, as it was when the zone was made ready, and with what it was given since.
     pub config: ZoneConfig,
 }
 
@@ -144,7 +148,18 @@ impl Snapshot {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, layout: &Layout) -> Result<(), SnapshotError> {
-        let path = layout.snapshot(&self.name);
+        self.save_at(layout, layout.snapshot(&self.name))
+    }
+
+    /// Writes what the zone is being changed to, beside what it has.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_next(&self, layout: &Layout) -> Result<(), SnapshotError> {
+        self.save_at(layout, layout.snapshot_next(&self.name))
+    }
+
+    fn save_at(&self, layout: &Layout, path: PathBuf) -> Result<(), SnapshotError> {
         file::make_dir(&layout.zone_run(&self.name), 0o700)?;
         match toml::to_string(self) {
             Ok(text) => Ok(file::replace_fast(&path, format!("{text}{END}").as_bytes(), 0o600)?),
@@ -157,7 +172,22 @@ impl Snapshot {
     /// # Errors
     /// [`SnapshotError::Missing`] when the zone is not live; else whatever is wrong with it.
     pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Self, SnapshotError> {
-        let path = layout.snapshot(zone);
+        Self::load_from(layout.snapshot(zone), zone)
+    }
+
+    /// Reads what a zone is being changed to; `None` if it is not.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it.
+    pub fn load_next(layout: &Layout, zone: &ZoneName) -> Result<Option<Self>, SnapshotError> {
+        match Self::load_from(layout.snapshot_next(zone), zone) {
+            Ok(next) => Ok(Some(next)),
+            Err(SnapshotError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn load_from(path: PathBuf, zone: &ZoneName) -> Result<Self, SnapshotError> {
         let Some(bytes) = file::read_if_there(&path, MOST)? else {
             return Err(SnapshotError::Missing { zone: zone.clone(), path });
         };
@@ -179,11 +209,30 @@ impl Snapshot {
         }
     }
 
-    /// Removes a zone's snapshot; a missing one is fine.
+    /// Puts what a zone has been changed to in the place of what it had.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn commit_next(layout: &Layout, zone: &ZoneName) -> Result<(), SnapshotError> {
+        let (from, to) = (layout.snapshot_next(zone), layout.snapshot(zone));
+        let allowed = zone_fail::fail!("snapshot.commit").map_err(std::io::Error::from);
+        Ok(allowed.and_then(|()| std::fs::rename(&from, &to)).map_err(FileError::new("replace", &to))?)
+    }
+
+    /// Forgets what a zone was to be changed to; a missing one is fine.
     ///
     /// # Errors
     /// When it cannot be removed.
+    pub fn remove_next(layout: &Layout, zone: &ZoneName) -> Result<(), SnapshotError> {
+        Ok(file::remove_fast(&layout.snapshot_next(zone))?)
+    }
+
+    /// Removes a zone's snapshot, and what it was to be changed to; missing ones are fine.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
     pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), SnapshotError> {
+        Self::remove_next(layout, zone)?;
         Ok(file::remove_fast(&layout.snapshot(zone))?)
     }
 }
@@ -288,6 +337,27 @@ mod tests {
         assert!(matches!(Snapshot::load(&layout, &web), Err(SnapshotError::Damaged { .. })));
         Snapshot::remove(&layout, &web).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_zone_is_changed_to_is_beside_what_it_has_until_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let before = sample();
+        let web = before.name.clone();
+        before.save(&layout).unwrap();
+        assert_eq!(Snapshot::load_next(&layout, &web).unwrap(), None);
+        let mut after = before.clone();
+        after.config.shutdown_timeout = 7;
+        after.save_next(&layout).unwrap();
+        assert_eq!(Snapshot::load(&layout, &web).unwrap(), before);
+        assert_eq!(Snapshot::load_next(&layout, &web).unwrap().as_ref(), Some(&after));
+        Snapshot::commit_next(&layout, &web).unwrap();
+        assert_eq!(Snapshot::load(&layout, &web).unwrap(), after);
+        assert_eq!(Snapshot::load_next(&layout, &web).unwrap(), None);
+        before.save_next(&layout).unwrap();
+        Snapshot::remove(&layout, &web).unwrap();
+        assert_eq!(Snapshot::load_next(&layout, &web).unwrap(), None);
     }
 
     /// What a program of version 1 has written for a zone that still lives.

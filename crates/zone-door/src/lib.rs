@@ -32,6 +32,7 @@ pub use service::ServiceError;
 pub use types::{Console, Event, Exit, Net, OpResult, Progress, Status, Step};
 pub use uniqid::Uniqid;
 pub use zone_config::State;
+pub use zone_config::change::Change;
 pub use zone_config::lastexit::How;
 /// Who calls, as the kernel tells it: the process that connected, at that time.
 pub use zone_sys::unix::Peer as Caller;

@@ -20,12 +20,21 @@ pub enum Operation {
     Shutdown,
     /// Tell the console that the zone is being uninstalled.
     NoteUninstalling,
+    /// Give a zone that is up what is configured by now.
+    Apply,
 }
 
 impl Operation {
     /// All of them, in the order of the interface file.
-    pub const ALL: [Self; 6] =
-        [Self::Ready, Self::Boot, Self::Reboot, Self::Halt, Self::Shutdown, Self::NoteUninstalling];
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Boot,
+        Self::Reboot,
+        Self::Halt,
+        Self::Shutdown,
+        Self::NoteUninstalling,
+        Self::Apply,
+    ];
 
     /// The name as messages and the door spell it.
     #[must_use]
@@ -37,6 +46,7 @@ impl Operation {
             Self::Halt => "halt",
             Self::Shutdown => "shutdown",
             Self::NoteUninstalling => "note_uninstalling",
+            Self::Apply => "apply",
         }
     }
 }

@@ -63,6 +63,14 @@ pub enum Request {
         /// The language for the messages.
         locale: String,
     },
+    /// Give a zone that is up what is configured by now.
+    #[serde(rename = "org.zones.zoneadmd.Apply")]
+    Apply {
+        /// Only check, and tell what would be changed.
+        dry_run: bool,
+        /// The language for the messages.
+        locale: String,
+    },
 }
 
 /// What an older daemon does not know is only said when it is meant.
@@ -81,6 +89,7 @@ impl Request {
             Self::Halt { .. } => Operation::Halt,
             Self::Shutdown { .. } => Operation::Shutdown,
             Self::NoteUninstalling { .. } => Operation::NoteUninstalling,
+            Self::Apply { .. } => Operation::Apply,
         }
     }
 
@@ -91,7 +100,7 @@ impl Request {
             Self::Boot { bootargs, .. } | Self::Reboot { bootargs, .. } | Self::Shutdown { bootargs, .. } => {
                 bootargs
             }
-            Self::Ready { .. } | Self::Halt { .. } | Self::NoteUninstalling { .. } => "",
+            Self::Ready { .. } | Self::Halt { .. } | Self::NoteUninstalling { .. } | Self::Apply { .. } => "",
         }
     }
 
@@ -104,7 +113,8 @@ impl Request {
             | Self::Reboot { locale, .. }
             | Self::Halt { locale, .. }
             | Self::Shutdown { locale, .. }
-            | Self::NoteUninstalling { locale } => locale,
+            | Self::NoteUninstalling { locale }
+            | Self::Apply { locale, .. } => locale,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use zone_config::change::Change;
 use zone_config::lastexit::LastExit;
 
 use crate::{How, Operation, State, Uniqid};
@@ -135,6 +136,9 @@ pub struct OpResult {
     pub timings: Vec<Step>,
     /// The zone's state afterwards.
     pub state: State,
+    /// What an apply has found to differ; those that are live are in force afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<Change>>,
 }
 
 /// Something that happened to the zone, as `Monitor` tells it.
@@ -176,6 +180,8 @@ pub enum Event {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use zone_config::change::Action;
+    use zone_config::schema::Applies;
 
     use super::*;
 
@@ -239,7 +245,21 @@ mod tests {
         assert_fields("Exit", &exit());
         assert_fields("Step", &step);
         assert_fields("Progress", &Progress { step: Some("root".into()), message: Some("m".into()) });
-        assert_fields("Result", &OpResult { messages: vec![], timings: vec![step], state: State::Ready });
+        let word = || Some("w".to_owned());
+        let change = Change {
+            action: Action::Modify,
+            resource: word(),
+            property: word(),
+            from: word(),
+            to: word(),
+            applies: Applies::Live,
+        };
+        assert_fields("Change", &change);
+        let changes = Some(vec![change]);
+        assert_fields(
+            "Result",
+            &OpResult { messages: vec![], timings: vec![step], state: State::Ready, changes },
+        );
     }
 
     #[test]
@@ -247,6 +267,8 @@ mod tests {
         assert_eq!(State::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("State"));
         assert_eq!(Operation::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("Operation"));
         assert_eq!(Operation::ALL.map(|operation| operation.to_string()).to_vec(), declared("Operation"));
+        assert_eq!(Action::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("ChangeAction"));
+        assert_eq!(Applies::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("Applies"));
         use How::*;
         let hows = [Exited, Killed, Crashed, Poweroff, Rebooted, Halted, Shutdown, Unknown];
         assert_eq!(hows.iter().flat_map(sent).collect::<Vec<_>>(), declared("How"));

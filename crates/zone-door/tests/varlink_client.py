@@ -19,7 +19,7 @@ def main(path):
 
     # Parses the interface file with this package's own grammar.
     interface = client.get_interface(INTERFACE)
-    for name in ("Ready", "Boot", "Reboot", "Halt", "Shutdown", "NoteUninstalling", "GetStatus", "Monitor"):
+    for name in ("Ready", "Boot", "Reboot", "Halt", "Shutdown", "NoteUninstalling", "Apply", "GetStatus", "Monitor"):
         interface.get_method(name)
 
     with client.open(INTERFACE) as door:

@@ -227,6 +227,9 @@ fn rows(steps: &[Step]) -> Vec<Row> {
             add("done", format!("the journal says that step {name} was taken"), "the next step");
             add("undo", format!("step {name} is undone"), "the step before it is undone");
         }
+        if step.changed {
+            add("update", format!("what a change of the zone means to step {name} is done"), "the next step");
+        }
     }
     rows
 }
@@ -337,7 +340,10 @@ mod tests {
 
     #[test]
     fn the_list_can_be_printed_and_has_no_name_twice() {
-        let rows = rows(&[Step { name: "cgroup", kept: true }, Step { name: "dev", kept: false }]);
+        let rows = rows(&[
+            Step { name: "cgroup", kept: true, changed: true },
+            Step { name: "dev", kept: false, changed: false },
+        ]);
         assert_eq!(table(&rows).lines().count(), rows.len() + 1);
         let names: std::collections::BTreeSet<_> = rows.iter().map(|row| (&row[0], &row[1])).collect();
         assert_eq!(names.len(), rows.len());

@@ -37,6 +37,8 @@ pub struct Step {
     pub name: &'static str,
     /// Whether it leaves something to be undone.
     pub kept: bool,
+    /// Whether it changes something in a zone that lives.
+    pub changed: bool,
 }
 
 /// A place in the program, by its name in the list: passed, or not.

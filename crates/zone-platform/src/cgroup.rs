@@ -14,10 +14,11 @@ use rustix::io::Errno;
 use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
+use crate::change::Change;
 use crate::check::Check;
 use crate::spec::CgroupSpec;
-use crate::step::{Live, TearDown};
-use crate::{Build, Failed, PlatformError, Spec, holders, mountinfo};
+use crate::step::TearDown;
+use crate::{Build, Failed, PlatformError, holders, mountinfo};
 
 mod end;
 pub(crate) mod limits;
@@ -266,13 +267,14 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
 }
 
 /// Gives the cgroup of a live zone other bounds.
-pub(crate) fn update(live: &Live<'_>, _: &Spec, new: &Spec) -> Result<(), PlatformError> {
-    let tree = Tree::find(live.installation, live.zone)?;
+pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
+    let (zone, bounds) = (&change.new.zone, &change.new.cgroup);
+    let tree = Tree::find(change.layout.id(), zone)?;
     match tree.open(ZONE)? {
         Some(dir) => {
-            limits::clear(dir.as_fd(), &new.cgroup)
+            limits::clear(dir.as_fd(), bounds)
                 .map_err(Failed::to("unbound cgroup", tree.path().join(ZONE).display()))?;
-            Ok(bound(&tree, dir.as_fd(), &new.cgroup)?)
+            Ok(bound(&tree, dir.as_fd(), bounds)?)
         }
         // It has ended meanwhile, and the next boot bounds it anew.
         None => Ok(()),

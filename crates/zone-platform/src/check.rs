@@ -11,7 +11,7 @@ use crate::claims::Claims;
 use crate::confinement::Confinement;
 use crate::filesystems::Plan;
 use crate::root::{Root, RootError};
-use crate::{PlatformError, Spec, steps};
+use crate::{PlatformError, Spec, Step, steps};
 
 /// What the checks are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     },
     /// To build the zone if nothing is.
     BringUp,
+    /// To change the zone, which lives, if nothing is.
+    Update,
 }
 
 /// The checks of one zone on their way through the steps.
@@ -52,10 +54,20 @@ pub(crate) struct Found<'a> {
 impl<'a> Check<'a> {
     /// Runs the checks of all steps in their order. A bring-up ends at the first that finds something.
     pub(crate) fn run(layout: &'a Layout, spec: &'a Spec, purpose: Purpose) -> Self {
+        Self::run_those(layout, spec, purpose, |_| true)
+    }
+
+    /// The same with the checks of some of the steps.
+    pub(crate) fn run_those(
+        layout: &'a Layout,
+        spec: &'a Spec,
+        purpose: Purpose,
+        those: impl Fn(&Step) -> bool,
+    ) -> Self {
         let (found, claims) = (Found::default(), None);
         let mut check =
             Self { layout, spec, purpose, found, claims, errors: Vec::new(), warnings: Vec::new() };
-        for look in steps().iter().filter_map(|step| step.check) {
+        for look in steps().iter().filter(|step| those(step)).filter_map(|step| step.check) {
             if let Err(error) = look(&mut check) {
                 check.errors.push(error);
             }
@@ -88,6 +100,11 @@ impl<'a> Check<'a> {
     /// All that is wrong, and all that is to be warned of.
     pub(crate) fn into_findings(self) -> (Vec<PlatformError>, Vec<String>) {
         (self.errors, self.warnings)
+    }
+
+    /// What was found, all that is wrong, and all that is to be warned of.
+    pub(crate) fn into_parts(self) -> (Found<'a>, Vec<PlatformError>, Vec<String>) {
+        (self.found, self.errors, self.warnings)
     }
 
     /// What was found, if nothing is wrong.

@@ -7,7 +7,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`spec`] | what to build |
-//! | `step`, `check`, `build` | the rows; their checks, run through; what they build |
+//! | `step`, `check`, `build`, `change` | the rows; their checks, run through; what they build, and change in a zone that lives |
 //! | [`kernel`] | what the kernel must have |
 //! | [`root`] | the zone's path and root: checks, and the id-mapped mount |
 //! | [`zoneroot`] | the only way to files of a zone |
@@ -29,6 +29,7 @@
 
 mod build;
 pub mod cgroup;
+mod change;
 mod check;
 mod claims;
 mod confinement;
@@ -58,13 +59,12 @@ pub mod verify;
 pub mod zoneroot;
 
 pub use build::{Attachment, Build, Namespaces, Platform};
+pub use change::{Change, update_steps};
 pub use claims::Conflict;
 pub use confinement::Confinement;
 pub use error::{Failed, PlatformError};
 pub use spec::Spec;
-pub use step::{
-    BringUp, CHECK, Live, Look, Step, TearDown, Undo, Update, failpoints, steps, tear_down_steps, update,
-};
+pub use step::{BringUp, CHECK, Look, Step, TearDown, Undo, Update, failpoints, steps, tear_down_steps};
 pub use zoneroot::ZoneRoot;
 
 #[cfg(test)]

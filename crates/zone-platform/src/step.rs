@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use rustix::fd::AsFd;
-use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
 use crate::cgroup::KillObserver;
+use crate::change::Change;
 use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
@@ -37,24 +37,22 @@ pub struct TearDown<'a> {
     pub namespaces_end: bool,
 }
 
-/// A zone that lives, as far as a change of it needs to know.
-#[derive(Clone, Copy, Debug)]
-pub struct Live<'a> {
-    /// The installation, by which what is outside of the daemon is named.
-    pub installation: InstallationId,
-    /// The zone.
-    pub zone: &'a ZoneName,
-}
-
 /// Looks whether a facility could be built, and changes nothing.
 pub type Look = fn(&mut Check<'_>) -> Result<(), PlatformError>;
 /// Builds a facility from what its check has found.
 pub type BringUp = fn(&mut Build<'_>) -> Result<(), PlatformError>;
-/// Changes a facility of a live zone from one specification to another. Idempotent: it may be killed at any
-/// instruction and is then run again, so it makes things what the new one says, whatever they are.
-pub type Update = fn(&Live<'_>, old: &Spec, new: &Spec) -> Result<(), PlatformError>;
 /// Takes a facility down, whether it was built, half built or not at all. Idempotent.
 pub type Undo = fn(&TearDown<'_>) -> Result<(), PlatformError>;
+
+/// How a facility is changed in a zone that lives.
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    /// Whether two specifications differ in what this makes of them; only then is the facility's check run before.
+    pub differs: fn(&Spec, &Spec) -> bool,
+    /// Makes it what the new specification says, whatever it is. Idempotent: it may be killed at any instruction and is then
+    /// run again, or back again. It is run in every change, and mends what somebody has taken away.
+    pub make: fn(&mut Change<'_>) -> Result<(), PlatformError>,
+}
 
 /// One facility of the platform.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +80,7 @@ const STEPS: [Step; 11] = [
         name: "cgroup",
         check: Some(cgroup::look),
         bring_up: Some(cgroup::bring_up),
-        update: Some(cgroup::update),
+        update: Some(Update { differs: |old, new| old.cgroup != new.cgroup, make: cgroup::update }),
         tear_down: Some(cgroup::tear_down),
     },
     Step { name: "root", check: Some(root::look), bring_up: Some(root::bring_up), ..NONE },
@@ -109,26 +107,21 @@ pub fn steps() -> &'static [Step] {
     &STEPS
 }
 
-/// What a bring-up passes, for the list of failpoints.
+/// What a bring-up and a change pass, for the list of failpoints.
 #[must_use]
 pub fn failpoints() -> Vec<zone_fail::Step> {
     let built = STEPS.iter().filter(|step| step.bring_up.is_some());
-    let points = built.map(|step| zone_fail::Step { name: step.name, kept: step.tear_down.is_some() });
-    [zone_fail::Step { name: CHECK, kept: false }].into_iter().chain(points).collect()
+    let points = built.map(|step| zone_fail::Step {
+        name: step.name,
+        kept: step.tear_down.is_some(),
+        changed: step.update.is_some(),
+    });
+    [zone_fail::Step { name: CHECK, kept: false, changed: false }].into_iter().chain(points).collect()
 }
 
 /// The steps that have something to undo, in the order of tear-down.
 pub fn tear_down_steps() -> impl Iterator<Item = &'static Step> {
     STEPS.iter().rev().filter(|step| step.tear_down.is_some())
-}
-
-/// Makes a live zone what another specification says, as far as that can be done while it lives. Idempotent; what has no
-/// update keeps what it was made with.
-///
-/// # Errors
-/// The first step that fails. It may be run again.
-pub fn update(live: &Live<'_>, old: &Spec, new: &Spec) -> Result<(), PlatformError> {
-    STEPS.iter().filter_map(|step| step.update).try_for_each(|update| update(live, old, new))
 }
 
 fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {

@@ -69,6 +69,9 @@ pub(crate) enum Verb {
     /// Have the zone's init shut the zone down, and wait for it
     #[command(after_long_help = SHUTDOWN_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE shutdown [-t SECONDS] [-r [-- BOOTARGS...]]")]
     Shutdown(ShutdownArgs),
+    /// Give a zone that is up what is configured by now
+    #[command(after_long_help = APPLY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE apply [-n] [-q | --json]")]
+    Apply(ApplyArgs),
     /// Declare an installed zone broken, so that it can only be uninstalled
     #[command(after_long_help = MARK_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE mark incomplete")]
     Mark(MarkArgs),
@@ -181,6 +184,20 @@ pub(crate) struct ShutdownArgs {
     pub(crate) bootargs: Bootargs,
 }
 
+/// `apply`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// Only check, and show what would be done
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Say nothing but what is wrong
+    #[arg(short = 'q', long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// For programs: what differed, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What follows `--`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Bootargs {
@@ -238,6 +255,7 @@ Examples:
   zoneadm -z web install                 install a zone of brand sparse
   zoneadm -z deb install -a deb.tar.zst  install a zone of brand linux
   zoneadm -z web boot                    start it
+  zoneadm -z web apply                   give it what was configured since
   zoneadm -z web shutdown -t 30          stop it, cleanly if it can
   zoneadm help boot                      all about one subcommand
 
@@ -349,6 +367,19 @@ Examples:
   zoneadm -z web shutdown
   zoneadm -z web shutdown -t 30
   zoneadm -z web shutdown -r -- -s    and boot it again, to single-user";
+
+const APPLY_HELP: &str = "\
+What zonecfg has changed of a zone that is up is put in force, as far as a zone can have it before it boots
+again; the rest is named and waits. All is checked before anything is changed, and what was changed before
+something failed is taken back: the zone has all of it or nothing. Programs in the zone run on.
+
+\"zonecfg help PROPERTY\" says of each property when it applies.
+
+Examples:
+  zoneadm -z web apply -n     what would be done
+  zoneadm -z web apply        do it
+
+See also: zonecfg(8)";
 
 const MARK_HELP: &str = "\
 Examples:

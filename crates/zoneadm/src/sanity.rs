@@ -19,6 +19,7 @@ pub(crate) enum Action {
     Reboot,
     Halt,
     Shutdown,
+    Apply,
     Mark,
 }
 
@@ -42,6 +43,7 @@ impl Action {
             Self::Reboot => "reboot",
             Self::Halt => "halt",
             Self::Shutdown => "shutdown",
+            Self::Apply => "apply",
             Self::Mark => "mark",
         }
     }
@@ -51,13 +53,14 @@ impl Action {
         let verb = self.name();
         match self {
             Self::Halt | Self::Reboot | Self::Shutdown => format!("use {verb}(8) to {verb} this zone."),
+            Self::Apply => "must be in the global zone to apply a zone's configuration.".to_owned(),
             _ => format!("must be in the global zone to {verb} a zone."),
         }
     }
 
     fn wants(self) -> Wants {
         match self {
-            Self::Reboot | Self::Shutdown => Wants::Up,
+            Self::Reboot | Self::Shutdown | Self::Apply => Wants::Up,
             Self::Install | Self::Uninstall | Self::Mark => Wants::NotUp,
             Self::Verify | Self::Ready | Self::Boot | Self::Halt => Wants::Either,
         }

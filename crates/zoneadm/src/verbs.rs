@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod apply;
 mod boot;
 mod console;
 mod halt;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Ready => ready::run(&cx),
         Verb::Boot(args) => boot::run(&cx, args),
         Verb::Reboot(args) => reboot::run(&cx, args),
+        Verb::Apply(args) => apply::run(&cx, *args),
         Verb::Halt(args) => halt::run(&cx, *args),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
         Verb::RenewDaemon(args) => renew::run(&cx, *args),

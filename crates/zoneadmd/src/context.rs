@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::broadcast;
 use zone_console::sanitize::harmless;
-use zone_door::{Event, Operation, Reporter, Step};
+use zone_door::{Change, Event, Operation, Reporter, Step};
 
 /// One operation.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct OperationContext {
     pub(crate) messages: Vec<String>,
     /// What the steps took.
     pub(crate) timings: Vec<Step>,
+    /// What an apply has found to differ.
+    pub(crate) changes: Option<Vec<Change>>,
 }
 
 impl OperationContext {
@@ -32,6 +34,7 @@ impl OperationContext {
             events: broadcast::Sender::new(1),
             messages: Vec::new(),
             timings: Vec::new(),
+            changes: None,
         }
     }
 
@@ -53,6 +56,25 @@ impl OperationContext {
         name: &'static str,
         work: impl FnOnce(&mut Self) -> Result<T, OpError>,
     ) -> Result<T, OpError> {
+        self.take("step", name, work)
+    }
+
+    /// Takes a step of the platform in a change of a zone that lives.
+    pub(crate) fn update<T>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<T, OpError>,
+    ) -> Result<T, OpError> {
+        self.take("update", name, work)
+    }
+
+    /// Takes a step, whose point in the list of failpoints is of that group.
+    fn take<T>(
+        &mut self,
+        group: &'static str,
+        name: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<T, OpError>,
+    ) -> Result<T, OpError> {
         self.alive()?;
         self.current.enter(name);
         self.reporter.step(name);
@@ -62,7 +84,7 @@ impl OperationContext {
         let usec = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.timings.push(Step { name: name.into(), usec });
         self.alive()?;
-        zone_fail::pass("step", name);
+        zone_fail::pass(group, name);
         result
     }
 

@@ -150,6 +150,7 @@ impl Daemon {
             events: self.events.clone(),
             messages: Vec::new(),
             timings: Vec::new(),
+            changes: None,
         }
     }
 
@@ -160,9 +161,12 @@ impl Daemon {
         result: Result<(), OpError>,
     ) -> Result<OpResult, DoorError> {
         match result {
-            Ok(()) => {
-                Ok(OpResult { messages: context.messages, timings: context.timings, state: self.state() })
-            }
+            Ok(()) => Ok(OpResult {
+                messages: context.messages,
+                timings: context.timings,
+                state: self.state(),
+                changes: context.changes,
+            }),
             Err(error) => {
                 context.fail(&error);
                 Err(DoorError::failed(context.messages))

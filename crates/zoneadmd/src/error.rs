@@ -30,6 +30,8 @@ pub(crate) enum OpError {
     Abandoned(&'static str),
     #[error("the zone was halted meanwhile; it is not booted")]
     Halted,
+    #[error("what is configured cannot be read")]
+    Configured(#[source] NoSnapshot),
     #[error("unable to create snapshot")]
     Snapshot(#[source] NoSnapshot),
     #[error("destroying snapshot")]
@@ -70,6 +72,12 @@ pub(crate) enum OpError {
     Internal(#[from] NoResult),
     #[error("the zone stays as it is, for it could not be booted again: {}", findings(.0))]
     Verify(Vec<Finding>),
+    #[error("the zone stays as it is, for not all of this can be: {}", refusals(.0))]
+    NotApplied(Vec<PlatformError>),
+    #[error("the zone stays as it is, for this does not go together with what waits until it boots next: {}", sentence(.0))]
+    Together(Vec<Problem>),
+    #[error("could not keep what the zone is changed to")]
+    NextSnapshot(#[source] SnapshotError),
     #[error("init {init} {end} as soon as it was started; 'zoneadm list -v' tells what becomes of the zone")]
     InitDied { init: String, end: InitEnd },
 }
@@ -135,6 +143,11 @@ impl fmt::Display for InitEnd {
 
 fn findings(findings: &[Finding]) -> String {
     let texts: Vec<&str> = findings.iter().map(|finding| finding.text.as_str()).collect();
+    texts.join("; ")
+}
+
+fn refusals(errors: &[PlatformError]) -> String {
+    let texts: Vec<String> = errors.iter().map(|error| zone_sys::Chain(error).to_string()).collect();
     texts.join("; ")
 }
 

@@ -72,6 +72,17 @@ pub(crate) async fn finish_reboot(daemon: &Rc<Daemon>, intent: Intent) {
     again(daemon, intent.how.unwrap_or(How::Rebooted), intent.given(), intent.number).await;
 }
 
+/// Puts in force what a dead daemon has begun to, or takes it back.
+pub(crate) async fn finish_apply(daemon: &Rc<Daemon>) {
+    tracing::warn!("a change of the zone was interrupted; carrying on");
+    let (context, result) = run(daemon, Operation::Apply, Zone::finish_apply).await;
+    context.messages.iter().for_each(|message| tracing::info!("{message}"));
+    crate::audit::record(daemon, Operation::Apply, None, result.is_ok());
+    if let Err(error) = result {
+        tracing::error!("{}", Chain(&error));
+    }
+}
+
 /// Removes what is left of a zone that is no more: it was ready when its zsched died.
 pub(crate) async fn clear_away(daemon: &Rc<Daemon>) {
     if !daemon.status().exists() && daemon.layout().snapshot(daemon.name()).exists() {

@@ -2,6 +2,7 @@
 //! knows it asks of zsched and reads from disk.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod audit;
 mod backup;
 mod blocking;

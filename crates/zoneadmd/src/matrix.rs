@@ -23,6 +23,8 @@ pub(crate) enum Action {
     Shutdown,
     /// Tell the console's clients, who are then disconnected.
     NoteUninstalling,
+    /// Give it what is configured by now.
+    Apply,
 }
 
 /// The answer to an operation.
@@ -46,6 +48,7 @@ fn row(operation: Operation) -> [Decision; 3] {
         Operation::Reboot => [Invalid, Invalid, Do(Action::Reboot)],
         Operation::Shutdown => [Already("zone is already halted"), Invalid, Do(Action::Shutdown)],
         Operation::NoteUninstalling => [Do(Action::NoteUninstalling), Invalid, Invalid],
+        Operation::Apply => [Invalid, Do(Action::Apply), Do(Action::Apply)],
     }
 }
 
@@ -54,6 +57,8 @@ pub(crate) fn decide(operation: Operation, state: State) -> Decision {
     let [installed, ready, live] = row(operation);
     match state {
         State::Configured | State::Incomplete => Invalid,
+        // It is on its way out: nothing is given to it any more.
+        State::ShuttingDown | State::Down if operation == Operation::Apply => Invalid,
         State::Installed => installed,
         State::Ready => ready,
         State::Running | State::ShuttingDown | State::Down => live,
@@ -76,7 +81,7 @@ pub(crate) fn beside_shutdown(operation: Operation) -> Beside {
     match operation {
         Operation::Halt | Operation::Shutdown => Beside::GoesOn,
         Operation::Ready | Operation::Boot => Beside::Waits,
-        Operation::Reboot | Operation::NoteUninstalling => Beside::Refused,
+        Operation::Reboot | Operation::NoteUninstalling | Operation::Apply => Beside::Refused,
     }
 }
 
@@ -91,6 +96,13 @@ mod tests {
         let live = [S::Running, S::ShuttingDown, S::Down];
         for state in [S::Configured, S::Incomplete] {
             assert!(O::ALL.iter().all(|&op| decide(op, state) == Invalid));
+        }
+        assert_eq!(decide(O::Apply, S::Installed), Invalid);
+        for state in [S::Ready, S::Running] {
+            assert_eq!(decide(O::Apply, state), Do(Action::Apply));
+        }
+        for state in [S::ShuttingDown, S::Down] {
+            assert_eq!(decide(O::Apply, state), Invalid);
         }
         assert_eq!(decide(O::Ready, S::Installed), Do(Action::Ready));
         assert_eq!(decide(O::Boot, S::Installed), Do(Action::ReadyBoot));

@@ -125,18 +125,45 @@ async fn operate(
         }
         Decision::Invalid => return Err(DoorError::invalid_state(operation, state)),
         Decision::Already(message) => {
-            return Ok(OpResult { messages: vec![message.into()], timings: Vec::new(), state });
+            let messages = vec![message.into()];
+            return Ok(OpResult { messages, timings: Vec::new(), state, changes: None });
         }
         Decision::Do(action) => action,
     };
     let args = arguments(daemon, action, &request)?;
+    let dry_run = matches!(request, Request::Apply { dry_run: true, .. });
     tracing::info!("{operation} asked for by process {} of user {}", caller.pid, caller.uid);
     if let (Action::Shutdown, Request::Shutdown { timeout, reboot, .. }) = (action, &request) {
         let then = if *reboot { Then::Boot(args) } else { Then::Nothing };
         return orderly(daemon, lock, *timeout, then, caller, reporter).await;
     }
     let context = daemon.context(operation, reporter);
+    if action == Action::Apply {
+        return apply(daemon, lock, dry_run, caller, context).await;
+    }
     run(daemon, lock, action, args, force, caller, context).await
+}
+
+/// Gives a zone that is up what is configured, under the lock.
+async fn apply(
+    daemon: &Rc<Daemon>,
+    lock: OperationLock<'_>,
+    dry_run: bool,
+    caller: Caller,
+    mut context: OperationContext,
+) -> Result<OpResult, DoorError> {
+    zone_fail::pass!("door.asked");
+    let running = daemon.slot.begin(Operation::Apply);
+    context.current = daemon.slot.current();
+    let (context, result) = daemon.work(context, move |zone, context| zone.apply(context, dry_run)).await;
+    zone_fail::pass!("door.done");
+    let succeeded = result.is_ok();
+    let result = daemon.answer(context, result);
+    drop((running, lock));
+    if !dry_run {
+        crate::audit::record(daemon, Operation::Apply, Some(caller), succeeded);
+    }
+    result
 }
 
 /// Gives the lock back for as long as the end of a first process has not been dealt with: what comes of it may be a halt or
@@ -259,7 +286,7 @@ fn arguments(daemon: &Daemon, action: Action, request: &Request) -> Result<BootA
     let platform = match action {
         Action::Boot => Platform::Present,
         Action::ReadyBoot | Action::Reboot | Action::Shutdown => Platform::New,
-        Action::Ready | Action::HaltReady | Action::Halt | Action::NoteUninstalling => {
+        Action::Ready | Action::HaltReady | Action::Halt | Action::NoteUninstalling | Action::Apply => {
             return Ok(BootArguments::default());
         }
     };
@@ -343,7 +370,7 @@ async fn perform(
             daemon.uninstalling.set(true);
             (context, Ok(()))
         }
-        // Taken care of before: it gives the lock back while it waits.
-        Action::Shutdown => (context, Ok(())),
+        // Taken care of before: the one gives the lock back while it waits, the other has nothing to do with a boot.
+        Action::Shutdown | Action::Apply => (context, Ok(())),
     }
 }

@@ -41,6 +41,7 @@ pub(crate) async fn recover(daemon: &Rc<Daemon>) {
             internal::undo(daemon, how).await;
             daemon.notice(Notice::Halted);
         }
+        (Recovery::CarryOnApply, _) => internal::finish_apply(daemon).await,
         (Recovery::CarryOnReboot, Some(intent)) => internal::finish_reboot(daemon, intent).await,
         (Recovery::CarryOnShutdown, Some(intent)) => carry_on_shutdown(daemon, status, intent),
         (Recovery::EndOfShutdown, Some(intent)) => {

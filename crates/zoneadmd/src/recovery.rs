@@ -18,6 +18,8 @@ pub(crate) enum Recovery {
     CarryOnHalt(Option<How>),
     /// The zone is halted if it has to be, and booted.
     CarryOnReboot,
+    /// What the zone is being changed to is put in force, or taken back if that cannot be.
+    CarryOnApply,
     /// Init is asked again; nobody knows whether it was.
     CarryOnShutdown,
     /// The same for a zone whose first process has ended already: its end is dealt with as that of a shutdown.
@@ -36,6 +38,7 @@ pub(crate) fn plan(phase: Phase, intent: Option<&Intent>, meant: bool, left: boo
         (Phase::Ready | Phase::Running | Phase::Stopping | Phase::Down, Some(O::Halt)) if meant => {
             Recovery::CarryOnHalt(intent.and_then(|intent| intent.how))
         }
+        (Phase::Ready | Phase::Running, Some(O::Apply)) if meant => Recovery::CarryOnApply,
         (Phase::Running, Some(O::Shutdown)) if meant => Recovery::CarryOnShutdown,
         (Phase::Running, Some(operation)) => Recovery::Close(operation),
         (Phase::None | Phase::Ready | Phase::Stopping, Some(O::Reboot)) => Recovery::CarryOnReboot,
@@ -114,6 +117,16 @@ mod tests {
         assert_eq!(of(Phase::Running, Operation::Shutdown, false), Recovery::Close(Operation::Shutdown));
         assert_eq!(of(Phase::Down, Operation::Shutdown, false), Recovery::EndOfFirst);
         assert_eq!(of(Phase::None, Operation::Shutdown, true), Recovery::UndoBringUp);
+    }
+
+    #[test]
+    fn an_apply_is_carried_on_in_the_zone_that_it_was_for() {
+        for phase in [Phase::Ready, Phase::Running] {
+            assert_eq!(of(phase, Operation::Apply, true), Recovery::CarryOnApply);
+            assert_eq!(of(phase, Operation::Apply, false), Recovery::Close(Operation::Apply));
+        }
+        assert_eq!(of(Phase::Down, Operation::Apply, true), Recovery::EndOfFirst);
+        assert_eq!(of(Phase::None, Operation::Apply, true), Recovery::UndoBringUp);
     }
 
     #[test]

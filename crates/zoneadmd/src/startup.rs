@@ -142,7 +142,7 @@ fn forget(layout: &Layout, name: &ZoneName) {
     if let Err(error) = zone_live::Incarnation::remove(layout, name) {
         tracing::error!("{}", Chain(&error));
     }
-    let left = [layout.journal(name), layout.snapshot(name)];
+    let left = [layout.journal(name), layout.snapshot(name), layout.snapshot_next(name)];
     let sockets = [DOOR, CONSOLE, ZSCHED].map(|socket| layout.zone_run(name).join(socket));
     for path in left.iter().chain(&sockets) {
         if let Err(error) = zone_config::file::remove_fast(path) {

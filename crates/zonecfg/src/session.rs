@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
 use zone_config::document::Document;
-use zone_config::schema::{GLOBALS, Property};
-use zone_config::{Index, Layout, Snapshot, State, ZoneName, hostboot, schema, store};
+use zone_config::schema::{Applies, GLOBALS, Property};
+use zone_config::{Index, Layout, Snapshot, State, ZoneName, change, hostboot, schema, store};
 
 use zone_sys::Chain;
 
@@ -21,7 +21,6 @@ use crate::talk::{Answer, Talk};
 use crate::{help, show};
 
 mod access;
-mod later;
 
 /// Names that Solaris has for the two templates that are not zones.
 const DEFAULT_TEMPLATE: &str = "SUNWdefault";
@@ -334,18 +333,23 @@ impl Session {
         if self.at_once { self.apply(talk) } else { Ok(()) }
     }
 
-    /// Tells what a zone that is up has only when it boots next.
+    /// Tells what a zone that is up does not have yet, and how it gets it.
     fn tell_of_a_live_zone(&self, talk: &mut Talk<'_>) {
         let Some(name) = &self.disk.name else { return };
         // A zone has one from ready to halt.
         let Ok(snapshot) = Snapshot::load(&self.layout, name) else { return };
         let Some((_, document)) = &self.saved else { return };
-        let waiting = later::changes(&snapshot.config.to_document(), document);
-        if !waiting.is_empty() {
-            let what = waiting.join(", ");
-            talk.note(&format!(
-                "note: the zone is up, and what it has of this stays until it boots next: {what}"
-            ));
+        let changes = change::between(&snapshot.config.to_document(), document);
+        let of = |live: bool| {
+            change::names(changes.iter().filter(|change| (change.applies == Applies::Live) == live))
+                .join(", ")
+        };
+        let (live, later) = (of(true), of(false));
+        let live = (!live.is_empty()).then(|| format!("'zoneadm -z {name} apply' gives it {live}"));
+        let later = (!later.is_empty()).then(|| format!("what waits until it boots next is {later}"));
+        let told: Vec<_> = live.into_iter().chain(later).collect();
+        if !told.is_empty() {
+            talk.note(&format!("note: the zone is up; {}", told.join("; ")));
         }
     }
 

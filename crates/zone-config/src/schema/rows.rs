@@ -30,7 +30,7 @@ pub static GLOBALS: &[Property] = &[
     )
     .sealed(),
     Property::new("autoboot", Kind::Bool, Unset::Is("false"), "Whether the zone is to boot with the host.")
-        .live()
+        .at_once()
         .pending("nothing boots zones with the host yet."),
     Property::new(
         "bootargs",
@@ -85,37 +85,43 @@ pub static GLOBALS: &[Property] = &[
         Kind::Bool,
         Unset::Is("true"),
         "Whether an init that exits is started again; if not, the zone halts.",
-    ),
+    )
+    .live(),
     Property::new(
         "restart-init-on-exit-0",
         Kind::Bool,
         Unset::Is("false"),
         "Whether init is started again only when it exited with 0; otherwise the zone halts.",
-    ),
+    )
+    .live(),
     Property::new(
         "reboot-on-init-exit",
         Kind::Bool,
         Unset::Is("false"),
         "Whether an init that exits reboots the zone; with restart-init-on-exit-0 only when it exited with 0.",
-    ),
+    )
+    .live(),
     Property::new(
         "shutdown-timeout",
         Kind::Seconds(86_400),
         Unset::Is("60"),
         "How many seconds 'zoneadm shutdown' gives the zone's init before the zone is halted.",
-    ),
+    )
+    .live(),
     Property::new(
         "cpu-shares",
         Kind::Number(1, 10_000),
         Unset::From("100"),
         "The zone's share of the CPUs beside other zones, when they are all busy: a zone with 200 gets twice as much as one with 100.",
-    ),
+    )
+    .live(),
     Property::new(
         "max-lwps",
         Kind::Number(1, 4_194_304),
         Unset::Nothing,
         "The most threads that the zone can have at a time; a process has at least one.",
-    ),
+    )
+    .live(),
 ];
 
 /// The types of resources, in the order of `info` and `export`.
@@ -256,13 +262,15 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::Size,
                 Unset::Nothing,
                 "The most memory: beyond it the kernel frees what it can, and then kills a process of the zone.",
-            ),
+            )
+            .live(),
             Property::new(
                 "swap",
                 Kind::Size,
                 Unset::Nothing,
                 "The most that it has in the host's swap space.",
-            ),
+            )
+            .live(),
         ],
         help: "The most memory that the zone can use.",
         since: "0.2.0",
@@ -276,7 +284,8 @@ pub static RESOURCES: &[Resource] = &[
             Kind::Cpus,
             Unset::Required,
             "The most time of CPUs, as a number of CPUs; the zone may run on any of them.",
-        )],
+        )
+        .live()],
         help: "The most time of the CPUs that the zone can use.",
         since: "0.2.0",
     },
@@ -285,15 +294,15 @@ pub static RESOURCES: &[Resource] = &[
         key: "name",
         single: false,
         properties: &[
-            Property::new("name", Kind::Label, Unset::Required, "Its name.").live(),
+            Property::new("name", Kind::Label, Unset::Required, "Its name.").at_once(),
             Property::new(
                 "type",
                 Kind::Choice(AttrType::WORDS),
                 Unset::Required,
                 "What the value must look like.",
             )
-            .live(),
-            Property::new("value", Kind::Text, Unset::Required, "The value.").live(),
+            .at_once(),
+            Property::new("value", Kind::Text, Unset::Required, "The value.").at_once(),
         ],
         help: "A named value for the administrator's own use; the zone does not see it.",
         since: "0.1.0",

@@ -97,9 +97,11 @@ impl Handler for FakeZone {
             Request::Halt { .. } => Ok(State::Installed),
             Request::Shutdown { .. } => Err(DoorError::failed(vec!["one".into(), "two".into()])),
             Request::NoteUninstalling { .. } => panic!("a fault in the handler"),
+            Request::Apply { .. } => Ok(State::Running),
         };
         self.ended.send(operation).ok();
-        result.map(|state| OpResult { messages, timings: vec![Step { name: "all".into(), usec: 1 }], state })
+        let timings = vec![Step { name: "all".into(), usec: 1 }];
+        result.map(|state| OpResult { messages, timings, state, changes: None })
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

@@ -1,9 +1,11 @@
 use super::*;
 use crate::ZoneRoot;
+use crate::change::update_steps;
 use crate::testing::{BASE, Lab, NoNamespaces, at, isolated, pty, run, stat, userns};
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, makedev, openat};
 use rustix::mount::{MoveMountFlags, move_mount};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::process::Command;
 use zone_config::config::{Fs, FsOwners, FsType};
 
@@ -198,7 +200,13 @@ fn a_live_zone_is_given_other_bounds_as_often_as_one_likes() {
     let _platform = lab.build().unwrap();
     let (old, mut new) = (Spec::of(&lab.snapshot), Spec::of(&lab.snapshot));
     new.cgroup.bounds = vec![("cgroup.max.descendants".to_owned(), "7".to_owned())];
-    let live = Live { installation: lab.layout.id(), zone: &lab.snapshot.name };
+    let first = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let update = |old: &Spec, new: &Spec| {
+        let row = update_steps().find(|step| step.name == "cgroup").unwrap().update.unwrap();
+        let mut change = Change::new(&lab.layout, first.as_fd(), old, new);
+        assert_eq!((row.differs)(old, new), old.cgroup != new.cgroup);
+        (row.make)(&mut change)
+    };
     let dir = cgroup::open(&lab.layout, &lab.snapshot.name).unwrap().unwrap();
     let bound = || {
         let fd = openat(&dir, "cgroup.max.descendants", OFlags::RDONLY, Mode::empty()).unwrap();
@@ -206,15 +214,37 @@ fn a_live_zone_is_given_other_bounds_as_often_as_one_likes() {
     };
     assert_eq!(bound(), "16384\n");
     for _ in 0..2 {
-        update(&live, &old, &new).unwrap();
+        update(&old, &new).unwrap();
         assert_eq!(bound(), "7\n");
     }
     // Also when it was cut short: the old one is what was, not what is.
-    update(&live, &old, &old).unwrap();
+    update(&old, &old).unwrap();
     assert_eq!(bound(), "16384\n");
     new.cgroup.bounds[0].1 = "many".to_owned();
-    assert!(update(&live, &old, &new).is_err());
+    assert!(update(&old, &new).is_err());
     drop(dir);
     lab.tear_down().unwrap();
-    assert!(update(&live, &old, &old).is_ok(), "a zone that has ended has nothing to be changed");
+    assert!(update(&old, &old).is_ok(), "a zone that has ended has nothing to be changed");
+}
+
+#[test]
+fn a_change_that_is_refused_is_refused_in_all_its_parts_at_once() {
+    zone_testing::needs_root!();
+    let lab = Lab::new("linux");
+    let _platform = lab.build().unwrap();
+    let (old, mut new) = (Spec::of(&lab.snapshot), Spec::of(&lab.snapshot));
+    let first = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    // Both are told where the host lacks them, and nobody asks for what has not changed.
+    let limit = |file: &str| (file.to_owned(), "1".to_owned());
+    new.cgroup.bounds.extend([limit("memory.max"), limit("pids.max")]);
+    let errors = Change::new(&lab.layout, first.as_fd(), &old, &new).check().err().unwrap_or_default();
+    let has = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let missing =
+        ["memory", "pids"].into_iter().filter(|name| !has.split_whitespace().any(|has| has == *name));
+    assert_eq!(errors.len(), missing.count(), "{errors:?}");
+    assert!(Change::new(&lab.layout, first.as_fd(), &new, &new).check().is_ok());
+    let change = Change::new(&lab.layout, first.as_fd(), &old, &new);
+    let ours = std::fs::metadata("/proc/self/ns/net").unwrap();
+    let opened = rustix::fs::fstat(change.namespace("net").unwrap()).unwrap();
+    assert_eq!(opened.st_ino, std::os::unix::fs::MetadataExt::ino(&ours));
 }

@@ -104,7 +104,7 @@ mod tests {
     fn the_time_adds_up() {
         let step = |name: &str, usec| Step { name: name.into(), usec };
         let timings = vec![step("mount root", 900), step("exec", 100)];
-        let result = OpResult { messages: vec![], timings, state: State::Running };
+        let result = OpResult { messages: vec![], timings, state: State::Running, changes: None };
         assert_eq!(
             table(&Timings::of(&result)),
             [
@@ -114,7 +114,7 @@ mod tests {
                 "total            1000",
             ]
         );
-        let none = OpResult { messages: vec![], timings: vec![], state: State::Running };
+        let none = OpResult { messages: vec![], timings: vec![], state: State::Running, changes: None };
         assert_eq!(table(&Timings::of(&none)).len(), 2);
     }
 }

@@ -3,6 +3,7 @@
 //! way, and nothing is left.
 
 use super::crash::{be_up, leaves_nothing, nothing, zone_with_net};
+use super::crash_apply::be_changed;
 use crate::harness::world::World;
 use crate::harness::{Lab, Place, Point, Ran, Zone, cases, is_error, need_failpoints, places, skip};
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ cases![
     the_daemon_in_a_boot: 600,
     the_daemon_in_a_halt: 600,
     the_daemon_in_a_reboot: 600,
+    the_daemon_in_an_apply: 600,
     zoneadm_in_a_boot: 300,
     zoneadm_in_a_halt: 300,
     zoneadm_in_an_install: 300,
@@ -160,6 +162,10 @@ fn the_daemon_in_a_halt(lab: &Lab) {
 
 fn the_daemon_in_a_reboot(lab: &Lab) {
     sweep(lab, &daemon(be_up, &["reboot"], "running"));
+}
+
+fn the_daemon_in_an_apply(lab: &Lab) {
+    sweep(lab, &daemon(be_changed, &["apply"], "running"));
 }
 
 fn zoneadm_in_a_boot(lab: &Lab) {

@@ -25,6 +25,7 @@ mod counters;
 mod crash;
 mod crash_adopt;
 mod crash_alone;
+mod crash_apply;
 mod crash_client;
 mod crash_coverage;
 mod crash_ends;
@@ -52,6 +53,7 @@ mod install;
 mod keeper_calls;
 mod limits;
 mod list;
+mod live;
 mod matrix;
 mod net_auto;
 mod net_dhcp;
@@ -81,10 +83,11 @@ mod zonecfg;
 /// Whether a test is of the core: what is run after each change, and takes a minute or two. None that may take long is.
 #[must_use]
 pub fn is_core(case: &Case) -> bool {
-    const SUBJECTS: [&str; 15] = [
+    const SUBJECTS: [&str; 16] = [
         "zonecfg",
         "limits",
         "list",
+        "live",
         "install",
         "uninstall",
         "matrix",
@@ -110,6 +113,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         zonecfg::CASES,
         limits::CASES,
         list::CASES,
+        live::CASES,
         install::CASES,
         uninstall::CASES,
         matrix::CASES,
@@ -153,6 +157,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         remains::CASES,
         crash::CASES,
         crash_alone::CASES,
+        crash_apply::CASES,
         crash_client::CASES,
         crash_adopt::CASES,
         crash_ends::CASES,

@@ -44,6 +44,12 @@ impl Zone<'_> {
         self.order(&format!("{program} {point} {count} {error}{always}\n"));
     }
 
+    /// A call of `program` fails once, and the program dies when it then passes `point`.
+    #[track_caller]
+    pub fn fails_and_dies(&self, program: &str, call: &str, error: &str, point: &str) {
+        self.order(&format!("{program} {call} 1 {error}\n{program} {point} 1\n"));
+    }
+
     #[track_caller]
     fn order(&self, orders: &str) {
         make_dir(&self.run_dir(), 0o700);

@@ -1,0 +1,96 @@
+//! A zone that lives on its way from one specification to another.
+//!
+//! The steps that have an `update` are asked one after the other; what they have to look at before is looked at by their
+//! ordinary checks, before the first of them changes anything. Whoever has a zone changed keeps both specifications until it
+//! is done: the same change can be run again after a kill at any instruction, and back again from what came of it.
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use zone_config::Layout;
+
+use crate::check::{Check, Found, Purpose};
+use crate::step::Step;
+use crate::{Failed, PlatformError, Spec, steps};
+
+/// A change of a zone that lives.
+#[derive(Debug)]
+pub struct Change<'a> {
+    pub(crate) layout: &'a Layout,
+    /// What the zone has, or had until this was begun.
+    pub(crate) old: &'a Spec,
+    /// What it is to have.
+    pub(crate) new: &'a Spec,
+    first: BorrowedFd<'a>,
+    /// What the checks have opened; nothing where a change is taken back, of which nothing was checked.
+    pub(crate) found: Found<'a>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Change<'a> {
+    /// Begins a change of the zone whose first process, as a pidfd, is `first`.
+    #[must_use]
+    pub fn new(layout: &'a Layout, first: BorrowedFd<'a>, old: &'a Spec, new: &'a Spec) -> Self {
+        Self { layout, old, new, first, found: Found::default(), warnings: Vec::new() }
+    }
+
+    /// Runs the checks of the steps that have something to change. Nothing is changed.
+    ///
+    /// # Errors
+    /// All that is not right.
+    pub fn check(&mut self) -> Result<(), Vec<PlatformError>> {
+        let (old, new) = (self.old, self.new);
+        let differs = |step: &Step| step.update.is_some_and(|update| (update.differs)(old, new));
+        let check = Check::run_those(self.layout, new, Purpose::Update, differs);
+        let (found, errors, warnings) = check.into_parts();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.found = found;
+        warnings.into_iter().for_each(|warning| self.warn(warning));
+        Ok(())
+    }
+
+    /// What the zone has, or had until this was begun, and what it is to have.
+    #[must_use]
+    pub fn specs(&self) -> (&'a Spec, &'a Spec) {
+        (self.old, self.new)
+    }
+
+    /// What is to be told though nothing failed, each one sentence.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Has something told though nothing failed.
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    /// The zone's first process, as a pidfd: by it setns(2) enters its namespaces.
+    #[must_use]
+    pub fn first(&self) -> BorrowedFd<'a> {
+        self.first
+    }
+
+    /// Opens a namespace of the zone's first process, by the name that /proc has for it: `net`, `mnt`, `user`.
+    ///
+    /// # Errors
+    /// When the process has ended, or the kernel refuses.
+    pub fn namespace(&self, kind: &str) -> Result<OwnedFd, Failed> {
+        let failed = |errno: Errno| Failed::to("open the zone's namespace", kind)(errno);
+        let pid = || zone_sys::pidfd::pid(self.first).map_err(|error| failed(error.errno()));
+        let number = pid()?.ok_or_else(|| failed(Errno::SRCH))?;
+        let path = format!("/proc/{number}/ns/{kind}");
+        let opened = openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+        // Only now is it certain that the number was that process' still.
+        if pid()? == Some(number) { Ok(opened) } else { Err(failed(Errno::SRCH)) }
+    }
+}
+
+/// The steps that change something in a zone that lives, in the order of bring-up. Each is run in every change, whether or not
+/// the specifications differ: it also mends what somebody has taken away.
+pub fn update_steps() -> impl Iterator<Item = &'static Step> {
+    steps().iter().filter(|step| step.update.is_some())
+}

@@ -1,0 +1,160 @@
+//! Giving a zone that is up what is configured by now: all that can be given to it is, or nothing.
+//!
+//! What the zone has and what it is given are both on disk until the last of it is in force, so that the next daemon can go
+//! on from wherever this one was killed. What fails in its midst is taken back, and the error of that is told besides.
+
+use crate::context::OperationContext;
+use crate::error::{NoSnapshot, OpError};
+use crate::journal::{Intent, Journal};
+use crate::zone::Zone;
+use rustix::fd::{AsFd, OwnedFd};
+use zone_config::{Snapshot, ZoneConfig, change, store};
+use zone_door::Operation;
+use zone_platform::{CHECK, Change, Spec, update_steps};
+
+impl Zone {
+    /// Puts in force what is configured and can be in a zone that is up, and tells what differed; only tells, if `dry_run`.
+    ///
+    /// # Errors
+    /// What keeps it from being put in force; the zone has then what it had.
+    pub(crate) fn apply(&self, context: &mut OperationContext, dry_run: bool) -> Result<(), OpError> {
+        self.retry(context, |zone, context| zone.apply_once(context, dry_run))
+    }
+
+    fn apply_once(&self, context: &mut OperationContext, dry_run: bool) -> Result<(), OpError> {
+        let live =
+            Snapshot::load(&self.layout, &self.name).map_err(|error| OpError::Snapshot(error.into()))?;
+        let (has, wanted) = (live.config.to_document(), self.configured()?.to_document());
+        context.changes = Some(change::between(&has, &wanted));
+        let merged = change::merged(&has, &wanted);
+        // What is changed now must also go together with what waits.
+        let problems = merged.verify();
+        if !problems.is_empty() {
+            return Err(OpError::Together(problems));
+        }
+        let config = ZoneConfig::from_document(&merged, &self.layout.config(&self.name))
+            .map_err(|error| OpError::Snapshot(error.into()))?;
+        let next = Snapshot { config, ..live.clone() };
+        let (old, new) = (Spec::of(&live), Spec::of(&next));
+        let first = self.first()?;
+        let mut change = Change::new(&self.layout, first.as_fd(), &old, &new);
+        self.check(context, &mut change)?;
+        if dry_run {
+            return Ok(());
+        }
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        let uniqid = self.keeper().status()?.uniqid;
+        journal.begin(&Intent { uniqid, ..Intent::to(Operation::Apply, "") })?;
+        next.save_next(&self.layout).map_err(OpError::NextSnapshot)?;
+        zone_fail::pass!("apply.noted");
+        self.carry_out(context, journal, change)
+    }
+
+    /// Goes on with what a dead daemon was about to put in force; if that cannot be any more, takes it back.
+    ///
+    /// # Errors
+    /// What was in the way; the zone has then what it had, as far as the messages do not say otherwise.
+    pub(crate) fn finish_apply(&self, context: &mut OperationContext) -> Result<(), OpError> {
+        self.retry(context, Self::finish_apply_once)
+    }
+
+    fn finish_apply_once(&self, context: &mut OperationContext) -> Result<(), OpError> {
+        let mut journal = Journal::open(&self.layout, &self.name)?;
+        let next = Snapshot::load_next(&self.layout, &self.name).map_err(OpError::NextSnapshot)?;
+        let Some(next) = next else {
+            // Nothing was begun, or all was through.
+            journal.end_or_say(context);
+            return Ok(());
+        };
+        let live =
+            Snapshot::load(&self.layout, &self.name).map_err(|error| OpError::Snapshot(error.into()))?;
+        let (old, new) = (Spec::of(&live), Spec::of(&next));
+        let first = self.first()?;
+        let mut change = Change::new(&self.layout, first.as_fd(), &old, &new);
+        if let Err(error) = self.check(context, &mut change) {
+            return self.take_back(context, journal, &old, &new, &first, error);
+        }
+        self.carry_out(context, journal, change)
+    }
+
+    /// Runs the checks of what is to be changed.
+    fn check(&self, context: &mut OperationContext, change: &mut Change<'_>) -> Result<(), OpError> {
+        let (old, new) = change.specs();
+        if old != new {
+            self.reach(context, new)?;
+        }
+        context.make(CHECK, |_| change.check().map_err(OpError::NotApplied))
+    }
+
+    /// Changes the zone, step by step, and puts what it has by then in the place of what it had.
+    fn carry_out(
+        &self,
+        context: &mut OperationContext,
+        mut journal: Journal,
+        mut change: Change<'_>,
+    ) -> Result<(), OpError> {
+        let done = update_steps().try_for_each(|step| {
+            let Some(update) = step.update else { return Ok(()) };
+            context.update(step.name, |_| Ok((update.make)(&mut change)?))
+        });
+        let done = done.and_then(|()| {
+            context.alive()?;
+            Snapshot::commit_next(&self.layout, &self.name).map_err(OpError::NextSnapshot)
+        });
+        change.warnings().iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
+        match done {
+            Ok(()) => {
+                zone_fail::pass!("apply.done");
+                journal.end_or_say(context);
+                Ok(())
+            }
+            // Whoever took over deals with what there is.
+            Err(error @ OpError::Abandoned(_)) => Err(error),
+            Err(error) => {
+                let (old, new) = change.specs();
+                let first = change.first().try_clone_to_owned().map_err(OpError::Descriptor)?;
+                self.take_back(context, journal, old, new, &first, error)
+            }
+        }
+    }
+
+    /// Gives the zone back what it had, and says what of that failed, too; `error` is why.
+    fn take_back(
+        &self,
+        context: &mut OperationContext,
+        mut journal: Journal,
+        old: &Spec,
+        new: &Spec,
+        first: &OwnedFd,
+        error: OpError,
+    ) -> Result<(), OpError> {
+        let mut back = Change::new(&self.layout, first.as_fd(), new, old);
+        for update in update_steps().filter_map(|step| step.update) {
+            if let Err(failed) = (update.make)(&mut back) {
+                context.warn(&format!("not all was taken back: {}", zone_sys::Chain(&failed)));
+            }
+        }
+        zone_fail::pass!("apply.back");
+        Snapshot::remove_next(&self.layout, &self.name).map_err(OpError::NextSnapshot)?;
+        journal.end_or_say(context);
+        Err(error)
+    }
+
+    /// The configuration that the zone would boot with.
+    fn configured(&self) -> Result<ZoneConfig, OpError> {
+        let loaded = || -> Result<ZoneConfig, NoSnapshot> {
+            let document = store::load(&self.layout, &self.name)?;
+            let problems = document.verify();
+            if !problems.is_empty() {
+                return Err(NoSnapshot::Invalid(problems));
+            }
+            Ok(ZoneConfig::from_document(&document, &self.layout.config(&self.name))?)
+        };
+        loaded().map_err(OpError::Configured)
+    }
+
+    /// The zone's first process, as a pidfd.
+    fn first(&self) -> Result<OwnedFd, OpError> {
+        Ok(self.keeper().fds()?.1.pidfd)
+    }
+}
