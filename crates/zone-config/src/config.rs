@@ -26,6 +26,20 @@ choices! {
 }
 
 choices! {
+    /// How much of its root a zone can write, by Solaris' names.
+    pub enum MacProfile {
+        /// All of it.
+        None = "none",
+        /// Its data and most of its configuration.
+        Flexible = "flexible-configuration",
+        /// Its data.
+        Fixed = "fixed-configuration",
+        /// Nothing.
+        Strict = "strict",
+    }
+}
+
+choices! {
     /// How a net is attached to the host.
     pub enum NetMode {
         /// As what it is attached to has it.
@@ -88,6 +102,8 @@ records! {
         pub autoboot: bool = "autoboot",
         /// Boot arguments when a boot names none.
         pub bootargs: String = "bootargs",
+        /// How much of its root the zone can write.
+        pub file_mac_profile: MacProfile = "file-mac-profile",
         /// The privileges, as words: `default`, a capability's name, or one after `!`; empty means the brand's own.
         pub limitpriv: Vec<String> = "limitpriv",
         /// Whether user namespaces can be made in it.

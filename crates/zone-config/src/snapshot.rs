@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::config::MacProfile;
 use crate::file::{self, FileError};
 use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName};
 
@@ -55,6 +56,9 @@ pub struct Snapshot {
     /// is halted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootargs: Option<String>,
+    /// Whether the zone can write its whole root this once, whatever its `file-mac-profile`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub writable: bool,
     /// What its processes may not do, as it was worked out for its init; not in version 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
@@ -140,7 +144,14 @@ impl Snapshot {
     /// Takes a snapshot, as of now.
     pub fn new(name: ZoneName, uuid: Uuid, idmap: IdRange, brand: Brand, config: ZoneConfig) -> Self {
         let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { version: VERSION, name, uuid, made, idmap, bootargs: None, confinement: None, brand, config }
+        let (bootargs, writable, confinement) = (None, false, None);
+        Self { version: VERSION, name, uuid, made, idmap, bootargs, writable, confinement, brand, config }
+    }
+
+    /// How much of its root the zone can write now.
+    #[must_use]
+    pub fn protection(&self) -> MacProfile {
+        if self.writable { MacProfile::None } else { self.config.file_mac_profile }
     }
 
     /// Writes it where only root can read it; the zone's run directory is made when missing.

@@ -21,6 +21,8 @@ pub enum Notice {
         /// As given to `zoneadm reboot --` or from inside.
         args: String,
     },
+    /// The zone, whose root is read-only otherwise, can write all of it until its next boot.
+    Writable,
     /// The zone is being uninstalled. Ends every connection.
     Uninstalling,
     /// The zone did not come up. Ends a connection made with `-d`.
@@ -92,6 +94,7 @@ impl Notice {
             Self::Halted => plain(Message::Halted),
             Self::Rebooting { args } if args.is_empty() => plain(Message::Rebooting),
             Self::Rebooting { args } => with(Message::RebootingWith, &visible(args)),
+            Self::Writable => plain(Message::Writable),
             Self::Uninstalling => plain(Message::Uninstalling),
             Self::BootFailed => plain(Message::BootFailed),
             Self::BadArgs { args } => with(Message::BadArgs, &visible(args)),

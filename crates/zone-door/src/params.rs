@@ -77,11 +77,18 @@ pub(crate) fn request(
     type Read = fn(&mut Params) -> Result<Request, InvalidParameter>;
     let read: Read = match method {
         "Ready" => |p| Ok(Request::Ready { locale: p.text("locale")? }),
-        "Boot" => |p| Ok(Request::Boot { bootargs: p.text("bootargs")?, locale: p.text("locale")? }),
+        "Boot" => |p| {
+            Ok(Request::Boot {
+                bootargs: p.text("bootargs")?,
+                writable: p.flag("writable")?,
+                locale: p.text("locale")?,
+            })
+        },
         "Reboot" => |p| {
             Ok(Request::Reboot {
                 bootargs: p.text("bootargs")?,
                 uniqid: p.uniqid("uniqid")?,
+                writable: p.flag("writable")?,
                 locale: p.text("locale")?,
             })
         },
@@ -119,9 +126,19 @@ mod tests {
         let locale = || "de_AT".to_owned();
         let requests = [
             Request::Ready { locale: locale() },
-            Request::Boot { bootargs: "-s".into(), locale: locale() },
-            Request::Reboot { bootargs: String::new(), uniqid: Some(Uniqid(u64::MAX)), locale: locale() },
-            Request::Reboot { bootargs: "-m verbose".into(), uniqid: None, locale: locale() },
+            Request::Boot { bootargs: "-s".into(), writable: false, locale: locale() },
+            Request::Reboot {
+                bootargs: String::new(),
+                uniqid: Some(Uniqid(u64::MAX)),
+                writable: true,
+                locale: locale(),
+            },
+            Request::Reboot {
+                bootargs: "-m verbose".into(),
+                uniqid: None,
+                writable: false,
+                locale: locale(),
+            },
             Request::Halt { force: false, locale: locale() },
             Request::Halt { force: true, locale: locale() },
             Request::Shutdown { timeout: Some(3), reboot: true, bootargs: "-s".into(), locale: locale() },

@@ -21,6 +21,9 @@ pub enum Request {
     Boot {
         /// Arguments for the boot.
         bootargs: String,
+        /// Let the zone write its whole root this once, whatever its `file-mac-profile`.
+        #[serde(skip_serializing_if = "is_false")]
+        writable: bool,
         /// The language for the messages.
         locale: String,
     },
@@ -32,6 +35,9 @@ pub enum Request {
         /// Only if the zone is still this incarnation.
         #[serde(skip_serializing_if = "Option::is_none")]
         uniqid: Option<Uniqid>,
+        /// Let the zone write its whole root this once, whatever its `file-mac-profile`.
+        #[serde(skip_serializing_if = "is_false")]
+        writable: bool,
         /// The language for the messages.
         locale: String,
     },
@@ -102,6 +108,12 @@ impl Request {
             }
             Self::Ready { .. } | Self::Halt { .. } | Self::NoteUninstalling { .. } | Self::Apply { .. } => "",
         }
+    }
+
+    /// Whether the zone may write its whole root after the boot that it asks for.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        matches!(self, Self::Boot { writable: true, .. } | Self::Reboot { writable: true, .. })
     }
 
     /// The language in which the caller reads; empty means `C`.

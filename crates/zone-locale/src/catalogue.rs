@@ -79,6 +79,12 @@ catalogue! {
         de: "HINWEIS: Zone wird mit folgenden Argumenten neu gestartet: {0}",
         fr: "AVIS\u{a0}: redémarrage de la zone avec les arguments\u{a0}: {0}"
     }
+    /// The zone can write its root this once.
+    Writable {
+        en: "NOTICE: Read-only zone boots read-write, until its next boot",
+        de: "HINWEIS: Schreibgeschützte Zone ist bis zum nächsten Start beschreibbar",
+        fr: "AVIS\u{a0}: la zone en lecture seule est accessible en écriture jusqu'au prochain démarrage"
+    }
     /// The zone is being uninstalled.
     Uninstalling {
         en: "NOTICE: Zone is being uninstalled",

@@ -10,6 +10,7 @@ use zone_net::plan::Host;
 use crate::claims::Claims;
 use crate::confinement::Confinement;
 use crate::filesystems::Plan;
+use crate::immutable::Place;
 use crate::root::{Root, RootError};
 use crate::{PlatformError, Spec, Step, steps};
 
@@ -43,6 +44,8 @@ pub struct Check<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Found<'a> {
     pub(crate) root: Option<Root>,
+    /// What of a root that is mounted read-only is mounted over it.
+    pub(crate) places: Vec<Place>,
     pub(crate) mounts: Vec<Plan<'a>>,
     pub(crate) confinement: Option<Confinement>,
     /// What the host has of the network, if the zone has any.

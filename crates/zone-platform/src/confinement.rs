@@ -71,6 +71,7 @@ mod tests {
         assert_eq!(Confinement::in_force(&lab.snapshot).unwrap(), kept);
         lab.snapshot.confinement = None;
         assert!(Confinement::in_force(&lab.snapshot).is_err());
-        assert_eq!(Confinement::resolve(&[], Opened::default()).unwrap(), ours);
+        let opened = Opened::of(&lab.snapshot.config);
+        assert_eq!(Confinement::resolve(&[], opened).unwrap(), ours);
     }
 }

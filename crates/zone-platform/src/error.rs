@@ -46,6 +46,9 @@ pub enum PlatformError {
     /// A path inside the zone is not what it must be.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// The root cannot be kept as `file-mac-profile` says.
+    #[error(transparent)]
+    Immutable(#[from] crate::immutable::ImmutableError),
     /// A file system of the zone's configuration is not fit.
     #[error(transparent)]
     Fs(#[from] FsError),

@@ -49,8 +49,13 @@ pub(crate) fn run(base: u32) -> Result<OwnedFd, Failed> {
 
 /// /dev/shm: POSIX shared memory.
 pub(crate) fn shm(base: u32) -> Result<OwnedFd, Failed> {
+    temporary("/dev/shm", base)
+}
+
+/// A directory for temporary files, in memory.
+pub(crate) fn temporary(at: &str, base: u32) -> Result<OwnedFd, Failed> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    memory("/dev/shm", base, &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")], attributes)
+    memory(at, base, &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")], attributes)
 }
 
 /// A tmpfs whose root belongs to the zone's root. Always with a size: memory has an end, and without one a zone may

@@ -41,6 +41,7 @@ pub mod filesystems;
 pub mod guest;
 pub mod holders;
 pub mod ids;
+pub mod immutable;
 pub mod kernel;
 pub mod kernelfs;
 mod mountinfo;

@@ -16,7 +16,7 @@ use crate::check::{Check, Purpose};
 use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
 use crate::mounts::{CopyError, copy_mapped};
-use crate::{Build, Failed, PlatformError, Spec, kernel};
+use crate::{Build, Failed, PlatformError, Spec, immutable, kernel};
 
 mod others;
 
@@ -200,7 +200,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
 /// Mounts the root that was found fit.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let found = build.found.root.as_ref().ok_or(missing("root", "check"))?;
-    build.root = Some(mount(found, build.userns.as_fd())?);
+    build.root = Some(mount(found, build.userns.as_fd(), immutable::attributes(build.spec.protection))?);
     Ok(())
 }
 
@@ -255,8 +255,8 @@ pub(crate) fn mount_of<'a>(fd: BorrowedFd<'_>, table: &'a [Mount]) -> Option<&'a
 ///
 /// # Errors
 /// [`RootError::NoIdmap`]
-fn mount(root: &Root, userns: BorrowedFd<'_>) -> Result<OwnedFd, RootError> {
-    copy_mapped(root.fd.as_fd(), Some(userns), MountAttr::NODEV, false).map_err(|error| match error {
+fn mount(root: &Root, userns: BorrowedFd<'_>, set: MountAttr) -> Result<OwnedFd, RootError> {
+    copy_mapped(root.fd.as_fd(), Some(userns), MountAttr::NODEV | set, false).map_err(|error| match error {
         CopyError::Idmap(source) => RootError::NoIdmap {
             path: root.path.clone(),
             fstype: root.fstype.clone(),

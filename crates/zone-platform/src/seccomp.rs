@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 
 use zone_config::ZoneConfig;
 
+use crate::immutable;
+
 mod assemble;
 mod table;
 
@@ -23,13 +25,16 @@ pub struct Opened {
     pub io_uring: bool,
     /// Sockets may be made by `socketcall(2)`, the only way that 32-bit x86 programs of Debian know.
     pub socketcall: bool,
+    /// Another root may be given to a mount namespace.
+    pub pivot_root: bool,
 }
 
 impl Opened {
     /// Reads what a configuration opens.
     #[must_use]
     pub fn of(config: &ZoneConfig) -> Self {
-        Self { nesting: config.nesting, io_uring: config.io_uring, socketcall: config.socketcall }
+        let pivot_root = immutable::lets_pivot(config.file_mac_profile);
+        Self { nesting: config.nesting, io_uring: config.io_uring, socketcall: config.socketcall, pivot_root }
     }
 
     fn contains(self, opening: table::Opening) -> bool {
@@ -37,6 +42,7 @@ impl Opened {
             table::Opening::Nesting => self.nesting,
             table::Opening::IoUring => self.io_uring,
             table::Opening::Socketcall => self.socketcall,
+            table::Opening::PivotRoot => self.pivot_root,
         }
     }
 
@@ -46,7 +52,8 @@ impl Opened {
     }
 
     fn index(self) -> usize {
-        usize::from(self.nesting) | usize::from(self.io_uring) << 1 | usize::from(self.socketcall) << 2
+        let bits = [self.nesting, self.io_uring, self.socketcall, self.pivot_root];
+        bits.iter().rev().fold(0, |index, bit| index << 1 | usize::from(*bit))
     }
 }
 
@@ -54,7 +61,7 @@ impl Opened {
 /// ([`zone_sys::seccomp::load`]).
 #[must_use]
 pub fn program(opened: Opened) -> &'static [u8] {
-    static PROGRAMS: [OnceLock<Vec<u8>>; 8] = [const { OnceLock::new() }; 8];
+    static PROGRAMS: [OnceLock<Vec<u8>>; 16] = [const { OnceLock::new() }; 16];
     PROGRAMS[opened.index()].get_or_init(|| assemble::program(&table::architectures(), opened.rules()))
 }
 

@@ -5,13 +5,14 @@
 
 use std::path::PathBuf;
 
-use zone_config::config::{Fs, FsOwners, FsType};
+use zone_config::config::{Fs, FsOwners, FsType, MacProfile};
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
 use zone_net::spec::NetworkSpec;
 
 use crate::cgroup;
 use crate::confinement::Confinement;
 use crate::filesystems::Options;
+use crate::immutable;
 use crate::network;
 use crate::privileges::PrivilegeError;
 use crate::seccomp::Opened;
@@ -33,6 +34,8 @@ pub struct Spec {
     pub zonepath: PathBuf,
     /// Whether the zone has the host's programs and our own init, read-only.
     pub host_programs: bool,
+    /// How much of its root the zone can write.
+    pub protection: MacProfile,
     /// File systems that are mounted before init runs, in any order.
     pub mounts: Vec<Mount>,
     /// The ids on the host; `None` for a zone that has not been given any, which cannot be built.
@@ -127,6 +130,8 @@ impl Spec {
     pub fn of(snapshot: &Snapshot) -> Self {
         let Snapshot { name, uuid, idmap, brand, config, .. } = snapshot;
         let mut spec = Self::asked(name, *uuid, Some(*idmap), brand, config);
+        spec.protection = snapshot.protection();
+        spec.privileges.opened.pivot_root = immutable::lets_pivot(spec.protection);
         spec.privileges.in_force = snapshot.confinement.as_ref().map(Confinement::of);
         spec
     }
@@ -148,6 +153,7 @@ impl Spec {
             keeps_hostname: config.hostname.is_some(),
             zonepath: config.zonepath.clone(),
             host_programs: brand.host_usr,
+            protection: config.file_mac_profile,
             mounts: config.fs.iter().map(Mount::of).collect(),
             ids,
             cgroup: cgroup::limits::asked(config),

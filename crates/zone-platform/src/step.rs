@@ -15,8 +15,8 @@ use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
-    cgroup, dev, filesystems, guest, ids, kernel, kernelfs, network, orderly, privileges, root, sparse,
-    verify,
+    cgroup, dev, filesystems, guest, ids, immutable, kernel, kernelfs, network, orderly, privileges, root,
+    sparse, verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
@@ -72,7 +72,7 @@ pub struct Step {
 /// A row to start from.
 const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
     Step { name: "ids", check: Some(ids::look), ..NONE },
     Step { name: "limits", check: Some(privileges::look), ..NONE },
@@ -86,6 +86,7 @@ const STEPS: [Step; 11] = [
     Step { name: "root", check: Some(root::look), bring_up: Some(root::bring_up), ..NONE },
     Step { name: "kernel-fs", bring_up: Some(kernel_fs), ..NONE },
     Step { name: "dev", bring_up: Some(devices), ..NONE },
+    Step { name: "immutable", check: Some(immutable::look), bring_up: Some(immutable::bring_up), ..NONE },
     Step { name: "sparse", check: Some(sparse::look), bring_up: Some(sparse::bring_up), ..NONE },
     Step { name: "fs", check: Some(filesystems::look), bring_up: Some(filesystems::bring_up), ..NONE },
     Step {

@@ -58,10 +58,10 @@ pub(crate) enum Verb {
     #[command(after_long_help = READY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE ready")]
     Ready,
     /// Start a zone
-    #[command(after_long_help = BOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE boot [--timings [--json]] [-s] [-- BOOTARGS...]")]
+    #[command(after_long_help = BOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE boot [--timings [--json]] [-s] [-w] [-- BOOTARGS...]")]
     Boot(BootArgs),
     /// End a zone at once and start it again
-    #[command(after_long_help = REBOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE reboot [-- BOOTARGS...]")]
+    #[command(after_long_help = REBOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE reboot [-w] [-- BOOTARGS...]")]
     Reboot(RebootArgs),
     /// End a zone at once, asking nobody inside
     #[command(after_long_help = HALT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE halt [-F]")]
@@ -152,6 +152,9 @@ pub(crate) struct BootArgs {
     /// Single-user; the same as "-- -s"
     #[arg(short = 's')]
     pub(crate) single: bool,
+    /// With a file-mac-profile: let the zone write its whole root until its next boot
+    #[arg(short = 'w')]
+    pub(crate) writable: bool,
     #[command(flatten)]
     pub(crate) bootargs: Bootargs,
 }
@@ -159,6 +162,9 @@ pub(crate) struct BootArgs {
 /// `reboot`.
 #[derive(Debug, Args)]
 pub(crate) struct RebootArgs {
+    /// With a file-mac-profile: let the zone write its whole root until its next boot
+    #[arg(short = 'w')]
+    pub(crate) writable: bool,
     #[command(flatten)]
     pub(crate) bootargs: Bootargs,
 }
@@ -335,6 +341,7 @@ Examples:
   zoneadm -z web boot
   zoneadm -z web boot -- -s                 single-user
   zoneadm -z web boot -- -i /bin/sh         with another init
+  zoneadm -z web boot -w                    with a root that it can write, for an upgrade
   zoneadm -z web boot --timings             and where the time went";
 
 const REBOOT_HELP: &str = "\
@@ -343,6 +350,7 @@ not boot again is left alone. Without arguments it boots as it was booted.
 
 Examples:
   zoneadm -z web reboot
+  zoneadm -z web reboot -w                  with a root that it can write, for an upgrade
   zoneadm -z web reboot -- -s";
 
 const HALT_HELP: &str = "\

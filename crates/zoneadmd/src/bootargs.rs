@@ -13,6 +13,17 @@ pub(crate) struct BootArguments {
     /// What the zone boots with: the given arguments, else the configured ones.
     pub(crate) text: String,
     pub(crate) parsed: BootArgs,
+    /// Whether the zone can write its whole root this once; unlike arguments this holds for no later boot.
+    pub(crate) writable: bool,
+}
+
+/// What somebody has asked of a boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The arguments, if any were given.
+    pub(crate) args: Option<String>,
+    /// That the zone can write its whole root this once.
+    pub(crate) writable: bool,
 }
 
 impl BootArguments {
@@ -24,7 +35,12 @@ impl BootArguments {
         let given = given.filter(|given| !given.is_empty());
         let text = given.clone().unwrap_or_else(|| configured.to_owned());
         let parsed = BootArgs::parse(&text)?;
-        Ok(Self { given, text, parsed })
+        Ok(Self { given, text, parsed, writable: false })
+    }
+
+    /// Gives what was asked for, without what it came to.
+    pub(crate) fn asked(self) -> Asked {
+        Asked { args: self.given, writable: self.writable }
     }
 
     /// Gives the arguments with which the zone of a snapshot boots.

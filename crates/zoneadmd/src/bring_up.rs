@@ -1,5 +1,6 @@
 //! Bringing a zone up as an operation: with a journal, undone when it fails, tried again when zsched dies under it.
 
+use crate::bootargs::Asked;
 use crate::context::OperationContext;
 use crate::error::OpError;
 use crate::journal::{Intent, Journal};
@@ -17,7 +18,7 @@ impl Zone {
     fn ready_once(&self, context: &mut OperationContext) -> Result<(), OpError> {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent::to(context.operation, ""))?;
-        let made = self.ready(context, 0, None);
+        let made = self.ready(context, 0, Asked::default());
         self.settle(context, journal, made)
     }
 
@@ -25,28 +26,23 @@ impl Zone {
     pub(crate) fn boot_or_undo(
         &self,
         context: &mut OperationContext,
-        given: Option<String>,
+        asked: &Asked,
         ready: bool,
     ) -> Result<(), OpError> {
         let mut ready = ready;
         self.retry(context, |zone, context| {
-            let booted = zone.boot_once(context, given.as_deref(), ready);
+            let booted = zone.boot_once(context, asked, ready);
             // What was ready before has gone.
             ready = true;
             booted
         })
     }
 
-    fn boot_once(
-        &self,
-        context: &mut OperationContext,
-        given: Option<&str>,
-        ready: bool,
-    ) -> Result<(), OpError> {
+    fn boot_once(&self, context: &mut OperationContext, asked: &Asked, ready: bool) -> Result<(), OpError> {
         let mut journal = Journal::open(&self.layout, &self.name)?;
-        journal.begin(&Intent::to(context.operation, given.unwrap_or_default()))?;
-        let made = if ready { self.ready(context, 0, given.map(str::to_owned)).map(|_| ()) } else { Ok(()) };
-        let booted = made.and_then(|()| self.boot(context, given));
+        journal.begin(&Intent::to(context.operation, asked.args.as_deref().unwrap_or_default()))?;
+        let made = if ready { self.ready(context, 0, asked.clone()).map(|_| ()) } else { Ok(()) };
+        let booted = made.and_then(|()| self.boot(context, asked.args.as_deref()));
         self.settle(context, journal, booted)
     }
 
@@ -75,16 +71,14 @@ impl Zone {
         &self,
         context: &mut OperationContext,
         how: How,
-        given: Option<String>,
+        mut asked: Asked,
         restarts: u32,
     ) -> Result<Option<LastExit>, OpError> {
         let held = || Snapshot::load(&self.layout, &self.name).ok().and_then(|snapshot| snapshot.bootargs);
-        let given = given.or_else(held);
+        asked.args = asked.args.or_else(held);
         // What the first attempt has ended is what was rebooted.
         let mut last = None;
-        self.retry(context, |zone, context| {
-            zone.reboot_once(context, how, given.as_deref(), restarts, &mut last)
-        })?;
+        self.retry(context, |zone, context| zone.reboot_once(context, how, &asked, restarts, &mut last))?;
         Ok(last)
     }
 
@@ -92,18 +86,19 @@ impl Zone {
         &self,
         context: &mut OperationContext,
         how: How,
-        given: Option<&str>,
+        asked: &Asked,
         restarts: u32,
         last: &mut Option<LastExit>,
     ) -> Result<(), OpError> {
         let uniqid = self.keeper().status()?.uniqid;
-        let begun = Intent::to(Operation::Reboot, given.unwrap_or_default());
+        let begun = Intent::to(Operation::Reboot, asked.args.as_deref().unwrap_or_default());
         let mut journal = Journal::open(&self.layout, &self.name)?;
-        journal.begin(&Intent { uniqid, how: Some(how), number: restarts, ..begun })?;
+        let writable = asked.writable;
+        journal.begin(&Intent { uniqid, how: Some(how), number: restarts, writable, ..begun })?;
         if let Some(ended) = self.halt(context, Some(how))? {
             last.get_or_insert(ended);
         }
-        let made = self.ready(context, restarts, given.map(str::to_owned));
+        let made = self.ready(context, restarts, asked.clone());
         let booted = made.and_then(|_| self.boot(context, None));
         if booted.is_err() {
             // Now it is a halt that has to be carried on.

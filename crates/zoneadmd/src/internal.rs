@@ -1,7 +1,7 @@
 //! The operations that nobody at the door asked for: those that the zone's own end asks for, and those that carry on or undo what
 //! another daemon began. Whoever calls holds the operation lock.
 
-use crate::bootargs::Platform;
+use crate::bootargs::{Asked, Platform};
 use crate::context::OperationContext;
 use crate::daemon::Daemon;
 use crate::error::OpError;
@@ -28,12 +28,16 @@ pub(crate) async fn halt(daemon: &Rc<Daemon>, how: How) {
 
 /// Halts and boots: a reboot that the zone asked for, or a restart of its init (a PID namespace dies
 /// with its first process, so that is a new incarnation too).
-pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, given: Option<String>, restarts: u32) {
-    let given = given.unwrap_or_default();
-    let args = daemon.zone.boot_arguments(&given, Platform::New).unwrap_or_default();
-    daemon.notice(Notice::Rebooting { args: args.text });
+pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, asked: Asked, restarts: u32) {
+    let args = asked.args.unwrap_or_default();
+    let mut args = daemon.zone.boot_arguments(&args, Platform::New).unwrap_or_default();
+    args.writable = asked.writable;
+    daemon.notice(Notice::Rebooting { args: args.text.clone() });
+    if args.writable {
+        daemon.notice(Notice::Writable);
+    }
     daemon.prepare_console().await;
-    let work = move |zone: &Zone, context: &mut _| zone.reboot(context, how, args.given, restarts);
+    let work = move |zone: &Zone, context: &mut _| zone.reboot(context, how, args.asked(), restarts);
     let (_, result) = run(daemon, Operation::Reboot, work).await;
     crate::audit::record(daemon, Operation::Reboot, None, result.is_ok());
     match result {
@@ -69,7 +73,8 @@ pub(crate) async fn undo(daemon: &Rc<Daemon>, how: Option<How>) {
 /// Carries on a reboot that a dead daemon has begun.
 pub(crate) async fn finish_reboot(daemon: &Rc<Daemon>, intent: Intent) {
     tracing::warn!("a reboot was interrupted; carrying on");
-    again(daemon, intent.how.unwrap_or(How::Rebooted), intent.given(), intent.number).await;
+    let asked = Asked { args: intent.given(), writable: intent.writable };
+    again(daemon, intent.how.unwrap_or(How::Rebooted), asked, intent.number).await;
 }
 
 /// Puts in force what a dead daemon has begun to, or takes it back.

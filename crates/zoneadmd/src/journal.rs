@@ -31,6 +31,8 @@ pub(crate) struct Intent {
     pub(crate) number: u32,
     /// Whether the zone is to be up when it is over.
     pub(crate) up: bool,
+    /// Whether it can then write its whole root this once.
+    pub(crate) writable: bool,
     /// The boot arguments that somebody gave; empty if the configured ones hold.
     pub(crate) args: String,
 }
@@ -39,7 +41,7 @@ impl Intent {
     /// An operation that ends nothing.
     pub(crate) fn to(operation: Operation, args: &str) -> Self {
         let up = operation != Operation::Halt;
-        Self { operation, uniqid: 0, how: None, number: 0, up, args: args.into() }
+        Self { operation, uniqid: 0, how: None, number: 0, up, writable: false, args: args.into() }
     }
 
     /// Gives the boot arguments that somebody gave, if any.
@@ -59,6 +61,8 @@ const WAYS: [(How, &str); 8] = [
     (How::Shutdown, "shutdown"),
     (How::Unknown, "unknown"),
 ];
+/// How it spells that the zone is to be up, and that it can write its whole root then.
+const UP_WRITABLE: &str = "writable";
 /// And that nothing is known of that.
 const NO_WAY: &str = "-";
 
@@ -75,7 +79,14 @@ impl Journal {
 
     /// An operation begins.
     pub(crate) fn begin(&mut self, intent: &Intent) -> Result<(), OpError> {
-        let Intent { operation, uniqid, how, number, up, args } = intent;
+        let Intent { operation, uniqid, how, number, up, writable, args } = intent;
+        let up = if *writable {
+            UP_WRITABLE
+        } else if *up {
+            "true"
+        } else {
+            "false"
+        };
         let how = WAYS.iter().find(|(way, _)| Some(*way) == *how).map_or(NO_WAY, |(_, word)| word);
         let words: String = args.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {words}"))?;
@@ -154,8 +165,12 @@ fn intent(words: &str) -> Option<Intent> {
     let way = words.next()?;
     let how = WAYS.iter().find(|(_, word)| *word == way).map(|(how, _)| *how);
     let number = words.next()?.parse().ok()?;
-    let up = words.next()?.parse().ok()?;
-    Some(Intent { operation, uniqid, how, number, up, args: words.next().unwrap_or_default().trim().into() })
+    let (up, writable) = match words.next()? {
+        UP_WRITABLE => (true, true),
+        word => (word.parse().ok()?, false),
+    };
+    let args = words.next().unwrap_or_default().trim().into();
+    Some(Intent { operation, uniqid, how, number, up, writable, args })
 }
 
 /// Forgets everything: the zone is installed and nothing of it is left.
@@ -198,13 +213,14 @@ mod tests {
         let layout = Layout::new(Some(root.path().to_owned())).unwrap();
         let zone: ZoneName = "a".parse().unwrap();
         std::fs::create_dir_all(layout.zone_run(&zone)).unwrap();
-        for (how, _) in WAYS {
+        for (writable, (how, _)) in WAYS.into_iter().enumerate() {
             let intent = Intent {
                 operation: Operation::Shutdown,
                 uniqid: u64::MAX,
                 how: Some(how),
                 number: 7,
                 up: true,
+                writable: writable % 2 == 0,
                 args: "-s".into(),
             };
             Journal::open(&layout, &zone).unwrap().begin(&intent).unwrap();

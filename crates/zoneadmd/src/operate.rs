@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
-use zone_config::State;
+use zone_config::config::MacProfile;
 use zone_config::lastexit::How;
+use zone_config::{State, ZoneConfig};
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
 use zone_net::Interface;
@@ -265,6 +266,14 @@ fn tell(daemon: &Daemon, args: &BootArguments, context: &mut OperationContext) {
     if let Some(warning) = args.parsed.warning() {
         context.say(warning);
     }
+    if args.writable {
+        let config = ZoneConfig::load(daemon.layout(), daemon.name());
+        if config.is_ok_and(|config| config.file_mac_profile == MacProfile::None) {
+            context.say("WARNING: its file-mac-profile is none, and -w changes nothing");
+        } else {
+            daemon.notice(Notice::Writable);
+        }
+    }
 }
 
 fn unknown(error: &NoSnapshot) -> DoorError {
@@ -291,7 +300,20 @@ fn arguments(daemon: &Daemon, action: Action, request: &Request) -> Result<BootA
         }
     };
     let args = daemon.zone.boot_arguments(request.bootargs(), platform);
-    args.map_err(|_| DoorError::boot_args_too_long())
+    let mut args = args.map_err(|_| DoorError::boot_args_too_long())?;
+    args.writable = request.is_writable();
+    if args.writable && action == Action::Boot {
+        return Err(ready_read_only(daemon));
+    }
+    Ok(args)
+}
+
+/// The mounts of a zone that is ready are made.
+fn ready_read_only(daemon: &Daemon) -> DoorError {
+    let name = daemon.name();
+    DoorError::failed(vec![format!(
+        "zone is ready, and its root is what it was made ready with: 'zoneadm -z {name} halt' first, then 'boot -w'"
+    )])
 }
 
 async fn perform(
@@ -331,7 +353,7 @@ async fn perform(
             tell(daemon, &args, &mut context);
             let ready = action == Action::ReadyBoot;
             let (context, result) = daemon
-                .work(context, move |zone, context| zone.boot_or_undo(context, args.given, ready))
+                .work(context, move |zone, context| zone.boot_or_undo(context, &args.asked(), ready))
                 .await;
             if result.is_err() {
                 daemon.notice(Notice::BootFailed);
@@ -347,7 +369,7 @@ async fn perform(
             daemon.notice(Notice::Rebooting { args: args.text.clone() });
             tell(daemon, &args, &mut context);
             let (context, result) = daemon
-                .work(context, move |zone, context| zone.reboot(context, How::Rebooted, args.given, 0))
+                .work(context, move |zone, context| zone.reboot(context, How::Rebooted, args.asked(), 0))
                 .await;
             if result.is_err() {
                 daemon.notice(Notice::BootFailed);

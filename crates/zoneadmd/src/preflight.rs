@@ -25,7 +25,7 @@ impl Zone {
         context: &mut OperationContext,
         args: &BootArguments,
     ) -> Result<(), OpError> {
-        let mut snapshot = self.snapshot(args.given.clone()).map_err(OpError::Snapshot)?;
+        let mut snapshot = self.snapshot(args.clone().asked()).map_err(OpError::Snapshot)?;
         if args.parsed.init.is_some() {
             snapshot.config.init.clone_from(&args.parsed.init);
         }

@@ -1,6 +1,6 @@
 //! Bringing a zone up: from its configuration to a first process that waits, and from there to init.
 
-use crate::bootargs::BootArguments;
+use crate::bootargs::{Asked, BootArguments};
 use crate::context::OperationContext;
 use crate::current::Current;
 use crate::error::{NoSnapshot, OpError};
@@ -24,10 +24,10 @@ impl Zone {
         &self,
         context: &mut OperationContext,
         restarts: u32,
-        bootargs: Option<String>,
+        asked: Asked,
     ) -> Result<Status, OpError> {
         let snapshot = context.make("snapshot", |_| {
-            let mut snapshot = self.snapshot(bootargs).map_err(OpError::Snapshot)?;
+            let mut snapshot = self.snapshot(asked).map_err(OpError::Snapshot)?;
             // Who enters the zone later, with programs of another version perhaps, gets what init has.
             let confinement = Spec::of(&snapshot).privileges.confinement().map_err(PlatformError::from)?;
             snapshot.confinement = Some(confinement.kept());
@@ -85,7 +85,7 @@ impl Zone {
     }
 
     /// Freezes the configuration for as long as the zone lives.
-    pub(crate) fn snapshot(&self, bootargs: Option<String>) -> Result<Snapshot, NoSnapshot> {
+    pub(crate) fn snapshot(&self, asked: Asked) -> Result<Snapshot, NoSnapshot> {
         let document = store::load(&self.layout, &self.name)?;
         let config = ZoneConfig::from_document(&document, &self.layout.config(&self.name))?;
         let problems = document.verify();
@@ -103,8 +103,9 @@ impl Zone {
             None => idmap::allocate(&self.layout, &self.name)?,
         };
         let name = self.name.clone();
+        let Asked { args: bootargs, writable } = asked;
         let snapshot = Snapshot::new(name, entry.uuid.unwrap_or_default(), range, brand, config);
-        Ok(Snapshot { bootargs, ..snapshot })
+        Ok(Snapshot { bootargs, writable, ..snapshot })
     }
 
     /// The namespaces that zsched has made meanwhile, in hand before there is a first process, unless the network step has

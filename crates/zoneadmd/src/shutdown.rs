@@ -211,7 +211,7 @@ async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> 
     if let Then::Boot(args) = then {
         daemon.prepare_console().await;
         let context = daemon.context(Operation::Reboot, reporter.clone());
-        let work = move |zone: &Zone, context: &mut _| zone.reboot(context, How::Halted, args.given, 0);
+        let work = move |zone: &Zone, context: &mut _| zone.reboot(context, How::Halted, args.asked(), 0);
         let (context, result) = daemon.work(context, work).await;
         return daemon.answer(context, result.map(|last| daemon.remember(last))).map(|_| ());
     }

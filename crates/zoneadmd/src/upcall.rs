@@ -2,6 +2,7 @@
 //! kernel's upcall; what follows is the zone's wish (reboot, halt) or the policy for an init that ends.
 
 use crate::blocking;
+use crate::bootargs::Asked;
 use crate::daemon::Daemon;
 use crate::error::OpError;
 use crate::internal;
@@ -209,9 +210,9 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     zone_fail::pass!("upcall.decided");
     match (wished, then) {
         // With the arguments that hold.
-        (Wish::Reboot, _) => internal::again(&daemon, recorded, None, 0).await,
-        (Wish::Restart(_), _) => internal::again(&daemon, recorded, None, restarts + 1).await,
-        (Wish::Halt, Then::Boot(args)) => internal::again(&daemon, recorded, args.given, 0).await,
+        (Wish::Reboot, _) => internal::again(&daemon, recorded, Asked::default(), 0).await,
+        (Wish::Restart(_), _) => internal::again(&daemon, recorded, Asked::default(), restarts + 1).await,
+        (Wish::Halt, Then::Boot(args)) => internal::again(&daemon, recorded, args.asked(), 0).await,
         (Wish::Halt, Then::Nothing) => internal::halt(&daemon, recorded).await,
         (Wish::GiveUp, _) => {
             tracing::error!("{}", Notice::GivenUp.text(Locale::C, false));

@@ -1,7 +1,7 @@
 //! The rows of the table: every property and every type of resource.
 
 use super::{Property, Resource, Unset};
-use crate::config::{AttrType, FsOwners, FsType, IpType, NetMode};
+use crate::config::{AttrType, FsOwners, FsType, IpType, MacProfile, NetMode};
 use crate::net::{MTU, PROTECTION, PROTOCOLS};
 use crate::value::Kind;
 
@@ -37,6 +37,12 @@ pub static GLOBALS: &[Property] = &[
         Kind::BootArgs,
         Unset::Is(""),
         "The boot arguments when 'zoneadm boot' names none.",
+    ),
+    Property::new(
+        "file-mac-profile",
+        Kind::Choice(MacProfile::WORDS),
+        Unset::Is("none"),
+        "How much of its root the zone can write: strict is nothing, fixed-configuration is /var, flexible-configuration is also /etc and /root.",
     ),
     Property::new(
         "limitpriv",

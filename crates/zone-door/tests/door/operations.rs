@@ -5,7 +5,7 @@ use zone_door::{CallError, DoorError, Operation, Progress, Request, Server, Stat
 use crate::harness::{Daemon, UNIQID};
 
 fn boot(bootargs: &str) -> Request {
-    Request::Boot { bootargs: bootargs.to_owned(), locale: "C".to_owned() }
+    Request::Boot { bootargs: bootargs.to_owned(), writable: false, locale: "C".to_owned() }
 }
 
 fn ready() -> Request {
@@ -13,7 +13,7 @@ fn ready() -> Request {
 }
 
 fn reboot(uniqid: Option<Uniqid>) -> Request {
-    Request::Reboot { bootargs: String::new(), uniqid, locale: String::new() }
+    Request::Reboot { bootargs: String::new(), uniqid, writable: false, locale: String::new() }
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_detached_root_has_the_zones_owners_and_no_devices() {
     lab.dirs(&["etc"]);
     std::os::unix::fs::chown(lab.root().join("etc"), Some(1000), Some(1000)).unwrap();
     let found = found(&lab).unwrap();
-    let mounted = mount(&found, userns().as_fd()).unwrap();
+    let mounted = mount(&found, userns().as_fd(), MountAttr::empty()).unwrap();
     assert_eq!(stat(mounted.as_fd(), "etc").st_uid, BASE + 1000);
     let flags = fstatvfs(&mounted).unwrap().f_flag;
     assert!(flags.contains(StatVfsMountFlags::NODEV) && !flags.contains(StatVfsMountFlags::NOSUID));
@@ -186,7 +186,7 @@ fn a_file_system_that_cannot_be_id_mapped_is_named() {
             format!("lowerdir={},upperdir={},workdir={}", layers_of("l"), layers_of("u"), layers_of("w"));
         mount_on(&["-t", "overlay", "-o", &options, "none"], &lab.root());
         let found = found(&lab).unwrap();
-        let text = chain(&mount(&found, userns().as_fd()).unwrap_err());
+        let text = chain(&mount(&found, userns().as_fd(), MountAttr::empty()).unwrap_err());
         assert!(text.contains("is on a file system (overlay) that Linux "), "{text}");
         assert!(text.contains("cannot id-map: put the zonepath on ext4 or xfs"), "{text}");
         drop(found);
@@ -200,7 +200,7 @@ fn a_copy_is_private_and_stays_when_its_source_is_gone() {
     zone_testing::needs_root!();
     let lab = Lab::new("linux");
     let found = found(&lab).unwrap();
-    let mounted = mount(&found, userns().as_fd()).unwrap();
+    let mounted = mount(&found, userns().as_fd(), MountAttr::empty()).unwrap();
     // Nothing of it shows in the mount table: it is attached nowhere.
     let held = Held::start(Command::new("sh").args(["-c", READY]));
     let table = fs::read_to_string(format!("/proc/{}/mountinfo", held.0.id())).unwrap();

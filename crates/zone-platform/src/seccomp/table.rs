@@ -60,6 +60,8 @@ pub(super) enum Opening {
     IoUring,
     /// `socketcall`: sockets for 32-bit x86 programs.
     Socketcall,
+    /// Nothing of the root that is kept read-only inside of what is writable (see [`crate::immutable`]).
+    PivotRoot,
 }
 
 /// A line of the list; no number has two.
@@ -130,6 +132,8 @@ const KEYS: &str = "keyrings are shared by all who have the same user id, and ar
 const OBSERVE: &str = "watches the whole machine, and has a history of faults";
 const OLD: &str = "is obsolete, and code that nobody runs is code that nobody tests";
 const PORTS: &str = "is over the machine's ports";
+const MOUNTS: &str =
+    "makes mount namespaces without the mounts of the zone, which keep directories from being replaced";
 const NESTED: &str = "a user namespace in the zone opens much of the kernel to every user of it";
 const LEASES: &str =
     "a lease on a file of the shared /usr holds up whoever opens it on the host, and a hint stays with it";
@@ -150,6 +154,11 @@ const SOCKETS: When = When::OneOf { arg: 0, values: &[1] };
 /// `F_SETDELEG` of Linux 6.19.
 const HOLD_UP: When = When::OneOf { arg: 1, values: &[1024, 1036, 1038, 1040] };
 
+/// `OPEN_TREE_NAMESPACE`, `FSMOUNT_NAMESPACE` (linux/mount.h, Linux 7.0 and later): what is mounted becomes all that a new
+/// mount namespace has.
+const TREE_ALONE: When = When::AnyBit { arg: 2, bits: 1 << 1 };
+const MOUNT_ALONE: When = When::AnyBit { arg: 1, bits: 1 << 1 };
+
 /// The list. Left out on purpose:
 ///
 /// * what a missing capability refuses anyway with a good answer: setting clocks, hostnames of others, raw I/O;
@@ -158,7 +167,7 @@ const HOLD_UP: When = When::OneOf { arg: 1, values: &[1024, 1036, 1038, 1040] };
 /// A call may have more roads than one: another number (`fcntl64`), another call that takes its arguments from memory
 /// (`socketcall`, `clone3`, a ring of io_uring), another architecture. Each has a row of its own here, and the tests go all of them.
 #[rustfmt::skip]
-pub(super) const RULES: [Rule; 39] = [
+pub(super) const RULES: [Rule; 43] = [
     always("kexec_load",        [246, 283, 104, 347],    Perm,  MACHINE),
     always("kexec_file_load",   [320, NONE, 294, 401],   Perm,  MACHINE),
     always("init_module",       [175, 128, 105, 128],    Perm,  MACHINE),
@@ -198,5 +207,9 @@ pub(super) const RULES: [Rule; 39] = [
     always("io_uring_setup",    [425, 425, 425, 425],    NoSys, RINGS).unless(Opening::IoUring),
     always("io_uring_enter",    [426, 426, 426, 426],    NoSys, RINGS).unless(Opening::IoUring),
     always("io_uring_register", [427, 427, 427, 427],    NoSys, RINGS).unless(Opening::IoUring),
+    always("pivot_root",        [155, 217, 41, 218],     Perm,  MOUNTS).unless(Opening::PivotRoot),
+    always("open_tree",         [428, 428, 428, 428],    Invalid, MOUNTS).only(TREE_ALONE),
+    always("open_tree_attr",    [467, 467, 467, 467],    Invalid, MOUNTS).only(TREE_ALONE),
+    always("fsmount",           [432, 432, 432, 432],    Invalid, MOUNTS).only(MOUNT_ALONE),
     always("create_module",     [174, 127, NONE, NONE],  NoSys, OLD),
 ];

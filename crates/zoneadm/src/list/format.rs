@@ -111,6 +111,7 @@ mod tests {
             uuid: Some("d1f5b5b6-5ae4-4b52-a0a4-0a6c3a5f2c11".parse().unwrap()),
             brand: Some("sparse".into()),
             ip_type: Some("excl"),
+            immutable: None,
             live: Some(Status { phase: Phase::Running, pid: 4321, ..Status::default() }),
             daemon: None,
             network: None,

@@ -9,7 +9,7 @@ use zone_door::{Console, Operation};
 use zsched::wire::{Lost, Status, Witness};
 
 use super::network::Network;
-use super::row::Row;
+use super::row::{Immutable, Row};
 
 /// One zone. Times are seconds since 1970 UTC; what is unknown or does not apply is null.
 #[derive(Debug, Serialize)]
@@ -22,6 +22,10 @@ pub(super) struct Zone<'a> {
     uuid: Option<String>,
     brand: Option<&'a str>,
     ip_type: Option<&'static str>,
+    /// How much of its root it can write, by the word of the property; null where that is all.
+    file_mac_profile: Option<&'static str>,
+    /// Of a zone that is up and has a profile: "R" if its root is read-only, "W" if it was booted writable.
+    root_access: Option<&'static str>,
     /// The incarnation, in decimal: 64 bits, which many readers of JSON numbers do not keep.
     uniqid: Option<String>,
     /// The first process as the host sees it.
@@ -120,6 +124,8 @@ impl<'a> Zone<'a> {
             uuid: row.uuid.map(|uuid| uuid.to_string()),
             brand: row.brand.as_deref(),
             ip_type: row.ip_type,
+            file_mac_profile: row.immutable.map(|immutable| immutable.profile.as_str()),
+            root_access: row.immutable.and_then(Immutable::letter),
             uniqid: live.map(|status| status.uniqid.to_string()),
             pid: live.map(|status| status.pid).filter(|&pid| pid != 0),
             since: live.map(|status| status.since),

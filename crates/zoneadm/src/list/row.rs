@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use zone_config::config::MacProfile;
 use zone_config::lastexit::{How, LastExit};
 use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, file, here};
 use zone_door::Client;
@@ -29,6 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Forbidden;
 
+/// How much of its root a zone can write, where that is not all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Immutable {
+    pub(super) profile: MacProfile,
+    /// Whether it was booted so that it can write all of it until its next boot; none for a zone that is not up.
+    pub(super) writable: Option<bool>,
+}
+
 /// One zone in a list.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -40,12 +49,29 @@ pub(super) struct Row {
     pub(super) uuid: Option<Uuid>,
     pub(super) brand: Option<String>,
     pub(super) ip_type: Option<&'static str>,
+    /// How much of its root it can write, if that is less than all; and, when it is up, whether it can this once.
+    pub(super) immutable: Option<Immutable>,
     /// What its keeper says, when it is up.
     pub(super) live: Option<Status>,
     /// What its daemon says, if it was asked and one runs.
     pub(super) daemon: Option<zone_door::Status>,
     /// What it has of the network, if that was looked at and it is up.
     pub(super) network: Option<Network>,
+}
+
+impl Immutable {
+    /// Says it of a zone that is up.
+    fn note(self) -> Option<String> {
+        Some(match self.writable? {
+            true => "read-write until its next boot".to_owned(),
+            false => format!("read-only ({})", self.profile.as_str()),
+        })
+    }
+
+    /// Solaris' letter for it: `R` and `W` of a zone that is up.
+    pub(super) fn letter(self) -> Option<&'static str> {
+        self.writable.map(|writable| if writable { "W" } else { "R" })
+    }
 }
 
 impl Row {
@@ -59,6 +85,7 @@ impl Row {
             uuid: None,
             brand: Some("linux".to_owned()),
             ip_type: Some("shared"),
+            immutable: None,
             live: None,
             daemon: None,
             network: None,
@@ -109,6 +136,7 @@ impl Row {
             uuid: entry.uuid,
             brand: None,
             ip_type: None,
+            immutable: None,
             live: None,
             daemon: None,
             network: None,
@@ -120,12 +148,15 @@ impl Row {
     pub(super) fn complete(&mut self, layout: &Layout) -> bool {
         let Some(zone) = &self.zone else { return true };
         let snapshot = self.live.and_then(|_| Snapshot::load(layout, zone).ok());
+        let writable = snapshot.as_ref().map(|snapshot| snapshot.writable);
         let config = match snapshot {
             Some(snapshot) => Ok(snapshot.config),
             None => ZoneConfig::load(layout, zone),
         };
         match config {
             Ok(config) => {
+                let profile = config.file_mac_profile;
+                self.immutable = (profile != MacProfile::None).then_some(Immutable { profile, writable });
                 self.brand = Some(config.brand);
                 self.ip_type = Some(match config.ip_type.as_str() {
                     "exclusive" => "excl",
@@ -187,7 +218,8 @@ impl Row {
         let runs = self.live.is_some_and(|status| status.phase != Phase::Down) && restarts == 0;
         let exit = self.zone.as_ref().filter(|_| !runs).and_then(|_| self.last_exit());
         let failed = exit.and_then(|exit| failure(&exit, restarts.max(exit.restarts)));
-        let notes: Vec<String> = operation.into_iter().chain(failed).collect();
+        let root = self.immutable.and_then(Immutable::note);
+        let notes: Vec<String> = operation.into_iter().chain(failed).chain(root).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 

@@ -13,7 +13,8 @@ use crate::{daemon, verbs::verify};
 pub(crate) fn run(cx: &Context, args: &BootArgs) -> Outcome {
     let target = sanity::check(cx, Action::Boot)?;
     verify::before(&target)?;
-    let request = Request::Boot { bootargs: bootargs(args), locale: daemon::locale() };
+    let request =
+        Request::Boot { bootargs: bootargs(args), writable: args.writable, locale: daemon::locale() };
     let result = daemon::request(target.layout, target.name(), &request)?;
     if !args.timings {
         return Ok(());

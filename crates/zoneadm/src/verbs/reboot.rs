@@ -15,11 +15,13 @@ pub(crate) fn run(cx: &Context, args: &RebootArgs) -> Outcome {
     let bootargs = args.bootargs.text();
     // Named so that a call that is repeated because its daemon went away does not reboot the zone twice.
     let uniqid = target.live.map(|status| Uniqid(status.uniqid));
-    let request = Request::Reboot { bootargs: bootargs.clone(), uniqid, locale: daemon::locale() };
+    let (writable, locale) = (args.writable, daemon::locale());
+    let request = Request::Reboot { bootargs: bootargs.clone(), uniqid, writable, locale };
     let result = daemon::call(target.layout, target.name(), &request);
     let refusal = result.as_ref().err().and_then(DaemonError::refusal);
     if let Some(DoorError::StaleUniqid { expected: Some(now), .. }) = refusal
         && bootargs.is_empty()
+        && !writable
     {
         relay(target.name(), &format!("has been rebooted meanwhile (it is now incarnation {now})"));
         return Ok(());

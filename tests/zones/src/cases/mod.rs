@@ -46,6 +46,7 @@ mod fs_safe;
 mod full_disk;
 mod guests;
 mod host_boot;
+mod immutable;
 mod inherited;
 mod init_exit;
 mod inside;
@@ -124,6 +125,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fences::CASES,
         fs::CASES,
         fs_docs::CASES,
+        immutable::CASES,
         fs_safe::CASES,
         net_auto::CASES,
         net_docs::CASES,
