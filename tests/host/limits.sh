@@ -24,11 +24,13 @@ the_host
 
 title "What is written"
 ok create zonecfg -z web 'create; set brand=sparse; set cpu-shares=400; set max-lwps=80;
-    add capped-memory; set physical=96M; set swap=1M; end; add capped-cpu; set ncpus=0.5; end'
+    set max-shm-memory=1M; set max-shm-ids=2; set max-msg-ids=3; set max-sem-ids=4;
+    add capped-memory; set physical=96M; set swap=1M; set locked=3M; end; add capped-cpu; set ncpus=0.5; end'
 ok install zoneadm -z web install
 ok verify zoneadm -z web verify
 ok boot zoneadm -z web boot
 is memory.max $((96 << 20)) own web memory.max
+is memory.high $((93 << 20)) own web memory.high
 is memory.swap.max $((1 << 20)) own web memory.swap.max
 is cpu.max '50000 100000' own web cpu.max
 is pids.max 80 own web pids.max
@@ -53,13 +55,38 @@ echo "      $(((to - from) / 1000)) ms of CPU in 10 s"
 ok "a CPU hog is held to half a CPU" [ $((to - from)) -lt 6500000 ]
 ok "and throttled" [ "$(own web cpu.stat | awk '$1 == "nr_throttled" {print $2}')" -gt 0 ]
 
+title "Locked memory and IPC"
+lock='import ctypes, mmap, sys; m = mmap.mmap(-1, 8 << 20); a = ctypes.addressof(ctypes.c_char.from_buffer(m))
+sys.exit(ctypes.CDLL(None).mlock(ctypes.c_void_p(a), int(sys.argv[1]) << 20) != 0)'
+ok "a process locks 2 MiB" zlogin web python3 -c "$lock" 2
+no "and not 4" '' zlogin web sh -c "python3 -c '$lock' 4 || { echo refused >&2; exit 1; }"
+has "nor raises its limit" 'not permitted' zlogin web prlimit --memlock=8388608 true
+is "init has it, too" 3145728 zlogin web awk '/Max locked memory/ {print $4}' /proc/1/limits
+most() { zlogin "$1" sh -c "n=0; while [ \$n -lt 20 ] && ipcmk $2 >/dev/null 2>&1; do n=\$((n+1)); done; echo \$n"; }
+is "message queues" 3 most web -Q
+is "sets of semaphores" 4 most web '-S 1'
+is "shared memory segments" 2 most web '-M 4096'
+ok "they are removed" zlogin web ipcrm -a
+ok "700000 bytes of shared memory" zlogin web ipcmk -M 700000
+no "not twice as much" 'No space left' zlogin web ipcmk -M 700000
+no "no other IPC namespace is made" 'No space left' zlogin web unshare --ipc true
+no "no limit is lifted" '' zlogin web sh -c 'echo 99 > /proc/sys/kernel/shmmni'
+is "the other zone has none" 20 most free '-M 4096'
+
+title "Processes"
+ok "processes are counted with their threads" bash -c "zonecfg -z web 'set max-processes=40' && zoneadm -z web reboot"
+is pids.max 40 own web pids.max
+
 title "Shares"
 ok "the cap goes with the next boot" bash -c "zonecfg -z web 'remove capped-cpu' && zoneadm -z web reboot"
 is cpu.max 'max 100000' own web cpu.max
-hog='for i in 1 2 3 4; do (timeout 20 sh -c "while :; do :; done") & done; wait'
+hog='for i in 1 2 3 4; do (timeout 40 sh -c "while :; do :; done") & done; wait'
+more() { [ "$(used "$1")" -gt "$(($2 + 2000000))" ] && echo more; } # ZONE SINCE: two seconds of CPU have gone by
 a=$(used web) b=$(used free)
-zlogin web sh -c "$hog" >/dev/null 2>&1 & zlogin free sh -c "$hog" >/dev/null 2>&1 & wait
-a=$(($(used web) - a)) b=$(($(used free) - b))
+zlogin web sh -c "$hog" >/dev/null 2>&1 & zlogin free sh -c "$hog" >/dev/null 2>&1 &
+ok "both run" bash -c "$(declare -f own beside used field more until_is); until_is 60 more more web $a && until_is 60 more more free $b"
+a=$(used web) b=$(used free); sleep 10; a=$(($(used web) - a)) b=$(($(used free) - b))
+wait
 echo "      web $((a / 1000)) ms, free $((b / 1000)) ms"
 ok "400 shares beside 100 are more than twice as much" [ "$a" -gt $((b * 2)) ]
 

@@ -16,8 +16,8 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::ffi::OsString;
-use zone_platform::Confinement;
 use zone_platform::enter::{End as Ended, Ends, Entered, Entry, Terminal, enter};
+use zone_platform::{Confinement, Spec};
 use zone_sys::clone::SingleThreaded;
 
 /// Enters a running zone.
@@ -37,6 +37,7 @@ pub(crate) fn go_in(
         cgroup: zone.fds.cgroup.as_fd(),
         bounding: confinement.capabilities.bits(),
         seccomp: &confinement.filter,
+        memlock: Spec::of(&zone.snapshot).memlock,
         terminal,
         plan,
     };

@@ -130,6 +130,16 @@ records! {
         pub cpu_shares: Option<u64> = "cpu-shares",
         /// The most threads that it can have.
         pub max_lwps: Option<u64> = "max-lwps",
+        /// The most processes, counted with their threads.
+        pub max_processes: Option<u64> = "max-processes",
+        /// The most System V shared memory, a word of [`limits::size`](crate::limits::size).
+        pub max_shm_memory: Option<String> = "max-shm-memory",
+        /// The most System V shared memory segments.
+        pub max_shm_ids: Option<u64> = "max-shm-ids",
+        /// The most System V message queues.
+        pub max_msg_ids: Option<u64> = "max-msg-ids",
+        /// The most sets of System V semaphores.
+        pub max_sem_ids: Option<u64> = "max-sem-ids",
     }
     resources {
         /// File systems, mounted in this order.
@@ -210,6 +220,8 @@ records! {
         pub physical: Option<String> = "physical",
         /// Swap space of the host.
         pub swap: Option<String> = "swap",
+        /// What each process can lock in memory.
+        pub locked: Option<String> = "locked",
     }
 }
 

@@ -35,6 +35,20 @@ pub fn cpus(text: &str) -> Option<u64> {
     (1..=1_000_000).contains(&hundredths).then_some(hundredths)
 }
 
+/// Tells what of a `capped-memory` does not go together: the property, and what is wrong with it.
+pub(crate) fn mismatch(
+    physical: Option<&str>,
+    swap: Option<&str>,
+    locked: Option<&str>,
+) -> Option<(&'static str, String)> {
+    if physical.or(swap).or(locked).is_none() {
+        let none = "not specified, and swap and locked neither; one of them has to be";
+        return Some(("physical", none.to_owned()));
+    }
+    let (most, locked) = (physical.and_then(size)?, locked.and_then(size)?);
+    (locked > most).then(|| ("locked", "is more than physical; allowed: at most as much".to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +73,13 @@ mod tests {
         for bad in ["", ".5", "1.", "0", "0.00", "1.255", "-1", "01", "1e3", "100000", "2-4"] {
             assert_eq!(cpus(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_locked_is_in_memory() {
+        assert_eq!(mismatch(None, None, None).map(|(property, _)| property), Some("physical"));
+        assert_eq!(mismatch(Some("1G"), None, Some("2G")).map(|(property, _)| property), Some("locked"));
+        assert_eq!(mismatch(Some("1G"), None, Some("1024M")), None);
+        assert_eq!(mismatch(None, None, Some("64M")), None);
     }
 }

@@ -20,6 +20,17 @@ pub trait Namespaces: fmt::Debug {
     /// When it cannot be made.
     fn network(&mut self, userns: BorrowedFd<'_>) -> Result<OwnedFd, Box<dyn Error + Send + Sync>>;
 
+    /// Gives the IPC namespace that the zone's first process will be in; a network of its own is not made with it where it
+    /// `has_network` already.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn ipc(
+        &mut self,
+        userns: BorrowedFd<'_>,
+        has_network: bool,
+    ) -> Result<OwnedFd, Box<dyn Error + Send + Sync>>;
+
     /// Takes note of what is waited for; whether to go on waiting.
     fn goes_on(&self, waiting: &str) -> bool;
 }
@@ -80,6 +91,8 @@ pub struct Build<'a> {
     /// Who makes the zone's network namespace.
     pub(crate) namespaces: &'a mut dyn Namespaces,
     pub(crate) netns: Option<OwnedFd>,
+    /// What PID 1 makes read-only.
+    pub(crate) readonly: &'static [&'static str],
     /// The zone's `/run`, not attached yet.
     pub(crate) run: Option<OwnedFd>,
     base: u32,
@@ -114,6 +127,7 @@ impl<'a> Build<'a> {
             kept: Vec::new(),
             namespaces,
             netns: None,
+            readonly: &kernelfs::READONLY,
             run: None,
             base,
             attachments: Vec::new(),
@@ -154,7 +168,7 @@ impl<'a> Build<'a> {
             hostname: self.spec.hostname.clone(),
             confinement: self.found.confinement.ok_or(missing(FINISH, "check"))?,
             masked: &kernelfs::MASKED,
-            readonly: &kernelfs::READONLY,
+            readonly: self.readonly,
             tree: self.tree.ok_or(missing(FINISH, "check"))?,
             kept: self.kept,
             netns: self.netns,

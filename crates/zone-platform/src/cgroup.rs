@@ -71,6 +71,14 @@ pub enum CgroupError {
         /// The controller.
         controller: &'static str,
     },
+    /// A limit needs a capability that this host keeps from its root.
+    #[error(
+        "{property} needs the capability CAP_SYS_RESOURCE, which root has not here: run this on a host, or in a container, that does not take it away"
+    )]
+    NoCapability {
+        /// The property that asks for it.
+        property: &'static str,
+    },
     /// Processes that do not die: most often they wait for a device or a file server.
     #[error(
         "zone '{zone}' still has processes {seconds} s after they were killed: {}", holders::sentence(.holders)

@@ -60,6 +60,8 @@ pub struct Entry<'a> {
     pub bounding: u64,
     /// The seccomp program ([`crate::seccomp::program`]).
     pub seccomp: &'a [u8],
+    /// How many bytes each process can lock in memory, if not as many as on the host.
+    pub memlock: Option<u64>,
     /// A terminal for the command; `None` for three pipes.
     pub terminal: Option<Terminal>,
     /// What to execute. It is asked inside the zone, as the zone's root, in a process of its own: it

@@ -12,6 +12,7 @@
 //! | [`root`] | the zone's path and root: checks, and the id-mapped mount |
 //! | [`zoneroot`] | the only way to files of a zone |
 //! | [`cgroup`] | the zone's cgroup, from its making to its removal |
+//! | `ipc`, `memlock` | limits that no cgroup has |
 //! | [`kernelfs`], `dev` | /run, /dev, /dev/pts, /dev/shm, the console; what of /proc and /sys is hidden |
 //! | `sparse` | the host's /usr for brands that have it |
 //! | [`filesystems`] | the `fs` resources |
@@ -42,8 +43,10 @@ pub mod guest;
 pub mod holders;
 pub mod ids;
 pub mod immutable;
+mod ipc;
 pub mod kernel;
 pub mod kernelfs;
+pub mod memlock;
 mod mountinfo;
 mod mounts;
 pub mod network;

@@ -27,6 +27,8 @@ pub struct Opened {
     pub socketcall: bool,
     /// Another root may be given to a mount namespace.
     pub pivot_root: bool,
+    /// IPC namespaces may not be made: the zone's own has limits, which another would not have.
+    pub no_ipc: bool,
 }
 
 impl Opened {
@@ -34,7 +36,8 @@ impl Opened {
     #[must_use]
     pub fn of(config: &ZoneConfig) -> Self {
         let pivot_root = immutable::lets_pivot(config.file_mac_profile);
-        Self { nesting: config.nesting, io_uring: config.io_uring, socketcall: config.socketcall, pivot_root }
+        let ZoneConfig { nesting, io_uring, socketcall, .. } = *config;
+        Self { nesting, io_uring, socketcall, pivot_root, no_ipc: !crate::ipc::asked(config).is_empty() }
     }
 
     fn contains(self, opening: table::Opening) -> bool {
@@ -47,12 +50,13 @@ impl Opened {
     }
 
     /// The rules that are left.
-    fn rules(self) -> impl Iterator<Item = &'static table::Rule> + Clone {
-        table::RULES.iter().filter(move |rule| !rule.unless.is_some_and(|opening| self.contains(opening)))
+    fn rules(self) -> impl Iterator<Item = table::Rule> + Clone {
+        let opened = move |rule: &table::Rule| rule.unless.is_some_and(|opening| self.contains(opening));
+        table::RULES.iter().filter_map(move |rule| rule.held(opened(rule), self.no_ipc))
     }
 
     fn index(self) -> usize {
-        let bits = [self.nesting, self.io_uring, self.socketcall, self.pivot_root];
+        let bits = [self.nesting, self.io_uring, self.socketcall, self.pivot_root, self.no_ipc];
         bits.iter().rev().fold(0, |index, bit| index << 1 | usize::from(*bit))
     }
 }
@@ -61,7 +65,7 @@ impl Opened {
 /// ([`zone_sys::seccomp::load`]).
 #[must_use]
 pub fn program(opened: Opened) -> &'static [u8] {
-    static PROGRAMS: [OnceLock<Vec<u8>>; 16] = [const { OnceLock::new() }; 16];
+    static PROGRAMS: [OnceLock<Vec<u8>>; 32] = [const { OnceLock::new() }; 32];
     PROGRAMS[opened.index()].get_or_init(|| assemble::program(&table::architectures(), opened.rules()))
 }
 

@@ -9,13 +9,13 @@ use zone_config::config::{Fs, FsOwners, FsType, MacProfile};
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
 use zone_net::spec::NetworkSpec;
 
-use crate::cgroup;
 use crate::confinement::Confinement;
 use crate::filesystems::Options;
 use crate::immutable;
 use crate::network;
 use crate::privileges::PrivilegeError;
 use crate::seccomp::Opened;
+use crate::{cgroup, ipc, memlock};
 
 /// All that the platform is told of one zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub struct Spec {
     pub ids: Option<IdRange>,
     /// The bounds of the zone's cgroup.
     pub cgroup: CgroupSpec,
+    /// The limits of its System V IPC: the kernel's files below /proc/sys/kernel, and the numbers in them.
+    pub ipc: Vec<(String, u64)>,
+    /// How many bytes each of its processes can lock in memory, if not as many as on the host.
+    pub memlock: Option<u64>,
     /// What it has of the network.
     pub network: NetworkSpec,
     /// What its processes may do.
@@ -157,6 +161,8 @@ impl Spec {
             mounts: config.fs.iter().map(Mount::of).collect(),
             ids,
             cgroup: cgroup::limits::asked(config),
+            ipc: ipc::asked(config),
+            memlock: memlock::asked(config),
             network: network::asked(config),
             privileges: Privileges {
                 words: config.limitpriv.clone(),

@@ -15,8 +15,8 @@ use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
-    cgroup, dev, filesystems, guest, ids, immutable, kernel, kernelfs, network, orderly, privileges, root,
-    sparse, verify,
+    cgroup, dev, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, memlock, network, orderly,
+    privileges, root, sparse, verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
@@ -72,7 +72,7 @@ pub struct Step {
 /// A row to start from.
 const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
     Step { name: "ids", check: Some(ids::look), ..NONE },
     Step { name: "limits", check: Some(privileges::look), ..NONE },
@@ -94,6 +94,16 @@ const STEPS: [Step; 12] = [
         check: Some(network::look),
         bring_up: Some(network::bring_up),
         tear_down: Some(network::tear_down),
+        ..NONE
+    },
+    Step {
+        name: "ipc",
+        check: Some(memlock::look),
+        bring_up: Some(ipc::bring_up),
+        update: Some(Update {
+            differs: |old, new| old.ipc != new.ipc || old.memlock != new.memlock,
+            make: limits_inside,
+        }),
         ..NONE
     },
     Step { name: "init", check: Some(verify::look_for_init), ..NONE },
@@ -123,6 +133,12 @@ pub fn failpoints() -> Vec<zone_fail::Step> {
 /// The steps that have something to undo, in the order of tear-down.
 pub fn tear_down_steps() -> impl Iterator<Item = &'static Step> {
     STEPS.iter().rev().filter(|step| step.tear_down.is_some())
+}
+
+/// Changes the limits that are in the zone's own namespaces and processes.
+fn limits_inside(change: &mut Change<'_>) -> Result<(), PlatformError> {
+    ipc::update(change)?;
+    memlock::update(change)
 }
 
 fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {

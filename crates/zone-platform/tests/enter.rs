@@ -73,6 +73,7 @@ impl Zone {
             // CAP_CHOWN, CAP_KILL and CAP_SYS_BOOT.
             bounding: 1 | 1 << 5 | 1 << 22,
             seccomp: &deny_mkdir(),
+            memlock: Some(65_536),
             terminal,
             plan,
         };

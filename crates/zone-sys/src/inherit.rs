@@ -202,6 +202,14 @@ pub struct Limit {
     least: Option<u64>,
 }
 
+impl Limit {
+    /// Gives the hard limit in bytes, of the row for locked memory only.
+    #[must_use]
+    pub fn memlock(&self) -> Option<u64> {
+        self.hard.filter(|_| self.attribute == Attribute::Memlock)
+    }
+}
+
 /// Gives the resource limits: what a kernel gives its first process, but for open files, where its hard limit
 /// of 4096 would be raised by every init system, and in a user namespace may not be. `threads` is
 /// `kernel.threads-max`, from which the kernel computes two of them; `dumps` says whether a core dump is the

@@ -53,6 +53,8 @@ pub(crate) enum OpError {
          this machine; correct the zone's init property, or boot with -i"
     )]
     Exec { init: String, source: Errno },
+    #[error("could not limit the memory that the zone's processes can lock")]
+    Locked(#[source] Errno),
     #[error(transparent)]
     BootArgs(#[from] bootargs::TooLong),
     #[error("could not keep the journal")]

@@ -14,7 +14,7 @@ use zone_config::bootargs::TooLong;
 use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
 use zone_config::{Snapshot, ZoneConfig, idmap, store};
-use zone_platform::{Build, CHECK, Namespaces, Platform, PlatformError, Spec, ZoneRoot, steps};
+use zone_platform::{Build, CHECK, Namespaces, Platform, PlatformError, Spec, ZoneRoot, memlock, steps};
 use zsched::client::{ClientError, NamespaceFds};
 use zsched::wire::{Create, Failure, Kinds, Stage, Status, Strings};
 
@@ -59,7 +59,11 @@ impl Zone {
         let platform = build.finish()?;
         let namespaces = context.make("namespaces", |_| self.namespaces(&platform, made.fds))?;
         journal.intent("create")?;
-        let status = context.make("create", |_| self.create(&platform, &namespaces, restarts))?;
+        let status = context.make("create", |_| {
+            let status = self.create(&platform, &namespaces, restarts)?;
+            self.limit_locked_memory(&spec)?;
+            Ok(status)
+        })?;
         self.hold(&status);
         journal.done("create")?;
         platform.warnings.iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
@@ -112,11 +116,11 @@ impl Zone {
     /// `made` them known or has made a network itself. None from a zsched that was started by earlier programs and keeps
     /// them to itself until then: that they are needed, who needs them says.
     fn namespaces(&self, platform: &Platform, made: Option<NamespaceFds>) -> Result<NamespaceFds, OpError> {
-        if let Some(made) = made {
-            return Ok(made);
-        }
         let shared =
             platform.netns.as_ref().map(OwnedFd::try_clone).transpose().map_err(OpError::Descriptor)?;
+        if let Some(made) = made {
+            return Ok(NamespaceFds { net: shared.or(made.net), ..made });
+        }
         let kinds = if shared.is_some() { Kinds::IPC } else { Kinds::NET | Kinds::IPC };
         match self.keeper().namespaces(platform.userns.as_fd(), kinds) {
             Err(ClientError::TooOld { .. }) if shared.is_none() => Ok(NamespaceFds::default()),
@@ -183,6 +187,13 @@ impl Zone {
         })
     }
 
+    /// Bounds what the first process, which waits, and all that come after it can lock in memory.
+    fn limit_locked_memory(&self, spec: &Spec) -> Result<(), OpError> {
+        let Some(bytes) = spec.memlock else { return Ok(()) };
+        let (_, fds) = self.keeper().fds()?;
+        memlock::bound(fds.pidfd.as_fd(), bytes).map_err(OpError::Locked)
+    }
+
     /// Starts init in a zone that is ready; with the arguments that are `given`, else as the snapshot has them.
     pub(crate) fn boot(
         &self,
@@ -245,6 +256,22 @@ impl Namespaces for MadeNamespaces<'_> {
         let net = fds.net.as_ref().ok_or(ClientError::Protocol)?.try_clone()?;
         self.fds = Some(fds);
         Ok(net)
+    }
+
+    fn ipc(
+        &mut self,
+        userns: BorrowedFd<'_>,
+        has_network: bool,
+    ) -> Result<OwnedFd, Box<dyn Error + Send + Sync>> {
+        // They are made once, all of them.
+        let fds = match self.fds.take() {
+            Some(fds) => fds,
+            None if has_network => self.zone.keeper().namespaces(userns, Kinds::IPC)?,
+            None => self.zone.keeper().namespaces(userns, Kinds::NET | Kinds::IPC)?,
+        };
+        let ipc = fds.ipc.as_ref().ok_or(ClientError::Protocol)?.try_clone()?;
+        self.fds = Some(fds);
+        Ok(ipc)
     }
 
     fn goes_on(&self, waiting: &str) -> bool {

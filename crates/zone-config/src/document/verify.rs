@@ -6,7 +6,7 @@ use std::fmt;
 use super::{Document, Instance, Properties};
 use crate::config::{FsOwners, FsType};
 use crate::schema::{Property, RESOURCES};
-use crate::{Brand, filesystem, net};
+use crate::{Brand, filesystem, limits, net};
 
 /// Something that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,9 +140,7 @@ impl Instance {
                     options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;
                 Some(("options", format!("cannot be used: {refused}")))
             }
-            "capped-memory" if text("physical").is_none() && text("swap").is_none() => {
-                Some(("physical", "not specified, and swap neither; one of them has to be".to_owned()))
-            }
+            "capped-memory" => limits::mismatch(text("physical"), text("swap"), text("locked")),
             "attr" => {
                 let (kind, value) = (text("type")?, text("value")?);
                 let (fits, allowed) = match kind {

@@ -128,7 +128,27 @@ pub static GLOBALS: &[Property] = &[
         "The most threads that the zone can have at a time; a process has at least one.",
     )
     .live(),
+    Property::new(
+        "max-processes",
+        Kind::Number(1, 4_194_304),
+        Unset::Nothing,
+        "The most processes. Linux counts them with their threads, so the smaller of this and max-lwps is the most threads.",
+    )
+    .live(),
+    Property::new(
+        "max-shm-memory",
+        Kind::Size,
+        Unset::Nothing,
+        "The most memory in System V shared memory. With it, and with the next three, no IPC namespace can be made in the zone.",
+    )
+    .live(),
+    Property::new("max-shm-ids", IPC_IDS, Unset::Nothing, "The most System V shared memory segments.").live(),
+    Property::new("max-msg-ids", IPC_IDS, Unset::Nothing, "The most System V message queues.").live(),
+    Property::new("max-sem-ids", IPC_IDS, Unset::Nothing, "The most sets of System V semaphores.").live(),
 ];
+
+/// As many as the kernel has numbers for (`IPCMNI`).
+const IPC_IDS: Kind = Kind::Number(1, 32_768);
 
 /// The types of resources, in the order of `info` and `export`.
 pub static RESOURCES: &[Resource] = &[
@@ -275,6 +295,13 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::Size,
                 Unset::Nothing,
                 "The most that it has in the host's swap space.",
+            )
+            .live(),
+            Property::new(
+                "locked",
+                Kind::Size,
+                Unset::Nothing,
+                "The most that each of its processes can lock in memory. All that is locked counts as physical.",
             )
             .live(),
         ],

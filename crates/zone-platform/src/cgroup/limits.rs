@@ -11,44 +11,94 @@ use zone_config::limits::{cpus, size};
 use super::{BOUNDS, CgroupError, write};
 use crate::spec::CgroupSpec;
 
-/// A limit: the property that asks for it, the controller that obeys, the kernel's file, and what that says without one.
+/// A limit: the property that asks for it, the controller that obeys, the kernel's file, what that says without one, and what a
+/// configuration comes to.
 struct Limit {
     property: &'static str,
     controller: &'static str,
     file: &'static str,
     none: &'static str,
+    value: fn(&ZoneConfig) -> Option<String>,
 }
 
 /// Limits on the zone's own cgroup.
-const OWN: [Limit; 4] = [
-    Limit { property: "capped-memory.physical", controller: "memory", file: "memory.max", none: "max" },
-    Limit { property: "capped-memory.swap", controller: "memory", file: "memory.swap.max", none: "max" },
-    Limit { property: "capped-cpu.ncpus", controller: "cpu", file: "cpu.max", none: "max" },
-    Limit { property: "max-lwps", controller: "pids", file: "pids.max", none: "max" },
+const OWN: [Limit; 5] = [
+    Limit {
+        property: "capped-memory.physical",
+        controller: "memory",
+        file: "memory.max",
+        none: "max",
+        value: |config| physical(config).map(|bytes| bytes.to_string()),
+    },
+    Limit {
+        property: "capped-memory.physical",
+        controller: "memory",
+        file: "memory.high",
+        none: "max",
+        value: |config| physical(config).map(|bytes| (bytes - margin(bytes)).to_string()),
+    },
+    Limit {
+        property: "capped-memory.swap",
+        controller: "memory",
+        file: "memory.swap.max",
+        none: "max",
+        value: |config| size(config.capped_memory.first()?.swap.as_deref()?).map(|bytes| bytes.to_string()),
+    },
+    Limit {
+        property: "capped-cpu.ncpus",
+        controller: "cpu",
+        file: "cpu.max",
+        none: "max",
+        // A hundredth of a CPU is a hundredth of the period.
+        value: |config| {
+            let time = cpus(&config.capped_cpu.first()?.ncpus)? * PERIOD / 100;
+            Some(format!("{time} {PERIOD}"))
+        },
+    },
+    Limit {
+        property: "max-lwps or max-processes",
+        controller: "pids",
+        file: "pids.max",
+        none: "max",
+        // The kernel counts threads only. Where the fewer bound holds, both do.
+        value: |config| Some(config.max_lwps.into_iter().chain(config.max_processes).min()?.to_string()),
+    },
 ];
 
 /// Limits that are shares beside those of other zones.
-const BESIDE: [Limit; 1] =
-    [Limit { property: "cpu-shares", controller: "cpu", file: "cpu.weight", none: "100" }];
+const BESIDE: [Limit; 1] = [Limit {
+    property: "cpu-shares",
+    controller: "cpu",
+    file: "cpu.weight",
+    none: "100",
+    value: |config| config.cpu_shares.map(|shares| shares.to_string()),
+}];
 
 /// The period in which a zone's time of CPUs is counted, in microseconds: the kernel's own.
 const PERIOD: u64 = 100_000;
 
+/// How much of a zone's memory is kept free for its own good: a thirty-second part, and 32 MiB at most.
+///
+/// Above `memory.high` whoever asks for memory first frees some, and waits if that does not help; only at `memory.max` something is
+/// killed. Without a margin a zone that reads files lives at its end, where what cannot be freed in that moment is killed for. It
+/// is small, because the kernel makes who is above it wait the longer the further, and a hog without swap shall meet its end
+/// within a second or two rather than crawl there.
+fn margin(bytes: u64) -> u64 {
+    (bytes / 32).min(32 << 20)
+}
+
+fn physical(config: &ZoneConfig) -> Option<u64> {
+    size(config.capped_memory.first()?.physical.as_deref()?)
+}
+
 /// Reads what a configuration asks for. Words that are none were refused when they were set, and are nothing here.
 pub(crate) fn asked(config: &ZoneConfig) -> CgroupSpec {
-    let memory = config.capped_memory.first();
-    let bytes = |word: &Option<String>| word.as_deref().and_then(size).map(|bytes| bytes.to_string());
-    let physical = memory.and_then(|memory| bytes(&memory.physical));
-    let swap = memory.and_then(|memory| bytes(&memory.swap));
-    // A hundredth of a CPU is a hundredth of the period.
-    let time = config.capped_cpu.first().and_then(|capped| cpus(&capped.ncpus));
-    let time = time.map(|hundredths| format!("{} {PERIOD}", hundredths * PERIOD / 100));
-    let threads = config.max_lwps.map(|most| most.to_string());
-    let own = OWN.iter().zip([physical, swap, time, threads]);
+    let of = |limits: &[Limit]| {
+        let asked = limits.iter().filter_map(|limit| Some((limit.file.to_owned(), (limit.value)(config)?)));
+        asked.collect::<Vec<_>>()
+    };
     let always = BOUNDS.map(|(file, bound)| (file.to_owned(), bound.to_owned()));
-    let asked = own.filter_map(|(limit, value)| Some((limit.file.to_owned(), value?)));
-    let shares = config.cpu_shares.map(|shares| (BESIDE[0].file.to_owned(), shares.to_string()));
-    CgroupSpec { bounds: always.into_iter().chain(asked).collect(), beside: shares.into_iter().collect() }
+    CgroupSpec { bounds: always.into_iter().chain(of(&OWN)).collect(), beside: of(&BESIDE) }
 }
 
 /// Lists the limits that are asked for and that nothing on this host obeys, whose cgroup2 has these controllers.
@@ -56,8 +106,10 @@ pub(super) fn missing(spec: &CgroupSpec, controllers: &str) -> Vec<CgroupError> 
     let files = || spec.bounds.iter().chain(&spec.beside).map(|(file, _)| file.as_str());
     let asked = OWN.iter().chain(&BESIDE).filter(|limit| files().any(|file| file == limit.file));
     let has = |limit: &&Limit| controllers.split_whitespace().any(|name| name == limit.controller);
-    let missing = asked.filter(|limit| !has(limit));
+    let mut missing: Vec<_> = asked.filter(|limit| !has(limit)).collect();
+    missing.dedup_by_key(|limit| limit.property);
     missing
+        .into_iter()
         .map(|limit| CgroupError::NoController { property: limit.property, controller: limit.controller })
         .collect()
 }
@@ -97,6 +149,9 @@ mod tests {
             all.clone().find(|(file, _)| file == name).map(|(_, value)| value.as_str())
         };
         assert_eq!(value("memory.max"), Some("1073741824"));
+        // A thirty-second part of it, which is 32 MiB here.
+        assert_eq!(value("memory.high"), Some("1040187392"));
+        assert_eq!((margin(64 << 20), margin(1 << 40)), (2 << 20, 32 << 20));
         assert_eq!(value("memory.swap.max"), Some("536870912"));
         assert_eq!(value("cpu.max"), Some("150000 100000"));
         assert_eq!(value("pids.max"), Some("500"));
@@ -108,5 +163,18 @@ mod tests {
             "{said:?}"
         );
         assert_eq!(asked(&ZoneConfig::defaults()), CgroupSpec::default());
+    }
+
+    #[test]
+    fn of_threads_and_processes_the_fewer_bound_holds() {
+        for (text, most) in [
+            ("max-processes = 50\n", "50"),
+            ("max-lwps = 60\n", "60"),
+            ("max-lwps = 60\nmax-processes = 50\n", "50"),
+            ("max-lwps = 40\nmax-processes = 50\n", "40"),
+        ] {
+            let config = ZoneConfig::parse(&format!("zonepath = \"/z\"\n{text}"), Path::new("f")).unwrap();
+            assert!(asked(&config).bounds.contains(&("pids.max".to_owned(), most.to_owned())), "{text}");
+        }
     }
 }

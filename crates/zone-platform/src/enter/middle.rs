@@ -7,7 +7,8 @@ use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchown, fstat, fstatfs, 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, kill_process_group, setsid, waitid,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getpid, kill_process, kill_process_group,
+    setrlimit, setsid, waitid,
 };
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcsetattr, tcsetwinsize};
@@ -96,6 +97,10 @@ fn isolate(entry: &Entry<'_>, socket: &OwnedFd) -> Step<()> {
     let failed = at(Stage::Isolate);
     // While the host's privileges and its /proc are there: inside no limit can be raised any more.
     inherit::reset(inherit::Role::Zone).map_err(Report::Inherited)?;
+    if let Some(bytes) = entry.memlock {
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        setrlimit(Resource::Memlock, limit).map_err(&failed)?;
+    }
     process::set_dumpable(false).map_err(at(Stage::Isolate))?;
     setsid().map_err(&failed)?;
     // The numbers 0 to 2 stay taken, lest something else be found there.

@@ -34,7 +34,7 @@ const ENOSYS: u32 = 38;
 type Instruction = [u8; zone_sys::seccomp::INSTRUCTION];
 
 /// The whole program: a section for each architecture; a call of an architecture that is not in the list does not exist.
-pub(super) fn program(architectures: &[Arch], rules: impl Iterator<Item = &'static Rule> + Clone) -> Vec<u8> {
+pub(super) fn program(architectures: &[Arch], rules: impl Iterator<Item = Rule> + Clone) -> Vec<u8> {
     let mut code = vec![load(ARCH)];
     for arch in architectures {
         let section = section(arch, rules.clone());
@@ -48,7 +48,7 @@ pub(super) fn program(architectures: &[Arch], rules: impl Iterator<Item = &'stat
     code.concat()
 }
 
-fn section(arch: &Arch, rules: impl Iterator<Item = &'static Rule>) -> Vec<Instruction> {
+fn section(arch: &Arch, rules: impl Iterator<Item = Rule>) -> Vec<Instruction> {
     let mut code = vec![load(NUMBER)];
     if arch.has_x32 {
         code.push(instruction(IF_AT_LEAST, 0, 1, X32));

@@ -65,7 +65,7 @@ pub(super) enum Opening {
 }
 
 /// A line of the list; no number has two.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
     pub(super) call: &'static str,
     /// By architecture: x86_64, i386, what aarch64 and riscv64 share (asm-generic/unistd.h), arm.
@@ -81,6 +81,17 @@ impl Rule {
     const fn only(mut self, when: When) -> Self {
         self.when = when;
         self
+    }
+
+    /// What is left of the rule for a zone with these properties: a call that could make an IPC namespace is looked at also where
+    /// user namespaces may be made.
+    pub(super) fn held(mut self, opened: bool, no_ipc: bool) -> Option<Self> {
+        if let (When::AnyBit { bits: NEW_USER_BIT, arg }, true) = (self.when, no_ipc) {
+            let user = if opened { 0 } else { NEW_USER_BIT };
+            self.when = When::AnyBit { arg, bits: user | NEW_IPC_BIT };
+            return Some(self);
+        }
+        (!opened).then_some(self)
     }
 
     const fn unless(mut self, opening: Opening) -> Self {
@@ -141,7 +152,10 @@ const VSOCKETS: &str = "talks to the hypervisor or its other guests, in no netwo
 const RINGS: &str = "a ring makes calls that no filter sees, and has a history of faults";
 
 /// `CLONE_NEWUSER` (linux/sched.h).
-const NEW_USER: When = When::AnyBit { arg: 0, bits: 0x1000_0000 };
+const NEW_USER_BIT: u32 = 0x1000_0000;
+/// `CLONE_NEWIPC`.
+pub(super) const NEW_IPC_BIT: u32 = 0x0800_0000;
+const NEW_USER: When = When::AnyBit { arg: 0, bits: NEW_USER_BIT };
 /// `TIOCSTI` types into a terminal, `TIOCLINUX` pastes into a virtual console (ioctl_tty(2), ioctl_console(2)).
 const TYPE_IN: When = When::OneOf { arg: 1, values: &[0x5412, 0x541c] };
 /// `AF_VSOCK` (linux/socket.h).

@@ -111,6 +111,24 @@ fn each_property_opens_its_own_rules_and_no_other() {
 }
 
 #[test]
+fn a_zone_with_limits_of_ipc_makes_no_ipc_namespace() {
+    for nesting in [false, true] {
+        let opened = Opened { nesting, no_ipc: true, ..Opened::default() };
+        for arch in architectures() {
+            for rule in RULES.iter().filter(|rule| ["clone", "unshare"].contains(&rule.call)) {
+                let ask = |flags: u64| {
+                    answer_of(opened, arch.audit, rule.numbers[arch.column], [flags, 0, 0, 0, 0, 0])
+                };
+                assert_eq!(ask(0x0800_0000 | 0x11), refused(Answer::NoSpace), "{}", rule.call);
+                let user = if nesting { ALLOW } else { refused(Answer::NoSpace) };
+                assert_eq!(ask(0x1000_0000), user, "{}", rule.call);
+                assert_eq!(ask(0x4002_0000), ALLOW, "{}", rule.call);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_table_is_sound() {
     assert!(program(Opened::default()).len() / INSTRUCTION < MAX_INSTRUCTIONS);
     for column in 0..4 {

@@ -4,13 +4,19 @@
 use crate::harness::{Lab, cases, skip};
 use std::fs;
 
-cases![what_nothing_obeys_is_refused_by_name, what_goes_together_is_told_at_once];
+cases![
+    what_nothing_obeys_is_refused_by_name,
+    what_goes_together_is_told_at_once,
+    ipc_is_bounded_in_the_zones_own_namespace,
+    each_process_can_lock_so_much_memory,
+];
 
-const LIMITS: [(&str, &str, &str); 4] = [
+const LIMITS: [(&str, &str, &str); 5] = [
     ("add capped-memory; set physical=64M; end", "capped-memory.physical", "memory"),
     ("add capped-cpu; set ncpus=0.5; end", "capped-cpu.ncpus", "cpu"),
     ("set cpu-shares=200", "cpu-shares", "cpu"),
-    ("set max-lwps=100", "max-lwps", "pids"),
+    ("set max-lwps=100", "max-lwps or max-processes", "pids"),
+    ("set max-processes=100", "max-lwps or max-processes", "pids"),
 ];
 
 fn what_nothing_obeys_is_refused_by_name(lab: &Lab) {
@@ -30,7 +36,8 @@ fn what_nothing_obeys_is_refused_by_name(lab: &Lab) {
         zone.is("installed");
         let undo = match set.split_once(' ') {
             Some(("add", rest)) => format!("remove {}", rest.split(';').next().unwrap_or_default()),
-            _ => format!("clear {property}"),
+            Some((_, rest)) => format!("clear {}", rest.split('=').next().unwrap_or_default()),
+            None => continue,
         };
         zone.zonecfg(&undo).ok();
     }
@@ -43,9 +50,67 @@ fn what_nothing_obeys_is_refused_by_name(lab: &Lab) {
 
 fn what_goes_together_is_told_at_once(lab: &Lab) {
     let zone = lab.configured("web", "set brand=sparse");
-    zone.zonecfg("add capped-memory; end").refuses().stderr_has("not specified, and swap neither");
+    zone.zonecfg("add capped-memory; end").refuses().stderr_has("not specified, and swap and locked neither");
+    zone.zonecfg("add capped-memory; set physical=1G; set locked=2G; end")
+        .refuses()
+        .stderr_has("at most as much");
     zone.zonecfg("add capped-memory; set physical=64; end").refuses().stderr_has("from 1M, such as 512M");
     zone.zonecfg("add capped-cpu; set ncpus=1.234; end").refuses().stderr_has("such as 1.5");
     zone.zonecfg("set cpu-shares=0").refuses().stderr_has("from 1 to 10000");
     zone.zonecfg("add capped-cpu; set ncpus=1; end; add capped-cpu").refuses().stderr_has("capped-cpu");
+}
+
+/// These need no controller.
+fn ipc_is_bounded_in_the_zones_own_namespace(lab: &Lab) {
+    let host = |file: &str| fs::read_to_string(format!("/proc/sys/kernel/{file}")).unwrap_or_default();
+    let before = ["shmall", "shmmni", "msgmni", "sem"].map(host);
+    let zone = lab.sparse("web");
+    zone.zonecfg("set max-shm-memory=1M; set max-shm-ids=2; set max-msg-ids=3; set max-sem-ids=4").ok();
+    zone.boot();
+    // As many as can be made, and 20 at most.
+    let made = |most: &str, how: &str| {
+        let one = format!("ipcmk {how} >/dev/null 2>&1");
+        let all = format!("n=0; while [ $n -lt 20 ] && {one}; do n=$((n+1)); done; echo $n");
+        zone.sh(&all).ok().stdout_is(&format!("{most}\n"));
+    };
+    made("3", "-Q");
+    made("4", "-S 1");
+    made("2", "-M 4096");
+    zone.sh("ipcrm -a").ok();
+    // All segments together, not each.
+    zone.sh("ipcmk -M 700000").ok();
+    zone.sh("ipcmk -M 700000").refuses().stderr_has("No space left");
+    // Neither lifted nor left.
+    for file in ["shmall", "shmmni", "msgmni", "sem"] {
+        assert_ne!(zone.sh(&format!("echo 9 9 9 9 > /proc/sys/kernel/{file}")).code(), Some(0), "{file}");
+    }
+    zone.sh("unshare --ipc true").refuses().stderr_has("No space left");
+    zone.halt();
+    zone.zonecfg("clear max-shm-memory; clear max-shm-ids; clear max-msg-ids; clear max-sem-ids").ok();
+    zone.boot();
+    made("20", "-S 1");
+    zone.sh("unshare --ipc true").ok();
+    zone.halt();
+    assert_eq!(["shmall", "shmmni", "msgmni", "sem"].map(host), before);
+}
+
+fn each_process_can_lock_so_much_memory(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.zonecfg("add capped-memory; set locked=3M; end").ok();
+    let may = rustix::thread::capabilities(None).unwrap().effective;
+    if !may.contains(rustix::thread::CapabilitySet::SYS_RESOURCE) {
+        for verb in ["verify", "boot"] {
+            zone.zoneadm([verb])
+                .refuses()
+                .stderr_has("capped-memory.locked needs the capability CAP_SYS_RESOURCE");
+        }
+        zone.is("installed");
+        return;
+    }
+    zone.boot();
+    let limits = "grep -h 'Max locked memory' /proc/1/limits /proc/self/limits | tr -s ' '";
+    let line = "Max locked memory 3145728 3145728 bytes \n";
+    zone.sh(limits).ok().stdout_is(&line.repeat(2));
+    zone.sh("prlimit --memlock=4194304 true").refuses();
+    zone.halt();
 }
