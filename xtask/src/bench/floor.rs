@@ -1,5 +1,8 @@
 //! The least that starting a container can cost here: one `clone3` with the namespaces, the mounts,
-//! `pivot_root`, `exec`. No user namespace, no seccomp, nothing is checked, nobody is asked.
+//! `pivot_root`, `exec`. No user namespace, no seccomp, nothing is checked, nobody is asked. With a net, what [`wire`]
+//! makes comes between mounts and `exec`.
+
+pub(super) mod wire;
 
 use anyhow::{Context, Result, bail};
 use rustix::fd::{AsFd, OwnedFd};
@@ -11,12 +14,14 @@ use rustix::mount::{
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, chdir, pidfd_send_signal, pivot_root, waitid};
 use std::path::{Path, PathBuf};
+use wire::Wire;
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
 
 /// A minimal container that was started.
 pub(super) struct Floor {
     pidfd: OwnedFd,
     cgroup: Option<PathBuf>,
+    wire: Option<Wire>,
 }
 
 /// The device nodes of a container, with their numbers (Documentation/admin-guide/devices.txt).
@@ -24,11 +29,18 @@ const NODES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 impl Floor {
-    /// Starts it. Returns when `init` has been executed.
-    pub(super) fn start(root: &Path, init: &str, cgroup: Option<&Path>) -> Result<Self> {
+    /// Starts it, with a net on `bridge` if there is one. Returns when `init` has been executed.
+    pub(super) fn start(
+        root: &Path,
+        init: &str,
+        cgroup: Option<&Path>,
+        bridge: Option<&str>,
+    ) -> Result<Self> {
         let block = zone_sys::exec::block(init, &[init.to_owned()], &[]).context("the path of init")?;
         // Both ends close on exec: the end of the pipe tells that init runs.
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        // The child waits for its net at this one.
+        let (gate, opener) = pipe_with(PipeFlags::CLOEXEC)?;
         let cgroup_dir = match cgroup {
             Some(dir) => {
                 std::fs::create_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -40,21 +52,38 @@ impl Floor {
         if let Some(dir) = &cgroup_dir {
             clone = clone.into_cgroup(dir.as_fd());
         }
-        let pidfd = match clone.spawn(SingleThreaded::assert()?)? {
+        let (pid, pidfd) = match clone.spawn(SingleThreaded::assert()?)? {
             Cloned::Child => {
-                let why = match set_up(root) {
+                drop(opener);
+                let wired = |()| match bridge.map(|_| rustix::io::read(&gate, &mut [0])) {
+                    None | Some(Ok(1)) => Ok(()),
+                    // Its parent has given it up.
+                    _ => Err(("the net", Errno::PIPE)),
+                };
+                let why = match set_up(root).and_then(wired) {
                     Ok(()) => zone_sys::exec::exec(&block).to_string(),
                     Err((what, errno)) => format!("{what}: {errno}"),
                 };
                 let _ = rustix::io::write(&write, why.as_bytes());
                 exit_now(1);
             }
-            Cloned::Parent { pidfd, .. } => pidfd,
+            Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };
-        drop(write);
+        drop((write, gate));
+        let mut floor = Self { pidfd, cgroup: cgroup.map(Path::to_owned), wire: None };
+        if let Some(bridge) = bridge {
+            match Wire::lay(bridge, pid) {
+                Ok(wire) => floor.wire = Some(wire),
+                Err(e) => {
+                    floor.stop()?;
+                    return Err(e);
+                }
+            }
+            rustix::io::write(&opener, b".")?;
+        }
+        drop(opener);
         let mut why = [0; 256];
         let n = rustix::io::read(&read, &mut why)?;
-        let floor = Self { pidfd, cgroup: cgroup.map(Path::to_owned) };
         if n > 0 {
             floor.stop()?;
             bail!("the floor: {}", String::from_utf8_lossy(&why[..n]));
@@ -69,6 +98,9 @@ impl Floor {
             Err(e) => return Err(e.into()),
         }
         waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+        if let Some(wire) = self.wire {
+            wire.take_up()?;
+        }
         if let Some(dir) = &self.cgroup {
             std::fs::remove_dir(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }

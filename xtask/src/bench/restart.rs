@@ -1,6 +1,6 @@
 //! `cargo xtask bench restart`: how soon a zone has a daemon again that was killed.
 
-use super::stage::{Build, Stage};
+use super::stage::{self, Build, Stage};
 use super::stats::{Times, milliseconds, table};
 use super::worker::{Job, Worker};
 use crate::say;
@@ -42,8 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     one(&stage, &names[0], args.rounds)?;
     all(&stage, &names, args.jobs)?;
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("\nLoad average of the machine at the end: {}", load.trim());
+    println!("\nLoad average of the machine at the end: {}", stage::load());
     stage.lab.finish();
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::{dist, paths, sh};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
+use zone_sys::clone::Namespaces;
 use zones_suite::harness::{Lab, LabSpec};
 
 /// Which programs are measured.
@@ -48,4 +49,24 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.lab.abandon();
     }
+}
+
+/// Moves this process, and what it starts from now on, to a network of its own, with a /sys that shows it: the machine's is
+/// left alone.
+pub(super) fn own_network() -> Result<()> {
+    use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
+    const CGROUPS: &str = "/sys/fs/cgroup";
+    zone_sys::namespace::unshare(Namespaces::NET | Namespaces::MOUNT)?;
+    zone_sys::net::loopback_up()?;
+    mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let aside = tempfile::tempdir()?;
+    mount::mount_bind_recursive(CGROUPS, aside.path())?;
+    mount::mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None)?;
+    mount::mount_bind_recursive(aside.path(), CGROUPS)?;
+    Ok(mount::unmount(aside.path(), UnmountFlags::DETACH)?)
+}
+
+/// Tells the load of the machine, as the kernel has it.
+pub(super) fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }

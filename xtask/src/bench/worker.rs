@@ -14,8 +14,9 @@ use std::time::Instant;
 /// What a worker is asked to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Job {
-    /// Start the minimal container: this root, this init, in this cgroup directory if there is one.
-    FloorStart { root: PathBuf, init: String, cgroup: Option<PathBuf> },
+    /// Start the minimal container: this root, this init, in this cgroup directory if there is one, with a net on this
+    /// bridge if there is one.
+    FloorStart { root: PathBuf, init: String, cgroup: Option<PathBuf>, bridge: Option<String> },
     /// Stop it.
     FloorStop,
     /// Run a command to its end. Its output is waited for only if it is wanted: a manager that
@@ -55,7 +56,9 @@ pub(super) fn serve() -> Result<()> {
 
 fn perform(job: &Job, floor: &mut Option<Floor>) -> Result<String> {
     match job {
-        Job::FloorStart { root, init, cgroup } => *floor = Some(Floor::start(root, init, cgroup.as_deref())?),
+        Job::FloorStart { root, init, cgroup, bridge } => {
+            *floor = Some(Floor::start(root, init, cgroup.as_deref(), bridge.as_deref())?);
+        }
         Job::FloorStop => floor.take().context("nothing was started")?.stop()?,
         Job::Run { words, wanted } => return command(words, *wanted),
     }
