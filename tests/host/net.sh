@@ -235,9 +235,11 @@ advised() {
     ok "$1: halt" zoneadm -z web halt
     said=$(zoneadm -z web boot 2>&1)
     has "$1: the boot names it" "drops packets to and from zones of zones0" echo "$said"
-    ok "$1: it stops zones" cut_off web 198.51.100.2
+    # Not ping: ufw lets that through.
+    no "$1: it stops zones" . zlogin web socat -T5 -u TCP:198.51.100.2:80,connect-timeout=5 -
     while read -r line; do ok "$1: $line" bash -c "$line"; done < <(grep -o "; '.*' lets" <<<"$said" | sed "s/^; '//; s/' lets\$//")
     ok "$1: then traffic flows" reaches web 198.51.100.2
+    has "$1: by TCP as well" 'outside saw' zlogin web socat -T10 -u TCP:198.51.100.2:80,connect-timeout=8 -
     ok "$1: a server in web" serve web 80
     has "$1: and in by a port" 'zone saw' outside socat -T10 -u TCP:198.51.100.1:8080,connect-timeout=8 -
 }
@@ -262,9 +264,22 @@ title "Others' rules"
         ok "boot" boots web; ok "boot" boots other
     else skip "ufw: not here"; fi
     if here firewall-cmd && systemctl start firewalld; then
+        # It is up before its rules are.
+        ok "firewalld: has its rules" until_is 120 1 sh -c "nft list chain inet firewalld filter_FORWARD | grep -c 'jump filter_FORWARD_POLICIES_post'"
         advised "firewalld"
         systemctl stop firewalld
+        nft delete table inet firewalld 2>/dev/null
     else skip "firewalld: not here"; fi
+    if here dockerd && systemctl start docker; then
+        ok "Docker: has its rules" until_is 60 1 sh -c "iptables-nft -S DOCKER-USER | grep -c RETURN"
+        advised "Docker"
+        ok "Docker: zones reach each other" reaches other "$(address web 4)"
+        systemctl stop docker.socket docker containerd
+        ip link del docker0 2>/dev/null
+        nft flush ruleset; modprobe -r br_netfilter
+        ok "halt" zoneadm -z web halt; ok "halt" zoneadm -z other halt
+        ok "boot" boots web; ok "boot" boots other
+    else skip "Docker: not here"; fi
     remove web other
 }
 

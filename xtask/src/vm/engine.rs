@@ -59,9 +59,14 @@ fn uml(image: &Image, dir: &Path, megabytes: u64) -> Result<Command> {
     let memory = if free > megabytes << 20 { shm } else { dir };
     let script = dir.join("uml.sh");
     std::fs::write(&script, include_str!("guest/uml.sh")).context("the script that starts a machine")?;
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--net", "sh"]);
-    command.arg(script).arg(image.file("uml")).arg(dir).arg(image.file("")).arg(memory);
+    let mut command = contained();
+    command
+        .args(["--mount", "--propagation", "private", "sh"])
+        .arg(script)
+        .arg(image.file("uml"))
+        .arg(dir)
+        .arg(image.file(""))
+        .arg(memory);
     command.arg(format!("mem={megabytes}M"));
     command.args(["ubd0=/machine/cow,/images/disk.img", "ubd1r=/machine/input.tar", "root=/dev/ubda"]);
     command.args(["uml_dir=/machine/", "umid=uml", "con=null", "con0=null,fd:1", "ssl=null"]);
@@ -71,8 +76,8 @@ fn uml(image: &Image, dir: &Path, megabytes: u64) -> Result<Command> {
 
 fn qemu(image: &Image, dir: &Path, megabytes: u64) -> Command {
     let kvm = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok() && virtualizes();
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child", "--net", QEMU]);
+    let mut command = contained();
+    command.arg(QEMU);
     // QEMU's throw-away copy is there.
     command.env("TMPDIR", dir).args([
         "-M",
@@ -100,6 +105,14 @@ fn qemu(image: &Image, dir: &Path, megabytes: u64) -> Command {
     // A network card that leads nowhere, for who wants to have one.
     command.args(["-device", "virtio-rng-pci", "-netdev", "hubport,id=free,hubid=1"]);
     command.args(["-device", "virtio-net-pci,netdev=free"]);
+    command
+}
+
+/// Begins a command whose processes end with it, and it with the thread that has started it, whatever ends that; that reach
+/// no network, either.
+fn contained() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--net"]);
     command
 }
 

@@ -176,8 +176,12 @@ struct Script {
     /// Each failure with the lines that belong to it.
     failures: Vec<String>,
     skips: Vec<String>,
-    in_failure: bool,
+    /// How many lines of the failure that is being read there were; none outside of one.
+    in_failure: Option<usize>,
 }
+
+/// How many lines of one failure are shown; all of them are in the log.
+const FAILURE: usize = 40;
 
 impl Script {
     /// Reads a line; gives it back if it is the title of a part.
@@ -193,9 +197,17 @@ impl Script {
             }
             _ => self.count = closing(line).or(self.count),
         }
-        self.in_failure = word == "FAIL" || (self.in_failure && !matches!(word, "ok" | "skip" | "=="));
-        if self.in_failure && closing(line).is_none() && !line.is_empty() {
-            self.failures.push(line.to_owned());
+        self.in_failure = match (word, self.in_failure) {
+            ("FAIL", _) => Some(0),
+            ("ok" | "skip" | "==", _) | (_, None) => None,
+            (_, Some(lines)) => Some(lines + 1),
+        };
+        match self.in_failure {
+            Some(FAILURE) => self.failures.push("...".to_owned()),
+            Some(lines) if lines < FAILURE && closing(line).is_none() && !line.is_empty() => {
+                self.failures.push(line.to_owned());
+            }
+            _ => {}
         }
         title
     }
