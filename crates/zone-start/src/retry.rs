@@ -12,8 +12,11 @@ const FIRST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(200);
 
 /// So long in all may pauses and starts take without a daemon that does what it is asked. The time of the attempts
-/// themselves does not count: a shutdown may take minutes.
+/// themselves does not count, but for [`LOST`]: a shutdown may take minutes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// So much counts at most of an attempt that ends with its daemon: one daemon after another that takes its time to go
+/// away, since it can accept nobody, is waited for no longer than one that cannot be started.
+const LOST: Duration = Duration::from_millis(2500);
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -104,12 +107,16 @@ fn persist<W: World>(world: &mut W) -> Result<W::Done, Unreached<W::Error>> {
     let mut pause = FIRST;
     let mut fresh = true;
     loop {
+        let begun = world.now();
         let (cause, listens) = match world.attempt() {
             Ok(done) => return Ok(done),
             Err(Missed::Final(cause)) => return Err(Unreached::Failed(cause)),
             Err(Missed::NotListening(cause)) => (cause, false),
             Err(Missed::Gone(cause)) => (cause, true),
         };
+        if listens {
+            waited += world.now().saturating_sub(begun).min(LOST);
+        }
         let Some(left) = PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) else {
             return Err(Unreached::GaveUp(cause));
         };
@@ -240,6 +247,14 @@ mod tests {
         let mut script = Script::new(&[Nobody]);
         script.starts.push(Err(StartError::Refused { status: 1 }));
         assert!(matches!(run(&mut script), (Err(Unreached::Start(_)), "cs")));
+    }
+
+    #[test]
+    fn what_one_daemon_after_another_took_counts_in_part() {
+        let mut script = Script::new(&[Dying, Dying, Dying, Dying, Dying, Dying, Served]);
+        assert!(matches!(run(&mut script), (Ok(_), "c.c.c.c.c.c.c")));
+        let mut script = Script::new(&[Dying]);
+        assert!(matches!(run(&mut script), (Err(Unreached::GaveUp(Dying)), "c.c.c.c.c.c.c.c")));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //! of their errors: whoever asked is told in a sentence, what is shown is true, the plain command once more finds its
 //! way, and nothing is left.
 
-use super::crash::{be_up, leaves_nothing, nothing, zone_with_net};
-use super::crash_apply::be_changed;
+use super::crash::zone_with_net;
+use super::failing::{self, Deed, again, is_told, is_true, settle};
 use crate::harness::world::World;
-use crate::harness::{Lab, Place, Point, Ran, Zone, cases, is_error, need_failpoints, places, skip};
+use crate::harness::{Lab, Place, Point, cases, is_error, need_failpoints, places, skip};
 use std::collections::BTreeSet;
 
 cases![
@@ -21,16 +21,7 @@ cases![
     every_call_of_the_list_has_failed: 60 last,
 ];
 
-/// What is done while something fails.
-struct Deed<'a> {
-    program: &'a str,
-    prepare: fn(&Zone<'_>),
-    command: &'a [&'a str],
-    /// The state that it leads to.
-    to: &'a str,
-}
-
-fn sweep(lab: &Lab, deed: &Deed<'_>) {
+fn sweep(lab: &Lab, deed: &Deed) {
     let zone = zone_with_net(lab);
     let world = World::look(&[]);
     let points = lab.points();
@@ -75,115 +66,42 @@ fn sweep(lab: &Lab, deed: &Deed<'_>) {
     }
 }
 
-/// The plain command, once more.
-pub(super) fn again(zone: &Zone<'_>, command: &[&str], first: &Ran) {
-    let state = zone.status().state;
-    if command[0] == "install" {
-        match state.as_str() {
-            "incomplete" => drop(zone.zoneadm(["uninstall", "-F"]).ok()),
-            "installed" => return,
-            _ => {}
-        }
-    }
-    if command[0] == "uninstall" && state == "configured" {
-        return;
-    }
-    // What is not running cannot be rebooted any more.
-    let command = if command[0] == "reboot" && state == "installed" { &["boot"] } else { command };
-    let ran = zone.zoneadm(command);
-    assert!(ran.code() == Some(0), "the plain command once more, after\n{first}\nin state {state}:\n{ran}");
-}
-
-/// It has done what it was told to, or says why not.
-pub(super) fn is_told(ran: &Ran) {
-    let err = ran.err();
-    assert!(!err.contains("panicked at"), "it panics\n{ran}");
-    match ran.code() {
-        Some(0) => {}
-        Some(_) => assert!(!err.trim().is_empty(), "it fails and says nothing\n{ran}"),
-        None => panic!("it was killed\n{ran}"),
-    }
-}
-
-/// What is shown of a zone is what the kernel has of it.
-pub(super) fn is_true(zone: &Zone<'_>, ran: &Ran) {
-    let now = zone.waits_for("what is shown is the kernel's", |now| {
-        let lives = !crate::soak::kernel::first_processes().is_empty();
-        match now.state.as_str() {
-            "ready" | "running" => lives,
-            "configured" | "installed" | "incomplete" => !lives || now.operation.is_some(),
-            _ => true,
-        }
-    });
-    assert!(now.state != "unknown", "{now:?}\n{ran}");
-}
-
-/// Takes everything down, and sees that nothing is left.
-pub(super) fn settle(zone: &Zone<'_>, world: &World, command: &[&str], at: &str) {
-    match command[0] {
-        "install" => {
-            zone.zoneadm(["uninstall", "-F"]).ok();
-            zone.is("configured");
-            assert!(!zone.path().exists(), "the zonepath is there after a failure at {at}");
-        }
-        "uninstall" => {
-            assert!(!zone.path().exists(), "the zonepath is there after a failure at {at}");
-            zone.zoneadm(["install"]).ok();
-        }
-        _ => leaves_nothing(zone, world, at),
-    }
-}
-
-pub(super) fn be_configured(zone: &Zone<'_>) {
-    if zone.status().state == "installed" {
-        zone.zoneadm(["uninstall", "-F"]).ok();
-    }
-}
-
-fn daemon<'a>(prepare: fn(&Zone<'_>), command: &'a [&'a str], to: &'a str) -> Deed<'a> {
-    Deed { program: "zoneadmd", prepare, command, to }
-}
-
-fn client<'a>(prepare: fn(&Zone<'_>), command: &'a [&'a str], to: &'a str) -> Deed<'a> {
-    Deed { program: "zoneadm", prepare, command, to }
-}
-
 fn the_daemon_in_ready(lab: &Lab) {
-    sweep(lab, &daemon(nothing, &["ready"], "ready"));
+    sweep(lab, &failing::DAEMON_READY);
 }
 
 fn the_daemon_in_a_boot(lab: &Lab) {
-    sweep(lab, &daemon(nothing, &["boot"], "running"));
+    sweep(lab, &failing::DAEMON_BOOT);
 }
 
 fn the_daemon_in_a_halt(lab: &Lab) {
-    sweep(lab, &daemon(be_up, &["halt"], "installed"));
+    sweep(lab, &failing::DAEMON_HALT);
 }
 
 fn the_daemon_in_a_reboot(lab: &Lab) {
-    sweep(lab, &daemon(be_up, &["reboot"], "running"));
+    sweep(lab, &failing::DAEMON_REBOOT);
 }
 
 fn the_daemon_in_an_apply(lab: &Lab) {
-    sweep(lab, &daemon(be_changed, &["apply"], "running"));
+    sweep(lab, &failing::DAEMON_APPLY);
 }
 
 fn zoneadm_in_a_boot(lab: &Lab) {
-    sweep(lab, &client(nothing, &["boot"], "running"));
+    sweep(lab, &failing::CLIENT_BOOT);
 }
 
 fn zoneadm_in_a_halt(lab: &Lab) {
-    sweep(lab, &client(be_up, &["halt"], "installed"));
+    sweep(lab, &failing::CLIENT_HALT);
 }
 
 fn zoneadm_in_an_install(lab: &Lab) {
     let _memory = lab.in_memory();
-    sweep(lab, &client(be_configured, &["install"], "installed"));
+    sweep(lab, &failing::CLIENT_INSTALL);
 }
 
 fn zoneadm_in_an_uninstall(lab: &Lab) {
     let _memory = lab.in_memory();
-    sweep(lab, &client(nothing, &["uninstall", "-F"], "configured"));
+    sweep(lab, &failing::CLIENT_UNINSTALL);
 }
 
 fn every_call_of_the_list_has_failed(lab: &Lab) {

@@ -38,7 +38,9 @@ mod door;
 mod error_accept;
 mod error_calls;
 mod error_points;
+mod error_sessions;
 mod exclusive;
+mod failing;
 mod fences;
 mod fs;
 mod fs_docs;
@@ -170,6 +172,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_coverage::CASES,
         error_points::CASES,
         error_calls::CASES,
+        error_sessions::CASES,
         error_accept::CASES,
         adopt::CASES,
         adopt_operations::CASES,

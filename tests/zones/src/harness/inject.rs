@@ -19,14 +19,16 @@ const STRACE: &str = "/usr/bin/strace";
 /// The errors that a call can have on a machine that is short of something, or whose disk is broken; `EINTR` where a signal
 /// can interrupt it. Calls that are not in the table do not fail, or only if they are used wrongly.
 const ERRORS: &[(&str, &[&str])] = &[
-    ("accept4", &["EMFILE", "EINTR", "ECONNABORTED"]),
+    ("accept4", &["EMFILE", "ENOMEM", "EINTR", "ECONNABORTED"]),
     ("bind", &["ENOMEM"]),
     ("clone3", &["EAGAIN", "ENOMEM"]),
     ("connect", &["EAGAIN", "EINTR"]),
     ("epoll_create1", &["EMFILE"]),
     ("epoll_ctl", &["ENOMEM", "ENOSPC"]),
+    ("epoll_pwait", &["EINTR"]),
     ("epoll_wait", &["EINTR"]),
     ("eventfd2", &["EMFILE"]),
+    ("fallocate", &["ENOSPC", "EIO"]),
     ("fchmod", &["EIO"]),
     ("fchmodat", &["EIO"]),
     ("fchown", &["EIO"]),
@@ -38,7 +40,9 @@ const ERRORS: &[(&str, &[&str])] = &[
     ("fsopen", &["ENOMEM", "EMFILE"]),
     ("fstatfs", &["EIO"]),
     ("fsync", &["EIO", "ENOSPC"]),
+    ("ftruncate", &["EIO", "ENOSPC"]),
     ("getdents64", &["EIO"]),
+    ("inotify_init1", &["EMFILE"]),
     ("memfd_create", &["EMFILE", "ENOMEM"]),
     ("mkdir", &["ENOSPC", "EIO"]),
     ("mkdirat", &["ENOSPC", "EIO"]),
@@ -52,6 +56,7 @@ const ERRORS: &[(&str, &[&str])] = &[
     ("pipe2", &["EMFILE"]),
     ("poll", &["EINTR"]),
     ("ppoll", &["EINTR"]),
+    ("pwrite64", &["ENOSPC", "EIO"]),
     ("pwritev", &["ENOSPC", "EIO"]),
     ("read", &["EIO", "EINTR"]),
     ("recvfrom", &["EINTR", "ENOMEM"]),
@@ -60,15 +65,18 @@ const ERRORS: &[(&str, &[&str])] = &[
     ("sendmsg", &["EINTR", "EPIPE", "ENOBUFS"]),
     ("sendto", &["EINTR", "EPIPE", "ENOBUFS"]),
     ("setns", &["ENOMEM"]),
+    ("signalfd4", &["EMFILE", "ENOMEM"]),
     ("socket", &["EMFILE", "ENOMEM"]),
     ("socketpair", &["EMFILE"]),
     ("statx", &["EIO", "ENOMEM"]),
     ("symlinkat", &["ENOSPC", "EIO"]),
+    ("timerfd_create", &["EMFILE", "ENOMEM"]),
     ("unlink", &["EIO"]),
     ("unlinkat", &["EIO"]),
     ("unshare", &["ENOMEM"]),
     ("waitid", &["EINTR"]),
     ("write", &["ENOSPC", "EIO", "EINTR"]),
+    ("writev", &["ENOSPC", "EIO", "EINTR"]),
 ];
 
 /// A call that is to fail.
@@ -150,15 +158,23 @@ impl<'lab> Injector<'lab> {
         Command::new(self.dir.join("bin").join(program)).args(words).env("ZONES_ROOT", self.lab.root())
     }
 
-    /// How often the traced program makes each call that can fail, in the thread that makes it most often, from where its
-    /// own code begins; with how often before that.
+    /// Whose calls fail.
+    #[must_use]
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
+    /// Counts the calls that can fail which the traced program makes in `work`, after all that it makes in `before`.
     #[track_caller]
     #[must_use]
-    pub fn calls_in(&self, work: impl FnOnce(&Self)) -> Vec<(&'static str, usize, usize)> {
+    pub fn calls_in(&self, before: impl FnOnce(), work: impl FnOnce()) -> Vec<Counts> {
         self.script("");
-        work(self);
+        before();
+        let log = || fs::read_to_string(self.log()).unwrap_or_default();
+        let made = log().lines().count();
+        work();
         self.release();
-        counts(&fs::read_to_string(self.log()).unwrap_or_default())
+        counts(&log(), made)
     }
 
     /// From now on the traced program fails so.
@@ -193,39 +209,60 @@ impl<'lab> Injector<'lab> {
 /// What comes first in the life of a program that is not the loader's.
 const OWN: &str = "sigaltstack";
 
-fn counts(log: &str) -> Vec<(&'static str, usize, usize)> {
-    let mut threads: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+/// How often a program makes a call, in the thread that makes it most often where it can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// The name of the system call.
+    pub call: &'static str,
+    /// How often before it can fail: in the loader, and before what is looked at.
+    pub before: usize,
+    /// How often in all.
+    pub all: usize,
+}
+
+/// Counts the calls in a log, but those that are in its first `made` lines.
+fn counts(log: &str, made: usize) -> Vec<Counts> {
+    let mut threads: BTreeMap<&str, BTreeMap<&str, (usize, usize)>> = BTreeMap::new();
     let mut loader: BTreeMap<&str, usize> = BTreeMap::new();
-    for line in log.lines() {
-        let Some((thread, rest)) = line.split_once(' ') else { continue };
+    for (line, text) in log.lines().enumerate() {
+        let Some((thread, rest)) = text.split_once(' ') else { continue };
         let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
         let thread = threads.entry(thread).or_default();
         if call == OWN && loader.is_empty() {
-            loader.clone_from(thread);
+            loader = thread.iter().map(|(call, (_, all))| (*call, *all)).collect();
         }
-        *thread.entry(call).or_default() += 1;
+        let (before, all) = thread.entry(call).or_default();
+        *all += 1;
+        *before += usize::from(line < made);
     }
-    let most = |call: &str| threads.values().filter_map(|calls| calls.get(call).copied()).max().unwrap_or(0);
-    let rows = ERRORS.iter().map(|(call, _)| (*call, loader.get(call).copied().unwrap_or(0), most(call)));
-    rows.filter(|(_, before, most)| most > before).collect()
+    let of_thread = |call: &str, calls: &BTreeMap<&str, (usize, usize)>| {
+        let (before, all) = calls.get(call).copied()?;
+        let before = before.max(loader.get(call).copied().unwrap_or(0));
+        (all > before).then(|| (all - before, before, all))
+    };
+    let most = |call: &'static str| {
+        let (_, before, all) = threads.values().filter_map(|calls| of_thread(call, calls)).max()?;
+        Some(Counts { call, before, all })
+    };
+    ERRORS.iter().filter_map(|(call, _)| most(call)).collect()
 }
 
-/// Every failure that is tried of the calls that were counted: once at the first, once in between, and from there on for ever.
+/// Every failure that is tried of the calls that were counted, each at a call that is drawn: once, and from there on for ever.
 #[must_use]
-pub fn failures(counts: &[(&'static str, usize, usize)], rng: &mut fastrand::Rng) -> Vec<Vec<Injection>> {
-    let kind = |&(call, before, most): &(&'static str, usize, usize)| {
+pub fn failures(counts: &[Counts], rng: &mut fastrand::Rng) -> Vec<Vec<Injection>> {
+    let kind = |&Counts { call, before, all }: &Counts| {
         let errors = ERRORS.iter().find(|(name, _)| *name == call).map_or(&[][..], |(_, errors)| errors);
-        let mut all = Vec::new();
+        let mut kind = Vec::new();
         for &error in errors {
             for always in [false, true] {
                 // No signal comes for ever.
                 if !(always && error == "EINTR") {
-                    all.push(Injection { call, error, nth: before + 1 + rng.usize(..most - before), always });
+                    kind.push(Injection { call, error, nth: before + 1 + rng.usize(..all - before), always });
                 }
             }
         }
-        rng.shuffle(&mut all);
-        all
+        rng.shuffle(&mut kind);
+        kind
     };
     counts.iter().map(kind).collect()
 }
@@ -239,12 +276,16 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_thread_and_those_of_the_loader_apart() {
-        assert_eq!(counts(LOG), [("openat", 1, 3), ("sendmsg", 0, 1)]);
+        let (openat, sendmsg) =
+            (Counts { call: "openat", before: 1, all: 3 }, Counts { call: "sendmsg", before: 0, all: 1 });
+        assert_eq!(counts(LOG, 0), [openat, sendmsg]);
+        assert_eq!(counts(LOG, 3), [Counts { before: 2, ..openat }, sendmsg]);
+        assert_eq!(counts(LOG, 6), [sendmsg]);
     }
 
     #[test]
     fn failures_are_of_the_programs_own_calls_and_the_seed_decides() {
-        let draw = |seed| failures(&counts(LOG), &mut fastrand::Rng::with_seed(seed));
+        let draw = |seed| failures(&counts(LOG, 0), &mut fastrand::Rng::with_seed(seed));
         assert_eq!(draw(1), draw(1));
         assert!(
             draw(1)

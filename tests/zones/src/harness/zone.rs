@@ -125,10 +125,19 @@ impl<'lab> Zone<'lab> {
     #[track_caller]
     #[must_use]
     pub fn status(&self) -> Status {
+        self.status_if_shown().unwrap_or_else(|ran| panic!("must succeed\n{ran}"))
+    }
+
+    /// Its line of `zoneadm list`, or what that said instead.
+    #[track_caller]
+    pub fn status_if_shown(&self) -> Result<Status, Ran> {
         let ran = self.zoneadm(["list", "-v", "--json"]);
-        let json = ran.ok().json();
+        if ran.code() != Some(0) {
+            return Err(ran);
+        }
+        let json = ran.json();
         let zone = json.as_array().and_then(|zones| zones.first()).unwrap_or(&json);
-        serde_json::from_value(zone.clone()).unwrap_or_else(|e| panic!("{e}\n{ran}"))
+        Ok(serde_json::from_value(zone.clone()).unwrap_or_else(|e| panic!("{e}\n{ran}")))
     }
 
     /// Asserts its state.
