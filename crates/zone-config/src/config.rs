@@ -144,6 +144,8 @@ records! {
     resources {
         /// File systems, mounted in this order.
         pub fs: Vec<Fs> = "fs",
+        /// Devices of the host that it has.
+        pub device: Vec<Device> = "device",
         /// What it has of the network.
         pub net: Vec<Net> = "net",
         /// Ports of the host that lead into it.
@@ -170,6 +172,26 @@ records! {
         pub owners: FsOwners = "owners",
         /// Mount options, in order; see [`filesystem`](crate::filesystem).
         pub options: Vec<String> = "options",
+    }
+}
+
+records! {
+    /// Devices of the host that a zone has.
+    pub struct Device {
+        /// Which, by name; see [`device`](crate::device).
+        pub pattern: String = "match",
+        /// The user whose they are, as the zone counts.
+        pub owner: u64 = "owner",
+        /// The group, as the zone counts.
+        pub group: u64 = "group",
+        /// The mode of the nodes, in octal digits; that of the host's nodes when unset.
+        pub mode: Option<String> = "mode",
+        /// Kept, and obeyed by nothing.
+        pub allow_mknod: bool = "allow-mknod",
+        /// Kept, and obeyed by nothing.
+        pub allow_partition: bool = "allow-partition",
+        /// Kept, and obeyed by nothing.
+        pub allow_raw_io: bool = "allow-raw-io",
     }
 }
 

@@ -14,7 +14,7 @@
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
 //! | [`store`] | a configuration and its index line, changed together |
-//! | [`filesystem`], [`net`], [`limits`] | what `fs`, `net` and `port` resources and limits may say |
+//! | [`filesystem`], [`device`], [`net`], [`limits`] | what `fs`, `device`, `net` and `port` resources and limits may say |
 //! | [`lex`], [`command`] | the language of `zonecfg` |
 //! | [`brand`] | what the two kinds of guest differ in |
 //! | [`idmap`] | the range of ids that a zone owns on the host |
@@ -28,6 +28,7 @@ pub mod brand;
 pub mod change;
 pub mod command;
 pub mod config;
+pub mod device;
 pub mod document;
 pub mod file;
 pub mod filesystem;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::{Pattern, mode};
 use crate::filesystem::OPTIONS;
 use crate::net::{self, Address, DHCP, HostPorts, Mac};
 use crate::{ZoneName, bootargs, limits, privilege};
@@ -110,6 +111,10 @@ pub enum Kind {
     Options,
     /// Names of privileges.
     Privileges,
+    /// The name of device nodes.
+    Devices,
+    /// The mode of a file, in octal digits.
+    Mode,
 }
 
 /// Bounds the items of a list: what is done for each pair of them has an end.
@@ -167,6 +172,8 @@ impl Kind {
                 format!("a list of at most {MOST_ITEMS} words such as [ro,nosuid]: {}", of.join("; "))
             }
             Self::Privileges => "a list of 'default', 'all', 'none' or a capability such as sys_time, with '!' before one that is taken away".to_owned(),
+            Self::Devices => "a path below /dev that begins with a letter or digit, with *, ? and [a-z], such as /dev/net/tun or /dev/snd/*".to_owned(),
+            Self::Mode => "a mode of three or four octal digits without set-ID bits, such as 0660".to_owned(),
         }
     }
 
@@ -192,6 +199,8 @@ impl Kind {
             Self::Bandwidth => text(net::bandwidth(word).is_some()),
             Self::HostPorts => text(word.parse::<HostPorts>().is_ok()),
             Self::Choice(words) => text(words.contains(&word)),
+            Self::Devices => word.parse::<Pattern>().ok().map(|pattern| Value::Text(pattern.to_string())),
+            Self::Mode => text(mode(word).is_some()),
             Self::Options
             | Self::Privileges
             | Self::Addresses

@@ -9,6 +9,7 @@ use zone_net::plan::Host;
 
 use crate::claims::Claims;
 use crate::confinement::Confinement;
+use crate::devices::Node;
 use crate::filesystems::Plan;
 use crate::immutable::Place;
 use crate::root::{Root, RootError};
@@ -47,6 +48,7 @@ pub(crate) struct Found<'a> {
     /// What of a root that is mounted read-only is mounted over it.
     pub(crate) places: Vec<Place>,
     pub(crate) mounts: Vec<Plan<'a>>,
+    pub(crate) devices: Vec<Node>,
     pub(crate) confinement: Option<Confinement>,
     /// What the host has of the network, if the zone has any.
     pub(crate) host: Option<Host>,

@@ -14,6 +14,7 @@ use rustix::pty::unlockpt;
 use zone_sys::mount::{MountAttr, set_attr};
 
 use crate::Failed;
+use crate::devices::Node;
 use crate::kernelfs::memory;
 use crate::mounts::{aside, copy, new_fs};
 
@@ -51,11 +52,12 @@ const SEATS: [(&str, &str); 6] = [
     ("tty6", "pts/4"),
 ];
 
-/// Builds the tmpfs of /dev with everything in it; with tty1 to tty6 for an init that expects them.
+/// Builds the tmpfs of /dev with everything in it; with tty1 to tty6 for an init that expects them, and with `devices` of the
+/// host's.
 ///
 /// # Errors
 /// When something cannot be made in it.
-pub(crate) fn tree(base: u32, seats: bool) -> Result<OwnedFd, Failed> {
+pub(crate) fn tree(base: u32, seats: bool, devices: &[Node]) -> Result<OwnedFd, Failed> {
     // Not nodev, of course; and not noexec, since programs map /dev/zero to have executable memory.
     let options = [("mode", "755"), ("size", "4m"), ("nr_inodes", "64k")];
     let dev = memory("/dev", base, &options, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
@@ -69,7 +71,10 @@ pub(crate) fn tree(base: u32, seats: bool) -> Result<OwnedFd, Failed> {
             .and_then(|()| own(&dev, name, base, group))
             .map_err(failed(name))?;
     }
-    for &(name, target) in LINKS.iter().chain(if seats { &SEATS[..] } else { &[] }) {
+    devices.iter().try_for_each(|node| make(dev.as_fd(), node, base))?;
+    let is_device = |name: &str| devices.iter().any(|node| node.name == name);
+    let seats = if seats { &SEATS[..] } else { &[] };
+    for &(name, target) in LINKS.iter().chain(seats).filter(|(name, _)| !is_device(name)) {
         symlinkat(target, &dev, name).and_then(|()| own(&dev, name, base, base)).map_err(failed(name))?;
     }
     for name in DIRS {
@@ -85,7 +90,28 @@ pub(crate) fn tree(base: u32, seats: bool) -> Result<OwnedFd, Failed> {
     Ok(dev)
 }
 
-fn own(dir: &OwnedFd, name: &str, user: u32, group: u32) -> Result<(), Errno> {
+/// Makes a device of the host's, with the directories that it is in.
+pub(crate) fn make(dev: BorrowedFd<'_>, node: &Node, base: u32) -> Result<(), Failed> {
+    let fail = || Failed::to("make the zone's", format!("/dev/{}", node.name));
+    let dir_mode = Mode::from_raw_mode(0o755);
+    let above = node.name.match_indices('/').map(|(at, _)| &node.name[..at]);
+    for dir in above {
+        match mkdirat(dev, dir, dir_mode) {
+            Ok(()) => chmodat(dev, dir, dir_mode, AtFlags::empty())
+                .and_then(|()| own(dev, dir, base, base))
+                .map_err(fail())?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(fail()(errno)),
+        }
+    }
+    let mode = Mode::from_raw_mode(node.mode);
+    mknodat(dev, &*node.name, node.kind, mode, makedev(node.major, node.minor))
+        .and_then(|()| chmodat(dev, &*node.name, mode, AtFlags::empty()))
+        .and_then(|()| own(dev, &node.name, base + node.owner, base + node.group))
+        .map_err(fail())
+}
+
+fn own(dir: impl AsFd, name: &str, user: u32, group: u32) -> Result<(), Errno> {
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     chownat(dir, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)
 }

@@ -52,6 +52,9 @@ pub enum PlatformError {
     /// A file system of the zone's configuration is not fit.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// A device of the zone's configuration cannot be had.
+    #[error(transparent)]
+    Device(#[from] crate::devices::DeviceError),
     /// A file system does not answer.
     #[error(transparent)]
     Silent(#[from] crate::reach::Silent),

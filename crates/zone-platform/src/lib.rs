@@ -14,6 +14,7 @@
 //! | [`cgroup`] | the zone's cgroup, from its making to its removal |
 //! | `ipc`, `memlock` | limits that no cgroup has |
 //! | [`kernelfs`], `dev` | /run, /dev, /dev/pts, /dev/shm, the console; what of /proc and /sys is hidden |
+//! | [`devices`] | the `device` resources, and the program that guards the devices |
 //! | `sparse` | the host's /usr for brands that have it |
 //! | [`filesystems`] | the `fs` resources |
 //! | `claims` | what zones have of the host, and how that may lie to each other |
@@ -36,6 +37,7 @@ mod claims;
 mod confinement;
 pub mod console;
 mod dev;
+pub mod devices;
 pub mod enter;
 mod error;
 pub mod filesystems;

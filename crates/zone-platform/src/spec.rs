@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use zone_config::config::{Fs, FsOwners, FsType, MacProfile};
+use zone_config::config::{self, Fs, FsOwners, FsType, MacProfile};
+use zone_config::device::mode;
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
 use zone_net::spec::NetworkSpec;
 
@@ -38,6 +39,8 @@ pub struct Spec {
     pub protection: MacProfile,
     /// File systems that are mounted before init runs, in any order.
     pub mounts: Vec<Mount>,
+    /// Devices of the host that it has.
+    pub devices: Vec<Device>,
     /// The ids on the host; `None` for a zone that has not been given any, which cannot be built.
     pub ids: Option<IdRange>,
     /// The bounds of the zone's cgroup.
@@ -67,6 +70,19 @@ pub struct Mount {
     pub mapped: bool,
     /// Mount options of that type of file system, in order; a later one takes back an earlier one.
     pub options: Vec<String>,
+}
+
+/// Devices of the host that a zone has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Which, by name; see [`zone_config::device`].
+    pub text: String,
+    /// The owner of the nodes, as the zone counts.
+    pub owner: u32,
+    /// The group of the nodes, as the zone counts.
+    pub group: u32,
+    /// Their mode; that of the host's nodes if nothing is said.
+    pub mode: Option<u32>,
 }
 
 /// What is mounted.
@@ -159,6 +175,7 @@ impl Spec {
             host_programs: brand.host_usr,
             protection: config.file_mac_profile,
             mounts: config.fs.iter().map(Mount::of).collect(),
+            devices: config.device.iter().map(Device::of).collect(),
             ids,
             cgroup: cgroup::limits::asked(config),
             ipc: ipc::asked(config),
@@ -191,6 +208,16 @@ impl Default for CgroupSpec {
             bounds: cgroup::BOUNDS.map(|(file, bound)| (file.to_owned(), bound.to_owned())).to_vec(),
             beside: Vec::new(),
         }
+    }
+}
+
+impl Device {
+    /// Reads a `device` resource.
+    fn of(device: &config::Device) -> Self {
+        // The table lets no number pass that is none of a zone's ids.
+        let id = |number: u64| u32::try_from(number).unwrap_or(u32::from(u16::MAX));
+        let mode = device.mode.as_deref().and_then(mode);
+        Self { text: device.pattern.clone(), owner: id(device.owner), group: id(device.group), mode }
     }
 }
 

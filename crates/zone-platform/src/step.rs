@@ -9,14 +9,15 @@ use std::time::Duration;
 use rustix::fd::AsFd;
 use zone_config::{Layout, ZoneName};
 
+use crate::build::missing;
 use crate::cgroup::KillObserver;
 use crate::change::Change;
 use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
-    cgroup, dev, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, memlock, network, orderly,
-    privileges, root, sparse, verify,
+    cgroup, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, memlock, network,
+    orderly, privileges, root, sparse, verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
@@ -85,7 +86,7 @@ const STEPS: [Step; 13] = [
     },
     Step { name: "root", check: Some(root::look), bring_up: Some(root::bring_up), ..NONE },
     Step { name: "kernel-fs", bring_up: Some(kernel_fs), ..NONE },
-    Step { name: "dev", bring_up: Some(devices), ..NONE },
+    Step { name: "dev", check: Some(devices::look), bring_up: Some(make_devices), ..NONE },
     Step { name: "immutable", check: Some(immutable::look), bring_up: Some(immutable::bring_up), ..NONE },
     Step { name: "sparse", check: Some(sparse::look), bring_up: Some(sparse::bring_up), ..NONE },
     Step { name: "fs", check: Some(filesystems::look), bring_up: Some(filesystems::bring_up), ..NONE },
@@ -158,13 +159,23 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     build.attach(run, &Canonical::fixed("/run"), Kind::Directory, Making::Owned(build.base()))
 }
 
-fn devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
+fn make_devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let base = build.base();
     let mount = |build: &mut Build<'_>, mount, at, kind| {
         build.attach(mount, &Canonical::fixed(at), kind, Making::Owned(base))
     };
     let seats = orderly::wants_seats(build.tree("devices")?, build.spec);
-    mount(build, dev::tree(base, seats)?, "/dev", Kind::Directory)?;
+    let nodes = std::mem::take(&mut build.found.devices);
+    let cgroup = build.cgroup.as_ref().ok_or(missing("devices", "cgroup"))?;
+    if let Err(failed) = devices::guard(cgroup.as_fd(), build.layout.id(), &nodes)
+        && !nodes.is_empty()
+    {
+        build.warn(format!(
+            "{}; the zone is kept from other devices by its /dev alone",
+            zone_sys::Chain(&failed)
+        ));
+    }
+    mount(build, dev::tree(base, seats, &nodes)?, "/dev", Kind::Directory)?;
     let pts = dev::pts(base)?;
     if seats {
         build.kept = dev::seats(pts.as_fd(), base)?;

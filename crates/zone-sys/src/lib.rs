@@ -9,6 +9,7 @@
 //! a token type carries it ([`clone::SingleThreaded`]). Errors print like `strace`:
 //! `clone3(0x20000) failed`, with the kernel's errno as the source.
 
+pub mod bpf;
 pub mod caps;
 mod chain;
 pub mod clone;

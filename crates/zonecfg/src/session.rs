@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
 use zone_config::document::Document;
-use zone_config::schema::{Applies, GLOBALS, Property};
+use zone_config::schema::{Applies, GLOBALS, Property, RESOURCES};
 use zone_config::{Index, Layout, Snapshot, State, ZoneName, change, hostboot, schema, store};
 
 use zone_sys::Chain;
@@ -364,6 +364,20 @@ impl Session {
                 && now != before(row)
             {
                 talk.note(&format!("note: {} is kept, but {pending}", row.name));
+            }
+        }
+        // Once for all resources of a type.
+        for resource in RESOURCES {
+            let set = |document: &Document, row: &Property| {
+                document.of(resource.name).any(|one| one.values.effective(row) != row.default_value())
+            };
+            for row in resource.properties {
+                if let Some(pending) = row.pending
+                    && set(&editor.document, row)
+                    && !self.saved.as_ref().is_some_and(|(_, saved)| set(saved, row))
+                {
+                    talk.note(&format!("note: {} of {} is kept, but {pending}", row.name, resource.name));
+                }
             }
         }
     }

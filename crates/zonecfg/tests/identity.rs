@@ -33,6 +33,8 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
             proptest::sample::subsequence(words, 0..3).prop_map(|words| words.join(",")).boxed()
         }
         Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
+        Kind::Devices => "[a-z]{3}[*?]?(/[a-z*?]{1,4})?".boxed(),
+        Kind::Mode => "0?[0-7]{3}".boxed(),
         Kind::HostName | Kind::Label | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
         _ => "([ -!#-~é\t]{0,6},?){0,3}".boxed(),
     };

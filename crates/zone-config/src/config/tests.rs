@@ -50,6 +50,7 @@ fn every_property_has_one_field() {
     let resources: Vec<_> = schema::RESOURCES.iter().map(|resource| resource.name).collect();
     assert_eq!(resources, ZoneConfig::RESOURCES);
     named::<Fs>(schema::resource("fs").unwrap().properties);
+    named::<Device>(schema::resource("device").unwrap().properties);
     named::<Net>(schema::resource("net").unwrap().properties);
     named::<Port>(schema::resource("port").unwrap().properties);
     named::<CappedMemory>(schema::resource("capped-memory").unwrap().properties);

@@ -30,6 +30,8 @@ pub(crate) fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Bool => "true|false".boxed(),
         Kind::Seconds(_) => "[1-9][0-9]{0,3}".boxed(),
         Kind::Choice(words) => proptest::sample::select(words).prop_map(str::to_owned).boxed(),
+        Kind::Devices => "(/dev/)?[a-z][a-z*?]{0,4}(/[a-z*?]{1,4})?".boxed(),
+        Kind::Mode => "0?[0-7]{3}".boxed(),
         Kind::Privileges => "default(,!sys_time)?".boxed(),
         Kind::Options => "([a-z=#()\\[\\];é]{1,6}(,[a-z]{1,4})?)?".boxed(),
         Kind::Word => "[^\"\\x00-\\x1f\\x7f-\\x9f]{1,12}".boxed(),

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{Document, Instance, Properties};
 use crate::config::{FsOwners, FsType};
+use crate::device::Pattern;
 use crate::schema::{Property, RESOURCES};
 use crate::{Brand, filesystem, limits, net};
 
@@ -141,6 +142,11 @@ impl Instance {
                 Some(("options", format!("cannot be used: {refused}")))
             }
             "capped-memory" => limits::mismatch(text("physical"), text("swap"), text("locked")),
+            "device" => {
+                let pattern: Pattern = text("match")?.parse().ok()?;
+                let reason = pattern.refused()?;
+                Some(("match", format!("is \"{pattern}\", which no zone gets: {reason}")))
+            }
             "attr" => {
                 let (kind, value) = (text("type")?, text("value")?);
                 let (fits, allowed) = match kind {

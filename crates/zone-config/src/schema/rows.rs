@@ -187,6 +187,62 @@ pub static RESOURCES: &[Resource] = &[
         since: "0.1.0",
     },
     Resource {
+        name: "device",
+        key: "match",
+        single: false,
+        properties: &[
+            Property::new(
+                "match",
+                Kind::Devices,
+                Unset::Required,
+                "Which devices of the host: a name below /dev, in which *, ? and [a-z] stand for parts of names.",
+            ),
+            Property::new(
+                "owner",
+                Kind::Number(0, 65_535),
+                Unset::Is("0"),
+                "Whose the nodes are: a user id of the zone.",
+            ),
+            Property::new(
+                "group",
+                Kind::Number(0, 65_535),
+                Unset::Is("0"),
+                "Whose group the nodes have: a group id of the zone.",
+            ),
+            Property::new(
+                "mode",
+                Kind::Mode,
+                Unset::From("the host's node"),
+                "Who in the zone may read and write them, in octal digits.",
+            ),
+            Property::new(
+                "allow-mknod",
+                Kind::Bool,
+                Unset::Is("false"),
+                "On Solaris: whether nodes can be made in the zone.",
+            )
+            .pending(
+                "Linux lets nobody in a zone make device nodes: those that match are there from boot on.",
+            ),
+            Property::new(
+                "allow-partition",
+                Kind::Bool,
+                Unset::Is("false"),
+                "On Solaris: whether the zone may partition disks that match.",
+            )
+            .pending("on Linux who may write to a disk may partition it; mode says who may."),
+            Property::new(
+                "allow-raw-io",
+                Kind::Bool,
+                Unset::Is("false"),
+                "On Solaris: whether the zone may send SCSI commands of its own.",
+            )
+            .pending("Linux lets nobody in a zone do that."),
+        ],
+        help: "Devices of the host that the zone has in its /dev.",
+        since: "0.2.0",
+    },
+    Resource {
         name: "net",
         key: "physical",
         single: false,

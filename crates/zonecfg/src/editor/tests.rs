@@ -52,7 +52,7 @@ fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
         (
             "",
             "add dataset",
-            "No such resource type 'dataset'; allowed: fs, net, port, capped-memory, capped-cpu, attr",
+            "No such resource type 'dataset'; allowed: fs, device, net, port, capped-memory, capped-cpu, attr",
         ),
         ("", "add fs ro", "The add PROPERTY VALUE command only makes sense in the resource scope."),
         ("", "set autobot=true", "No such property type 'autobot' of the zone; allowed: zonename, zonepath"),

@@ -34,6 +34,7 @@ mod crash_keeper;
 mod crash_net;
 mod crash_zlogin;
 mod daemon;
+mod devices;
 mod door;
 mod error_accept;
 mod error_calls;
@@ -146,6 +147,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         init_exit::CASES,
         daemon::CASES,
         keeper_calls::CASES,
+        devices::CASES,
         door::CASES,
         console_life::CASES,
         console_wire::CASES,

@@ -1,7 +1,7 @@
 //! What a test could leave behind, listed before and after it.
 //!
 //! A test has a PID and a mount namespace of its own, so every process and every mount in sight is its own doing. Of
-//! control groups and loop devices, which are the machine's, those count whose installation or file is below the test's
+//! control groups, loop devices and programs of the kernel, which are the machine's, those count whose installation or file is below the test's
 //! folder: other tests run at the same time. The network of a test is its own, too, and what has gone from it or changed
 //! counts like what is new ([`network`]). Links and files of the machine are nobody's in particular; the runner looks at
 //! them ([`Host`]).
@@ -12,11 +12,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fd::AsFd;
+use zone_sys::bpf;
+
 /// Folders of the host in which a zone program would leave something if it forgot its `-R`.
 const HOST_FOLDERS: [&str; 9] =
     ["/etc", "/run", "/tmp", "/var/lib", "/var/log", "/var/tmp", "/dev/shm", "/run/netns", "/run/systemd"];
 
 const LOOP: &str = "loop device ";
+/// A program of the kernel, as `zone-platform` names those of an installation: `z_` and 13 of its digits.
+const PROGRAM: &str = "program z_";
 /// What a thing of the network is called that was there before and is not any more.
 const GONE: &str = "gone: ";
 
@@ -39,6 +44,7 @@ impl World {
         for (device, file) in loops() {
             seen.insert(format!("{LOOP}{device} of {file}"));
         }
+        programs(&mut seen);
         if super::namespaces::own_network() {
             network::look(&mut seen);
         }
@@ -68,6 +74,8 @@ impl World {
             } else if let Some((_, file)) = thing.strip_prefix(LOOP).and_then(|rest| rest.split_once(" of "))
             {
                 is_own(Path::new(file))
+            } else if let Some(digits) = thing.strip_prefix(PROGRAM).and_then(|rest| rest.split(' ').next()) {
+                own.iter().any(|name| name.strip_prefix("zones-").is_some_and(|own| own.starts_with(digits)))
             } else {
                 true
             }
@@ -206,6 +214,20 @@ fn is_foreign(dir: &Path) -> bool {
     all.iter().any(|dir| {
         fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|pids| pids.lines().any(|pid| pid == "0"))
     })
+}
+
+/// Every program of the kernel that guards the devices of a zone. Without the right to see them there are none.
+fn programs(seen: &mut BTreeSet<String>) {
+    let mut at = 0;
+    while let Ok(Some(id)) = bpf::next(at) {
+        at = id;
+        // It may have gone since.
+        if let Ok(name) = bpf::open(id).and_then(|program| bpf::name(program.as_fd()))
+            && name.starts_with("z_")
+        {
+            seen.insert(format!("program {name} number {id}"));
+        }
+    }
 }
 
 /// The loop devices in use, with the file behind each.

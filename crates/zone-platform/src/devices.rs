@@ -1,0 +1,161 @@
+//! The `device` resources: which devices of the host a zone has.
+//!
+//! Two walls, each of which would do. A node is in the zone's `/dev` because it was made there, by the number of the device that was
+//! looked at, and nobody in a user namespace can make another. And a program on the zone's cgroup lets nothing be opened but
+//! what was made, should a node come into the zone by another way.
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::FileType;
+use zone_config::device::PatternError;
+use zone_config::layout::InstallationId;
+use zone_sys::bpf;
+
+use crate::check::{Check, Purpose};
+use crate::{Failed, PlatformError, mountinfo};
+
+mod find;
+mod program;
+
+/// As many nodes as a zone can have.
+const MOST: usize = 256;
+
+/// A device that a zone cannot have.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The words of the configuration name none.
+    #[error("could not verify device {text}: allowed: {source}")]
+    Pattern {
+        /// What was given.
+        text: String,
+        /// What is allowed.
+        source: PatternError,
+    },
+    /// The host has none of that name.
+    #[error(
+        "could not verify device {0}: the host has no such device: load its driver or plug it in, or remove the device from the zone"
+    )]
+    Missing(String),
+    /// What has that name is something else.
+    #[error("could not verify device {name}: it is {kind} on the host, not a device")]
+    Type {
+        /// Its path on the host.
+        name: String,
+        /// What is there, with the remedy.
+        kind: &'static str,
+    },
+    /// No zone gets it.
+    #[error("could not verify device {name}: no zone gets it: {reason}")]
+    Never {
+        /// Its path on the host.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A disk that something on the host has opened for itself.
+    #[error(
+        "could not verify device {name}: the host uses it (a file system on it is mounted, it is swap space or part of another device): take it out of use there, or write a match without it"
+    )]
+    Busy {
+        /// Its path on the host.
+        name: String,
+    },
+    /// More than anybody can mean.
+    #[error(
+        "could not verify device {pattern}: with it the zone would have more than {MOST} devices; write a narrower match"
+    )]
+    TooMany {
+        /// The match that is one too many.
+        pattern: String,
+    },
+    /// A call to the system failed.
+    #[error(transparent)]
+    Failed(#[from] Failed),
+}
+
+/// A device that a zone has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    /// Its name below `/dev`.
+    pub(crate) name: String,
+    /// A block or a character device.
+    pub(crate) kind: FileType,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    /// The permissions of the node.
+    pub(crate) mode: u32,
+    /// As the zone counts.
+    pub(crate) owner: u32,
+    /// As the zone counts.
+    pub(crate) group: u32,
+}
+
+/// Looks for all devices that the zone asks for.
+pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
+    if check.spec.devices.is_empty() {
+        return Ok(());
+    }
+    // What a zone that lives has may be in use by the zone.
+    let lives = check.purpose != Purpose::BringUp && check.layout.snapshot(&check.spec.zone).exists();
+    let (dev, table) = (find::open()?, mountinfo::read()?);
+    let use_of = find::Use { table: &table, lives };
+    let mut nodes: Vec<Node> = Vec::new();
+    for device in &check.spec.devices {
+        match find::all(dev.as_fd(), device, use_of) {
+            Ok(found) if found.is_empty() => {
+                check.warn(format!("no device of the host matches {}", device.text));
+            }
+            Ok(found) => {
+                // Of two that match the same the first has it.
+                nodes.extend(
+                    found
+                        .into_iter()
+                        .filter(|node| !nodes.iter().any(|other| other.name == node.name))
+                        .collect::<Vec<_>>(),
+                );
+                if nodes.len() > MOST {
+                    check.fail(DeviceError::TooMany { pattern: device.text.clone() });
+                    nodes.clear();
+                }
+            }
+            Err(error) => check.fail(error),
+        }
+    }
+    check.found.devices = nodes;
+    Ok(())
+}
+
+/// Keeps the processes of a cgroup from all devices but those that every zone has and these: whatever was attached before by this
+/// installation is replaced.
+///
+/// # Errors
+/// Where the kernel has no such programs, or the host's root may not load them.
+pub(crate) fn guard(
+    cgroup: BorrowedFd<'_>,
+    installation: InstallationId,
+    nodes: &[Node],
+) -> Result<(), Failed> {
+    let fail = || Failed::to("attach the program for the devices of", "the zone's cgroup");
+    let name = program_name(installation);
+    let program = bpf::load_for_devices(&program::of(nodes), &name).map_err(fail())?;
+    let old = attached(cgroup, &name).map_err(fail())?;
+    bpf::attach_for_devices(cgroup, program.as_fd(), old.as_ref().map(AsFd::as_fd)).map_err(fail())
+}
+
+/// What the programs of an installation are called: the kernel keeps 15 characters.
+fn program_name(installation: InstallationId) -> String {
+    format!("z_{:.13}", installation.to_string())
+}
+
+/// Finds the program of that name which is attached to a cgroup.
+fn attached(cgroup: BorrowedFd<'_>, name: &str) -> zone_sys::Result<Option<OwnedFd>> {
+    for id in bpf::attached_for_devices(cgroup)? {
+        let program = bpf::open(id)?;
+        if bpf::name(program.as_fd())? == name {
+            return Ok(Some(program));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;
