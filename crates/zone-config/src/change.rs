@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Document, Instance, Properties};
+use crate::hash::fnv1a;
 use crate::schema::{Applies, GLOBALS, Property, RESOURCES, Resource};
 use crate::value::Value;
 
@@ -80,6 +81,33 @@ pub fn names<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<&'a str> 
         }
     }
     names
+}
+
+/// Says line by line what is done and what waits; in the words of Solaris, as far as it has some.
+#[must_use]
+pub fn lines(changes: &[Change], dry_run: bool) -> Vec<String> {
+    let (live, later): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.applies == Applies::Live);
+    let mut lines: Vec<String> = live.iter().map(|change| format!("Checking: {change}")).collect();
+    for change in later {
+        let waits = match change.applies {
+            Applies::Sealed => "cannot be: the zone is installed",
+            _ => "waits until the zone boots next",
+        };
+        lines.push(format!("{change} {waits}"));
+    }
+    match (live.is_empty(), dry_run) {
+        (true, _) if changes.is_empty() => lines.push("It has what is configured".to_owned()),
+        (true, _) => lines.push("Nothing to apply".to_owned()),
+        (false, true) => lines.push("Nothing was changed, for this was only a trial".to_owned()),
+        (false, false) => lines.push("Applied the changes".to_owned()),
+    }
+    lines
+}
+
+/// Gives a word that tells a configuration from what it was before and will be: whoever edits it names the one that was read.
+#[must_use]
+pub fn version(document: &Document) -> String {
+    fnv1a(document.to_toml().as_bytes()).to_string()
 }
 
 /// Lists what differs. What counts at once is nothing that a zone would have to be given, and is left out.
@@ -223,6 +251,28 @@ mod tests {
         assert_eq!(names(&changes), ["bootargs", "cpu-shares"]);
         assert_eq!(changes[0].applies, Applies::NextBoot);
         assert_eq!((changes[1].applies, changes[1].to.as_deref()), (Applies::Live, Some("2")));
+    }
+
+    #[test]
+    fn what_is_done_and_what_waits_is_told_apart() {
+        let both = between(&document(""), &document("hostname = \"x\"\nmax-lwps = 7"));
+        assert_eq!(
+            lines(&both, false),
+            [
+                "Checking: Modifying max-lwps=7",
+                "Modifying hostname=x waits until the zone boots next",
+                "Applied the changes"
+            ]
+        );
+        assert_eq!(lines(&both[1..], true).last().unwrap(), "Nothing was changed, for this was only a trial");
+        assert_eq!(lines(&both[..1], false).last().unwrap(), "Nothing to apply");
+        assert_eq!(lines(&[], true), ["It has what is configured"]);
+    }
+
+    #[test]
+    fn a_configuration_that_was_changed_is_of_another_version() {
+        assert_eq!(version(&document("max-lwps = 7")), version(&document("max-lwps = 7")));
+        assert_ne!(version(&document("max-lwps = 7")), version(&document("max-lwps = 8")));
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub use server::{Handler, Reporter, Server};
 pub use service::ServiceError;
 pub use types::{Console, Event, Exit, Net, OpResult, Progress, Status, Step};
 pub use uniqid::Uniqid;
+pub use wire::MAX_CALL;
 pub use zone_config::State;
 pub use zone_config::change::Change;
 pub use zone_config::lastexit::How;

@@ -102,7 +102,14 @@ pub(crate) fn request(
             })
         },
         "NoteUninstalling" => |p| Ok(Request::NoteUninstalling { locale: p.text("locale")? }),
-        "Apply" => |p| Ok(Request::Apply { dry_run: p.flag("dry_run")?, locale: p.text("locale")? }),
+        "Apply" => |p| {
+            Ok(Request::Apply {
+                dry_run: p.flag("dry_run")?,
+                config: p.string("config")?,
+                base: p.string("base")?,
+                locale: p.text("locale")?,
+            })
+        },
         _ => return None,
     };
     Some(Params::read(parameters).and_then(|mut params| {

@@ -74,6 +74,12 @@ pub enum Request {
     Apply {
         /// Only check, and tell what would be changed.
         dry_run: bool,
+        /// The configuration that it is to have, as TOML, until it boots next; what is configured if none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        config: Option<String>,
+        /// Only if the configuration that the zone has is of this version.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base: Option<String>,
         /// The language for the messages.
         locale: String,
     },

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A longer message from a client is refused; the longest that means anything is under 8 KiB.
-pub(crate) const MAX_CALL: usize = 64 * 1024;
+pub const MAX_CALL: usize = 64 * 1024;
 
 /// A client of ours gives up on a longer reply, and the daemon does not send one.
 pub(crate) const MAX_REPLY: usize = 1024 * 1024;

@@ -72,6 +72,9 @@ pub(crate) enum Verb {
     /// Give a zone that is up what is configured by now
     #[command(after_long_help = APPLY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE apply [-n] [-q | --json]")]
     Apply(ApplyArgs),
+    /// Change what a zone has that is up, until it boots next
+    #[command(after_long_help = SET_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE set PROPERTY=VALUE...")]
+    Set(SetArgs),
     /// Declare an installed zone broken, so that it can only be uninstalled
     #[command(after_long_help = MARK_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE mark incomplete")]
     Mark(MarkArgs),
@@ -202,6 +205,14 @@ pub(crate) struct ApplyArgs {
     /// For programs: what differed, as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `set`.
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// A property and its value; of a resource that there is one of, RESOURCE.PROPERTY; without a value as if never set
+    #[arg(value_name = "PROPERTY=VALUE", required = true)]
+    pub(crate) assignments: Vec<String>,
 }
 
 /// What follows `--`.
@@ -386,6 +397,19 @@ something failed is taken back: the zone has all of it or nothing. Programs in t
 Examples:
   zoneadm -z web apply -n     what would be done
   zoneadm -z web apply        do it
+
+See also: zonecfg(8)";
+
+const SET_HELP: &str = "\
+What is configured stays as it is: the next boot, and the next \"apply\", give the zone that. Until then
+\"apply -n\" and \"list --json\" show what differs. All of it is set or nothing. For resources that there can be
+several of, such as net, there is \"zonecfg -r\", which edits what a running zone has in the language of zonecfg.
+
+Examples:
+  zoneadm -z web set capped-memory.physical=2G
+  zoneadm -z web set max-lwps=5000 cpu-shares=200
+  zoneadm -z web set max-lwps=                      no bound any more
+  zoneadm -z web apply                              as configured again
 
 See also: zonecfg(8)";
 

@@ -20,6 +20,7 @@ pub(crate) enum Action {
     Halt,
     Shutdown,
     Apply,
+    Set,
     Mark,
 }
 
@@ -44,6 +45,7 @@ impl Action {
             Self::Halt => "halt",
             Self::Shutdown => "shutdown",
             Self::Apply => "apply",
+            Self::Set => "set",
             Self::Mark => "mark",
         }
     }
@@ -54,13 +56,14 @@ impl Action {
         match self {
             Self::Halt | Self::Reboot | Self::Shutdown => format!("use {verb}(8) to {verb} this zone."),
             Self::Apply => "must be in the global zone to apply a zone's configuration.".to_owned(),
+            Self::Set => "must be in the global zone to set what a zone has.".to_owned(),
             _ => format!("must be in the global zone to {verb} a zone."),
         }
     }
 
     fn wants(self) -> Wants {
         match self {
-            Self::Reboot | Self::Shutdown | Self::Apply => Wants::Up,
+            Self::Reboot | Self::Shutdown | Self::Apply | Self::Set => Wants::Up,
             Self::Install | Self::Uninstall | Self::Mark => Wants::NotUp,
             Self::Verify | Self::Ready | Self::Boot | Self::Halt => Wants::Either,
         }

@@ -9,6 +9,7 @@ mod mark;
 mod ready;
 mod reboot;
 mod renew;
+mod set;
 mod shutdown;
 mod uninstall;
 pub(crate) mod verify;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Boot(args) => boot::run(&cx, args),
         Verb::Reboot(args) => reboot::run(&cx, args),
         Verb::Apply(args) => apply::run(&cx, *args),
+        Verb::Set(args) => set::run(&cx, args),
         Verb::Halt(args) => halt::run(&cx, *args),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
         Verb::RenewDaemon(args) => renew::run(&cx, *args),

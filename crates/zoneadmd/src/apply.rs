@@ -8,24 +8,55 @@ use crate::error::{NoSnapshot, OpError};
 use crate::journal::{Intent, Journal};
 use crate::zone::Zone;
 use rustix::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use zone_config::document::Document;
+use zone_config::schema::Applies;
 use zone_config::{Snapshot, ZoneConfig, change, store};
 use zone_door::Operation;
 use zone_platform::{CHECK, Change, Spec, update_steps};
 
+/// A configuration that somebody gives for as long as the zone is up.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// What it says, as TOML.
+    pub(crate) text: String,
+    /// The version of what it was made from.
+    pub(crate) base: Option<String>,
+}
+
 impl Zone {
-    /// Puts in force what is configured and can be in a zone that is up, and tells what differed; only tells, if `dry_run`.
+    /// Puts in force what is configured, or what is `given`, and can be in a zone that is up, and tells what differed; only tells,
+    /// if `dry_run`.
     ///
     /// # Errors
     /// What keeps it from being put in force; the zone has then what it had.
-    pub(crate) fn apply(&self, context: &mut OperationContext, dry_run: bool) -> Result<(), OpError> {
-        self.retry(context, |zone, context| zone.apply_once(context, dry_run))
+    pub(crate) fn apply(
+        &self,
+        context: &mut OperationContext,
+        given: Option<&Given>,
+        dry_run: bool,
+    ) -> Result<(), OpError> {
+        self.retry(context, |zone, context| zone.apply_once(context, given, dry_run))
     }
 
-    fn apply_once(&self, context: &mut OperationContext, dry_run: bool) -> Result<(), OpError> {
+    fn apply_once(
+        &self,
+        context: &mut OperationContext,
+        given: Option<&Given>,
+        dry_run: bool,
+    ) -> Result<(), OpError> {
         let live =
             Snapshot::load(&self.layout, &self.name).map_err(|error| OpError::Snapshot(error.into()))?;
-        let (has, wanted) = (live.config.to_document(), self.configured()?.to_document());
-        context.changes = Some(change::between(&has, &wanted));
+        let has = live.config.to_document();
+        let wanted = match given {
+            None => self.configured()?,
+            Some(given) => wanted(given, &has)?,
+        };
+        let changes = change::between(&has, &wanted);
+        if given.is_some() {
+            refuse_what_waits(&changes)?;
+        }
+        context.changes = Some(changes);
         let merged = change::merged(&has, &wanted);
         // What is changed now must also go together with what waits.
         let problems = merged.verify();
@@ -141,20 +172,40 @@ impl Zone {
     }
 
     /// The configuration that the zone would boot with.
-    fn configured(&self) -> Result<ZoneConfig, OpError> {
-        let loaded = || -> Result<ZoneConfig, NoSnapshot> {
-            let document = store::load(&self.layout, &self.name)?;
-            let problems = document.verify();
-            if !problems.is_empty() {
-                return Err(NoSnapshot::Invalid(problems));
-            }
-            Ok(ZoneConfig::from_document(&document, &self.layout.config(&self.name))?)
-        };
-        loaded().map_err(OpError::Configured)
+    fn configured(&self) -> Result<Document, OpError> {
+        let loaded = store::load(&self.layout, &self.name).map_err(NoSnapshot::from);
+        loaded
+            .and_then(|document| checked(&document, &self.layout.config(&self.name)))
+            .map_err(OpError::Configured)
     }
 
     /// The zone's first process, as a pidfd.
     fn first(&self) -> Result<OwnedFd, OpError> {
         Ok(self.keeper().fds()?.1.pidfd)
     }
+}
+
+/// Understands a configuration that was given.
+fn wanted(given: &Given, has: &Document) -> Result<Document, OpError> {
+    let origin = Path::new("the given configuration");
+    let parsed = Document::parse(&given.text, origin).map_err(|error| NoSnapshot::Config(error.into()));
+    let wanted = parsed.and_then(|document| checked(&document, origin)).map_err(OpError::Configured)?;
+    // Who asks again because the answer was lost has what it asked for.
+    let known = given.base.as_ref().is_none_or(|base| *base == change::version(has));
+    if known || wanted == *has { Ok(wanted) } else { Err(OpError::Stale) }
+}
+
+/// Looks whether a configuration is one, and gives it without what is as it would be anyway.
+fn checked(document: &Document, origin: &Path) -> Result<Document, NoSnapshot> {
+    let problems = document.verify();
+    if !problems.is_empty() {
+        return Err(NoSnapshot::Invalid(problems));
+    }
+    Ok(ZoneConfig::from_document(document, origin)?.to_document())
+}
+
+/// Nothing that is given until the zone boots next can wait for that.
+fn refuse_what_waits(changes: &[change::Change]) -> Result<(), OpError> {
+    let names = change::names(changes.iter().filter(|change| change.applies != Applies::Live));
+    if names.is_empty() { Ok(()) } else { Err(OpError::NotLive(names.join(", "))) }
 }

@@ -30,6 +30,14 @@ pub(crate) enum OpError {
     Abandoned(&'static str),
     #[error("the zone was halted meanwhile; it is not booted")]
     Halted,
+    #[error(
+        "the zone stays as it is: it was changed by somebody else since its configuration was read; read it again"
+    )]
+    Stale,
+    #[error(
+        "the zone stays as it is, for a zone that runs cannot be given this: {0}; change it with zonecfg without -r, and reboot"
+    )]
+    NotLive(String),
     #[error("what is configured cannot be read")]
     Configured(#[source] NoSnapshot),
     #[error("unable to create snapshot")]

@@ -1,5 +1,6 @@
 //! The door's side of the daemon: takes the operation lock, looks at the table, has the work done, tells the truth.
 
+use crate::apply::Given;
 use crate::bootargs::{BootArguments, Platform};
 use crate::context::OperationContext;
 use crate::daemon::Daemon;
@@ -132,23 +133,24 @@ async fn operate(
         Decision::Do(action) => action,
     };
     let args = arguments(daemon, action, &request)?;
-    let dry_run = matches!(request, Request::Apply { dry_run: true, .. });
     tracing::info!("{operation} asked for by process {} of user {}", caller.pid, caller.uid);
     if let (Action::Shutdown, Request::Shutdown { timeout, reboot, .. }) = (action, &request) {
         let then = if *reboot { Then::Boot(args) } else { Then::Nothing };
         return orderly(daemon, lock, *timeout, then, caller, reporter).await;
     }
     let context = daemon.context(operation, reporter);
-    if action == Action::Apply {
-        return apply(daemon, lock, dry_run, caller, context).await;
+    if let (Action::Apply, Request::Apply { dry_run, config, base, .. }) = (action, request) {
+        let config = config.map(|text| Given { text, base });
+        return apply(daemon, lock, config, dry_run, caller, context).await;
     }
     run(daemon, lock, action, args, force, caller, context).await
 }
 
-/// Gives a zone that is up what is configured, under the lock.
+/// Gives a zone that is up what is configured, or a configuration that somebody gives, under the lock.
 async fn apply(
     daemon: &Rc<Daemon>,
     lock: OperationLock<'_>,
+    given: Option<Given>,
     dry_run: bool,
     caller: Caller,
     mut context: OperationContext,
@@ -156,7 +158,8 @@ async fn apply(
     zone_fail::pass!("door.asked");
     let running = daemon.slot.begin(Operation::Apply);
     context.current = daemon.slot.current();
-    let (context, result) = daemon.work(context, move |zone, context| zone.apply(context, dry_run)).await;
+    let work = move |zone: &Zone, context: &mut _| zone.apply(context, given.as_ref(), dry_run);
+    let (context, result) = daemon.work(context, work).await;
     zone_fail::pass!("door.done");
     let succeeded = result.is_ok();
     let result = daemon.answer(context, result);

@@ -21,6 +21,8 @@ Examples:
     zonecfg -z web2 'create -t web'
   Keep the commands that make it again:
     zonecfg -z web export -f web.cfg
+  Give the zone that runs more memory, until it boots next:
+    zonecfg -z web -r 'set capped-memory:physical=2G'
   Remove the description:
     zonecfg -z web delete -F";
 
@@ -31,7 +33,7 @@ Examples:
     version,
     about = "Describe zones",
     after_help = EXAMPLES,
-    override_usage = "zonecfg [-R ROOT] -z ZONE [-f FILE | COMMAND...]\n       zonecfg help [COMMAND | RESOURCE | PROPERTY | commands | syntax | usage]",
+    override_usage = "zonecfg [-R ROOT] -z ZONE [-r] [-f FILE | COMMAND...]\n       zonecfg help [COMMAND | RESOURCE | PROPERTY | commands | syntax | usage]",
     disable_help_flag = true,
     max_term_width = 100
 )]
@@ -39,6 +41,9 @@ pub struct Args {
     /// The zone to describe
     #[arg(short = 'z', value_name = "ZONE")]
     pub zone: Option<String>,
+    /// Edit what the zone has that runs, instead of what is configured; a commit gives it that, until it boots next
+    #[arg(short = 'r', long)]
+    pub running: bool,
     /// Read commands from FILE; '-' is standard input
     #[arg(short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,

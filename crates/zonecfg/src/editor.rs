@@ -12,6 +12,9 @@ mod error;
 pub use error::EditError;
 pub(crate) use error::already;
 
+/// What is between a resource and a property of it: Solaris' sign, and the one of every other language.
+const PARTS: [char; 2] = [':', '.'];
+
 /// A configuration that is being edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Editor {
@@ -91,6 +94,9 @@ impl Editor {
             open.instance.values.set(property, value);
             return Ok(());
         }
+        if let Some((what, property)) = name.split_once(PARTS) {
+            return self.within(what, |editor| editor.set(property, term));
+        }
         let property = global(name)?;
         if let (Applies::Sealed, Some(state)) = (property.applies, self.sealed) {
             return Err(EditError::Sealed { zone: self.zone.clone(), state, property: property.name });
@@ -110,6 +116,9 @@ impl Editor {
     /// # Errors
     /// For an unknown property, one that must be set, or one that is fixed by now.
     pub fn clear(&mut self, name: &str) -> Edited {
+        if let (None, Some((what, property))) = (&self.open, name.split_once(PARTS)) {
+            return self.within(what, |editor| editor.clear(property));
+        }
         let (property, values, sealed) = match &mut self.open {
             Some(open) => (open.property(name)?, &mut open.instance.values, None),
             None => (global(name)?, &mut self.document.globals, self.sealed),
@@ -203,6 +212,28 @@ impl Editor {
                 Err(error)
             }
         }
+    }
+
+    /// Edits the one resource of a type, from outside of any; adds it if there is none, and removes it if nothing is set in it.
+    fn within(&mut self, what: &str, edit: impl FnOnce(&mut Self) -> Edited) -> Edited {
+        let resource = resource(what)?;
+        if !resource.single {
+            return Err(EditError::NotSingle(resource.name));
+        }
+        let replaces = self.document.resources.iter().position(|one| one.resource == resource);
+        let instance = replaces.map(|at| self.document.resources[at].clone());
+        self.open = Some(Open { instance: instance.unwrap_or_else(|| Instance::new(resource)), replaces });
+        let edited = edit(self).and_then(|()| match &self.open {
+            Some(open) if open.instance.values.iter().next().is_none() => {
+                if let Some(at) = replaces {
+                    self.document.resources.remove(at);
+                }
+                Ok(())
+            }
+            _ => self.end(),
+        });
+        self.open = None;
+        edited
     }
 
     /// Leaves the resource one is in as it was.

@@ -8,10 +8,12 @@ use zone_config::document::Problem;
 use zone_config::index::IndexError;
 use zone_config::name::NameError;
 use zone_config::schema::ValueError;
+use zone_config::snapshot::SnapshotError;
 use zone_config::store::StoreError;
 use zone_config::{State, ZoneName};
 
 use crate::editor::{EditError, already};
+use crate::live::LiveError;
 
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +79,26 @@ pub enum Failure {
     NotConfigured(ZoneName),
     /// `delete` of a live zone.
     #[error("Zone {0} is live; delete not allowed.  Halt it first with 'zoneadm -z {0} halt'.")]
-    Live(ZoneName),
+    Up(ZoneName),
+    /// There is no zone whose live configuration could be edited.
+    #[error(
+        "Zone {0} is not running; -r edits what a running zone has.  Leave -r out to edit what is configured."
+    )]
+    NotRunning(ZoneName),
+    /// A command that means nothing to a live zone.
+    #[error("Zone {zone} is live: {command} is for what is configured; leave -r out.")]
+    NotOfALiveZone {
+        /// The zone that is edited.
+        zone: ZoneName,
+        /// The command that was refused.
+        command: &'static str,
+    },
+    /// The zone's daemon was not reached, or has not done it.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// What a live zone has cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A resource is open.
     #[error("resource specification incomplete: use 'end' or 'cancel' first")]
     ResourceOpen,

@@ -74,7 +74,11 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         None => (Some(args.commands.join(" ")), Origin::CommandLine),
     };
     let with_person = text.is_none() && io::stdin().is_terminal();
-    let mut session = Session::begin(layout, zone, with_person, talk)?;
+    let mut session = if args.running {
+        Session::begin_live(layout, zone, with_person)?
+    } else {
+        Session::begin(layout, zone, with_person, talk)?
+    };
     if with_person {
         return Ok(u8::from(!converse(&mut session, talk)));
     }

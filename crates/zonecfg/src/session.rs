@@ -11,6 +11,7 @@ use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
 use zone_config::document::Document;
 use zone_config::schema::{Applies, GLOBALS, Property, RESOURCES};
+use zone_config::snapshot::SnapshotError;
 use zone_config::{Index, Layout, Snapshot, State, ZoneName, change, hostboot, schema, store};
 
 use zone_sys::Chain;
@@ -18,7 +19,7 @@ use zone_sys::Chain;
 use crate::editor::{EditError, Editor};
 use crate::error::Failure;
 use crate::talk::{Answer, Talk};
-use crate::{help, show};
+use crate::{help, live, show};
 
 mod access;
 
@@ -48,6 +49,8 @@ pub struct Session {
     plan: Plan,
     /// Whether a commit is saved at once.
     at_once: bool,
+    /// The version of what the zone has that runs, when that is what is edited.
+    live: Option<String>,
     read_only: bool,
 }
 
@@ -111,7 +114,27 @@ impl Session {
         let there = !matches!(current, Current::None);
         let disk = Disk { name: there.then(|| zone.clone()), state };
         let read_only = !access::can_write(&layout);
-        Ok(Self { layout, zone, current, saved, disk, plan: Plan::default(), at_once, read_only })
+        Ok(Self { layout, zone, current, saved, disk, plan: Plan::default(), at_once, live: None, read_only })
+    }
+
+    /// Begins a session on what a zone has that runs.
+    ///
+    /// # Errors
+    /// When it does not run, or what it has cannot be read.
+    pub fn begin_live(layout: Layout, zone: ZoneName, at_once: bool) -> Result<Self, Failure> {
+        let snapshot = match Snapshot::load(&layout, &zone) {
+            Err(SnapshotError::Missing { .. }) => return Err(Failure::NotRunning(zone)),
+            Ok(_) if hostboot::is_over(&layout, &zone) => return Err(Failure::NotRunning(zone)),
+            loaded => loaded?,
+        };
+        let document = snapshot.config.to_document();
+        let live = Some(change::version(&document));
+        let state = Some(State::Installed);
+        let current = Current::Here(Box::new(Editor::new(zone.clone(), document.clone(), state)));
+        let disk = Disk { name: Some(zone.clone()), state };
+        let read_only = !access::can_write(&layout);
+        let saved = Some((zone.clone(), document));
+        Ok(Self { layout, zone, current, saved, disk, plan: Plan::default(), at_once, live, read_only })
     }
 
     /// Whether nothing can be saved, for want of access.
@@ -146,6 +169,10 @@ impl Session {
     /// [`Failure`]; the configuration in hand and the disk are as they were before the command.
     pub fn execute(&mut self, command: &Command, talk: &mut Talk<'_>) -> Result<Flow, Failure> {
         self.check_access(command)?;
+        if self.live.is_some() && matches!(command, Command::Create { .. } | Command::Delete { .. }) {
+            let (zone, command) = (self.zone.clone(), command.name());
+            return Err(Failure::NotOfALiveZone { zone, command });
+        }
         match command {
             Command::Create { force, template } => self.create(*force, template, talk)?,
             Command::Add { what, value } => self.editor()?.add(what, value.as_ref())?,
@@ -318,7 +345,9 @@ impl Session {
 
     fn commit(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
         self.verify()?;
-        self.tell_pending(talk);
+        if self.live.is_none() {
+            self.tell_pending(talk);
+        }
         let editor = self.editor()?;
         let (to, document) = (editor.zone.clone(), editor.document.clone());
         let to_be_deleted = self.plan.delete.as_ref().map(|(name, _)| name);
@@ -329,7 +358,9 @@ impl Session {
         let from = self.disk.name.clone().unwrap_or_else(|| to.clone());
         self.plan.save = Some((from, to.clone(), document.clone()));
         self.saved = Some((to, document));
-        self.tell_of_a_live_zone(talk);
+        if self.live.is_none() {
+            self.tell_of_a_live_zone(talk);
+        }
         if self.at_once { self.apply(talk) } else { Ok(()) }
     }
 
@@ -412,7 +443,7 @@ impl Session {
             return Err(Failure::NoSuchZone(self.zone.clone()));
         };
         if self.layout.snapshot(&zone).exists() && !hostboot::is_over(&self.layout, &zone) {
-            return Err(Failure::Live(zone));
+            return Err(Failure::Up(zone));
         }
         // Before anything is asked or promised; it is looked at again when it is done.
         store::may_delete(&self.layout, &zone)?;
@@ -444,6 +475,11 @@ impl Session {
                 range.base,
                 range.base + (range.count - 1)
             ));
+        }
+        if let (Some((_, _, document)), Some(base)) = (&save, &mut self.live) {
+            live::give(&self.layout, &self.zone, document, base, talk)?;
+            *base = change::version(document);
+            return Ok(());
         }
         if let Some((from, to, document)) = save {
             store::save(&self.layout, &from, &to, &document)?;

@@ -10,6 +10,8 @@ pub struct Talk<'a> {
     pub err: &'a mut dyn Write,
     /// Whether standard input is a terminal, so that there is somebody to ask.
     pub person: bool,
+    /// Who says what is no answer.
+    pub program: &'a str,
 }
 
 /// What came of a question.
@@ -26,7 +28,7 @@ pub enum Answer {
 impl<'a> Talk<'a> {
     /// Talks through these streams; asks when standard input is a terminal.
     pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
-        Self { out, err, person: io::stdin().is_terminal() }
+        Self { out, err, person: io::stdin().is_terminal(), program: "zonecfg" }
     }
 
     /// Asks a question whose default is no.
@@ -51,6 +53,6 @@ impl<'a> Talk<'a> {
 
     /// Says something that is no answer; a standard error that is gone silences it.
     pub fn note(&mut self, text: &str) {
-        let _ = writeln!(self.err, "zonecfg: {text}");
+        let _ = writeln!(self.err, "{}: {text}", self.program);
     }
 }

@@ -89,7 +89,7 @@ proptest! {
         let exported = show::export(&editor, false);
 
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut talk = Talk { out: &mut out, err: &mut err, person: false };
+        let mut talk = Talk { out: &mut out, err: &mut err, person: false, program: "zonecfg" };
         let mut session = Session::begin(layout, "web".parse().unwrap(), false, &mut talk).unwrap();
         for located in Script::new(&format!("{exported}export\n"), 1) {
             let done = session.execute(&located.unwrap().command, &mut talk);

@@ -28,7 +28,7 @@ pub(super) enum Kernel {
 }
 
 /// The longest first: machines run side by side.
-pub(super) const ALL: [Case; 10] = [
+pub(super) const ALL: [Case; 11] = [
     net("net-managed", "PARTS=managed"),
     net("net-firewalls", "PARTS=policies"),
     net("net-bridges", "PARTS='bridge_vlan moved'"),
@@ -36,6 +36,7 @@ pub(super) const ALL: [Case; 10] = [
     Case { words: &["debian12-systemd.tar"], ..net("net-guest", "PARTS=guest") },
     Case { kernel: Kernel::Any, ..net("net-links", "PARTS='ipvlan vlan'") },
     any("limits", "limits.sh", &[]),
+    any("live", "live.sh", &[]),
     any("life-systemd", "life.sh", &["debian12-systemd.tar"]),
     any("life-sysvinit", "life.sh", &["debian12-sysvinit.tar"]),
     any("life-sparse", "life.sh", &["sparse"]),

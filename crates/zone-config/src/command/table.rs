@@ -58,10 +58,17 @@ pub static COMMANDS: &[CommandSpec] = &[
         &["set PROPERTY=VALUE", "set PROPERTY=[VALUE,VALUE...]"],
         Scope::Both,
         "",
-        "Sets a property of the zone, or of the resource one is in. A value with blanks or any of ;=[]() goes in \
+        "Sets a property of the zone, or of the resource one is in; RESOURCE:PROPERTY is one of a resource that there is one \
+         of at most, such as capped-memory. A value with blanks or any of ;=[]() goes in \
          double quotes.",
     ),
-    row("clear", &["clear PROPERTY"], Scope::Both, "", "Makes a property as if it had never been set."),
+    row(
+        "clear",
+        &["clear PROPERTY"],
+        Scope::Both,
+        "",
+        "Makes a property as if it had never been set; RESOURCE:PROPERTY as with set.",
+    ),
     row(
         "remove",
         &["remove [-F] RESOURCE [PROPERTY=VALUE...]", "remove PROPERTY VALUE"],

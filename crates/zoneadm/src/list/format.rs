@@ -114,6 +114,7 @@ mod tests {
             immutable: None,
             live: Some(Status { phase: Phase::Running, pid: 4321, ..Status::default() }),
             daemon: None,
+            differs: None,
             network: None,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use zone_config::State;
 use zone_config::lastexit::{How, LastExit};
-use zone_door::{Console, Operation};
+use zone_door::{Change, Console, Operation};
 use zsched::wire::{Lost, Status, Witness};
 
 use super::network::Network;
@@ -42,6 +42,8 @@ pub(super) struct Zone<'a> {
     step: Option<String>,
     /// Who is at the console; null when no daemon runs to know it.
     consoles: Option<Vec<Console>>,
+    /// What is configured by now and is not what it has, as `zoneadm apply` would tell it; null for one that is not up.
+    differs: Option<&'a [Change]>,
     /// Its nets and ports; null for one that is not up, and for the host.
     network: Option<&'a Network>,
 }
@@ -135,6 +137,7 @@ impl<'a> Zone<'a> {
             operation,
             step,
             consoles,
+            differs: row.differs.as_deref(),
             network: row.network.as_ref(),
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use zone_config::config::MacProfile;
 use zone_config::lastexit::{How, LastExit};
-use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, file, here};
-use zone_door::Client;
+use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, change, file, here};
+use zone_door::{Change, Client};
 use zone_sys::Chain;
 use zsched::wire::{Phase, Status};
 
@@ -55,6 +55,8 @@ pub(super) struct Row {
     pub(super) live: Option<Status>,
     /// What its daemon says, if it was asked and one runs.
     pub(super) daemon: Option<zone_door::Status>,
+    /// What is configured by now and differs from what it has; none when it is not up, or one of both cannot be read.
+    pub(super) differs: Option<Vec<Change>>,
     /// What it has of the network, if that was looked at and it is up.
     pub(super) network: Option<Network>,
 }
@@ -88,6 +90,7 @@ impl Row {
             immutable: None,
             live: None,
             daemon: None,
+            differs: None,
             network: None,
         }
     }
@@ -139,6 +142,7 @@ impl Row {
             immutable: None,
             live: None,
             daemon: None,
+            differs: None,
             network: None,
         }
     }
@@ -149,6 +153,10 @@ impl Row {
         let Some(zone) = &self.zone else { return true };
         let snapshot = self.live.and_then(|_| Snapshot::load(layout, zone).ok());
         let writable = snapshot.as_ref().map(|snapshot| snapshot.writable);
+        let stored = snapshot.as_ref().and_then(|_| ZoneConfig::load(layout, zone).ok());
+        if let (Some(snapshot), Some(stored)) = (&snapshot, stored) {
+            self.differs = Some(change::between(&snapshot.config.to_document(), &stored.to_document()));
+        }
         let config = match snapshot {
             Some(snapshot) => Ok(snapshot.config),
             None => ZoneConfig::load(layout, zone),

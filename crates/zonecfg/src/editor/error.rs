@@ -48,6 +48,9 @@ pub enum EditError {
     /// A second resource where there can be one.
     #[error("The {0} resource already exists.")]
     Single(&'static str),
+    /// A resource that there can be several of, where one is meant.
+    #[error("There can be several {0} resources: use 'select' or 'add', and 'set' within it.")]
+    NotSingle(&'static str),
     /// `add` and `remove` work on lists.
     #[error("{property} is not a list: use 'set {property}=VALUE', not {command}")]
     NotList {

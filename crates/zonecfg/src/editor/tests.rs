@@ -138,3 +138,26 @@ fn a_net_of_which_nothing_is_said_is_one_of_the_managed_network() {
     edit(&mut editor, "add net; end").unwrap();
     assert_eq!(editor.document.of("net").last().unwrap().values.text("physical"), Some("eth1"));
 }
+
+#[test]
+fn the_one_resource_of_a_type_is_edited_from_outside() {
+    let mut editor = editor();
+    let value = |editor: &Editor, name: &str| {
+        editor.document.of("capped-memory").next().and_then(|one| one.values.text(name).map(str::to_owned))
+    };
+    edit(&mut editor, "set capped-memory:physical=2G; set capped-memory.swap=1G").unwrap();
+    assert_eq!((value(&editor, "physical"), value(&editor, "swap")), (Some("2G".into()), Some("1G".into())));
+    let before = editor.clone();
+    let refused = edit(&mut editor, "set capped-memory:physical=many").unwrap_err();
+    assert!(refused.contains("physical: \"many\" is not allowed"), "{refused}");
+    assert!(
+        edit(&mut editor, "set net:mtu=1400").unwrap_err().contains("There can be several net resources")
+    );
+    assert!(edit(&mut editor, "set nonsense:mtu=1400").unwrap_err().contains("nonsense"));
+    assert!(edit(&mut editor, "clear capped-cpu:ncpus").is_err());
+    assert_eq!(editor, before);
+    edit(&mut editor, "clear capped-memory:physical").unwrap();
+    assert_eq!((value(&editor, "physical"), value(&editor, "swap")), (None, Some("1G".into())));
+    edit(&mut editor, "clear capped-memory.swap; set max-lwps=5").unwrap();
+    assert_eq!(editor.document.resources, []);
+}

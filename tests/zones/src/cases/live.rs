@@ -10,6 +10,9 @@ cases![
     only_what_is_up_is_given_anything,
     commit_says_what_the_zone_lacks_and_how_it_gets_it,
     a_daemon_that_comes_later_goes_by_what_was_given,
+    set_changes_what_runs_until_the_next_boot,
+    what_runs_is_edited_in_the_same_language,
+    what_somebody_else_has_changed_is_not_written_over,
 ];
 
 /// What differs, as `apply -n --json` tells it: the change, and when it applies.
@@ -129,4 +132,81 @@ fn a_daemon_that_comes_later_goes_by_what_was_given(lab: &Lab) {
     zone.kill_daemon();
     zone.zoneadm(["shutdown"]).ok();
     until("the zone is down", || (zone.status().state == "installed").then_some(()));
+}
+
+fn set_changes_what_runs_until_the_next_boot(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.zoneadm(["set", "shutdown-timeout=7"]).refuses().stderr_has("not running");
+    zone.boot();
+    let before = zone.status();
+    zone.zoneadm(["set", "shutdown-timeout=7", "restart-init=false"])
+        .ok()
+        .stdout_has("zone 'web': Checking: Modifying shutdown-timeout=7\n")
+        .stdout_has("zone 'web': Applied the changes\n");
+    zone.zonecfg("info shutdown-timeout").ok().stdout_is("shutdown-timeout: 60\n");
+    assert_eq!(differs(&zone), [pair("restart-init", "live"), pair("shutdown-timeout", "live")]);
+    let listed = zone.zoneadm(["list", "--json"]).ok().json();
+    let shown = &listed[0]["differs"][1];
+    assert_eq!(
+        (&shown["property"], &shown["from"], &shown["to"]),
+        (&"shutdown-timeout".into(), &"7".into(), &"60".into())
+    );
+    zone.zoneadm(["set", "restart-init="]).ok();
+    assert_eq!(differs(&zone), [pair("shutdown-timeout", "live")]);
+    zone.zoneadm(["apply"]).ok().stdout_has("Modifying shutdown-timeout=60");
+    assert!(differs(&zone).is_empty());
+    zone.zoneadm(["set", "shutdown-timeout=7"]).ok();
+    zone.zoneadm(["set", "shutdown-timeout=many"])
+        .refuses()
+        .stderr_has("shutdown-timeout: \"many\" is not allowed");
+    zone.zoneadm(["set", "hostname=other"]).refuses().stderr_has("cannot be given this: hostname");
+    zone.zoneadm(["set", "shutdown-timeout"]).exits(2).stderr_has("PROPERTY=VALUE");
+    assert_eq!(differs(&zone), [pair("shutdown-timeout", "live")], "what was refused has changed nothing");
+    assert_eq!(zone.status().uniqid, before.uniqid);
+    zone.zoneadm(["reboot"]).ok();
+    assert!(differs(&zone).is_empty());
+}
+
+fn what_runs_is_edited_in_the_same_language(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let live = |script: &str| lab.command("zonecfg", ["-z", "web", "-r", script]).run();
+    live("info").refuses().stderr_has("is not running");
+    zone.boot();
+    zone.zonecfg("set shutdown-timeout=90").ok();
+    live("info shutdown-timeout").ok().stdout_is("shutdown-timeout: 60\n");
+    live("set shutdown-timeout=7; commit").ok().stdout_has("Applied the changes\n");
+    live("info shutdown-timeout").ok().stdout_is("shutdown-timeout: 7\n");
+    live("export").ok().stdout_has("set shutdown-timeout=7\n");
+    zone.zonecfg("export").ok().stdout_has("set shutdown-timeout=90\n");
+    live("set shutdown-timeout=8; set hostname=other; commit").refuses().stderr_has("hostname");
+    live("set zonepath=/elsewhere").refuses().stderr_has("zonepath");
+    live("delete -F").refuses().stderr_has("leave -r out");
+    live("create -F").refuses().stderr_has("leave -r out");
+    live("info shutdown-timeout").ok().stdout_is("shutdown-timeout: 7\n");
+    // Nobody there: one is started for it.
+    zone.kill_daemon();
+    live("set shutdown-timeout=9").ok().stdout_has("Applied the changes\n");
+    live("info shutdown-timeout").ok().stdout_is("shutdown-timeout: 9\n");
+    zone.zoneadm(["reboot"]).ok();
+    live("info shutdown-timeout").ok().stdout_is("shutdown-timeout: 90\n");
+}
+
+fn what_somebody_else_has_changed_is_not_written_over(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let wanted =
+        fs::read_to_string(lab.root().join("etc/zones/web.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let call = |timeout: u32, base: &str| {
+        let config = serde_json::Value::from(format!("{wanted}shutdown-timeout = {timeout}\n"));
+        zone.door_call("Apply", &format!("{{\"config\":{config},\"base\":\"{base}\"}}"))
+    };
+    let refused = call(7, "1");
+    assert!(refused.contains("was changed by somebody else"), "{refused}");
+    assert!(differs(&zone).is_empty());
+    zone.zoneadm(["set", "shutdown-timeout=7"]).ok();
+    // Who asks again for what it has got, as after a lost answer, is not told that somebody else was there.
+    let again = call(7, "1");
+    assert!(again.contains("\"changes\":[]"), "{again}");
+    assert!(call(8, "1").contains("was changed by somebody else"));
+    assert_eq!(differs(&zone), [pair("shutdown-timeout", "live")]);
 }

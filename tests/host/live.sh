@@ -1,0 +1,101 @@
+#!/bin/bash
+# Gives a zone that runs other limits on a host with cgroup version 2, and looks whether the kernel holds it to them.
+#
+#   live.sh PROGRAMS
+#
+# PROGRAMS is the folder of the programs. The zones are the host's own, so this belongs into a virtual machine that is
+# thrown away. Needs jq and python3. Ends with the count; each failure is printed where it stands.
+set -u
+. "$(dirname "$0")/common.sh"
+PATH=$1:$PATH
+
+zone_dir() { # the directory of the zone's own cgroup
+    local dir; dir="/sys/fs/cgroup$(sed 's/^0:://' "/proc/$(field web .pid)/cgroup")"
+    while [ "$(basename "$dir")" != zone ] && [ "$dir" != / ]; do dir=$(dirname "$dir"); done
+    echo "$dir"
+}
+own() { cat "$(zone_dir)/$1"; }
+beside() { cat "$(dirname "$(zone_dir)")/$1"; }
+used() { own cpu.stat | awk '$1 == "usage_usec" {print $2}'; }
+event() { own "$1" | awk -v name="$2" '$1 == name {print $2}'; }
+
+the_host
+
+title "Nothing is bound"
+ok create zonecfg -z web 'create; set brand=sparse'
+ok install zoneadm -z web install
+ok boot zoneadm -z web boot
+first=$(field web .pid)
+is memory.max max own memory.max
+is pids.max max own pids.max
+
+title "What is configured is given"
+has "commit says what the zone lacks" "'zoneadm -z web apply' gives it cpu-shares, max-lwps, capped-memory, capped-cpu" \
+    zonecfg -z web 'set cpu-shares=400; set max-lwps=80; add capped-memory; set physical=96M; set swap=1M; end; add capped-cpu; set ncpus=0.5; end'
+has "a trial tells it" 'Checking: Adding capped-memory' zoneadm -z web apply -n
+is "and changes nothing" max own memory.max
+has apply 'Applied the changes' zoneadm -z web apply
+is memory.max $((96 << 20)) own memory.max
+is memory.swap.max $((1 << 20)) own memory.swap.max
+is cpu.max '50000 100000' own cpu.max
+is pids.max 80 own pids.max
+is cpu.weight 400 beside cpu.weight
+is "it is the same zone" "$first" field web .pid
+
+title "It binds"
+before=$(event memory.events oom_kill)
+ok "a memory hog is killed" bash -c "! zlogin web python3 -c 'x = bytearray(300 << 20)'"
+ok "by the kernel, for the zone's limit" [ "$(event memory.events oom_kill)" -gt "$before" ]
+has "a fork bomb is stopped" '[Cc]annot fork|Resource temporarily' zlogin web sh -c 'for i in $(seq 300); do sleep 20 & done'
+sleep 21
+from=$(used) start=$(date +%s%N); zlogin web timeout 10 sh -c 'while :; do :; done' >/dev/null 2>&1
+to=$(used) took=$((($(date +%s%N) - start) / 1000))
+echo "      $(((to - from) / 1000)) ms of CPU in $((took / 1000)) ms"
+ok "a CPU hog is held to half a CPU, and a bit" [ $(((to - from) * 100)) -lt $((took * 65)) ]
+ok "and throttled" [ "$(event cpu.stat nr_throttled)" -gt 0 ]
+
+title "It is changed under what runs"
+zlogin web python3 -c 'import time; x = bytearray(200 << 20); time.sleep(60)' >/tmp/hog 2>&1 & hog=$!
+wait $hog
+ok "200 MB do not fit" [ "$?" -ne 0 ]
+has set 'Applied the changes' zoneadm -z web set capped-memory.physical=300m max-lwps=
+is memory.max $((300 << 20)) own memory.max
+is pids.max max own pids.max
+is "what is configured is as it was" 'physical: 96M' sh -c "zonecfg -z web info capped-memory | grep -o 'physical: .*'"
+ok "200 MB fit now" zlogin web python3 -c 'x = bytearray(200 << 20)'
+has "the difference is told" 'Modifying capped-memory physical=96M' zoneadm -z web apply -n
+is "by list, too" 96M sh -c "zoneadm -z web list --json | jq -r '.[0].differs[] | select(.property == \"physical\") | .to'"
+has "the language edits what runs" 'Applied the changes' zonecfg -z web -r 'remove capped-cpu; set capped-memory:physical=64M; commit'
+is cpu.max 'max 100000' own cpu.max
+is memory.max $((64 << 20)) own memory.max
+is "and shows it" 'physical: 64M' sh -c "zonecfg -z web -r info capped-memory | grep -o 'physical: .*'"
+die "$(daemon web)"
+has "the next daemon goes by it" 'Modifying capped-memory physical=96M' zoneadm -z web apply -n
+has "as it is configured again" 'Applied the changes' zoneadm -z web apply
+is memory.max $((96 << 20)) own memory.max
+is cpu.max '50000 100000' own cpu.max
+is pids.max 80 own pids.max
+
+title "What somebody has undone is mended"
+ok "a bound is taken away by hand" sh -c "echo max > $(zone_dir)/memory.max"
+ok apply zoneadm -z web apply
+is memory.max $((96 << 20)) own memory.max
+
+title "What is configured no more is taken away"
+ok clear zonecfg -z web 'remove capped-memory; remove capped-cpu; clear cpu-shares; clear max-lwps'
+start=$(date +%s%N); zoneadm -z web apply -q; echo "      $((($(date +%s%N) - start) / 1000)) us for an apply"
+is memory.max max own memory.max
+is memory.swap.max max own memory.swap.max
+is cpu.max 'max 100000' own cpu.max
+is cpu.weight 100 beside cpu.weight
+is pids.max max own pids.max
+is "it is the same zone still" "$first" field web .pid
+ok "a boot gives it the same" zoneadm -z web reboot
+is memory.max max own memory.max
+
+title "The end"
+ok halt zoneadm -z web halt
+ok uninstall zoneadm -z web uninstall -F
+ok delete zonecfg -z web delete -F
+is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/web*'
+the_end
