@@ -194,7 +194,7 @@ impl Figures {
 }
 
 /// Has a job done; gives its microseconds and its output.
-fn ask(worker: &mut Worker, job: &Job) -> Result<(u64, String)> {
+pub(super) fn ask(worker: &mut Worker, job: &Job) -> Result<(u64, String)> {
     let done = worker.ask(job)?;
     match done.error {
         Some(why) => bail!("{why}"),
@@ -203,7 +203,7 @@ fn ask(worker: &mut Worker, job: &Job) -> Result<(u64, String)> {
 }
 
 /// The steps in what `zoneadm boot --timings --json` printed: all objects that have a `usec`.
-fn steps(output: &str) -> Vec<(String, u64)> {
+pub(super) fn steps(output: &str) -> Vec<(String, u64)> {
     fn collect(value: &Value, steps: &mut Vec<(String, u64)>) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| collect(item, steps)),

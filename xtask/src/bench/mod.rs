@@ -3,6 +3,7 @@
 mod boot;
 mod console;
 mod floor;
+mod net;
 mod peers;
 mod restart;
 mod stage;
@@ -23,6 +24,8 @@ pub(crate) struct Args {
 enum What {
     /// Starting and stopping a zone
     Boot(boot::Args),
+    /// Many zones on one bridge, and how much goes through a zone's link
+    Net(net::Args),
     /// From the death of a daemon to the next one's answer, for one zone and for many at once
     Restart(restart::Args),
     /// The console: how much text it passes on, and how quickly it answers
@@ -44,6 +47,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Boot(args) => boot::run(args)?,
+        What::Net(args) => net::run(args)?,
         What::Restart(args) => restart::run(args)?,
         What::Console(args) => console::run(args)?,
         What::Agent { role, socket } => console::play(*role, socket.as_deref())?,

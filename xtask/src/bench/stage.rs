@@ -66,6 +66,16 @@ pub(super) fn own_network() -> Result<()> {
     Ok(mount::unmount(aside.path(), UnmountFlags::DETACH)?)
 }
 
+/// Waits until somebody listens on a TCP port of this host, for ten seconds at most.
+pub(super) fn until_served(port: &str) -> Result<()> {
+    let began = std::time::Instant::now();
+    while let Err(e) = std::net::TcpStream::connect(format!("127.0.0.1:{port}")) {
+        anyhow::ensure!(began.elapsed().as_secs() < 10, "nobody listens on port {port}: {e}");
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
 /// Tells the load of the machine, as the kernel has it.
 pub(super) fn load() -> String {
     std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()

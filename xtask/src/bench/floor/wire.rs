@@ -14,6 +14,7 @@ use zone_net::rt::link::{End, Generation, change, create_veth};
 use zone_net::rt::{Address, Route, Socket, address, bridge, link, namespace, route};
 
 /// The addresses of the bridge, which is the router; those of the container follow them.
+pub(in crate::bench) const ROUTER: &str = "10.213.77.1";
 const ROUTERS: [&str; 2] = ["10.213.77.1/24", "fd5a:77::1/64"];
 const ADDRESSES: [&str; 2] = ["10.213.77.2/24", "fd5a:77::2/64"];
 const MAC: Mac = Mac([0x02, 0x5a, 0x77, 0, 0, 2]);
@@ -78,6 +79,25 @@ impl Wire {
         transaction.delete_table(Family::Netdev, &self.table);
         Ok(transaction.commit()?)
     }
+}
+
+/// Connects the network namespace of a process with the caller's by a pair alone: no bridge, no rule. The caller's end has the
+/// address [`ROUTER`].
+pub(in crate::bench) fn bare_pair(pid: Pid) -> Result<()> {
+    let path = format!("/proc/{}/ns/net", pid.as_raw_nonzero());
+    let netns = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut socket = Socket::here()?;
+    let end = End { name: "bare0", mac: Mac([0xfe, 0x5a, 0x77, 0, 0, 3]), mtu: None };
+    let peer = End { name: "eth0", mac: MAC, mtu: None };
+    socket.run([create_veth(&end, &peer, netns.as_fd())])?;
+    let index = socket.link("bare0")?.context("the link has gone")?.index;
+    let mut requests = Vec::new();
+    for net in ROUTERS {
+        requests.push(address::add(&Address::new(index, net.parse()?)));
+    }
+    requests.push(change(index).up().request());
+    socket.run(requests)?;
+    namespace::within(netns.as_fd(), inside)?
 }
 
 /// In the container's network.
