@@ -504,7 +504,7 @@ for link in /sys/class/net/*/device; do
     [ -z "$(ip route show default dev "$link")$(ip -4 -o address show dev "$link")" ] && free=$link
 done
 if [ -z "$free" ]; then skip "hardware: no network card is free"; return; fi
-local mac; mac=$(cat "/sys/class/net/$free/address")
+local mac up; mac=$(cat "/sys/class/net/$free/address"); up=$(ip -o link show up dev "$free")
 if systemctl -q is-active systemd-networkd; then
     # As a host is administered: udev and networkd take what comes back for a new link, and do their part again.
     mkdir -p /run/systemd/network
@@ -523,6 +523,7 @@ rm -f /run/systemd/network/00-net-sh.*
 here networkctl && { udevadm control --reload; networkctl reload; }
 # Its link-local address, and the route of that, it had before.
 ip address flush dev "$free" scope global; ip link set "$free" alias ''
+[ -n "$up" ] || ip link set "$free" down
 for name in $(ip -j link show dev "$free" | jq -r '.[0].altnames[]?|select(.=="second-card")'); do ip link property del dev "$free" altname "$name"; done
 }
 
