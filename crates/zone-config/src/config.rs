@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::document::{Document, DocumentError, Problem};
 use crate::file::{self, FileError};
 use crate::schema::GLOBALS;
-use crate::{Brand, Layout, ZoneName, store};
+use crate::{Brand, Layout, ZoneName, privilege, secflags, store};
 
 mod record;
 mod serial;
@@ -114,6 +114,8 @@ records! {
         pub socketcall: bool = "socketcall",
         /// Whose network stack it has.
         pub ip_type: IpType = "ip-type",
+        /// Its host id, as hexadecimal digits.
+        pub hostid: Option<String> = "hostid",
         /// Its host name; the zone's name when unset, see [`Self::hostname`].
         pub hostname: Option<String> = "hostname",
         /// PID 1, as seen inside; the brand's when unset, see [`Self::init`].
@@ -154,6 +156,8 @@ records! {
         pub capped_memory: Vec<CappedMemory> = "capped-memory",
         /// The most time of CPUs that it can use; one at most.
         pub capped_cpu: Vec<CappedCpu> = "capped-cpu",
+        /// What processes begin with, keep and may have of Solaris' security flags; one at most.
+        pub security_flags: Vec<SecurityFlags> = "security-flags",
         /// Data of the administrator's.
         pub attr: Vec<Attr> = "attr",
     }
@@ -256,6 +260,18 @@ records! {
 }
 
 records! {
+    /// Sets of security flags, see [`secflags`](crate::secflags).
+    pub struct SecurityFlags {
+        /// What processes begin with.
+        pub default: Vec<String> = "default",
+        /// What they cannot give up.
+        pub lower: Vec<String> = "lower",
+        /// What they can have.
+        pub upper: Vec<String> = "upper",
+    }
+}
+
+records! {
     /// A datum of the administrator's; nothing in the zone depends on it.
     pub struct Attr {
         /// Its name, once in a zone.
@@ -332,6 +348,15 @@ impl ZoneConfig {
     /// The zone's host name.
     pub fn hostname<'a>(&'a self, zone: &'a ZoneName) -> &'a str {
         self.hostname.as_deref().unwrap_or(zone.as_str())
+    }
+
+    /// What of it has no meaning on Linux, a sentence for each property.
+    #[must_use]
+    pub fn idle(&self) -> Vec<String> {
+        privilege::idle_words(&self.limitpriv)
+            .into_iter()
+            .chain(secflags::idle(&self.security_flags))
+            .collect()
     }
 
     /// The path of PID 1, as seen inside.

@@ -47,6 +47,7 @@ pub mod name;
 pub mod net;
 pub mod privilege;
 pub mod schema;
+pub mod secflags;
 pub mod snapshot;
 pub mod state;
 pub mod store;

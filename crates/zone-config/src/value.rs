@@ -75,6 +75,8 @@ pub enum Kind {
     BootArgs,
     /// The name of a host.
     HostName,
+    /// The identity of a host: 32 bits but the last value.
+    HostId,
     /// The name of a thing of the administrator's.
     Label,
     /// `true` or `false`.
@@ -148,6 +150,7 @@ impl Kind {
             Self::Word => "text on one line, without double quotes, not empty".to_owned(),
             Self::BootArgs => format!("text on one line, without double quotes, at most {} bytes", bootargs::MAX_LEN),
             Self::HostName => format!("1 to {HOST_NAME_MAX} letters, digits, '_', '-' and '.', the first a letter or digit"),
+            Self::HostId => "a hexadecimal number from 0 to fffffffe".to_owned(),
             Self::Label => "letters, digits, '-' and '.', the first a letter or digit".to_owned(),
             Self::Bool => "true, false".to_owned(),
             Self::Seconds(most) => format!("a whole number of seconds from 1 to {most}"),
@@ -171,7 +174,7 @@ impl Kind {
                 let of = OPTIONS.map(|(fstype, words)| format!("for {} {words}", fstype.as_str()));
                 format!("a list of at most {MOST_ITEMS} words such as [ro,nosuid]: {}", of.join("; "))
             }
-            Self::Privileges => "a list of 'default', 'all', 'none' or a capability such as sys_time, with '!' before one that is taken away".to_owned(),
+            Self::Privileges => "a list of 'default', 'all', 'none', a capability such as net_raw or a privilege of Solaris such as proc_owner, with '!' before one that is taken away".to_owned(),
             Self::Devices => "a path below /dev that begins with a letter or digit, with *, ? and [a-z], such as /dev/net/tun or /dev/snd/*".to_owned(),
             Self::Mode => "a mode of three or four octal digits without set-ID bits, such as 0660".to_owned(),
         }
@@ -187,6 +190,7 @@ impl Kind {
             Self::Word => text(is_line(word) && !word.is_empty()),
             Self::BootArgs => text(is_line(word) && word.len() <= bootargs::MAX_LEN),
             Self::HostName => text(is_name(word, "_-.") && word.len() <= HOST_NAME_MAX),
+            Self::HostId => text(host_id(word).is_some()),
             Self::Label => text(is_name(word, "-.")),
             Self::Bool => word.parse().ok().map(Value::Bool),
             Self::Seconds(most) => number(word, 1, most),
@@ -260,6 +264,14 @@ fn number(word: &str, least: u64, most: u64) -> Option<Value> {
     (least..=most).contains(&number).then_some(Value::Number(number))
 }
 
+/// Reads a host id: up to eight hexadecimal digits, with `0x` before them or not. The last value means that there is none.
+#[must_use]
+pub fn host_id(word: &str) -> Option<u32> {
+    let digits = word.strip_prefix("0x").unwrap_or(word);
+    let fits = (1..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| u32::from_str_radix(digits, 16).ok()).flatten().filter(|id| *id != u32::MAX)
+}
+
 fn is_option(text: &str) -> bool {
     is_line(text) && !text.is_empty() && !text.contains([',', ' ', '\t'])
 }
@@ -310,6 +322,13 @@ mod tests {
         assert_eq!(Kind::Privileges.read("default,!sys_time").unwrap().to_string(), "[default,!sys_time]");
         assert_eq!(Kind::Privileges.read("default,fly"), None);
         assert_eq!(Kind::HostName.read(&"h".repeat(65)), None);
+        assert_eq!(
+            (host_id("80f0C086"), host_id("0x1"), host_id("0")),
+            (Some(0x80f0_c086), Some(1), Some(0))
+        );
+        for bad in ["", "0x", "ffffffff", "123456789", "12g", "-1", "+1"] {
+            assert_eq!(Kind::HostId.read(bad), None, "{bad:?}");
+        }
     }
 
     proptest! {

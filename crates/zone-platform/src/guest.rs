@@ -49,9 +49,21 @@ pub(crate) fn keep_hostname(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Fai
     }
     let made = Etc::open(root).and_then(|etc| {
         let text = format!("{}\n", spec.hostname);
-        etc.map_or(Ok(()), |etc| etc.make("hostname", &text))
+        etc.map_or(Ok(()), |etc| etc.make("hostname", text.as_bytes()))
     });
     made.map_err(Failed::to("write the host name to", "/etc/hostname"))
+}
+
+/// Makes `/etc/hostid` of a zone that is down say what its configuration says, if that names a host id, in the form that
+/// gethostid(3) reads: four bytes in the machine's order. The file is replaced, as that of the host name is.
+///
+/// # Errors
+/// When it cannot be replaced.
+pub(crate) fn keep_hostid(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failed> {
+    let Some(id) = spec.hostid else { return Ok(()) };
+    let made =
+        Etc::open(root).and_then(|etc| etc.map_or(Ok(()), |etc| etc.make("hostid", &id.to_ne_bytes())));
+    made.map_err(Failed::to("write the host id to", "/etc/hostid"))
 }
 
 /// Makes the zone's host name resolve in a zone that is down, by its `/etc/hosts`, if that is missing, empty, or was written here

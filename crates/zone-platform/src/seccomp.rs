@@ -9,7 +9,7 @@
 
 use std::sync::OnceLock;
 
-use zone_config::ZoneConfig;
+use zone_config::{ZoneConfig, secflags};
 
 use crate::immutable;
 
@@ -29,6 +29,8 @@ pub struct Opened {
     pub pivot_root: bool,
     /// IPC namespaces may not be made: the zone's own has limits, which another would not have.
     pub no_ipc: bool,
+    /// Programs may turn off the random layout of their memory.
+    pub fixed_layout: bool,
 }
 
 impl Opened {
@@ -36,8 +38,10 @@ impl Opened {
     #[must_use]
     pub fn of(config: &ZoneConfig) -> Self {
         let pivot_root = immutable::lets_pivot(config.file_mac_profile);
+        let fixed_layout = !secflags::keeps_aslr(&config.security_flags);
+        let no_ipc = !crate::ipc::asked(config).is_empty();
         let ZoneConfig { nesting, io_uring, socketcall, .. } = *config;
-        Self { nesting, io_uring, socketcall, pivot_root, no_ipc: !crate::ipc::asked(config).is_empty() }
+        Self { nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout }
     }
 
     fn contains(self, opening: table::Opening) -> bool {
@@ -46,6 +50,7 @@ impl Opened {
             table::Opening::IoUring => self.io_uring,
             table::Opening::Socketcall => self.socketcall,
             table::Opening::PivotRoot => self.pivot_root,
+            table::Opening::FixedLayout => self.fixed_layout,
         }
     }
 
@@ -56,7 +61,8 @@ impl Opened {
     }
 
     fn index(self) -> usize {
-        let bits = [self.nesting, self.io_uring, self.socketcall, self.pivot_root, self.no_ipc];
+        let Self { nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout } = self;
+        let bits = [nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout];
         bits.iter().rev().fold(0, |index, bit| index << 1 | usize::from(*bit))
     }
 }
@@ -65,7 +71,7 @@ impl Opened {
 /// ([`zone_sys::seccomp::load`]).
 #[must_use]
 pub fn program(opened: Opened) -> &'static [u8] {
-    static PROGRAMS: [OnceLock<Vec<u8>>; 32] = [const { OnceLock::new() }; 32];
+    static PROGRAMS: [OnceLock<Vec<u8>>; 64] = [const { OnceLock::new() }; 64];
     PROGRAMS[opened.index()].get_or_init(|| assemble::program(&table::architectures(), opened.rules()))
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use zone_config::config::{self, Fs, FsOwners, FsType, MacProfile};
 use zone_config::device::mode;
+use zone_config::value::host_id;
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
 use zone_net::spec::NetworkSpec;
 
@@ -31,6 +32,8 @@ pub struct Spec {
     pub hostname: String,
     /// Whether somebody has asked for that host name, so that it wins over the one in the zone's files.
     pub keeps_hostname: bool,
+    /// What its `/etc/hostid` is made to say.
+    pub hostid: Option<u32>,
     /// The directory of the zone on the host, of mode 0700; the root of the zone is `root` in it.
     pub zonepath: PathBuf,
     /// Whether the zone has the host's programs and our own init, read-only.
@@ -108,6 +111,8 @@ pub struct CgroupSpec {
 pub struct Privileges {
     /// The words of `limitpriv`.
     pub words: Vec<String>,
+    /// What of the configuration has no meaning on Linux, in a sentence each.
+    pub idle: Vec<String>,
     /// What is taken out of the list of refused system calls.
     pub opened: Opened,
     /// What is in force in a zone that lives.
@@ -171,6 +176,7 @@ impl Spec {
             brand: brand.name.clone(),
             hostname: config.hostname(zone).to_owned(),
             keeps_hostname: config.hostname.is_some(),
+            hostid: config.hostid.as_deref().and_then(host_id),
             zonepath: config.zonepath.clone(),
             host_programs: brand.host_usr,
             protection: config.file_mac_profile,
@@ -183,6 +189,7 @@ impl Spec {
             network: network::asked(config),
             privileges: Privileges {
                 words: config.limitpriv.clone(),
+                idle: config.idle(),
                 opened: Opened::of(config),
                 in_force: None,
             },

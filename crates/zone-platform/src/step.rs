@@ -150,6 +150,9 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     if let Err(failed) = guest::keep_hostname(build.tree("kernel-fs")?.root(), build.spec) {
         build.warn(format!("{}; its init may set another host name", zone_sys::Chain(&failed)));
     }
+    if let Err(failed) = guest::keep_hostid(build.tree("kernel-fs")?.root(), build.spec) {
+        build.warn(format!("{}; hostid(1) may say something else in the zone", zone_sys::Chain(&failed)));
+    }
     if let Err(failed) = guest::keep_hosts(build.tree("kernel-fs")?.root(), build.spec) {
         build.warn(format!("{}; that name may not resolve in the zone", zone_sys::Chain(&failed)));
     }

@@ -5,14 +5,14 @@
 //! has changed nothing.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
 use zone_config::document::Document;
 use zone_config::schema::{Applies, GLOBALS, Property, RESOURCES};
 use zone_config::snapshot::SnapshotError;
-use zone_config::{Index, Layout, Snapshot, State, ZoneName, change, hostboot, schema, store};
+use zone_config::{Index, Layout, Snapshot, State, ZoneConfig, ZoneName, change, hostboot, schema, store};
 
 use zone_sys::Chain;
 
@@ -410,6 +410,14 @@ impl Session {
                     talk.note(&format!("note: {} of {} is kept, but {pending}", row.name, resource.name));
                 }
             }
+        }
+        // A document that was verified has all that it must have.
+        let idle = |document: &Document| {
+            ZoneConfig::from_document(document, Path::new("")).map(|config| config.idle()).unwrap_or_default()
+        };
+        let before = self.saved.as_ref().map(|(_, saved)| idle(saved)).unwrap_or_default();
+        for told in idle(&editor.document).into_iter().filter(|told| !before.contains(told)) {
+            talk.note(&format!("note: {told}"));
         }
     }
 

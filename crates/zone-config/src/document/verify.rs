@@ -7,7 +7,7 @@ use super::{Document, Instance, Properties};
 use crate::config::{FsOwners, FsType};
 use crate::device::Pattern;
 use crate::schema::{Property, RESOURCES};
-use crate::{Brand, filesystem, limits, net};
+use crate::{Brand, filesystem, limits, net, privilege, secflags};
 
 /// Something that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,14 @@ impl Document {
                 }));
             }
         }
+        let words = self.globals.list("limitpriv");
+        // A word of another kind was told before.
+        if words.iter().all(|word| privilege::is_word(word))
+            && let Err(error) = privilege::limit(words)
+        {
+            let reason = format!("cannot be obeyed: {error}");
+            problems.push(Problem { resource: None, property: "limitpriv", reason });
+        }
         problems.extend(net::problems(self));
         problems
     }
@@ -146,6 +154,11 @@ impl Instance {
                 let pattern: Pattern = text("match")?.parse().ok()?;
                 let reason = pattern.refused()?;
                 Some(("match", format!("is \"{pattern}\", which no zone gets: {reason}")))
+            }
+            "security-flags" => {
+                let list = |name| self.values.list(name);
+                let wrong = secflags::violation(list("default"), list("lower"), list("upper"))?;
+                Some(("default", format!("cannot be: {wrong}")))
             }
             "attr" => {
                 let (kind, value) = (text("type")?, text("value")?);

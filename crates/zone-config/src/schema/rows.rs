@@ -3,6 +3,7 @@
 use super::{Property, Resource, Unset};
 use crate::config::{AttrType, FsOwners, FsType, IpType, MacProfile, NetMode};
 use crate::net::{MTU, PROTECTION, PROTOCOLS};
+use crate::secflags;
 use crate::value::Kind;
 
 /// The properties of a zone, in the order of `info` and `export`.
@@ -48,7 +49,7 @@ pub static GLOBALS: &[Property] = &[
         "limitpriv",
         Kind::Privileges,
         Unset::From("the brand's default"),
-        "The capabilities that processes in the zone can have at most.",
+        "The privileges that processes in the zone can have at most: capabilities, or Solaris' names for them.",
     ),
     Property::new(
         "nesting",
@@ -73,6 +74,12 @@ pub static GLOBALS: &[Property] = &[
         Kind::Choice(IpType::WORDS),
         Unset::Is("exclusive"),
         "Who configures the zone's network: exclusive is the zone's root, shared is the host alone.",
+    ),
+    Property::new(
+        "hostid",
+        Kind::HostId,
+        Unset::Nothing,
+        "The zone's host id, written to its /etc/hostid at every boot, where gethostid(3) reads it.",
     ),
     Property::new(
         "hostname",
@@ -376,6 +383,28 @@ pub static RESOURCES: &[Resource] = &[
         )
         .live()],
         help: "The most time of the CPUs that the zone can use.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "security-flags",
+        key: "default",
+        single: true,
+        properties: &[
+            Property::new(
+                "default",
+                Kind::Words(&secflags::WORDS),
+                Unset::From("what Linux has"),
+                "The flags that processes begin with.",
+            ),
+            Property::new(
+                "lower",
+                Kind::Words(&secflags::WORDS),
+                Unset::Nothing,
+                "Those that they cannot give up; aslr keeps them from turning random layouts off.",
+            ),
+            Property::new("upper", Kind::Words(&secflags::WORDS), Unset::Nothing, "Those that they can have."),
+        ],
+        help: "Solaris' security flags, as far as Linux has what they do.",
         since: "0.2.0",
     },
     Resource {

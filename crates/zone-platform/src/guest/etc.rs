@@ -31,7 +31,7 @@ impl Etc {
     ///
     /// # Errors
     /// When it cannot be replaced.
-    pub(super) fn make(&self, name: &str, text: &str) -> Result<(), Errno> {
+    pub(super) fn make(&self, name: &str, text: &[u8]) -> Result<(), Errno> {
         if self.there(name, text).is_ok_and(|there| there == There::Same) {
             return Ok(());
         }
@@ -47,14 +47,14 @@ impl Etc {
     /// # Errors
     /// When it cannot be looked at or replaced.
     pub(super) fn keep(&self, name: &str, text: &str) -> Result<bool, Errno> {
-        match self.there(name, text)? {
+        match self.there(name, text.as_bytes())? {
             There::Same => Ok(true),
-            There::Ours => self.replace(name, text).map(|()| true),
+            There::Ours => self.replace(name, text.as_bytes()).map(|()| true),
             There::Guests => Ok(false),
         }
     }
 
-    fn there(&self, name: &str, text: &str) -> Result<There, Errno> {
+    fn there(&self, name: &str, text: &[u8]) -> Result<There, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let fd = match openat(&self.0, name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -68,15 +68,15 @@ impl Etc {
         }
         let mut there = Vec::new();
         File::from(fd).take(text.len() as u64 + 1).read_to_end(&mut there).map_err(|error| errno(&error))?;
-        let marker = text.split_inclusive('\n').next().unwrap_or_default();
+        let marker = text.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
         Ok(match there {
-            _ if there == text.as_bytes() => There::Same,
-            _ if there.is_empty() || there.starts_with(marker.as_bytes()) => There::Ours,
+            _ if there == text => There::Same,
+            _ if there.is_empty() || there.starts_with(marker) => There::Ours,
             _ => There::Guests,
         })
     }
 
-    fn replace(&self, name: &str, text: &str) -> Result<(), Errno> {
+    fn replace(&self, name: &str, text: &[u8]) -> Result<(), Errno> {
         let new = format!(".{name}.new");
         // What a bring-up that was killed has left.
         let _ = unlinkat(&self.0, &new, AtFlags::empty());
@@ -84,7 +84,7 @@ impl Etc {
         let mode = Mode::from_raw_mode(0o644);
         let fd = openat(&self.0, &new, flags, mode)?;
         let written = fchmod(&fd, mode)
-            .and_then(|()| File::from(fd).write_all(text.as_bytes()).map_err(|error| errno(&error)))
+            .and_then(|()| File::from(fd).write_all(text).map_err(|error| errno(&error)))
             .and_then(|()| renameat(&self.0, &new, &self.0, name));
         if written.is_err() {
             let _ = unlinkat(&self.0, &new, AtFlags::empty());
@@ -188,8 +188,8 @@ mod tests {
         let (dir, etc) = with_etc();
         fs::write(dir.path().join("target"), "old").unwrap();
         symlink("../target", dir.path().join("etc/hostname")).unwrap();
-        etc.make("hostname", "web\n").unwrap();
-        etc.make("hostname", "web\n").unwrap();
+        etc.make("hostname", b"web\n").unwrap();
+        etc.make("hostname", b"web\n").unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("etc/hostname")).unwrap(), "web\n");
         assert_eq!(fs::read_to_string(dir.path().join("target")).unwrap(), "old");
     }

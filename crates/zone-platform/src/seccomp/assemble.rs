@@ -61,6 +61,12 @@ fn section(arch: &Arch, rules: impl Iterator<Item = Rule>) -> Vec<Instruction> {
             let body = match rule.when {
                 When::Always => vec![answer],
                 When::AnyBit { arg, bits } => argument(arg, IF_ANY_BIT, &[bits], answer),
+                When::AnyBitBut { arg, bits, but } => {
+                    let mut body = argument(arg, IF_ANY_BIT, &[bits], answer);
+                    body.insert(1, instruction(IF_EQUAL, 0, 1, but));
+                    body.insert(2, instruction(RETURN, 0, 0, ALLOW));
+                    body
+                }
                 When::OneOf { arg, values } => argument(arg, IF_EQUAL, values, answer),
             };
             (rule.numbers[arch.column], body)

@@ -44,6 +44,8 @@ pub(super) enum When {
     Always,
     /// Those with any of these bits in an argument.
     AnyBit { arg: u32, bits: u32 },
+    /// Those with any of these bits in an argument that is not this value.
+    AnyBitBut { arg: u32, bits: u32, but: u32 },
     /// Those with one of these values in an argument.
     OneOf { arg: u32, values: &'static [u32] },
 }
@@ -62,6 +64,8 @@ pub(super) enum Opening {
     Socketcall,
     /// Nothing of the root that is kept read-only inside of what is writable (see [`crate::immutable`]).
     PivotRoot,
+    /// No `aslr` in the lower set of `security-flags`.
+    FixedLayout,
 }
 
 /// A line of the list; no number has two.
@@ -143,6 +147,7 @@ const KEYS: &str = "keyrings are shared by all who have the same user id, and ar
 const OBSERVE: &str = "watches the whole machine, and has a history of faults";
 const OLD: &str = "is obsolete, and code that nobody runs is code that nobody tests";
 const PORTS: &str = "is over the machine's ports";
+const LAYOUT: &str = "turns off the random layout that security-flags says to keep";
 const MOUNTS: &str =
     "makes mount namespaces without the mounts of the zone, which keep directories from being replaced";
 const NESTED: &str = "a user namespace in the zone opens much of the kernel to every user of it";
@@ -168,6 +173,8 @@ const SOCKETS: When = When::OneOf { arg: 0, values: &[1] };
 /// `F_SETDELEG` of Linux 6.19.
 const HOLD_UP: When = When::OneOf { arg: 1, values: &[1024, 1036, 1038, 1040] };
 
+/// `ADDR_NO_RANDOMIZE` (sys/personality.h); with all bits the call only asks.
+const FIXED_LAYOUT: When = When::AnyBitBut { arg: 0, bits: 0x0004_0000, but: u32::MAX };
 /// `OPEN_TREE_NAMESPACE`, `FSMOUNT_NAMESPACE` (linux/mount.h, Linux 7.0 and later): what is mounted becomes all that a new
 /// mount namespace has.
 const TREE_ALONE: When = When::AnyBit { arg: 2, bits: 1 << 1 };
@@ -181,7 +188,7 @@ const MOUNT_ALONE: When = When::AnyBit { arg: 1, bits: 1 << 1 };
 /// A call may have more roads than one: another number (`fcntl64`), another call that takes its arguments from memory
 /// (`socketcall`, `clone3`, a ring of io_uring), another architecture. Each has a row of its own here, and the tests go all of them.
 #[rustfmt::skip]
-pub(super) const RULES: [Rule; 43] = [
+pub(super) const RULES: [Rule; 44] = [
     always("kexec_load",        [246, 283, 104, 347],    Perm,  MACHINE),
     always("kexec_file_load",   [320, NONE, 294, 401],   Perm,  MACHINE),
     always("init_module",       [175, 128, 105, 128],    Perm,  MACHINE),
@@ -225,5 +232,6 @@ pub(super) const RULES: [Rule; 43] = [
     always("open_tree",         [428, 428, 428, 428],    Invalid, MOUNTS).only(TREE_ALONE),
     always("open_tree_attr",    [467, 467, 467, 467],    Invalid, MOUNTS).only(TREE_ALONE),
     always("fsmount",           [432, 432, 432, 432],    Invalid, MOUNTS).only(MOUNT_ALONE),
+    always("personality",       [135, 136, 92, 136],     Perm,  LAYOUT).only(FIXED_LAYOUT).unless(Opening::FixedLayout),
     always("create_module",     [174, 127, NONE, NONE],  NoSys, OLD),
 ];

@@ -59,6 +59,11 @@ fn each_rule_answers_as_it_says() {
                     assert_eq!(ask(arg, u64::from(bits) | 0x11), refused, "{}", rule.call);
                     assert_eq!(ask(arg, u64::from(!bits)), ALLOW, "{}", rule.call);
                 }
+                When::AnyBitBut { arg, bits, but } => {
+                    assert_eq!(ask(arg, u64::from(bits) | 0x11), refused, "{}", rule.call);
+                    assert_eq!(ask(arg, u64::from(!bits)), ALLOW, "{}", rule.call);
+                    assert_eq!(ask(arg, u64::from(but)), ALLOW, "{}", rule.call);
+                }
                 When::OneOf { arg, values } => {
                     for value in values {
                         // The kernel looks at 32 bits of these: what is above changes nothing.
@@ -92,6 +97,8 @@ fn each_property_opens_its_own_rules_and_no_other() {
         (Opened { nesting: true, ..none }, vec!["clone", "unshare"]),
         (Opened { io_uring: true, ..none }, vec!["io_uring_setup", "io_uring_enter", "io_uring_register"]),
         (Opened { socketcall: true, ..none }, vec!["socketcall"]),
+        (Opened { pivot_root: true, ..none }, vec!["pivot_root"]),
+        (Opened { fixed_layout: true, ..none }, vec!["personality"]),
     ];
     for (opened, calls) in cases {
         for arch in architectures() {
@@ -99,7 +106,9 @@ fn each_property_opens_its_own_rules_and_no_other() {
                 let mut args = [0; 6];
                 match rule.when {
                     When::Always => {}
-                    When::AnyBit { arg, bits } => args[usize::try_from(arg).unwrap()] = bits.into(),
+                    When::AnyBit { arg, bits } | When::AnyBitBut { arg, bits, .. } => {
+                        args[usize::try_from(arg).unwrap()] = bits.into();
+                    }
                     When::OneOf { arg, values } => args[usize::try_from(arg).unwrap()] = values[0].into(),
                 }
                 let wanted = if calls.contains(&rule.call) { ALLOW } else { refused(rule.answer) };

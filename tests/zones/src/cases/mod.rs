@@ -71,6 +71,7 @@ mod net_props;
 mod net_shared;
 mod net_verify;
 mod power_loss;
+mod privileges;
 mod remains;
 mod restart;
 mod soaked;
@@ -129,6 +130,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fs::CASES,
         fs_docs::CASES,
         immutable::CASES,
+        privileges::CASES,
         fs_safe::CASES,
         net_auto::CASES,
         net_docs::CASES,

@@ -146,7 +146,7 @@ fn refused_calls(number: u32, when: When) -> Vec<Call> {
     };
     match when {
         When::Always => vec![[number, 0, 0, 0]],
-        When::AnyBit { arg, bits } => vec![with(arg, bits)],
+        When::AnyBit { arg, bits } | When::AnyBitBut { arg, bits, .. } => vec![with(arg, bits)],
         When::OneOf { arg, values } => values.iter().map(|value| with(arg, *value)).collect(),
     }
 }
@@ -206,7 +206,14 @@ fn the_roads_lead_somewhere() {
 /// What a property opens is not refused any more: an address that is bad is looked at.
 #[test]
 fn what_is_opened_reaches_the_kernel() {
-    let all = Opened { nesting: true, io_uring: true, socketcall: true, pivot_root: true, no_ipc: false };
+    let all = Opened {
+        nesting: true,
+        io_uring: true,
+        socketcall: true,
+        pivot_root: true,
+        no_ipc: false,
+        fixed_layout: true,
+    };
     let rings =
         asked(Road::Wide, &[[425, 1, 0, 0], [426, u32::MAX, 0, 0], [427, u32::MAX, 0, 0]], all).unwrap();
     // A host may have switched them off (`kernel.io_uring_disabled`) or left them out.
