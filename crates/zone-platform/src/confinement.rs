@@ -24,6 +24,8 @@ impl Confinement {
     /// # Errors
     /// [`PrivilegeError`] when they ask for what no zone can have.
     pub fn resolve(words: &[String], opened: Opened) -> Result<Self, PrivilegeError> {
+        // A process may lower the limit that keeps the host's handler of core dumps from being started.
+        let opened = Opened { core_limit: zone_sys::inherit::dumps_to_itself(), ..opened };
         Ok(Self { capabilities: bounding(words)?, filter: seccomp::program(opened).to_vec() })
     }
 

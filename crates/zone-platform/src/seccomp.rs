@@ -31,6 +31,8 @@ pub struct Opened {
     pub no_ipc: bool,
     /// Programs may turn off the random layout of their memory.
     pub fixed_layout: bool,
+    /// Programs may change how large a core dump can be: it is a file of the zone's.
+    pub core_limit: bool,
 }
 
 impl Opened {
@@ -41,7 +43,7 @@ impl Opened {
         let fixed_layout = !secflags::keeps_aslr(&config.security_flags);
         let no_ipc = !crate::ipc::asked(config).is_empty();
         let ZoneConfig { nesting, io_uring, socketcall, .. } = *config;
-        Self { nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout }
+        Self { nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout, core_limit: true }
     }
 
     fn contains(self, opening: table::Opening) -> bool {
@@ -51,6 +53,7 @@ impl Opened {
             table::Opening::Socketcall => self.socketcall,
             table::Opening::PivotRoot => self.pivot_root,
             table::Opening::FixedLayout => self.fixed_layout,
+            table::Opening::CoreLimit => self.core_limit,
         }
     }
 
@@ -61,8 +64,8 @@ impl Opened {
     }
 
     fn index(self) -> usize {
-        let Self { nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout } = self;
-        let bits = [nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout];
+        let Self { nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout, core_limit } = self;
+        let bits = [nesting, io_uring, socketcall, pivot_root, no_ipc, fixed_layout, core_limit];
         bits.iter().rev().fold(0, |index, bit| index << 1 | usize::from(*bit))
     }
 }
@@ -71,7 +74,7 @@ impl Opened {
 /// ([`zone_sys::seccomp::load`]).
 #[must_use]
 pub fn program(opened: Opened) -> &'static [u8] {
-    static PROGRAMS: [OnceLock<Vec<u8>>; 64] = [const { OnceLock::new() }; 64];
+    static PROGRAMS: [OnceLock<Vec<u8>>; 128] = [const { OnceLock::new() }; 128];
     PROGRAMS[opened.index()].get_or_init(|| assemble::program(&table::architectures(), opened.rules()))
 }
 

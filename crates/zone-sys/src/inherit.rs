@@ -330,7 +330,8 @@ fn threads_max() -> u64 {
 }
 
 /// Whether a core dump of a process of a zone goes to a file inside the zone.
-fn dumps_to_itself() -> bool {
+#[must_use]
+pub fn dumps_to_itself() -> bool {
     let mut pattern = [0; 128];
     goes_inside(read(c"/proc/sys/kernel/core_pattern", &mut pattern), number(c"/proc/sys/fs/suid_dumpable"))
 }

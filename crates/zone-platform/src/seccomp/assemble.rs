@@ -67,6 +67,7 @@ fn section(arch: &Arch, rules: impl Iterator<Item = Rule>) -> Vec<Instruction> {
                     body.insert(2, instruction(RETURN, 0, 0, ALLOW));
                     body
                 }
+                When::OneGiven { arg, value, pointer } => given(arg, value, pointer, answer),
                 When::OneOf { arg, values } => argument(arg, IF_EQUAL, values, answer),
             };
             (rule.numbers[arch.column], body)
@@ -114,6 +115,22 @@ fn argument(arg: u32, test: u16, values: &[u32], answer: Instruction) -> Vec<Ins
     // The number is no longer loaded, but a call has one rule only, so nothing else can match.
     code.push(instruction(RETURN, 0, 0, ALLOW));
     code
+}
+
+/// Compares the low word of an argument, and both words of a pointer with null.
+fn given(arg: u32, value: u32, pointer: u32, answer: Instruction) -> Vec<Instruction> {
+    let low = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let at = ARGS + 8 * pointer;
+    vec![
+        load(ARGS + 8 * arg + low),
+        instruction(IF_EQUAL, 0, 5, value),
+        load(at),
+        instruction(IF_EQUAL, 0, 2, 0),
+        load(at + 4),
+        instruction(IF_EQUAL, 1, 0, 0),
+        answer,
+        instruction(RETURN, 0, 0, ALLOW),
+    ]
 }
 
 fn load(offset: u32) -> Instruction {

@@ -13,6 +13,8 @@ pub(super) enum Answer {
     Invalid,
     /// "No more of these", which is how the kernel says it where `user.max_user_namespaces` is 0.
     NoSpace,
+    /// "Done", though nothing was: what the caller wanted is so, or could not be had anyway.
+    Done,
 }
 
 impl Answer {
@@ -23,6 +25,7 @@ impl Answer {
             Self::NoFamily => 97,
             Self::Invalid => 22,
             Self::NoSpace => 28,
+            Self::Done => 0,
         }
     }
 
@@ -33,6 +36,7 @@ impl Answer {
             Self::NoFamily => "EAFNOSUPPORT",
             Self::Invalid => "EINVAL",
             Self::NoSpace => "ENOSPC",
+            Self::Done => "0",
         }
     }
 }
@@ -46,6 +50,8 @@ pub(super) enum When {
     AnyBit { arg: u32, bits: u32 },
     /// Those with any of these bits in an argument that is not this value.
     AnyBitBut { arg: u32, bits: u32, but: u32 },
+    /// Those with this value in an argument and a pointer that is not null in another.
+    OneGiven { arg: u32, value: u32, pointer: u32 },
     /// Those with one of these values in an argument.
     OneOf { arg: u32, values: &'static [u32] },
 }
@@ -66,6 +72,8 @@ pub(super) enum Opening {
     PivotRoot,
     /// No `aslr` in the lower set of `security-flags`.
     FixedLayout,
+    /// A host that leaves core dumps to the zone.
+    CoreLimit,
 }
 
 /// A line of the list; no number has two.
@@ -138,7 +146,7 @@ const fn always(call: &'static str, numbers: [u32; 4], answer: Answer, why: &'st
     Rule { call, numbers, when: When::Always, answer, why, unless: None }
 }
 
-use Answer::{Invalid, NoFamily, NoSpace, NoSys, Perm};
+use Answer::{Done, Invalid, NoFamily, NoSpace, NoSys, Perm};
 
 const MACHINE: &str = "changes the machine's kernel";
 const HANDLE: &str = "reaches files by number, past every directory the zone is confined to";
@@ -147,6 +155,8 @@ const KEYS: &str = "keyrings are shared by all who have the same user id, and ar
 const OBSERVE: &str = "watches the whole machine, and has a history of faults";
 const OLD: &str = "is obsolete, and code that nobody runs is code that nobody tests";
 const PORTS: &str = "is over the machine's ports";
+const DUMPS: &str =
+    "lowers the limit with which the kernel starts no program of the host's to take a core dump";
 const LAYOUT: &str = "turns off the random layout that security-flags says to keep";
 const MOUNTS: &str =
     "makes mount namespaces without the mounts of the zone, which keep directories from being replaced";
@@ -173,6 +183,9 @@ const SOCKETS: When = When::OneOf { arg: 0, values: &[1] };
 /// `F_SETDELEG` of Linux 6.19.
 const HOLD_UP: When = When::OneOf { arg: 1, values: &[1024, 1036, 1038, 1040] };
 
+/// `RLIMIT_CORE` (asm-generic/resource.h) of prlimit64(2), which asks only where it is given no new limit, and of setrlimit(2).
+const LIMIT_CORES: When = When::OneGiven { arg: 1, value: 4, pointer: 2 };
+const LIMIT_CORE: When = When::OneOf { arg: 0, values: &[4] };
 /// `ADDR_NO_RANDOMIZE` (sys/personality.h); with all bits the call only asks.
 const FIXED_LAYOUT: When = When::AnyBitBut { arg: 0, bits: 0x0004_0000, but: u32::MAX };
 /// `OPEN_TREE_NAMESPACE`, `FSMOUNT_NAMESPACE` (linux/mount.h, Linux 7.0 and later): what is mounted becomes all that a new
@@ -188,7 +201,7 @@ const MOUNT_ALONE: When = When::AnyBit { arg: 1, bits: 1 << 1 };
 /// A call may have more roads than one: another number (`fcntl64`), another call that takes its arguments from memory
 /// (`socketcall`, `clone3`, a ring of io_uring), another architecture. Each has a row of its own here, and the tests go all of them.
 #[rustfmt::skip]
-pub(super) const RULES: [Rule; 44] = [
+pub(super) const RULES: [Rule; 46] = [
     always("kexec_load",        [246, 283, 104, 347],    Perm,  MACHINE),
     always("kexec_file_load",   [320, NONE, 294, 401],   Perm,  MACHINE),
     always("init_module",       [175, 128, 105, 128],    Perm,  MACHINE),
@@ -233,5 +246,7 @@ pub(super) const RULES: [Rule; 44] = [
     always("open_tree_attr",    [467, 467, 467, 467],    Invalid, MOUNTS).only(TREE_ALONE),
     always("fsmount",           [432, 432, 432, 432],    Invalid, MOUNTS).only(MOUNT_ALONE),
     always("personality",       [135, 136, 92, 136],     Perm,  LAYOUT).only(FIXED_LAYOUT).unless(Opening::FixedLayout),
+    always("prlimit64",         [302, 340, 261, 369],    Done,  DUMPS).only(LIMIT_CORES).unless(Opening::CoreLimit),
+    always("setrlimit",         [160, 75, 164, 75],      Done,  DUMPS).only(LIMIT_CORE).unless(Opening::CoreLimit),
     always("create_module",     [174, 127, NONE, NONE],  NoSys, OLD),
 ];

@@ -64,6 +64,19 @@ fn each_rule_answers_as_it_says() {
                     assert_eq!(ask(arg, u64::from(!bits)), ALLOW, "{}", rule.call);
                     assert_eq!(ask(arg, u64::from(but)), ALLOW, "{}", rule.call);
                 }
+                When::OneGiven { arg, value, pointer } => {
+                    let ask = |value: u64, at: u64| {
+                        let mut args = [0; 6];
+                        args[usize::try_from(arg).unwrap()] = value;
+                        args[usize::try_from(pointer).unwrap()] = at;
+                        answer(arch.audit, number, args)
+                    };
+                    for at in [1, 7 << 40, u64::MAX] {
+                        assert_eq!(ask(u64::from(value) | 7 << 40, at), refused, "{}", rule.call);
+                        assert_eq!(ask(u64::from(value) + 1, at), ALLOW, "{}", rule.call);
+                    }
+                    assert_eq!(ask(value.into(), 0), ALLOW, "{}", rule.call);
+                }
                 When::OneOf { arg, values } => {
                     for value in values {
                         // The kernel looks at 32 bits of these: what is above changes nothing.
@@ -99,6 +112,7 @@ fn each_property_opens_its_own_rules_and_no_other() {
         (Opened { socketcall: true, ..none }, vec!["socketcall"]),
         (Opened { pivot_root: true, ..none }, vec!["pivot_root"]),
         (Opened { fixed_layout: true, ..none }, vec!["personality"]),
+        (Opened { core_limit: true, ..none }, vec!["prlimit64", "setrlimit"]),
     ];
     for (opened, calls) in cases {
         for arch in architectures() {
@@ -108,6 +122,10 @@ fn each_property_opens_its_own_rules_and_no_other() {
                     When::Always => {}
                     When::AnyBit { arg, bits } | When::AnyBitBut { arg, bits, .. } => {
                         args[usize::try_from(arg).unwrap()] = bits.into();
+                    }
+                    When::OneGiven { arg, value, pointer } => {
+                        args[usize::try_from(arg).unwrap()] = value.into();
+                        args[usize::try_from(pointer).unwrap()] = 1;
                     }
                     When::OneOf { arg, values } => args[usize::try_from(arg).unwrap()] = values[0].into(),
                 }

@@ -147,6 +147,11 @@ fn refused_calls(number: u32, when: When) -> Vec<Call> {
     match when {
         When::Always => vec![[number, 0, 0, 0]],
         When::AnyBit { arg, bits } | When::AnyBitBut { arg, bits, .. } => vec![with(arg, bits)],
+        When::OneGiven { arg, value, pointer } => {
+            let mut call = with(arg, value);
+            call[usize::try_from(pointer).unwrap() + 1] = 1;
+            vec![call]
+        }
         When::OneOf { arg, values } => values.iter().map(|value| with(arg, *value)).collect(),
     }
 }
@@ -213,6 +218,7 @@ fn what_is_opened_reaches_the_kernel() {
         pivot_root: true,
         no_ipc: false,
         fixed_layout: true,
+        core_limit: true,
     };
     let rings =
         asked(Road::Wide, &[[425, 1, 0, 0], [426, u32::MAX, 0, 0], [427, u32::MAX, 0, 0]], all).unwrap();
