@@ -156,6 +156,8 @@ records! {
         pub capped_memory: Vec<CappedMemory> = "capped-memory",
         /// The most time of CPUs that it can use; one at most.
         pub capped_cpu: Vec<CappedCpu> = "capped-cpu",
+        /// Settings of the kernel that it has for itself.
+        pub sysctl: Vec<Sysctl> = "sysctl",
         /// What processes begin with, keep and may have of Solaris' security flags; one at most.
         pub security_flags: Vec<SecurityFlags> = "security-flags",
         /// Data of the administrator's.
@@ -256,6 +258,16 @@ records! {
     pub struct CappedCpu {
         /// A number of CPUs, see [`limits::cpus`](crate::limits::cpus).
         pub ncpus: String = "ncpus",
+    }
+}
+
+records! {
+    /// A setting of the kernel that a zone has for itself, see [`sysctl`](crate::sysctl).
+    pub struct Sysctl {
+        /// Its name, once in a zone.
+        pub name: String = "name",
+        /// What is written to it.
+        pub value: String = "value",
     }
 }
 

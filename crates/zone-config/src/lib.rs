@@ -51,6 +51,7 @@ pub mod secflags;
 pub mod snapshot;
 pub mod state;
 pub mod store;
+pub mod sysctl;
 pub mod value;
 
 pub use brand::Brand;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::{Pattern, mode};
 use crate::filesystem::OPTIONS;
 use crate::net::{self, Address, DHCP, HostPorts, Mac};
-use crate::{ZoneName, bootargs, limits, privilege};
+use crate::{ZoneName, bootargs, limits, privilege, sysctl};
 
 /// A value that its property allows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,8 @@ pub enum Kind {
     BootArgs,
     /// The name of a host.
     HostName,
+    /// The name of a setting of the kernel that a zone has for itself.
+    Sysctl,
     /// The identity of a host: 32 bits but the last value.
     HostId,
     /// The name of a thing of the administrator's.
@@ -150,6 +152,7 @@ impl Kind {
             Self::Word => "text on one line, without double quotes, not empty".to_owned(),
             Self::BootArgs => format!("text on one line, without double quotes, at most {} bytes", bootargs::MAX_LEN),
             Self::HostName => format!("1 to {HOST_NAME_MAX} letters, digits, '_', '-' and '.', the first a letter or digit"),
+            Self::Sysctl => sysctl::allowed(),
             Self::HostId => "a hexadecimal number from 0 to fffffffe".to_owned(),
             Self::Label => "letters, digits, '-' and '.', the first a letter or digit".to_owned(),
             Self::Bool => "true, false".to_owned(),
@@ -190,6 +193,7 @@ impl Kind {
             Self::Word => text(is_line(word) && !word.is_empty()),
             Self::BootArgs => text(is_line(word) && word.len() <= bootargs::MAX_LEN),
             Self::HostName => text(is_name(word, "_-.") && word.len() <= HOST_NAME_MAX),
+            Self::Sysctl => text(sysctl::is_own(word)),
             Self::HostId => text(host_id(word).is_some()),
             Self::Label => text(is_name(word, "-.")),
             Self::Bool => word.parse().ok().map(Value::Bool),

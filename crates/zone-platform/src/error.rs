@@ -46,6 +46,9 @@ pub enum PlatformError {
     /// A path inside the zone is not what it must be.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A setting of the kernel could not be written.
+    #[error(transparent)]
+    Sysctl(#[from] crate::sysctl::SysctlError),
     /// The root cannot be kept as `file-mac-profile` says.
     #[error(transparent)]
     Immutable(#[from] crate::immutable::ImmutableError),

@@ -60,6 +60,7 @@ pub mod seccomp;
 mod sparse;
 pub mod spec;
 mod step;
+pub mod sysctl;
 mod tree;
 pub mod verify;
 pub mod zoneroot;

@@ -17,7 +17,7 @@ use crate::immutable;
 use crate::network;
 use crate::privileges::PrivilegeError;
 use crate::seccomp::Opened;
-use crate::{cgroup, ipc, memlock};
+use crate::{cgroup, ipc, memlock, sysctl};
 
 /// All that the platform is told of one zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Spec {
     pub protection: MacProfile,
     /// File systems that are mounted before init runs, in any order.
     pub mounts: Vec<Mount>,
+    /// Settings of the kernel that it has for itself: names and values.
+    pub sysctls: Vec<(String, String)>,
     /// Devices of the host that it has.
     pub devices: Vec<Device>,
     /// The ids on the host; `None` for a zone that has not been given any, which cannot be built.
@@ -180,6 +182,7 @@ impl Spec {
             zonepath: config.zonepath.clone(),
             host_programs: brand.host_usr,
             protection: config.file_mac_profile,
+            sysctls: sysctl::asked(config),
             mounts: config.fs.iter().map(Mount::of).collect(),
             devices: config.device.iter().map(Device::of).collect(),
             ids,

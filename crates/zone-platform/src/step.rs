@@ -17,7 +17,7 @@ use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
     cgroup, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, memlock, network,
-    orderly, privileges, root, sparse, verify,
+    orderly, privileges, root, sparse, sysctl, verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
@@ -73,7 +73,7 @@ pub struct Step {
 /// A row to start from.
 const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
     Step { name: "ids", check: Some(ids::look), ..NONE },
     Step { name: "limits", check: Some(privileges::look), ..NONE },
@@ -107,6 +107,7 @@ const STEPS: [Step; 13] = [
         }),
         ..NONE
     },
+    Step { name: "sysctl", check: Some(sysctl::look), ..NONE },
     Step { name: "init", check: Some(verify::look_for_init), ..NONE },
 ];
 

@@ -62,6 +62,7 @@ impl Zone {
         let status = context.make("create", |_| {
             let status = self.create(&platform, &namespaces, restarts)?;
             self.limit_locked_memory(&spec)?;
+            self.write_sysctls(&spec)?;
             Ok(status)
         })?;
         self.hold(&status);
@@ -192,6 +193,15 @@ impl Zone {
         let Some(bytes) = spec.memlock else { return Ok(()) };
         let (_, fds) = self.keeper().fds()?;
         memlock::bound(fds.pidfd.as_fd(), bytes).map_err(OpError::Locked)
+    }
+
+    /// Writes the kernel's settings that the zone has for itself, while its first process waits.
+    fn write_sysctls(&self, spec: &Spec) -> Result<(), OpError> {
+        if spec.sysctls.is_empty() {
+            return Ok(());
+        }
+        let (_, fds) = self.keeper().fds()?;
+        Ok(zone_platform::sysctl::put(fds.pidfd.as_fd(), spec).map_err(PlatformError::from)?)
     }
 
     /// Starts init in a zone that is ready; with the arguments that are `given`, else as the snapshot has them.

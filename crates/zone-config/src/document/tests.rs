@@ -28,6 +28,7 @@ pub(crate) fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
         Kind::HostName | Kind::Label | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
         Kind::Bool => "true|false".boxed(),
+        Kind::Sysctl => "net\\.ipv4\\.[a-z_]{1,9}".boxed(),
         Kind::HostId => "(0x)?[0-9a-e]{1,8}".boxed(),
         Kind::Seconds(_) => "[1-9][0-9]{0,3}".boxed(),
         Kind::Choice(words) => proptest::sample::select(words).prop_map(str::to_owned).boxed(),

@@ -7,7 +7,7 @@ use super::{Document, Instance, Properties};
 use crate::config::{FsOwners, FsType};
 use crate::device::Pattern;
 use crate::schema::{Property, RESOURCES};
-use crate::{Brand, filesystem, limits, net, privilege, secflags};
+use crate::{Brand, filesystem, limits, net, privilege, secflags, sysctl};
 
 /// Something that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +154,10 @@ impl Instance {
                 let pattern: Pattern = text("match")?.parse().ok()?;
                 let reason = pattern.refused()?;
                 Some(("match", format!("is \"{pattern}\", which no zone gets: {reason}")))
+            }
+            "sysctl" => {
+                let (name, property) = (text("name")?, sysctl::limit(text("name")?)?);
+                Some(("name", format!("is \"{name}\", which is the zone's limit: set {property} instead")))
             }
             "security-flags" => {
                 let list = |name| self.values.list(name);

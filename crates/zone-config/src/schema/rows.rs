@@ -386,6 +386,22 @@ pub static RESOURCES: &[Resource] = &[
         since: "0.2.0",
     },
     Resource {
+        name: "sysctl",
+        key: "name",
+        single: false,
+        properties: &[
+            Property::new(
+                "name",
+                Kind::Sysctl,
+                Unset::Required,
+                "Its name, as sysctl(8) has it: one that each zone has for itself.",
+            ),
+            Property::new("value", Kind::Word, Unset::Required, "What is written to it before init runs."),
+        ],
+        help: "A setting of the kernel that the zone has for itself, by its network, IPC or UTS namespace.",
+        since: "0.2.0",
+    },
+    Resource {
         name: "security-flags",
         key: "default",
         single: true,

@@ -78,6 +78,7 @@ mod soaked;
 mod sparse;
 mod stuck;
 mod stuck_fuse;
+mod sysctl;
 mod terminal;
 mod together;
 mod uninstall;
@@ -131,6 +132,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fs_docs::CASES,
         immutable::CASES,
         privileges::CASES,
+        sysctl::CASES,
         fs_safe::CASES,
         net_auto::CASES,
         net_docs::CASES,
