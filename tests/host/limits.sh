@@ -40,11 +40,37 @@ is "its memory.max" max own free memory.max
 is "its cpu.weight" 100 beside free cpu.weight
 ok "the zone's root cannot change them" zlogin web sh -c '! sh -c "echo max > /sys/fs/cgroup/memory.max" 2>/dev/null && ! sh -c "echo max > /sys/fs/cgroup/pids.max" 2>/dev/null'
 
+listen='import json, socket, sys
+door = socket.socket(socket.AF_UNIX); door.connect("/run/zones/web/door")
+door.sendall(json.dumps({"method": "org.zones.zoneadmd.Monitor", "more": True}).encode() + b"\0")
+text = b""
+while True:
+    *whole, text = (text + door.recv(65536)).split(b"\0")
+    for event in (json.loads(one)["parameters"]["event"] for one in whole):
+        print(event["kind"], event.get("process"), event.get("bytes", 0) >> 20, flush=True)
+        if event["kind"] == "oom_kill": sys.exit()'
+told() { grep -c 'out of memory: the kernel has killed process [0-9]* (python3), which had [0-9]* MiB of the 96 MiB' \
+    /var/log/zones/web.console.log; }
+
 title "What binds"
+timeout 60 python3 -c "$listen" > /tmp/events & monitor=$!
+ok "somebody monitors" until_is 30 1 grep -c '^state' /tmp/events
 before=$(own web memory.events | awk '$1 == "oom_kill" {print $2}')
 ok "a memory hog is killed" bash -c "! zlogin web python3 -c 'x = bytearray(300 << 20)'"
 ok "by the kernel, for the zone's limit" [ "$(own web memory.events | awk '$1 == "oom_kill" {print $2}')" -gt "$before" ]
 is "the zone runs on" running state web
+wait $monitor
+has "who monitors is told who it was" '^oom_kill python3 [0-9]{2}$' cat /tmp/events
+is "so is the console" 1 told
+is "and whoever lists" 1 field web .limits.oom_kills
+has "also for people" '1 process killed for want of memory' zoneadm list -v
+is "limits are listed" '100663296 1048576 80 0.5 400' bash -c "$(declare -f field); field web ' | .limits | [.memory.limit, .swap.limit, .lwps.limit, .cpu.limit, .cpu.shares] | map(tostring) | join(\" \")'"
+ok "its daemon is killed" die "$(daemon web)"
+ok "another hog" bash -c "! zlogin web python3 -c 'x = bytearray(300 << 20)'"
+is "nobody tells" 1 told
+has "the next daemon" 'already booted' zoneadm -z web boot
+ok "tells" bash -c "$(declare -f told until_is); until_is 30 2 told"
+ok "once" bash -c "zoneadm -z web renew-daemon && zoneadm -z web boot; $(declare -f told); [ \$(told) = 2 ]"
 is "the other too" here zlogin free echo here
 has "a fork bomb is stopped" '[Cc]annot fork|Resource temporarily' zlogin web sh -c 'for i in $(seq 300); do sleep 20 & done'
 ok "at its bound" [ "$(own web pids.events | awk '$1 == "max" {print $2}')" -gt 0 ]
@@ -76,6 +102,25 @@ is "the other zone has none" 20 most free '-M 4096'
 title "Processes"
 ok "processes are counted with their threads" bash -c "zonecfg -z web 'set max-processes=40' && zoneadm -z web reboot"
 is pids.max 40 own web pids.max
+
+title "Disks"
+disk=$(findmnt -no SOURCE /)
+if [ -e "$(dirname "$(find /sys/fs/cgroup -path '*zones/web/zone/memory.max')")/io.max" ]; then
+    direct() { local since=$(date +%s%N); zlogin web dd if=/dev/zero of=/var/tmp/x bs=64k count="$1" oflag=direct 2>&1 || return
+        echo $((($(date +%s%N) - since) / 1000000)); }
+    ok "a limit for $disk" bash -c "zonecfg -z web 'add io; set device=$disk; set write-bandwidth=1M; end' && zoneadm -z web apply"
+    has io.max 'wbps=1048576' own web io.max
+    took=$(direct 80 | tail -1); echo "      5 MiB in $took ms"
+    ok "a writer is held to its bandwidth" [ "$took" -gt 3500 ]
+    ok "no more" bash -c "zonecfg -z web 'remove io' && zoneadm -z web apply"
+    is io.max '' own web io.max
+    took=$(direct 80 | tail -1); echo "      5 MiB in $took ms"
+    ok "and then not" [ "$took" -lt 3000 ]
+else
+    skip "disks: this kernel has no io.max"
+fi
+no "what is no disk" 'no block device' bash -c "zonecfg -z web 'add io; set device=/dev/null; set write-iops=5; end' && zoneadm -z web apply"
+ok "goes again" zonecfg -z web 'remove io'
 
 title "Shares"
 ok "the cap goes with the next boot" bash -c "zonecfg -z web 'remove capped-cpu' && zoneadm -z web reboot"

@@ -7,7 +7,7 @@ pub use parse::{Located, Script, SyntaxError};
 pub use table::{COMMANDS, CommandSpec, Scope, spec};
 
 use crate::schema::{Property, ValueError};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 /// A value as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,12 +162,16 @@ impl Term {
             Self::List(items) => {
                 let words = items.iter().map(|item| match item {
                     Self::Word(word) => Some(word.clone()),
+                    Self::Complex(_) if property.kind == Kind::RctlValues => Some(item.to_string()),
                     _ => None,
                 });
                 match words.collect() {
                     Some(words) => property.read_list(words),
                     None => Err(ValueError::new(property, self.to_string())),
                 }
+            }
+            Self::Complex(_) if property.kind == Kind::RctlValues => {
+                property.read_list(vec![self.to_string()])
             }
             Self::Complex(_) => Err(ValueError::new(property, self.to_string())),
         }

@@ -142,6 +142,10 @@ records! {
         pub max_msg_ids: Option<u64> = "max-msg-ids",
         /// The most sets of System V semaphores.
         pub max_sem_ids: Option<u64> = "max-sem-ids",
+        /// A pool of processors of Solaris, kept.
+        pub pool: Option<String> = "pool",
+        /// A scheduling class of Solaris, kept.
+        pub scheduling_class: Option<String> = "scheduling-class",
     }
     resources {
         /// File systems, mounted in this order.
@@ -160,6 +164,16 @@ records! {
         pub sysctl: Vec<Sysctl> = "sysctl",
         /// What processes begin with, keep and may have of Solaris' security flags; one at most.
         pub security_flags: Vec<SecurityFlags> = "security-flags",
+        /// CPUs that it shares with nobody; one at most.
+        pub dedicated_cpu: Vec<DedicatedCpu> = "dedicated-cpu",
+        /// Limits of what it reads and writes, a disk each.
+        pub io: Vec<Io> = "io",
+        /// Resource controls of Solaris that have no meaning here, kept.
+        pub rctl: Vec<Rctl> = "rctl",
+        /// Data sets of ZFS, kept.
+        pub dataset: Vec<Dataset> = "dataset",
+        /// Who may administer the zone, kept.
+        pub admin: Vec<Admin> = "admin",
         /// Data of the administrator's.
         pub attr: Vec<Attr> = "attr",
     }
@@ -280,6 +294,62 @@ records! {
         pub lower: Vec<String> = "lower",
         /// What they can have.
         pub upper: Vec<String> = "upper",
+    }
+}
+
+records! {
+    /// CPUs that a zone shares with nobody: so many, or these.
+    pub struct DedicatedCpu {
+        /// How many, see [`limits::whole_cpus`](crate::limits::whole_cpus).
+        pub ncpus: Option<String> = "ncpus",
+        /// Which, see [`limits::cpu_list`](crate::limits::cpu_list).
+        pub cpus: Option<String> = "cpus",
+        /// Kept, and without a meaning.
+        pub importance: Option<u64> = "importance",
+    }
+}
+
+records! {
+    /// The most that a zone reads from a disk and writes to it in a second.
+    pub struct Io {
+        /// The block device, by its path on the host.
+        pub device: String = "device",
+        /// Bytes read.
+        pub read_bandwidth: Option<String> = "read-bandwidth",
+        /// Bytes written.
+        pub write_bandwidth: Option<String> = "write-bandwidth",
+        /// Requests to read.
+        pub read_iops: Option<u64> = "read-iops",
+        /// Requests to write.
+        pub write_iops: Option<u64> = "write-iops",
+    }
+}
+
+records! {
+    /// A resource control of Solaris that has no meaning here.
+    pub struct Rctl {
+        /// Its name.
+        pub name: String = "name",
+        /// Its values.
+        pub value: Vec<String> = "value",
+    }
+}
+
+records! {
+    /// A data set of ZFS.
+    pub struct Dataset {
+        /// Its name.
+        pub name: String = "name",
+    }
+}
+
+records! {
+    /// A user who may administer the zone.
+    pub struct Admin {
+        /// The user's name on the host.
+        pub user: String = "user",
+        /// What that user may do.
+        pub auths: Vec<String> = "auths",
     }
 }
 

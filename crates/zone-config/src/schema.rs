@@ -68,6 +68,8 @@ pub struct Property {
     pub applies: Applies,
     /// What of its effect is not there yet, to follow "but "; then `commit` says so too.
     pub pending: Option<&'static str>,
+    /// Whether it has no meaning on Linux: it is kept, and a commit says so.
+    pub foreign: bool,
     /// Whether it is in `NAME.toml`; the zone's name is the file's.
     pub stored: bool,
     /// What it is for, in a sentence.
@@ -101,10 +103,16 @@ impl Property {
             unset,
             applies: Applies::NextBoot,
             pending: None,
+            foreign: false,
             stored: true,
             help,
             since: "0.1.0",
         }
+    }
+
+    const fn foreign(mut self) -> Self {
+        self.foreign = true;
+        self
     }
 
     const fn sealed(mut self) -> Self {

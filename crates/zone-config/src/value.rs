@@ -91,6 +91,12 @@ pub enum Kind {
     Size,
     /// A number of CPUs, with two digits behind the point.
     Cpus,
+    /// A number of whole CPUs, or a range of them.
+    WholeCpus,
+    /// A list of CPUs by their numbers.
+    CpuList,
+    /// Values of a resource control.
+    RctlValues,
     /// The name of a link.
     Link,
     /// Where a net is attached: `auto` or the name of a link.
@@ -138,6 +144,7 @@ impl Kind {
             | Self::Addresses
             | Self::Prefixes
             | Self::Routers
+            | Self::RctlValues
             | Self::Words(_) => Shape::List,
             _ => Shape::Text,
         }
@@ -160,6 +167,9 @@ impl Kind {
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Size => "a size: a whole number of bytes, or with K, M, G or T, from 1M, such as 512M".to_owned(),
             Self::Cpus => "a number of CPUs with at most two digits behind the point, from 0.01, such as 1.5".to_owned(),
+            Self::RctlValues => "(priv=privileged,limit=NUMBER,action=deny), or action=none".to_owned(),
+            Self::WholeCpus => "a whole number of CPUs from 1, or a range such as 2-4".to_owned(),
+            Self::CpuList => "numbers of CPUs and ranges of them, such as 2-3,6".to_owned(),
             Self::Link => "the name of a link: at most 15 bytes, without '/', ':', '%' and spaces".to_owned(),
             Self::Lower => "auto, or the name of a link of the host: a bridge or an Ethernet link".to_owned(),
             Self::Addresses => "dhcp, or a list of IPv4 and IPv6 addresses of hosts with the lengths of their prefixes, such as [192.0.2.5/24,2001:db8::5/64]".to_owned(),
@@ -201,6 +211,9 @@ impl Kind {
             Self::Number(least, most) => number(word, least, most),
             Self::Size => text(limits::size(word).is_some()),
             Self::Cpus => text(limits::cpus(word).is_some()),
+            Self::WholeCpus => text(limits::whole_cpus(word).is_some()),
+            Self::CpuList => text(limits::cpu_list(word).is_some()),
+            Self::RctlValues => self.read_list(vec![word.to_owned()]),
             Self::Link => text(net::is_link_name(word)),
             Self::Lower => text(word == net::AUTO || net::is_link_name(word)),
             Self::Mac => text(word.parse::<Mac>().is_ok()),
@@ -234,6 +247,7 @@ impl Kind {
         let allowed = |item: &String| match self {
             Self::Options => is_option(item),
             Self::Privileges => privilege::is_word(item),
+            Self::RctlValues => limits::rctl_value(item).is_some(),
             Self::Addresses => item == DHCP || item.parse::<Address>().is_ok(),
             Self::Prefixes => net::allowed(item).is_some(),
             Self::Routers => item.parse().is_ok_and(net::is_of_one_host),

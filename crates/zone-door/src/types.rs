@@ -175,6 +175,20 @@ pub enum Event {
         /// How many events were missed.
         count: u64,
     },
+    /// The kernel has killed a process of the zone for want of memory.
+    OomKill {
+        /// The name that it gave itself, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<String>,
+        /// Its number in the global zone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<i32>,
+        /// How many bytes of memory it had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+        /// How many were killed since the zone's boot.
+        count: u64,
+    },
 }
 
 #[cfg(test)]
@@ -282,6 +296,7 @@ mod tests {
             Event::Notice { text: "t".into() },
             Event::Exit { exit: exit() },
             Event::Lost { count: 1 },
+            Event::OomKill { process: Some("sh".into()), pid: Some(5), bytes: Some(6), count: 7 },
         ];
         let fields = declared("Event");
         for (event, kind) in events.iter().zip(declared("EventKind")) {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod end;
+mod oom;
 mod orphan;
 mod record;
 
@@ -18,6 +19,7 @@ use zsched::client::{Client, ClientError, ZoneFds};
 use zsched::wire::{Phase, Status};
 
 pub use end::{how_it_ended, last_exit};
+pub use oom::OomSeen;
 pub use orphan::{Fate, Orphan, fate};
 pub use record::{Incarnation, Mark};
 

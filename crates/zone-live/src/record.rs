@@ -2,7 +2,7 @@
 //! zone's init is started and removes it when the zone has been taken down. It is of use only to a daemon that
 //! finds no zsched.
 
-use crate::is_quiet;
+use crate::{OomSeen, is_quiet};
 use rustix::fd::OwnedFd;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -95,6 +95,7 @@ impl Incarnation {
     /// # Errors
     /// When it is there and cannot be removed.
     pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), FileError> {
+        OomSeen::remove(layout, zone)?;
         file::remove_fast(&path(layout, zone))
     }
 

@@ -3,7 +3,7 @@
 //! `CGROUP2/zones/NAME/zone` is the zone's, delegated to its root; `CGROUP2/zones/NAME/supervisor` may hold its daemon
 //! and keeper. An installation under another root than `/` has its own first directory, so that a test suite and the
 //! host's zones never meet. On a host whose systemd has a `zones.slice`, the host's zones are in that instead: its limits are
-//! then those of all zones together. Processes are born in their cgroup (`CLONE_INTO_CGROUP`): a write to `cgroup.procs` takes
+//! then those of all zones together. A zone that has CPUs of its own is elsewhere, see `cpus`. Processes are born in their cgroup (`CLONE_INTO_CGROUP`): a write to `cgroup.procs` takes
 //! about ten milliseconds on an idle machine, and nothing here makes one.
 
 use std::path::{Path, PathBuf};
@@ -15,17 +15,22 @@ use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
 use crate::change::Change;
-use crate::check::Check;
+use crate::check::{Check, Purpose};
 use crate::spec::CgroupSpec;
 use crate::step::TearDown;
 use crate::{Build, Failed, PlatformError, holders, mountinfo};
 
+mod cpus;
 mod end;
+mod io;
 pub(crate) mod limits;
 mod member;
+pub mod oom;
+mod usage;
 
 pub use end::{KillObserver, WaitToTheLimit, end, is_populated, kill, processes, sweep};
 pub use member::has;
+pub use usage::{Bounded, Pressure, Usage};
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const MAGIC: u64 = 0x6367_7270;
@@ -79,6 +84,32 @@ pub enum CgroupError {
         /// The property that asks for it.
         property: &'static str,
     },
+    /// There are not so many CPUs to give.
+    #[error(
+        "dedicated-cpu wants {wanted} of the host's CPUs for the zone alone, and there are {spare} to give beside the one that the host keeps: ask for less, or halt a zone that has some"
+    )]
+    NoCpus {
+        /// How many, or which.
+        wanted: String,
+        /// How many could be had.
+        spare: usize,
+    },
+    /// The kernel does not make a partition of CPUs.
+    #[error(
+        "dedicated-cpu: the kernel does not give the zone CPUs of its own ({said}): see whether a unit of systemd has AllowedCPUs="
+    )]
+    NoPartition {
+        /// What it says.
+        said: String,
+    },
+    /// A disk whose use is to be limited is none.
+    #[error("io: {} is no block device of this host", zone_config::hostpath::shown(.device))]
+    NoDisk {
+        /// Its path.
+        device: PathBuf,
+        /// What the kernel says.
+        source: Errno,
+    },
     /// Processes that do not die: most often they wait for a device or a file server.
     #[error(
         "zone '{zone}' still has processes {seconds} s after they were killed: {}", holders::sentence(.holders)
@@ -102,6 +133,10 @@ pub(crate) struct Tree {
     mount: OwnedFd,
     point: PathBuf,
     names: [String; 2],
+    /// The directory above the zone's own cgroup if it has CPUs of its own.
+    own: String,
+    /// Whether it has, and its cgroup is there.
+    apart: bool,
 }
 
 impl Tree {
@@ -118,18 +153,26 @@ impl Tree {
         } else {
             format!("zones-{installation}")
         };
-        Ok(Self { mount, point, names: [first, zone.to_string()] })
+        let plain = if first == SLICE { PLAIN } else { &first };
+        let own = format!("{plain}.cpus.{zone}");
+        let apart = open_dir(mount.as_fd(), &own).is_ok();
+        Ok(Self { mount, point, names: [first, zone.to_string()], own, apart })
     }
 
-    /// The zone's directory, above its two cgroups.
+    /// The names of the directories above one of the zone's two cgroups.
+    fn above(&self, name: &str) -> &[String] {
+        if self.apart && name == ZONE { std::slice::from_ref(&self.own) } else { &self.names }
+    }
+
+    /// The zone's directory, above its own cgroup.
     fn path(&self) -> PathBuf {
-        self.names.iter().fold(self.point.clone(), |path, name| path.join(name))
+        self.above(ZONE).iter().fold(self.point.clone(), |path, name| path.join(name))
     }
 
     /// Opens one of the zone's two cgroups; `None` if it is not there.
     fn open(&self, name: &str) -> Result<Option<OwnedFd>, Failed> {
         let mut dir = None;
-        for part in self.names.iter().map(String::as_str).chain([name]) {
+        for part in self.above(name).iter().map(String::as_str).chain([name]) {
             let parent = dir.as_ref().map_or(self.mount.as_fd(), AsFd::as_fd);
             match open_dir(parent, part) {
                 Ok(child) => dir = Some(child),
@@ -140,16 +183,19 @@ impl Tree {
         Ok(dir)
     }
 
-    /// Opens the zone's directory, above its two cgroups.
+    /// Opens the zone's directory, above its own cgroup.
     fn around(&self) -> Result<OwnedFd, Errno> {
-        let first = open_dir(self.mount.as_fd(), &self.names[0])?;
-        open_dir(first.as_fd(), &self.names[1])
+        let mut dir = open_dir(self.mount.as_fd(), &self.above(ZONE)[0])?;
+        for name in &self.above(ZONE)[1..] {
+            dir = open_dir(dir.as_fd(), name)?;
+        }
+        Ok(dir)
     }
 
     /// Makes one of the zone's two cgroups, with every controller that the host lets it have.
     fn make(&self, name: &str) -> Result<OwnedFd, Failed> {
         let mut dir = None;
-        for part in self.names.iter().map(String::as_str).chain([name]) {
+        for part in self.above(name).iter().map(String::as_str).chain([name]) {
             let parent = dir.as_ref().map_or(self.mount.as_fd(), AsFd::as_fd);
             enable_controllers(parent);
             let made = match mkdirat(parent, part, Mode::from_raw_mode(0o755)) {
@@ -232,7 +278,15 @@ fn enable_controllers(dir: BorrowedFd<'_>) {
 /// # Errors
 /// [`CgroupError`]
 pub fn make(layout: &Layout, zone: &ZoneName, spec: &CgroupSpec, base: u32) -> Result<OwnedFd, CgroupError> {
-    let tree = Tree::find(layout.id(), zone)?;
+    let mut tree = Tree::find(layout.id(), zone)?;
+    if tree.apart && spec.cpus.is_none() {
+        // What a zone that has ended has left, which had CPUs of its own.
+        end::remove_in(&tree)?;
+    }
+    tree.apart = spec.cpus.is_some();
+    if let Some(wanted) = &spec.cpus {
+        cpus::take(&tree, wanted)?;
+    }
     let dir = tree.make(ZONE)?;
     if rustix::fs::statat(&dir, "cgroup.kill", AtFlags::empty()).is_err() {
         return Err(CgroupError::NoKill(crate::kernel::release()));
@@ -244,15 +298,17 @@ pub fn make(layout: &Layout, zone: &ZoneName, spec: &CgroupSpec, base: u32) -> R
 
 /// Writes the bounds of the zone's cgroup, whatever they are now. The directory around it stays from boot to boot: what is not
 /// asked for any more is taken away there.
-fn bound(tree: &Tree, dir: BorrowedFd<'_>, spec: &CgroupSpec) -> Result<(), Failed> {
+fn bound(tree: &Tree, dir: BorrowedFd<'_>, spec: &CgroupSpec) -> Result<(), CgroupError> {
     for (file, bound) in &spec.bounds {
         write(dir, file, bound).map_err(Failed::to("bound cgroup", tree.path().join(ZONE).display()))?;
     }
+    io::bound(dir, &spec.io)?;
     let around = tree.around().map_err(Failed::to("open cgroup", tree.path().display()))?;
     for (file, bound) in &spec.beside {
         write(around.as_fd(), file, bound).map_err(Failed::to("bound cgroup", tree.path().display()))?;
     }
-    limits::clear_beside(around.as_fd(), spec).map_err(Failed::to("unbound cgroup", tree.path().display()))
+    Ok(limits::clear_beside(around.as_fd(), spec)
+        .map_err(Failed::to("unbound cgroup", tree.path().display()))?)
 }
 
 /// Looks whether a cgroup2 file system is there at all, and whether it can hold the zone to its limits.
@@ -261,9 +317,23 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let controllers = read(tree.mount.as_fd(), "cgroup.controllers");
     let controllers =
         controllers.map_err(Failed::to("read", tree.point.join("cgroup.controllers").display()))?;
-    for missing in limits::missing(&check.spec.cgroup, &controllers) {
-        check.fail(missing);
+    let missing = limits::missing(&check.spec.cgroup, &controllers);
+    if missing.is_empty()
+        && let Some(wanted) = &check.spec.cgroup.cpus
+        && let Err(error) = cpus::look(&tree, wanted)
+    {
+        match check.purpose {
+            // That is so at this moment, and no fault of the zone's.
+            Purpose::Verify { .. } => check.warn(format!("{error}; it would not boot now")),
+            _ => check.fail(error),
+        }
     }
+    for (device, _) in &check.spec.cgroup.io {
+        if let Err(error) = io::disk(device) {
+            check.fail(error);
+        }
+    }
+    missing.into_iter().for_each(|missing| check.fail(missing));
     Ok(())
 }
 
@@ -280,6 +350,9 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
     let tree = Tree::find(change.layout.id(), zone)?;
     match tree.open(ZONE)? {
         Some(dir) => {
+            if let (true, Some(wanted)) = (tree.apart, &bounds.cpus) {
+                cpus::take(&tree, wanted)?;
+            }
             limits::clear(dir.as_fd(), bounds)
                 .map_err(Failed::to("unbound cgroup", tree.path().join(ZONE).display()))?;
             Ok(bound(&tree, dir.as_fd(), bounds)?)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use zone_config::config::{self, Fs, FsOwners, FsType, MacProfile};
 use zone_config::device::mode;
+use zone_config::limits::OwnCpus;
 use zone_config::value::host_id;
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
 use zone_net::spec::NetworkSpec;
@@ -106,6 +107,10 @@ pub struct CgroupSpec {
     pub bounds: Vec<(String, String)>,
     /// What is written to which file of the cgroup around it, which stands beside those of other zones.
     pub beside: Vec<(String, String)>,
+    /// The CPUs that it has of its own.
+    pub cpus: Option<OwnCpus>,
+    /// What is written to `io.max`: a block device of the host, and what follows its number.
+    pub io: Vec<(PathBuf, String)>,
 }
 
 /// What a zone's processes may do: words, or what they came to when the zone was made ready.
@@ -217,6 +222,8 @@ impl Default for CgroupSpec {
         Self {
             bounds: cgroup::BOUNDS.map(|(file, bound)| (file.to_owned(), bound.to_owned())).to_vec(),
             beside: Vec::new(),
+            cpus: None,
+            io: Vec::new(),
         }
     }
 }

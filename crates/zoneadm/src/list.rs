@@ -2,6 +2,7 @@
 
 mod format;
 mod json;
+mod limits;
 mod network;
 mod row;
 
@@ -104,6 +105,9 @@ impl Listing<'_> {
         }
         if self.args.net || self.args.json {
             row.look_at_network(&self.cx.layout);
+        }
+        if self.args.verbose || self.args.json {
+            row.look_at_limits(&self.cx.layout);
         }
         self.rows.push(row);
     }

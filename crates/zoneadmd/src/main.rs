@@ -27,6 +27,7 @@ mod keeper_error;
 mod log;
 mod matrix;
 mod network_release;
+mod oom;
 mod operate;
 mod operation_lock;
 mod orphan;

@@ -4,7 +4,7 @@ use crate::backup::KeeperBackup;
 use crate::daemon::Daemon;
 use crate::started::{StartError, Started};
 use crate::zone::Zone;
-use crate::{dhcp, ending, operate, pending, recover, upcall};
+use crate::{dhcp, ending, oom, operate, pending, recover, upcall};
 use rustix::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -88,6 +88,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
     let pending = spawn_local(pending::see_through(Rc::clone(&daemon)));
     let addresses = spawn_local(dhcp::keep(Rc::clone(&daemon)));
+    let kills = spawn_local(oom::keep(Rc::clone(&daemon)));
     message.into_iter().for_each(|message| daemon.notice(Notice::Text(message)));
     // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
     let recovery = {
@@ -126,6 +127,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     console_watch.abort();
     pending.abort();
     addresses.abort();
+    kills.abort();
     status_task.abort();
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);

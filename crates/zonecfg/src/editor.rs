@@ -2,12 +2,14 @@
 
 use zone_config::command::{Qualifier, Term};
 use zone_config::document::{Document, Instance, MOST_RESOURCES};
+use zone_config::limits::Alias;
 use zone_config::net::AUTO;
 use zone_config::schema::{self, Applies, GLOBALS, Property, Resource};
 use zone_config::value::{Shape, Value};
 use zone_config::{State, ZoneName};
 
 mod error;
+pub(crate) mod rctl;
 
 pub use error::EditError;
 pub(crate) use error::already;
@@ -33,6 +35,8 @@ struct Open {
     instance: Instance,
     /// Which one of the document it is to replace; a new one when `None`.
     replaces: Option<usize>,
+    /// Whether it is a resource control that is a property, which it is to replace.
+    selected: bool,
 }
 
 type Edited = Result<(), EditError>;
@@ -68,7 +72,7 @@ impl Editor {
             if let (schema::ANET, Some(lower)) = (what, resource.property("global-nic")) {
                 instance.values.set(lower, Value::Text(AUTO.to_owned()));
             }
-            self.open = Some(Open { instance, replaces: None });
+            self.open = Some(Open { instance, replaces: None, selected: false });
             return Ok(());
         };
         let (property, items) = open.list_items("add", what, value)?;
@@ -96,6 +100,9 @@ impl Editor {
         }
         if let Some((what, property)) = name.split_once(PARTS) {
             return self.within(what, |editor| editor.set(property, term));
+        }
+        if let (Some(alias), Term::Word(word)) = (rctl::property(name), term) {
+            return rctl::set_word(&mut self.document, alias, word);
         }
         let property = global(name)?;
         if let (Applies::Sealed, Some(state)) = (property.applies, self.sealed) {
@@ -144,12 +151,17 @@ impl Editor {
                 return Err(EditError::ResourceOnly("remove PROPERTY VALUE"));
             }
             let found = self.matching(resource, which)?;
-            match found.len() {
+            let aliases =
+                if resource.name == rctl::RCTL { rctl::matching(&self.document, which)? } else { vec![] };
+            match found.len() + aliases.len() {
                 0 => return Err(EditError::NoResource(resource.name)),
                 1 => {}
                 _ if all => {}
                 _ if which.is_empty() => return Err(EditError::Many(resource.name)),
                 _ => return Err(EditError::Insufficient(resource.name)),
+            }
+            for alias in aliases.iter().filter_map(rctl::alias) {
+                rctl::clear(&mut self.document, alias)?;
             }
             let mut position = 0..;
             self.document.resources.retain(|_| position.next().is_none_or(|at| !found.contains(&at)));
@@ -179,11 +191,18 @@ impl Editor {
             return Err(EditError::GlobalOnly("select"));
         }
         let resource = resource(what)?;
+        if resource.name == rctl::RCTL
+            && let [one] = rctl::matching(&self.document, which)?.as_slice()
+            && !which.is_empty()
+        {
+            self.open = Some(Open { instance: one.clone(), replaces: None, selected: true });
+            return Ok(());
+        }
         match self.matching(resource, which)?.as_slice() {
             [] => Err(EditError::NoResource(resource.name)),
             [at] if resource.single || !which.is_empty() => {
                 let instance = self.document.resources[*at].clone();
-                self.open = Some(Open { instance, replaces: Some(*at) });
+                self.open = Some(Open { instance, replaces: Some(*at), selected: false });
                 Ok(())
             }
             _ => Err(EditError::Insufficient(resource.name)),
@@ -198,6 +217,11 @@ impl Editor {
         let mut open = self.open.take().ok_or(EditError::ResourceOnly("end"))?;
         if open.replaces.is_none() {
             self.document.complete(&mut open.instance);
+        }
+        if let Some(alias) = rctl::alias(&open.instance) {
+            let edited = self.end_alias(alias, &open);
+            self.open = edited.is_err().then_some(open);
+            return edited;
         }
         match self.check(&open) {
             Ok(()) => {
@@ -222,7 +246,11 @@ impl Editor {
         }
         let replaces = self.document.resources.iter().position(|one| one.resource == resource);
         let instance = replaces.map(|at| self.document.resources[at].clone());
-        self.open = Some(Open { instance: instance.unwrap_or_else(|| Instance::new(resource)), replaces });
+        self.open = Some(Open {
+            instance: instance.unwrap_or_else(|| Instance::new(resource)),
+            replaces,
+            selected: false,
+        });
         let edited = edit(self).and_then(|()| match &self.open {
             Some(open) if open.instance.values.iter().next().is_none() => {
                 if let Some(at) = replaces {
@@ -234,6 +262,20 @@ impl Editor {
         });
         self.open = None;
         edited
+    }
+
+    /// Completes a resource control that is a property.
+    fn end_alias(&mut self, alias: &'static Alias, open: &Open) -> Edited {
+        if let Some(missing) = open.instance.missing() {
+            let (property, allowed) = (missing.name, missing.kind.allowed());
+            return Err(EditError::NotSpecified { resource: rctl::RCTL, property, allowed });
+        }
+        let there = rctl::all(&self.document).iter().any(|other| other.key() == open.instance.key());
+        if there && !open.selected {
+            let value = alias.rctl.to_owned();
+            return Err(EditError::Duplicate { resource: rctl::RCTL, key: "name", value });
+        }
+        rctl::set(&mut self.document, alias, &open.instance)
     }
 
     /// Leaves the resource one is in as it was.

@@ -384,18 +384,19 @@ impl Session {
         }
     }
 
-    /// Tells of each property that is set anew and that nothing acts on yet.
+    /// Tells of what is set anew and that nothing acts on yet, and in one line of all that has no meaning on Linux.
     fn tell_pending(&self, talk: &mut Talk<'_>) {
         let Current::Here(editor) = &self.current else { return };
-        let before = |row: &Property| self.saved.as_ref().and_then(|(_, saved)| saved.globals.effective(row));
-        for row in GLOBALS {
-            let now = editor.document.globals.effective(row);
-            if let Some(pending) = row.pending
-                && now != row.default_value()
-                && now != before(row)
-            {
-                talk.note(&format!("note: {} is kept, but {pending}", row.name));
+        let mut foreign = Vec::new();
+        for (name, row) in fresh(self.saved.as_ref().map(|(_, saved)| saved), &editor.document) {
+            if let (Some(pending), Some(_)) = (row.pending, schema::global(&name)) {
+                talk.note(&format!("note: {name} is kept, but {pending}"));
+            } else if row.foreign && !foreign.contains(&name) {
+                foreign.push(name);
             }
+        }
+        if !foreign.is_empty() {
+            talk.note(&format!("note: kept, but without a meaning on Linux: {}", foreign.join(", ")));
         }
         // Once for all resources of a type.
         for resource in RESOURCES {
@@ -497,6 +498,34 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// What is set anew in a document: each property, with its name for people.
+fn fresh(before: Option<&Document>, now: &Document) -> Vec<(String, &'static Property)> {
+    let mut fresh = Vec::new();
+    for row in GLOBALS {
+        let value = now.globals.effective(row);
+        let was = before.and_then(|before| before.globals.effective(row));
+        if value != row.default_value() && value != was {
+            fresh.push((row.name.to_owned(), row));
+        }
+    }
+    for instance in &now.resources {
+        let mut others = before.iter().flat_map(|before| before.of(instance.resource.name));
+        let was = others.find(|other| other.key() == instance.key());
+        for row in instance.resource.properties {
+            let value = instance.values.effective(row);
+            if value == row.default_value() || value == was.and_then(|was| was.values.effective(row)) {
+                continue;
+            }
+            let name = match (row.name == instance.resource.key, instance.key()) {
+                (true, Some(key)) => format!("{} {key}", instance.resource.name),
+                _ => format!("{} {}", instance.resource.name, row.name),
+            };
+            fresh.push((name, row));
+        }
+    }
+    fresh
 }
 
 fn above_configured(state: Option<State>) -> Option<State> {

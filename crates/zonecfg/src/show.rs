@@ -11,7 +11,7 @@ use zone_config::lex::quote;
 use zone_config::schema::{self, GLOBALS, Property, RESOURCES, Unset};
 use zone_config::value::Value;
 
-use crate::editor::{EditError, Editor, resource};
+use crate::editor::{EditError, Editor, rctl, resource};
 use crate::error::Failure;
 
 /// Prints a configuration with its defaults: all of it, the resource one is in, or what is asked for.
@@ -32,6 +32,16 @@ pub fn info(
     let text = match (what, editor.open()) {
         (Some(name), _) => match schema::global(name) {
             Some(row) => global_line(editor, row),
+            None if name == rctl::RCTL => {
+                let stored = editor.matching(resource(name)?, which)?.into_iter();
+                let stored = stored.map(|at| block(&editor.document.resources[at]));
+                let all = rctl::matching(&editor.document, which)?;
+                let text: String = stored.chain(all.iter().map(block)).collect();
+                if text.is_empty() {
+                    return Err(EditError::NoResource(rctl::RCTL).into());
+                }
+                text
+            }
             None => chosen(editor, name, which)?.into_iter().map(block).collect(),
         },
         (None, Some(open)) => block(open),

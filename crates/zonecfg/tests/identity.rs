@@ -22,6 +22,10 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Number(least, most) => (least..=most).prop_map(|number| number.to_string()).boxed(),
         Kind::Size => "[1-9][0-9]{0,2}[MGT]".boxed(),
         Kind::Cpus => "[1-9](\\.[0-9]{1,2})?".boxed(),
+        Kind::HostId => "(0x)?[0-9a-e]{1,8}".boxed(),
+        Kind::WholeCpus => "[1-9](-[1-9][0-9])?".boxed(),
+        Kind::CpuList => "[0-9](,[1-4]-[5-9])?".boxed(),
+        Kind::RctlValues => "\\(priv=privileged,limit=[1-9][0-9]{0,4},action=(none|deny)\\)".boxed(),
         Kind::Link => "[a-zé][a-z0-9.-]{0,9}".boxed(),
         Kind::Lower => "auto|br[0-9]".boxed(),
         Kind::Addresses => "dhcp|192\\.0\\.2\\.[1-9](/24)?(,2001:db8::[1-9]/64)?".boxed(),
@@ -30,7 +34,7 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Mac => "02(:[0-9a-f]{2}){5}".boxed(),
         Kind::Bandwidth => "[1-9][0-9]{0,2}[MG]".boxed(),
         Kind::Words(words) => {
-            proptest::sample::subsequence(words, 0..3).prop_map(|words| words.join(",")).boxed()
+            proptest::sample::subsequence(words, 1..3).prop_map(|words| words.join(",")).boxed()
         }
         Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
         Kind::Devices => "[a-z]{3}[*?]?(/[a-z*?]{1,4})?".boxed(),

@@ -110,7 +110,7 @@ fn a_zone_is_described_shown_copied_and_deleted() {
     );
     assert!(
         info.contains(
-            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\n[hostname: web]\n[init: /sbin/init]\n"
+            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\nhostid: \n[hostname: web]\n[init: /sbin/init]\n"
         )
     );
     assert!(info.contains(
@@ -378,4 +378,59 @@ fn usage_and_help() {
     assert!(place.done("nothing", "help set").starts_with("usage:\tset PROPERTY=VALUE"));
     place.refused("nothing", "help nothing", "no help about 'nothing'");
     assert!(!place.layout.etc().exists());
+}
+
+#[test]
+fn resource_controls_are_properties_both_ways() {
+    let place = Place::new();
+    let add = |name: &str, limit: &str, action: &str| {
+        format!("add rctl; set name={name}; add value (priv=privileged,limit={limit},action={action}); end;")
+    };
+    let all = add("zone.cpu-shares", "5", "none")
+        + &add("zone.max-lwps", "0x64", "deny")
+        + &add("zone.cpu-cap", "150", "deny")
+        + &add("zone.max-swap", "104857600", "deny");
+    place.done("web", &format!("create; {all}"));
+    let config = ZoneConfig::load(&place.layout, &"web".parse().unwrap()).unwrap();
+    assert_eq!((config.cpu_shares, config.max_lwps), (Some(5), Some(100)));
+    assert_eq!(config.capped_cpu[0].ncpus, "1.50");
+    assert_eq!(config.capped_memory[0].swap.as_deref(), Some("104857600"));
+    // What is set as a property shows as a resource control, and can be changed and removed as one.
+    let shown = place.done("web", "set max-lwps=200; info rctl name=zone.max-lwps");
+    assert_eq!(
+        shown,
+        "rctl:\n\tname: zone.max-lwps\n\tvalue: [\"(priv=privileged,limit=200,action=deny)\"]\n"
+    );
+    let new = "remove value (priv=privileged,limit=200,action=deny); add value (priv=privileged,limit=300,action=deny)";
+    place.done("web", &format!("select rctl name=zone.max-lwps; {new}; end"));
+    place.done("web", "remove rctl name=zone.cpu-shares; set max-locked-memory=64M");
+    let config = ZoneConfig::load(&place.layout, &"web".parse().unwrap()).unwrap();
+    assert_eq!((config.cpu_shares, config.max_lwps), (None, Some(300)));
+    assert_eq!(config.capped_memory[0].locked.as_deref(), Some("64M"));
+    place.refused("web", &add("zone.max-lwps", "1", "deny"), "'zone.max-lwps' already exists");
+    place.refused("web", &add("zone.max-fish", "1", "deny"), "allowed: zone.cpu-baseline");
+    place.refused("web", &add("zone.max-sem-ids", "1", "signal"), "priv=privileged");
+    place.refused("web", "add rctl; set name=zone.max-sem-ids; end", "value not specified");
+}
+
+#[test]
+fn what_has_no_meaning_on_linux_is_kept_and_told_in_one_line() {
+    let place = Place::new();
+    let commands =
+        "create; set pool=pool_default; set scheduling-class=FSS; add dataset; set name=tank/web; end
+        add dedicated-cpu; set ncpus=1-3; set importance=2; end
+        add rctl; set name=zone.max-lofi; add value (priv=privileged,limit=4,action=deny); end
+        add admin; set user=jo; set auths=login,manage; end";
+    place.refused("web", commands, "dedicated-cpu: ncpus excludes pool");
+    let commands = commands.replace("set pool=pool_default;", "");
+    let ran = place.on("web", &commands);
+    let told = "zonecfg: note: kept, but without a meaning on Linux: scheduling-class, dataset tank/web, dedicated-cpu importance, rctl zone.max-lofi\n\
+                zonecfg: note: user of admin is kept, but gives nobody any rights yet.\n";
+    assert_eq!((ran.status, ran.err.as_str()), (0, told));
+    // Once.
+    place.done("web", "set hostname=web");
+    let exported = place.done("web", "export");
+    let file = place.file("copy.cfg", &exported);
+    assert_eq!(place.zonecfg(&["-z", "web2", "-f", &file]).status, 0);
+    assert_eq!(place.done("web2", "export"), exported);
 }

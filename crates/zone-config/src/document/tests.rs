@@ -15,6 +15,9 @@ pub(crate) fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Number(least, most) => (least..=most).prop_map(|number| number.to_string()).boxed(),
         Kind::Size => "[1-9][0-9]{0,2}[MGT]".boxed(),
         Kind::Cpus => "[1-9](\\.[0-9]{1,2})?".boxed(),
+        Kind::WholeCpus => "[1-9](-[1-9][0-9])?".boxed(),
+        Kind::CpuList => "[0-9](,[1-4]-[5-9])?".boxed(),
+        Kind::RctlValues => "\\(priv=privileged,limit=[1-9][0-9]{0,4},action=(none|deny)\\)".boxed(),
         Kind::Link => "[a-zé][a-z0-9.-]{0,9}".boxed(),
         Kind::Lower => "auto|br[0-9]".boxed(),
         Kind::Addresses => "dhcp|192\\.0\\.2\\.[1-9](/24)?(,2001:db8::[1-9]/64)?".boxed(),
@@ -39,7 +42,12 @@ pub(crate) fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Word => "[^\"\\x00-\\x1f\\x7f-\\x9f]{1,12}".boxed(),
         Kind::Text | Kind::BootArgs => "[^\"\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f]{0,12}".boxed(),
     };
-    word.prop_filter_map("a word of this kind", move |word| kind.read(&word)).boxed()
+    let read = move |word: String| match kind {
+        // Its words have commas in them.
+        Kind::RctlValues => kind.read_list(vec![word]),
+        _ => kind.read(&word),
+    };
+    word.prop_filter_map("a word of this kind", read).boxed()
 }
 
 fn properties(rows: Vec<&'static Property>) -> impl Strategy<Value = Properties> {

@@ -93,6 +93,7 @@ impl Document {
             problems.push(Problem { resource: None, property: "limitpriv", reason });
         }
         problems.extend(net::problems(self));
+        problems.extend(limits::problems(self));
         problems
     }
 }
@@ -148,6 +149,14 @@ impl Instance {
                 let refused =
                     options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;
                 Some(("options", format!("cannot be used: {refused}")))
+            }
+            "rctl" => limits::rctl_mismatch(text("name")?),
+            "dedicated-cpu" => limits::dedicated_mismatch(text("ncpus"), text("cpus")),
+            "io" => {
+                let all = ["read-bandwidth", "write-bandwidth", "read-iops", "write-iops"];
+                let none = all.iter().all(|name| self.values.get(name).is_none());
+                let reason = "not specified, and no other limit; one of them has to be";
+                none.then(|| ("read-bandwidth", reason.to_owned()))
             }
             "capped-memory" => limits::mismatch(text("physical"), text("swap"), text("locked")),
             "device" => {

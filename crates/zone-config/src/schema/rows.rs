@@ -2,6 +2,7 @@
 
 use super::{Property, Resource, Unset};
 use crate::config::{AttrType, FsOwners, FsType, IpType, MacProfile, NetMode};
+use crate::limits::RCTLS;
 use crate::net::{MTU, PROTECTION, PROTOCOLS};
 use crate::secflags;
 use crate::value::Kind;
@@ -152,8 +153,22 @@ pub static GLOBALS: &[Property] = &[
     Property::new("max-shm-ids", IPC_IDS, Unset::Nothing, "The most System V shared memory segments.").live(),
     Property::new("max-msg-ids", IPC_IDS, Unset::Nothing, "The most System V message queues.").live(),
     Property::new("max-sem-ids", IPC_IDS, Unset::Nothing, "The most sets of System V semaphores.").live(),
+    Property::new("pool", Kind::HostName, Unset::Nothing, "A pool of processors; see dedicated-cpu for such on Linux.")
+        .at_once()
+        .foreign(),
+    Property::new(
+        "scheduling-class",
+        Kind::HostName,
+        Unset::Nothing,
+        "A scheduling class; on Linux shares hold in all of them.",
+    )
+    .at_once()
+    .foreign(),
 ];
 
+/// What a user may be allowed.
+const AUTHS: [&str; 3] = ["login", "manage", "clonefrom"];
+const IOPS: Kind = Kind::Number(1, 4_294_967_295);
 /// As many as the kernel has numbers for (`IPCMNI`).
 const IPC_IDS: Kind = Kind::Number(1, 32_768);
 
@@ -421,6 +436,92 @@ pub static RESOURCES: &[Resource] = &[
             Property::new("upper", Kind::Words(&secflags::WORDS), Unset::Nothing, "Those that they can have."),
         ],
         help: "Solaris' security flags, as far as Linux has what they do.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "dedicated-cpu",
+        key: "ncpus",
+        single: true,
+        properties: &[
+            Property::new(
+                "ncpus",
+                Kind::WholeCpus,
+                Unset::Nothing,
+                "How many CPUs the zone has of its own; of a range as many as are free.",
+            ),
+            Property::new("cpus", Kind::CpuList, Unset::Nothing, "Which CPUs the zone has of its own."),
+            Property::new(
+                "importance",
+                Kind::Number(0, 1 << 31),
+                Unset::Nothing,
+                "Which of two zones would get a CPU that both could have: no CPUs are moved between zones here.",
+            )
+            .foreign(),
+        ],
+        help: "CPUs that the zone shares with nobody, from boot to halt; the host keeps one at least.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "io",
+        key: "device",
+        single: false,
+        properties: &[
+            Property::new(
+                "device",
+                Kind::Path,
+                Unset::Required,
+                "The block device of the host; of a partition the disk that it is on.",
+            )
+            .live(),
+            Property::new("read-bandwidth", Kind::Size, Unset::Nothing, "The most bytes read in a second.").live(),
+            Property::new("write-bandwidth", Kind::Size, Unset::Nothing, "The most bytes written in a second.")
+                .live(),
+            Property::new("read-iops", IOPS, Unset::Nothing, "The most requests to read in a second.").live(),
+            Property::new("write-iops", IOPS, Unset::Nothing, "The most requests to write in a second.").live(),
+        ],
+        help: "The most that the zone reads from a disk and writes to it.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "rctl",
+        key: "name",
+        single: false,
+        properties: &[
+            Property::new("name", Kind::Choice(&RCTLS), Unset::Required, "The name that Solaris has for it.")
+                .at_once()
+                .foreign(),
+            Property::new(
+                "value",
+                Kind::RctlValues,
+                Unset::Required,
+                "The limit, with the privilege and the action that Solaris knows.",
+            )
+            .at_once(),
+        ],
+        help: "A resource control as Solaris writes it; one that is a property here sets that.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "dataset",
+        key: "name",
+        single: false,
+        properties: &[
+            Property::new("name", Kind::Word, Unset::Required, "The name of the data set.").at_once().foreign(),
+        ],
+        help: "A data set of ZFS that the zone administers on Solaris.",
+        since: "0.2.0",
+    },
+    Resource {
+        name: "admin",
+        key: "user",
+        single: false,
+        properties: &[
+            Property::new("user", Kind::HostName, Unset::Required, "A user of the host.")
+                .at_once()
+                .pending("gives nobody any rights yet."),
+            Property::new("auths", Kind::Words(&AUTHS), Unset::Required, "What that user may do.").at_once(),
+        ],
+        help: "Who may administer the zone beside root.",
         since: "0.2.0",
     },
     Resource {

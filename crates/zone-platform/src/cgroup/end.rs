@@ -137,7 +137,7 @@ fn wait(events: BorrowedFd<'_>, left: Duration) -> Result<(), Errno> {
 }
 
 /// Removes the zone's cgroup with all that the zone made in it, and what nobody uses above it.
-fn remove_in(tree: &Tree) -> Result<(), CgroupError> {
+pub(super) fn remove_in(tree: &Tree) -> Result<(), CgroupError> {
     if let Some(dir) = tree.open(ZONE)? {
         remove_tree(dir).map_err(Failed::to("remove cgroup", tree.path().join(ZONE).display()))?;
     }
@@ -156,6 +156,8 @@ pub fn sweep(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
 }
 
 fn sweep_in(tree: &Tree) {
+    // With it its CPUs go back to the host.
+    let _ = rmdir(tree.mount.as_fd(), &tree.own);
     let [first, zone] = &tree.names;
     sweep_below(tree.mount.as_fd(), first, zone);
     if first == SLICE {

@@ -6,9 +6,9 @@
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use zone_config::ZoneConfig;
-use zone_config::limits::{cpus, size};
+use zone_config::limits::{cpu_list, cpus, size, whole_cpus};
 
-use super::{BOUNDS, CgroupError, write};
+use super::{BOUNDS, CgroupError, io, write};
 use crate::spec::CgroupSpec;
 
 /// A limit: the property that asks for it, the controller that obeys, the kernel's file, what that says without one, and what a
@@ -98,7 +98,15 @@ pub(crate) fn asked(config: &ZoneConfig) -> CgroupSpec {
         asked.collect::<Vec<_>>()
     };
     let always = BOUNDS.map(|(file, bound)| (file.to_owned(), bound.to_owned()));
-    CgroupSpec { bounds: always.into_iter().chain(of(&OWN)).collect(), beside: of(&BESIDE) }
+    CgroupSpec {
+        bounds: always.into_iter().chain(of(&OWN)).collect(),
+        beside: of(&BESIDE),
+        cpus: config.dedicated_cpu.first().and_then(|own| {
+            let number = own.ncpus.as_deref().and_then(whole_cpus);
+            number.or_else(|| cpu_list(own.cpus.as_deref()?))
+        }),
+        io: config.io.iter().map(io::asked).collect(),
+    }
 }
 
 /// Lists the limits that are asked for and that nothing on this host obeys, whose cgroup2 has these controllers.
@@ -108,9 +116,13 @@ pub(super) fn missing(spec: &CgroupSpec, controllers: &str) -> Vec<CgroupError> 
     let has = |limit: &&Limit| controllers.split_whitespace().any(|name| name == limit.controller);
     let mut missing: Vec<_> = asked.filter(|limit| !has(limit)).collect();
     missing.dedup_by_key(|limit| limit.property);
+    let missing = missing.into_iter().map(|limit| (limit.property, limit.controller));
+    let others = [("dedicated-cpu", "cpuset", spec.cpus.is_some()), ("io", "io", !spec.io.is_empty())];
+    let lacks = |controller: &str| !controllers.split_whitespace().any(|name| name == controller);
+    let others = others.into_iter().filter(|(_, controller, asked)| *asked && lacks(controller));
     missing
-        .into_iter()
-        .map(|limit| CgroupError::NoController { property: limit.property, controller: limit.controller })
+        .chain(others.map(|(property, controller, _)| (property, controller)))
+        .map(|(property, controller)| CgroupError::NoController { property, controller })
         .collect()
 }
 

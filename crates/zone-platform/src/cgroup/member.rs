@@ -10,7 +10,8 @@ pub fn has(layout: &Layout, zone: &ZoneName, pid: i32) -> bool {
     let Ok(tree) = Tree::find(layout.id(), zone) else { return false };
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
-    is_below(path, &[tree.names[0].as_str(), tree.names[1].as_str(), ZONE])
+    let names: Vec<_> = tree.above(ZONE).iter().map(String::as_str).chain([ZONE]).collect();
+    is_below(path, &names)
 }
 
 /// Whether `names` follow each other somewhere in `path`: what is above them depends on where cgroup2 was mounted from.

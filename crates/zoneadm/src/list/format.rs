@@ -116,6 +116,7 @@ mod tests {
             daemon: None,
             differs: None,
             network: None,
+            limits: None,
         }
     }
 

@@ -8,6 +8,7 @@ use zone_config::lastexit::{How, LastExit};
 use zone_door::{Change, Console, Operation};
 use zsched::wire::{Lost, Status, Witness};
 
+use super::limits::Limits;
 use super::network::Network;
 use super::row::{Immutable, Row};
 
@@ -46,6 +47,8 @@ pub(super) struct Zone<'a> {
     differs: Option<&'a [Change]>,
     /// Its nets and ports; null for one that is not up, and for the host.
     network: Option<&'a Network>,
+    /// What it uses of the machine; null for one that is not up, and for the host.
+    limits: Option<&'a Limits>,
 }
 
 /// A zone's zsched.
@@ -139,6 +142,7 @@ impl<'a> Zone<'a> {
             consoles,
             differs: row.differs.as_deref(),
             network: row.network.as_ref(),
+            limits: row.limits.as_ref(),
         }
     }
 }

@@ -12,6 +12,7 @@ use zone_door::{Change, Client};
 use zone_sys::Chain;
 use zsched::wire::{Phase, Status};
 
+use super::limits::Limits;
 use super::network::Network;
 use crate::live;
 use crate::message::warn_zone;
@@ -59,6 +60,8 @@ pub(super) struct Row {
     pub(super) differs: Option<Vec<Change>>,
     /// What it has of the network, if that was looked at and it is up.
     pub(super) network: Option<Network>,
+    /// What it uses of the machine, if that was looked at and it is up.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Immutable {
@@ -92,6 +95,7 @@ impl Row {
             daemon: None,
             differs: None,
             network: None,
+            limits: None,
         }
     }
 
@@ -144,6 +148,7 @@ impl Row {
             daemon: None,
             differs: None,
             network: None,
+            limits: None,
         }
     }
 
@@ -214,6 +219,15 @@ impl Row {
         }
     }
 
+    /// Looks at what a zone that is up uses of the machine.
+    pub(super) fn look_at_limits(&mut self, layout: &Layout) {
+        if self.id().is_some()
+            && let Some(zone) = &self.zone
+        {
+            self.limits = Limits::of(layout, zone);
+        }
+    }
+
     /// What is to be said of a zone beside its state: what is being done with it, and how its init failed.
     pub(super) fn note(&self) -> Option<String> {
         let operation = self.daemon.as_ref().and_then(|daemon| {
@@ -227,7 +241,8 @@ impl Row {
         let exit = self.zone.as_ref().filter(|_| !runs).and_then(|_| self.last_exit());
         let failed = exit.and_then(|exit| failure(&exit, restarts.max(exit.restarts)));
         let root = self.immutable.and_then(Immutable::note);
-        let notes: Vec<String> = operation.into_iter().chain(failed).chain(root).collect();
+        let killed = self.limits.as_ref().and_then(Limits::note);
+        let notes: Vec<String> = operation.into_iter().chain(failed).chain(root).chain(killed).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 

@@ -51,8 +51,8 @@ fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
         ("", "end", "The end command only makes sense in the resource scope."),
         (
             "",
-            "add dataset",
-            "No such resource type 'dataset'; allowed: fs, device, net, port, capped-memory, capped-cpu, attr",
+            "add datset",
+            "No such resource type 'datset'; allowed: fs, device, net, port, capped-memory, capped-cpu,",
         ),
         ("", "add fs ro", "The add PROPERTY VALUE command only makes sense in the resource scope."),
         ("", "set autobot=true", "No such property type 'autobot' of the zone; allowed: zonename, zonepath"),

@@ -85,7 +85,7 @@ fn what_is_refused_changes_nothing(lab: &Lab) {
     ran.refuses()
         .stderr_has("the zone stays as it is")
         .stderr_has("max-processes needs the controller 'pids'");
-    zone.zoneadm(["apply", "-n"]).refuses().stderr_has("max-lwps needs the controller 'pids'");
+    zone.zoneadm(["apply", "-n"]).refuses().stderr_has("max-processes needs the controller 'pids'");
     zone.zonecfg("clear max-lwps").ok();
     assert_eq!(differs(&zone), [pair("shutdown-timeout", "live")], "nothing of it was given");
     zone.zoneadm(["apply"]).ok();
