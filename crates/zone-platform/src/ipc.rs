@@ -64,7 +64,9 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     }
     let made = build.namespaces.ipc(build.userns.as_fd(), build.netns.is_some());
     let namespace = made.map_err(Failed::to("make the IPC namespace of", &build.spec.zone))?;
-    build.readonly = &SHUT;
+    // The limits come first.
+    let limits = SHUT.len() - kernelfs::READONLY.len();
+    build.readonly = if build.spec.privileges.opened.nesting { &SHUT[..limits] } else { &SHUT };
     Ok(write_all(namespace.as_fd(), &build.spec.ipc, build.base())?)
 }
 

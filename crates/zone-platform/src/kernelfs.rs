@@ -41,6 +41,17 @@ pub const MASKED: [&str; 16] = [
 /// the kernel refuses the rest.
 pub const READONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"];
 
+/// Gives what PID 1 hides. In a zone with user namespaces of its own nothing is hidden: a mount on /proc that such a namespace has
+/// locked keeps it from a /proc of its own (`mount_too_revealing` in the kernel), without which no container or sandbox works.
+pub(crate) fn masked(nesting: bool) -> &'static [&'static str] {
+    if nesting { &[] } else { &MASKED }
+}
+
+/// Gives what PID 1 makes read-only; as with [`masked`], nothing where a mount on /proc would be in the way.
+pub(crate) fn readonly(nesting: bool) -> &'static [&'static str] {
+    if nesting { &[] } else { &READONLY }
+}
+
 /// /run: empty at every boot, as guests expect.
 pub(crate) fn run(base: u32) -> Result<OwnedFd, Failed> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;

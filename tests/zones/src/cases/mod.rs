@@ -59,6 +59,7 @@ mod limits;
 mod list;
 mod live;
 mod matrix;
+mod nesting;
 mod net_auto;
 mod net_dhcp;
 mod net_docs;
@@ -132,6 +133,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fs_docs::CASES,
         immutable::CASES,
         privileges::CASES,
+        nesting::CASES,
         sysctl::CASES,
         fs_safe::CASES,
         net_auto::CASES,
