@@ -64,6 +64,16 @@ choices! {
         Lofs = "lofs",
         /// A file system of its own in memory (tmpfs(5)).
         Tmpfs = "tmpfs",
+        /// On a disk or in an image, as ext4(5), which also is that of ext2 and ext3.
+        Ext4 = "ext4",
+        /// On a disk or in an image, as xfs(5).
+        Xfs = "xfs",
+        /// On a disk or in an image, as btrfs(5).
+        Btrfs = "btrfs",
+        /// On a disk or in an image, as DOS and cameras have it.
+        Vfat = "vfat",
+        /// On a disk or in an image, as CDs have it.
+        Iso9660 = "iso9660",
     }
 }
 
@@ -186,6 +196,8 @@ records! {
         pub dir: String = "dir",
         /// What: for lofs an absolute path of the host, for tmpfs a word.
         pub special: String = "special",
+        /// Kept, and obeyed by nothing.
+        pub raw: Option<String> = "raw",
         /// Its type.
         pub fstype: FsType = "type",
         /// Whose its files are.

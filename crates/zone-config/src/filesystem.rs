@@ -59,10 +59,17 @@ const FLAGS: [(&str, MountOption<'static>); 8] = [
     ("nodevices", MountOption::NoDevices),
 ];
 
+const ON_DISK: &str = "ro, rw, nosuid, suid, noexec, exec, nodev";
+
 /// The options of each type, to follow "allowed: ".
-pub const OPTIONS: [(FsType, &str); 2] = [
+pub const OPTIONS: [(FsType, &str); 7] = [
     (FsType::Lofs, "ro, rw, nosuid, suid, noexec, exec, nodev, nosub"),
     (FsType::Tmpfs, "ro, rw, nosuid, suid, noexec, exec, nodev, size=, nr_inodes=, mode="),
+    (FsType::Ext4, ON_DISK),
+    (FsType::Xfs, ON_DISK),
+    (FsType::Btrfs, ON_DISK),
+    (FsType::Vfat, ON_DISK),
+    (FsType::Iso9660, ON_DISK),
 ];
 
 /// Understands one mount option of a type of file system.

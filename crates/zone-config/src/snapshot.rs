@@ -317,6 +317,7 @@ mod tests {
             dir: "/data".into(),
             special: "/srv".into(),
             fstype: FsType::Lofs,
+            raw: None,
             owners: FsOwners::Map,
             options: vec!["ro".into()],
         });

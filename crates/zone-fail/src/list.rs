@@ -84,6 +84,7 @@ pub const POINTS: &[Point] = &[
     daemon("step.verify", "it is known that a running zone could boot again", "it is taken down"),
     daemon("step.snapshot", "the configuration is frozen", "the user namespace is made"),
     daemon("step.userns", "the user namespace is made", "the platform's first step"),
+    daemon("fs.loop", "the loop device of an image is there", "its file system is mounted"),
     daemon(
         "network.recorded",
         "what the network of the zone will be is on record",

@@ -99,6 +99,8 @@ pub(crate) struct Share {
     dir: String,
     spot: Spot,
     writable: bool,
+    /// Whether it is a disk, whose content is the kernel's alone while it is mounted.
+    disk: bool,
 }
 
 /// Why a place lies where it must not.
@@ -129,6 +131,16 @@ pub enum Conflict {
         dir: String,
         /// What it mounts.
         source_path: PathBuf,
+    },
+    /// Two would write to one disk, each as if alone.
+    #[error(
+        "it is the disk of zone {zone} (fs {dir}): give each zone a disk of its own, or add option ro to both"
+    )]
+    SameDisk {
+        /// The zone that has it.
+        zone: ZoneName,
+        /// Where that zone has it.
+        dir: String,
     },
     /// The files of a zone would be another's.
     #[error("zone {zone} is in {}", shown(.zonepath))]
@@ -181,6 +193,10 @@ impl Claims {
             return Err(Conflict::OtherZone { zone: zone.clone(), zonepath: zonepath.clone() });
         }
         self.check_writers(spot)?;
+        let disk = self.shares.iter().find(|share| writable && share.disk && share.spot.is(spot));
+        if let Some(Share { zone, dir, .. }) = disk {
+            return Err(Conflict::SameDisk { zone: zone.clone(), dir: dir.clone() });
+        }
         // Of two fs resources of one zone the inner one is told.
         let mut of_others = self.shares.iter().filter(|share| share.zone != self.own);
         match of_others.find(|share| writable && share.spot.is_below(spot)) {
@@ -190,6 +206,19 @@ impl Claims {
                 dir: dir.clone(),
                 source_path: spot.path.clone(),
             }),
+        }
+    }
+
+    /// Whether the zone may mount the file system on a disk, or on an image, at `spot`.
+    pub(crate) fn check_disk(&self, spot: &Spot, writable: bool) -> Result<(), Conflict> {
+        self.check_share(spot, false)?;
+        let both_read = |share: &Share| share.disk && !share.writable && !writable;
+        let of_other = |share: &&Share| share.zone != self.own || !share.disk;
+        let other =
+            self.shares.iter().filter(of_other).find(|share| share.spot.is(spot) && !both_read(share));
+        match other {
+            None => Ok(()),
+            Some(Share { zone, dir, .. }) => Err(Conflict::SameDisk { zone: zone.clone(), dir: dir.clone() }),
         }
     }
 
@@ -239,11 +268,12 @@ fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
 fn shares(zone: &ZoneName, mounts: &[spec::Mount], table: &[Mount]) -> Vec<Share> {
     let share = |mount: &spec::Mount| match &mount.source {
         Source::Memory(_) => None,
-        Source::Host(path) => Some(Share {
+        Source::Host(path) | Source::Disk(path, _) => Some(Share {
             zone: zone.clone(),
             dir: mount.at.clone(),
             spot: Spot::look(path, table),
             writable: !mount.is_read_only(),
+            disk: matches!(mount.source, Source::Disk(..)),
         }),
     };
     mounts.iter().filter_map(share).collect()

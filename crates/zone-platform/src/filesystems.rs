@@ -1,26 +1,33 @@
-//! The `fs` resources: directories of the host (`lofs`) and memory (`tmpfs`).
+//! The `fs` resources: directories of the host (`lofs`), memory (`tmpfs`), and file systems on disks and in images.
 //!
 //! A lofs is mounted with the zone's owners, as the root is: what belongs to user 1000 on the host belongs to the zone's user 1000,
 //! and the zone's root may do there what root may. That is what whoever shares a directory means; it also means that the zone
 //! can leave set-user-ID programs there, so one that users of the host can reach, by whatever mount, is refused. With
 //! `owners=host` the zone's processes are there who they are for the host, and own nothing that they have not made.
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::mount::MountAttrFlags;
-use zone_config::filesystem;
-use zone_sys::mount::MountAttr;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use zone_config::{Snapshot, filesystem};
+use zone_sys::mount::set_idmap;
 
-use crate::check::Check;
+use crate::check::{Check, Purpose};
 use crate::claims::Claims;
 use crate::kernelfs::memory;
 use crate::mounts::{CopyError, copy_best, copy_mapped};
 use crate::spec::{self, Mount};
+use crate::step::TearDown;
 use crate::zoneroot::{Canonical, Kind, Making, Refusal};
 use crate::{Build, Failed, PlatformError};
 
+mod disk;
 mod elsewhere;
+mod gone;
 mod options;
 mod source;
+
+pub(crate) use disk::Disk;
+pub use disk::DiskError;
+pub use gone::Held;
 
 pub(crate) use options::Options;
 use source::Judge;
@@ -51,6 +58,9 @@ pub enum FsError {
         #[source]
         source: Box<Unfit>,
     },
+    /// An image that the zone had is still mounted.
+    #[error(transparent)]
+    Held(#[from] Held),
 }
 
 /// Why nothing can be mounted on a directory of a zone.
@@ -73,8 +83,16 @@ pub(crate) struct Plan<'a> {
     pub(crate) dir: Canonical,
     pub(crate) mount: &'a Mount,
     pub(crate) options: Options<'a>,
-    /// What a lofs is of, opened.
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Found,
+}
+
+/// What is mounted, found and opened.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Memory,
+    /// What a lofs is of.
+    Source(Source),
+    Disk(Disk),
 }
 
 /// Looks at all `fs` resources and opens what they mount; those that are fit are kept in order, parents first.
@@ -84,9 +102,10 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         return Ok(());
     }
     let judge = Judge::new(layout)?;
+    let lives = check.purpose != Purpose::BringUp && layout.snapshot(&spec.zone).exists();
     let mut plans: Vec<Plan<'_>> = Vec::new();
     for mount in &spec.mounts {
-        match plan(&judge, check.claims()?, mount) {
+        match plan(&judge, check.claims()?, mount, lives) {
             Ok(plan) if plans.iter().any(|other| other.dir == plan.dir) => {
                 check.fail(directory_error(mount, NoMountPoint::Taken));
             }
@@ -99,7 +118,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount) -> Result<Plan<'a>, FsError> {
+fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount, lives: bool) -> Result<Plan<'a>, FsError> {
     let dir: Canonical = mount.at.parse().map_err(|error: Refusal| directory_error(mount, error.into()))?;
     if let Some(reason) = filesystem::reserved(&mount.at) {
         return Err(directory_error(mount, NoMountPoint::Reserved(reason)));
@@ -107,8 +126,13 @@ fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount) -> Result<Plan<'a>
     let unfit = |source: Unfit| FsError::Unfit { dir: mount.at.clone(), source: Box::new(source) };
     let options = Options::parse(mount.fstype(), &mount.options).map_err(|error| unfit(error.into()))?;
     let source = match &mount.source {
-        spec::Source::Memory(_) => None,
-        spec::Source::Host(path) => Some(judge.source(claims, path, mount.mapped, &options).map_err(unfit)?),
+        spec::Source::Memory(_) => Found::Memory,
+        spec::Source::Host(path) => {
+            Found::Source(judge.source(claims, path, mount.mapped, &options).map_err(unfit)?)
+        }
+        spec::Source::Disk(path, fstype) => {
+            Found::Disk(judge.disk(claims, path, *fstype, &options, lives).map_err(unfit)?)
+        }
     };
     Ok(Plan { dir, mount, options, source })
 }
@@ -123,14 +147,25 @@ fn directory_error(mount: &Mount, reason: NoMountPoint) -> FsError {
 /// # Errors
 /// When one of them cannot be mounted.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
+    let mut mapped = Vec::new();
     for Plan { dir, mount: wanted, options, source } in std::mem::take(&mut build.found.mounts) {
         match source {
-            None => {
-                let mount = tmpfs(&wanted.at, build.base(), &options)?;
+            Found::Memory => {
+                let mount = memory(&wanted.at, build.base(), &options.values, options.mount_attributes())?;
                 let making = if options.read_only() { Making::Nothing } else { Making::Owned(build.base()) };
                 build.attach(mount, &dir, Kind::Directory, making)?;
             }
-            Some(source) => {
+            Found::Disk(disk) => {
+                let owner = wanted.mapped.then_some(build.base());
+                let mount = disk.mount(&wanted.at, &options, owner)?;
+                if wanted.mapped && disk.has_owners() {
+                    let fail = Failed::to("duplicate the descriptor of", wanted.special());
+                    mapped.push((mount.try_clone().map_err(fail)?, disk.cannot_be_mapped(), wanted));
+                }
+                let making = if options.read_only() { Making::Nothing } else { Making::Plain };
+                build.attach(mount, &dir, Kind::Directory, making)?;
+            }
+            Found::Source(source) => {
                 let (mount, shortfall) = if wanted.mapped {
                     copy_best(source.fd(), build.userns.as_fd(), options.attributes, options.recursive)
                 } else {
@@ -147,17 +182,32 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
             }
         }
     }
+    // Only now: what was made in them for others to be mounted on was made as the host's root makes it.
+    for (mount, refusal, wanted) in mapped {
+        match set_idmap(mount.as_fd(), build.userns.as_fd(), false) {
+            Ok(()) => {}
+            Err(error) if error.errno() == Errno::INVAL => {
+                return Err(FsError::Unfit { dir: wanted.at.clone(), source: Box::new(refusal) }.into());
+            }
+            Err(error) => return Err(Failed::to("map the owners of", wanted.special())(error).into()),
+        }
+    }
     Ok(())
 }
 
-fn tmpfs(dir: &str, base: u32, options: &Options<'_>) -> Result<OwnedFd, Failed> {
-    let attributes = [
-        (MountAttr::RDONLY, MountAttrFlags::MOUNT_ATTR_RDONLY),
-        (MountAttr::NOSUID, MountAttrFlags::MOUNT_ATTR_NOSUID),
-        (MountAttr::NOEXEC, MountAttrFlags::MOUNT_ATTR_NOEXEC),
-    ];
-    let wanted = attributes.into_iter().filter(|(attr, _)| options.has(*attr)).map(|(_, flag)| flag);
-    memory(dir, base, &options.values, wanted.fold(MountAttrFlags::MOUNT_ATTR_NODEV, |all, flag| all | flag))
+/// Waits until no loop device is left of an image that the zone had: the kernel lets go of a file system after the last
+/// process that was in it has gone. Whoever holds it is named.
+pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
+    // A zone that comes back uses the same device again.
+    let Ok(snapshot) = Snapshot::load(down.layout, down.zone) else { return Ok(()) };
+    // What could only be read can be anybody's next, and may be another zone's already.
+    let written = snapshot.config.fs.iter().map(Mount::of).filter(|mount| !mount.is_read_only());
+    let images = written.filter_map(|mount| match mount.source {
+        spec::Source::Disk(path, _) if !down.comes_back => Some(path),
+        _ => None,
+    });
+    let limit = zone_fail::limit(&down.layout.run(), down.limit);
+    Ok(gone::wait(&images.collect::<Vec<_>>(), limit).map_err(FsError::from)?)
 }
 
 #[cfg(test)]

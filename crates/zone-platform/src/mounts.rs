@@ -34,8 +34,23 @@ pub(crate) fn new_fs(
     options: &[(&str, &str)],
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, Failed> {
+    // The source shows in the zone's own mount table.
+    new_fs_of(what, fstype, fstype, options, attributes)
+}
+
+/// A file system that is on a disk, or comes from `source` in another way, detached.
+///
+/// # Errors
+/// As [`new_fs`].
+pub(crate) fn new_fs_of(
+    what: &str,
+    fstype: &str,
+    source: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Failed> {
     let fail = Failed::to("make the file system for", what);
-    match configure(fstype, options, attributes) {
+    match configure(fstype, source, options, attributes) {
         Ok(mount) => Ok(mount),
         Err((context, errno)) => Err(fail(refusal(context, errno))),
     }
@@ -61,14 +76,13 @@ pub(crate) fn aside<T: Send>(
 
 type Configured = Result<OwnedFd, (Option<OwnedFd>, Errno)>;
 
-fn configure(fstype: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Configured {
+fn configure(fstype: &str, source: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Configured {
     let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| (None, errno))?;
     let set = |(key, value): &(&str, &str)| match *value {
         "" => fsconfig_set_flag(&context, *key),
         value => fsconfig_set_string(&context, *key, value),
     };
-    // The source shows in the zone's own mount table.
-    let made = fsconfig_set_string(&context, "source", fstype)
+    let made = fsconfig_set_string(&context, "source", source)
         .and_then(|()| options.iter().try_for_each(set))
         .and_then(|()| fsconfig_create(&context))
         .and_then(|()| fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes));

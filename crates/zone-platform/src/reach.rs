@@ -82,7 +82,7 @@ pub fn check(layout: &Layout, spec: &Spec, mut waiting: impl FnMut(&Path) -> boo
     }
     // A link on the way may lead anywhere, so the text of these paths tells nothing.
     let shared = spec.mounts.iter().filter_map(|mount| match &mount.source {
-        Source::Host(path) => Some(path.clone()),
+        Source::Host(path) | Source::Disk(path, _) => Some(path.clone()),
         Source::Memory(_) => None,
     });
     let own = Some(spec.zonepath.clone()).filter(|path| is_served(&table, path));

@@ -96,6 +96,8 @@ pub struct Device {
 pub enum Source {
     /// A directory or file of the host.
     Host(PathBuf),
+    /// The file system of a type that is on a block device of the host, or in an image.
+    Disk(PathBuf, FsType),
     /// Memory; the word shows in messages only.
     Memory(String),
 }
@@ -244,6 +246,7 @@ impl Mount {
         let source = match fs.fstype {
             FsType::Lofs => Source::Host(PathBuf::from(&fs.special)),
             FsType::Tmpfs => Source::Memory(fs.special.clone()),
+            disk => Source::Disk(PathBuf::from(&fs.special), disk),
         };
         let mapped = fs.owners == FsOwners::Map;
         Self { at: fs.dir.clone(), source, mapped, options: fs.options.clone() }
@@ -253,6 +256,7 @@ impl Mount {
     pub(crate) fn fstype(&self) -> FsType {
         match self.source {
             Source::Host(_) => FsType::Lofs,
+            Source::Disk(_, fstype) => fstype,
             Source::Memory(_) => FsType::Tmpfs,
         }
     }
@@ -265,7 +269,7 @@ impl Mount {
     /// What is mounted, as text for messages.
     pub(crate) fn special(&self) -> String {
         match &self.source {
-            Source::Host(path) => zone_config::hostpath::shown(path),
+            Source::Host(path) | Source::Disk(path, _) => zone_config::hostpath::shown(path),
             Source::Memory(word) => word.clone(),
         }
     }

@@ -73,10 +73,12 @@ pub struct Step {
 /// A row to start from.
 const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
     Step { name: "ids", check: Some(ids::look), ..NONE },
     Step { name: "limits", check: Some(privileges::look), ..NONE },
+    // Below the cgroup's, so that it is taken down when the zone's processes are gone.
+    Step { name: "images", tear_down: Some(filesystems::tear_down), ..NONE },
     Step {
         name: "cgroup",
         check: Some(cgroup::look),

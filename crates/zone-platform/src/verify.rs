@@ -75,6 +75,7 @@ mod tests {
             dir: "/data".to_owned(),
             special: "/nowhere/at/all".to_owned(),
             fstype: FsType::Lofs,
+            raw: None,
             owners: FsOwners::Map,
             options: vec![],
         });

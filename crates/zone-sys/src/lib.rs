@@ -18,6 +18,7 @@ pub mod exec;
 pub mod inherit;
 pub mod landing;
 pub mod lock;
+pub mod loopdev;
 pub mod mount;
 pub mod namespace;
 pub mod net;

@@ -143,8 +143,8 @@ fn a_command_file_that_fails_changes_nothing_and_says_where() {
             "On line 2 of FILE: autoboot: \"maybe\" is not allowed; allowed: true, false",
         ),
         (
-            "create; commit\nadd fs\n\nset type=ext4",
-            "On line 4 of FILE: fs: type: \"ext4\" is not allowed; allowed: lofs, tmpfs",
+            "create; commit\nadd fs\n\nset type=nosuch",
+            "On line 4 of FILE: fs: type: \"nosuch\" is not allowed; allowed: lofs, tmpfs, ext4, xfs",
         ),
         ("create\ncommit\nset x", "syntax error on line 3 of FILE, column 5: expected '=' after 'x'"),
         ("create\nadd fs", "resource specification incomplete"),

@@ -15,6 +15,7 @@ fn sample() -> ZoneConfig {
             dir: "/tmp".into(),
             special: "swap".into(),
             fstype: FsType::Tmpfs,
+            raw: None,
             owners: FsOwners::Map,
             options: vec!["size=1m".into()],
         },
@@ -22,6 +23,7 @@ fn sample() -> ZoneConfig {
             dir: "/data".into(),
             special: "/srv/a b".into(),
             fstype: FsType::Lofs,
+            raw: None,
             owners: FsOwners::Host,
             options: vec![],
         },
@@ -112,14 +114,14 @@ fn an_error_names_place_property_and_remedy() {
             "shutdown-timeout: \"0\" is not allowed; allowed: a whole number of seconds",
         ),
         (
-            "\n[[fs]]\n  type = \"ext4\"\n",
+            "\n[[fs]]\n  type = \"zfs4\"\n",
             "line 3, column 10",
-            "fs: type: \"ext4\" is not allowed; allowed: lofs, tmpfs",
+            "fs: type: \"zfs4\" is not allowed; allowed: lofs, tmpfs",
         ),
         (
             "[[fs]]\ncolor = \"x\"\n",
             "line 2, column 1",
-            "fs: no property 'color'; allowed: dir, special, type, owners, options",
+            "fs: no property 'color'; allowed: dir, special, raw, type, owners, options",
         ),
         (
             "[[fs]]\noptions = [1]\n",

@@ -136,9 +136,9 @@ impl Instance {
                     ));
                 }
                 let (word, special) = (text("type")?, text("special")?);
-                if word == FsType::Lofs.as_str() && !special.starts_with('/') {
-                    let allowed = "for type lofs allowed: an absolute path of the host";
-                    return Some(("special", format!("is \"{special}\"; {allowed}")));
+                if word != FsType::Tmpfs.as_str() && !special.starts_with('/') {
+                    let allowed = "allowed: an absolute path of the host";
+                    return Some(("special", format!("is \"{special}\"; for type {word} {allowed}")));
                 }
                 let fstype = FsType::of(word)?;
                 if fstype == FsType::Tmpfs && text("owners") == Some(FsOwners::Host.as_str()) {

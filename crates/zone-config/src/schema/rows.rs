@@ -184,13 +184,20 @@ pub static RESOURCES: &[Resource] = &[
                 "special",
                 Kind::Word,
                 Unset::Required,
-                "What is mounted: for lofs a path of the host, for tmpfs any word.",
+                "What is mounted: for lofs a path of the host, for tmpfs any word, else a block device or an image file.",
             ),
+            Property::new(
+                "raw",
+                Kind::Path,
+                Unset::Nothing,
+                "On Solaris: the raw device of special, for its fsck.",
+            )
+            .pending("Linux has no raw devices: what a file system says of its state is read before each mount."),
             Property::new(
                 "type",
                 Kind::Choice(FsType::WORDS),
                 Unset::Required,
-                "The type: lofs shows a directory or file of the host, tmpfs is memory.",
+                "The type: lofs shows a directory or file of the host, tmpfs is memory, the others are on a disk or in an image.",
             ),
             Property::new(
                 "owners",

@@ -1,5 +1,6 @@
 //! The mount options of `fs` resources, as flags and values for the kernel.
 
+use rustix::mount::MountAttrFlags;
 use zone_config::config::FsType;
 use zone_config::filesystem::{MountOption, OptionError, read_option};
 use zone_sys::mount::MountAttr;
@@ -45,6 +46,17 @@ impl<'a> Options<'a> {
         }
         let attributes = set.iter().fold(MountAttr::NODEV, |all, attr| all | *attr);
         Ok(Self { attributes, recursive, values, set })
+    }
+
+    /// The same as `attributes`, for a file system that is made.
+    pub(crate) fn mount_attributes(&self) -> MountAttrFlags {
+        let attributes = [
+            (MountAttr::RDONLY, MountAttrFlags::MOUNT_ATTR_RDONLY),
+            (MountAttr::NOSUID, MountAttrFlags::MOUNT_ATTR_NOSUID),
+            (MountAttr::NOEXEC, MountAttrFlags::MOUNT_ATTR_NOEXEC),
+        ];
+        let wanted = attributes.into_iter().filter(|(attr, _)| self.has(*attr)).map(|(_, flag)| flag);
+        wanted.fold(MountAttrFlags::MOUNT_ATTR_NODEV, |all, flag| all | flag)
     }
 
     pub(crate) fn has(&self, attr: MountAttr) -> bool {

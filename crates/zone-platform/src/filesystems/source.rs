@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, StatVfsMountFlags, fstatfs, fstatvfs};
 use zone_config::Layout;
+use zone_config::config::FsType;
 use zone_config::filesystem::OptionError;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
 
+use super::disk::{self, Disk, DiskError};
 use super::elsewhere;
 use super::options::Options;
 use crate::Failed;
@@ -54,6 +56,9 @@ pub enum Unfit {
         /// Where the same file system, or a part of what is shared, is mounted too.
         other: PathBuf,
     },
+    /// It is no disk that a zone can have.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A mount option is unknown or not allowed.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -157,6 +162,32 @@ impl Judge {
             }
         }
         Ok(Source { fd: found.into_fd(), kind })
+    }
+
+    /// Opens a disk, or an image of one.
+    pub(crate) fn disk(
+        &self,
+        claims: &Claims,
+        path: &Path,
+        fstype: FsType,
+        options: &Options<'_>,
+        lives: bool,
+    ) -> Result<Disk, Unfit> {
+        // By its name first, as for directories.
+        let refused = |path: &Path, conflict: Conflict| Unfit::Forbidden {
+            path: path.to_owned(),
+            reason: conflict.into(),
+        };
+        if path.is_absolute() {
+            claims
+                .check_disk(&Spot::named(path), !options.read_only())
+                .map_err(|conflict| refused(path, conflict))?;
+        }
+        let spot = Spot::found(disk::walk(path)?);
+        claims.check_disk(&spot, !options.read_only()).map_err(|conflict| refused(spot.path(), conflict))?;
+        let path = spot.path().to_owned();
+        let Some(found) = spot.into_found() else { return Err(HostPathError::NotCanonical(path).into()) };
+        Disk::look(found, fstype, options, &self.table, lives)
     }
 
     fn permit(&self, claims: &Claims, spot: &Spot, writable: bool) -> Result<(), Unfit> {

@@ -14,6 +14,7 @@ fn fs_of(fstype: FsType, special: &str, dir: &str, options: &[&str]) -> Fs {
         dir: dir.to_owned(),
         special: special.to_owned(),
         fstype,
+        raw: None,
         owners: FsOwners::Map,
         options: options.iter().map(|option| (*option).to_owned()).collect(),
     }
@@ -168,7 +169,7 @@ fn an_installation_that_is_reached_by_a_symlink_is_no_less_guarded() {
 #[test]
 fn an_option_that_the_kernel_refuses_is_told_in_its_words() {
     zone_testing::needs_root!();
-    let attributes = MountAttrFlags::empty();
+    let attributes = rustix::mount::MountAttrFlags::empty();
     let error = chain(&memory("/x", BASE, &[("size", "much")], attributes).unwrap_err());
     assert!(error.starts_with("cannot make the file system for /x: tmpfs: Bad value for 'size'"), "{error}");
 }

@@ -119,6 +119,7 @@ fn a_zonepath_that_somebody_else_could_replace() {
             dir: "/zones".into(),
             special: special.to_str().unwrap().to_owned(),
             fstype: zone_config::config::FsType::Lofs,
+            raw: None,
             owners: zone_config::config::FsOwners::Map,
             options: vec![],
         }];

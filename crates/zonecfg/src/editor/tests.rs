@@ -63,11 +63,11 @@ fn an_edit_that_cannot_be_says_so_and_changes_nothing() {
         ("", "remove fs", "No such fs resource."),
         ("add fs", "select fs dir=/a", "The select command only makes sense in the global scope."),
         ("add fs", "add attr", "The add command only makes sense in the global scope."),
-        ("add fs", "set type=ext4", "fs: type: \"ext4\" is not allowed; allowed: lofs, tmpfs"),
+        ("add fs", "set type=zfs4", "fs: type: \"zfs4\" is not allowed; allowed: lofs, tmpfs"),
         (
             "add fs",
             "set color=/dev/x",
-            "No such property type 'color' of fs; allowed: dir, special, type, owners, options",
+            "No such property type 'color' of fs; allowed: dir, special, raw, type, owners, options",
         ),
         ("add fs; set dir=/a", "end", "fs: special not specified; allowed: text on one line"),
         (

@@ -1,6 +1,7 @@
 //! The examples of docs/filesystems.md, run as they stand there.
 
-use crate::harness::{Lab, cases, examples};
+use crate::harness::{Lab, cases, examples, skip};
+use std::path::Path;
 
 cases![the_manual: 600];
 
@@ -12,6 +13,9 @@ fn the_manual(lab: &Lab) {
     let srv = lab.path("srv");
     let place = srv.to_string_lossy();
     for example in examples {
+        if example.needs.is_some_and(|program| !Path::new(program).exists()) {
+            skip(format!("this machine has no {}", example.needs.unwrap_or_default()));
+        }
         example.run(lab, &[("/srv", &place)]);
         std::fs::remove_dir_all(&srv).ok();
     }

@@ -29,6 +29,7 @@ mod crash_apply;
 mod crash_client;
 mod crash_coverage;
 mod crash_ends;
+mod crash_fs;
 mod crash_install;
 mod crash_keeper;
 mod crash_net;
@@ -44,6 +45,7 @@ mod exclusive;
 mod failing;
 mod fences;
 mod fs;
+mod fs_disk;
 mod fs_docs;
 mod fs_safe;
 mod full_disk;
@@ -130,6 +132,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         counters::CASES,
         fences::CASES,
         fs::CASES,
+        fs_disk::CASES,
         fs_docs::CASES,
         immutable::CASES,
         privileges::CASES,
@@ -173,6 +176,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_client::CASES,
         crash_adopt::CASES,
         crash_ends::CASES,
+        crash_fs::CASES,
         crash_install::CASES,
         crash_zlogin::CASES,
         crash_keeper::CASES,

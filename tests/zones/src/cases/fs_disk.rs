@@ -1,0 +1,190 @@
+//! `fs` resources on disks: images here, for a test has no disk of its own.
+
+use crate::harness::{Command, Lab, cases, make_dir, read, skip, until, write};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+
+cases![
+    an_image_is_the_zones_and_let_go_at_halt,
+    a_reboot_and_a_dead_daemon_keep_it,
+    what_no_kernel_should_mount_is_refused,
+    an_image_has_one_zone,
+    an_image_that_a_zone_could_write_to_is_refused,
+    who_holds_an_image_is_named: 120,
+];
+
+/// An image of an ext4 file system.
+pub(super) fn image(at: &Path) -> PathBuf {
+    if !Path::new("/usr/sbin/mkfs.ext4").exists() || !Path::new("/dev/loop-control").exists() {
+        skip("this machine has no mkfs.ext4, or no loop devices");
+    }
+    Command::new("truncate").args(["-s", "16M"]).args([at]).run().ok();
+    Command::new("/usr/sbin/mkfs.ext4").args(["-q", "-F"]).args([at]).run().ok();
+    at.to_owned()
+}
+
+pub(super) fn ext4(dir: &str, image: &Path, more: &str) -> String {
+    format!("add fs; set dir={dir}; set special={}; set type=ext4; {more}end; ", image.display())
+}
+
+#[track_caller]
+fn debugfs(image: &Path, what: &str) -> String {
+    Command::new("/usr/sbin/debugfs").args(["-w", "-R", what]).args([image]).run().out().to_owned()
+}
+
+/// The loop devices of an image.
+fn loops(image: &Path) -> usize {
+    let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let files =
+        entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("loop/backing_file")).ok());
+    files.filter(|file| Path::new(file.trim()) == image).count()
+}
+
+fn an_image_is_the_zones_and_let_go_at_halt(lab: &Lab) {
+    let image = image(&lab.path("disk.img"));
+    // What is mounted below it needs a directory in it, which is made.
+    let more = "add fs; set dir=/data/cache; set special=swap; set type=tmpfs; end";
+    let zone = lab.sparse_with("web", &(ext4("/data", &image, "") + more));
+    assert_eq!(loops(&image), 0);
+    zone.boot();
+    assert_eq!(loops(&image), 1);
+    zone.sh("echo words > /data/file && chown 1000:100 /data/file && cp /usr/bin/id /data/id && chmod 4755 /data/id").ok();
+    zone.sh("stat -c '%u:%g' /data /data/file /data/cache").ok().stdout_is("0:0\n1000:100\n0:0\n");
+    zone.sh("stat -f -c %T /data /data/cache").ok().stdout_is("ext2/ext3\ntmpfs\n");
+    zone.sh("cut -d' ' -f2,4 /proc/mounts").ok().stdout_has("/data rw,").stdout_has("nodev");
+    for attempt in ["umount /data", "mknod /data/null c 1 3", "mount -o remount,dev /data"] {
+        let ran = zone.sh(attempt);
+        assert!(ran.code() != Some(0), "must not be possible inside a zone\n{ran}");
+    }
+    // A running zone could boot again.
+    zone.zoneadm(["verify"]).ok();
+    zone.halt();
+    assert_eq!(loops(&image), 0, "nothing is left when a halt is over");
+    let stat = debugfs(&image, "stat /file");
+    assert!(stat.contains("User:  1000") && stat.contains("Group:   100"), "{stat}");
+    assert_eq!(debugfs(&image, "cat /file"), "words\n");
+    zone.zonecfg("select fs dir=/data; add options ro; end").ok();
+    zone.boot();
+    zone.sh("cat /data/file").ok().stdout_is("words\n");
+    let ran = zone.sh("touch /data/x || mount -o remount,rw /data");
+    assert!(ran.code() != Some(0), "read-only is read-only\n{ran}");
+}
+
+fn a_reboot_and_a_dead_daemon_keep_it(lab: &Lab) {
+    let image = image(&lab.path("disk.img"));
+    let zone = lab.sparse_with("web", &ext4("/data", &image, ""));
+    zone.boot();
+    for number in 0..5 {
+        zone.sh(&format!("test \"$(ls /data | grep -c file)\" = {number} && touch /data/file{number}")).ok();
+        zone.zoneadm(["reboot"]).ok();
+        assert_eq!(loops(&image), 1, "two would each write as if alone");
+    }
+    zone.kill_daemon();
+    zone.sh("ls /data").ok().stdout_has("file4");
+    zone.halt_whatever();
+    assert_eq!(loops(&image), 0);
+}
+
+fn what_no_kernel_should_mount_is_refused(lab: &Lab) {
+    let image = image(&lab.path("disk.img"));
+    let zone = lab.sparse_with("web", &ext4("/data", &image, ""));
+    let refused = |said: &str| {
+        for verb in ["verify", "boot"] {
+            zone.zoneadm([verb]).refuses().stderr_has("could not verify fs /data: ").stderr_has(said);
+        }
+        zone.is("installed");
+    };
+    debugfs(&image, "set_super_value state 3");
+    refused("says that it has errors: run fsck.ext4 on it");
+    debugfs(&image, "set_super_value state 1");
+    chown(&image, Some(1000), None).unwrap_or_else(|e| panic!("{e}"));
+    refused("can be written to by others than root");
+    chown(&image, Some(0), None).unwrap_or_else(|e| panic!("{e}"));
+    Command::new("chmod").args(["0666"]).args([&image]).run().ok();
+    refused("can be written to by others than root");
+    Command::new("chmod").args(["0600"]).args([&image]).run().ok();
+    let plain = lab.private("plain");
+    make_dir(&plain, 0o700);
+    zone.zonecfg(&format!("select fs dir=/data; set special={}; end", plain.display())).ok();
+    refused("is neither a block device nor an image of one in a regular file");
+    let empty = lab.path("empty.img");
+    Command::new("truncate").args(["-s", "16M"]).args([&empty]).run().ok();
+    zone.zonecfg(&format!("select fs dir=/data; set special={}; end", empty.display())).ok();
+    refused("there is no file system ext4 on");
+    if !read(Path::new("/proc/filesystems")).contains("iso9660") {
+        zone.zonecfg("select fs dir=/data; set type=iso9660; end").ok();
+        refused("this kernel has no file system iso9660: load its module (modprobe iso9660)");
+    }
+    // What only the kernel sees is told in its words, and nothing is left.
+    zone.zonecfg("select fs dir=/data; set type=xfs; end").ok();
+    zone.zoneadm(["boot"]).refuses().stderr_has("cannot make the file system for /data");
+    zone.is("installed");
+    assert_eq!(loops(&empty), 0);
+}
+
+fn an_image_has_one_zone(lab: &Lab) {
+    let image = image(&lab.path("disk.img"));
+    let first = lab.sparse_with("first", &ext4("/data", &image, ""));
+    let second = lab.configured("second", &format!("set brand=sparse; {}", ext4("/mine", &image, "")));
+    second.zoneadm(["install"]).refuses().stderr_has("it is the disk of zone first (fs /data)");
+    first.zonecfg("select fs dir=/data; add options ro; end").ok();
+    second.zoneadm(["install"]).refuses().stderr_has("or add option ro to both");
+    second.zonecfg("select fs dir=/mine; add options ro; end").ok();
+    second.zoneadm(["install"]).ok();
+    first.boot();
+    second.boot();
+    second.sh("ls -d /mine/lost+found").ok();
+    first.halt();
+    second.sh("ls -d /mine/lost+found").ok();
+    second.halt();
+    until("both have let go of it", || (loops(&image) == 0).then_some(()));
+    // The host has it.
+    let mount = lab.path("mnt");
+    make_dir(&mount, 0o700);
+    Command::new("mount").args(["-o", "loop"]).args([&image, &mount]).run().ok();
+    first.zonecfg("select fs dir=/data; remove options ro; end").ok();
+    second.zonecfg("remove fs dir=/mine").ok();
+    first.zoneadm(["boot"]).refuses().stderr_has("is in use on the host (/dev/loop");
+    Command::new("umount").args([&mount]).run().ok();
+    until("the host has let go of it", || (loops(&image) == 0).then_some(()));
+    first.boot();
+}
+
+fn an_image_that_a_zone_could_write_to_is_refused(lab: &Lab) {
+    let share = lab.private("share");
+    make_dir(&share, 0o755);
+    let image = image(&share.join("disk.img"));
+    let lofs = |special: &Path| {
+        format!("add fs; set dir=/share; set special={}; set type=lofs; end; ", special.display())
+    };
+    let attacker = lab.sparse_with("attacker", &lofs(&share));
+    let zone = lab.configured("web", &format!("set brand=sparse; {}", ext4("/data", &image, "")));
+    zone.zoneadm(["install"]).refuses().stderr_has("where zone attacker can put anything in its place");
+    // The file itself is no better.
+    attacker.zonecfg(&format!("remove fs dir=/share; {}", lofs(&image))).ok();
+    zone.zoneadm(["install"]).refuses().stderr_has("zone attacker");
+    attacker.zonecfg("remove fs dir=/share").ok();
+    zone.zoneadm(["install"]).ok();
+    attacker.zonecfg(&lofs(&share)).ok();
+    attacker.zoneadm(["boot"]).refuses().stderr_has("which zone web mounts (fs /data), is below it");
+}
+
+fn who_holds_an_image_is_named(lab: &Lab) {
+    let image = image(&lab.path("disk.img"));
+    let zone = lab.sparse_with("web", &ext4("/data", &image, ""));
+    zone.boot();
+    let script = format!("cd /proc/{}/root/data && exec sleep 10000", zone.status().pid1());
+    let mut holder =
+        std::process::Command::new("sh").args(["-c", &script]).spawn().unwrap_or_else(|e| panic!("{e}"));
+    let name = PathBuf::from(format!("/proc/{}/comm", holder.id()));
+    until("the holder is there", || (read(&name) == "sleep\n").then_some(()));
+    let named = format!("process {} (sleep)", holder.id());
+    write(&lab.run().join("patience"), "2");
+    let ran = zone.zoneadm(["halt"]);
+    let _ = holder.kill();
+    let _ = holder.wait();
+    ran.refuses().stderr_has("is still mounted as /dev/loop").stderr_has(&named);
+    zone.zoneadm(["halt"]).ok();
+    zone.is("installed");
+    assert_eq!(loops(&image), 0);
+}
