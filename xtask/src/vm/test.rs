@@ -30,8 +30,8 @@ pub(crate) struct Args {
     /// Print the names of the cases
     #[arg(long)]
     list: bool,
-    /// Only the cases whose name contains this
-    filter: Option<String>,
+    /// Only the cases whose name contains one of these
+    filters: Vec<String>,
 }
 
 /// The options' defaults.
@@ -57,7 +57,8 @@ pub(crate) fn count() -> Result<Count> {
 
 fn selected(args: &Args) -> Result<Count> {
     sh::require_root("vm test", "starts virtual machines")?;
-    let wanted = |case: &&Case| args.filter.as_deref().is_none_or(|filter| case.name.contains(filter));
+    let named = |case: &&Case| args.filters.iter().any(|filter| case.name.contains(filter));
+    let wanted = |case: &&Case| args.filters.is_empty() || named(case);
     let cases: Vec<&Case> = ALL.iter().filter(wanted).collect();
     say::title("Virtual machines");
     let _lock = lock()?;
