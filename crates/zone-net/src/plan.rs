@@ -85,7 +85,7 @@ impl Plan<'_> {
             Addresses::Dhcp => Vec::new(),
             Addresses::Given(given) => self.given(net, &attachment, given)?,
         };
-        self.unused(net, &addresses)?;
+        self.unused(net, &attachment, &addresses)?;
         let mtu = net.mtu.or_else(|| self.mtu(net, &attachment));
         if let Some(mtu) = mtu.filter(|mtu| u64::from(*mtu) < MTU_IPV6)
             && addresses.iter().any(|address| address.addr().is_ipv6())
@@ -119,11 +119,7 @@ impl Plan<'_> {
                 let bridge = self.managed.ok_or(PlanError::NoManaged)?.bridge.clone();
                 return Ok(Attachment::Bridge { bridge, vlan: None });
             }
-            (Lower::None, _) => {
-                let link = self.host.find(&net.physical)?;
-                self.may_move(net, link)?;
-                return Ok(Attachment::Physical { link: link.name.clone() });
-            }
+            (Lower::None, _) => return self.moving(&net.physical),
             (Lower::Link(name), _) => name,
         };
         let link = self.host.find(name)?;
@@ -145,25 +141,26 @@ impl Plan<'_> {
             Some(Mode::Routed) => Ok(Attachment::Routed { uplink: Some(link) }),
             Some(Mode::Ipvlan) => Ok(Attachment::Ipvlan { link, vlan }),
             Some(Mode::Macvlan) | None => Ok(Attachment::Macvlan { link, vlan }),
-            Some(Mode::Physical) => Ok(Attachment::Physical { link }),
+            Some(Mode::Physical) => self.moving(&link),
         }
     }
 
-    /// Whether a link of the host can be taken away from it.
-    fn may_move(&self, net: &NetSpec, link: &Link) -> Result<(), PlanError> {
-        let name = || net.physical.clone();
+    /// A link of the host that moves in, if it can be taken away from there.
+    fn moving(&self, name: &str) -> Result<Attachment, PlanError> {
+        let link = self.host.find(name)?;
+        let name = link.name.clone();
         if link.loopback {
-            return Err(PlanError::Loopback(name()));
+            return Err(PlanError::Loopback(name));
         }
         if link.kind.as_deref() == Some("bridge") {
-            return Err(PlanError::BridgeMoves(name()));
+            return Err(PlanError::BridgeMoves(name));
         }
         if self.host.has_default_route(link.index) {
-            return Err(PlanError::HostsOwn(name()));
+            return Err(PlanError::HostsOwn(name));
         }
         match link.master.and_then(|index| self.host.by_index(index)) {
-            Some(master) => Err(PlanError::Port { link: name(), master: master.name.clone() }),
-            None => Ok(()),
+            Some(master) => Err(PlanError::Port { link: name, master: master.name.clone() }),
+            None => Ok(Attachment::Physical { link: name }),
         }
     }
 
@@ -220,12 +217,12 @@ impl Plan<'_> {
         given.iter().map(complete).collect()
     }
 
-    fn unused(&self, net: &NetSpec, addresses: &[IpNet]) -> Result<(), PlanError> {
+    fn unused(&self, net: &NetSpec, attachment: &Attachment, addresses: &[IpNet]) -> Result<(), PlanError> {
         let used = addresses.iter().find_map(|address| {
             let link = self.host.owner_of(address.addr())?;
             // What moves in takes its addresses along.
-            (net.lower != Lower::None || link.name != net.physical)
-                .then(|| (address.addr(), link.name.clone()))
+            let moves = matches!(attachment, Attachment::Physical { link: moving } if *moving == link.name);
+            (!moves).then(|| (address.addr(), link.name.clone()))
         });
         match used {
             Some((address, link)) => {

@@ -32,7 +32,7 @@ pub enum Stack {
 /// One net of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetSpec {
-    /// The link's name inside, for [`Mode::Physical`] also the one on the host.
+    /// The link's name inside; with [`Lower::None`] also the one on the host.
     pub physical: String,
     /// What it is attached to.
     pub lower: Lower,

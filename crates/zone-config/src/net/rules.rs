@@ -49,6 +49,11 @@ impl<'a> Net<'a> {
         self.mode == NetMode::Physical || (self.mode == NetMode::Auto && self.lower.is_none())
     }
 
+    /// The link of the host that it takes for itself alone.
+    fn taken(&self) -> Option<&'a str> {
+        self.moves_in().then(|| self.lower.or(self.values.text("physical"))).flatten()
+    }
+
     fn addresses(&self) -> impl Iterator<Item = Address> {
         self.values.list("address").iter().filter_map(|word| word.parse().ok())
     }
@@ -77,10 +82,10 @@ fn net(net: &Net<'_>) -> Option<(&'static str, String)> {
     let mode = net.mode.as_str();
     let by_link = matches!(net.mode, NetMode::Macvlan | NetMode::Ipvlan);
     match (net.lower, net.mode) {
-        (Some(_), NetMode::Physical) => {
+        (Some(AUTO), NetMode::Physical) => {
             return no(
                 "global-nic",
-                "does not go with mode physical: the link named by physical moves in itself",
+                "must name the link of the host that moves in for mode physical; without a global-nic, physical names it",
             );
         }
         (None | Some(AUTO), NetMode::Macvlan | NetMode::Ipvlan) => {
@@ -181,6 +186,7 @@ pub(crate) fn problems(document: &Document) -> Vec<Problem> {
     };
     let shared = document.globals.text("ip-type") == Some(IpType::Shared.as_str());
     let mut owners: HashMap<String, String> = HashMap::new();
+    let mut links: Vec<(bool, String, Option<&str>)> = Vec::new();
     for (position, instance) in document.of("net").enumerate() {
         let net = Net::of(&instance.values);
         if position == MOST_NETS {
@@ -190,6 +196,17 @@ pub(crate) fn problems(document: &Document) -> Vec<Problem> {
                 format!("is one net too many: a zone has at most {MOST_NETS}"),
             );
         }
+        let link = net.taken().or(net.lower.filter(|link| *link != AUTO));
+        let meets = |(taken, _, named): &&(bool, String, Option<&str>)| {
+            *named == link && (*taken || net.taken().is_some())
+        };
+        if let Some((link, (_, other, _))) = link.zip(links.iter().find(meets)) {
+            let reason = format!(
+                "is the link {link}, which {other} names too: a link that moves in is one net's alone"
+            );
+            problem(title(instance), if net.lower.is_some() { "global-nic" } else { "physical" }, reason);
+        }
+        links.push((net.taken().is_some(), title(instance), link));
         let has_no_hook = net.moves_in() || matches!(net.mode, NetMode::Macvlan | NetMode::Ipvlan);
         let asked = instance.values.list("link-protection").iter().any(|word| word != "none");
         if has_no_hook && asked && !shared {
@@ -257,6 +274,7 @@ mod tests {
             "global-nic = \"br0\"\naddress = [\"dhcp\"]\nlink-protection = [\"none\"]",
             "global-nic = \"lan0\"\nmode = \"routed\"\naddress = [\"192.0.2.5\"]\nmaxbw = \"10M\"",
             "global-nic = \"lan0\"\nmode = \"macvlan\"\naddress = [\"192.0.2.5/24\"]",
+            "global-nic = \"lan0\"\nmode = \"physical\"\naddress = [\"192.0.2.5/24\"]",
         ] {
             assert_eq!(problems_of(&format!("[[net]]\nphysical = \"eth0\"\n{net}")), [""; 0], "{net}");
         }
@@ -265,7 +283,14 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_said() {
         let net = |rest: &str| format!("[[net]]\nphysical = \"eth0\"\n{rest}");
-        refused(&net("global-nic = \"br0\"\nmode = \"physical\""), "does not go with mode physical");
+        refused(
+            &net("global-nic = \"auto\"\nmode = \"physical\""),
+            "must name the link of the host that moves in",
+        );
+        for other in ["physical = \"lan0\"", "physical = \"b\"\nglobal-nic = \"lan0\"\nmode = \"macvlan\""] {
+            let two = format!("{}\n[[net]]\n{other}", net("global-nic = \"lan0\"\nmode = \"physical\""));
+            refused(&two, "net eth0 names too");
+        }
         refused(&net("mode = \"macvlan\""), "must name an Ethernet link");
         refused(&net("mode = \"routed\""), "allowed: auto, or a link of the host");
         refused(&net("global-nic = \"auto\"\nvlan-id = 3"), "a bridge that filters VLANs");

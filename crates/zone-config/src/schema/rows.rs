@@ -286,7 +286,7 @@ pub static RESOURCES: &[Resource] = &[
                 "global-nic",
                 Kind::Lower,
                 Unset::Nothing,
-                "What it is attached to: auto is the managed network of this host; or a bridge, or an Ethernet link.",
+                "What it is attached to: auto is the managed network of this host; or a bridge, or an Ethernet link; with mode physical, what moves in.",
             ),
             Property::new(
                 "mode",

@@ -72,6 +72,9 @@ fn the_mode_follows_from_the_link() {
     let moves = planned(net("spare", Lower::None, &[])).unwrap();
     assert_eq!(moves.attachment, Attachment::Physical { link: "spare".to_owned() });
     assert_eq!(moves.mac, crate::Mac([2, 0, 0, 0, 0, 9]));
+    let renamed = NetSpec { mode: Some(Mode::Physical), ..net("eth0", on("spare"), &[]) };
+    let renamed = planned(renamed).unwrap();
+    assert_eq!((renamed.attachment, renamed.inside.as_str()), (moves.attachment, "eth0"));
 }
 
 #[test]
@@ -87,6 +90,7 @@ fn what_cannot_be_is_said() {
         (net("br0", Lower::None, &[]), "global-nic=br0"),
         (net("lan", Lower::None, &[]), "default route"),
         (net("slave", Lower::None, &[]), "a port of 'br0'"),
+        (NetSpec { mode: Some(Mode::Physical), ..net("eth0", on("slave"), &[]) }, "a port of 'br0'"),
         (NetSpec { mode: Some(Mode::Bridge), ..net("eth0", on("lan"), &[]) }, "'lan' is no bridge"),
         (net("eth0", on("br0"), &["203.0.113.9"]), "give it as 203.0.113.9/LENGTH"),
         (net("eth0", on("br0"), &["198.51.100.1"]), "an address of this host, on 'br0'"),

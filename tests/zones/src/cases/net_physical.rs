@@ -6,6 +6,7 @@ use crate::harness::{Command, Lab, Zone, cases, ip, kill_and_wait, until};
 
 cases![
     it_moves_in_and_comes_back: 120,
+    it_moves_in_under_another_name: 120,
     it_comes_back_whatever_was_done_to_it: 300,
     it_comes_back_when_daemon_and_zsched_were_killed: 180,
     its_name_was_taken_meanwhile: 180,
@@ -74,6 +75,23 @@ fn it_moves_in_and_comes_back(lab: &Lab) {
     has_gone();
     zone.halt_whatever();
     is_back(&zone, &before, "a halt of a ready zone");
+    ip("link delete lan0");
+}
+
+fn it_moves_in_under_another_name(lab: &Lab) {
+    let before = there();
+    let zone = lab.sparse_with(
+        "web",
+        "add net; set physical=wan; set global-nic=lan0; set mode=physical; set address=198.51.100.7/24; end",
+    );
+    zone.zoneadm(["boot"]).ok();
+    has_gone();
+    zone.sh("ip -o address show dev wan").ok().stdout_has("198.51.100.7/24");
+    zone.sh("cat /sys/class/net/wan/address").ok().stdout_is("02:00:00:00:02:01\n");
+    zone.zoneadm(["reboot"]).ok();
+    zone.sh("ip -o address show dev wan").ok().stdout_has("198.51.100.7/24");
+    zone.halt_whatever();
+    is_back(&zone, &before, "a halt");
     ip("link delete lan0");
 }
 
