@@ -93,6 +93,16 @@ pub enum NetError {
     /// A link that moved into the zone is not where it can be taken from.
     #[error("the link '{0}' has not come back from the zone")]
     Lost(String),
+    /// A link is back, and its driver does not let it be set up.
+    #[error(
+        "the link '{name}' has come back from the zone and cannot be set up, so that the host's routes by it are not there: when it can be ('ip link set {name} up'), configure it again"
+    )]
+    StaysDown {
+        /// The link.
+        name: String,
+        /// What the kernel says.
+        source: rt::Error,
+    },
     /// Somebody has given a link's name to another one while it was in the zone.
     #[error(
         "the link '{name}' has come back from the zone as '{got}': another link is called '{name}' by now"
@@ -118,6 +128,16 @@ pub enum NetError {
 }
 
 impl NetError {
+    /// Tells whether nothing is left to be taken away: to be told, once, and no reason to try again.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Destroyed(_) | Self::StaysDown { .. } => true,
+            Self::Several(errors) => errors.iter().all(Self::is_final),
+            _ => false,
+        }
+    }
+
     /// Makes one error of all that went wrong; none if nothing did.
     pub(crate) fn of(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {

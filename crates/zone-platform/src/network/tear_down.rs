@@ -34,15 +34,15 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     });
     drop(lock);
     zone_fail::pass!("network.unlinked");
-    // What was not given back is still in the namespace, unless there is no such thing any more: that is told, once.
-    let destroyed = matches!(links, Err(NetError::Destroyed(_)));
-    let unpinned = if links.is_ok() || destroyed { physical::unpin(&pin) } else { Ok(()) };
+    // What was not given back is still in the namespace, unless there is no more to do about it: that is told, once.
+    let over = links.as_ref().is_err_and(NetError::is_final);
+    let unpinned = if links.is_ok() || over { physical::unpin(&pin) } else { Ok(()) };
     zone_fail::pass!("network.unpinned");
     // Nothing goes through the links any more, so the rules can go.
     let unguarded = guard::remove_with_ports(owner);
     zone_fail::pass!("network.unguarded");
     let others = unpinned.map_err(NetworkError::from).and(unguarded.map_err(NetworkError::from));
-    if destroyed && others.is_ok() {
+    if over && others.is_ok() {
         Record::remove(layout, zone).map_err(NetworkError::from)?;
     }
     links.map_err(NetworkError::from).and(others)?;

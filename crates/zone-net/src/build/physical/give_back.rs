@@ -17,7 +17,7 @@ const UNDERWAY: &str = "zback%d";
 /// # Errors
 /// The link is nowhere: another namespace that the zone had may still have it, until the zone's last process is gone, and a
 /// namespace that has just gone gives its links back a moment later. Its name is taken by another link: all else is
-/// restored. Whatever the kernel refuses; all the rest is tried.
+/// restored. Its driver does not set it up: all is restored but its routes. Whatever the kernel refuses; all the rest is tried.
 pub fn give_back(record: &PhysicalRecord, netns: Option<BorrowedFd<'_>>) -> Result<(), NetError> {
     let taken = netns.map_or(Ok(()), |netns| take_out(record, netns));
     let mut host = Socket::here()?;
@@ -56,7 +56,12 @@ fn restore(host: &mut Socket, record: &PhysicalRecord, link: &Link) -> Result<()
     errors.extend(host.run(attributes(record, link)).err().map(NetError::from));
     errors.extend(enslave(host, record, link).err());
     if record.up {
-        errors.extend(host.run(connected(record, link)).err().map(NetError::from));
+        let up = host.run([change(link.index).called(&record.name).up().request()]);
+        errors.extend(host.run(addresses(record, link)).err().map(NetError::from));
+        match up {
+            Ok(()) => errors.extend(host.run(routes(record, link)).err().map(NetError::from)),
+            Err(source) => errors.push(NetError::StaysDown { name: record.name.clone(), source }),
+        }
     }
     NetError::of(errors)
 }
@@ -115,9 +120,9 @@ fn enslave(host: &mut Socket, record: &PhysicalRecord, link: &Link) -> Result<()
     Ok(host.run([change(link.index).called(&record.name).master(master).request()])?)
 }
 
-/// What a link has while it is up.
-fn connected(record: &PhysicalRecord, link: &Link) -> Vec<Request<'static>> {
-    let mut requests = vec![change(link.index).called(&record.name).up().request()];
+/// The addresses that a link has while it is up.
+fn addresses(record: &PhysicalRecord, link: &Link) -> Vec<Request<'static>> {
+    let mut requests = Vec::new();
     let addresses = record.addresses.iter().map(|address| address.on(link.index));
     if link.name != record.name {
         // One that was restored under another name has a label of that.
@@ -125,9 +130,13 @@ fn connected(record: &PhysicalRecord, link: &Link) -> Vec<Request<'static>> {
         requests.extend(addresses.clone().map(|address| address::delete(&address).tolerating(none)));
     }
     requests.extend(addresses.map(|address| address::add(&address)));
+    requests
+}
+
+/// The routes by it.
+fn routes(record: &PhysicalRecord, link: &Link) -> Vec<Request<'static>> {
     // Routers are reached by what is on the link.
     let (by, on): (Vec<_>, Vec<_>) = record.routes.iter().partition(|route| route.via.is_some());
     let routes = on.into_iter().chain(by).map(|route| route.through(link.index));
-    requests.extend(routes.map(|route| route::add(&route).tolerating(&[Errno::EXIST])));
-    requests
+    routes.map(|route| route::add(&route).tolerating(&[Errno::EXIST])).collect()
 }

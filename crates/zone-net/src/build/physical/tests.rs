@@ -203,6 +203,32 @@ fn a_name_that_is_taken_is_said() {
 }
 
 #[test]
+fn a_link_that_cannot_be_set_up_is_back_all_the_same() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        run("ip link add lower type veth peer name far0");
+        run("ip link set lower up");
+        run("ip link add up0 link lower address 02:00:00:00:01:01 type macvlan mode bridge");
+        run("ip addr add 192.0.2.1/24 dev up0");
+        run("ip link set up0 up");
+        let zone = Zone::new("web");
+        let record = record("up0").unwrap();
+        let moved = crate::rt::link::change("up0").move_to(zone.fd()).request();
+        Socket::here().unwrap().run([moved]).unwrap();
+        // The kernel sets no macvlan up whose address another one has.
+        run("ip link add rival link lower address 02:00:00:00:01:01 type macvlan mode bridge");
+        run("ip link set rival up");
+        let error = give_back(&record, Some(zone.fd())).unwrap_err();
+        assert!(error.is_final() && error.to_string().contains("'ip link set up0 up'"), "{error}");
+        assert!(run("ip addr show dev up0").contains("192.0.2.1/24"));
+        run("ip link del rival");
+        give_back(&record, Some(zone.fd())).unwrap();
+        assert!(json("ip -j link show dev up0")[0]["flags"].to_string().contains("\"UP\""));
+    });
+}
+
+#[test]
 fn a_link_that_never_left_is_not_touched() {
     zone_testing::needs_root!();
     needs_program!("ip");
