@@ -26,11 +26,11 @@ use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::Interface;
-use crate::interface::Attachment;
 use crate::rt::{self, Socket, namespace, sysctl};
 
 pub use teardown::{tear_down, tear_down_recorded};
 
+pub mod live;
 pub mod physical;
 
 mod attach;
@@ -197,19 +197,6 @@ pub fn configure(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), 
     }
     let mut host = Socket::here()?;
     interfaces.iter().try_for_each(|interface| attach::set_up(&mut host, interface))
-}
-
-/// Has the host answer again for the addresses of routed zones on the networks of their uplinks: the kernel forgets that
-/// when an uplink goes down. Idempotent.
-///
-/// # Errors
-/// An uplink that is missing; what the kernel says.
-pub fn refresh(interfaces: &[Interface]) -> Result<(), NetError> {
-    let mut host = Socket::here()?;
-    interfaces.iter().try_for_each(|interface| match &interface.attachment {
-        Attachment::Routed { uplink: Some(uplink) } => routed::answer(&mut host, interface, uplink),
-        _ => Ok(()),
-    })
 }
 
 /// Lets a zone's port of a bridge send back what came from it: where frames on bridges go through the rules for packets

@@ -68,7 +68,11 @@ impl Plan<'_> {
         problems
     }
 
-    fn interface(
+    /// Works out what is built for one net, whose link on the host has this number.
+    ///
+    /// # Errors
+    /// What keeps it from being built.
+    pub fn interface(
         &self,
         number: usize,
         net: &NetSpec,
@@ -111,7 +115,11 @@ impl Plan<'_> {
     }
 
     /// Where a net is attached, and how.
-    fn attachment(&self, net: &NetSpec) -> Result<Attachment, PlanError> {
+    /// Works out how a net is attached.
+    ///
+    /// # Errors
+    /// What keeps it from being attached.
+    pub fn attachment(&self, net: &NetSpec) -> Result<Attachment, PlanError> {
         let vlan = net.vlan;
         let name = match (&net.lower, net.mode) {
             (Lower::Managed, Some(Mode::Routed)) => return Ok(Attachment::Routed { uplink: None }),

@@ -41,7 +41,7 @@ impl<'a> Change<'a> {
     pub fn check(&mut self) -> Result<(), Vec<PlatformError>> {
         let (old, new) = (self.old, self.new);
         let differs = |step: &Step| step.update.is_some_and(|update| (update.differs)(old, new));
-        let check = Check::run_those(self.layout, new, Purpose::Update, differs);
+        let check = Check::run_those(self.layout, Some(old), new, Purpose::Update, differs);
         let (found, errors, warnings) = check.into_parts();
         if !errors.is_empty() {
             return Err(errors);

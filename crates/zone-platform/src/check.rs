@@ -35,6 +35,8 @@ pub struct Check<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) spec: &'a Spec,
     pub(crate) purpose: Purpose,
+    /// What the zone has that lives and is to be changed.
+    pub(crate) old: Option<&'a Spec>,
     pub(crate) found: Found<'a>,
     claims: Option<Claims>,
     errors: Vec<PlatformError>,
@@ -59,19 +61,20 @@ pub(crate) struct Found<'a> {
 impl<'a> Check<'a> {
     /// Runs the checks of all steps in their order. A bring-up ends at the first that finds something.
     pub(crate) fn run(layout: &'a Layout, spec: &'a Spec, purpose: Purpose) -> Self {
-        Self::run_those(layout, spec, purpose, |_| true)
+        Self::run_those(layout, None, spec, purpose, |_| true)
     }
 
     /// The same with the checks of some of the steps.
     pub(crate) fn run_those(
         layout: &'a Layout,
+        old: Option<&'a Spec>,
         spec: &'a Spec,
         purpose: Purpose,
         those: impl Fn(&Step) -> bool,
     ) -> Self {
         let (found, claims) = (Found::default(), None);
         let mut check =
-            Self { layout, spec, purpose, found, claims, errors: Vec::new(), warnings: Vec::new() };
+            Self { layout, spec, purpose, old, found, claims, errors: Vec::new(), warnings: Vec::new() };
         for look in steps().iter().filter(|step| those(step)).filter_map(|step| step.check) {
             if let Err(error) = look(&mut check) {
                 check.errors.push(error);

@@ -9,6 +9,7 @@ mod inside;
 mod look;
 mod publish;
 mod tear_down;
+mod update;
 
 pub(crate) use asked::asked;
 pub(crate) use build::bring_up;
@@ -16,3 +17,4 @@ pub use error::NetworkError;
 pub(crate) use look::look;
 pub use tear_down::release;
 pub(crate) use tear_down::tear_down;
+pub(crate) use update::update;

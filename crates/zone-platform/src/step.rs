@@ -96,8 +96,8 @@ const STEPS: [Step; 15] = [
         name: "network",
         check: Some(network::look),
         bring_up: Some(network::bring_up),
+        update: Some(Update { differs: |old, new| old.network != new.network, make: network::update }),
         tear_down: Some(network::tear_down),
-        ..NONE
     },
     Step {
         name: "ipc",

@@ -281,7 +281,8 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::Link,
                 Unset::Required,
                 "The link's name inside; a new net is the first free of eth0, eth1, ... Without a global-nic, the host's link that moves in.",
-            ),
+            )
+            .live(),
             Property::new(
                 "global-nic",
                 Kind::Lower,
@@ -299,19 +300,22 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::Addresses,
                 Unset::From("the managed network, else none"),
                 "Its addresses, each with the length of its prefix, or dhcp.",
-            ),
+            )
+            .live(),
             Property::new(
                 "allowed-address",
                 Kind::Prefixes,
                 Unset::Nothing,
                 "Addresses and prefixes that the zone may use beside its own.",
-            ),
+            )
+            .live(),
             Property::new(
                 "defrouter",
                 Kind::Routers,
                 Unset::From("the managed network, else none"),
                 "The routers of its default routes, one of each family.",
-            ),
+            )
+            .live(),
             Property::new(
                 "mac-addr",
                 Kind::Mac,
@@ -330,13 +334,15 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::Bandwidth,
                 Unset::Nothing,
                 "The most that it sends, and the most that it receives, in bits in a second.",
-            ),
+            )
+            .live(),
             Property::new(
                 "link-protection",
                 Kind::Words(&PROTECTION),
                 Unset::From("all but isolated where there is a link of the host, else none"),
                 "What is kept from leaving it: forged Ethernet and IP addresses, answers of a DHCP server, other protocols than IP; isolated keeps it from other zones.",
-            ),
+            )
+            .live(),
         ],
         help: "A net of the zone: a link with its addresses and routes. 'add net; end' gives the internet.",
         since: "0.2.0",
@@ -351,14 +357,16 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::HostPorts,
                 Unset::Required,
                 "The port of the host, or a range of them, of all its addresses or of one.",
-            ),
+            )
+            .live(),
             Property::new(
                 "to",
                 Kind::Number(1, 65_535),
                 Unset::Required,
                 "The port of the zone that it leads to; of a range, the first one.",
-            ),
-            Property::new("protocol", Kind::Words(&PROTOCOLS), Unset::Is("tcp"), "For which protocols."),
+            )
+            .live(),
+            Property::new("protocol", Kind::Words(&PROTOCOLS), Unset::Is("tcp"), "For which protocols.").live(),
         ],
         help: "A port of the host that leads into the zone.",
         since: "0.2.0",

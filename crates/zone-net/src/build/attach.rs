@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use super::{NetError, link, make_kind, routed, teardown, vlan};
 use crate::interface::Attachment;
 use crate::rt::link::{End, Generation, Upper};
-use crate::rt::{Request, Socket, bridge, link as links, qdisc};
+use crate::rt::{Link, Request, Socket, bridge, link as links, qdisc};
 use crate::{Interface, Mac};
 
 /// Makes the links of one interface.
@@ -49,6 +49,45 @@ pub(super) fn set_up(host: &mut Socket, interface: &Interface) -> Result<(), Net
     }
 }
 
+/// Has a pair that is there be attached as it is to be: somebody may have made its bridge anew, or it is to have other limits.
+pub(super) fn again(host: &mut Socket, interface: &Interface, end: &Link) -> Result<(), NetError> {
+    if let Attachment::Bridge { bridge: name, vlan } = &interface.attachment {
+        let master = link(host, name)?;
+        if end.master != Some(master.index) {
+            is_fit(name, &master, *vlan)?;
+            host.run([links::change(end.index).master(master.index).request()])?;
+            join(host, end.index, &master, *vlan)?;
+        }
+        host.run([bridge::isolate(end.index, interface.protection.isolated)])?;
+    }
+    match interface.bandwidth {
+        Some(_) => limit(host, interface),
+        // Without a limit there is none to end.
+        None => Ok(host.run([qdisc::delete(end.index).tolerating(&[Errno::NOENT, Errno::INVAL])])?),
+    }
+}
+
+/// Whether a link can have the port that is asked for.
+fn is_fit(name: &str, master: &Link, vlan: Option<u16>) -> Result<(), NetError> {
+    if master.kind.as_deref() != Some("bridge") {
+        return Err(NetError::NotBridge(name.to_owned()));
+    }
+    if vlan.is_some() && !master.filters_vlans {
+        return Err(NetError::NotFiltering(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// Puts a port into its VLAN, and out of that of all others there.
+fn join(host: &mut Socket, port: u32, master: &Link, vlan: Option<u16>) -> Result<(), NetError> {
+    let Some(vlan) = vlan else { return Ok(()) };
+    let mut requests = vec![bridge::add_vlan(port, vlan)];
+    // Otherwise it would get what is for all there.
+    let others = master.default_vlan.filter(|default| *default != vlan);
+    requests.extend(others.map(|default| bridge::delete_vlan(port, default).tolerating(&[Errno::NOENT])));
+    Ok(host.run(requests)?)
+}
+
 /// Makes a pair whose end on the host is a port of a bridge.
 fn port(
     host: &mut Socket,
@@ -58,25 +97,16 @@ fn port(
     vlan: Option<u16>,
 ) -> Result<(), NetError> {
     let master = link(host, name)?;
-    if master.kind.as_deref() != Some("bridge") {
-        return Err(NetError::NotBridge(name.to_owned()));
-    }
-    if vlan.is_some() && !master.filters_vlans {
-        return Err(NetError::NotFiltering(name.to_owned()));
-    }
+    is_fit(name, &master, vlan)?;
     teardown::delete_last(host, &interface.host)?;
     let mut requests = pair(interface, netns, Some(master.index));
     if interface.protection.isolated {
         requests.push(bridge::isolate(&interface.host, true));
     }
     make_kind(host, "veth", requests)?;
-    if let Some(vlan) = vlan {
+    if vlan.is_some() {
         let port = link(host, &interface.host)?.index;
-        let mut requests = vec![bridge::add_vlan(port, vlan)];
-        // Otherwise it would get what is for all there.
-        let others = master.default_vlan.filter(|default| *default != vlan);
-        requests.extend(others.map(|default| bridge::delete_vlan(port, default).tolerating(&[Errno::NOENT])));
-        host.run(requests)?;
+        join(host, port, &master, vlan)?;
     }
     limit(host, interface)
 }

@@ -16,7 +16,7 @@ use crate::rt::{Link, Request, Route, Socket, address, route};
 pub(super) fn configure(interfaces: &[Interface]) -> Result<(), NetError> {
     let mut socket = Socket::here()?.inside();
     socket.run([change("lo").up().request()])?;
-    let mut metrics = Metrics::default();
+    let mut metrics = Metrics::beside(|_, _| false);
     for interface in interfaces {
         let gone = || NetError::Vanished(interface.inside.clone());
         let link = socket.link(&interface.inside)?.ok_or_else(gone)?;
@@ -31,23 +31,37 @@ pub(super) fn configure(interfaces: &[Interface]) -> Result<(), NetError> {
 }
 
 /// The metrics of the default routes: the first one said is the best, whichever interface it is of.
-#[derive(Debug, Default)]
-struct Metrics {
+pub(super) struct Metrics<F> {
     v4: u32,
     v6: u32,
+    /// Those that somebody else's routes have.
+    taken: F,
 }
 
-impl Metrics {
+impl<F: Fn(IpAddr, u32) -> bool> Metrics<F> {
+    /// Gives those that are not `taken`.
+    pub(super) fn beside(taken: F) -> Self {
+        Self { v4: 0, v6: 0, taken }
+    }
+
     fn next(&mut self, router: IpAddr) -> u32 {
         /// What IPv6 takes for none (`IP6_RT_PRIO_USER`).
         const BASE: u32 = 1024;
         let (metric, base) = if router.is_ipv4() { (&mut self.v4, 0) } else { (&mut self.v6, BASE) };
-        *metric += 1;
-        base + *metric - 1
+        loop {
+            *metric += 1;
+            if !(self.taken)(router, base + *metric - 1) {
+                return base + *metric - 1;
+            }
+        }
     }
 }
 
-fn requests(interface: &Interface, link: &Link, metrics: &mut Metrics) -> Vec<Request<'static>> {
+pub(super) fn requests<F: Fn(IpAddr, u32) -> bool>(
+    interface: &Interface,
+    link: &Link,
+    metrics: &mut Metrics<F>,
+) -> Vec<Request<'static>> {
     let routed = matches!(interface.attachment, Attachment::Routed { .. });
     let mut set = change(link.index);
     // What is made here was made with its MTU; what has moved in was not.
@@ -74,7 +88,7 @@ fn requests(interface: &Interface, link: &Link, metrics: &mut Metrics) -> Vec<Re
 }
 
 /// The routers of the default routes, of each family that the zone has addresses of.
-fn routers(interface: &Interface) -> Vec<IpAddr> {
+pub(super) fn routers(interface: &Interface) -> Vec<IpAddr> {
     let mut routers = interface.routers.clone();
     if matches!(interface.attachment, Attachment::Routed { .. }) {
         for router in [IpAddr::V4(ROUTER_V4), IpAddr::V6(ROUTER_V6)] {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rustix::io::Errno;
 
 use super::{NetError, ROUTER_V4, ROUTER_V6, link, set_if_there};
 use crate::Interface;
@@ -27,19 +28,46 @@ pub(super) fn prepare(interface: &Interface) -> Result<(), NetError> {
 
 /// Sets the host's end up, with its address, the routes to the zone, and the addresses that the host answers for.
 pub(super) fn set_up(host: &mut Socket, interface: &Interface, uplink: Option<&str>) -> Result<(), NetError> {
+    set_up_beside(host, interface, uplink, &[])
+}
+
+fn set_up_beside(
+    host: &mut Socket,
+    interface: &Interface,
+    uplink: Option<&str>,
+    there: &[Route],
+) -> Result<(), NetError> {
     let end = link(host, &interface.host)?.index;
     let mut requests: Vec<_> = own(interface, end, uplink.is_some()).collect();
     requests.push(links::change(end).up().request());
     requests.extend(
         said_routers(interface).map(|address| add_proxy(&Proxy { link: end, address, protocol: ZONES })),
     );
-    requests.extend(routes(interface, end).iter().map(route::add));
+    let missing = routes(interface, end);
+    let missing = missing.iter().filter(|wanted| !there.iter().any(|route| is_same(wanted, route)));
+    requests.extend(missing.map(route::add));
     host.run(requests)?;
     match uplink {
         // Routes first: a proxy entry without its route belongs to nobody, and goes with the next zone that goes.
         Some(uplink) => answer(host, interface, uplink),
         None => Ok(()),
     }
+}
+
+/// Sets the host's end up as [`set_up`] does, where some of it is there, and takes back the routes by it that lead to nothing of
+/// the zone any more.
+pub(super) fn again(host: &mut Socket, interface: &Interface, uplink: Option<&str>) -> Result<(), NetError> {
+    let end = link(host, &interface.host)?.index;
+    let mut there = host.routes_by(ZONES)?;
+    there.retain(|route| route.link == Some(end));
+    let wanted = routes(interface, end);
+    let stale = there.iter().filter(|route| !wanted.iter().any(|wanted| is_same(wanted, route)));
+    host.run(stale.map(|route| route::delete(route).tolerating(&[Errno::SRCH])))?;
+    set_up_beside(host, interface, uplink, &there)
+}
+
+fn is_same(one: &Route, two: &Route) -> bool {
+    (one.destination, one.via, one.link) == (two.destination, two.via, two.link)
 }
 
 /// Has the host answer for the zone's addresses on the network of its uplink. Idempotent.

@@ -73,6 +73,11 @@ pub fn tear_down_recorded(
     NetError::of(errors)
 }
 
+/// Deletes links, which may have gone.
+pub(super) fn delete_all(host: &mut Socket, found: &[&Link]) -> Result<(), NetError> {
+    Ok(host.run(found.iter().map(|link| links::delete(link.index).tolerating(GONE)))?)
+}
+
 /// Deletes a pair that is still there of a zone's last incarnation.
 pub(super) fn delete_last(host: &mut Socket, name: &str) -> Result<(), NetError> {
     match pair(host, name)? {
@@ -121,7 +126,7 @@ fn on_host(owner: Owner<'_>) -> Result<(), NetError> {
 /// Has the host no longer answer for addresses that it has no route of ours to. Routes go with their link, however that
 /// goes; entries are on somebody else's link and stay. A zone that comes up has its route before its entry, so of a zone
 /// that has both the list of entries, which is made first, holds none that the list of routes does not.
-fn sweep_proxies(host: &mut Socket) -> Result<(), NetError> {
+pub(super) fn sweep_proxies(host: &mut Socket) -> Result<(), NetError> {
     let proxies: Vec<_> = host.proxies()?.into_iter().filter(|proxy| proxy.protocol == ZONES).collect();
     if proxies.is_empty() {
         return Ok(());

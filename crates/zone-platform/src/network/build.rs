@@ -110,7 +110,7 @@ fn make(build: &mut Build<'_>, host: &Host, netns: &OwnedFd) -> Result<Record, N
 }
 
 /// Has addresses of the managed network given to the nets that want some, and those set aside that were given by hand.
-fn lease(
+pub(super) fn lease(
     layout: &Layout,
     owner: Owner<'_>,
     asked: &NetworkSpec,

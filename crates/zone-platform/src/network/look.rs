@@ -12,13 +12,19 @@ use zone_net::record::Record;
 use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
 use zone_net::{firewall, foreign};
 
-use super::{NetworkError, asked};
+use super::{NetworkError, asked, update};
 use crate::PlatformError;
 use crate::check::{Check, Purpose};
 
 /// Looks whether the zone's nets and ports could be built, and keeps what the host has for whoever builds them.
 pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let spec = check.spec;
+    if let Some(old) = check.old {
+        let record = Record::load(check.layout, &spec.zone).map_err(NetworkError::from)?.unwrap_or_default();
+        update::refusals(&old.network, &spec.network, &record)
+            .into_iter()
+            .for_each(|error| check.fail(error));
+    }
     if spec.network.nets.is_empty() {
         return Ok(());
     }
@@ -33,11 +39,18 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let plan = Plan { owner, spec: &spec.network, host: &host, managed: managed.as_ref() };
     if plan.needs_rules() {
         // All kinds of rules take the kernel longer to try than a zone to boot; there they are refused when they are made.
-        let has = if check.purpose == Purpose::BringUp { nft::present() } else { nft::supported() };
+        let all = matches!(check.purpose, Purpose::Verify { .. });
+        let has = if all { nft::supported() } else { nft::present() };
         has.map_err(NetworkError::NoRules)?;
     }
     for problem in plan.problems() {
         check.fail(NetworkError::from(problem));
+    }
+    if let Some(old) = check.old {
+        let added = update::unlike(&spec.network, &old.network);
+        for net in added.filter(|net| plan.attachment(net).is_ok_and(|attachment| !attachment.is_reached())) {
+            check.fail(update::not_live(net, update::NO_PAIR));
+        }
     }
     let conflicts = conflicts(check.layout, &spec.zone, &spec.network, check.purpose)?;
     let told = !conflicts.is_empty();

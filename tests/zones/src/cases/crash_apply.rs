@@ -4,12 +4,16 @@
 use super::crash::{Judge, be_up, leaves_nothing, sweep_of, zone};
 use super::live::differs;
 use crate::harness::world::World;
-use crate::harness::{Lab, Ran, Status, Zone, cases, need_failpoints};
+use crate::harness::{Command, Lab, Ran, Status, Zone, cases, ip, need_failpoints};
 
 cases![
     apply: 600,
     apply_and_its_recovery: 1200,
     apply_that_is_taken_back: 180,
+    apply_of_a_net: 900,
+    apply_without_a_net: 900,
+    apply_of_a_net_and_its_recovery: 1800,
+    apply_of_other_addresses: 900,
 ];
 
 /// A zone that is up and lacks something that it can be given.
@@ -61,4 +65,74 @@ fn apply_that_is_taken_back(lab: &Lab) {
     assert!(deaths.contains(&"zoneadmd apply.back".to_owned()), "{deaths:?}\n{ran}");
     is_given(&zone, &before, &ran);
     leaves_nothing(&zone, &world, "apply.back");
+}
+
+/// A zone that is up and is to have a net, and ports of the host.
+fn lack_a_net(zone: &Zone<'_>) {
+    be_up(zone);
+    zone.zonecfg("add net; end; add port; set host=8080; set to=80; end").ok();
+}
+
+/// It has them, and after a halt it is configured without.
+fn has_a_net(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    is_given(zone, before, ran);
+    zone.sh("ip -4 -o address show dev eth0 | grep -q inet && cat /sys/class/net/eth0/operstate")
+        .ok()
+        .stdout_is("up\n");
+    Command::new("nft").args(["list", "ruleset"]).run().ok().stdout_has("dnat");
+    zone.zonecfg("remove -F net; remove -F port").ok();
+}
+
+/// A zone that is up with a net and ports and is to have none.
+fn have_a_net_too_many(zone: &Zone<'_>) {
+    zone.zonecfg("add net; end; add port; set host=8080; set to=80; end").ok();
+    be_up(zone);
+    zone.zonecfg("remove net; remove port").ok();
+}
+
+fn has_no_net(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    is_given(zone, before, ran);
+    zone.sh("! ip link show eth0 2>/dev/null").ok();
+    assert!(!zone.run_dir().join("network.toml").exists(), "{ran}");
+    let links = ip("-o link show").out();
+    assert!(!links.contains("of zone web"), "{links}\n{ran}");
+}
+
+fn apply_of_a_net(lab: &Lab) {
+    sweep_of(&zone(lab), lack_a_net, &["apply"], 0, has_a_net);
+}
+
+fn apply_without_a_net(lab: &Lab) {
+    sweep_of(&zone(lab), have_a_net_too_many, &["apply"], 0, has_no_net);
+}
+
+fn apply_of_a_net_and_its_recovery(lab: &Lab) {
+    sweep_of(&zone(lab), lack_a_net, &["apply"], 7, has_a_net);
+}
+
+/// A zone that is up with a net and is to have other addresses and another router there, and a bridge for it.
+fn have_other_addresses(zone: &Zone<'_>) {
+    zone.zonecfg("remove -F net; add net; set global-nic=br0; set address=198.51.100.7/24; set defrouter=198.51.100.1; end").ok();
+    be_up(zone);
+    zone.zonecfg("select net physical=eth0; set address=198.51.100.8/24; set defrouter=198.51.100.254; set maxbw=50M; end")
+        .ok();
+}
+
+fn has_the_other_addresses(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    is_given(zone, before, ran);
+    let has = zone.sh("ip -4 -o address show dev eth0; ip route show default").ok().out();
+    assert!(has.contains("198.51.100.8/24") && has.contains("via 198.51.100.254"), "{has}\n{ran}");
+    assert!(!has.contains("198.51.100.7") && has.matches("default").count() == 1, "{has}\n{ran}");
+    Command::new("ping").args(["-n", "-c1", "-W10", "198.51.100.8"]).run().ok();
+}
+
+fn apply_of_other_addresses(lab: &Lab) {
+    ip("link add br0 address 02:00:00:00:00:0b type bridge").ok();
+    // It is to have the same addresses all the time, whether or not it has a port.
+    ip("link set br0 addrgenmode none up").ok();
+    ip("address add 198.51.100.1/24 dev br0").ok();
+    let zone = zone(lab);
+    zone.zonecfg("add net; set global-nic=br0; set address=198.51.100.7/24; end").ok();
+    sweep_of(&zone, have_other_addresses, &["apply"], 0, has_the_other_addresses);
+    ip("link delete br0").ok();
 }

@@ -60,6 +60,7 @@ mod keeper_calls;
 mod limits;
 mod list;
 mod live;
+mod live_net;
 mod matrix;
 mod nesting;
 mod net_auto;
@@ -149,6 +150,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         net_props::CASES,
         net_shared::CASES,
         net_verify::CASES,
+        live_net::CASES,
         net_guest::CASES,
         zlogin::CASES,
         terminal::CASES,

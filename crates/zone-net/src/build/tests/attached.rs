@@ -86,7 +86,7 @@ fn a_routed_zone_is_found_by_the_network_of_the_uplink() {
         run("ip link set up0 up");
         assert_eq!(left(), (3, 4, 0), "the kernel forgets");
         for _ in 0..2 {
-            refresh(std::slice::from_ref(&net)).unwrap();
+            live::set_up(std::slice::from_ref(&net)).unwrap();
             assert_eq!(left(), (3, 4, 3));
         }
         assert_eq!(within(&far, || echo(&zone.netns, "192.0.2.5")), ip("192.0.2.2"));
