@@ -32,12 +32,14 @@ pub(crate) fn go_in(
 ) -> Result<(Entered, Ends), Failure> {
     // What init has, whatever the tables of this program say.
     let confinement = Confinement::in_force(&zone.snapshot)?;
+    let spec = Spec::of(&zone.snapshot);
     let entry = Entry {
         pidfd: zone.fds.pidfd.as_fd(),
         cgroup: zone.fds.cgroup.as_fd(),
         bounding: confinement.capabilities.bits(),
         seccomp: &confinement.filter,
-        memlock: Spec::of(&zone.snapshot).memlock,
+        memlock: spec.memlock,
+        own_uptime: spec.own_uptime,
         terminal,
         plan,
     };

@@ -40,6 +40,16 @@ choices! {
 }
 
 choices! {
+    /// Since when the clocks of a zone run.
+    pub enum Uptime {
+        /// Since the machine was booted.
+        Host = "host",
+        /// Since the zone was booted.
+        Zone = "zone",
+    }
+}
+
+choices! {
     /// How a net is attached to the host.
     pub enum NetMode {
         /// As what it is attached to has it.
@@ -124,6 +134,8 @@ records! {
         pub socketcall: bool = "socketcall",
         /// Whose network stack it has.
         pub ip_type: IpType = "ip-type",
+        /// Since when its monotonic clocks run.
+        pub uptime: Uptime = "uptime",
         /// Its host id, as hexadecimal digits.
         pub hostid: Option<String> = "hostid",
         /// Its host name; the zone's name when unset, see [`Self::hostname`].

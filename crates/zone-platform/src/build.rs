@@ -67,6 +67,8 @@ pub struct Platform {
     pub tree: ZoneRoot,
     /// What is to be held open as long as the zone lives: managers of terminals that nobody else holds.
     pub kept: Vec<OwnedFd>,
+    /// The namespace of the zone's clocks, if it has one of its own.
+    pub clocks: Option<OwnedFd>,
     /// The zone's network namespace, if something is in it.
     pub netns: Option<OwnedFd>,
     /// What the requester is to be warned of though nothing failed, each one sentence.
@@ -91,6 +93,8 @@ pub struct Build<'a> {
     /// Who makes the zone's network namespace.
     pub(crate) namespaces: &'a mut dyn Namespaces,
     pub(crate) netns: Option<OwnedFd>,
+    /// The namespace of its clocks.
+    pub(crate) clocks: Option<OwnedFd>,
     /// What PID 1 makes read-only.
     pub(crate) readonly: &'static [&'static str],
     /// The zone's `/run`, not attached yet.
@@ -127,6 +131,7 @@ impl<'a> Build<'a> {
             kept: Vec::new(),
             namespaces,
             netns: None,
+            clocks: None,
             readonly: kernelfs::readonly(spec.privileges.opened.nesting),
             run: None,
             base,
@@ -172,6 +177,7 @@ impl<'a> Build<'a> {
             tree: self.tree.ok_or(missing(FINISH, "check"))?,
             kept: self.kept,
             netns: self.netns,
+            clocks: self.clocks,
             warnings: self.warnings,
         })
     }

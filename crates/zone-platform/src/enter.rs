@@ -58,6 +58,8 @@ pub struct Entry<'a> {
     pub cgroup: BorrowedFd<'a>,
     /// The capabilities that may ever be had, one bit each ([`crate::privileges`]).
     pub bounding: u64,
+    /// Whether the zone's clocks are its own.
+    pub own_uptime: bool,
     /// The seccomp program ([`crate::seccomp::program`]).
     pub seccomp: &'a [u8],
     /// How many bytes each process can lock in memory, if not as many as on the host.

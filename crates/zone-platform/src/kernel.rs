@@ -39,6 +39,11 @@ pub enum KernelError {
         "this kernel has no user namespaces, without which no zone runs: boot one built with CONFIG_USER_NS"
     )]
     NoUserNamespaces,
+    /// It was built without time namespaces.
+    #[error(
+        "this kernel has no time namespaces, which uptime=zone needs: boot one built with CONFIG_TIME_NS, or set uptime=host"
+    )]
+    NoTimeNamespaces,
     /// They are switched off.
     #[error(
         "user namespaces are switched off on this host, and no zone runs without: say 'sysctl user.max_user_namespaces=10000'"

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use zone_config::config::{self, Fs, FsOwners, FsType, MacProfile};
+use zone_config::config::{self, Fs, FsOwners, FsType, MacProfile, Uptime};
 use zone_config::device::mode;
 use zone_config::limits::OwnCpus;
 use zone_config::value::host_id;
@@ -33,6 +33,8 @@ pub struct Spec {
     pub hostname: String,
     /// Whether somebody has asked for that host name, so that it wins over the one in the zone's files.
     pub keeps_hostname: bool,
+    /// Whether its monotonic clocks begin when it does.
+    pub own_uptime: bool,
     /// What its `/etc/hostid` is made to say.
     pub hostid: Option<u32>,
     /// The directory of the zone on the host, of mode 0700; the root of the zone is `root` in it.
@@ -185,6 +187,7 @@ impl Spec {
             brand: brand.name.clone(),
             hostname: config.hostname(zone).to_owned(),
             keeps_hostname: config.hostname.is_some(),
+            own_uptime: config.uptime == Uptime::Zone,
             hostid: config.hostid.as_deref().and_then(host_id),
             zonepath: config.zonepath.clone(),
             host_programs: brand.host_usr,

@@ -16,8 +16,8 @@ use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
-    cgroup, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, memlock, network,
-    orderly, privileges, root, sparse, sysctl, verify,
+    cgroup, clocks, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, memlock,
+    network, orderly, privileges, root, sparse, sysctl, verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
@@ -109,6 +109,7 @@ const STEPS: [Step; 15] = [
         }),
         ..NONE
     },
+    Step { name: "clocks", check: Some(clocks::look), bring_up: Some(clocks::bring_up), ..NONE },
     Step { name: "sysctl", check: Some(sysctl::look), ..NONE },
     Step { name: "init", check: Some(verify::look_for_init), ..NONE },
 ];

@@ -72,6 +72,7 @@ impl Zone {
             cgroup: self.cgroup.as_fd(),
             // CAP_CHOWN, CAP_KILL and CAP_SYS_BOOT.
             bounding: 1 | 1 << 5 | 1 << 22,
+            own_uptime: false,
             seccomp: &deny_mkdir(),
             memlock: Some(65_536),
             terminal,

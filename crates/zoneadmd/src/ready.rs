@@ -119,15 +119,19 @@ impl Zone {
     fn namespaces(&self, platform: &Platform, made: Option<NamespaceFds>) -> Result<NamespaceFds, OpError> {
         let shared =
             platform.netns.as_ref().map(OwnedFd::try_clone).transpose().map_err(OpError::Descriptor)?;
+        let time =
+            platform.clocks.as_ref().map(OwnedFd::try_clone).transpose().map_err(OpError::Descriptor)?;
         if let Some(made) = made {
-            return Ok(NamespaceFds { net: shared.or(made.net), ..made });
+            return Ok(NamespaceFds { net: shared.or(made.net), time, ..made });
         }
         let kinds = if shared.is_some() { Kinds::IPC } else { Kinds::NET | Kinds::IPC };
         match self.keeper().namespaces(platform.userns.as_fd(), kinds) {
-            Err(ClientError::TooOld { .. }) if shared.is_none() => Ok(NamespaceFds::default()),
+            Err(ClientError::TooOld { .. }) if shared.is_none() => {
+                Ok(NamespaceFds { time, ..NamespaceFds::default() })
+            }
             made => {
                 let made = made?;
-                Ok(NamespaceFds { net: shared.or(made.net), ..made })
+                Ok(NamespaceFds { net: shared.or(made.net), time, ..made })
             }
         }
     }

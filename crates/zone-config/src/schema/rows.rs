@@ -1,7 +1,7 @@
 //! The rows of the table: every property and every type of resource.
 
 use super::{Property, Resource, Unset};
-use crate::config::{AttrType, FsOwners, FsType, IpType, MacProfile, NetMode};
+use crate::config::{AttrType, FsOwners, FsType, IpType, MacProfile, NetMode, Uptime};
 use crate::limits::RCTLS;
 use crate::net::{MTU, PROTECTION, PROTOCOLS};
 use crate::secflags;
@@ -75,6 +75,12 @@ pub static GLOBALS: &[Property] = &[
         Kind::Choice(IpType::WORDS),
         Unset::Is("exclusive"),
         "Who configures the zone's network: exclusive is the zone's root, shared is the host alone.",
+    ),
+    Property::new(
+        "uptime",
+        Kind::Choice(Uptime::WORDS),
+        Unset::Is("host"),
+        "Since when the zone's monotonic clocks and its uptime run: host is since the machine was booted, zone since the zone was.",
     ),
     Property::new(
         "hostid",

@@ -69,7 +69,7 @@ fn start(proof: SingleThreaded, entry: &Entry<'_>, socket: &OwnedFd, tell: &Tell
     let streams = zone_fail::promise!("middle.streams");
     let begun = zone_fail::promise!("middle.started");
     isolate(entry, socket)?;
-    go_in(entry.pidfd)?;
+    go_in(entry)?;
     inside.keep();
     let plan = (entry.plan)().map_err(Report::NoPlan)?;
     let far = match &entry.terminal {
@@ -117,15 +117,18 @@ fn isolate(entry: &Entry<'_>, socket: &OwnedFd) -> Step<()> {
 
 /// Enters the zone's namespaces (`setns(2)` with a pidfd, Linux 5.8) and becomes its root user: the
 /// host's root has no name there.
-fn go_in(pidfd: BorrowedFd<'_>) -> Step<()> {
-    let all = ThreadNameSpaceType::USER
+fn go_in(entry: &Entry<'_>) -> Step<()> {
+    let mut all = ThreadNameSpaceType::USER
         | ThreadNameSpaceType::MOUNT
         | ThreadNameSpaceType::PROCESS_ID
         | ThreadNameSpaceType::NETWORK
         | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
         | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
         | ThreadNameSpaceType::CONTROL_GROUP;
-    move_into_thread_name_spaces(pidfd, all).map_err(at(Stage::Namespaces))?;
+    if entry.own_uptime {
+        all |= ThreadNameSpaceType::TIME;
+    }
+    move_into_thread_name_spaces(entry.pidfd, all).map_err(at(Stage::Namespaces))?;
     set_thread_groups(&[]).map_err(at(Stage::Identity))?;
     set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(at(Stage::Identity))?;
     set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(at(Stage::Identity))?;

@@ -7,6 +7,7 @@ cases![
     what_is_the_machines_is_refused,
     one_that_cannot_be_written_keeps_the_zone_down,
     a_shared_zone_cannot_change_those_of_its_network,
+    clocks_that_begin_with_the_zone,
 ];
 
 fn sysctl(name: &str, value: &str) -> String {
@@ -75,4 +76,29 @@ fn a_shared_zone_cannot_change_those_of_its_network(lab: &Lab) {
     zone.sh("cat /proc/sys/net/ipv4/tcp_syn_retries").ok().stdout_is("3\n");
     let ran = zone.sh("echo 5 > /proc/sys/net/ipv4/tcp_syn_retries");
     assert!(ran.code() != Some(0), "{ran}");
+}
+
+/// The seconds since the boot that `/proc/uptime` counts from.
+fn uptime(text: &str) -> f64 {
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{text:?}"))
+}
+
+fn clocks_that_begin_with_the_zone(lab: &Lab) {
+    let here = || uptime(&read("/proc/uptime".as_ref()));
+    let zone = lab.sparse("web");
+    zone.boot();
+    let before = here();
+    assert!(uptime(&zone.sh("cat /proc/uptime").ok().out()) >= before, "the machine's");
+    zone.zonecfg("set uptime=zone").ok();
+    for _ in 0..2 {
+        let before = here();
+        zone.zoneadm(["reboot"]).ok();
+        let inside = uptime(&zone.sh("cat /proc/uptime").ok().out());
+        assert!(inside <= here() - before + 1.0, "{inside}");
+        // A login is in the namespace that init is in, and nobody there can make it another time.
+        zone.sh("test \"$(readlink /proc/self/ns/time)\" = \"$(readlink /proc/1/ns/time)\"").ok();
+        let ran = zone.sh("echo monotonic 9 0 > /proc/self/timens_offsets");
+        assert!(ran.code() != Some(0), "{ran}");
+    }
+    assert!(here() >= before, "the host's is what it was");
 }
