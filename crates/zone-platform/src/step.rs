@@ -73,7 +73,7 @@ pub struct Step {
 /// A row to start from.
 const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
     Step { name: "ids", check: Some(ids::look), ..NONE },
     Step { name: "limits", check: Some(privileges::look), ..NONE },
