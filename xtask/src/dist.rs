@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 pub(crate) fn debug() -> Result<()> {
     let mut build = sh::cargo();
     build.arg("build");
-    for program in paths::PROGRAMS {
+    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
         build.args(["-p", program]);
     }
     sh::run(&mut build)
@@ -40,7 +40,7 @@ pub(crate) fn debug_static() -> Result<PathBuf> {
     let host = host()?;
     let mut build = sh::cargo();
     build.args(["build", "--target", &host]).env("RUSTFLAGS", STATIC);
-    for program in paths::PROGRAMS {
+    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
         build.args(["-p", program]);
     }
     say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
@@ -56,7 +56,7 @@ const STATIC: &str = "-C target-feature=+crt-static";
 pub(crate) fn release() -> Result<()> {
     let host = host()?;
     sh::make_dir(&paths::dist())?;
-    for program in paths::PROGRAMS {
+    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
         let mut build = sh::cargo();
         build.args(["build", "--release", "--target", &host, "-p", program]).env("RUSTFLAGS", STATIC);
         say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));

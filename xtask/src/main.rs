@@ -1,4 +1,4 @@
-//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `vm`, `ci`.
+//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `dist`, `vm`, `ci`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -9,6 +9,7 @@ mod demo;
 mod dist;
 mod guests;
 mod needs;
+mod package;
 mod pages;
 mod paths;
 mod say;
@@ -38,6 +39,8 @@ enum Task {
     Bench(bench::Args),
     /// Build the programs as they ship: release, static, one by one
     Build(dist::Args),
+    /// Make the package for Debian, and look what lintian says of it
+    Dist(package::Args),
     /// What to run before a commit: format, lints, unit tests
     Check,
     /// All that CI checks: format, lints, documentation, dependencies, tests; nothing may be skipped for want of root
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Vm(args) => vm::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Build(args) => dist::run(&args),
+        Task::Dist(args) => package::run(&args),
         Task::Check => check::run(),
         Task::Ci => ci::run(),
     };

@@ -27,5 +27,8 @@ pub(crate) fn dist() -> PathBuf {
 pub(crate) const PROGRAMS: [&str; 7] =
     ["zsched", "zinit", "zonename", "zlogin", "zonecfg", "zoneadm", "zoneadmd"];
 
+/// What only an installed system has a use for.
+pub(crate) const HOST_PROGRAMS: [&str; 1] = ["zone-generator"];
+
 /// What tells which distribution this machine runs.
 pub(crate) const OS_RELEASE: &str = "/etc/os-release";

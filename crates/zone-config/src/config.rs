@@ -50,6 +50,28 @@ choices! {
 }
 
 choices! {
+    /// When a zone boots, among those that boot with the host.
+    pub enum BootPriority {
+        /// Before all others.
+        High = "high",
+        /// After those of high priority.
+        Normal = "normal",
+        /// After all others.
+        Low = "low",
+    }
+}
+
+choices! {
+    /// What becomes of a zone when the host goes down.
+    pub enum Autoshutdown {
+        /// Its init is asked to shut down, and has `shutdown-timeout` for it.
+        Shutdown = "shutdown",
+        /// It is halted.
+        Halt = "halt",
+    }
+}
+
+choices! {
     /// How a net is attached to the host.
     pub enum NetMode {
         /// As what it is attached to has it.
@@ -120,6 +142,12 @@ records! {
         pub brand: String = "brand",
         /// Whether it is to boot with the host.
         pub autoboot: bool = "autoboot",
+        /// When it boots among others that boot with the host.
+        pub boot_priority: BootPriority = "boot-priority",
+        /// The zones that boot before it, where they boot with the host; they are wanted, too.
+        pub depends: Vec<String> = "depends",
+        /// What becomes of it when the host goes down.
+        pub autoshutdown: Autoshutdown = "autoshutdown",
         /// Boot arguments when a boot names none.
         pub bootargs: String = "bootargs",
         /// How much of its root the zone can write.

@@ -65,6 +65,8 @@ impl fmt::Display for Shape {
 pub enum Kind {
     /// The name of a zone.
     ZoneName,
+    /// Names of zones.
+    Zones,
     /// An absolute path other than `/`.
     Path,
     /// Any text, perhaps empty.
@@ -141,6 +143,7 @@ impl Kind {
             Self::Seconds(_) | Self::Number(..) => Shape::Number,
             Self::Options
             | Self::Privileges
+            | Self::Zones
             | Self::Addresses
             | Self::Prefixes
             | Self::Routers
@@ -187,6 +190,7 @@ impl Kind {
                 let of = OPTIONS.map(|(fstype, words)| format!("for {} {words}", fstype.as_str()));
                 format!("a list of at most {MOST_ITEMS} words such as [ro,nosuid]: {}", of.join("; "))
             }
+            Self::Zones => format!("a list of at most {MOST_ITEMS} names of zones"),
             Self::Privileges => "a list of 'default', 'all', 'none', a capability such as net_raw or a privilege of Solaris such as proc_owner, with '!' before one that is taken away".to_owned(),
             Self::Devices => "a path below /dev that begins with a letter or digit, with *, ? and [a-z], such as /dev/net/tun or /dev/snd/*".to_owned(),
             Self::Mode => "a mode of three or four octal digits without set-ID bits, such as 0660".to_owned(),
@@ -224,6 +228,7 @@ impl Kind {
             Self::Mode => text(mode(word).is_some()),
             Self::Options
             | Self::Privileges
+            | Self::Zones
             | Self::Addresses
             | Self::Prefixes
             | Self::Routers
@@ -248,6 +253,7 @@ impl Kind {
             Self::Options => is_option(item),
             Self::Privileges => privilege::is_word(item),
             Self::RctlValues => limits::rctl_value(item).is_some(),
+            Self::Zones => item.parse::<ZoneName>().is_ok(),
             Self::Addresses => item == DHCP || item.parse::<Address>().is_ok(),
             Self::Prefixes => net::allowed(item).is_some(),
             Self::Routers => item.parse().is_ok_and(net::is_of_one_host),

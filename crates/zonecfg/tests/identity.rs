@@ -36,6 +36,8 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Words(words) => {
             proptest::sample::subsequence(words, 1..3).prop_map(|words| words.join(",")).boxed()
         }
+        Kind::Sysctl => "net\\.ipv4\\.[a-z_]{1,9}".boxed(),
+        Kind::Zones => "[a-z][a-z0-9.-]{0,10}(,[a-z]{1,4})?".boxed(),
         Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
         Kind::Devices => "[a-z]{3}[*?]?(/[a-z*?]{1,4})?".boxed(),
         Kind::Mode => "0?[0-7]{3}".boxed(),

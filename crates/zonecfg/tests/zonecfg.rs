@@ -105,7 +105,9 @@ fn a_zone_is_described_shown_copied_and_deleted() {
 
     let info = place.done("web", "info");
     assert!(
-        info.starts_with("zonename: web\nzonepath: /zones/web\nbrand: linux\nautoboot: false\n"),
+        info.starts_with(
+            "zonename: web\nzonepath: /zones/web\nbrand: linux\nautoboot: false\nboot-priority: normal\n"
+        ),
         "{info}"
     );
     assert!(
@@ -287,18 +289,17 @@ fn standard_input_is_a_command_file() {
 #[test]
 fn what_nothing_acts_on_yet_is_said_once() {
     let place = Place::new();
-    let note = "zonecfg: note: autoboot is kept, but nothing boots zones with the host yet.\n";
+    let note = "zonecfg: note: user of admin is kept, but gives nobody any rights yet.\n";
+    let admin = "add admin; set user=joe; set auths=login; end";
     for (commands, said) in [
-        ("create; set autoboot=true; commit; set hostname=www; commit", note),
+        (format!("create; {admin}; commit; set hostname=www; commit").as_str(), note),
         ("set hostname=db", ""),
-        ("set autoboot=false", ""),
-        ("set autoboot=true", note),
+        ("remove -F admin", ""),
+        (admin, note),
     ] {
         let ran = place.on("web", commands);
         assert_eq!((ran.status, ran.err.as_str()), (0, said), "{commands}");
     }
-    let help = place.done("web", "help autoboot");
-    assert!(help.contains("nothing boots zones with the host yet."), "{help}");
     assert!(place.done("web", "help brand").contains("It cannot be changed once the zone is installed."));
     assert!(place.done("web", "help hostname").contains("A change takes effect when the zone boots next."));
 }

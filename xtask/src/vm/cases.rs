@@ -28,7 +28,7 @@ pub(super) enum Kernel {
 }
 
 /// The longest first: machines run side by side.
-pub(super) const ALL: [Case; 13] = [
+pub(super) const ALL: [Case; 14] = [
     net("net-managed", "PARTS=managed"),
     net("net-firewalls", "PARTS=policies"),
     net("net-bridges", "PARTS='bridge_vlan moved'"),
@@ -37,6 +37,7 @@ pub(super) const ALL: [Case; 13] = [
     Case { kernel: Kernel::Any, ..net("net-links", "PARTS='ipvlan vlan'") },
     Case { kernel: Kernel::Full, seconds: 900, ..any("cpus", "cpus.sh", &[]) },
     any("limits", "limits.sh", &[]),
+    any("boot", "boot.sh", &[]),
     any("live", "live.sh", &[]),
     any("dumps", "dumps.sh", &[]),
     any("life-systemd", "life.sh", &["debian12-systemd.tar"]),

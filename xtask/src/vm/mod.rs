@@ -136,7 +136,7 @@ fn lock() -> Result<File> {
     Ok(lock)
 }
 
-/// Builds the programs so that they run in a suite, and gives a folder with what every machine finds: `bin` and `host`.
+/// Builds the programs so that they run in a suite, and gives a folder with what every machine finds: `bin`, `host` and `packaging`.
 fn programs(suite: Suite) -> Result<tempfile::TempDir> {
     let from = if image::runs_ours(suite) {
         dist::debug()?;
@@ -147,12 +147,14 @@ fn programs(suite: Suite) -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix("run.programs.").tempdir_in(place())?;
     let bin = folder.path().join("bin");
     sh::make_dir(&bin)?;
-    for program in paths::PROGRAMS {
+    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
         let mut strip = Command::new("strip");
         strip.arg("-o").arg(bin.join(program)).arg(from.join(program));
         sh::run(&mut strip)?;
     }
     copy_scripts(&folder.path().join("host"))?;
+    let packaging = folder.path().join("packaging");
+    sh::run(Command::new("cp").arg("-rT").arg(paths::top().join("packaging")).arg(packaging))?;
     Ok(folder)
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Words(words) => {
             proptest::sample::subsequence(words, 0..3).prop_map(|words| words.join(",")).boxed()
         }
+        Kind::Zones => "[a-z][a-z0-9.-]{0,10}(,[a-z]{1,4})?".boxed(),
         Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
         Kind::HostName | Kind::Label | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
         Kind::Bool => "true|false".boxed(),

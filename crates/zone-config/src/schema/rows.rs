@@ -1,7 +1,9 @@
 //! The rows of the table: every property and every type of resource.
 
 use super::{Property, Resource, Unset};
-use crate::config::{AttrType, FsOwners, FsType, IpType, MacProfile, NetMode, Uptime};
+use crate::config::{
+    AttrType, Autoshutdown, BootPriority, FsOwners, FsType, IpType, MacProfile, NetMode, Uptime,
+};
 use crate::limits::RCTLS;
 use crate::net::{MTU, PROTECTION, PROTOCOLS};
 use crate::secflags;
@@ -31,9 +33,28 @@ pub static GLOBALS: &[Property] = &[
         "The kind of guest: sparse shares the host's /usr, linux is a whole root of its own.",
     )
     .sealed(),
-    Property::new("autoboot", Kind::Bool, Unset::Is("false"), "Whether the zone is to boot with the host.")
-        .at_once()
-        .pending("nothing boots zones with the host yet."),
+    Property::new("autoboot", Kind::Bool, Unset::Is("false"), "Whether the zone boots with the host.").at_once(),
+    Property::new(
+        "boot-priority",
+        Kind::Choice(BootPriority::WORDS),
+        Unset::Is("normal"),
+        "When it boots among the zones that boot with the host: all of a higher priority have booted before.",
+    )
+    .at_once(),
+    Property::new(
+        "depends",
+        Kind::Zones,
+        Unset::Nothing,
+        "Zones that boot before it, with it, and go down after it, where systemd boots it.",
+    )
+    .at_once(),
+    Property::new(
+        "autoshutdown",
+        Kind::Choice(Autoshutdown::WORDS),
+        Unset::Is("shutdown"),
+        "What becomes of it when the host goes down: shutdown asks its init to end, halt does not.",
+    )
+    .at_once(),
     Property::new(
         "bootargs",
         Kind::BootArgs,

@@ -224,7 +224,8 @@ fn a_root_of_somebody_elses_is_none(lab: &Lab) {
 
 fn what_nothing_acts_on_yet_is_said(lab: &Lab) {
     lab.configured("web", "");
-    lab.zonecfg("web", "set autoboot=true").ok().stderr_has("nothing boots zones with the host yet");
+    let admin = "add admin; set user=root; set auths=login; end";
+    lab.zonecfg("web", admin).ok().stderr_has("gives nobody any rights yet");
     lab.zonecfg("web", "set bootargs=-v").ok().quiet();
 }
 
