@@ -73,7 +73,7 @@ pub struct Step {
 /// A row to start from.
 const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
 
-const STEPS: [Step; 16] = [
+static STEPS: &[Step] = &[
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
     Step { name: "ids", check: Some(ids::look), ..NONE },
     Step { name: "limits", check: Some(privileges::look), ..NONE },
@@ -120,7 +120,7 @@ pub const CHECK: &str = "check";
 /// The steps in the order of check and bring-up.
 #[must_use]
 pub fn steps() -> &'static [Step] {
-    &STEPS
+    STEPS
 }
 
 /// What a bring-up and a change pass, for the list of failpoints.
