@@ -80,12 +80,25 @@ impl<'a> Change<'a> {
     /// When the process has ended, or the kernel refuses.
     pub fn namespace(&self, kind: &str) -> Result<OwnedFd, Failed> {
         let failed = |errno: Errno| Failed::to("open the zone's namespace", kind)(errno);
-        let pid = || zone_sys::pidfd::pid(self.first).map_err(|error| failed(error.errno()));
-        let number = pid()?.ok_or_else(|| failed(Errno::SRCH))?;
-        let path = format!("/proc/{number}/ns/{kind}");
-        let opened = openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+        self.open(&format!("ns/{kind}"), OFlags::RDONLY).map(|(_, fd)| fd).map_err(failed)
+    }
+
+    /// Opens the zone's root directory as its first process has it, and tells that process' number.
+    ///
+    /// # Errors
+    /// When the process has ended, or the kernel refuses.
+    pub(crate) fn root(&self) -> Result<(i32, OwnedFd), Failed> {
+        self.open("root", OFlags::PATH | OFlags::DIRECTORY).map_err(Failed::to("open", "the zone's root"))
+    }
+
+    /// Opens what /proc has of the first process.
+    fn open(&self, name: &str, flags: OFlags) -> Result<(i32, OwnedFd), Errno> {
+        let pid = || zone_sys::pidfd::pid(self.first).map_err(|error| error.errno());
+        let number = pid()?.ok_or(Errno::SRCH)?;
+        let path = format!("/proc/{number}/{name}");
+        let opened = openat(CWD, &path, flags | OFlags::CLOEXEC, Mode::empty())?;
         // Only now is it certain that the number was that process' still.
-        if pid()? == Some(number) { Ok(opened) } else { Err(failed(Errno::SRCH)) }
+        if pid()? == Some(number) { Ok((number, opened)) } else { Err(Errno::SRCH) }
     }
 }
 

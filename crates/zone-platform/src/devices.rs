@@ -6,15 +6,20 @@
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
+use zone_config::Snapshot;
 use zone_config::device::PatternError;
 use zone_config::layout::InstallationId;
 use zone_sys::bpf;
 
 use crate::check::{Check, Purpose};
+use crate::spec::Device;
 use crate::{Failed, PlatformError, mountinfo};
 
 mod find;
+mod live;
 mod program;
+
+pub(crate) use live::update;
 
 /// As many nodes as a zone can have.
 const MOST: usize = 256;
@@ -95,11 +100,17 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         return Ok(());
     }
     // What a zone that lives has may be in use by the zone.
-    let lives = check.purpose != Purpose::BringUp && check.layout.snapshot(&check.spec.zone).exists();
+    let live = match check.purpose {
+        Purpose::BringUp => None,
+        _ => Snapshot::load(check.layout, &check.spec.zone).ok(),
+    };
+    let has = |device: &Device| {
+        live.as_ref().is_some_and(|live| live.config.device.iter().any(|own| own.pattern == device.text))
+    };
     let (dev, table) = (find::open()?, mountinfo::read()?);
-    let use_of = find::Use { table: &table, lives };
     let mut nodes: Vec<Node> = Vec::new();
     for device in &check.spec.devices {
+        let use_of = find::Use { table: &table, lives: has(device) };
         match find::all(dev.as_fd(), device, use_of) {
             Ok(found) if found.is_empty() => {
                 check.warn(format!("no device of the host matches {}", device.text));
@@ -139,6 +150,11 @@ pub(crate) fn guard(
     let program = bpf::load_for_devices(&program::of(nodes), &name).map_err(fail())?;
     let old = attached(cgroup, &name).map_err(fail())?;
     bpf::attach_for_devices(cgroup, program.as_fd(), old.as_ref().map(AsFd::as_fd)).map_err(fail())
+}
+
+/// What whoever has devices is told where nothing guards them.
+pub(crate) fn unguarded(failed: &Failed) -> String {
+    format!("{}; the zone is kept from other devices by its /dev alone", zone_sys::Chain(failed))
 }
 
 /// What the programs of an installation are called: the kernel keeps 15 characters.

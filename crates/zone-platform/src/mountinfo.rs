@@ -40,6 +40,13 @@ pub(crate) fn read() -> Result<Vec<Mount>, Failed> {
     Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
 }
 
+/// All mounts that another process sees.
+pub(crate) fn read_of(process: i32) -> Result<Vec<Mount>, Failed> {
+    let table = format!("/proc/{process}/mountinfo");
+    let bytes = std::fs::read(&table).map_err(Failed::to("read", table))?;
+    Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
+}
+
 /// The mounts below a directory, whose path has no symlinks; not one at the directory itself.
 pub(crate) fn below<'a>(mounts: &'a [Mount], dir: &'a Path) -> impl Iterator<Item = &'a Mount> {
     mounts.iter().filter(move |mount| mount.point != dir && mount.point.starts_with(dir))

@@ -88,7 +88,13 @@ static STEPS: &[Step] = &[
     },
     Step { name: "root", check: Some(root::look), bring_up: Some(root::bring_up), ..NONE },
     Step { name: "kernel-fs", bring_up: Some(kernel_fs), ..NONE },
-    Step { name: "dev", check: Some(devices::look), bring_up: Some(make_devices), ..NONE },
+    Step {
+        name: "dev",
+        check: Some(devices::look),
+        bring_up: Some(make_devices),
+        update: Some(Update { differs: |old, new| old.devices != new.devices, make: devices::update }),
+        ..NONE
+    },
     Step { name: "immutable", check: Some(immutable::look), bring_up: Some(immutable::bring_up), ..NONE },
     Step { name: "sparse", check: Some(sparse::look), bring_up: Some(sparse::bring_up), ..NONE },
     Step { name: "fs", check: Some(filesystems::look), bring_up: Some(filesystems::bring_up), ..NONE },
@@ -177,10 +183,7 @@ fn make_devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
     if let Err(failed) = devices::guard(cgroup.as_fd(), build.layout.id(), &nodes)
         && !nodes.is_empty()
     {
-        build.warn(format!(
-            "{}; the zone is kept from other devices by its /dev alone",
-            zone_sys::Chain(&failed)
-        ));
+        build.warn(devices::unguarded(&failed));
     }
     mount(build, dev::tree(base, seats, &nodes)?, "/dev", Kind::Directory)?;
     let pts = dev::pts(base)?;

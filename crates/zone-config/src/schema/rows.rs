@@ -252,31 +252,36 @@ pub static RESOURCES: &[Resource] = &[
                 Kind::Devices,
                 Unset::Required,
                 "Which devices of the host: a name below /dev, in which *, ? and [a-z] stand for parts of names.",
-            ),
+            )
+            .live(),
             Property::new(
                 "owner",
                 Kind::Number(0, 65_535),
                 Unset::Is("0"),
                 "Whose the nodes are: a user id of the zone.",
-            ),
+            )
+            .live(),
             Property::new(
                 "group",
                 Kind::Number(0, 65_535),
                 Unset::Is("0"),
                 "Whose group the nodes have: a group id of the zone.",
-            ),
+            )
+            .live(),
             Property::new(
                 "mode",
                 Kind::Mode,
                 Unset::From("the host's node"),
                 "Who in the zone may read and write them, in octal digits.",
-            ),
+            )
+            .live(),
             Property::new(
                 "allow-mknod",
                 Kind::Bool,
                 Unset::Is("false"),
                 "On Solaris: whether nodes can be made in the zone.",
             )
+            .at_once()
             .pending(
                 "Linux lets nobody in a zone make device nodes: those that match are there from boot on.",
             ),
@@ -286,6 +291,7 @@ pub static RESOURCES: &[Resource] = &[
                 Unset::Is("false"),
                 "On Solaris: whether the zone may partition disks that match.",
             )
+            .at_once()
             .pending("on Linux who may write to a disk may partition it; mode says who may."),
             Property::new(
                 "allow-raw-io",
@@ -293,6 +299,7 @@ pub static RESOURCES: &[Resource] = &[
                 Unset::Is("false"),
                 "On Solaris: whether the zone may send SCSI commands of its own.",
             )
+            .at_once()
             .pending("Linux lets nobody in a zone do that."),
         ],
         help: "Devices of the host that the zone has in its /dev.",

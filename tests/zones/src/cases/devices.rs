@@ -10,6 +10,7 @@ cases![
     a_node_that_came_by_another_way_cannot_be_opened,
     what_means_nothing_on_linux_is_said_once,
     a_daemon_that_dies_leaves_no_program,
+    devices_come_and_go_while_the_zone_runs,
 ];
 
 const MANUAL: &str = include_str!("../../../../docs/devices.md");
@@ -115,4 +116,44 @@ fn a_daemon_that_dies_leaves_no_program(lab: &Lab) {
     zone.kill_daemon();
     zone.sh("exec 3<>/dev/fuse").ok();
     zone.halt_whatever();
+}
+
+/// Whatever the zone's root has made of its /dev meanwhile.
+fn devices_come_and_go_while_the_zone_runs(lab: &Lab) {
+    if !Path::new("/dev/fuse").exists() || !Path::new("/dev/net/tun").exists() {
+        skip("this machine has neither /dev/fuse nor /dev/net/tun");
+    }
+    let zone = lab.sparse_with("web", "");
+    zone.boot();
+    let outside = lab.path("outside");
+    crate::harness::make_dir(&outside, 0o777);
+    zone.sh(&format!("ln -s {} /dev/net && echo mine > /dev/fuse", outside.display())).ok();
+    zone.zonecfg("add device; set match=/dev/net/tun; set owner=7; set mode=0600; end").ok();
+    zone.zoneadm(["apply"]).ok().stderr_has("cannot make the zone's /dev/net/tun");
+    assert_eq!(
+        std::fs::read_dir(&outside).map(Iterator::count).ok(),
+        Some(0),
+        "nothing is made where a link leads"
+    );
+    zone.sh("rm /dev/net").ok();
+    zone.zonecfg("add device; set match=/dev/fuse; set mode=0666; end").ok();
+    zone.zoneadm(["apply"]).ok();
+    zone.sh("stat -c '%u %a %F' /dev/net/tun /dev/fuse")
+        .ok()
+        .stdout_is("7 600 character special file\n0 666 character special file\n");
+    zone.sh("exec 3<>/dev/net/tun 4<>/dev/fuse").ok();
+    // Another owner, and what was moved away is put back.
+    zone.sh("mv /dev/fuse /dev/elsewhere").ok();
+    zone.zonecfg("select device match=/dev/net/tun; set owner=8; end").ok();
+    zone.zoneadm(["apply"]).ok();
+    zone.sh("stat -c %u /dev/net/tun && exec 3<>/dev/fuse").ok().stdout_is("8\n");
+    zone.zonecfg("remove device match=/dev/fuse").ok();
+    zone.zoneadm(["apply"]).ok();
+    let ran = zone.sh("test ! -e /dev/fuse && exec 3<>/dev/elsewhere");
+    assert!(ran.code() != Some(0) && ran.err().contains("Operation not permitted"), "{ran}");
+    zone.sh("exec 3<>/dev/net/tun").ok();
+    // Nor does it matter for all else what the zone mounts there.
+    zone.sh("mount -t tmpfs none /dev").ok();
+    zone.zonecfg("set shutdown-timeout=7").ok();
+    zone.zoneadm(["apply"]).ok().stderr_has("cannot make the zone's /dev/net/tun");
 }
