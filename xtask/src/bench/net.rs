@@ -64,10 +64,10 @@ fn many(stage: &Stage, args: &Args) -> Result<()> {
         let words = [zoneadm.as_str(), "-z", name, "boot", "--timings", "--json"].map(str::to_owned).into();
         let (whole, output) = boot::ask(&mut worker, &Job::Run { words, wanted: true })?;
         let steps = boot::steps(&output);
-        let of = |wanted: &str| steps.iter().filter(|(name, _)| name == wanted).map(|(_, usec)| usec).sum();
-        let inside: u64 = steps.iter().map(|(_, usec)| usec).sum();
-        let network: u64 = of("network");
-        times.push([whole, inside, network]);
+        let inside = steps.iter().map(|(_, usec)| usec).sum();
+        let both =
+            [("the whole command".to_owned(), whole), ("inside the daemon, of that:".to_owned(), inside)];
+        times.push(both.into_iter().chain(steps).collect::<Vec<_>>());
         if (number + 1) % 50 == 0 {
             say::note(&format!("{} are up", number + 1));
         }
@@ -75,16 +75,16 @@ fn many(stage: &Stage, args: &Args) -> Result<()> {
     // The very first makes the bridge.
     let (first, last) = (&times[1..=SOME], &times[times.len() - SOME..]);
     say::title(&format!("{:<44} {:>9} {:>9} {:>7}", "median ms", "first 20", "last 20", "ratio"));
-    for (column, name) in ["the whole command", "inside the daemon", "its step network"].iter().enumerate() {
-        let median = |times: &[[u64; 3]]| {
-            let mut column_times = Times::default();
-            times.iter().for_each(|row| column_times.add(row[column]));
-            column_times.median()
+    for (name, _) in &times[0] {
+        let median = |boots: &[Vec<(String, u64)>]| {
+            let mut of_row = Times::default();
+            boots.iter().flatten().filter(|(row, _)| row == name).for_each(|(_, usec)| of_row.add(*usec));
+            of_row.median()
         };
         let (first, last) = (median(first), median(last));
         println!("{name:<44} {first:>9.2} {last:>9.2} {:>7.2}", last / first);
     }
-    println!("{:<44} {:>9.2}", "the very first, which makes the bridge", milliseconds(times[0][0]));
+    println!("{:<44} {:>9.2}", "the very first, which makes the bridge", milliseconds(times[0][0].1));
     Ok(())
 }
 
