@@ -16,7 +16,7 @@ pub(crate) enum Engine {
 }
 
 /// How long after their start machines have done nothing yet: the kernel and systemd. In seconds, generous.
-pub(super) const BOOT_SECONDS: u64 = 240;
+pub(super) const BOOT_SECONDS: u64 = 600;
 
 impl Engine {
     /// What people call it.
