@@ -112,11 +112,11 @@ fn a_zone_is_described_shown_copied_and_deleted() {
     );
     assert!(
         info.contains(
-            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\nhostid: \n[hostname: web]\n[init: /sbin/init]\n"
+            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\nuptime: host\nhostid: \n[hostname: web]\n[init: /sbin/init]\n"
         )
     );
     assert!(info.contains(
-        "fs:\n\tdir: /data\n\tspecial: /srv/a b\n\ttype: lofs\n\towners: map\n\toptions: [ro,nodev]\nattr:\n"
+        "fs:\n\tdir: /data\n\tspecial: /srv/a b\n\traw not specified\n\ttype: lofs\n\towners: map\n\toptions: [ro,nodev]\nattr:\n"
     ));
     assert_eq!(
         place.done("web", "info attr name=note"),
