@@ -20,17 +20,6 @@ pub trait Namespaces: fmt::Debug {
     /// When it cannot be made.
     fn network(&mut self, userns: BorrowedFd<'_>) -> Result<OwnedFd, Box<dyn Error + Send + Sync>>;
 
-    /// Gives the IPC namespace that the zone's first process will be in; a network of its own is not made with it where it
-    /// `has_network` already.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    fn ipc(
-        &mut self,
-        userns: BorrowedFd<'_>,
-        has_network: bool,
-    ) -> Result<OwnedFd, Box<dyn Error + Send + Sync>>;
-
     /// Takes note of what is waited for; whether to go on waiting.
     fn goes_on(&self, waiting: &str) -> bool;
 }
@@ -71,6 +60,8 @@ pub struct Platform {
     pub clocks: Option<OwnedFd>,
     /// The zone's network namespace, if something is in it.
     pub netns: Option<OwnedFd>,
+    /// The zone's IPC namespace, if it was made already.
+    pub ipc: Option<OwnedFd>,
     /// What the requester is to be warned of though nothing failed, each one sentence.
     pub warnings: Vec<String>,
 }
@@ -95,8 +86,10 @@ pub struct Build<'a> {
     pub(crate) netns: Option<OwnedFd>,
     /// The namespace of its clocks.
     pub(crate) clocks: Option<OwnedFd>,
+    /// The zone's IPC namespace, if it has limits.
+    pub(crate) ipc: Option<OwnedFd>,
     /// What PID 1 makes read-only.
-    pub(crate) readonly: &'static [&'static str],
+    readonly: &'static [&'static str],
     /// The zone's `/run`, not attached yet.
     pub(crate) run: Option<OwnedFd>,
     base: u32,
@@ -132,6 +125,7 @@ impl<'a> Build<'a> {
             namespaces,
             netns: None,
             clocks: None,
+            ipc: None,
             readonly: kernelfs::readonly(spec.privileges.opened.nesting),
             run: None,
             base,
@@ -178,6 +172,7 @@ impl<'a> Build<'a> {
             kept: self.kept,
             netns: self.netns,
             clocks: self.clocks,
+            ipc: self.ipc,
             warnings: self.warnings,
         })
     }

@@ -1,39 +1,26 @@
 //! The limits of a zone's System V IPC: they stand in its IPC namespace, where what they bind is.
 //!
-//! They hold because the zone can neither write them nor leave them. The files are made read-only in it ([`SHUT`]): since Linux
-//! 6.9 the root of the user namespace may write them. And the filter refuses to make another IPC namespace
-//! ([`Opened`](crate::seccomp::Opened)). Both are made at boot, so what a zone is given that was booted without limits holds for certain
-//! after the next boot only.
+//! They hold because the zone can neither write them nor leave them. Since Linux 6.9 the root of the user namespace that an IPC
+//! namespace belongs to may write its limits, so that of a zone with limits is made here, and belongs to the host's. And the filter refuses
+//! to make another one ([`Opened`](crate::seccomp::Opened)). Both are so from boot on: what a zone is given that was booted without limits
+//! holds for certain after the next boot only.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::AsFd;
 use rustix::fs::Uid;
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use zone_config::ZoneConfig;
 use zone_config::limits::size;
+use zone_sys::clone::Namespaces;
 
 use crate::change::Change;
-use crate::{Build, Failed, PlatformError, kernelfs};
+use crate::{Build, Failed, PlatformError};
 
 /// Where the kernel has them; a process sees those of its own namespace.
 const DIRECTORY: &str = "/proc/sys/kernel";
-
-/// What PID 1 makes read-only in a zone with such limits, beside what it always does.
-pub(crate) const SHUT: [&str; kernelfs::READONLY.len() + 4] = {
-    let mut all = ["/proc/sys/kernel/shmall"; kernelfs::READONLY.len() + 4];
-    all[1] = "/proc/sys/kernel/shmmni";
-    all[2] = "/proc/sys/kernel/msgmni";
-    all[3] = "/proc/sys/kernel/sem";
-    let mut at = 0;
-    while at < kernelfs::READONLY.len() {
-        all[4 + at] = kernelfs::READONLY[at];
-        at += 1;
-    }
-    all
-};
 
 /// A limit of a new IPC namespace: the kernel's file, the place of its number in it, and the number (linux/shm.h, msg.h, sem.h).
 struct Limit {
@@ -57,17 +44,19 @@ pub(crate) fn asked(config: &ZoneConfig) -> Vec<(String, u64)> {
     LIMITS.iter().zip(numbers).filter_map(|(limit, number)| Some((limit.file.to_owned(), number?))).collect()
 }
 
-/// Gives the IPC namespace of a zone that is built its limits.
+/// Makes the IPC namespace of a zone that has limits.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    if build.spec.ipc.is_empty() {
-        return Ok(());
+    if !build.spec.ipc.is_empty() {
+        let (asked, root) = (&build.spec.ipc, build.base());
+        build.ipc = Some(in_thread(|| {
+            let failed = |error: zone_sys::Error| Failed::to("make", "an IPC namespace")(error.errno());
+            zone_sys::namespace::unshare(Namespaces::IPC).map_err(failed)?;
+            write_all(asked, root)?;
+            let made = fs::File::open("/proc/thread-self/ns/ipc");
+            Ok(made.map_err(Failed::to("open", "an IPC namespace"))?.into())
+        })?);
     }
-    let made = build.namespaces.ipc(build.userns.as_fd(), build.netns.is_some());
-    let namespace = made.map_err(Failed::to("make the IPC namespace of", &build.spec.zone))?;
-    // The limits come first.
-    let limits = SHUT.len() - kernelfs::READONLY.len();
-    build.readonly = if build.spec.privileges.opened.nesting { &SHUT[..limits] } else { &SHUT };
-    Ok(write_all(namespace.as_fd(), &build.spec.ipc, build.base())?)
+    Ok(())
 }
 
 /// Gives the IPC namespace of a live zone other limits.
@@ -82,27 +71,32 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
         change.warn(text.to_owned());
     }
     let namespace = change.namespace("ipc")?;
-    Ok(write_all(namespace.as_fd(), &new.ipc, new.ids.map_or(0, |ids| ids.base))?)
+    let root = new.ids.map_or(0, |ids| ids.base);
+    Ok(in_thread(|| {
+        let kind = LinkNameSpaceType::InterProcessCommunication;
+        move_into_link_name_space(namespace.as_fd(), Some(kind))
+            .map_err(Failed::to("enter", "the zone's IPC namespace"))?;
+        write_all(&new.ipc, root)
+    })?)
 }
 
-/// Writes all limits, those that are not asked for as a new namespace has them, in a thread that enters the namespace.
-fn write_all(namespace: BorrowedFd<'_>, asked: &[(String, u64)], root: u32) -> Result<(), Failed> {
-    let work = || {
-        let kind = LinkNameSpaceType::InterProcessCommunication;
-        move_into_link_name_space(namespace, Some(kind))
-            .map_err(Failed::to("enter", "the zone's IPC namespace"))?;
-        LIMITS.iter().try_for_each(|limit| {
-            let number =
-                asked.iter().find(|(file, _)| file == limit.file).map_or(limit.none, |(_, number)| *number);
-            let path = format!("{DIRECTORY}/{}", limit.file);
-            write(&path, limit.place, number, root).map_err(Failed::to("write", path))
-        })
-    };
+/// Does something in a thread, which may go into another namespace than this one.
+fn in_thread<T: Send>(work: impl FnOnce() -> Result<T, Failed> + Send) -> Result<T, Failed> {
     let joined = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("ipc".to_owned()).spawn_scoped(scope, work);
         thread.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     joined.map_err(Failed::to("start", "a thread"))?
+}
+
+/// Writes all limits of this thread's namespace, those that are not asked for as a new one has them.
+fn write_all(asked: &[(String, u64)], root: u32) -> Result<(), Failed> {
+    LIMITS.iter().try_for_each(|limit| {
+        let asked = asked.iter().find(|(file, _)| file == limit.file);
+        let path = format!("{DIRECTORY}/{}", limit.file);
+        write(&path, limit.place, asked.map_or(limit.none, |(_, number)| *number), root)
+            .map_err(Failed::to("write", path))
+    })
 }
 
 /// Writes one of them, the others in its file as they are.
@@ -115,7 +109,8 @@ fn write(path: &str, place: usize, number: u64, root: u32) -> std::io::Result<()
         return Ok(());
     }
     *slot = number;
-    // Since Linux 6.9 the file belongs to the root of the zone, and the host's own is nobody there. The thread ends after this.
+    // In a zone that was booted without limits the file belongs to its root since Linux 6.9, and the host's is nobody there. The
+    // thread ends after this.
     if fs::metadata(path)?.uid() == root {
         let root = Uid::from_raw(root);
         rustix::thread::set_thread_res_uid(root, root, root)?;
@@ -146,7 +141,7 @@ mod tests {
         zone_testing::needs_root!();
         let seen = std::thread::spawn(|| {
             // What is written next is written by this thread's own, which is in a namespace of its own.
-            zone_sys::namespace::unshare(zone_sys::clone::Namespaces::IPC).unwrap();
+            zone_sys::namespace::unshare(Namespaces::IPC).unwrap();
             let sem = || fs::read_to_string("/proc/sys/kernel/sem").unwrap();
             let before = sem();
             write("/proc/sys/kernel/sem", 3, 7, 0).unwrap();

@@ -117,22 +117,25 @@ impl Zone {
     /// `made` them known or has made a network itself. None from a zsched that was started by earlier programs and keeps
     /// them to itself until then: that they are needed, who needs them says.
     fn namespaces(&self, platform: &Platform, made: Option<NamespaceFds>) -> Result<NamespaceFds, OpError> {
-        let shared =
-            platform.netns.as_ref().map(OwnedFd::try_clone).transpose().map_err(OpError::Descriptor)?;
-        let time =
-            platform.clocks.as_ref().map(OwnedFd::try_clone).transpose().map_err(OpError::Descriptor)?;
+        let own = |fd: &Option<OwnedFd>| fd.as_ref().map(OwnedFd::try_clone).transpose();
+        let net = own(&platform.netns).map_err(OpError::Descriptor)?;
+        let ipc = own(&platform.ipc).map_err(OpError::Descriptor)?;
+        let time = own(&platform.clocks).map_err(OpError::Descriptor)?;
+        let lacks = (net.is_none(), ipc.is_none());
+        let with =
+            |made: NamespaceFds| NamespaceFds { net: net.or(made.net), ipc: ipc.or(made.ipc), time, ..made };
         if let Some(made) = made {
-            return Ok(NamespaceFds { net: shared.or(made.net), time, ..made });
+            return Ok(with(made));
         }
-        let kinds = if shared.is_some() { Kinds::IPC } else { Kinds::NET | Kinds::IPC };
+        let kinds = match lacks {
+            (false, false) => return Ok(with(NamespaceFds::default())),
+            (false, true) => Kinds::IPC,
+            (true, false) => Kinds::NET,
+            (true, true) => Kinds::NET | Kinds::IPC,
+        };
         match self.keeper().namespaces(platform.userns.as_fd(), kinds) {
-            Err(ClientError::TooOld { .. }) if shared.is_none() => {
-                Ok(NamespaceFds { time, ..NamespaceFds::default() })
-            }
-            made => {
-                let made = made?;
-                Ok(NamespaceFds { net: shared.or(made.net), time, ..made })
-            }
+            Err(ClientError::TooOld { .. }) if lacks == (true, true) => Ok(with(NamespaceFds::default())),
+            made => Ok(with(made?)),
         }
     }
 
@@ -270,22 +273,6 @@ impl Namespaces for MadeNamespaces<'_> {
         let net = fds.net.as_ref().ok_or(ClientError::Protocol)?.try_clone()?;
         self.fds = Some(fds);
         Ok(net)
-    }
-
-    fn ipc(
-        &mut self,
-        userns: BorrowedFd<'_>,
-        has_network: bool,
-    ) -> Result<OwnedFd, Box<dyn Error + Send + Sync>> {
-        // They are made once, all of them.
-        let fds = match self.fds.take() {
-            Some(fds) => fds,
-            None if has_network => self.zone.keeper().namespaces(userns, Kinds::IPC)?,
-            None => self.zone.keeper().namespaces(userns, Kinds::NET | Kinds::IPC)?,
-        };
-        let ipc = fds.ipc.as_ref().ok_or(ClientError::Protocol)?.try_clone()?;
-        self.fds = Some(fds);
-        Ok(ipc)
     }
 
     fn goes_on(&self, waiting: &str) -> bool {
