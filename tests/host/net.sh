@@ -234,7 +234,7 @@ advised() {
     local said line
     ok "$1: halt" zoneadm -z web halt
     said=$(zoneadm -z web boot 2>&1)
-    has "$1: the boot names it" "drops packets to and from zones of zones0" echo "$said"
+    has "$1: the boot names it" "drops packets to(, from and between| and from) zones of zones0" echo "$said"
     # Not ping: ufw lets that through.
     no "$1: it stops zones" . zlogin web socat -T5 -u TCP:198.51.100.2:80,connect-timeout=5 -
     while read -r line; do ok "$1: $line" bash -c "$line"; done < <(grep -o "; '.*' lets" <<<"$said" | sed "s/^; '//; s/' lets\$//")
