@@ -435,3 +435,25 @@ fn what_has_no_meaning_on_linux_is_kept_and_told_in_one_line() {
     assert_eq!(place.zonecfg(&["-z", "web2", "-f", &file]).status, 0);
     assert_eq!(place.done("web2", "export"), exported);
 }
+
+#[test]
+fn a_command_file_of_solaris_is_replayed_to_its_end() {
+    let place = Place::new();
+    let commands = "create\nset zonepath=/export/home/my-zone3\nset autoboot=true\n\
+        add fs\nset dir=/usr/local\nset special=/opt/local\nset type=lofs\nadd options [ro,nodevices]\nend\n\
+        add net\nset address=192.168.0.1/24\nset physical=eri0\nend\n\
+        set limitpriv=\"default,dtrace_proc,dtrace_user\"\n\
+        add rctl\nset name=zone.cpu-shares\nadd value (priv=privileged,limit=20,action=none)\nend\n\
+        add capped-memory\nset physical=50m\nset swap=100m\nset locked=30m\nend\n\
+        set max-lwps=200\nset max-shm-memory=100m\nset pool=pool_default\nset scheduling-class=FSS\n\
+        add dataset\nset name=tank/sales\nend\nadd device\nset match=/dev/sound/*\nend\n\
+        add attr\nset name=comment\nset type=string\nset value=\"this is my work zone\"\nend\n\
+        set hostid=0xdeadbeef\nverify\ncommit\nexit\n";
+    let file = place.file("my-zone3.cfg", commands);
+    let ran = place.zonecfg(&["-z", "my-zone3", "-f", &file]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let told = "kept, but without a meaning on Linux: pool, scheduling-class, dataset tank/sales\n";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    let config = ZoneConfig::load(&place.layout, &"my-zone3".parse().unwrap()).unwrap();
+    assert_eq!((config.cpu_shares, config.max_lwps), (Some(20), Some(200)));
+}
