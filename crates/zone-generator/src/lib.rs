@@ -50,7 +50,7 @@ pub fn generate(layout: &Layout, normal: &Path, mut say: impl FnMut(String)) -> 
         match ZoneConfig::load(layout, &entry.name) {
             Ok(config) => write_units(&entry.name, &config, normal)?,
             Err(error) => {
-                say(format!("zone '{}' does not boot with the host: {}", entry.name, Chain(&error)))
+                say(format!("zone '{}' does not boot with the host: {}", entry.name, Chain(&error)));
             }
         }
     }
