@@ -338,7 +338,7 @@ records! {
 }
 
 records! {
-    /// Sets of security flags, see [`secflags`](crate::secflags).
+    /// Sets of security flags, see [`crate::secflags`].
     pub struct SecurityFlags {
         /// What processes begin with.
         pub default: Vec<String> = "default",
