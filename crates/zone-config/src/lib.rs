@@ -51,6 +51,8 @@ pub mod secflags;
 pub mod snapshot;
 pub mod state;
 pub mod store;
+#[cfg(any(test, feature = "strategy"))]
+pub mod strategy;
 pub mod sysctl;
 pub mod value;
 

@@ -6,46 +6,11 @@ use zone_config::Layout;
 use zone_config::command::Script;
 use zone_config::document::{Document, Instance, Properties};
 use zone_config::schema::{Property, RESOURCES};
-use zone_config::value::{Kind, Value};
+use zone_config::strategy::any_value;
 use zonecfg::editor::Editor;
 use zonecfg::session::Session;
 use zonecfg::show;
 use zonecfg::talk::Talk;
-
-fn any_value(kind: Kind) -> BoxedStrategy<Value> {
-    let word = match kind {
-        Kind::Choice(words) => proptest::sample::select(words).prop_map(str::to_owned).boxed(),
-        Kind::Bool => "true|false".boxed(),
-        Kind::Seconds(_) => "[1-9][0-9]{0,3}".boxed(),
-        Kind::Privileges => "default(,!sys_time)?|!net_raw".boxed(),
-        Kind::Path => "(/[ -!#-.0-~é]{1,8}){1,3}".boxed(),
-        Kind::Number(least, most) => (least..=most).prop_map(|number| number.to_string()).boxed(),
-        Kind::Size => "[1-9][0-9]{0,2}[MGT]".boxed(),
-        Kind::Cpus => "[1-9](\\.[0-9]{1,2})?".boxed(),
-        Kind::HostId => "(0x)?[0-9a-e]{1,8}".boxed(),
-        Kind::WholeCpus => "[1-9](-[1-9][0-9])?".boxed(),
-        Kind::CpuList => "[0-9](,[1-4]-[5-9])?".boxed(),
-        Kind::RctlValues => "\\(priv=privileged,limit=[1-9][0-9]{0,4},action=(none|deny)\\)".boxed(),
-        Kind::Link => "[a-zé][a-z0-9.-]{0,9}".boxed(),
-        Kind::Lower => "auto|br[0-9]".boxed(),
-        Kind::Addresses => "dhcp|192\\.0\\.2\\.[1-9](/24)?(,2001:db8::[1-9]/64)?".boxed(),
-        Kind::Prefixes => "192\\.0\\.2\\.[1-9](,2001:db8::/32)?".boxed(),
-        Kind::Routers => "192\\.0\\.2\\.1[0-9](,fe80::[1-9])?".boxed(),
-        Kind::Mac => "02(:[0-9a-f]{2}){5}".boxed(),
-        Kind::Bandwidth => "[1-9][0-9]{0,2}[MG]".boxed(),
-        Kind::Words(words) => {
-            proptest::sample::subsequence(words, 1..3).prop_map(|words| words.join(",")).boxed()
-        }
-        Kind::Sysctl => "net\\.ipv4\\.[a-z_]{1,9}".boxed(),
-        Kind::Zones => "[a-z][a-z0-9.-]{0,10}(,[a-z]{1,4})?".boxed(),
-        Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
-        Kind::Devices => "[a-z]{3}[*?]?(/[a-z*?]{1,4})?".boxed(),
-        Kind::Mode => "0?[0-7]{3}".boxed(),
-        Kind::HostName | Kind::Label | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
-        _ => "([ -!#-~é\t]{0,6},?){0,3}".boxed(),
-    };
-    word.prop_filter_map("a value of this kind", move |word| kind.read(&word)).boxed()
-}
 
 fn any_properties(rows: Vec<&'static Property>) -> impl Strategy<Value = Properties> {
     let maybe = |row: &&'static Property| match (row.is_required(), any_value(row.kind)) {
