@@ -1,16 +1,18 @@
 //! The one table of what a zone's configuration can say.
 //!
 //! The parser of `NAME.toml`, the `zonecfg` language, `info`, `export`, help, manual page and completion
-//! all read it: a property is added by a row in `rows`, a line in the list of fields of [`config`](crate::config), and
+//! all read it: a property is added by a row in `globals` or `resources`, a line in the list of fields of [`config`](crate::config), and
 //! whatever acts on it. Defaults are here and nowhere else.
 
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Kind, Value};
 
-mod rows;
+mod globals;
+mod resources;
 
-pub use rows::{GLOBALS, RESOURCES};
+pub use globals::GLOBALS;
+pub use resources::RESOURCES;
 
 /// What a property is when nobody sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

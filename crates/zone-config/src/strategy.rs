@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use crate::value::{Kind, Value};
 
 /// Gives a strategy for the values that a kind allows.
-#[must_use]
 pub fn any_value(kind: Kind) -> BoxedStrategy<Value> {
     let word = match kind {
         Kind::Path => "(/[^\"\\x00-\\x1f\\x7f-\\x9f/.]{1,8}){1,3}".boxed(),
