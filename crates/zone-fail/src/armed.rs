@@ -221,10 +221,14 @@ fn rows(steps: &[Step]) -> Vec<Row> {
         let mut add = |group: &str, after: String, before: &str| {
             rows.push(row(["zoneadmd", &format!("{group}.{name}"), &after, before, "", ""]));
         };
-        add("step", format!("step {name} is taken"), "the next step");
-        if step.kept {
+        if step.built {
+            add("step", format!("step {name} is taken"), "the next step");
+        }
+        if step.built && step.kept {
             add("intent", format!("the journal says that step {name} will be taken"), "it is taken");
             add("done", format!("the journal says that step {name} was taken"), "the next step");
+        }
+        if step.kept {
             add("undo", format!("step {name} is undone"), "the step before it is undone");
         }
         if step.changed {
@@ -341,8 +345,9 @@ mod tests {
     #[test]
     fn the_list_can_be_printed_and_has_no_name_twice() {
         let rows = rows(&[
-            Step { name: "cgroup", kept: true, changed: true },
-            Step { name: "dev", kept: false, changed: false },
+            Step { name: "cgroup", built: true, kept: true, changed: true },
+            Step { name: "dev", built: true, kept: false, changed: false },
+            Step { name: "images", built: false, kept: true, changed: false },
         ]);
         assert_eq!(table(&rows).lines().count(), rows.len() + 1);
         let names: std::collections::BTreeSet<_> = rows.iter().map(|row| (&row[0], &row[1])).collect();
@@ -353,5 +358,7 @@ mod tests {
         }
         assert!(names.contains(&(&"zoneadmd".to_owned(), &"undo.cgroup".to_owned())));
         assert!(!names.contains(&(&"zoneadmd".to_owned(), &"undo.dev".to_owned())));
+        assert!(names.contains(&(&"zoneadmd".to_owned(), &"undo.images".to_owned())));
+        assert!(!names.iter().any(|(_, name)| *name == "step.images" || *name == "done.images"));
     }
 }

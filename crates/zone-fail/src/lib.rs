@@ -35,6 +35,8 @@ pub use rustix::io::Errno;
 pub struct Step {
     /// The step's name, which its points end with.
     pub name: &'static str,
+    /// Whether a bring-up takes it; one that is not only undoes what other steps have made.
+    pub built: bool,
     /// Whether it leaves something to be undone.
     pub kept: bool,
     /// Whether it changes something in a zone that lives.

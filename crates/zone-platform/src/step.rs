@@ -132,13 +132,17 @@ pub fn steps() -> &'static [Step] {
 /// What a bring-up and a change pass, for the list of failpoints.
 #[must_use]
 pub fn failpoints() -> Vec<zone_fail::Step> {
-    let built = STEPS.iter().filter(|step| step.bring_up.is_some());
-    let points = built.map(|step| zone_fail::Step {
+    let passed = STEPS.iter().filter(|step| step.bring_up.is_some() || step.tear_down.is_some());
+    let points = passed.map(|step| zone_fail::Step {
         name: step.name,
+        built: step.bring_up.is_some(),
         kept: step.tear_down.is_some(),
         changed: step.update.is_some(),
     });
-    [zone_fail::Step { name: CHECK, kept: false, changed: false }].into_iter().chain(points).collect()
+    [zone_fail::Step { name: CHECK, built: true, kept: false, changed: false }]
+        .into_iter()
+        .chain(points)
+        .collect()
 }
 
 /// The steps that have something to undo, in the order of tear-down.

@@ -80,7 +80,11 @@ impl Zone<'_> {
     /// Nobody dies any more. Gives the points at which somebody did, and sees that they are counted.
     pub fn die_no_more(&self) -> Vec<String> {
         let deaths = self.take_back();
-        deaths.iter().for_each(|death| self.lab().note(&format!("fault {death}")));
+        for death in &deaths {
+            // What failed on the way has its error behind it.
+            let kind = if death.split(' ').count() > 2 { "error" } else { "fault" };
+            self.lab().note(&format!("{kind} {death}"));
+        }
         deaths
     }
 
