@@ -69,5 +69,8 @@ for zone in late web db first bad hand; do
 done
 systemctl stop zones.target
 systemctl reset-failed
+systemctl daemon-reload
+# systemd's own, for all instances of a template.
+systemctl stop system-zone.slice
 nothing_left
 the_end

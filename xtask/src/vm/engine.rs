@@ -98,8 +98,13 @@ fn qemu(image: &Image, dir: &Path, megabytes: u64) -> Command {
     command.args(["-chardev", "stdio,id=out,signal=off", "-serial", "chardev:out"]);
     command.arg("-kernel").arg(image.file("vmlinuz")).arg("-initrd").arg(image.file("initrd"));
     command.args(["-append", &format!("root=/dev/vda console=ttyS0 net.ifnames=0 mitigations=off {QUIET}")]);
-    let drive =
-        |path: std::path::PathBuf, more: &str| format!("file={},if=virtio,format=raw,{more}", path.display());
+    // No lock: User-Mode Linux has one of its own on the image, of which nobody writes to more than a copy.
+    let drive = |path: std::path::PathBuf, more: &str| {
+        format!(
+            "file.driver=file,file.filename={},file.locking=off,if=virtio,format=raw,{more}",
+            path.display()
+        )
+    };
     command.args(["-drive", &drive(image.file("disk.img"), "cache=unsafe,snapshot=on")]);
     command.args(["-drive", &drive(dir.join("input.tar"), "readonly=on")]);
     // A network card that leads nowhere, for who wants to have one.
