@@ -82,7 +82,9 @@ fn many(stage: &Stage, args: &Args) -> Result<()> {
             of_row.median()
         };
         let (first, last) = (median(first), median(last));
-        println!("{name:<44} {first:>9.2} {last:>9.2} {:>7.2}", last / first);
+        // Below the clock's microsecond there is no ratio.
+        let ratio = if first > 0.0 { format!("{:.2}", last / first) } else { "-".to_owned() };
+        println!("{name:<44} {first:>9.2} {last:>9.2} {ratio:>7}");
     }
     println!("{:<44} {:>9.2}", "the very first, which makes the bridge", milliseconds(times[0][0].1));
     Ok(())
