@@ -107,7 +107,7 @@ choices! {
 }
 
 choices! {
-    /// What the value of an [`Attr`] looks like.
+    /// What the value of an `attr` looks like.
     pub enum AttrType {
         /// Any text.
         String = "string",
