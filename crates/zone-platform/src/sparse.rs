@@ -3,7 +3,10 @@
 //! Set-user-ID programs keep their bit: through the id-mapped mount they belong to the zone's root, so `su` works and
 //! gives nobody more than the zone has. It also means that the zone's root reads there what the host's root alone may read. Of
 //! what distributions ship that is nothing secret. What an administrator put there is below /usr/local, or on a file system of its
-//! own, so the first is mounted without owners, as every user of the host sees it, and the second is not mounted at all.
+//! own, so the first is mounted without owners, as every user of the host sees it, and the second is not mounted at all; of what
+//! is elsewhere nevertheless `verify` warns.
+
+mod secrets;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +16,7 @@ use rustix::io::Errno;
 use zone_config::Layout;
 use zone_sys::mount::MountAttr;
 
-use crate::check::Check;
+use crate::check::{Check, Purpose};
 use crate::mountinfo::{self, Mount};
 use crate::mounts::{CopyError, copy_best, copy_mapped, host_path};
 use crate::zoneroot::{Canonical, Kind, Making};
@@ -104,8 +107,18 @@ pub(crate) fn host_places() -> Result<Vec<(Canonical, OwnedFd)>, Failed> {
 
 /// Looks whether the host has what such a zone gets.
 pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
-    if check.spec.host_programs {
-        host_directories()?;
+    if !check.spec.host_programs {
+        return Ok(());
+    }
+    let directories = host_directories()?;
+    if check.purpose == (Purpose::Verify { installed: true }) {
+        let mut found = Vec::new();
+        for (dir, _) in directories {
+            found.extend(secrets::below(Path::new(&dir.to_string()), Path::new(NOBODYS))?);
+        }
+        if let Some(warning) = secrets::warning(&found) {
+            check.warn(warning);
+        }
     }
     Ok(())
 }
