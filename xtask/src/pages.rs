@@ -24,6 +24,7 @@ pub(crate) fn make() -> Result<()> {
         }
         man::write(&command, name, section, &pages)?;
     }
+    man::write_configuration(&pages)?;
     man::copy(&pages)?;
     say::note(&format!("{} and {}", pages.display(), completions.display()));
     Ok(())

@@ -11,6 +11,7 @@ use crate::net;
 use crate::schema::{GLOBALS, Property, Resource};
 use crate::value::Value;
 
+mod over;
 mod text;
 mod verify;
 

@@ -73,10 +73,12 @@ pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Document, ConfigError> {
 pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document) -> Result<(), StoreError> {
     let zonepath = document.globals.text("zonepath").map(PathBuf::from).unwrap_or_default();
     let file = layout.config(to);
-    let text = document.to_toml();
-    file::check_size(&file, text.as_bytes(), file::DOCUMENT)?;
     let mut before = None;
     let changed = Index::update(layout, |index| {
+        let old =
+            file::read_if_there(&layout.config(zone), file::DOCUMENT).ok().flatten().unwrap_or_default();
+        let text = document.to_toml_over(&String::from_utf8_lossy(&old));
+        file::check_size(&file, text.as_bytes(), file::DOCUMENT)?;
         match index.get(zone).cloned() {
             Some(entry) => {
                 let sealed = |change| StoreError::State { zone: zone.clone(), state: entry.state, change };

@@ -108,10 +108,9 @@ pub fn reference() -> Vec<(&'static str, Vec<(String, String)>)> {
 fn described(resource: Option<&'static Resource>, row: &Property) -> String {
     let text = one_property(resource, row);
     let text = text.split_once(": ").map_or(text.as_str(), |(_, text)| text);
-    text.trim_end()
-        .replace("allowed: ", "Allowed: ")
-        .replace('\n', " ")
-        .replace(". It is kept, but", "; it is kept, but")
+    let lines = text.trim_end().lines().map(|line| format!("{}. ", line.trim_end_matches('.')));
+    let text: String = lines.collect();
+    text.trim_end().replace("allowed: ", "Allowed: ").replace(". It is kept, but", "; it is kept, but")
 }
 
 fn one_property(resource: Option<&'static Resource>, row: &Property) -> String {

@@ -39,6 +39,14 @@ pub(super) fn write(command: &Command, name: &str, section: &str, to: &Path) -> 
     save(to, name, section, &page)
 }
 
+/// Writes the page of the file that a zone's configuration is in: every property and resource of the table.
+pub(super) fn write_configuration(to: &Path) -> Result<()> {
+    let tables = zonecfg::help::reference().into_iter().filter(|(heading, _)| *heading != "COMMANDS");
+    let tables: String = tables.map(|part| section_of(&part)).collect();
+    let page = read("zone-NAME.toml.5.in")?.replace("@TABLES@\n", tables.trim_start_matches('\n'));
+    save(to, "zone-NAME.toml", "5", &page)
+}
+
 /// A section of terms, each with what is said of it.
 fn section_of((heading, terms): &(&str, Vec<(String, String)>)) -> String {
     let term = |(term, text): &(String, String)| {

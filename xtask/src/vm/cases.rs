@@ -28,13 +28,14 @@ pub(super) enum Kernel {
 }
 
 /// The longest first: machines run side by side.
-pub(super) const ALL: [Case; 14] = [
+pub(super) const ALL: [Case; 15] = [
     net("net-managed", "PARTS=managed"),
     net("net-firewalls", "PARTS=policies"),
     net("net-bridges", "PARTS='bridge_vlan moved'"),
     net("net-others", "PARTS='shared tunnel'"),
     Case { words: &["debian12-systemd.tar"], ..net("net-guest", "PARTS=guest") },
     Case { kernel: Kernel::Any, ..net("net-links", "PARTS='ipvlan vlan'") },
+    Case { kernel: Kernel::Full, seconds: 900, ..any("guide", "guide.sh", &["debian12-systemd.tar"]) },
     Case { kernel: Kernel::Full, seconds: 900, ..any("cpus", "cpus.sh", &[]) },
     any("limits", "limits.sh", &[]),
     any("boot", "boot.sh", &[]),

@@ -136,7 +136,8 @@ fn lock() -> Result<File> {
     Ok(lock)
 }
 
-/// Builds the programs so that they run in a suite, and gives a folder with what every machine finds: `bin`, `host` and `packaging`.
+/// Builds the programs so that they run in a suite, and gives a folder with what every machine finds: `bin`, `host`, `packaging`
+/// and `docs`.
 fn programs(suite: Suite) -> Result<tempfile::TempDir> {
     let from = if image::runs_ours(suite) {
         dist::debug()?;
@@ -153,8 +154,9 @@ fn programs(suite: Suite) -> Result<tempfile::TempDir> {
         sh::run(&mut strip)?;
     }
     copy_scripts(&folder.path().join("host"))?;
-    let packaging = folder.path().join("packaging");
-    sh::run(Command::new("cp").arg("-rT").arg(paths::top().join("packaging")).arg(packaging))?;
+    for name in ["packaging", "docs"] {
+        sh::run(Command::new("cp").arg("-rT").arg(paths::top().join(name)).arg(folder.path().join(name)))?;
+    }
     Ok(folder)
 }
 

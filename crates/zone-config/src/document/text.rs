@@ -9,8 +9,8 @@ use super::{Document, Instance, MOST_RESOURCES, Properties};
 use crate::schema::{self, GLOBALS, Property, RESOURCES, Resource, ValueError};
 use crate::value::{Shape, Value};
 
-/// What the file begins with; it is written anew at each commit, whatever stood there.
-const HEADER: &str = "# Written by zonecfg; the next commit drops comments that were added by hand.\n";
+/// What the file begins with.
+pub(super) const HEADER: &str = "# Written by zonecfg, which keeps comments and the order of what is here.\n";
 
 /// A place in a file where it is not a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ impl Document {
         })
     }
 
-    /// Writes the form on disk: properties in the table's order, resources after them, by type.
+    /// Writes the form on disk anew: properties in the table's order, resources after them, by type.
     pub fn to_toml(&self) -> String {
         let mut document = DocumentMut::new();
         write(&self.globals, GLOBALS, document.as_table_mut());
@@ -131,7 +131,7 @@ fn read_resources(resource: &'static Resource, item: &Item, to: &mut Vec<Instanc
     Ok(())
 }
 
-fn read_value(property: &Property, item: &Item) -> Result<Value, String> {
+pub(super) fn read_value(property: &Property, item: &Item) -> Result<Value, String> {
     let shape = property.kind.shape();
     let word = match (shape, item.as_value()) {
         (Shape::Text, Some(toml_edit::Value::String(text))) => Some(text.value().clone()),
@@ -162,7 +162,7 @@ fn key_span(table: &Table, name: &str) -> Range<usize> {
     table.key(name).and_then(toml_edit::Key::span).unwrap_or_default()
 }
 
-fn to_table(instance: &Instance) -> Table {
+pub(super) fn to_table(instance: &Instance) -> Table {
     let mut table = Table::new();
     write(&instance.values, instance.resource.properties, &mut table);
     table
@@ -171,13 +171,17 @@ fn to_table(instance: &Instance) -> Table {
 fn write(values: &Properties, rows: &[Property], table: &mut Table) {
     for row in rows.iter().filter(|row| row.stored) {
         let Some(value) = values.get(row.name) else { continue };
-        let value: toml_edit::Value = match value {
-            Value::Text(text) => text.into(),
-            Value::Bool(value) => (*value).into(),
-            // No kind of number goes beyond what TOML can write.
-            Value::Number(number) => i64::try_from(*number).unwrap_or(i64::MAX).into(),
-            Value::List(items) => Array::from_iter(items).into(),
-        };
-        table.insert(row.name, value.into());
+        table.insert(row.name, written(value).into());
+    }
+}
+
+/// A value as TOML has it.
+pub(super) fn written(value: &Value) -> toml_edit::Value {
+    match value {
+        Value::Text(text) => text.into(),
+        Value::Bool(value) => (*value).into(),
+        // No kind of number goes beyond what TOML can write.
+        Value::Number(number) => i64::try_from(*number).unwrap_or(i64::MAX).into(),
+        Value::List(items) => Array::from_iter(items).into(),
     }
 }
