@@ -281,7 +281,7 @@ fn sync_dir(dir: &Path) -> Result<(), FileError> {
 /// [discarded](Self::discard).
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
     path: PathBuf,
 }
 
@@ -296,7 +296,7 @@ impl FileLock {
             let file = Self::open(path)?;
             match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
                 Ok(()) if is_removed(&file) => {}
-                Ok(()) => return Ok(Self { _file: file, path: path.to_owned() }),
+                Ok(()) => return Ok(Self { file, path: path.to_owned() }),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(FileError::new("lock", path)(error)),
             }
@@ -312,7 +312,7 @@ impl FileLock {
             let file = Self::open(path)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if is_removed(&file) => {}
-                Ok(()) => return Ok(Some(Self { _file: file, path: path.to_owned() })),
+                Ok(()) => return Ok(Some(Self { file, path: path.to_owned() })),
                 Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
                 Err(error) => return Err(FileError::new("lock", path)(error)),
             }
@@ -362,6 +362,13 @@ impl FileLock {
                 opened => return opened.map_err(FileError::new("open", path)),
             }
         }
+    }
+}
+
+/// For a child that is to hold it, too.
+impl rustix::fd::AsFd for FileLock {
+    fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::file::{self, FileError, FileLock};
-use crate::{Layout, ZoneName};
+use crate::settings::SettingsError;
+use crate::{Layout, Settings, ZoneName};
 
 mod ranges;
 
@@ -65,9 +66,19 @@ pub enum IdMapError {
     File(#[from] FileError),
     /// All ranges are taken.
     #[error(
-        "no free range of {COUNT} ids for zone '{0}' between {FIRST} and {LAST}: uninstall a zone or free a range in /etc/subuid"
+        "no free range of {COUNT} ids for zone '{zone}' between {first} and {last}: uninstall a zone or free a range in /etc/subuid"
     )]
-    Full(ZoneName),
+    Full {
+        /// The zone that was to have one.
+        zone: ZoneName,
+        /// The first id that it could have been given.
+        first: u32,
+        /// The last one.
+        last: u32,
+    },
+    /// What holds for all zones, the ids that they may be given among it, cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Two zones have ids in common: each could read, change and signal what is the other's.
     #[error(
         "{}, line {line}: zone '{zone}' has the ids {range}, and zone '{other}' has {theirs}: no two zones may have an id in common; correct the line that was edited",
@@ -161,7 +172,9 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
         Some(range) => range,
         None => {
             let taken = taken(layout, &owner, host_etc)?;
-            choose(layout, zone, &taken).ok_or_else(|| IdMapError::Full(zone.clone()))?
+            let (first, last) = Settings::load(layout)?.ids();
+            let chosen = choose(layout, zone, &taken, first, last);
+            chosen.ok_or_else(|| IdMapError::Full { zone: zone.clone(), first, last })?
         }
     };
     // All three are written even when the record was there: a crash may have come between them.
@@ -174,11 +187,14 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
     Ok(range)
 }
 
-fn choose(layout: &Layout, zone: &ZoneName, taken: &[IdRange]) -> Option<IdRange> {
-    let start = u32::try_from(layout.id().of_zone(zone) % u64::from(SLOTS)).unwrap_or_default();
+fn choose(layout: &Layout, zone: &ZoneName, taken: &[IdRange], first: u32, last: u32) -> Option<IdRange> {
+    let lowest = first.saturating_sub(FIRST).div_ceil(COUNT);
+    let slots =
+        ((last.min(LAST).saturating_sub(FIRST) + 1) / COUNT).checked_sub(lowest).filter(|&n| n > 0)?;
+    let start = u32::try_from(layout.id().of_zone(zone) % u64::from(slots)).unwrap_or_default();
     let free = free_slots(taken);
-    (0..SLOTS)
-        .map(|step| (start + step) % SLOTS)
+    (0..slots)
+        .map(|step| lowest + (start + step) % slots)
         .find(|slot| free[*slot as usize])
         .map(|slot| IdRange { base: FIRST + slot * COUNT, count: COUNT })
 }

@@ -175,6 +175,11 @@ impl Layout {
         self.etc().join("network.toml")
     }
 
+    /// Gives the path of the file of what holds for all zones, which people write.
+    pub fn settings(&self) -> PathBuf {
+        self.etc().join("zones.toml")
+    }
+
     /// Gives the path of the file that says which zone owns which addresses of the managed network.
     pub fn addresses(&self) -> PathBuf {
         self.etc().join("addresses")
@@ -231,6 +236,21 @@ impl Layout {
         self.zone_run(zone).join("lock")
     }
 
+    /// Held by whoever is telling systemd that the zone runs, or has been asked by systemd to boot it.
+    pub fn unit_lock(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("unit.lock")
+    }
+
+    /// Gives the path of one of the locks of which whoever boots a zone with the host holds one. No zone has such a name.
+    pub fn boot_slot(&self, number: usize) -> PathBuf {
+        self.run().join(format!(".boot.{number}.lock"))
+    }
+
+    /// Gives the path of the file that says since when the host goes down.
+    pub fn going_down(&self) -> PathBuf {
+        self.run().join(".going-down")
+    }
+
     /// Held by a command that changes the zone's state (install, uninstall, ...).
     pub fn oplock(&self, zone: &ZoneName) -> PathBuf {
         self.zone_run(zone).join("oplock")
@@ -243,12 +263,15 @@ impl Layout {
     }
 
     /// Finds a program of this workspace: beside the running one, so that a build directory works
-    /// uninstalled, then where packages put it. When it is nowhere, the answer is where it belongs, so
-    /// that the failure to execute it names a path that helps.
+    /// uninstalled, then below the same prefix, then where packages put it. When it is nowhere, the answer is where
+    /// it belongs, so that the failure to execute it names a path that helps.
     pub fn program(name: &str) -> PathBuf {
-        let beside = env::current_exe().ok().and_then(|exe| exe.parent().map(|dir| dir.join(name)));
+        let exe = env::current_exe().unwrap_or_default();
+        let beside = exe.parent().map(|dir| dir.join(name));
+        let below = exe.parent().and_then(Path::parent).map(|prefix| prefix.join("libexec/zones").join(name));
         beside
             .into_iter()
+            .chain(below)
             .chain(LIBEXEC.iter().map(|dir| Path::new(dir).join(name)))
             .find(|path| path.is_file())
             .unwrap_or_else(|| Path::new(LIBEXEC[0]).join(name))
@@ -269,6 +292,7 @@ mod tests {
             layout.idmap(),
             layout.network(),
             layout.addresses(),
+            layout.settings(),
             layout.network_lock(),
             layout.config(&zone),
             layout.default_zonepath(&zone),

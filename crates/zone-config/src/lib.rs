@@ -13,6 +13,8 @@
 //! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
+//! | [`order`] | in which order zones boot and go down, and circles in what they depend on |
+//! | [`settings`] | `/etc/zones/zones.toml`: what holds for all zones of an installation |
 //! | [`store`] | a configuration and its index line, changed together |
 //! | [`filesystem`], [`device`], [`net`], [`limits`] | what `fs`, `device`, `net` and `port` resources and limits may say |
 //! | [`lex`], [`command`] | the language of `zonecfg` |
@@ -45,9 +47,11 @@ pub mod limits;
 mod lines;
 pub mod name;
 pub mod net;
+pub mod order;
 pub mod privilege;
 pub mod schema;
 pub mod secflags;
+pub mod settings;
 pub mod snapshot;
 pub mod state;
 pub mod store;
@@ -62,6 +66,7 @@ pub use idmap::IdRange;
 pub use index::{Entry, Index};
 pub use layout::{InstallationId, Layout};
 pub use name::ZoneName;
+pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use uuid::Uuid;

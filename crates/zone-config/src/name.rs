@@ -10,7 +10,7 @@ pub const MAX_LEN: usize = 63;
 
 /// Names that would meet a file of ours: in the run directory, where each zone has a directory of its name, or among the
 /// configurations, where each has a file NAME.toml.
-const OURS: [&str; 3] = ["index.lock", "network.lock", "network"];
+const OURS: [&str; 4] = ["index.lock", "network.lock", "network", "zones"];
 
 /// The name of a zone: 1 to 63 characters, the first a letter or a digit, the rest letters, digits, `_`, `-`
 /// or `.`; neither `global` nor anything that starts with `SUNW` (zonecfg(8)).

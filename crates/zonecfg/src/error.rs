@@ -8,6 +8,7 @@ use zone_config::document::Problem;
 use zone_config::index::IndexError;
 use zone_config::name::NameError;
 use zone_config::schema::ValueError;
+use zone_config::settings::SettingsError;
 use zone_config::snapshot::SnapshotError;
 use zone_config::store::StoreError;
 use zone_config::{State, ZoneName};
@@ -47,6 +48,9 @@ pub enum Failure {
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// What holds for all zones cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The change cannot be saved.
     #[error(transparent)]
     Store(#[from] StoreError),

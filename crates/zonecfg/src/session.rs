@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 
 use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
-use zone_config::document::Document;
+use zone_config::document::{Document, Problem};
+use zone_config::order::{self, DependsError};
 use zone_config::schema::{Applies, GLOBALS, Property, RESOURCES};
 use zone_config::snapshot::SnapshotError;
-use zone_config::{Index, Layout, Snapshot, State, ZoneConfig, ZoneName, change, hostboot, schema, store};
+use zone_config::{
+    Index, Layout, Settings, Snapshot, State, ZoneConfig, ZoneName, change, hostboot, schema, store,
+};
 
 use zone_sys::Chain;
 
@@ -324,7 +327,7 @@ impl Session {
         let blank = *template == Template::Blank || *template == Template::Zone(BLANK_TEMPLATE.to_owned());
         if let (false, Some(row)) = (blank, schema::global("zonepath")) {
             // No two zones have one zonepath, so that a copy gets its own.
-            let zonepath = self.layout.default_zonepath(&self.zone);
+            let zonepath = Settings::load(&self.layout)?.zonepath(&self.layout, &self.zone);
             document.globals.set(row, row.read(&zonepath.to_string_lossy())?);
         }
         self.current = Current::Here(Box::new(Editor::new(self.zone.clone(), document, None)));
@@ -337,16 +340,33 @@ impl Session {
         if editor.open().is_some() {
             return Err(Failure::ResourceOpen);
         }
-        match editor.document.verify() {
-            problems if problems.is_empty() => Ok(()),
-            problems => Err(Failure::Verify { zone: editor.zone.clone(), problems }),
+        let (zone, mut problems) = (editor.zone.clone(), editor.document.verify());
+        let circles = self.depends(&zone)?.into_iter().filter(|error| !error.is_harmless());
+        problems.extend(circles.map(|error| Problem {
+            resource: None,
+            property: "depends",
+            reason: error.to_string(),
+        }));
+        if problems.is_empty() { Ok(()) } else { Err(Failure::Verify { zone, problems }) }
+    }
+
+    /// What is wrong with the zones that the edited one depends on, beside the others as they are saved.
+    fn depends(&self, zone: &ZoneName) -> Result<Vec<DependsError>, Failure> {
+        let Current::Here(editor) = &self.current else { return Ok(Vec::new()) };
+        let depends = editor.document.globals.list("depends");
+        if depends.is_empty() {
+            return Ok(Vec::new());
         }
+        Ok(order::check(&self.layout, &Index::load(&self.layout)?, zone, depends))
     }
 
     fn commit(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
         self.verify()?;
         if self.live.is_none() {
             self.tell_pending(talk);
+            let zone = self.editor()?.zone.clone();
+            // Verified: there is no circle.
+            self.depends(&zone)?.iter().for_each(|error| talk.note(&format!("note: depends {error}")));
         }
         let editor = self.editor()?;
         let (to, document) = (editor.zone.clone(), editor.document.clone());

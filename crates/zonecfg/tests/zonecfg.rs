@@ -95,6 +95,28 @@ const WEB: &str = "create; set zonepath=/zones/web; set brand=linux; set bootarg
     verify; commit";
 
 #[test]
+fn zones_that_wait_for_each_other_are_refused_and_one_that_is_not_there_is_told_of() {
+    let place = Place::new();
+    place.done("db", "create");
+    let told = place.on("web", "create; set depends=db,cache");
+    assert_eq!(told.status, 0, "{}", told.err);
+    assert!(told.err.contains("note: depends names 'cache', and no such zone is configured"), "{}", told.err);
+    place.refused("db", "set depends=web; commit", "depends leads back to the zone: db -> web -> db: ");
+    place.refused("db", "set depends=web; verify", "depends leads back to the zone: db -> web -> db: ");
+    place.done("db", "set depends=other; clear depends");
+}
+
+#[test]
+fn a_zonepath_is_where_the_installation_has_them() {
+    let place = Place::new();
+    fs::create_dir_all(place.layout.etc()).unwrap();
+    fs::write(place.layout.settings(), "zonepath-base = \"/srv/zones\"\n").unwrap();
+    assert!(place.done("web", "create; info zonepath").contains("zonepath: /srv/zones/web"));
+    fs::write(place.layout.settings(), "\nzonepath_base = \"/srv/zones\"\n").unwrap();
+    place.refused("db", "create", "etc/zones/zones.toml, line 2: unknown field `zonepath_base`");
+}
+
+#[test]
 fn a_zone_is_described_shown_copied_and_deleted() {
     let place = Place::new();
     let web: ZoneName = "web".parse().unwrap();

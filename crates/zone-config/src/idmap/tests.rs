@@ -107,7 +107,22 @@ fn a_record_edited_into_nonsense_is_refused() {
 fn a_full_house_is_said() {
     let place = Place::new();
     place.host("subuid", &format!("all:0:{}\n", u32::MAX));
-    assert!(matches!(place.allocate("web"), Err(IdMapError::Full(_))));
+    assert!(matches!(place.allocate("web"), Err(IdMapError::Full { .. })));
+}
+
+#[test]
+fn ids_are_given_where_the_administrator_wants_them() {
+    let place = Place::new();
+    fs::write(place.layout.settings(), "first-id = 1000000\nlast-id = 1200000\n").unwrap();
+    // Of what begins at a multiple of the number of ids there are two.
+    let mut bases = ["web", "db"].map(|zone| place.allocate(zone).unwrap().base);
+    bases.sort_unstable();
+    assert_eq!(bases, [1_048_576, 1_114_112]);
+    let full = place.allocate("mail").unwrap_err().to_string();
+    assert!(full.contains("for zone 'mail' between 1000000 and 1200000"), "{full}");
+    // Who has ids keeps them.
+    fs::write(place.layout.settings(), "first-id = 2000000\n").unwrap();
+    assert!(bases.contains(&place.allocate("web").unwrap().base));
 }
 
 #[test]

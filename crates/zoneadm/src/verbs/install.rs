@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use zone_config::file::FileLock;
-use zone_config::{Brand, Index, Layout, State, ZoneConfig, ZoneName, idmap};
+use zone_config::{Brand, Index, Layout, Settings, State, ZoneConfig, ZoneName, idmap};
 use zone_install::identity::{self, Change};
 use zone_install::install::Summary;
 use zone_install::progress::Options;
@@ -92,7 +92,9 @@ impl Checked {
         let zone = target.name();
         let config = verify::installable(target)?;
         let brand = Brand::load(&config.brand).map_err(Failure::of(zone))?;
-        let source = Source::of(args, &brand)?.open(&config.zonepath).map_err(Failure::of(zone))?;
+        let settings = Settings::load(target.layout).map_err(Failure::general)?;
+        let source =
+            Source::of(args, &brand, &settings)?.open(&config.zonepath).map_err(Failure::of(zone))?;
         if let Some(tree) = source.tree() {
             init::check(tree, init_of(&config, &brand)).map_err(Failure::of(zone))?;
         }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use zone_config::config::ConfigError;
-use zone_config::{Brand, Layout, State, ZoneConfig, ZoneName};
+use zone_config::{Brand, Layout, State, ZoneConfig, ZoneName, order};
 use zone_install::zonepath::{self, Warning, ZonepathError};
 use zone_platform::Spec;
 use zone_platform::verify::{Severity, verify};
@@ -23,6 +23,7 @@ fn fully(target: &Target<'_>) -> Outcome {
     let mut findings = Findings { target, wrong: false };
     let config = findings.config()?;
     let installed = target.entry.state == State::Installed;
+    findings.depends(&config);
     match findings.check(&config, |_| true) {
         Ok(warnings) => {
             // The platform looks at an installed zone's path itself, and warns itself.
@@ -112,6 +113,15 @@ impl Findings<'_> {
         concerns: impl Fn(&Path) -> bool,
     ) -> Result<Vec<Warning>, ZonepathError> {
         self.beside_others(concerns, |name, others| zonepath::check(name, &config.zonepath, others))
+    }
+
+    /// Circles in what it depends on, and zones that are not there.
+    fn depends(&mut self, config: &ZoneConfig) {
+        let Target { layout, index, .. } = self.target;
+        for error in order::check(layout, index, self.target.name(), &config.depends) {
+            let text = format!("depends {error}");
+            if error.is_harmless() { warn_zone(self.target.name(), text) } else { self.wrong(text) }
+        }
     }
 
     fn beside_others<T>(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use zone_config::Brand;
+use zone_config::{Brand, Settings};
 use zone_install::identity::Origin;
 use zone_install::install::{self, Archive, Debootstrap, Directory, Summary, Worker};
 use zone_install::progress::{Options, Reporter};
@@ -76,13 +76,13 @@ pub(crate) enum Sort {
 
 impl Source {
     /// What the command line names, if the brand can be made from it.
-    pub(crate) fn of(args: &InstallArgs, brand: &Brand) -> Outcome<Self> {
+    pub(crate) fn of(args: &InstallArgs, brand: &Brand, settings: &Settings) -> Outcome<Self> {
         let kind = match (&args.directory, &args.archive, &args.suite) {
             (Some(directory), _, _) => Kind::Directory(directory.clone()),
             (_, Some(archive), _) => Kind::Archive(archive.clone()),
             (_, _, Some(suite)) => Kind::Debootstrap(Debootstrap {
                 suite: suite.clone(),
-                mirror: args.mirror.clone(),
+                mirror: args.mirror.clone().or_else(|| settings.mirror.clone()),
                 include: args.include.clone(),
                 ..Debootstrap::default()
             }),
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn refusal(args: &InstallArgs, brand: &str) -> String {
-        match Source::of(args, &Brand::load(brand).unwrap()) {
+        match Source::of(args, &Brand::load(brand).unwrap(), &Settings::default()) {
             Err(Failure::Usage(text)) => text,
             other => panic!("{other:?}"),
         }
@@ -229,7 +229,9 @@ mod tests {
             include: vec!["a".into()],
             ..InstallArgs::default()
         };
-        let kind = |args: &InstallArgs, brand| Source::of(args, brand).map(|source| source.kind);
+        let kind = |args: &InstallArgs, brand| {
+            Source::of(args, brand, &Settings::default()).map(|source| source.kind)
+        };
         assert!(matches!(kind(&none, &sparse), Ok(Kind::Sparse)));
         assert!(matches!(kind(&archive, &linux), Ok(Kind::Archive(_))));
         let Ok(Kind::Debootstrap(what)) = kind(&suite, &linux) else { panic!() };
@@ -237,6 +239,15 @@ mod tests {
             (what.suite.as_str(), what.mirror.as_deref(), what.include.len()),
             ("bookworm", Some("http://m"), 1)
         );
+        // The installation's own mirror is used where the command line has none.
+        let settings = Settings { mirror: Some("http://ours".into()), ..Settings::default() };
+        let mirror = |args: &InstallArgs| match Source::of(args, &linux, &settings).map(|source| source.kind)
+        {
+            Ok(Kind::Debootstrap(what)) => what.mirror,
+            _ => None,
+        };
+        assert_eq!(mirror(&suite).as_deref(), Some("http://m"));
+        assert_eq!(mirror(&InstallArgs { mirror: None, ..suite }).as_deref(), Some("http://ours"));
         assert_eq!(
             refusal(&none, "linux"),
             "install: brand linux needs exactly one of -d DIRECTORY, -a ARCHIVE, --debootstrap SUITE"
