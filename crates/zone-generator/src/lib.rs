@@ -9,12 +9,12 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use zone_config::config::{Autoshutdown, BootPriority, FsType};
+use zone_config::config::{BootPriority, FsType};
 use zone_config::index::{Index, IndexError};
 use zone_config::{Layout, State, ZoneConfig, ZoneName};
 use zone_sys::Chain;
 
-/// The template that every zone's unit is an instance of.
+/// Where the template is that every zone's unit is an instance of.
 const TEMPLATE: &str = "/usr/lib/systemd/system/zone@.service";
 /// What wants the zones that boot with the host.
 const TARGET: &str = "zones.target";
@@ -64,9 +64,17 @@ fn write_units(zone: &ZoneName, config: &ZoneConfig, normal: &Path) -> Result<()
     if config.autoboot {
         let link = normal.join(format!("{TARGET}.wants")).join(unit(zone));
         at(&link, |link| fs::create_dir_all(link.parent().unwrap_or(normal)))?;
-        at(&link, |link| symlink(TEMPLATE, link))?;
+        at(&link, |link| symlink(template(), link))?;
     }
     Ok(())
+}
+
+/// The template below the prefix that this program is installed below, or where the package has it.
+fn template() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    // PREFIX/lib/systemd/system-generators/zone-generator
+    let beside = exe.ancestors().nth(2).map(|systemd| systemd.join("system/zone@.service"));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| TEMPLATE.into())
 }
 
 fn at(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), GeneratorError> {
@@ -98,9 +106,6 @@ fn drop_in(config: &ZoneConfig) -> String {
             line("Before", NORMAL);
         }
         BootPriority::Low => line("After", NORMAL),
-    }
-    if config.autoshutdown == Autoshutdown::Halt {
-        text.push_str("[Service]\nExecStop=\nExecStop=/usr/sbin/zoneadm -z %i halt\n");
     }
     text
 }
@@ -205,8 +210,6 @@ mod tests {
         }
         assert!(told("boot-priority = \"high\"\n").ends_with("\nBefore=zones-high.target\n"));
         assert!(told("boot-priority = \"low\"\n").ends_with("\nAfter=zones-normal.target\n"));
-        assert!(told("autoshutdown = \"halt\"\n").ends_with("\nExecStop=/usr/sbin/zoneadm -z %i halt\n"));
-        assert!(!told("").contains("[Service]"));
     }
 
     #[test]

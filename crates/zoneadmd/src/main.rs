@@ -46,6 +46,7 @@ mod started;
 mod startup;
 mod stuck;
 mod sync;
+mod systemd;
 mod unreachable;
 mod upcall;
 mod zone;

@@ -4,7 +4,7 @@ use crate::backup::KeeperBackup;
 use crate::daemon::Daemon;
 use crate::started::{StartError, Started};
 use crate::zone::Zone;
-use crate::{dhcp, ending, oom, operate, pending, recover, upcall};
+use crate::{dhcp, ending, oom, operate, pending, recover, systemd, upcall};
 use rustix::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -89,6 +89,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let pending = spawn_local(pending::see_through(Rc::clone(&daemon)));
     let addresses = spawn_local(dhcp::keep(Rc::clone(&daemon)));
     let kills = spawn_local(oom::keep(Rc::clone(&daemon)));
+    let unit = spawn_local(systemd::keep(Rc::clone(&daemon)));
     message.into_iter().for_each(|message| daemon.notice(Notice::Text(message)));
     // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
     let recovery = {
@@ -128,6 +129,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     pending.abort();
     addresses.abort();
     kills.abort();
+    unit.abort();
     status_task.abort();
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);

@@ -1,0 +1,91 @@
+//! A zone's unit of systemd: its process stands for the zone. The zone's own processes are elsewhere, and whatever happens to the
+//! unit and its process nothing happens to them, unless the unit is stopped.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use zone_config::config::Autoshutdown;
+use zone_config::file::FileLock;
+use zone_config::{Layout, State, ZoneConfig, ZoneName};
+
+use crate::child::Zoneadm;
+use crate::deadline::Deadline;
+use crate::{Failed, failed, notify, settings, slots, watch};
+
+/// A keeper that is ill must not keep the host from going down.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Boots the zone, tells systemd when it runs, and stays until it does not any more. Where the zone's daemon is telling systemd
+/// that somebody has booted the zone, it boots nothing: that may be over by now.
+pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
+    // Held by a daemon that tells systemd, or by us as long as there is nothing to tell.
+    let ours = FileLock::try_take(&layout.unit_lock(zone)).map_err(|error| failed(&error))?;
+    if ours.is_some() {
+        let settings = settings(layout);
+        let slot = slots::take(layout, &settings, zone).map_err(|error| failed(&error))?;
+        if !Zoneadm::start(zone, &["boot"])?.wait() {
+            return Err(None);
+        }
+        drop(slot);
+    } else if state(layout, zone)? < State::Ready {
+        return Err(Some(format!(
+            "zone '{zone}' was booted, and had ended before systemd knew of it: systemctl start zone@{zone} boots it"
+        )));
+    }
+    notify::notify("READY=1\nSTATUS=The zone runs");
+    drop(ours);
+    watch::until_over(layout, zone);
+    Ok(())
+}
+
+/// Takes the zone down, in the way that its configuration says. A unit whose process has ended is one whose zone has, or one
+/// whose process was killed: neither is a reason to do anything to a zone.
+pub(crate) fn stop(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
+    if std::env::var_os("MAINPID").is_none_or(|pid| pid.is_empty()) || state(layout, zone)? < State::Ready {
+        return Ok(());
+    }
+    let deadline = goes_down().then(|| Deadline::of(layout, &settings(layout)));
+    take_down(layout, zone, deadline)
+}
+
+/// Takes a zone down, within the host's time if that is going down.
+pub(crate) fn take_down(layout: &Layout, zone: &ZoneName, deadline: Option<Deadline>) -> Result<(), Failed> {
+    let config = ZoneConfig::load(layout, zone).unwrap_or_else(|_| ZoneConfig::defaults());
+    let Some(deadline) = deadline else {
+        let words = if config.autoshutdown == Autoshutdown::Halt { "halt" } else { "shutdown" };
+        return if Zoneadm::start(zone, &[words])?.wait() { Ok(()) } else { Err(None) };
+    };
+    let orderly = deadline.orderly().as_secs().min(config.shutdown_timeout);
+    let seconds = orderly.to_string();
+    let words: &[&str] = match config.autoshutdown {
+        Autoshutdown::Shutdown if orderly > 0 => &["shutdown", "-t", &seconds],
+        _ => &["halt"],
+    };
+    match Zoneadm::start(zone, words)?.wait_for(deadline.left()) {
+        Some(true) => Ok(()),
+        Some(false) if state(layout, zone)? < State::Ready => Ok(()),
+        Some(false) => Err(Some(format!("zone '{zone}' could not be stopped"))),
+        None => Err(Some(format!(
+            "zone '{zone}' could not be stopped within the {} seconds that zones have (shutdown-time in {})",
+            deadline.total().as_secs(),
+            layout.settings().display()
+        ))),
+    }
+}
+
+/// The zone's state, asked of what lives of it.
+pub(crate) fn state(layout: &Layout, zone: &ZoneName) -> Result<State, Failed> {
+    let live = zone_live::ask(layout, zone, ANSWER).map_err(|error| failed(&error))?;
+    Ok(zone_live::state(live.as_ref(), State::Installed))
+}
+
+/// Tells whether the host is on its way down, as far as systemd knows; without systemd whoever asks knows.
+pub(crate) fn goes_down() -> bool {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return true;
+    }
+    let mut systemctl = Command::new("systemctl");
+    systemctl.arg("is-system-running").stdin(Stdio::null()).stderr(Stdio::null());
+    systemctl.output().is_ok_and(|said| said.stdout.trim_ascii() == b"stopping")
+}
