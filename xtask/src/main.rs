@@ -1,4 +1,4 @@
-//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `dist`, `vm`, `ci`.
+//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `dist`, `install`, `vm`, `ci`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -39,8 +39,10 @@ enum Task {
     Bench(bench::Args),
     /// Build the programs as they ship: release, static, one by one
     Build(dist::Args),
-    /// Make the package for Debian, and look what lintian says of it
+    /// Make the package for Debian, look what lintian says of it, and make an archive for other distributions
     Dist(package::Args),
+    /// Install what the package installs, without a package
+    Install(package::Install),
     /// What to run before a commit: format, lints, unit tests
     Check,
     /// All that CI checks: format, lints, documentation, dependencies, tests; nothing may be skipped for want of root
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Build(args) => dist::run(&args),
         Task::Dist(args) => package::run(&args),
+        Task::Install(args) => package::install(&args),
         Task::Check => check::run(),
         Task::Ci => ci::run(),
     };

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the package for Debian, made by Debian's own tools from what is in `packaging`.
+//! `cargo xtask dist`: the package for Debian, made by Debian's own tools from what is in `packaging`, and an archive for others.
 
 use crate::dist;
 use crate::needs::{self, Need, need};
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// What making the package needs.
-const NEEDS: [Need; 3] = [
+pub(crate) const NEEDS: [Need; 4] = [
     need("dpkg-buildpackage", "dpkg-dev", "the package"),
     need("dh", "debhelper", "the package"),
+    need("po2debconf", "po-debconf", "the question that the package asks"),
     need("lintian", "lintian", "what is wrong with the package"),
 ];
 
@@ -33,22 +34,97 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             paths::dist()
         }
     };
-    let package = make(&programs)?;
+    let out = paths::dist().join("deb");
+    let package = make(&programs, VERSION, "xz", &out)?;
     say::note(&format!("{} {} kB", package.display(), fs::metadata(&package)?.len() / 1024));
     // Tags that are explained are in the package's own lintian-overrides.
-    sh::run(Command::new("lintian").args(["--fail-on", "error,warning"]).arg(package))?;
+    sh::run(Command::new("lintian").args(["--fail-on", "error,warning"]).arg(&package))?;
+    let archive = tarball(&out, &package)?;
+    say::note(&format!("{} {} kB", archive.display(), fs::metadata(&archive)?.len() / 1024));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Packs the programs in a folder, and gives the package's path.
+/// The version of what is built here.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What an installation by hand is given.
+#[derive(clap::Args)]
+pub(crate) struct Install {
+    /// Where everything goes, but for scripts of init systems that look in one place alone
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    prefix: PathBuf,
+    /// Put it below this folder, for a package; nothing is enabled then
+    #[arg(long, value_name = "DIR")]
+    destdir: Option<PathBuf>,
+    /// Install the programs in this folder, as they are, instead of building them for release
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+}
+
+/// `cargo xtask install`: what the package installs, without a package.
+pub(crate) fn install(args: &Install) -> Result<ExitCode> {
+    if args.destdir.is_none() {
+        sh::require_root("install", "installs for all users")?;
+    }
+    let programs = match &args.programs {
+        Some(dir) => dir.clone(),
+        None => {
+            dist::release()?;
+            paths::dist()
+        }
+    };
+    let tree = paths::dist().join("install");
+    lay_out(&programs, &tree)?;
+    let mut install = Command::new(tree.join("install.sh"));
+    install.arg("--prefix").arg(&args.prefix).args(&args.destdir);
+    sh::run(&mut install)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Packs the programs in a folder as a version, compressed in a way that dpkg-deb(1) knows, in a folder of its own, and gives the
+/// package's path.
 ///
 /// # Errors
 /// When something is missing, or Debian's tools refuse it.
-pub(crate) fn make(programs: &Path) -> Result<PathBuf> {
-    pages::make()?;
-    let out = paths::dist().join("deb");
+pub(crate) fn make(programs: &Path, version: &str, compression: &str, out: &Path) -> Result<PathBuf> {
     let tree = out.join("tree");
-    let _ = fs::remove_dir_all(&out);
+    let _ = fs::remove_dir_all(out);
+    lay_out(programs, &tree)?;
+    fs::write(tree.join("debian/changelog"), changelog(version)?)?;
+    let mut build = Command::new("dpkg-buildpackage");
+    build.args(["--build=binary", "--no-sign", "--no-check-builddeps"]).current_dir(&tree);
+    build.env("COMPRESSION", compression);
+    say::command(&sh::line(&build));
+    let built = build.output().context("cannot start dpkg-buildpackage")?;
+    if !built.status.success() {
+        bail!("dpkg-buildpackage failed:\n{}", String::from_utf8_lossy(&built.stderr));
+    }
+    let package = files(out)?.into_iter().find(|path| path.extension().is_some_and(|ext| ext == "deb"));
+    package.with_context(|| format!("there is no package in {}", out.display()))
+}
+
+/// Makes of a package one that differs in nothing but its version, in the same folder, not compressed.
+pub(crate) fn with_version(package: &Path, version: &str) -> Result<PathBuf> {
+    let out = package.parent().context("a package without a folder")?;
+    let tree = out.join(version);
+    sh::run(Command::new("dpkg-deb").arg("--raw-extract").arg(package).arg(&tree))?;
+    let control = tree.join("DEBIAN/control");
+    let text = fs::read_to_string(&control).with_context(|| format!("cannot read {}", control.display()))?;
+    let line = |line: &str| match line.strip_prefix("Version: ") {
+        Some(_) => format!("Version: {version}\n"),
+        None => format!("{line}\n"),
+    };
+    fs::write(&control, text.lines().map(line).collect::<String>())?;
+    sh::run(Command::new("dpkg-deb").args(["-Znone", "--build"]).arg(&tree).arg(out))?;
+    let made = format!("_{version}_");
+    let found = files(out)?.into_iter().find(|path| path.to_string_lossy().contains(&made));
+    found.with_context(|| format!("there is no version {version} in {}", out.display()))
+}
+
+/// Lays out what install.sh installs, and what Debian's tools make a package of.
+fn lay_out(programs: &Path, tree: &Path) -> Result<()> {
+    pages::make()?;
+    let _ = fs::remove_dir_all(tree);
     for dir in ["bin", "completions/bash", "completions/zsh", "completions/fish", "docs"] {
         sh::make_dir(&tree.join(dir))?;
     }
@@ -59,10 +135,12 @@ pub(crate) fn make(programs: &Path) -> Result<PathBuf> {
     for (from, to) in [
         (packaging.join("debian"), "debian"),
         (packaging.join("systemd"), "systemd"),
-        (packaging.join("zones-host"), "zones-host"),
+        (packaging.join("init"), "init"),
         (packaging.join("install.sh"), "install.sh"),
         (paths::top().join("README.md"), "README.md"),
         (paths::top().join("CHANGELOG.md"), "CHANGELOG.md"),
+        (paths::top().join("LICENSE-APACHE"), "LICENSE-APACHE"),
+        (paths::top().join("LICENSE-MIT"), "LICENSE-MIT"),
         (paths::dist().join("man"), "man"),
     ] {
         sh::run(Command::new("cp").arg("-rT").arg(from).arg(tree.join(to)))?;
@@ -70,17 +148,18 @@ pub(crate) fn make(programs: &Path) -> Result<PathBuf> {
     for page in files(&paths::top().join("docs"))?.iter().filter(|path| path.extension().is_some()) {
         copy(page, &tree.join("docs").join(page.file_name().unwrap_or_default()))?;
     }
-    completions(&tree.join("completions"))?;
-    fs::write(tree.join("debian/changelog"), changelog()?)?;
-    let mut build = Command::new("dpkg-buildpackage");
-    build.args(["--build=binary", "--no-sign", "--no-check-builddeps"]).current_dir(&tree);
-    say::command(&sh::line(&build));
-    let built = build.output().context("cannot start dpkg-buildpackage")?;
-    if !built.status.success() {
-        bail!("dpkg-buildpackage failed:\n{}", String::from_utf8_lossy(&built.stderr));
-    }
-    let package = files(&out)?.into_iter().find(|path| path.extension().is_some_and(|ext| ext == "deb"));
-    package.with_context(|| format!("there is no package in {}", out.display()))
+    completions(&tree.join("completions"))
+}
+
+/// Packs the same for other distributions: unpack it, and run its install.sh.
+fn tarball(out: &Path, package: &Path) -> Result<PathBuf> {
+    let stem = package.file_stem().context("a package without a name")?.to_string_lossy().into_owned();
+    let archive = out.join(format!("{stem}.tar.gz"));
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--gzip", "--owner=0", "--group=0", "--sort=name", "--exclude=tree/debian"]);
+    tar.arg(format!("--transform=s,^tree,{stem},")).arg("--file").arg(&archive);
+    sh::run(tar.arg("--directory").arg(out).arg("tree"))?;
+    Ok(archive)
 }
 
 /// Gives each shell's completions the names under which it looks for them.
@@ -97,11 +176,10 @@ fn completions(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The version that Debian is told: this one, from the time of the last commit, so that two builds of it are alike.
-fn changelog() -> Result<String> {
+/// The version that Debian is told, from the time of the last commit, so that two builds of it are alike.
+fn changelog(version: &str) -> Result<String> {
     let date =
         sh::capture(Command::new("git").args(["log", "-1", "--format=%cD"]).current_dir(paths::top()))?;
-    let version = env!("CARGO_PKG_VERSION");
     let who = "Zones maintainers <zones@example.org>";
     Ok(format!(
         "zones ({version}) unstable; urgency=medium\n\n  * A new version: see changelog.gz beside this file.\n\n -- {who}  {}\n",
