@@ -10,8 +10,13 @@ set -u
 unit() { systemctl show -P "$2" "zone@$1"; }
 log() { cat "/var/log/zones/$1.console.log"; }
 before() { # WHAT, ZONE ZONE: the first had booted when the boot of the second began
-    local first second; first=$(unit "$1" ExecMainExitTimestampMonotonic) second=$(unit "$2" ExecMainStartTimestampMonotonic)
+    local first second; first=$(unit "$1" ActiveEnterTimestampMonotonic) second=$(unit "$2" ExecMainStartTimestampMonotonic)
     echo "$first $second"; [ "$first" -gt 0 ] && [ "$first" -le "$second" ]
+}
+unit_is() { until_is 20 "$2" systemctl is-active "zone@$1"; } # ZONE STATE: systemd hears of a zone a moment later
+settled() { until_is 60 0 sh -c "systemctl list-jobs --no-legend | grep -c 'zone@'"; }
+another() { # ZONE UNIQID: it runs, and is not this one
+    local now; now=$(field "$1" '|.state + " " + .uniqid'); echo "$now"; [ "${now% *}" = running ] && [ "$now" != "running $2" ]
 }
 installed() { zonecfg -z "$1" "create; set brand=sparse; $2" && zoneadm -z "$1" install; }
 
@@ -23,6 +28,12 @@ ok "install.sh" /tmp/installed/install.sh
 is "the target is enabled" enabled systemctl is-enabled zones.target
 is "programs are found" /usr/sbin/zoneadm sh -c 'command -v zoneadm'
 
+title "Settings"
+mkdir -p /etc/zones
+printf '# for all zones\nparalelism = 4\n' > /etc/zones/zones.toml
+no "a key that there is not" '/etc/zones/zones.toml, line 2: unknown field .paralelism' zonecfg -z x create
+printf 'parallelism = 2\nshutdown-time = 40\n' > /etc/zones/zones.toml
+
 title "Zones that boot with the host"
 ok "low priority" installed late 'set autoboot=true; set boot-priority=low'
 ok "depends on another" installed web 'set autoboot=true; set depends=db'
@@ -30,6 +41,10 @@ ok "the other" installed db 'set autoboot=true; set autoshutdown=halt'
 ok "high priority" installed first 'set autoboot=true; set boot-priority=high'
 ok "one that cannot boot" installed bad 'set autoboot=true; set init=/sbin/nope'
 ok "by hand only" installed hand ''
+no "a circle is refused" 'depends leads back to the zone: db -> web -> db' zonecfg -z db 'set depends=web; commit'
+has "a zone that is not there is told of" "depends names 'nobody'" zonecfg -z hand 'set depends=nobody; commit'
+has "by verify, too" "depends names 'nobody'" zoneadm -z hand verify
+ok "it need not be" zonecfg -z hand 'clear depends; set shutdown-timeout=5'
 systemctl stop zones.target zones-high.target zones-normal.target
 ok "systemd is told" systemctl daemon-reload
 ok "the target is reached whatever fails" systemctl start zones.target
@@ -41,26 +56,111 @@ ok "low priority last" before web late
 has "the one that cannot is a failed unit" 'zone@bad.service' systemctl --failed --no-legend
 has "and says why" '/sbin/nope' journalctl -b -u zone@bad --no-pager
 
+has "others run" '^active$' systemctl is-active zone@web zone@late zone@db zone@first
+
 title "By systemctl"
 ok stop systemctl stop zone@web
 is "web" installed state web
 has "its init was asked to" 'Zone (halted|shutting down)' log web
+is "what it depends on runs on" running state db
 ok "start" systemctl start zone@web
 is "web" running state web
+uniqid=$(field web .uniqid)
+ok restart systemctl restart zone@web
+ok "it was booted anew" another web "$uniqid"
+is "the unit" active systemctl is-active zone@web
+ok "start of one that was booted by the other" systemctl start zone@db
+
+title "By hand"
+is "systemd does not know it yet" inactive systemctl is-active zone@hand
 ok "boot by hand" zoneadm -z hand boot
-pid=$(field web .pid)
+ok "is active for systemd" unit_is hand active
+ok "halt by hand" zoneadm -z hand halt
+ok "is inactive" unit_is hand inactive
+ok boot zoneadm -z hand boot
+ok "active" unit_is hand active
+uniqid=$(field hand .uniqid) process=$(unit hand MainPID)
+zlogin hand reboot
+until_is 60 yes sh -c "zoneadm -z hand list -v --json | jq -e '.[0] | .state == \"running\" and .uniqid != \"$uniqid\"' > /dev/null && echo yes"
+ok "rebooted from inside" another hand "$uniqid"
+is "its unit has not noticed" "active $process" sh -c 'echo $(systemctl is-active zone@hand) $(systemctl show -P MainPID zone@hand)'
+zlogin hand poweroff
+ok "after a power-off from inside" unit_is hand inactive
+is hand installed state hand
+ok "boot by hand" zoneadm -z hand boot
+ok "active" unit_is hand active
+ok "systemctl stop" systemctl stop zone@hand
+is "hand" installed state hand
+ok "boot by hand, and what it depends on stays down" sh -c 'zonecfg -z hand "set depends=bad" && zoneadm -z hand boot'
+ok "active" unit_is hand active
+ok "nothing else was started" settled
+
+title "Whatever becomes of a unit, the zone goes on"
+pid=$(field web .pid) hand=$(field hand .pid)
 ok "our units start again" systemctl restart zones.service zones.target
 ok "daemon-reload, daemon-reexec" sh -c 'systemctl daemon-reload && systemctl daemon-reexec'
 is "the zone has not noticed" "$pid" field web .pid
-is "nor one that was booted by hand" running state hand
+is "nor one that was booted by hand" "$hand" field hand .pid
+is "both are active" "active active" sh -c 'echo $(systemctl is-active zone@web zone@hand)'
+ok "kill -9 of the unit's process" die "$(unit web MainPID)"
+ok "its unit has failed" unit_is web failed
+is "the zone runs" "$pid" field web .pid
+ok "a failed unit is stopped" systemctl stop zone@web
+is "the zone runs" "$pid" field web .pid
+ok "started" systemctl start zone@web
+is "active, and the same zone" "active $pid" sh -c 'echo $(systemctl is-active zone@web) $(zoneadm -z web list -v --json | jq .[0].pid)'
+ok "systemctl kill" systemctl kill zone@web
+ok "inactive" unit_is web inactive
+is "the zone runs" "$pid" field web .pid
+ok "kill -9 of its daemon, and a command" sh -c "kill -9 $(daemon web); zoneadm -z web boot"
+ok "the next daemon tells systemd" unit_is web active
+ok "units of systemd's own are reset" systemctl reset-failed
+mkdir -p /etc/systemd/logind.conf.d
+printf '[Login]\nKillUserProcesses=yes\nKillExcludeUsers=\n' > /etc/systemd/logind.conf.d/kill.conf
+systemctl restart systemd-logind
+ok halt zoneadm -z hand halt
+ok "boot in a login session" systemd-run --quiet --wait --collect -p PAMName=login zoneadm -z hand boot
+ok "sessions are over" until_is 20 "" sh -c 'loginctl --no-legend list-sessions | grep -v closing'
+is "logged out, and the zone runs" running state hand
+ok "active" unit_is hand active
+
+title "Boots and halts in a row"
+zoneadm -z hand halt
+for _ in 1 2 3 4; do zoneadm -z hand boot && zoneadm -z hand halt; done > /dev/null 2>&1
+ok "systemd has nothing more to do" settled
+is "what was halted stays so" installed state hand
+has "and is not active" '^(inactive|failed)$' systemctl is-active zone@hand
+for _ in 1 2 3 4; do zoneadm -z hand halt; zoneadm -z hand boot; done > /dev/null 2>&1
+ok "systemd has nothing more to do" settled
+is "what was booted stays so" running state hand
+ok "and is active" unit_is hand active
+systemctl reset-failed
 
 title "The host goes down"
 # Only then does the service take down what systemd has not booted; the host says so of itself here.
 mkdir /tmp/going && printf '#!/bin/sh\necho stopping\n' > /tmp/going/systemctl && chmod 755 /tmp/going/systemctl
 mount --bind /tmp/going/systemctl "$(readlink -f "$(command -v systemctl)")"
-ok "zones-host stop" /usr/libexec/zones/zones-host stop
+ok "one whose init does not react" kill -STOP "$(field hand .pid)"
+begun=$(date +%s)
+ok "zones-host end" /usr/libexec/zones/zones-host end
+echo "      $(($(date +%s) - begun)) s"
 umount "$(readlink -f "$(command -v systemctl)")"
-for zone in hand web db first late; do is "$zone" installed state "$zone"; done
+for zone in hand web db first late; do is "$zone" installed state "$zone"; ok "$zone is inactive" unit_is "$zone" inactive; done
+
+title "Without systemd"
+# As /etc/init.d/zones has it.
+ok "all in their order" /usr/libexec/zones/zones-host begin
+no "boot, and the one that cannot" "zone 'bad' has not booted" /usr/libexec/zones/zones-host boot
+for zone in late web db first; do is "$zone" running state "$zone"; done
+is "hand" installed state hand
+booted() { grep -n "zone '$1'\] boot asked" /tmp/asked | tail -1 | cut -d: -f1; }
+journalctl -b -t zoneadmd -o cat > /tmp/asked
+ok "first before db before web before late" test "$(booted first)" -lt "$(booted db)" -a "$(booted db)" -lt "$(booted web)" -a "$(booted web)" -lt "$(booted late)"
+begun=$(date +%s%N)
+ok "shutdown" /usr/libexec/zones/zones-host shutdown
+echo "      $((($(date +%s%N) - begun) / 1000000)) ms for four idle zones, one after another"
+for zone in late web db first; do is "$zone" installed state "$zone"; done
+rm -f /etc/zones/zones.toml
 
 title "The end"
 for zone in late web db first bad hand; do

@@ -1,6 +1,9 @@
 # What the scripts here stand on: a line for each thing that is looked at, and a count. Read with `.`; needs jq and procps.
 unset ZONES_ROOT
 passed=0 failed=0 skipped=0
+# What was counted in an earlier boot of the machine.
+counted=/var/tmp/zones-counted
+[ -e "$counted" ] && . "$counted"
 
 title() { printf '\n== %s\n' "$*"; }
 # ok WHAT COMMAND...: it must succeed; what it prints is shown if it does not.
@@ -35,6 +38,12 @@ skip() { skipped=$((skipped + 1)); echo "skip  $*"; } # WHAT: WHY
 the_end() {
     printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ]
+}
+# next_boot COMMAND...: the count goes on in the machine's next boot, which the end of this script begins.
+next_boot() {
+    echo "passed=$passed failed=$failed skipped=$skipped boot=$((${boot:-1} + 1))" > "$counted"
+    sync
+    "$@"
 }
 field() { zoneadm -z "$1" list -v --json | jq -r ".[0]$2"; }
 state() { field "$1" .state; }

@@ -10,6 +10,10 @@ pub(super) struct Case {
     pub(super) environment: &'static str,
     /// Its words after the folder of the programs; one that ends in `.tar` is an archive of the guests.
     pub(super) words: &'static [&'static str],
+    /// Whether it finds the package beside itself, in each of [`VERSIONS`].
+    pub(super) packages: bool,
+    /// How often its machine is booted.
+    pub(super) boots: u32,
     /// What kernel it takes.
     pub(super) kernel: Kernel,
     /// How much memory its machine has, in MiB.
@@ -27,8 +31,11 @@ pub(super) enum Kernel {
     Full,
 }
 
+/// The versions of the package that a script is given, all with the same programs: the older one first.
+pub(super) const VERSIONS: [&str; 2] = ["0.0.1", "9.0.0"];
+
 /// The longest first: machines run side by side.
-pub(super) const ALL: [Case; 15] = [
+pub(super) const ALL: [Case; 18] = [
     net("net-managed", "PARTS=managed"),
     net("net-firewalls", "PARTS=policies"),
     net("net-bridges", "PARTS='bridge_vlan moved'"),
@@ -37,8 +44,11 @@ pub(super) const ALL: [Case; 15] = [
     Case { kernel: Kernel::Any, ..net("net-links", "PARTS='ipvlan vlan'") },
     Case { kernel: Kernel::Full, seconds: 900, ..any("guide", "guide.sh", &["debian12-systemd.tar"]) },
     Case { kernel: Kernel::Full, seconds: 900, ..any("cpus", "cpus.sh", &[]) },
+    Case { packages: true, seconds: 1500, ..any("upgrade", "upgrade.sh", &["debian12-systemd.tar"]) },
+    Case { packages: true, boots: 3, seconds: 900, ..any("reboot", "reboot.sh", &[]) },
+    Case { packages: true, ..any("sysv", "sysv.sh", &["debian12-sysvinit.tar"]) },
     any("limits", "limits.sh", &[]),
-    any("boot", "boot.sh", &[]),
+    Case { seconds: 900, ..any("boot", "boot.sh", &[]) },
     any("live", "live.sh", &[]),
     any("dumps", "dumps.sh", &[]),
     any("life-systemd", "life.sh", &["debian12-systemd.tar"]),
@@ -47,12 +57,32 @@ pub(super) const ALL: [Case; 15] = [
 ];
 
 const fn any(name: &'static str, script: &'static str, words: &'static [&'static str]) -> Case {
-    Case { name, script, environment: "", words, kernel: Kernel::Any, megabytes: 1024, seconds: 600 }
+    Case {
+        name,
+        script,
+        environment: "",
+        words,
+        packages: false,
+        boots: 1,
+        kernel: Kernel::Any,
+        megabytes: 1024,
+        seconds: 600,
+    }
 }
 
 const fn net(name: &'static str, environment: &'static str) -> Case {
     let script = "net.sh";
-    Case { name, script, environment, words: &[], kernel: Kernel::Full, megabytes: 1024, seconds: 900 }
+    Case {
+        name,
+        script,
+        environment,
+        words: &[],
+        packages: false,
+        boots: 1,
+        kernel: Kernel::Full,
+        megabytes: 1024,
+        seconds: 900,
+    }
 }
 
 impl Case {

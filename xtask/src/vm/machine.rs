@@ -25,6 +25,9 @@ pub(super) struct Machine<'a> {
     pub(super) files: &'a [PathBuf],
     /// A line of shell.
     pub(super) command: &'a str,
+    /// How often it is booted, with one disk: what ends the command, or the machine, ends a boot. A machine whose command has ended is
+    /// killed, which is a loss of power.
+    pub(super) boots: u32,
     /// Where all that the console says goes.
     pub(super) log: &'a Path,
 }
@@ -47,7 +50,24 @@ impl Machine<'_> {
         let dir = tempfile::Builder::new().prefix("run.").tempdir_in(super::place())?;
         self.pack(dir.path())?;
         let mut log = std::fs::File::create(self.log).with_context(|| format!("{}", self.log.display()))?;
-        let mut command = self.engine.command(image, dir.path(), self.megabytes)?;
+        for _ in 1..self.boots {
+            match self.boot(image, dir.path(), &mut log, &mut line)? {
+                Ended::With(0) | Ended::Died => {}
+                ended => return Ok(ended),
+            }
+        }
+        self.boot(image, dir.path(), &mut log, &mut line)
+    }
+
+    /// Boots it once.
+    fn boot(
+        &self,
+        image: &Image,
+        dir: &Path,
+        log: &mut std::fs::File,
+        line: &mut impl FnMut(&str),
+    ) -> Result<Ended> {
+        let mut command = self.engine.command(image, dir, self.megabytes)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
         let child = command.spawn().with_context(|| format!("cannot start `{}`", sh::line(&command)))?;
         let mut running = Running(child);

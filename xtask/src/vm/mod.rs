@@ -90,6 +90,7 @@ fn command(args: &Run) -> Result<ExitCode> {
         input: input.path(),
         files: &files,
         command: &format!("PATH=$PWD/bin:$PATH; {}", args.command),
+        boots: 1,
         log: &place().join("run.log"),
     };
     Ok(match machine.run(&image, |line| println!("{line}"))? {

@@ -1,12 +1,12 @@
 //! `cargo xtask vm test`: the scripts of tests/host, several machines at a time, one closing line.
 
-use super::cases::{ALL, Case, Kernel};
+use super::cases::{ALL, Case, Kernel, VERSIONS};
 use super::engine::Engine;
 use super::image::{self, Image};
 use super::machine::{Ended, Machine};
 use super::{Host, QEMU, lock, place, programs};
 use crate::count::Count;
-use crate::{guests, needs, say, sh};
+use crate::{guests, needs, package, say, sh};
 use anyhow::Result;
 use clap::Parser;
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ fn selected(args: &Args) -> Result<Count> {
     let cases: Vec<&Case> = ALL.iter().filter(wanted).collect();
     say::title("Virtual machines");
     let _lock = lock()?;
-    let (image, input) = match stage(args, &cases) {
+    let (image, input, packages) = match stage(args, &cases) {
         Ok(staged) => staged,
         // No mirror, no packages: that says nothing about the zones.
         Err(e) => {
@@ -70,7 +70,7 @@ fn selected(args: &Args) -> Result<Count> {
             return Ok(Count { skipped: cases.len(), ..Count::default() });
         }
     };
-    let run = Run { args, image: &image, input: input.path(), told: Mutex::new(()) };
+    let run = Run { args, image: &image, input: input.path(), packages: &packages, told: Mutex::new(()) };
     let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let (queue, counts) = (Mutex::new(cases.into_iter()), Mutex::new(Count::default()));
     std::thread::scope(|scope| {
@@ -92,7 +92,7 @@ fn next<'a>(queue: &Mutex<impl Iterator<Item = &'a Case>>) -> Option<&'a Case> {
 }
 
 /// Makes or finds all that the machines are made of.
-fn stage(args: &Args, cases: &[&Case]) -> Result<(Image, tempfile::TempDir)> {
+fn stage(args: &Args, cases: &[&Case]) -> Result<(Image, tempfile::TempDir, Vec<PathBuf>)> {
     let input = programs(args.host.suite)?;
     needs::provide(&[&image::NEEDS])?;
     // Without QEMU the cases of User-Mode Linux are run all the same.
@@ -103,7 +103,15 @@ fn stage(args: &Args, cases: &[&Case]) -> Result<(Image, tempfile::TempDir)> {
     if !archives.is_empty() {
         guests::make(&guests::USUAL)?;
     }
-    Ok((Image::of(args.host.suite, args.host.fresh)?, input))
+    let mut packages = Vec::new();
+    if cases.iter().any(|case| case.packages) {
+        needs::provide(&[&package::NEEDS])?;
+        let [first, second] = VERSIONS;
+        let older = package::make(&input.path().join("bin"), first, "none", &place().join("packages"))?;
+        packages.push(package::with_version(&older, second)?);
+        packages.push(older);
+    }
+    Ok((Image::of(args.host.suite, args.host.fresh)?, input, packages))
 }
 
 /// What all cases of a run have in common.
@@ -111,6 +119,8 @@ struct Run<'a> {
     args: &'a Args,
     image: &'a Image,
     input: &'a Path,
+    /// The package, in its versions.
+    packages: &'a [PathBuf],
     /// Held by who prints more than a line.
     told: Mutex<()>,
 }
@@ -120,7 +130,9 @@ impl Run<'_> {
     fn case(&self, case: &Case) -> Count {
         let fit = if case.kernel == Kernel::Full { Engine::Qemu } else { Engine::Uml };
         let engine = self.args.engine.unwrap_or(fit);
-        if let Some(why) = engine.missing() {
+        let forgets =
+            (case.boots > 1 && engine == Engine::Qemu).then(|| "its disk forgets at each boot".to_owned());
+        if let Some(why) = engine.missing().or(forgets) {
             say::note(&format!("skipped: {}: {why}", case.name));
             return Count { skipped: 1, ..Count::default() };
         }
@@ -128,7 +140,8 @@ impl Run<'_> {
         let began = Instant::now();
         let log = place().join(format!("{}.{}.log", case.name, self.args.host.suite.name()));
         let mut script = Script::default();
-        let files: Vec<PathBuf> = case.archives().map(|archive| guests::place().join(archive)).collect();
+        let mut files: Vec<PathBuf> = case.archives().map(|archive| guests::place().join(archive)).collect();
+        files.extend(self.packages.iter().filter(|_| case.packages).cloned());
         let machine = Machine {
             engine,
             megabytes: case.megabytes,
@@ -136,6 +149,7 @@ impl Run<'_> {
             input: self.input,
             files: &files,
             command: &case.command(),
+            boots: case.boots,
             log: &log,
         };
         let ended = machine.run(self.image, |line| {

@@ -1,0 +1,119 @@
+#!/bin/bash
+# Installs the package as a new administrator does, exchanges it for a newer and for an older one while zones run, and takes it away.
+#
+#   upgrade.sh PROGRAMS ARCHIVE
+#
+# ARCHIVE is a root with systemd; beside it are the packages, of which one has a higher version. They are installed on the host, so this
+# belongs into a virtual machine that is thrown away.
+set -u
+. "$(dirname "$0")/common.sh"
+here=$PWD
+old=$(ls "$here"/zones_0*.deb) new=$(ls "$here"/zones_9*.deb) archive=$here/$2
+export DEBIAN_FRONTEND=noninteractive
+apt() { apt-get -y -q --allow-downgrades "$@"; }
+version() { dpkg-query -W -f '${Version}' zones; }
+zones="web count guest"
+said() { tr -d '\r' < /tmp/console | grep -ao '^tick [0-9]*$' | tail -1 | cut -d' ' -f2; }
+goes_on() { # NUMBER: the client of the console gets higher ones
+    local left=60 now
+    while now=$(said); [ "${now:-0}" -le "$1" ]; do
+        left=$((left - 1)); [ "$left" -gt 0 ] || { echo "still at $now"; return 1; }
+        sleep 1
+    done
+    echo "$now"
+}
+# Numbers from this one on that are not the one before and one.
+gaps() { tr -d '\r' < /tmp/console | grep -ao '^tick [0-9]*$' | awk -v from="$1" '$2 > from && $2 != last + 1 {print last, $2} {last = $2}'; }
+of() { for zone in $zones; do echo "$zone $(field "$zone" "$1")"; done; }
+daemons() { for zone in $zones; do daemon "$zone"; done; }
+# exchanged VERSION COMMAND...: a package takes the place of another while zones run
+exchanged() {
+    local wanted=$1 before pids keepers; shift
+    before=$(of '|.uniqid + " " + (.pid | tostring)') pids=$(daemons) keepers=$(of .zsched.pid)
+    goes_on 0 > /dev/null; at=$(said)
+    ok "$*" "$@"
+    is "the version" "$wanted" version
+    is "every zone is the same incarnation, with the same first process" "$before" of '|.uniqid + " " + (.pid | tostring)'
+    is "and the same zsched" "$keepers" of .zsched.pid
+    is "no daemon is the one that was" "" sh -c "for pid in $(echo $pids); do ps -o pid=,comm= \$pid | grep zoneadmd; done"
+    for zone in $zones; do
+        is "the daemon of $zone is the program that is installed now" /usr/libexec/zones/zoneadmd readlink "/proc/$(daemon "$zone")/exe"
+        is "its unit" active systemctl is-active "zone@$zone"
+        is "it takes commands" here zlogin "$zone" echo here
+    done
+    ok "the client of the console gets what is said from now on" goes_on "$at"
+    is "it has missed nothing" "" gaps "$at"
+    ok "it is the same process" kill -0 "$client"
+    is "failed units" "" systemctl list-units --failed --no-legend --plain 'zone*'
+}
+
+the_host
+
+title "The package"
+ok "apt install" apt install "$old"
+is "its version" "$(dpkg-deb -f "$old" Version)" version
+is "what is modified" "" dpkg --verify zones
+is "the target" "enabled active" sh -c 'echo $(systemctl is-enabled zones.target) $(systemctl is-active zones.target)'
+for file in /usr/share/bash-completion/completions/zoneadm /usr/share/zsh/vendor-completions/_zoneadm \
+    /usr/share/fish/vendor_completions.d/zoneadm.fish /usr/lib/systemd/system/zone@.service /etc/init.d/zones \
+    /usr/share/man/man5/zones.toml.5.gz /usr/share/man/man7/zones.7.gz; do
+    ok "$file" sh -c "dpkg -L zones | grep -qxF $file"
+done
+ok "systemd understands the units" systemd-analyze verify --man=no zones.target zones.service zone@web.service
+
+title "Three zones"
+ok "web" sh -c 'zonecfg -z web "create; set autoboot=true" && zoneadm -z web install'
+ok "count" sh -c 'zonecfg -z count "create" && zoneadm -z count install'
+ok "guest" sh -c "zonecfg -z guest 'create; set brand=linux; set depends=web' && zoneadm -z guest install -a $archive"
+systemctl daemon-reload
+ok "by systemd" systemctl start zone@web zone@guest
+ok "by hand" zoneadm -z count boot
+ok "its unit" until_is 20 active systemctl is-active zone@count
+ok "the bus of the guest is there" until_is 120 yes sh -c "zlogin guest test -S /run/dbus/system_bus_socket && echo yes"
+sleep 100000 | socat - "EXEC:zlogin -C count,pty,ctty,setsid,raw,echo=0" > /tmp/console & socat=$!
+zlogin count 'i=0; while :; do i=$((i + 1)); echo tick $i > /dev/console; sleep 0.05; done' > /dev/null 2>&1 < /dev/null &
+ok "somebody counts at the console" goes_on 3
+client=$(pgrep -f '^zlogin -C count$' | head -1)
+[ -z "$(gaps 1)" ] || cat -v /tmp/console | head -20
+
+title "Upgrade"
+exchanged "$(dpkg-deb -f "$new" Version)" apt install "$new"
+for zone in $zones; do
+    has "the zsched of $zone is the program that was" '\(deleted\)$' readlink "/proc/$(field "$zone" .zsched.pid)/exe"
+done
+ok "a reboot after it" sh -c 'zoneadm -z web reboot'
+is "its unit" active systemctl is-active zone@web
+title "Downgrade"
+exchanged "$(dpkg-deb -f "$old" Version)" apt install "$old"
+title "The same again"
+exchanged "$(dpkg-deb -f "$old" Version)" apt install --reinstall "$old"
+
+title "Removal"
+kill "$socat"
+no "with nobody to answer" 'still running: .*web' apt remove zones
+for zone in $zones; do is "$zone" running state "$zone"; done
+echo 'zones zones/removal select shut down' | debconf-set-selections
+uniqid=$(field guest .uniqid)
+ok "with an answer" apt remove zones
+has "the guest was shut down in order" 'Reached target.*(Shut|Power|System)' sh -c 'cat /var/log/zones/guest.console.log'
+is "no zone runs" "" sh -c 'cat $(find /sys/fs/cgroup/zones* -name cgroup.procs) 2>/dev/null'
+is "no program is left" "" sh -c 'ls /usr/sbin/zone* /usr/libexec/zones 2>/dev/null'
+is "and none runs" "" sh -c "ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)'"
+has "purge says where the zones are" 'web: /var/lib/zones/web' apt purge zones
+ok "and keeps them" test -d /var/lib/zones/guest/root/etc -a -s /etc/zones/web.toml
+ok "installed again, they are there" apt install "$new"
+is "guest" installed state guest
+ok "boot" zoneadm -z web boot
+ok "removed with a halt" sh -c "echo 'zones zones/removal select halt' | debconf-set-selections && DEBIAN_FRONTEND=noninteractive apt-get -y -q remove zones"
+ok "installed once more" apt install "$new"
+for zone in $zones; do
+    ok "uninstall $zone" zoneadm -z "$zone" uninstall -F
+    ok "delete $zone" zonecfg -z "$zone" delete -F
+done
+ok "purge without zones" apt purge zones
+is "nothing is left of it" "" sh -c 'ls -d /etc/zones /var/lib/zones /var/log/zones /usr/libexec/zones /etc/init.d/zones 2>/dev/null'
+systemctl reset-failed
+systemctl daemon-reload
+systemctl stop system-zone.slice
+nothing_left
+the_end
