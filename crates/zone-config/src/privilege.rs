@@ -235,6 +235,12 @@ pub fn idle_words(words: &[String]) -> Option<String> {
     })
 }
 
+/// Names the words that have no meaning on Linux, each once.
+#[must_use]
+pub fn idle(words: &[String]) -> Vec<String> {
+    limit(words).map(|limit| limit.idle).unwrap_or_default()
+}
+
 /// The bit of one capability; what is prohibited can only be taken away.
 fn one(name: &str, takes: bool) -> Result<u64, PrivilegeError> {
     let number = number(name).ok_or_else(|| PrivilegeError::Unknown(name.to_owned()))?;

@@ -64,17 +64,46 @@ pub fn keeps_aslr(flags: &[SecurityFlags]) -> bool {
     Sets::of_zone(flags).is_some_and(|sets| sets.lower & ASLR != 0)
 }
 
+/// Names what of the flags Linux does not do.
+#[must_use]
+pub fn idle_names(flags: &[SecurityFlags]) -> Vec<&'static str> {
+    shortcomings(flags).map(|(name, _)| name).collect()
+}
+
+/// What of the flags Linux does not do: by name, and what it does instead.
+fn shortcomings(flags: &[SecurityFlags]) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let sets = Sets::of_zone(flags);
+    let cases = sets.map(|Sets { default, lower, upper }| {
+        [
+            (
+                default & ASLR == 0,
+                "default without aslr",
+                "aslr stays on unless a program turns it off for itself (setarch -R)",
+            ),
+            (
+                default & FORBIDNULLMAP == 0,
+                "default without forbidnullmap",
+                "forbidnullmap stays on, for no zone can map the null page",
+            ),
+            (
+                (default | lower) & NOEXECSTACK != 0,
+                "noexecstack",
+                "noexecstack is said by each program itself (PT_GNU_STACK)",
+            ),
+            (
+                upper & NOEXECSTACK == 0,
+                "upper without noexecstack",
+                "no program is kept from a stack that cannot be executed",
+            ),
+        ]
+    });
+    cases.into_iter().flatten().filter_map(|(holds, name, text)| holds.then_some((name, text)))
+}
+
 /// Says what of the flags Linux does not do, in one sentence.
 #[must_use]
 pub fn idle(flags: &[SecurityFlags]) -> Option<String> {
-    let Sets { default, lower, upper } = Sets::of_zone(flags)?;
-    let cases = [
-        (default & ASLR == 0, "aslr stays on unless a program turns it off for itself (setarch -R)"),
-        (default & FORBIDNULLMAP == 0, "forbidnullmap stays on, for no zone can map the null page"),
-        ((default | lower) & NOEXECSTACK != 0, "noexecstack is said by each program itself (PT_GNU_STACK)"),
-        (upper & NOEXECSTACK == 0, "no program is kept from a stack that cannot be executed"),
-    ];
-    let told: Vec<&str> = cases.into_iter().filter_map(|(holds, text)| holds.then_some(text)).collect();
+    let told: Vec<&str> = shortcomings(flags).map(|(_, text)| text).collect();
     (!told.is_empty())
         .then(|| format!("security-flags: Linux has no such flags of a process: {}", told.join("; ")))
 }

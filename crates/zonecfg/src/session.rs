@@ -415,9 +415,13 @@ impl Session {
                 foreign.push(name);
             }
         }
-        if !foreign.is_empty() {
-            talk.note(&format!("note: kept, but without a meaning on Linux: {}", foreign.join(", ")));
-        }
+        // A document that was verified has all that it must have.
+        let idle = |document: &Document| {
+            let config = ZoneConfig::from_document(document, Path::new(""));
+            config.map(|config| config.idle_names()).unwrap_or_default()
+        };
+        let before = self.saved.as_ref().map(|(_, saved)| idle(saved)).unwrap_or_default();
+        foreign.extend(idle(&editor.document).into_iter().filter(|name| !before.contains(name)));
         // Once for all resources of a type.
         for resource in RESOURCES {
             let set = |document: &Document, row: &Property| {
@@ -432,13 +436,8 @@ impl Session {
                 }
             }
         }
-        // A document that was verified has all that it must have.
-        let idle = |document: &Document| {
-            ZoneConfig::from_document(document, Path::new("")).map(|config| config.idle()).unwrap_or_default()
-        };
-        let before = self.saved.as_ref().map(|(_, saved)| idle(saved)).unwrap_or_default();
-        for told in idle(&editor.document).into_iter().filter(|told| !before.contains(told)) {
-            talk.note(&format!("note: {told}"));
+        if !foreign.is_empty() {
+            talk.note(&format!("note: kept, but without a meaning on Linux: {}", foreign.join(", ")));
         }
     }
 

@@ -134,7 +134,7 @@ fn a_zone_is_described_shown_copied_and_deleted() {
     );
     assert!(
         info.contains(
-            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\nuptime: host\nhostid: \n[hostname: web]\n[init: /sbin/init]\n"
+            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\nuptime: host\nlxcfs: \nhostid: \n[hostname: web]\n[init: /sbin/init]\n"
         )
     );
     assert!(info.contains(
@@ -447,8 +447,8 @@ fn what_has_no_meaning_on_linux_is_kept_and_told_in_one_line() {
     place.refused("web", commands, "dedicated-cpu: ncpus excludes pool");
     let commands = commands.replace("set pool=pool_default;", "");
     let ran = place.on("web", &commands);
-    let told = "zonecfg: note: kept, but without a meaning on Linux: scheduling-class, dataset tank/web, dedicated-cpu importance, rctl zone.max-lofi\n\
-                zonecfg: note: user of admin is kept, but gives nobody any rights yet.\n";
+    let told = "zonecfg: note: user of admin is kept, but gives nobody any rights yet.\n\
+                zonecfg: note: kept, but without a meaning on Linux: scheduling-class, dataset tank/web, dedicated-cpu importance, rctl zone.max-lofi\n";
     assert_eq!((ran.status, ran.err.as_str()), (0, told));
     // Once.
     place.done("web", "set hostname=web");
@@ -468,14 +468,18 @@ fn a_command_file_of_solaris_is_replayed_to_its_end() {
         add rctl\nset name=zone.cpu-shares\nadd value (priv=privileged,limit=20,action=none)\nend\n\
         add capped-memory\nset physical=50m\nset swap=100m\nset locked=30m\nend\n\
         set max-lwps=200\nset max-shm-memory=100m\nset pool=pool_default\nset scheduling-class=FSS\n\
+        add security-flags\nset default=aslr,noexecstack,forbidnullmap\nset lower=none\nset upper=all\nend\n\
         add dataset\nset name=tank/sales\nend\nadd device\nset match=/dev/sound/*\nend\n\
         add attr\nset name=comment\nset type=string\nset value=\"this is my work zone\"\nend\n\
         set hostid=0xdeadbeef\nverify\ncommit\nexit\n";
     let file = place.file("my-zone3.cfg", commands);
     let ran = place.zonecfg(&["-z", "my-zone3", "-f", &file]);
     assert_eq!(ran.status, 0, "{}", ran.err);
-    let told = "kept, but without a meaning on Linux: pool, scheduling-class, dataset tank/sales\n";
-    assert!(ran.err.contains(told), "{}", ran.err);
+    // All of it in one line, the last.
+    let told = "zonecfg: note: kept, but without a meaning on Linux: pool, scheduling-class, dataset tank/sales, \
+                limitpriv dtrace_proc, limitpriv dtrace_user, security-flags noexecstack\n";
+    assert!(ran.err.ends_with(told), "{}", ran.err);
+    assert_eq!(ran.err.matches("Linux").count(), 1, "{}", ran.err);
     let config = ZoneConfig::load(&place.layout, &"my-zone3".parse().unwrap()).unwrap();
     assert_eq!((config.cpu_shares, config.max_lwps), (Some(20), Some(200)));
 }
