@@ -20,7 +20,7 @@ pub(crate) const fn need(program: &'static str, package: &'static str, reason: &
 }
 
 /// What the zones suite needs.
-pub(crate) const SUITE: [Need; 23] = [
+pub(crate) const SUITE: [Need; 24] = [
     need("unshare", "util-linux", "private namespaces for the suite"),
     need("busybox", "busybox-static", "the smallest root file systems"),
     need("tar", "tar", "archives to install from"),
@@ -32,6 +32,7 @@ pub(crate) const SUITE: [Need; 23] = [
     need("socat", "socat", "a client of the console that knows nothing of it"),
     need("asciinema", "asciinema", "the player of what zlogin records"),
     need("strace", "strace", "the order of what is written, for the loss of power"),
+    need("lxcfs", "lxcfs", "what zones see of their limits"),
     need("mkfs.ext4", "e2fsprogs", "disks that fill up or stand still"),
     need("mount", "mount", "disks that fill up or stand still"),
     need("ip", "iproute2", "the networks that tests make, and the look for what is left of them"),

@@ -48,6 +48,8 @@ records! {
         pub ip_type: IpType = "ip-type",
         /// Since when its monotonic clocks run.
         pub uptime: Uptime = "uptime",
+        /// Whether files of lxcfs are in its /proc; where lxcfs runs, when unset.
+        pub lxcfs: Option<bool> = "lxcfs",
         /// Its host id, as hexadecimal digits.
         pub hostid: Option<String> = "hostid",
         /// Its host name; the zone's name when unset, see [`Self::hostname`].
@@ -375,6 +377,14 @@ impl ZoneConfig {
             .into_iter()
             .chain(secflags::idle(&self.security_flags))
             .collect()
+    }
+
+    /// Names what of it has no meaning on Linux, for a list.
+    #[must_use]
+    pub fn idle_names(&self) -> Vec<String> {
+        let words = privilege::idle(&self.limitpriv).into_iter().map(|word| format!("limitpriv {word}"));
+        let flags = secflags::idle_names(&self.security_flags).into_iter();
+        words.chain(flags.map(|flag| format!("security-flags {flag}"))).collect()
     }
 
     /// The path of PID 1, as seen inside.

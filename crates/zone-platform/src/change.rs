@@ -80,7 +80,7 @@ impl<'a> Change<'a> {
     /// When the process has ended, or the kernel refuses.
     pub fn namespace(&self, kind: &str) -> Result<OwnedFd, Failed> {
         let failed = |errno: Errno| Failed::to("open the zone's namespace", kind)(errno);
-        self.open(&format!("ns/{kind}"), OFlags::RDONLY).map(|(_, fd)| fd).map_err(failed)
+        open_of(self.first, &format!("ns/{kind}"), OFlags::RDONLY).map(|(_, fd)| fd).map_err(failed)
     }
 
     /// Opens the zone's root directory as its first process has it, and tells that process' number.
@@ -88,18 +88,26 @@ impl<'a> Change<'a> {
     /// # Errors
     /// When the process has ended, or the kernel refuses.
     pub(crate) fn root(&self) -> Result<(i32, OwnedFd), Failed> {
-        self.open("root", OFlags::PATH | OFlags::DIRECTORY).map_err(Failed::to("open", "the zone's root"))
+        root_of(self.first)
     }
+}
 
-    /// Opens what /proc has of the first process.
-    fn open(&self, name: &str, flags: OFlags) -> Result<(i32, OwnedFd), Errno> {
-        let pid = || zone_sys::pidfd::pid(self.first).map_err(|error| error.errno());
-        let number = pid()?.ok_or(Errno::SRCH)?;
-        let path = format!("/proc/{number}/{name}");
-        let opened = openat(CWD, &path, flags | OFlags::CLOEXEC, Mode::empty())?;
-        // Only now is it certain that the number was that process' still.
-        if pid()? == Some(number) { Ok((number, opened)) } else { Err(Errno::SRCH) }
-    }
+/// Opens the root directory of the process behind a pidfd, and tells its number.
+///
+/// # Errors
+/// When the process has ended, or the kernel refuses.
+pub(crate) fn root_of(process: BorrowedFd<'_>) -> Result<(i32, OwnedFd), Failed> {
+    open_of(process, "root", OFlags::PATH | OFlags::DIRECTORY).map_err(Failed::to("open", "the zone's root"))
+}
+
+/// Opens what /proc has of the process behind a pidfd.
+fn open_of(process: BorrowedFd<'_>, name: &str, flags: OFlags) -> Result<(i32, OwnedFd), Errno> {
+    let pid = || zone_sys::pidfd::pid(process).map_err(|error| error.errno());
+    let number = pid()?.ok_or(Errno::SRCH)?;
+    let path = format!("/proc/{number}/{name}");
+    let opened = openat(CWD, &path, flags | OFlags::CLOEXEC, Mode::empty())?;
+    // Only now is it certain that the number was that process' still.
+    if pid()? == Some(number) { Ok((number, opened)) } else { Err(Errno::SRCH) }
 }
 
 /// The steps that change something in a zone that lives, in the order of bring-up. Each is run in every change, whether or not

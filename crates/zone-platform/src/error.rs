@@ -58,6 +58,9 @@ pub enum PlatformError {
     /// A device of the zone's configuration cannot be had.
     #[error(transparent)]
     Device(#[from] crate::devices::DeviceError),
+    /// lxcfs cannot be had.
+    #[error(transparent)]
+    Lxcfs(#[from] crate::lxcfs::LxcfsError),
     /// A file system does not answer.
     #[error(transparent)]
     Silent(#[from] crate::reach::Silent),

@@ -22,6 +22,7 @@
 //! | [`privileges`], [`seccomp`] | what the zone's root may not do |
 //! | [`guest`] | what the guest is told |
 //! | [`orderly`] | how the guest's init is asked to stop |
+//! | [`lxcfs`] | files of /proc that show what the zone may use |
 //! | [`holders`], [`reach`] | who holds a halt up; which file system does not answer |
 //! | [`enter`] | the way into a live zone |
 //! | [`verify`] | all checks that need no running zone |
@@ -49,6 +50,7 @@ pub mod immutable;
 mod ipc;
 pub mod kernel;
 pub mod kernelfs;
+pub mod lxcfs;
 pub mod memlock;
 mod mountinfo;
 mod mounts;

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fd::{AsRawFd, BorrowedFd};
+
 use crate::Failed;
 
 const TABLE: &str = "/proc/self/mountinfo";
@@ -45,6 +47,13 @@ pub(crate) fn read_of(process: i32) -> Result<Vec<Mount>, Failed> {
     let table = format!("/proc/{process}/mountinfo");
     let bytes = std::fs::read(&table).map_err(Failed::to("read", table))?;
     Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
+}
+
+/// The mount that a descriptor is open on, of a table that has it.
+pub(crate) fn of<'a>(table: &'a [Mount], fd: BorrowedFd<'_>) -> Option<&'a Mount> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse::<u64>().ok())?;
+    table.iter().find(|mount| mount.id == id)
 }
 
 /// The mounts below a directory, whose path has no symlinks; not one at the directory itself.

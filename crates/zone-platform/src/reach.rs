@@ -64,11 +64,15 @@ fn mount_of<'a>(table: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     table.iter().filter(|mount| path.starts_with(&mount.point)).max_by_key(longest)
 }
 
+/// Whether somebody else serves file systems of this type.
+pub(crate) fn is_served_type(fstype: &str) -> bool {
+    SERVED.contains(&fstype.split('.').next().unwrap_or_default())
+}
+
 fn served(mount: &Mount) -> bool {
-    let fstype = mount.fstype.split('.').next().unwrap_or_default();
     // What is there the host's kernel and init see to, and no zone gets any of it.
     let of_the_kernel = ["/proc", "/sys", "/dev"].iter().any(|dir| mount.point.starts_with(dir));
-    SERVED.contains(&fstype) && !of_the_kernel
+    is_served_type(&mount.fstype) && !of_the_kernel
 }
 
 /// Tries what a zone uses of such file systems. `waiting` is told what is waited for; false ends the wait.

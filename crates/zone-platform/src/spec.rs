@@ -35,6 +35,8 @@ pub struct Spec {
     pub keeps_hostname: bool,
     /// Whether its monotonic clocks begin when it does.
     pub own_uptime: bool,
+    /// Whether its /proc has files of lxcfs; where that runs, if nobody has said.
+    pub lxcfs: Option<bool>,
     /// What its `/etc/hostid` is made to say.
     pub hostid: Option<u32>,
     /// The directory of the zone on the host, of mode 0700; the root of the zone is `root` in it.
@@ -188,6 +190,7 @@ impl Spec {
             hostname: config.hostname(zone).to_owned(),
             keeps_hostname: config.hostname.is_some(),
             own_uptime: config.uptime == Uptime::Zone,
+            lxcfs: config.lxcfs,
             hostid: config.hostid.as_deref().and_then(host_id),
             zonepath: config.zonepath.clone(),
             host_programs: brand.host_usr,

@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
-    cgroup, clocks, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, memlock,
+    cgroup, clocks, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, lxcfs, memlock,
     network, orderly, privileges, root, sparse, sysctl, verify,
 };
 
@@ -115,6 +115,12 @@ static STEPS: &[Step] = &[
         }),
         ..NONE
     },
+    Step {
+        name: "lxcfs",
+        check: Some(lxcfs::look),
+        update: Some(Update { differs: lxcfs::differs, make: lxcfs::update }),
+        ..NONE
+    },
     Step { name: "clocks", check: Some(clocks::look), bring_up: Some(clocks::bring_up), ..NONE },
     Step { name: "sysctl", check: Some(sysctl::look), ..NONE },
     Step { name: "init", check: Some(verify::look_for_init), ..NONE },
@@ -132,7 +138,9 @@ pub fn steps() -> &'static [Step] {
 /// What a bring-up and a change pass, for the list of failpoints.
 #[must_use]
 pub fn failpoints() -> Vec<zone_fail::Step> {
-    let passed = STEPS.iter().filter(|step| step.bring_up.is_some() || step.tear_down.is_some());
+    let passed = STEPS
+        .iter()
+        .filter(|step| step.bring_up.is_some() || step.tear_down.is_some() || step.update.is_some());
     let points = passed.map(|step| zone_fail::Step {
         name: step.name,
         built: step.bring_up.is_some(),

@@ -79,6 +79,19 @@ pub fn unshare_thread() -> Result<()> {
     Err(Error::last("unshare").arg(Arg::Word("CLONE_NEWNS")))
 }
 
+/// Gives the calling thread a working directory and a root of its own, which are those it had: only then can it enter another mount
+/// namespace, for good.
+///
+/// # Errors
+/// What `unshare(2)` says.
+pub fn unshare_directories() -> Result<()> {
+    // SAFETY: takes flags only and touches no memory; descriptors stay shared with the other threads.
+    if unsafe { libc::unshare(libc::CLONE_FS) } == 0 {
+        return Ok(());
+    }
+    Err(Error::last("unshare").arg(Arg::Word("CLONE_FS")))
+}
+
 fn setattr(mount: BorrowedFd<'_>, attr: raw::mount_attr, recursive: bool) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the fd is borrowed for the call, the path is an empty C string, `attr` is a valid

@@ -25,6 +25,7 @@ mod journal;
 mod keeper;
 mod keeper_error;
 mod log;
+mod lxcfs;
 mod matrix;
 mod network_release;
 mod oom;

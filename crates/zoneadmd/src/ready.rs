@@ -14,7 +14,9 @@ use zone_config::bootargs::TooLong;
 use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
 use zone_config::{Snapshot, ZoneConfig, idmap, store};
-use zone_platform::{Build, CHECK, Namespaces, Platform, PlatformError, Spec, ZoneRoot, memlock, steps};
+use zone_platform::{
+    Build, CHECK, Namespaces, Platform, PlatformError, Spec, ZoneRoot, lxcfs, memlock, steps,
+};
 use zsched::client::{ClientError, NamespaceFds};
 use zsched::wire::{Create, Failure, Kinds, Stage, Status, Strings};
 
@@ -59,14 +61,15 @@ impl Zone {
         let platform = build.finish()?;
         let namespaces = context.make("namespaces", |_| self.namespaces(&platform, made.fds))?;
         journal.intent("create")?;
-        let status = context.make("create", |_| {
+        let (status, warning) = context.make("create", |_| {
             let status = self.create(&platform, &namespaces, restarts)?;
             self.limit_locked_memory(&spec)?;
             self.write_sysctls(&spec)?;
-            Ok(status)
+            Ok((status, self.put_lxcfs(&spec)?))
         })?;
         self.hold(&status);
         journal.done("create")?;
+        warning.into_iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
         platform.warnings.iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
         Ok(status)
     }
@@ -209,6 +212,15 @@ impl Zone {
         }
         let (_, fds) = self.keeper().fds()?;
         Ok(zone_platform::sysctl::put(fds.pidfd.as_fd(), spec).map_err(PlatformError::from)?)
+    }
+
+    /// Puts the files of lxcfs in the zone's `/proc`, where lxcfs runs and the zone wants them; tells what is to be warned of.
+    fn put_lxcfs(&self, spec: &Spec) -> Result<Option<String>, OpError> {
+        if !lxcfs::is_due(spec) {
+            return Ok(None);
+        }
+        let (_, fds) = self.keeper().fds()?;
+        Ok(lxcfs::put(fds.pidfd.as_fd(), spec)?)
     }
 
     /// Starts init in a zone that is ready; with the arguments that are `given`, else as the snapshot has them.

@@ -4,7 +4,7 @@ use crate::backup::KeeperBackup;
 use crate::daemon::Daemon;
 use crate::started::{StartError, Started};
 use crate::zone::Zone;
-use crate::{dhcp, ending, oom, operate, pending, recover, systemd, upcall};
+use crate::{dhcp, ending, lxcfs, oom, operate, pending, recover, systemd, upcall};
 use rustix::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -90,6 +90,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let addresses = spawn_local(dhcp::keep(Rc::clone(&daemon)));
     let kills = spawn_local(oom::keep(Rc::clone(&daemon)));
     let unit = spawn_local(systemd::keep(Rc::clone(&daemon)));
+    let views = spawn_local(lxcfs::keep(Rc::clone(&daemon)));
     message.into_iter().for_each(|message| daemon.notice(Notice::Text(message)));
     // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
     let recovery = {
@@ -130,6 +131,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     addresses.abort();
     kills.abort();
     unit.abort();
+    views.abort();
     status_task.abort();
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);

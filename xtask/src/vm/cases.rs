@@ -35,7 +35,7 @@ pub(super) enum Kernel {
 pub(super) const VERSIONS: [&str; 2] = ["0.0.1", "9.0.0"];
 
 /// The longest first: machines run side by side.
-pub(super) const ALL: [Case; 18] = [
+pub(super) const ALL: [Case; 20] = [
     net("net-managed", "PARTS=managed"),
     net("net-firewalls", "PARTS=policies"),
     net("net-bridges", "PARTS='bridge_vlan moved'"),
@@ -49,6 +49,8 @@ pub(super) const ALL: [Case; 18] = [
     Case { packages: true, ..any("sysv", "sysv.sh", &["debian12-sysvinit.tar"]) },
     any("limits", "limits.sh", &[]),
     Case { seconds: 900, ..any("boot", "boot.sh", &[]) },
+    any("lxcfs", "lxcfs.sh", &["debian12-systemd.tar"]),
+    any("boot", "boot.sh", &[]),
     any("live", "live.sh", &[]),
     any("dumps", "dumps.sh", &[]),
     any("life-systemd", "life.sh", &["debian12-systemd.tar"]),

@@ -87,6 +87,19 @@ impl Field for bool {
     }
 }
 
+impl Field for Option<bool> {
+    fn read(value: Option<Value>) -> Self {
+        match value {
+            Some(Value::Bool(set)) => Some(set),
+            _ => None,
+        }
+    }
+
+    fn value(&self) -> Option<Value> {
+        self.map(Value::Bool)
+    }
+}
+
 impl Field for u64 {
     fn read(value: Option<Value>) -> Self {
         match value {

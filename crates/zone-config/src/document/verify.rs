@@ -7,6 +7,7 @@ use super::{Document, Instance, Properties};
 use crate::config::{FsOwners, FsType};
 use crate::device::Pattern;
 use crate::schema::{Property, RESOURCES};
+use crate::value::Value;
 use crate::{Brand, filesystem, limits, net, privilege, secflags, sysctl};
 
 /// Something that is wrong with a configuration.
@@ -91,6 +92,11 @@ impl Document {
         {
             let reason = format!("cannot be obeyed: {error}");
             problems.push(Problem { resource: None, property: "limitpriv", reason });
+        }
+        let is_set = |name| self.globals.get(name) == Some(&Value::Bool(true));
+        if is_set("lxcfs") && is_set("nesting") {
+            let reason = "excludes nesting, for containers get no /proc where something is mounted on it; allowed: one of both";
+            problems.push(Problem { resource: None, property: "lxcfs", reason: reason.to_owned() });
         }
         problems.extend(net::problems(self));
         problems.extend(limits::problems(self));

@@ -102,6 +102,13 @@ pub static GLOBALS: &[Property] = &[
         "Since when the zone's monotonic clocks and its uptime run: host is since the machine was booted, zone since the zone was.",
     ),
     Property::new(
+        "lxcfs",
+        Kind::Bool,
+        Unset::From("true where lxcfs runs, and nesting is not set"),
+        "Whether /proc/meminfo, cpuinfo, stat, uptime and the like show what the zone may use, by lxcfs of the host.",
+    )
+    .live(),
+    Property::new(
         "hostid",
         Kind::HostId,
         Unset::Nothing,

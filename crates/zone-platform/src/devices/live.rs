@@ -78,11 +78,7 @@ fn dev(change: &Change<'_>) -> Result<OwnedFd, Failed> {
     let dev =
         in_root_unlinked(&root, "dev", NAME_ONLY | OFlags::DIRECTORY).map_err(Failed::to(WHAT.0, WHAT.1))?;
     let table = mountinfo::read_of(number)?;
-    let id = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", dev.as_raw_fd()))
-        .map_err(Failed::to(WHAT.0, WHAT.1))?;
-    let id = id.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse::<u64>().ok());
-    let in_memory = table.iter().any(|mount| Some(mount.id) == id && mount.fstype == "tmpfs");
-    if in_memory {
+    if mountinfo::of(&table, dev.as_fd()).is_some_and(|mount| mount.fstype == "tmpfs") {
         Ok(dev)
     } else {
         Err(Failed::to(WHAT.0, WHAT.1)("the zone has mounted another file system on it"))

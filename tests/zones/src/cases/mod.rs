@@ -61,6 +61,7 @@ mod limits;
 mod list;
 mod live;
 mod live_net;
+mod lxcfs;
 mod matrix;
 mod nesting;
 mod net_auto;
@@ -122,6 +123,7 @@ pub fn all() -> impl Iterator<Item = Case> {
     let groups: &[&[Case]] = &[
         zonecfg::CASES,
         limits::CASES,
+        lxcfs::CASES,
         list::CASES,
         live::CASES,
         install::CASES,
