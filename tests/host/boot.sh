@@ -161,6 +161,8 @@ ok "shutdown" /usr/libexec/zones/zones-host shutdown
 echo "      $((($(date +%s%N) - begun) / 1000000)) ms for four idle zones, one after another"
 for zone in late web db first; do is "$zone" installed state "$zone"; done
 rm -f /etc/zones/zones.toml
+ok "a start that comes next" /usr/libexec/zones/zones-host begin
+no "a zone that there is not" '' systemctl start zone@nobody
 
 title "The end"
 for zone in late web db first bad hand; do

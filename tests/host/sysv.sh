@@ -64,6 +64,6 @@ no "with nobody to answer" 'still running: ' dpkg --remove zones
 is "web" running state web
 ok "the zones go down" service zones stop
 ok "remove" dpkg --remove zones
-is "nothing starts it any more" "" sh -c 'ls /etc/rc?.d | grep zones'
 has "purge says where they are" 'web: /var/lib/zones/web' dpkg --purge zones
+is "nothing starts it any more" "" sh -c 'ls /etc/rc?.d | grep zones'
 the_end

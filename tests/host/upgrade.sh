@@ -95,10 +95,10 @@ for zone in $zones; do is "$zone" running state "$zone"; done
 echo 'zones zones/removal select shut down' | debconf-set-selections
 uniqid=$(field guest .uniqid)
 ok "with an answer" apt remove zones
-has "the guest was shut down in order" 'Reached target.*(Shut|Power|System)' sh -c 'cat /var/log/zones/guest.console.log'
+has "the guest was shut down in order" 'Reached target.*(shutdown|poweroff)\.target' sh -c 'cat /var/log/zones/guest.console.log'
 is "no zone runs" "" sh -c 'cat $(find /sys/fs/cgroup/zones* -name cgroup.procs) 2>/dev/null'
 is "no program is left" "" sh -c 'ls /usr/sbin/zone* /usr/libexec/zones 2>/dev/null'
-is "and none runs" "" sh -c "ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)'"
+is "and none runs" "" sh -c "ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)' | grep -v zones-vm"
 has "purge says where the zones are" 'web: /var/lib/zones/web' apt purge zones
 ok "and keeps them" test -d /var/lib/zones/guest/root/etc -a -s /etc/zones/web.toml
 ok "installed again, they are there" apt install "$new"

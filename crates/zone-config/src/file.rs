@@ -326,6 +326,15 @@ impl FileLock {
         let _ = fs::remove_file(&self.path);
     }
 
+    /// Removes the file of a lock that nobody has; one that somebody has stays, and is for the next to remove.
+    pub fn discard_if_free(path: &Path) {
+        if path.exists()
+            && let Ok(Some(lock)) = Self::try_take(path)
+        {
+            lock.discard();
+        }
+    }
+
     /// Takes the lock if nobody has it, or has it for this long only: the child of one that was killed has its
     /// parent's locks until it executes.
     ///

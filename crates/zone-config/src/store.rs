@@ -142,6 +142,9 @@ pub fn delete(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option<Id
     let oplock = FileLock::try_take(&layout.oplock(zone))?;
     let oplock = oplock.ok_or_else(|| StoreError::Busy(zone.clone()))?;
     let deleted = delete_locked(layout, zone, force);
+    if deleted.is_ok() {
+        FileLock::discard_if_free(&layout.unit_lock(zone));
+    }
     // The last that is of the zone; not if a daemon is there. What was made for a zone that cannot be deleted goes too.
     if !layout.lock(zone).exists() {
         oplock.discard();

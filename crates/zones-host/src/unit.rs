@@ -21,22 +21,35 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
     // Held by a daemon that tells systemd, or by us as long as there is nothing to tell.
     let ours = FileLock::try_take(&layout.unit_lock(zone)).map_err(|error| failed(&error))?;
-    if ours.is_some() {
-        let settings = settings(layout);
-        let slot = slots::take(layout, &settings, zone).map_err(|error| failed(&error))?;
-        if !Zoneadm::start(zone, &["boot"])?.wait() {
-            return Err(None);
+    if let Some(lock) = ours {
+        if let Err(why) = boot(layout, zone) {
+            // There may be no such zone, and then nothing of it.
+            lock.discard();
+            let _ = std::fs::remove_dir(layout.zone_run(zone));
+            return Err(why);
         }
-        drop(slot);
+        is_up();
+        // Only now: until then the zone's daemon has nothing to tell systemd.
+        drop(lock);
     } else if state(layout, zone)? < State::Ready {
         return Err(Some(format!(
             "zone '{zone}' was booted, and had ended before systemd knew of it: systemctl start zone@{zone} boots it"
         )));
+    } else {
+        is_up();
     }
-    notify::notify("READY=1\nSTATUS=The zone runs");
-    drop(ours);
     watch::until_over(layout, zone);
     Ok(())
+}
+
+/// Boots the zone when there is room for one more.
+fn boot(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
+    let _slot = slots::take(layout, &settings(layout), zone).map_err(|error| failed(&error))?;
+    if Zoneadm::start(zone, &["boot"])?.wait() { Ok(()) } else { Err(None) }
+}
+
+fn is_up() {
+    notify::notify("READY=1\nSTATUS=The zone runs");
 }
 
 /// Takes the zone down, in the way that its configuration says. A unit whose process has ended is one whose zone has, or one

@@ -156,6 +156,7 @@ fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
     for path in leftovers.into_iter().chain(files) {
         file::remove(&path).map_err(Failure::of(zone))?;
     }
+    FileLock::discard_if_free(&layout.unit_lock(zone));
     Ok(daemon)
 }
 
