@@ -103,9 +103,11 @@ has "purge says where the zones are" 'web: /var/lib/zones/web' apt purge zones
 ok "and keeps them" test -d /var/lib/zones/guest/root/etc -a -s /etc/zones/web.toml
 ok "installed again, they are there" apt install "$new"
 is "guest" installed state guest
-ok "boot" zoneadm -z web boot
+ok "and the one that boots with the host does" until_is 60 running state web
 ok "removed with a halt" sh -c "echo 'zones zones/removal select halt' | debconf-set-selections && DEBIAN_FRONTEND=noninteractive apt-get -y -q remove zones"
 ok "installed once more" apt install "$new"
+ok "it has booted again" until_is 60 running state web
+ok "halt" zoneadm -z web halt
 for zone in $zones; do
     ok "uninstall $zone" zoneadm -z "$zone" uninstall -F
     ok "delete $zone" zonecfg -z "$zone" delete -F
