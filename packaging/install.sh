@@ -39,7 +39,7 @@ put() { # MODE FOLDER FILE...
 
 put 755 "$prefix/sbin" "$from/bin/zoneadm" "$from/bin/zonecfg"
 put 755 "$prefix/bin" "$from/bin/zlogin" "$from/bin/zonename"
-put 755 "$prefix/libexec/zones" "$from/bin/zoneadmd" "$from/bin/zsched" "$from/bin/zinit" "$from/bin/zones-host"
+put 755 "$prefix/libexec/zones" "$from/bin/zoneadmd" "$from/bin/zsched" "$from/bin/zinit" "$from/bin/zone-access" "$from/bin/zones-host"
 put 755 "$prefix/lib/systemd/system-generators" "$from/bin/zone-generator"
 put 644 "$prefix/lib/systemd/system" "$from"/systemd/*
 put 644 "$prefix/share/bash-completion/completions" "$from"/completions/bash/*
@@ -48,9 +48,11 @@ put 644 "$prefix/share/fish/vendor_completions.d" "$from"/completions/fish/*
 [ -n "$destination" ] && exit 0 # pages are compressed, and scripts of init systems known, by the package's own tools
 for section in 1 5 7 8; do put 644 "$prefix/share/man/man$section" "$from"/man/*."$section"; done
 
+# Whose members may see all zones.
+getent group zones >/dev/null || groupadd --system zones
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
-    systemctl enable --now zones.target
+    systemctl enable --now zones.target zone-access.socket
 elif [ -x /sbin/openrc-run ]; then
     put 755 /etc/init.d "$from/init/openrc/zones"
     rc-update add zones default

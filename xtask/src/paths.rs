@@ -28,7 +28,7 @@ pub(crate) const PROGRAMS: [&str; 7] =
     ["zsched", "zinit", "zonename", "zlogin", "zonecfg", "zoneadm", "zoneadmd"];
 
 /// What only an installed system has a use for.
-pub(crate) const HOST_PROGRAMS: [&str; 2] = ["zone-generator", "zones-host"];
+pub(crate) const HOST_PROGRAMS: [&str; 3] = ["zone-generator", "zones-host", "zone-access"];
 
 /// What tells which distribution this machine runs.
 pub(crate) const OS_RELEASE: &str = "/etc/os-release";

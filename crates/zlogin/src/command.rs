@@ -4,86 +4,51 @@
 //! The zone never gets the caller's own descriptors: a terminal would let it type on the host, and a
 //! file would show it the host's. It gets pipes, made inside, and this process moves the bytes.
 
-use crate::exit::{Failure, NearEnd, Outcome, not_entered, reason, say, status};
+use crate::exit::{Failure, NearEnd, Outcome, reason, say, status};
 use crate::flow::Flow;
+use crate::inside::{self, Inside, What};
 use crate::options::{Options, Who};
-use crate::plan::Planner;
 use crate::signals::Signals;
 use crate::stdio::{End, Stream};
-use crate::target;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::ffi::OsString;
-use zone_platform::enter::{End as Ended, Ends, Entered, Entry, Terminal, enter};
-use zone_platform::{Confinement, Spec};
-use zone_sys::clone::SingleThreaded;
-
-/// Enters a running zone.
-///
-/// # Errors
-/// Why not.
-pub(crate) fn go_in(
-    proof: SingleThreaded,
-    zone: &target::Live,
-    terminal: Option<Terminal>,
-    plan: &dyn Fn() -> Result<zone_platform::enter::Plan, String>,
-) -> Result<(Entered, Ends), Failure> {
-    // What init has, whatever the tables of this program say.
-    let confinement = Confinement::in_force(&zone.snapshot)?;
-    let spec = Spec::of(&zone.snapshot);
-    let entry = Entry {
-        pidfd: zone.fds.pidfd.as_fd(),
-        cgroup: zone.fds.cgroup.as_fd(),
-        bounding: confinement.capabilities.bits(),
-        seccomp: &confinement.filter,
-        memlock: spec.memlock,
-        own_uptime: spec.own_uptime,
-        terminal,
-        plan,
-    };
-    enter(proof, &entry)
-        .inspect(|_| zone_fail::pass!("enter.entered"))
-        .map_err(|error| if zone.is_going() { zone.gone() } else { not_entered(zone.name(), error) })
-}
+use zone_platform::enter::{End as Ended, Ends};
 
 /// Runs the command; the exit status is the command's.
 pub(crate) fn run(options: &Options, user: &Who, no_input: bool, words: &[OsString]) -> Outcome {
-    let proof = SingleThreaded::assert()?;
-    let zone = target::find(options)?.live()?;
-    let planner = Planner::new(user, &zone);
-    let (entered, ends) = go_in(proof, &zone, None, &|| planner.command(words))?;
-    relay(&zone, &entered, ends, no_input)
+    let (inside, ends) = inside::start(options, user, What::Command(words), None)?;
+    relay(&inside, ends, no_input)
 }
 
 /// Runs a login shell without a terminal; it ends with its input, which is ours.
 pub(crate) fn script(options: &Options, user: &Who) -> Outcome {
-    let proof = SingleThreaded::assert()?;
-    let zone = target::find(options)?.live()?;
-    let planner = Planner::new(user, &zone);
-    let (entered, ends) = go_in(proof, &zone, None, &|| planner.login())?;
-    relay(&zone, &entered, ends, false)
+    let (inside, ends) = inside::start(options, user, What::Login, None)?;
+    relay(&inside, ends, false)
 }
 
-fn relay(zone: &target::Live, entered: &Entered, ends: Ends, no_input: bool) -> Outcome {
+fn relay(inside: &Inside, ends: Ends, no_input: bool) -> Outcome {
     let signals = Signals::catch(&[Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT])?;
     let mut flows = flows(ends, no_input)?;
     let mut end = None;
     let mut failed = false;
     while end.is_none() || flows[1..].iter().any(|flow| !flow.is_done()) {
-        let mut fds = vec![PollFd::new(&signals, PollFlags::IN)];
-        if end.is_none() {
-            fds.push(PollFd::from_borrowed_fd(entered.pidfd(), PollFlags::IN));
-        }
-        for flow in &flows {
-            flow.poll(&mut fds);
-        }
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let mut events = fds.iter().map(PollFd::revents).collect::<Vec<_>>().into_iter();
+        let mut events = inside
+            .with_watch(|watch| {
+                let mut fds = vec![PollFd::new(&signals, PollFlags::IN)];
+                if end.is_none() {
+                    fds.push(PollFd::from_borrowed_fd(watch, PollFlags::IN));
+                }
+                for flow in &flows {
+                    flow.poll(&mut fds);
+                }
+                match poll(&mut fds, None) {
+                    Ok(_) | Err(Errno::INTR) => Ok(fds.iter().map(PollFd::revents).collect::<Vec<_>>()),
+                    Err(errno) => Err(errno),
+                }
+            })?
+            .into_iter();
         events.next();
         let ended = end.is_none() && events.next().is_some_and(|events| !events.is_empty());
         flows.iter_mut().for_each(|flow| flow.heard(&mut events));
@@ -92,10 +57,10 @@ fn relay(zone: &target::Live, entered: &Entered, ends: Ends, no_input: bool) -> 
                 // Nothing is left to be told but ourselves.
                 return Ok(status(Ended::Killed(signal.as_raw())));
             }
-            entered.signal(signal);
+            inside.signal(signal);
         }
         if ended {
-            end = Some(entered.wait()?);
+            end = Some(inside.wait()?);
             zone_fail::pass!("command.ended");
             // What it wrote before its end is in the pipes by now; what its own children may still
             // write is not waited for.
@@ -108,7 +73,7 @@ fn relay(zone: &target::Live, entered: &Entered, ends: Ends, no_input: bool) -> 
     }
     match end {
         _ if failed => Err(Failure::Told),
-        Some(Ended::Killed(_)) if zone.is_going() => Err(zone.gone()),
+        Some(Ended::Killed(_)) if inside.is_going() => Err(inside.gone()),
         Some(end) => Ok(status(end)),
         None => Err(Failure::Told),
     }

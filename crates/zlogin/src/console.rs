@@ -8,7 +8,7 @@ use crate::exit::{Failure, Outcome, print, status};
 use crate::options::{Console, Options};
 use crate::screen::{self, Raw};
 use crate::signals::Signals;
-use crate::target::{self, Zone};
+use connect::Place;
 use rustix::termios::Termios;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -29,7 +29,7 @@ use session::{Over, Session};
 /// Connects to the console until either side has enough.
 pub(crate) fn run(options: &Options, console: &Console) -> Outcome {
     let proof = SingleThreaded::assert()?;
-    let zone = target::find(options)?;
+    let zone = Place::find(options)?;
     let wanted = ident(console);
     // Before the connection: a console is free the moment that its holder dies.
     let (settings, raw) = (screen::settings(), Raw::prepare(proof)?);
@@ -37,13 +37,13 @@ pub(crate) fn run(options: &Options, console: &Console) -> Outcome {
     zone_fail::pass!("console.connected");
     let record = record(&zone, console)?;
     if !options.quiet {
-        print(&format!("[Connected to zone '{}' console]\n", zone.name))?;
+        print(&format!("[Connected to zone '{}' console]\n", zone.name()))?;
     }
     let over = converse(options, console, &zone, wanted, connection, record, (settings, raw));
     let (over, unrecorded) = over?;
     // The terminal is what it was by now.
     if !options.quiet {
-        print(&format!("\n[Connection to zone '{}' console closed]\n", zone.name))?;
+        print(&format!("\n[Connection to zone '{}' console closed]\n", zone.name()))?;
     }
     if let Some(error) = unrecorded {
         return Err(not_recorded(console, error));
@@ -74,11 +74,11 @@ fn size() -> Option<Size> {
     Some(Size { rows: size.ws_row, cols: size.ws_col }).filter(|size| size.rows > 0 && size.cols > 0)
 }
 
-fn record(zone: &Zone, console: &Console) -> Result<Option<session::Record>, Failure> {
+fn record(zone: &Place, console: &Console) -> Result<Option<session::Record>, Failure> {
     let Some(path) = &console.record else { return Ok(None) };
     let failed = |error| not_recorded(console, error);
     let file = std::fs::File::create(path).map_err(failed)?;
-    let title = format!("zone '{}' console", zone.name);
+    let title = format!("zone '{}' console", zone.name());
     let recorder =
         Recorder::new(file, &title, size().unwrap_or_default(), SystemTime::now()).map_err(failed)?;
     Ok(Some(session::Record { recorder, began: Instant::now() }))
@@ -94,7 +94,7 @@ fn not_recorded(console: &Console, error: std::io::Error) -> Failure {
 fn converse(
     options: &Options,
     console: &Console,
-    zone: &Zone,
+    zone: &Place,
     mut wanted: Ident,
     connection: std::os::unix::net::UnixStream,
     record: Option<session::Record>,

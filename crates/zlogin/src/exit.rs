@@ -8,7 +8,7 @@ use zone_platform::enter::{End, EnterError};
 use zone_sys::Chain;
 
 /// The command line makes no sense.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// The zone could not be entered, or went down, or the near end of a relay failed.
 pub(crate) const FAILED: u8 = 1;
 /// The command is there and could not be executed, as shells have it.
@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Execute(EnterError, Errno),
     /// It has been told.
     Told,
+    /// It has been told, and this is the status to exit with.
+    With(u8),
 }
 
 /// The exit status, or why it is not one of the session's.
@@ -60,11 +62,9 @@ impl Failure {
             }
             Self::Unusable => return ExitCode::from(USAGE),
             Self::Told => return ExitCode::from(FAILED),
+            Self::With(status) => return ExitCode::from(status),
             Self::Error(error) => (error, FAILED),
-            Self::Execute(error, errno) => {
-                let found = !matches!(errno, Errno::NOENT | Errno::NOTDIR);
-                (anyhow::Error::new(error), if found { NOT_EXECUTABLE } else { NOT_FOUND })
-            }
+            Self::Execute(error, errno) => (anyhow::Error::new(error), not_executed(errno)),
         };
         say(&reason(&error));
         ExitCode::from(status)
@@ -75,6 +75,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Error(error.into())
     }
+}
+
+/// The exit status of a command that could not be executed.
+pub(crate) fn not_executed(errno: Errno) -> u8 {
+    let found = !matches!(errno, Errno::NOENT | Errno::NOTDIR);
+    if found { NOT_EXECUTABLE } else { NOT_FOUND }
 }
 
 /// Renders an error with its causes in one line.

@@ -5,6 +5,8 @@
 //! | `cli`, `options` | the command line as it is typed, and what it means |
 //! | `target` | which zone, and whether it can be entered |
 //! | `users`, `plan` | who enters, and what is executed; asked inside the zone |
+//! | `inside` | a command that runs in a zone, of this process or of zone-access |
+//! | `host` | the same for zone-access |
 //! | `command` | `zlogin ZONE COMMAND...`, and a login without a terminal: three pipes |
 //! | `login` | `zlogin ZONE`: a terminal |
 //! | `console` | `zlogin -C ZONE` |
@@ -17,6 +19,8 @@ mod console;
 mod escape;
 mod exit;
 mod flow;
+pub mod host;
+mod inside;
 mod login;
 mod options;
 mod plan;

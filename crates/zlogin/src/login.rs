@@ -3,22 +3,20 @@
 //! The caller's terminal is never given to the zone. The zone gets a pty, made inside, and this
 //! process moves what is typed and what is shown.
 
-use crate::command::go_in;
 use crate::escape::Escape;
 use crate::exit::{Failure, NearEnd, Outcome, print, status};
 use crate::flow::Flow;
+use crate::inside::{self, Inside, What};
 use crate::options::{Options, Who};
-use crate::plan::Planner;
 use crate::screen::{self, Raw};
 use crate::signals::Signals;
 use crate::stdio::{End, Stream};
-use crate::target::{self, Live};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::tcsetwinsize;
-use zone_platform::enter::{End as Ended, Ends, Entered, Terminal};
+use zone_platform::enter::{End as Ended, Ends, Terminal};
 use zone_sys::clone::SingleThreaded;
 
 /// How a session came to its end.
@@ -37,28 +35,26 @@ enum Over {
 /// Logs in; the exit status is the shell's.
 pub(crate) fn run(options: &Options, user: &Who) -> Outcome {
     let proof = SingleThreaded::assert()?;
-    let zone = target::find(options)?.live()?;
-    let planner = Planner::new(user, &zone);
     let terminal = Terminal { settings: screen::settings(), size: screen::size() };
-    let (entered, ends) = go_in(proof, &zone, Some(terminal), &|| planner.login())?;
+    let (inside, ends) = inside::start(options, user, What::Login, Some(terminal))?;
     let Ends::Terminal { manager, name } = ends else {
         return Err(Failure::text("the zone gave no terminal"));
     };
     if !options.quiet {
-        print(&format!("[Connected to zone '{}' {name}]\n", zone.name()))?;
+        print(&format!("[Connected to zone '{}' {name}]\n", inside.zone()))?;
     }
-    let over = Session::new(options, manager, proof).and_then(|mut session| session.run(&entered));
+    let over = Session::new(options, manager, proof).and_then(|mut session| session.run(&inside));
     // The terminal is what it was by now.
     let over = over?;
     if !options.quiet {
-        print(&format!("\n[Connection to zone '{}' {name} closed]\n", zone.name()))?;
+        print(&format!("\n[Connection to zone '{}' {name} closed]\n", inside.zone()))?;
     }
-    conclude(over, &zone)
+    conclude(over, &inside)
 }
 
-fn conclude(over: Over, zone: &Live) -> Outcome {
+fn conclude(over: Over, inside: &Inside) -> Outcome {
     match over {
-        Over::Ended(Ended::Killed(_)) if zone.is_going() => Err(zone.gone()),
+        Over::Ended(Ended::Killed(_)) if inside.is_going() => Err(inside.gone()),
         Over::Ended(end) => Ok(status(end)),
         Over::Escaped | Over::Unread => Ok(0),
         Over::Told(signal) => Ok(status(Ended::Killed(signal.as_raw()))),
@@ -90,24 +86,11 @@ impl Session {
         Ok(Self { signals, raw, escape, input: End::stdin(), keys, output, manager })
     }
 
-    fn run(&mut self, entered: &Entered) -> Result<Over, Failure> {
+    fn run(&mut self, inside: &Inside) -> Result<Over, Failure> {
         loop {
-            let mut fds = vec![
-                PollFd::new(&self.signals, PollFlags::IN),
-                PollFd::from_borrowed_fd(entered.pidfd(), PollFlags::IN),
-            ];
             // What is typed is read when what was typed before has been taken.
             let typing = self.keys.is_empty();
-            if typing {
-                fds.push(PollFd::new(&self.input, PollFlags::IN));
-            }
-            self.keys.poll(&mut fds);
-            self.output.poll(&mut fds);
-            match poll(&mut fds, None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-            let mut events = fds.iter().map(PollFd::revents).collect::<Vec<_>>().into_iter();
+            let mut events = inside.with_watch(|watch| self.poll(watch, typing))?.into_iter();
             events.next();
             let ended = events.next().is_some_and(|events| !events.is_empty());
             let typed = typing && events.next().is_some_and(|events| !events.is_empty());
@@ -117,7 +100,7 @@ impl Session {
                 return Ok(Over::Told(signal));
             }
             if ended {
-                let end = entered.wait()?;
+                let end = inside.wait()?;
                 zone_fail::pass!("login.ended");
                 self.drain()?;
                 return Ok(Over::Ended(end));
@@ -131,6 +114,21 @@ impl Session {
             if self.output.is_unread() {
                 return Ok(Over::Unread);
             }
+        }
+    }
+
+    /// Waits for what can be done, the command's end among it.
+    fn poll(&self, watch: BorrowedFd<'_>, typing: bool) -> Result<Vec<PollFlags>, Errno> {
+        let mut fds =
+            vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::from_borrowed_fd(watch, PollFlags::IN)];
+        if typing {
+            fds.push(PollFd::new(&self.input, PollFlags::IN));
+        }
+        self.keys.poll(&mut fds);
+        self.output.poll(&mut fds);
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => Ok(fds.iter().map(PollFd::revents).collect()),
+            Err(errno) => Err(errno),
         }
     }
 

@@ -109,7 +109,7 @@ fn escape_of(value: &OsStr) -> Result<u8, String> {
     })
 }
 
-fn login_of(value: &OsStr) -> Result<String, String> {
+pub(crate) fn login_of(value: &OsStr) -> Result<String, String> {
     let name = value.to_str().filter(|name| !name.is_empty() && !name.contains([':', '\n', '/']));
     name.map(str::to_owned).ok_or_else(|| format!("{value:?} is no user's name"))
 }

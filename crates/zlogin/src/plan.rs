@@ -25,7 +25,7 @@ pub(crate) struct Planner {
 
 impl Planner {
     /// For `who` in the zone.
-    pub(crate) fn new(who: &Who, zone: &Live) -> Self {
+    pub(crate) fn new(who: &Who, zone: &Live, term: Option<OsString>) -> Self {
         let brand = &zone.snapshot.brand;
         // Of init's environment, what is not the user's own affair: in which container this is.
         let mut env: Vec<(String, OsString)> = guest::environment(&Spec::of(&zone.snapshot))
@@ -33,7 +33,7 @@ impl Planner {
             .filter(|(name, _)| name.starts_with("container"))
             .map(|(name, value)| (name, value.into()))
             .collect();
-        env.extend(std::env::var_os("TERM").map(|term| ("TERM".to_owned(), term)));
+        env.extend(term.map(|term| ("TERM".to_owned(), term)));
         Self { who: who.clone(), path: brand.login_path.clone(), shell: brand.shell.clone(), env }
     }
 

@@ -8,7 +8,13 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, setsid, waitid};
-use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::pty::{OpenptFlags, openpt};
+use rustix::termios::{
+    ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, Winsize,
+    isatty, tcgetattr, tcgetwinsize, tcsetattr,
+};
+use zone_door::access::TerminalSettings;
+use zone_platform::enter::Terminal;
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
 
 /// The terminal of the caller, if its standard input is one.
@@ -24,6 +30,64 @@ pub(crate) fn settings() -> Option<Termios> {
 /// The size of the window that output goes to, or input comes from.
 pub(crate) fn size() -> Option<Winsize> {
     [rustix::stdio::stdout(), rustix::stdio::stdin()].into_iter().find_map(|fd| tcgetwinsize(fd).ok())
+}
+
+/// The special characters that are passed on, in the order of their numbers.
+const CHARACTERS: [SpecialCodeIndex; 17] = [
+    SpecialCodeIndex::VINTR,
+    SpecialCodeIndex::VQUIT,
+    SpecialCodeIndex::VERASE,
+    SpecialCodeIndex::VKILL,
+    SpecialCodeIndex::VEOF,
+    SpecialCodeIndex::VTIME,
+    SpecialCodeIndex::VMIN,
+    SpecialCodeIndex::VSWTC,
+    SpecialCodeIndex::VSTART,
+    SpecialCodeIndex::VSTOP,
+    SpecialCodeIndex::VSUSP,
+    SpecialCodeIndex::VEOL,
+    SpecialCodeIndex::VREPRINT,
+    SpecialCodeIndex::VDISCARD,
+    SpecialCodeIndex::VWERASE,
+    SpecialCodeIndex::VLNEXT,
+    SpecialCodeIndex::VEOL2,
+];
+
+/// Says in numbers what a new terminal is to start with.
+pub(crate) fn in_numbers(terminal: &Terminal) -> TerminalSettings {
+    let size = terminal.size.as_ref();
+    let settings = terminal.settings.as_ref();
+    TerminalSettings {
+        flags: settings.map(|settings| {
+            let Termios { input_modes, output_modes, control_modes, local_modes, .. } = settings;
+            [input_modes.bits(), output_modes.bits(), control_modes.bits(), local_modes.bits()]
+        }),
+        characters: settings.map(|settings| CHARACTERS.map(|index| settings.special_codes[index]).to_vec()),
+        rows: size.map_or(0, |size| size.ws_row),
+        columns: size.map_or(0, |size| size.ws_col),
+    }
+}
+
+/// Makes settings of numbers, which anybody may have chosen: they go to a terminal of the zone's own, and there to the
+/// kernel.
+///
+/// # Errors
+/// When there is no terminal to be had whose settings could be taken to begin with.
+pub(crate) fn of_numbers(numbers: &TerminalSettings) -> Result<Terminal, Errno> {
+    let size = Winsize { ws_row: numbers.rows, ws_col: numbers.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let Some([input, output, control, local]) = numbers.flags else {
+        return Ok(Terminal { settings: None, size: Some(size) });
+    };
+    let fresh = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let mut settings = tcgetattr(&fresh)?;
+    settings.input_modes = InputModes::from_bits_retain(input);
+    settings.output_modes = OutputModes::from_bits_retain(output);
+    settings.control_modes = ControlModes::from_bits_retain(control);
+    settings.local_modes = LocalModes::from_bits_retain(local);
+    for (index, character) in CHARACTERS.into_iter().zip(numbers.characters.iter().flatten()) {
+        settings.special_codes[index] = *character;
+    }
+    Ok(Terminal { settings: Some(settings), size: Some(size) })
 }
 
 /// A terminal in raw mode. Dropped, it is what it was before.

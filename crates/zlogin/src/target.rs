@@ -79,6 +79,13 @@ impl Live {
         self.snapshot.name.as_str()
     }
 
+    /// Whom records of the host's audit are about.
+    pub(crate) fn machine(&self) -> zone_audit::Machine<'_> {
+        let pid = zone_sys::pidfd::pid(&self.fds.pidfd).ok().flatten().unwrap_or_default();
+        let uuid = Some(self.snapshot.uuid.to_string());
+        zone_audit::Machine { zone: self.name(), uuid, pid }
+    }
+
     /// Whether the zone that was entered has ended, is ending, or is being ended: what tells a
     /// command that was killed with its zone from one that was killed in it.
     pub(crate) fn is_going(&self) -> bool {

@@ -14,11 +14,15 @@ pub const ROOT_VARIABLE: &str = "ZONES_ROOT";
 pub const DOOR: &str = "door";
 /// The console's socket, in [`Layout::zone_run`].
 pub const CONSOLE: &str = "console";
+/// The socket for users who are not root, in [`Layout::access_dir`].
+pub const ACCESS: &str = "zone-access";
 /// The keeper's socket, in [`Layout::zone_run`].
 pub const ZSCHED: &str = "zsched";
 
 /// Where an installed copy keeps the programs that people do not start themselves.
 const LIBEXEC: [&str; 2] = ["/usr/libexec/zones", "/usr/lib/zones"];
+/// Where it keeps those that administrators start.
+const SBIN: &str = "/usr/sbin";
 
 /// The places of one installation of zones. A test suite or a second installation has another root and
 /// never touches the host's.
@@ -150,6 +154,12 @@ impl Layout {
         self.root.join("run/zones")
     }
 
+    /// Gives the directory of the socket at which users who are not root are served, `ROOT/run`: all may pass it, as none
+    /// may pass [`Layout::run`].
+    pub fn access_dir(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
     /// Gives the directory of the host's logs about zones, `ROOT/var/log/zones`.
     pub fn log_dir(&self) -> PathBuf {
         self.root.join("var/log/zones")
@@ -268,11 +278,14 @@ impl Layout {
     pub fn program(name: &str) -> PathBuf {
         let exe = env::current_exe().unwrap_or_default();
         let beside = exe.parent().map(|dir| dir.join(name));
+        // Where libexec/zones is: this program may be one of those there.
+        let prefix = exe.ancestors().nth(3).map(Path::to_path_buf);
         let below = exe.parent().and_then(Path::parent).map(|prefix| prefix.join("libexec/zones").join(name));
         beside
             .into_iter()
             .chain(below)
-            .chain(LIBEXEC.iter().map(|dir| Path::new(dir).join(name)))
+            .chain(prefix.map(|prefix| prefix.join("sbin").join(name)))
+            .chain(LIBEXEC.iter().chain([&SBIN]).map(|dir| Path::new(dir).join(name)))
             .find(|path| path.is_file())
             .unwrap_or_else(|| Path::new(LIBEXEC[0]).join(name))
     }

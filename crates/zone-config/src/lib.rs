@@ -10,6 +10,7 @@
 //! | [`mod@file`] | files written whole and read up to a bound, and locks |
 //! | [`hash`] | a hash that is the same in every build |
 //! | [`hostpath`] | paths of the host that a configuration names, walked without symlinks |
+//! | [`hostuser`] | users and groups of the host, for who may administer a zone |
 //! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
@@ -38,6 +39,7 @@ pub mod hash;
 pub mod here;
 pub mod hostboot;
 pub mod hostpath;
+pub mod hostuser;
 pub mod idmap;
 pub mod index;
 pub mod lastexit;

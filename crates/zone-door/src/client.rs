@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::service::ServiceError;
 use crate::wire::{Frame, Framer, MAX_REPLY, Reply, encode};
-use crate::{DoorError, Event, INTERFACE, OpResult, Progress, Request, SOCKET_NAME, Status};
+use crate::{Behalf, DoorError, Event, INTERFACE, OpResult, Progress, Request, SOCKET_NAME, Status};
 
 /// How long the daemon may take to read a call. It reads at once; a daemon that does not is stopped or ill.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -81,6 +81,7 @@ pub struct Client {
     path: PathBuf,
     framer: Framer,
     timeout: Option<Duration>,
+    behalf: Option<Behalf>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +90,8 @@ struct OutgoingCall<'a, C> {
     call: &'a C,
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behalf: Option<Behalf>,
 }
 
 #[derive(Serialize)]
@@ -126,9 +129,14 @@ impl Client {
     /// [`CallError::Io`] if the socket takes no time limit.
     pub fn over(stream: UnixStream, path: PathBuf) -> Result<Self, CallError> {
         match stream.set_write_timeout(Some(WRITE_TIMEOUT)) {
-            Ok(()) => Ok(Self { stream, path, framer: Framer::new(MAX_REPLY), timeout: None }),
+            Ok(()) => Ok(Self { stream, path, framer: Framer::new(MAX_REPLY), timeout: None, behalf: None }),
             Err(source) => Err(CallError::Io { operation: "set the time limit of", path, source }),
         }
+    }
+
+    /// Says for whom operations are asked for, who is then recorded as the one who asked.
+    pub fn on_behalf(&mut self, behalf: Option<Behalf>) {
+        self.behalf = behalf;
     }
 
     /// Limits how long the daemon may be silent within a call; no limit at first, since a guest may take its time
@@ -153,7 +161,7 @@ impl Client {
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<OpResult, CallError> {
         zone_fail::pass!("call.connected");
-        self.send(&OutgoingCall { call: request, more: Some(true) })?;
+        self.send(&OutgoingCall { call: request, more: Some(true), behalf: self.behalf })?;
         zone_fail::pass!("call.sent");
         loop {
             let (mut parameters, continues) = self.receive()?;
@@ -171,7 +179,7 @@ impl Client {
     /// As [`Client::call`].
     pub fn call_for_result(&mut self, request: &Request) -> Result<OpResult, CallError> {
         zone_fail::pass!("call.connected");
-        self.send(&OutgoingCall { call: request, more: None })?;
+        self.send(&OutgoingCall { call: request, more: None, behalf: self.behalf })?;
         zone_fail::pass!("call.sent");
         let (mut parameters, _) = self.receive()?;
         zone_fail::pass!("call.replied");
@@ -184,7 +192,11 @@ impl Client {
     /// See [`CallError`].
     pub fn version(&mut self) -> Result<String, CallError> {
         let method = format!("{}.GetInfo", crate::service::SERVICE);
-        self.send(&OutgoingCall { call: &Query { method, parameters: Map::new() }, more: None })?;
+        self.send(&OutgoingCall {
+            call: &Query { method, parameters: Map::new() },
+            more: None,
+            behalf: None,
+        })?;
         let (mut parameters, _) = self.receive()?;
         self.field(&mut parameters, "version")
     }
@@ -203,7 +215,7 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub fn status(&mut self) -> Result<Status, CallError> {
-        self.send(&OutgoingCall { call: &Query::new("GetStatus"), more: None })?;
+        self.send(&OutgoingCall { call: &Query::new("GetStatus"), more: None, behalf: None })?;
         let (mut parameters, _) = self.receive()?;
         self.field(&mut parameters, "status")
     }
@@ -213,7 +225,7 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub fn monitor(mut self) -> Result<Events, CallError> {
-        self.send(&OutgoingCall { call: &Query::new("Monitor"), more: Some(true) })?;
+        self.send(&OutgoingCall { call: &Query::new("Monitor"), more: Some(true), behalf: None })?;
         Ok(Events { client: self, ended: false })
     }
 
@@ -231,7 +243,7 @@ impl Client {
         mut idle: impl FnMut(),
     ) -> Result<OpResult, CallError> {
         zone_fail::pass!("call.connected");
-        self.send(&OutgoingCall { call: request, more: more.then_some(true) })?;
+        self.send(&OutgoingCall { call: request, more: more.then_some(true), behalf: self.behalf })?;
         zone_fail::pass!("call.sent");
         loop {
             self.wait(every, &mut idle)?;

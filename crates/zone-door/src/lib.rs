@@ -7,11 +7,13 @@
 //! | module | is |
 //! |---|---|
 //! | [`client`] | the blocking half, for the commands |
+//! | [`access`] | the way in for users who are not root, by zone-access |
 //! | [`server`] | the half of the daemon, on a current-thread Tokio runtime |
 //!
 //! [Varlink]: https://varlink.org
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod client;
 mod error;
 mod operation;
@@ -31,12 +33,12 @@ pub use server::{Handler, Reporter, Server};
 pub use service::ServiceError;
 pub use types::{Console, Event, Exit, Net, OpResult, Progress, Status, Step};
 pub use uniqid::Uniqid;
-pub use wire::MAX_CALL;
+pub use wire::{Behalf, MAX_CALL};
+/// Who calls, as the kernel tells it: the process that connected, at that time.
+pub use zone_audit::Asker as Caller;
 pub use zone_config::State;
 pub use zone_config::change::Change;
 pub use zone_config::lastexit::How;
-/// Who calls, as the kernel tells it: the process that connected, at that time.
-pub use zone_sys::unix::Peer as Caller;
 
 /// The socket's name in the zone's run directory.
 pub const SOCKET_NAME: &str = zone_config::layout::DOOR;

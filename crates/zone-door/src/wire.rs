@@ -25,6 +25,53 @@ pub(crate) struct Call<'a> {
     pub(crate) oneway: Option<bool>,
     #[serde(default)]
     pub(crate) upgrade: Option<bool>,
+    #[serde(default)]
+    pub(crate) behalf: Option<Behalf>,
+}
+
+/// For whom root makes a call: what is recorded of the caller then. Of others it is ignored, and daemons of before 0.2.0 do
+/// not know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behalf {
+    /// The process.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+    /// Its login user.
+    pub auid: u32,
+}
+
+impl Behalf {
+    /// The variable by which a program of ours is told on whose behalf it is run.
+    pub const VARIABLE: &'static str = "ZONES_BEHALF";
+
+    /// Reads what [`Self::text`] gives.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let pid = words.next()?.parse().ok()?;
+        let mut number = || words.next()?.parse().ok();
+        let (uid, auid) = (number()?, number()?);
+        Some(Self { pid, uid, auid })
+    }
+
+    /// Renders it for [`Self::VARIABLE`].
+    #[must_use]
+    pub fn text(self) -> String {
+        format!("{} {} {}", self.pid, self.uid, self.auid)
+    }
+}
+
+impl From<Behalf> for zone_audit::Asker {
+    fn from(Behalf { pid, uid, auid }: Behalf) -> Self {
+        Self { pid, uid, auid }
+    }
+}
+
+impl From<zone_audit::Asker> for Behalf {
+    fn from(zone_audit::Asker { pid, uid, auid }: zone_audit::Asker) -> Self {
+        Self { pid, uid, auid }
+    }
 }
 
 /// A reply as the client reads it.
@@ -134,6 +181,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn on_whose_behalf_is_told_in_one_word() {
+        let behalf = Behalf { pid: 7, uid: 1000, auid: u32::MAX };
+        assert_eq!(Behalf::parse(&behalf.text()), Some(behalf));
+        for text in ["", "1", "1 2", "1 -2 3", "a b c d"] {
+            assert_eq!(Behalf::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_long_message_is_reported_once_and_the_next_is_read() {

@@ -230,6 +230,11 @@ impl Bootargs {
         self.words.join(" ")
     }
 
+    /// As they were typed.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// Whether there are any.
     pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty()

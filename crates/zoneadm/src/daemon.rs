@@ -5,7 +5,7 @@ mod patience;
 use std::time::Duration;
 
 use zone_config::{Layout, ZoneName};
-use zone_door::{CallError, Client, DoorError, OpResult, Request};
+use zone_door::{Behalf, CallError, Client, DoorError, OpResult, Request};
 use zone_start::{Missed, StartError, Unreached};
 use zone_sys::Chain;
 
@@ -92,6 +92,11 @@ pub(crate) fn locale() -> String {
     zone_locale::Locale::name_in(|name| std::env::var(name).ok())
 }
 
+/// On whose behalf zone-access runs this program.
+pub(crate) fn behalf() -> Option<Behalf> {
+    std::env::var(Behalf::VARIABLE).ok().and_then(|text| Behalf::parse(&text))
+}
+
 /// Makes a call, starting a daemon if there is none.
 ///
 /// # Errors
@@ -122,6 +127,7 @@ fn attempt(layout: &Layout, zone: &ZoneName, request: &Request) -> Result<OpResu
 
 fn call_once(layout: &Layout, zone: &ZoneName, request: &Request) -> Result<OpResult, Box<CallError>> {
     let mut client = Client::connect(&layout.zone_run(zone))?;
+    client.on_behalf(behalf());
     let operation = request.operation();
     let steps = Steps::watch(operation);
     let mut waiting = patience::Waiting::new(layout, zone, operation, steps.is_some());

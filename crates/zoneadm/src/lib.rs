@@ -1,6 +1,7 @@
 //! `zoneadm`: installs zones, starts and stops them, lists them.
 #![forbid(unsafe_code)]
 
+mod access;
 mod cli;
 mod context;
 mod daemon;

@@ -40,7 +40,9 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
     }
     listing.print()?;
     if listing.forbidden {
-        warn("only root can see which zones are up; the state of the others is shown as \"???\"");
+        warn(
+            "only root and members of the group zones can see which zones are up; the state of the others is shown as \"???\"",
+        );
     }
     if listing.failed { Err(Failure::Told) } else { Ok(()) }
 }

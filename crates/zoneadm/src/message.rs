@@ -14,6 +14,8 @@ use crate::exit::Exit;
 pub(crate) enum Failure {
     /// The command line makes no sense.
     Usage(String),
+    /// The same, and that has been said.
+    Unusable,
     /// It could not be done; about a zone if `zone` names one.
     Error {
         /// The zone it is about.
@@ -55,6 +57,7 @@ impl Failure {
             }
             Self::Error { zone: Some(zone), error } => warn_zone(zone, Chain(error.as_ref())),
             Self::Error { zone: None, error } => warn(Chain(error.as_ref())),
+            Self::Unusable => return Exit::Usage,
             Self::Told => {}
             Self::Unread => return Exit::Ok,
         }

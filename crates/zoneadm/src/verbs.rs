@@ -14,19 +14,23 @@ mod shutdown;
 mod uninstall;
 pub(crate) mod verify;
 
+use crate::access;
 use crate::cli::{Cli, Verb};
-use crate::context::Context;
-use crate::list;
+use crate::context::{Context, Selection};
 use crate::message::Outcome;
+use crate::{daemon, list};
 
 /// Does what the command line says.
 pub(crate) fn run(cli: &Cli) -> Outcome {
     let cx = Context::new(cli)?;
+    if let Some(done) = access::instead(&cx, &cli.verb) {
+        return done;
+    }
     match &cli.verb {
         Verb::List(args) => list::run(&cx, *args),
         Verb::Verify => verify::run(&cx),
-        Verb::Install(args) => install::run(&cx, args),
-        Verb::Uninstall(args) => uninstall::run(&cx, *args),
+        Verb::Install(args) => recorded(&cx, "install", || install::run(&cx, args)),
+        Verb::Uninstall(args) => recorded(&cx, "uninstall", || uninstall::run(&cx, *args)),
         Verb::Ready => ready::run(&cx),
         Verb::Boot(args) => boot::run(&cx, args),
         Verb::Reboot(args) => reboot::run(&cx, args),
@@ -35,7 +39,26 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Halt(args) => halt::run(&cx, *args),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
         Verb::RenewDaemon(args) => renew::run(&cx, *args),
-        Verb::Mark(args) => mark::run(&cx, args),
+        Verb::Mark(args) => recorded(&cx, "mark", || mark::run(&cx, args)),
         Verb::Console(args) => console::run(&cx, args),
     }
+}
+
+/// Does what no daemon does, and records it for the host's audit.
+fn recorded(cx: &Context, op: &str, act: impl FnOnce() -> Outcome) -> Outcome {
+    let entry = || match cx.index().ok().and_then(|index| cx.select(&index).ok()) {
+        Some(Selection::Zone(entry)) => Some(entry),
+        _ => None,
+    };
+    // Only a zone that is installed has a uuid, be it before or after.
+    let before = entry();
+    let done = act();
+    if let Some(before) = before.filter(|_| rustix::process::geteuid().is_root()) {
+        let after = entry().and_then(|entry| entry.uuid);
+        let uuid = before.uuid.or(after).map(|uuid| uuid.to_string());
+        let machine = zone_audit::Machine { zone: before.name.as_str(), uuid, pid: 0 };
+        let asker = daemon::behalf().map_or_else(zone_audit::Asker::own, Into::into);
+        zone_audit::control(&machine, op, "asked", Some(asker), done.is_ok());
+    }
+    done
 }

@@ -20,7 +20,7 @@ pub(crate) async fn halt(daemon: &Rc<Daemon>, how: How) {
         Ok(last) => {
             daemon.remember(last);
             daemon.notice(Notice::Halted);
-            crate::audit::record(daemon, Operation::Halt, None, true);
+            crate::audit::record_end(daemon, how);
         }
         Err(error) => tracing::error!("{}", Chain(&error)),
     }

@@ -156,6 +156,7 @@ async fn apply(
     mut context: OperationContext,
 ) -> Result<OpResult, DoorError> {
     zone_fail::pass!("door.asked");
+    let had = crate::audit::limits(daemon);
     let running = daemon.slot.begin(Operation::Apply);
     context.current = daemon.slot.current();
     let work = move |zone: &Zone, context: &mut _| zone.apply(context, given.as_ref(), dry_run);
@@ -165,6 +166,7 @@ async fn apply(
     let result = daemon.answer(context, result);
     drop((running, lock));
     if !dry_run {
+        crate::audit::record_limits(daemon, &had, Some(caller), succeeded);
         crate::audit::record(daemon, Operation::Apply, Some(caller), succeeded);
     }
     result

@@ -311,13 +311,13 @@ fn standard_input_is_a_command_file() {
 #[test]
 fn what_nothing_acts_on_yet_is_said_once() {
     let place = Place::new();
-    let note = "zonecfg: note: user of admin is kept, but gives nobody any rights yet.\n";
-    let admin = "add admin; set user=joe; set auths=login; end";
+    let note = "zonecfg: note: allow-partition of device is kept, but on Linux who may write to a disk may partition it; mode says who may.\n";
+    let device = "add device; set match=/dev/ppp; set allow-partition=true; end";
     for (commands, said) in [
-        (format!("create; {admin}; commit; set hostname=www; commit").as_str(), note),
+        (format!("create; {device}; commit; set hostname=www; commit").as_str(), note),
         ("set hostname=db", ""),
-        ("remove -F admin", ""),
-        (admin, note),
+        ("remove -F device", ""),
+        (device, note),
     ] {
         let ran = place.on("web", commands);
         assert_eq!((ran.status, ran.err.as_str()), (0, said), "{commands}");
@@ -447,8 +447,7 @@ fn what_has_no_meaning_on_linux_is_kept_and_told_in_one_line() {
     place.refused("web", commands, "dedicated-cpu: ncpus excludes pool");
     let commands = commands.replace("set pool=pool_default;", "");
     let ran = place.on("web", &commands);
-    let told = "zonecfg: note: user of admin is kept, but gives nobody any rights yet.\n\
-                zonecfg: note: kept, but without a meaning on Linux: scheduling-class, dataset tank/web, dedicated-cpu importance, rctl zone.max-lofi\n";
+    let told = "zonecfg: note: kept, but without a meaning on Linux: scheduling-class, dataset tank/web, dedicated-cpu importance, rctl zone.max-lofi\n";
     assert_eq!((ran.status, ran.err.as_str()), (0, told));
     // Once.
     place.done("web", "set hostname=web");

@@ -377,12 +377,16 @@ pub static RESOURCES: &[Resource] = &[
         key: "user",
         single: false,
         properties: &[
-            Property::new("user", Kind::HostName, Unset::Required, "A user of the host.")
-                .at_once()
-                .pending("gives nobody any rights yet."),
-            Property::new("auths", Kind::Words(&AUTHS), Unset::Required, "What that user may do.").at_once(),
+            Property::new("user", Kind::HostName, Unset::Required, "A user of the host, by name or by number.").at_once(),
+            Property::new(
+                "auths",
+                Kind::Words(&AUTHS),
+                Unset::Required,
+                "What that user may do: login is zlogin; manage is zoneadm's ready, boot, reboot, halt, shutdown and apply, and the console; clonefrom is kept, for zones cannot be cloned yet.",
+            )
+            .at_once(),
         ],
-        help: "Who may administer the zone beside root.",
+        help: "Who may administer the zone beside root, by zone-access(8). It counts at once, and ends as soon as it is removed.",
         since: "0.2.0",
     },
     Resource {

@@ -122,7 +122,7 @@ impl<H: Handler> Connection<H> {
                 (Ok(()), _) => self.reply(answer, Err::<(), _>(ServiceError::ExpectedMore {})).await,
             },
             (INTERFACE, _) => match params::request(method, call.parameters) {
-                Some(Ok(request)) => self.operate(request, answer).await,
+                Some(Ok(request)) => self.operate(request, self.asker(call), answer).await,
                 Some(Err(error)) => self.reply(answer, Err::<(), _>(ServiceError::from(error))).await,
                 None => self.reply(answer, Err::<(), _>(not_found(name))).await,
             },
@@ -133,8 +133,13 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// Who asks: the caller, or whom root names.
+    fn asker(&self, call: &Call<'_>) -> Caller {
+        call.behalf.filter(|_| self.caller.uid == 0).map_or(self.caller, Into::into)
+    }
+
     /// Runs an operation in a task of its own, which outlives this connection.
-    async fn operate(&mut self, request: Request, answer: Answer) -> Result<(), Gone> {
+    async fn operate(&mut self, request: Request, caller: Caller, answer: Answer) -> Result<(), Gone> {
         if self.shared.dying.get() {
             return self.reply(answer, Err::<(), _>(DoorError::Dying {})).await;
         }
@@ -148,7 +153,6 @@ impl<H: Handler> Connection<H> {
         self.place.set(Activity::Working);
         let in_flight = self.shared.calls.begin();
         let handler = Rc::clone(&self.shared.handler);
-        let caller = self.caller;
         let mut task = spawn_local(async move {
             // The mark goes where the result goes: it is taken off when the reply is written or nobody wants it.
             (handler.operate(request, caller, reporter).await, in_flight)

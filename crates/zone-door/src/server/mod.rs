@@ -225,7 +225,7 @@ impl<H: Handler> Server<H> {
     /// Gives the connection a slot and a task, or closes it if every slot is at work.
     fn admit(&self, stream: UnixStream) {
         let caller = match zone_sys::unix::peer(&stream) {
-            Ok(caller) => caller,
+            Ok(peer) => Caller::of(peer.pid, peer.uid),
             Err(error) => {
                 tracing::warn!(%error, "the door closed a connection whose peer the kernel does not name");
                 return;

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use zone_config::config::ConfigError;
+use zone_config::hostuser;
 use zone_config::{Brand, Layout, State, ZoneConfig, ZoneName, order};
 use zone_install::zonepath::{self, Warning, ZonepathError};
 use zone_platform::Spec;
@@ -22,6 +23,7 @@ pub(crate) fn run(cx: &Context) -> Outcome {
 fn fully(target: &Target<'_>) -> Outcome {
     let mut findings = Findings { target, wrong: false };
     let config = findings.config()?;
+    findings.admins(&config);
     let installed = target.entry.state == State::Installed;
     findings.depends(&config);
     match findings.check(&config, |_| true) {
@@ -150,6 +152,17 @@ impl Findings<'_> {
             match finding.severity {
                 Severity::Error => self.wrong(finding.text),
                 Severity::Warning => warn_zone(self.target.name(), finding.text),
+            }
+        }
+    }
+
+    /// Whoever is to administer the zone must be somebody.
+    fn admins(&mut self, config: &ZoneConfig) {
+        for admin in &config.admin {
+            match hostuser::id_of(&admin.user) {
+                Ok(Some(_)) => {}
+                Ok(None) => self.wrong(format_args!("admin {}: this host has no such user", admin.user)),
+                Err(error) => self.wrong(chain(error)),
             }
         }
     }

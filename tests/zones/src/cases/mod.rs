@@ -79,6 +79,7 @@ mod power_loss;
 mod privileges;
 mod remains;
 mod restart;
+mod rights;
 mod soaked;
 mod sparse;
 mod stuck;
@@ -125,6 +126,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         limits::CASES,
         lxcfs::CASES,
         list::CASES,
+        rights::CASES,
         live::CASES,
         install::CASES,
         uninstall::CASES,

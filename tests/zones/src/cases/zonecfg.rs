@@ -224,8 +224,8 @@ fn a_root_of_somebody_elses_is_none(lab: &Lab) {
 
 fn what_nothing_acts_on_yet_is_said(lab: &Lab) {
     lab.configured("web", "");
-    let admin = "add admin; set user=root; set auths=login; end";
-    lab.zonecfg("web", admin).ok().stderr_has("gives nobody any rights yet");
+    let device = "add device; set match=/dev/ppp; set allow-partition=true; end";
+    lab.zonecfg("web", device).ok().stderr_has("allow-partition of device is kept, but");
     lab.zonecfg("web", "set bootargs=-v").ok().quiet();
 }
 

@@ -1,0 +1,491 @@
+//! Users who are not root, and what they may: by the `admin` resource, by the group `zones`, and by nothing else.
+
+use crate::harness::{Command, Lab, Ran, Running, Terminal, cases, make_dir, skip, until};
+use std::fs;
+use std::path::PathBuf;
+
+cases![
+    each_user_may_what_is_written_and_no_more: 120,
+    a_command_of_a_user_is_a_command: 120,
+    a_login_of_a_user_has_a_terminal,
+    the_console_is_for_who_manages,
+    a_right_that_is_taken_away_ends_at_the_next_call,
+    users_by_number_and_users_that_are_none,
+    what_is_no_call_is_refused_and_leaves_nothing: 120,
+    connections_that_are_held_hold_nobody_up: 120,
+    nothing_of_the_caller_comes_along: 120,
+    sessions_outlive_who_serves: 120,
+    without_anybody_who_serves_there_is_a_sentence,
+];
+
+/// Users of the host: who manages, who logs in, who reads, and one more.
+const USERS: [(&str, u32); 4] = [("manny", 4101), ("logan", 4102), ("rita", 4103), ("nick", 4104)];
+const NOT_ROOT: &str = "only a privileged user may";
+
+/// The host of a test, with these users and a zone-access.
+struct Host<'lab> {
+    lab: &'lab Lab,
+    access: Option<Running>,
+}
+
+impl<'lab> Host<'lab> {
+    fn new(lab: &'lab Lab) -> Self {
+        make_dir(&lab.root().join("run"), 0o755);
+        let host = Self { lab, access: None };
+        host.know(&USERS.map(|(name, _)| name), "rita");
+        for file in ["passwd", "group"] {
+            Command::new("mount")
+                .args(["--bind"])
+                .args([host.file(file), PathBuf::from(format!("/etc/{file}"))])
+                .run()
+                .ok();
+        }
+        let nobody = host.user("nick", "zoneadm", &["--version"]);
+        if !matches!(nobody.code(), Some(0)) {
+            drop(host);
+            skip("other users cannot reach the programs in this checkout");
+        }
+        host.served()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.lab.path(name)
+    }
+
+    /// Writes which users there are, and who is in the group.
+    fn know(&self, names: &[&str], members: &str) {
+        let known = USERS.iter().filter(|(name, _)| names.contains(name));
+        let users: String = known.map(|(name, uid)| format!("{name}:x:{uid}:{uid}::/:/bin/sh\n")).collect();
+        // In place: what is mounted is this very file.
+        fs::write(self.file("passwd"), format!("root:x:0:0:root:/root:/bin/sh\n{users}")).expect("passwd");
+        fs::write(self.file("group"), format!("root:x:0:\nzones:x:4000:{members}\n")).expect("group");
+    }
+
+    fn served(mut self) -> Self {
+        // Sessions have what it has, and outlive it: no pipe of the test's.
+        let quiet = ["-c", "exec \"$0\" < /dev/null > /dev/null 2>&1"];
+        let command = Command::new("sh").args(quiet).args([self.lab.program("zone-access")]);
+        self.access = Some(command.env("ZONES_ROOT", self.lab.root()).within(600).start());
+        until("zone-access listens", || self.connects().then_some(()));
+        self
+    }
+
+    fn connects(&self) -> bool {
+        zone_sys::unix::connect_in(
+            &self.lab.root().join("run"),
+            "zone-access",
+            rustix::net::SocketType::STREAM,
+        )
+        .is_ok()
+    }
+
+    fn command(&self, user: &str, program: &str, args: &[&str]) -> Command {
+        let uid = USERS.iter().find(|(name, _)| *name == user).map_or(0, |(_, uid)| *uid).to_string();
+        Command::new("setpriv")
+            .args(["--reuid", &uid, "--regid", &uid, "--clear-groups"])
+            .args([self.lab.program(program)])
+            .args(args)
+            .env("ZONES_ROOT", self.lab.root())
+    }
+
+    fn user(&self, user: &str, program: &str, args: &[&str]) -> Ran {
+        self.command(user, program, args).run()
+    }
+
+    /// Runs a script of Perl as a user, in which `call(TEXT)` gives what a call is answered, and `$socket` is the path.
+    fn perl(&self, user: &str, script: &str) -> Command {
+        let socket = self.lab.root().join("run/zone-access");
+        let whole = format!(
+            "use strict; use IO::Socket::UNIX; our $socket = '{}'; \
+             sub open_one {{ IO::Socket::UNIX->new(Peer => $socket) or die \"connect: $!\" }} \
+             sub call {{ my ($text) = @_; my $s = open_one(); local $SIG{{PIPE}} = 'IGNORE'; \
+               print $s $text; $s->flush; my $got = ''; while (sysread($s, my $part, 65536)) {{ $got .= $part }} $got }} {script}",
+            socket.display()
+        );
+        let uid = USERS.iter().find(|(name, _)| *name == user).map_or(0, |(_, uid)| *uid).to_string();
+        Command::new("setpriv")
+            .args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "perl", "-e"])
+            .args([whole])
+    }
+}
+
+impl Drop for Host<'_> {
+    fn drop(&mut self) {
+        if let Some(access) = &mut self.access {
+            access.kill();
+        }
+        for file in ["/etc/passwd", "/etc/group"] {
+            let _ = std::process::Command::new("umount").args(["-q", file]).status();
+        }
+    }
+}
+
+const ADMINS: &str = "add admin; set user=manny; set auths=manage; end; \
+    add admin; set user=logan; set auths=login; end";
+
+fn each_user_may_what_is_written_and_no_more(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    let other = lab.sparse("other");
+    other.boot();
+    // A zone that is down has no daemon: for who manages one is started.
+    host.user("manny", "zoneadm", &["-z", "web", "boot"]).ok().quiet();
+    web.is("running");
+    for (user, verb, text) in [
+        ("manny", vec!["-z", "other", "halt"], "User manny is not authorized to halt this zone."),
+        ("logan", vec!["-z", "web", "halt"], "User logan is not authorized to halt this zone."),
+        ("rita", vec!["-z", "web", "shutdown"], "User rita is not authorized to shutdown this zone."),
+        ("nick", vec!["-z", "web", "reboot"], "User nick is not authorized to reboot this zone."),
+        ("manny", vec!["-z", "web", "uninstall", "-F"], "only a privileged user may uninstall a zone."),
+        ("manny", vec!["-z", "web", "install"], "only a privileged user may install a zone."),
+        ("manny", vec!["-z", "web", "set", "max-processes=7"], NOT_ROOT),
+        ("manny", vec!["-z", "web", "mark", "incomplete"], NOT_ROOT),
+        ("nick", vec!["-z", "nowhere", "halt"], NOT_ROOT),
+    ] {
+        host.user(user, "zoneadm", &verb).exits(1).stderr_has(text);
+    }
+    for (user, zone, text) in [
+        ("manny", "web", "manny is not authorized to login to web zone."),
+        ("logan", "other", "logan is not authorized to login to other zone."),
+        ("rita", "web", "rita is not authorized to login to web zone."),
+        ("nick", "nowhere", "zone 'nowhere' unknown"),
+    ] {
+        host.user(user, "zlogin", &[zone, "true"]).exits(1).stderr_has(text);
+    }
+    let before = web.status();
+    host.user("manny", "zoneadm", &["-z", "web", "reboot"]).ok();
+    web.runs_again(&before);
+    host.user("logan", "zlogin", &["web", "id", "-u"]).ok().stdout_is("0\n");
+    // Who may see what.
+    host.user("rita", "zoneadm", &["list", "-p"])
+        .ok()
+        .stdout_has(":web:running:")
+        .stdout_has(":other:running:");
+    host.user("logan", "zoneadm", &["-z", "web", "list", "-p"]).ok().stdout_has(":web:running:");
+    host.user("manny", "zoneadm", &["-z", "web", "list", "--json"]).ok().stdout_has("\"running\"");
+    for (user, args) in [("manny", vec!["list", "-cp"]), ("nick", vec!["-z", "web", "list", "-p"])] {
+        let ran = host.user(user, "zoneadm", &args);
+        assert!(!ran.out().contains("running:/") || ran.out().matches("running:/").count() == 1, "{ran}");
+        ran.stderr_has("only root and members of the group zones can see which zones are up");
+    }
+    // The sockets of root are out of reach, by any name.
+    for socket in ["web/door", "web/console", "web/zsched", ""] {
+        let path = lab.run().join(socket);
+        let ran = host.perl("manny", &format!("print -e '{}' ? 'there' : \"$!\"", path.display())).run();
+        assert!(ran.out() == "Permission denied" || socket.is_empty(), "{socket}: {ran}");
+    }
+    host.user("manny", "zoneadm", &["-z", "web", "shutdown", "-t", "1"]).ok();
+    web.is("installed");
+    other.is("running");
+}
+
+fn a_command_of_a_user_is_a_command(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    host.user("logan", "zlogin", &["web", "true"])
+        .exits(1)
+        .stderr_has("login allowed only to running zones (web is 'installed').");
+    web.boot();
+    let words = ["web", "printf", "[%s]\\n", "a b", "", "$HOME", "; false", "new\nline", "--", "ä€"];
+    host.user("logan", "zlogin", &words)
+        .ok()
+        .stdout_is("[a b]\n[]\n[$HOME]\n[; false]\n[new\nline]\n[--]\n[ä€]\n")
+        .quiet();
+    let bytes: Vec<u8> = (0..500_000u32).flat_map(|n| (n ^ (n >> 7)).to_le_bytes()).collect();
+    let ran = host.command("logan", "zlogin", &["web", "cat"]).stdin(bytes.clone()).run();
+    assert!(ran.code() == Some(0) && ran.stdout == bytes, "2 MB came back changed: {}", ran.stdout.len());
+    host.user("logan", "zlogin", &["web", "echo out; echo err >&2; exit 7"])
+        .exits(7)
+        .stdout_is("out\n")
+        .stderr_is("err\n");
+    host.user("logan", "zlogin", &["web", "kill -TERM $$"]).exits(143);
+    host.user("logan", "zlogin", &["web", "/nowhere", "x"]).exits(127);
+    host.user("logan", "zlogin", &["-l", "nobody-here", "web", "true"])
+        .exits(1)
+        .stderr_has("not in the zone's /etc/passwd");
+    host.user("logan", "zlogin", &["-S", "web", "id", "-u"]).ok().stdout_is("0\n");
+    // A signal to it is one to the command.
+    let script = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done";
+    let running = host.command("logan", "zlogin", &["web", "sh", "-c", script]).start();
+    let inside = || web.sh("pgrep -f 'echo caugh[t]'").code() == Some(0);
+    until("the command runs", || inside().then_some(()));
+    // From when on zlogin passes it on; before, it would be its own end.
+    until("zlogin waits for signals", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).ok()?;
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t"))?;
+        (u64::from_str_radix(blocked, 16).ok()? & (1 << 14) != 0).then_some(())
+    });
+    let pid = rustix::process::Pid::from_raw(running.pid().cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("kill");
+    running.wait().exits(5).stdout_has("caught");
+    // And the end of the zone is told as what it is.
+    let running = host.command("logan", "zlogin", &["web", "sleep", "1000"]).start();
+    until("the command runs", || (web.sh("pgrep -x sleep").code() == Some(0)).then_some(()));
+    web.halt();
+    running.wait().exits(1).stderr_has("zone 'web' went down, and the session with it");
+}
+
+fn a_login_of_a_user_has_a_terminal(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    web.boot();
+    web.sh("printf 'PS1=\"ready> \"\\n' > /root/.profile; printf 'PS1=\"ready> \"\\n' > /root/.bashrc").ok();
+    let command = host.command("logan", "zlogin", &["web"]).env("TERM", "vt220");
+    let mut terminal = Terminal::start(command, 31, 101);
+    terminal.shows("[Connected to zone 'web' pts/");
+    terminal.shows("ready> ");
+    terminal.types("stty size; echo te''rm=$TERM; tty\r");
+    terminal.shows("31 101");
+    terminal.shows("term=vt220");
+    terminal.shows("/dev/pts/");
+    terminal.resize(41, 132);
+    until("the new size is inside", || {
+        terminal.types("echo si''ze $(stty size)\r");
+        terminal.shows("size ").contains("41 132").then_some(())
+    });
+    terminal.types("exit 3\r");
+    let (status, screen) = terminal.end();
+    assert_eq!(status.code(), Some(3), "{screen}");
+    assert!(terminal.is_as_before(), "its own terminal is what it was");
+    // One that is killed hangs up.
+    let command = host.command("logan", "zlogin", &["web"]);
+    let mut terminal = Terminal::start(command, 24, 80);
+    terminal.shows("ready> ");
+    terminal.types("echo $$ > /tmp/shell; echo wri''tten\r");
+    terminal.shows("written");
+    terminal.signal(rustix::process::Signal::KILL);
+    until("its shell has gone", || (web.sh("kill -0 $(cat /tmp/shell)").code() != Some(0)).then_some(()));
+}
+
+fn the_console_is_for_who_manages(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    for user in ["logan", "rita", "nick"] {
+        let text = format!("{user} is not authorized for console access to web zone.");
+        host.user(user, "zlogin", &["-C", "web"]).exits(1).stderr_has(&text);
+    }
+    let mut terminal = Terminal::start(host.command("manny", "zlogin", &["-C", "web"]), 24, 80);
+    terminal.shows("[Connected to zone 'web' console]");
+    web.boot();
+    terminal.shows("[NOTICE: Zone booting up]");
+    // When the daemon dies it comes back by itself, by another call.
+    web.kill_daemon();
+    terminal.shows("[NOTICE: Zone daemon restarted, console reconnected]");
+    web.zoneadm(["reboot"]).ok();
+    terminal.shows("[NOTICE: Zone rebooting]");
+    terminal.types("~.\r");
+    let (status, screen) = terminal.ends();
+    assert!(status.success(), "{screen}");
+}
+
+fn a_right_that_is_taken_away_ends_at_the_next_call(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    web.boot();
+    host.user("logan", "zlogin", &["web", "true"]).ok();
+    host.user("rita", "zoneadm", &["list", "-p"]).ok().stdout_has(":web:running:");
+    web.zonecfg("remove admin user=logan").ok();
+    host.user("logan", "zlogin", &["web", "true"]).exits(1).stderr_has("not authorized");
+    host.user("nick", "zoneadm", &["-z", "web", "halt"]).exits(1).stderr_has("not authorized");
+    web.zonecfg("add admin; set user=nick; set auths=manage; end").ok();
+    host.know(&USERS.map(|(name, _)| name), "nick");
+    host.user("rita", "zoneadm", &["list", "-p"])
+        .stderr_has("only root and members of the group zones can see");
+    host.user("nick", "zoneadm", &["list", "-p"]).ok().stdout_has(":web:running:");
+    // A user who is not there any more is nobody, whatever process is left of the user's.
+    host.know(&["logan", "rita"], "");
+    for user in ["manny", "nick"] {
+        host.user(user, "zoneadm", &["-z", "web", "halt"])
+            .exits(1)
+            .stderr_has("is not authorized to halt this zone.");
+    }
+    web.is("running");
+    // What cannot be read gives nobody anything.
+    host.know(&USERS.map(|(name, _)| name), "");
+    let config = lab.etc().join("web.toml");
+    let text = fs::read_to_string(&config).expect("web.toml");
+    fs::write(&config, format!("{text}\nnonsense = [")).expect("web.toml");
+    host.user("manny", "zoneadm", &["-z", "web", "halt"])
+        .exits(1)
+        .stderr_has("is not authorized to halt this zone.");
+    fs::write(&config, text).expect("web.toml");
+    host.user("manny", "zoneadm", &["-z", "web", "halt"]).ok();
+    web.is("installed");
+}
+
+fn users_by_number_and_users_that_are_none(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", "add admin; set user=4104; set auths=login,manage; end");
+    web.zoneadm(["verify"]).ok();
+    host.user("nick", "zoneadm", &["-z", "web", "boot"]).ok();
+    host.know(&["manny"], "");
+    host.user("nick", "zlogin", &["web", "echo in"]).ok().stdout_is("in\n");
+    web.zonecfg("add admin; set user=ghost; set auths=login; end").ok();
+    web.zoneadm(["verify"]).refuses().stderr_has("admin ghost: this host has no such user");
+    // It is no reason not to boot.
+    web.zoneadm(["reboot"]).ok();
+}
+
+fn what_is_no_call_is_refused_and_leaves_nothing(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    web.boot();
+    let before = web.status();
+    let script = r#"
+        my @bad = ('', "\0", '{}', '[]', 'null', "\xff\xfe", '{"method":"org.zones.access.Halt"}',
+            '{"method":"org.zones.access.Halt","parameters":{"zone":"../web"}}',
+            '{"method":"org.zones.access.Halt","parameters":{"zone":"web","root":"/tmp"}}',
+            '{"method":"org.zones.access.Halt","parameters":{"zone":["web"]}}',
+            '{"method":"org.zones.access.Boot","parameters":{"zone":"-R"}}',
+            '{"method":"org.zones.access.Boot","parameters":{"zone":"web\u0000x"}}',
+            '{"method":"org.zones.access.Halt","parameters":{"zone":"web","timeout":1}}',
+            '{"method":"org.zones.access.Uninstall","parameters":{"zone":"web"}}',
+            '{"method":"org.zones.zoneadmd.Halt","parameters":{}}',
+            '{"method":"org.zones.access.Enter","parameters":{"zone":"web","user":"root"}}',
+            '{"method":"org.zones.access.Halt","parameters":{"zone":"other"},"behalf":{"pid":1,"uid":0,"auid":0}}',
+            '{"method":' . ('[' x 60000), 'x' x 200000);
+        for my $bad (@bad) {
+            my $got = call("$bad\0");
+            die "taken: $bad -> $got" unless $got =~ /"error":"org\.(zones\.access\.(Failed|NotAuthorized)|varlink)/;
+        }
+        my $half = open_one(); print $half '{"method":"org.zones.acc'; $half->flush; close $half;
+        my $ok = call('{"method":"org.zones.access.List","parameters":{"zone":"web","parsable":true}}' . "\0");
+        die "not served: $ok" unless $ok =~ /:web:running:/;
+        print "done";
+    "#;
+    host.perl("manny", script).within(100).run().ok().stdout_is("done");
+    // Hostile words in the one call that takes any: they are words of a command in the zone.
+    let words = ["$(touch /tmp/x)", "`id`", "../../../etc/passwd", "%s%n", "\u{1b}[2J", "-R", "/"];
+    for word in words {
+        host.user("logan", "zlogin", &["web", "printf", "%s", word]).ok().stdout_is(word);
+    }
+    for boot in ["--", "-R", "-z", "\u{1b}[2Jx", "; reboot"] {
+        let ran = host.user("manny", "zoneadm", &["-z", "web", "boot", "--", boot]);
+        assert!(matches!(ran.code(), Some(0 | 1)) && !ran.err().contains('\u{1b}'), "{ran}");
+    }
+    assert_eq!(web.status().pid1(), before.pid1(), "nothing of that did anything");
+}
+
+fn connections_that_are_held_hold_nobody_up(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    web.boot();
+    // More than a user may have, each with a call that never ends; they are dropped after a while, and taken again.
+    let flood = "$SIG{PIPE} = 'IGNORE'; my @held; while (1) { my $s = eval { open_one() }; if ($s) { print $s '{'; $s->flush; push @held, $s; } \
+        if (@held == 200) { print \"full\\n\"; STDOUT->flush; select(undef, undef, undef, 0.2); splice @held, 0, 100; } }";
+    let mut flooding = host.perl("nick", flood).within(100).start();
+    until("there are as many as one user can have", || {
+        let ran = host.perl("nick", "print call(qq({\"method\":\"x\"}\\0))").run();
+        ran.out().contains("user 4104 has 16 calls").then_some(())
+    });
+    for _ in 0..5 {
+        host.user("logan", "zlogin", &["web", "echo served"]).ok().stdout_is("served\n");
+        host.user("manny", "zoneadm", &["-z", "web", "list", "-p"]).ok().stdout_has(":web:running:");
+    }
+    web.zoneadm(["reboot"]).ok();
+    assert!(!flooding.ended(), "it went on all the while");
+    flooding.kill();
+    drop(flooding);
+    // Sessions count, and those that are over do not.
+    let held: Vec<_> =
+        (0..16).map(|_| host.command("logan", "zlogin", &["web", "sleep", "1000"]).start()).collect();
+    until("all sixteen sessions are there", || {
+        (web.sh("pgrep -xc sleep").out().trim() == "16").then_some(())
+    });
+    host.user("logan", "zlogin", &["web", "true"])
+        .exits(1)
+        .stderr_has("user 4102 has 16 calls and sessions in zones already: end one first");
+    web.sh("pkill -x sleep").ok();
+    held.into_iter().for_each(|one| drop(one.wait()));
+    until("they are over", || {
+        (host.user("logan", "zlogin", &["web", "true"]).code() == Some(0)).then_some(())
+    });
+}
+
+fn nothing_of_the_caller_comes_along(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    // Limits, priority, environment, and a directory of the caller's.
+    let limited = "ulimit -n 20 -f 1 -c 0; umask 077; exec /usr/bin/nice -n 19 /usr/bin/setpriv --reuid 4101 --regid 4101 --clear-groups \"$@\"";
+    let ran = Command::new("/bin/bash")
+        .args(["-c", limited, "bash"])
+        .args([lab.program("zoneadm")])
+        .args(["-z", "web", "boot"])
+        .env("ZONES_ROOT", lab.root())
+        .env("LC_ALL", "../../../../tmp/x")
+        .env("LD_PRELOAD", "/tmp/none.so")
+        .env("PATH", "/tmp")
+        .env("ZONES_BEHALF", "1 0 0")
+        .dir(std::path::Path::new("/proc"))
+        .run();
+    assert_eq!(ran.code(), Some(0), "{ran}");
+    let daemon = web.daemon().expect("a daemon");
+    let environment = fs::read_to_string(format!("/proc/{daemon}/environ")).expect("environ");
+    assert!(!environment.contains("LD_PRELOAD") && !environment.contains("/tmp"), "{environment}");
+    let limits = fs::read_to_string(format!("/proc/{daemon}/limits")).expect("limits");
+    assert!(
+        !limits.lines().any(|line| line.starts_with("Max file size") && !line.contains("unlimited")),
+        "{limits}"
+    );
+    let inside =
+        host.command("logan", "zlogin", &["web", "env"]).env("SECRET", "yes").env("BASH_ENV", "/tmp/x").run();
+    inside.ok();
+    assert!(
+        !inside.out().contains("SECRET")
+            && !inside.out().contains("BASH_ENV")
+            && !inside.out().contains("ZONES"),
+        "{inside}"
+    );
+    // The command has its three streams, no other descriptor, and no terminal of anybody's.
+    host.user("logan", "zlogin", &["web", "ls /proc/self/fd | wc -l; tty"])
+        .stdout_has("4\n")
+        .stdout_has("not a tty");
+    // Descriptors that come with a call are closed. One of a user's own root is that user's own affair.
+    let own = lab.path("own");
+    make_dir(&own, 0o777);
+    let ran =
+        host.command("manny", "zoneadm", &["-R", &own.display().to_string(), "-z", "web", "halt"]).run();
+    ran.exits(1).stderr_has("writable by others than root");
+    web.is("running");
+}
+
+fn sessions_outlive_who_serves(lab: &Lab) {
+    let mut host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    web.boot();
+    let script = "echo begun; until [ -e /tmp/go ]; do sleep 0.1; done; echo ended; exit 4";
+    let session = host.command("logan", "zlogin", &["web", "sh", "-c", script]).start();
+    until("the command runs", || (web.sh("pgrep -f 'echo begu[n]'").code() == Some(0)).then_some(()));
+    if let Some(mut access) = host.access.take() {
+        access.kill();
+    }
+    until("nobody serves", || (!host.connects()).then_some(()));
+    host.user("logan", "zlogin", &["web", "true"]).exits(1).stderr_has("You lack sufficient privilege");
+    let host = host.served();
+    host.user("logan", "zlogin", &["web", "touch /tmp/go"]).ok();
+    session.wait().exits(4).stdout_is("begun\nended\n");
+    // A second one gives way to the first.
+    host.lab
+        .command::<&str>("zone-access", [])
+        .run()
+        .exits(1)
+        .stderr_has("another zone-access serves already");
+}
+
+fn without_anybody_who_serves_there_is_a_sentence(lab: &Lab) {
+    let mut host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    web.boot();
+    if let Some(mut access) = host.access.take() {
+        access.kill();
+    }
+    until("nobody serves", || (!host.connects()).then_some(()));
+    host.user("manny", "zoneadm", &["-z", "web", "halt"])
+        .exits(1)
+        .stderr_has("only a privileged user may halt a zone.");
+    host.user("logan", "zlogin", &["web", "true"]).exits(1).stderr_has("You lack sufficient privilege");
+    // It is root's to start, and says how.
+    host.user("nick", "zone-access", &[]).exits(1).stderr_has("You lack sufficient privilege");
+    lab.command("zone-access", ["--help"]).run().exits(2).stderr_has("usage: zone-access [-R ROOT]");
+    web.is("running");
+}
