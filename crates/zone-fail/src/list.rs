@@ -85,6 +85,8 @@ pub const POINTS: &[Point] = &[
     daemon("step.snapshot", "the configuration is frozen", "the user namespace is made"),
     daemon("step.userns", "the user namespace is made", "the platform's first step"),
     daemon("fs.loop", "the loop device of an image is there", "its file system is mounted"),
+    daemon("fs.taken", "a file system that a zone that runs had is gone", "the next one"),
+    daemon("fs.given", "a zone that runs has a file system that it is given", "the next one"),
     daemon(
         "network.recorded",
         "what the network of the zone will be is on record",

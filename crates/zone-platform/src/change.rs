@@ -11,7 +11,7 @@ use zone_config::Layout;
 
 use crate::check::{Check, Found, Purpose};
 use crate::step::Step;
-use crate::{Failed, PlatformError, Spec, steps};
+use crate::{Failed, PlatformError, Spec, mountinfo, steps};
 
 /// A change of a zone that lives.
 #[derive(Debug)]
@@ -41,7 +41,9 @@ impl<'a> Change<'a> {
     pub fn check(&mut self) -> Result<(), Vec<PlatformError>> {
         let (old, new) = (self.old, self.new);
         let differs = |step: &Step| step.update.is_some_and(|update| (update.differs)(old, new));
-        let check = Check::run_those(self.layout, Some(old), new, Purpose::Update, differs);
+        let inside = self.root().and_then(|(number, _)| mountinfo::read_of(number));
+        let inside = inside.map_err(|failed| vec![failed.into()])?;
+        let check = Check::run_those(self.layout, Some(old), Some(inside), new, Purpose::Update, differs);
         let (found, errors, warnings) = check.into_parts();
         if !errors.is_empty() {
             return Err(errors);

@@ -12,6 +12,7 @@ use crate::confinement::Confinement;
 use crate::devices::Node;
 use crate::filesystems::Plan;
 use crate::immutable::Place;
+use crate::mountinfo::Mount;
 use crate::root::{Root, RootError};
 use crate::{PlatformError, Spec, Step, steps};
 
@@ -37,6 +38,8 @@ pub struct Check<'a> {
     pub(crate) purpose: Purpose,
     /// What the zone has that lives and is to be changed.
     pub(crate) old: Option<&'a Spec>,
+    /// What such a zone has mounted.
+    pub(crate) inside: Option<Vec<Mount>>,
     pub(crate) found: Found<'a>,
     claims: Option<Claims>,
     errors: Vec<PlatformError>,
@@ -61,20 +64,30 @@ pub(crate) struct Found<'a> {
 impl<'a> Check<'a> {
     /// Runs the checks of all steps in their order. A bring-up ends at the first that finds something.
     pub(crate) fn run(layout: &'a Layout, spec: &'a Spec, purpose: Purpose) -> Self {
-        Self::run_those(layout, None, spec, purpose, |_| true)
+        Self::run_those(layout, None, None, spec, purpose, |_| true)
     }
 
     /// The same with the checks of some of the steps.
     pub(crate) fn run_those(
         layout: &'a Layout,
         old: Option<&'a Spec>,
+        inside: Option<Vec<Mount>>,
         spec: &'a Spec,
         purpose: Purpose,
         those: impl Fn(&Step) -> bool,
     ) -> Self {
         let (found, claims) = (Found::default(), None);
-        let mut check =
-            Self { layout, spec, purpose, old, found, claims, errors: Vec::new(), warnings: Vec::new() };
+        let mut check = Self {
+            layout,
+            spec,
+            purpose,
+            old,
+            inside,
+            found,
+            claims,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        };
         for look in steps().iter().filter(|step| those(step)).filter_map(|step| step.check) {
             if let Err(error) = look(&mut check) {
                 check.errors.push(error);

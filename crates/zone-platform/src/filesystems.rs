@@ -5,7 +5,7 @@
 //! can leave set-user-ID programs there, so one that users of the host can reach, by whatever mount, is refused. With
 //! `owners=host` the zone's processes are there who they are for the host, and own nothing that they have not made.
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use zone_config::{Snapshot, filesystem};
 use zone_sys::mount::set_idmap;
@@ -13,21 +13,25 @@ use zone_sys::mount::set_idmap;
 use crate::check::{Check, Purpose};
 use crate::claims::Claims;
 use crate::kernelfs::memory;
-use crate::mounts::{CopyError, copy_best, copy_mapped};
+use crate::mounts::{CopyError, Shortfall, copy_best, copy_mapped};
 use crate::spec::{self, Mount};
 use crate::step::TearDown;
 use crate::zoneroot::{Canonical, Kind, Making, Refusal};
-use crate::{Build, Failed, PlatformError};
+use crate::{Build, Failed, PlatformError, mountinfo};
 
 mod disk;
 mod elsewhere;
 mod gone;
+mod live;
+pub mod mounter;
 mod options;
 mod source;
 
 pub(crate) use disk::Disk;
 pub use disk::DiskError;
 pub use gone::Held;
+pub use live::Stays;
+pub(crate) use live::{differs, update};
 
 pub(crate) use options::Options;
 use source::Judge;
@@ -61,6 +65,9 @@ pub enum FsError {
     /// An image that the zone had is still mounted.
     #[error(transparent)]
     Held(#[from] Held),
+    /// One that a zone that lives has is not taken away.
+    #[error(transparent)]
+    Stays(Stays),
 }
 
 /// Why nothing can be mounted on a directory of a zone.
@@ -86,6 +93,17 @@ pub(crate) struct Plan<'a> {
     pub(crate) source: Found,
 }
 
+/// What the zone itself may have mounted of disks, when they are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Own<'a> {
+    /// Nothing: it does not live.
+    Nothing,
+    /// These mounts.
+    Of(&'a [mountinfo::Mount]),
+    /// Whatever it has: it was looked at when the zone got it.
+    Any,
+}
+
 /// What is mounted, found and opened.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -102,10 +120,18 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         return Ok(());
     }
     let judge = Judge::new(layout)?;
-    let lives = check.purpose != Purpose::BringUp && layout.snapshot(&spec.zone).exists();
+    let lives = matches!(check.purpose, Purpose::Verify { .. }) && layout.snapshot(&spec.zone).exists();
+    // A disk that a zone has which lives is in use by that zone.
+    let (old, inside) = (check.old, check.inside.take());
     let mut plans: Vec<Plan<'_>> = Vec::new();
     for mount in &spec.mounts {
-        match plan(&judge, check.claims()?, mount, lives) {
+        let had = lives || old.is_some_and(|old| old.mounts.iter().any(|other| other.source == mount.source));
+        let own = match (&inside, had) {
+            (_, true) => Own::Any,
+            (Some(inside), false) => Own::Of(inside),
+            (None, false) => Own::Nothing,
+        };
+        match plan(&judge, check.claims()?, mount, own) {
             Ok(plan) if plans.iter().any(|other| other.dir == plan.dir) => {
                 check.fail(directory_error(mount, NoMountPoint::Taken));
             }
@@ -118,7 +144,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount, lives: bool) -> Result<Plan<'a>, FsError> {
+fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount, own: Own<'_>) -> Result<Plan<'a>, FsError> {
     let dir: Canonical = mount.at.parse().map_err(|error: Refusal| directory_error(mount, error.into()))?;
     if let Some(reason) = filesystem::reserved(&mount.at) {
         return Err(directory_error(mount, NoMountPoint::Reserved(reason)));
@@ -131,7 +157,7 @@ fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount, lives: bool) -> Re
             Found::Source(judge.source(claims, path, mount.mapped, &options).map_err(unfit)?)
         }
         spec::Source::Disk(path, fstype) => {
-            Found::Disk(judge.disk(claims, path, *fstype, &options, lives).map_err(unfit)?)
+            Found::Disk(judge.disk(claims, path, *fstype, &options, own).map_err(unfit)?)
         }
     };
     Ok(Plan { dir, mount, options, source })
@@ -142,57 +168,96 @@ fn directory_error(mount: &Mount, reason: NoMountPoint) -> FsError {
     FsError::Directory { fstype: mount.fstype().as_str(), special, dir, reason }
 }
 
+/// A file system that was mounted, detached.
+#[derive(Debug)]
+struct Made {
+    mount: OwnedFd,
+    kind: Kind,
+    /// If its owners are still to be mapped, what is said when they cannot be.
+    refusal: Option<Unfit>,
+    /// What the mount lacks.
+    shortfall: Option<Shortfall>,
+}
+
+impl Plan<'_> {
+    /// Mounts it, detached; owners are mapped through `userns`, or are `base` where there are none.
+    fn make(&self, userns: BorrowedFd<'_>, base: u32) -> Result<Made, PlatformError> {
+        let Self { mount: wanted, options, .. } = self;
+        let (kind, mut refusal, mut shortfall) = (Kind::Directory, None, None);
+        let mount = match &self.source {
+            Found::Memory => memory(&wanted.at, base, &options.values, options.mount_attributes())?,
+            Found::Disk(disk) => {
+                refusal = (wanted.mapped && disk.has_owners()).then(|| disk.cannot_be_mapped());
+                disk.mount(&wanted.at, options, wanted.mapped.then_some(base))?
+            }
+            Found::Source(source) => {
+                let copied = if wanted.mapped {
+                    copy_best(source.fd(), userns, options.attributes, options.recursive)
+                } else {
+                    copy_mapped(source.fd(), None, options.attributes, options.recursive)
+                        .map(|mount| (mount, None))
+                        .map_err(CopyError::into_inner)
+                };
+                let (mount, lacks) = copied.map_err(Failed::to("copy the mount of", wanted.special()))?;
+                shortfall = lacks;
+                return Ok(Made { mount, kind: source.kind(), refusal, shortfall });
+            }
+        };
+        Ok(Made { mount, kind, refusal, shortfall })
+    }
+
+    /// What may be made in it for others to be mounted on.
+    fn making(&self, base: u32) -> Making {
+        match &self.source {
+            _ if self.options.read_only() => Making::Nothing,
+            Found::Memory => Making::Owned(base),
+            _ => Making::Plain,
+        }
+    }
+}
+
 /// Mounts them all, detached.
 ///
 /// # Errors
 /// When one of them cannot be mounted.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
-    let mut mapped = Vec::new();
-    for Plan { dir, mount: wanted, options, source } in std::mem::take(&mut build.found.mounts) {
-        match source {
-            Found::Memory => {
-                let mount = memory(&wanted.at, build.base(), &options.values, options.mount_attributes())?;
-                let making = if options.read_only() { Making::Nothing } else { Making::Owned(build.base()) };
-                build.attach(mount, &dir, Kind::Directory, making)?;
-            }
-            Found::Disk(disk) => {
-                let owner = wanted.mapped.then_some(build.base());
-                let mount = disk.mount(&wanted.at, &options, owner)?;
-                if wanted.mapped && disk.has_owners() {
-                    let fail = Failed::to("duplicate the descriptor of", wanted.special());
-                    mapped.push((mount.try_clone().map_err(fail)?, disk.cannot_be_mapped(), wanted));
-                }
-                let making = if options.read_only() { Making::Nothing } else { Making::Plain };
-                build.attach(mount, &dir, Kind::Directory, making)?;
-            }
-            Found::Source(source) => {
-                let (mount, shortfall) = if wanted.mapped {
-                    copy_best(source.fd(), build.userns.as_fd(), options.attributes, options.recursive)
-                } else {
-                    copy_mapped(source.fd(), None, options.attributes, options.recursive)
-                        .map(|mount| (mount, None))
-                        .map_err(CopyError::into_inner)
-                }
-                .map_err(Failed::to("copy the mount of", wanted.special()))?;
-                if let Some(shortfall) = shortfall {
-                    build.warn(shortfall.warning(&wanted.special()));
-                }
-                let making = if options.read_only() { Making::Nothing } else { Making::Plain };
-                build.attach_over(mount, &dir, source.kind(), source.fd(), making)?;
-            }
+    let (mut mapped, base) = (Vec::new(), build.base());
+    for plan in std::mem::take(&mut build.found.mounts) {
+        let Made { mount, kind, refusal, shortfall } = plan.make(build.userns.as_fd(), base)?;
+        if let Some(shortfall) = shortfall {
+            build.warn(shortfall.warning(&plan.mount.special()));
+        }
+        if let Some(refusal) = refusal {
+            let fail = Failed::to("duplicate the descriptor of", plan.mount.special());
+            mapped.push((mount.try_clone().map_err(fail)?, refusal, plan.mount));
+        }
+        let making = plan.making(base);
+        match &plan.source {
+            Found::Source(source) => build.attach_over(mount, &plan.dir, kind, source.fd(), making)?,
+            _ => build.attach(mount, &plan.dir, kind, making)?,
         }
     }
     // Only now: what was made in them for others to be mounted on was made as the host's root makes it.
     for (mount, refusal, wanted) in mapped {
-        match set_idmap(mount.as_fd(), build.userns.as_fd(), false) {
-            Ok(()) => {}
-            Err(error) if error.errno() == Errno::INVAL => {
-                return Err(FsError::Unfit { dir: wanted.at.clone(), source: Box::new(refusal) }.into());
-            }
-            Err(error) => return Err(Failed::to("map the owners of", wanted.special())(error).into()),
-        }
+        map_owners(mount.as_fd(), build.userns.as_fd(), refusal, wanted)?;
     }
     Ok(())
+}
+
+/// Maps the owners of a file system that was made; `refusal` is what is said when that cannot be.
+fn map_owners(
+    mount: BorrowedFd<'_>,
+    userns: BorrowedFd<'_>,
+    refusal: Unfit,
+    wanted: &Mount,
+) -> Result<(), PlatformError> {
+    match set_idmap(mount, userns, false) {
+        Ok(()) => Ok(()),
+        Err(error) if error.errno() == Errno::INVAL => {
+            Err(FsError::Unfit { dir: wanted.at.clone(), source: Box::new(refusal) }.into())
+        }
+        Err(error) => Err(Failed::to("map the owners of", wanted.special())(error).into()),
+    }
 }
 
 /// Waits until no loop device is left of an image that the zone had: the kernel lets go of a file system after the last

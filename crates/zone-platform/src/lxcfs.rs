@@ -337,7 +337,16 @@ mod tests {
 
     fn mount(point: &str, fstype: &str, minor: u32) -> Mount {
         let (root, point, options) = ("/".into(), point.into(), String::new());
-        Mount { id: u64::from(minor), major: 0, minor, root, point, fstype: fstype.into(), options }
+        Mount {
+            id: u64::from(minor),
+            major: 0,
+            minor,
+            root,
+            point,
+            fstype: fstype.into(),
+            source: String::new(),
+            options,
+        }
     }
 
     fn spec(lxcfs: Option<bool>, nesting: bool) -> Spec {

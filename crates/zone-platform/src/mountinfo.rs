@@ -25,6 +25,8 @@ pub(crate) struct Mount {
     pub(crate) point: PathBuf,
     /// The type of its file system.
     pub(crate) fstype: String,
+    /// What is mounted, in the words of its file system: of a disk its device.
+    pub(crate) source: String,
     /// The options of the mount itself, as the table has them: `rw,nosuid,nodev`.
     pub(crate) options: String,
 }
@@ -71,7 +73,9 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
     let (root, point) = (fields.next()?, fields.next()?);
     let options = fields.next()?;
-    let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
+    let fstype = rest.next()?;
+    let source = unescape(rest.next().unwrap_or_default());
     Some(Mount {
         id,
         major,
@@ -79,6 +83,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
         root: path(root),
         point: path(point),
         fstype: String::from_utf8_lossy(fstype).into_owned(),
+        source: String::from_utf8_lossy(&source).into_owned(),
         options: String::from_utf8_lossy(options).into_owned(),
     })
 }
@@ -116,7 +121,7 @@ mod tests {
         let mount = parse(br"36 35 98:0 /m\0401 /mnt\134\0112 rw,noatime master:1 shared:2 - ext4 /dev/x rw")
             .unwrap();
         assert_eq!((mount.id, (mount.major, mount.minor), mount.fstype.as_str()), (36, (98, 0), "ext4"));
-        assert_eq!(mount.root, Path::new("/m 1"));
+        assert_eq!((mount.root.as_path(), mount.source.as_str()), (Path::new("/m 1"), "/dev/x"));
         assert!(mount.options == "rw,noatime" && !mount.ignores_set_user_id());
         assert_eq!(mount.point.to_str(), Some("/mnt\\\t2"));
         let plain = parse(b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755").unwrap();
@@ -134,6 +139,7 @@ mod tests {
             root: "/".into(),
             point: point.into(),
             fstype: "x".into(),
+            source: String::new(),
             options: String::new(),
         };
         let mounts = ["/z", "/z/root", "/z/root/a b", "/z/rootless"].map(at);

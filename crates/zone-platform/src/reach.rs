@@ -158,7 +158,16 @@ mod tests {
 
     fn mount(point: &str, fstype: &str) -> Mount {
         let (root, point, options) = ("/".into(), point.into(), String::new());
-        Mount { id: 1, major: 0, minor: 52, root, point, fstype: fstype.into(), options }
+        Mount {
+            id: 1,
+            major: 0,
+            minor: 52,
+            root,
+            point,
+            fstype: fstype.into(),
+            source: String::new(),
+            options,
+        }
     }
 
     #[test]

@@ -149,7 +149,16 @@ mod tests {
     fn what_is_left_out_is_said() {
         let at = |point: &str| {
             let (fstype, options) = ("x".into(), "rw".into());
-            Mount { id: 1, major: 0, minor: 0, root: "/".into(), point: point.into(), fstype, options }
+            Mount {
+                id: 1,
+                major: 0,
+                minor: 0,
+                root: "/".into(),
+                point: point.into(),
+                fstype,
+                source: String::new(),
+                options,
+            }
         };
         let mounts = ["/", "/usr", "/usr/local", "/usrlike"].map(at);
         assert_eq!(left_out(&mounts, Path::new("/usr")), None);

@@ -97,7 +97,13 @@ static STEPS: &[Step] = &[
     },
     Step { name: "immutable", check: Some(immutable::look), bring_up: Some(immutable::bring_up), ..NONE },
     Step { name: "sparse", check: Some(sparse::look), bring_up: Some(sparse::bring_up), ..NONE },
-    Step { name: "fs", check: Some(filesystems::look), bring_up: Some(filesystems::bring_up), ..NONE },
+    Step {
+        name: "fs",
+        check: Some(filesystems::look),
+        bring_up: Some(filesystems::bring_up),
+        update: Some(Update { differs: filesystems::differs, make: filesystems::update }),
+        ..NONE
+    },
     Step {
         name: "network",
         check: Some(network::look),

@@ -83,6 +83,9 @@ fn helper() -> Option<ExitCode> {
             zone_platform::reach::touch(path.as_ref());
             Some(ExitCode::SUCCESS)
         }
+        [option] if option == zone_platform::filesystems::mounter::OPTION => {
+            Some(zone_platform::filesystems::mounter::run())
+        }
         _ => None,
     }
 }

@@ -18,38 +18,43 @@ pub static RESOURCES: &[Resource] = &[
         key: "dir",
         single: false,
         properties: &[
-            Property::new("dir", Kind::Path, Unset::Required, "Where it is mounted, as seen inside."),
+            Property::new("dir", Kind::Path, Unset::Required, "Where it is mounted, as seen inside.").live(),
             Property::new(
                 "special",
                 Kind::Word,
                 Unset::Required,
                 "What is mounted: for lofs a path of the host, for tmpfs any word, else a block device or an image file.",
-            ),
+            )
+            .live(),
             Property::new(
                 "raw",
                 Kind::Path,
                 Unset::Nothing,
                 "On Solaris: the raw device of special, for its fsck.",
             )
+            .at_once()
             .pending("Linux has no raw devices: what a file system says of its state is read before each mount."),
             Property::new(
                 "type",
                 Kind::Choice(FsType::WORDS),
                 Unset::Required,
                 "The type: lofs shows a directory or file of the host, tmpfs is memory, the others are on a disk or in an image.",
-            ),
+            )
+            .live(),
             Property::new(
                 "owners",
                 Kind::Choice(FsOwners::WORDS),
                 Unset::Is("map"),
                 "Whose its files are: map gives what is root's on disk to the zone's root, and so for all ids; host leaves them the host's.",
-            ),
+            )
+            .live(),
             Property::new(
                 "options",
                 Kind::Options,
                 Unset::Nothing,
                 "Mount options, such as ro, nosuid, noexec; of tmpfs also size=, nr_inodes=, mode=.",
-            ),
+            )
+            .live(),
         ],
         help: "A file system that is mounted in the zone before its init starts.",
         since: "0.1.0",

@@ -14,8 +14,8 @@ use zone_config::config::FsType;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
 use zone_sys::loopdev::{Backing, Loop};
 
-use super::Unfit;
 use super::options::Options;
+use super::{Own, Unfit};
 use crate::Failed;
 use crate::mountinfo::Mount;
 use crate::mounts::new_fs_of;
@@ -103,13 +103,13 @@ pub(super) fn walk(path: &Path) -> Result<HostPath, HostPathError> {
 }
 
 impl Disk {
-    /// Looks at a disk that was walked to; `lives` if the zone may have it mounted itself.
+    /// Looks at a disk that was walked to; what the zone has mounted itself is no reason to refuse it.
     pub(super) fn look(
         found: HostPath,
         fstype: FsType,
         options: &Options<'_>,
         table: &[Mount],
-        lives: bool,
+        own: Own<'_>,
     ) -> Result<Self, Unfit> {
         let (path, stat) = (found.path().to_owned(), *found.stat());
         let disk = Self { fd: found.into_fd(), path, fstype, stat, read_only: options.read_only() };
@@ -124,6 +124,11 @@ impl Disk {
         if !known.lines().any(|line| line.split_whitespace().last() == Some(fstype.as_str())) {
             return Err(DiskError::Unknown(fstype.as_str()).into());
         }
+        let lives = match own {
+            Own::Nothing => false,
+            Own::Of(mounts) => mounts.iter().any(|mount| disk.is_mounted_as(mount)),
+            Own::Any => true,
+        };
         if !lives && let Some(by) = disk.user(table)? {
             return Err(DiskError::Busy { path: disk.path, by }.into());
         }
@@ -131,6 +136,15 @@ impl Disk {
             disk.check_state()?;
         }
         Ok(disk)
+    }
+
+    /// Whether a mount is of this disk.
+    pub(super) fn is_mounted_as(&self, mount: &Mount) -> bool {
+        let is_of = |device: &str| mount.fstype == self.fstype.as_str() && mount.source == device;
+        match self.kind() {
+            FileType::BlockDevice => is_of(&self.path.to_string_lossy()),
+            _ => loops(&self.stat).is_ok_and(|loops| loops.iter().any(|(device, _)| is_of(&device.path()))),
+        }
     }
 
     fn kind(&self) -> FileType {

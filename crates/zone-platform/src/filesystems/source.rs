@@ -9,6 +9,7 @@ use zone_config::config::FsType;
 use zone_config::filesystem::OptionError;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
 
+use super::Own;
 use super::disk::{self, Disk, DiskError};
 use super::elsewhere;
 use super::options::Options;
@@ -108,6 +109,7 @@ const KERNEL_TYPES: [u64; 12] = [
 #[derive(Debug)]
 pub(crate) struct Source {
     fd: OwnedFd,
+    path: PathBuf,
     kind: Kind,
 }
 
@@ -115,6 +117,11 @@ impl Source {
     /// The descriptor that was checked, and that is mounted.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Where it is on the host.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What kind of mount point it takes.
@@ -161,7 +168,7 @@ impl Judge {
                 return Err(Unfit::UsersCouldGainElsewhere { path, other });
             }
         }
-        Ok(Source { fd: found.into_fd(), kind })
+        Ok(Source { fd: found.into_fd(), path, kind })
     }
 
     /// Opens a disk, or an image of one.
@@ -171,7 +178,7 @@ impl Judge {
         path: &Path,
         fstype: FsType,
         options: &Options<'_>,
-        lives: bool,
+        own: Own<'_>,
     ) -> Result<Disk, Unfit> {
         // By its name first, as for directories.
         let refused = |path: &Path, conflict: Conflict| Unfit::Forbidden {
@@ -187,7 +194,7 @@ impl Judge {
         claims.check_disk(&spot, !options.read_only()).map_err(|conflict| refused(spot.path(), conflict))?;
         let path = spot.path().to_owned();
         let Some(found) = spot.into_found() else { return Err(HostPathError::NotCanonical(path).into()) };
-        Disk::look(found, fstype, options, &self.table, lives)
+        Disk::look(found, fstype, options, &self.table, own)
     }
 
     fn permit(&self, claims: &Claims, spot: &Spot, writable: bool) -> Result<(), Unfit> {

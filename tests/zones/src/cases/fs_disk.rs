@@ -33,7 +33,7 @@ fn debugfs(image: &Path, what: &str) -> String {
 }
 
 /// The loop devices of an image.
-fn loops(image: &Path) -> usize {
+pub(super) fn loops(image: &Path) -> usize {
     let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let files =
         entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("loop/backing_file")).ok());

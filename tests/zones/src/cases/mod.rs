@@ -60,6 +60,7 @@ mod keeper_calls;
 mod limits;
 mod list;
 mod live;
+mod live_fs;
 mod live_net;
 mod lxcfs;
 mod matrix;
@@ -154,6 +155,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         net_props::CASES,
         net_shared::CASES,
         net_verify::CASES,
+        live_fs::CASES,
         live_net::CASES,
         net_guest::CASES,
         zlogin::CASES,
