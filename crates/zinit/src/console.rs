@@ -85,6 +85,7 @@ fn start(proof: SingleThreaded, make: impl FnOnce(Option<OwnedFd>) -> Command) -
                 make_sane(fd);
             }
             let mut command = make(console);
+            command.env_remove(crate::init::NOTIFY_SOCKET);
             let error = command.exec();
             say(&format!("could not execute {}: {error}", command.get_program().display()));
             exit_now(NOT_EXECUTED)

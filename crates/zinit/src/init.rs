@@ -5,6 +5,7 @@ use crate::{console, shutdown};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::Pid;
+use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use zone_sys::clone::SingleThreaded;
@@ -14,6 +15,9 @@ use zone_sys::signal;
 const USED: Duration = Duration::from_secs(10);
 /// The longest pause before the shell is started again.
 const SLOWEST: Duration = Duration::from_secs(60);
+
+/// Where it says that the zone is ready.
+pub(crate) const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 /// What init is busy with on the console.
 #[derive(Debug)]
@@ -97,6 +101,9 @@ struct Init {
 impl Init {
     fn begin(&mut self, single_user: bool) {
         let rc = if single_user { None } else { console::run_rc(self.proof) };
+        if rc.is_none() {
+            ready();
+        }
         self.console = rc.map_or(Console::Due(Instant::now()), Console::Rc);
     }
 
@@ -117,7 +124,10 @@ impl Init {
 
     fn ended(&mut self, pid: Pid) {
         match self.console {
-            Console::Rc(rc) if rc == pid => self.console = Console::Due(Instant::now()),
+            Console::Rc(rc) if rc == pid => {
+                ready();
+                self.console = Console::Due(Instant::now());
+            }
             Console::Shell(shell, since) if shell == pid => {
                 self.pause = next_pause(self.pause, since.elapsed());
                 self.console = Console::Due(Instant::now() + self.pause);
@@ -125,6 +135,14 @@ impl Init {
             _ => {}
         }
     }
+}
+
+/// Says that the zone is ready to whoever waits for that, as sd_notify(3) does. That nobody does is no matter.
+fn ready() {
+    let Some(path) = std::env::var_os(NOTIFY_SOCKET) else { return };
+    let Ok(socket) = UnixDatagram::unbound() else { return };
+    // Others of the zone's root may have left no room, and this process waits for nobody.
+    let _ = socket.set_nonblocking(true).and_then(|()| socket.send_to(b"READY=1", path));
 }
 
 /// The pause after a shell that lived for `lived`, when the one before had been `last`.

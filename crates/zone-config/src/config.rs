@@ -30,6 +30,8 @@ records! {
         pub boot_priority: BootPriority = "boot-priority",
         /// The zones that boot before it, where they boot with the host; they are wanted, too.
         pub depends: Vec<String> = "depends",
+        /// What those wait for that depend on it.
+        pub boot_wait: BootWait = "boot-wait",
         /// What becomes of it when the host goes down.
         pub autoshutdown: Autoshutdown = "autoshutdown",
         /// Boot arguments when a boot names none.
@@ -56,6 +58,8 @@ records! {
         pub hostname: Option<String> = "hostname",
         /// PID 1, as seen inside; the brand's when unset, see [`Self::init`].
         pub init: Option<String> = "init",
+        /// The command that tells whether the zone is ready; when unset, its init tells.
+        pub ready_check: Option<String> = "ready-check",
         /// Whether an init that exits is started again; false halts the zone.
         pub restart_init: bool = "restart-init",
         /// With `restart_init`: only when it exited with 0.

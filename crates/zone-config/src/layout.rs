@@ -221,6 +221,11 @@ impl Layout {
         self.zone_run(zone).join("snapshot.toml")
     }
 
+    /// Whether the zone that runs is ready, as far as that was found out.
+    pub fn ready(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("ready")
+    }
+
     /// What a live zone is being changed to, until it is.
     pub fn snapshot_next(&self, zone: &ZoneName) -> PathBuf {
         self.zone_run(zone).join("snapshot.next.toml")

@@ -22,6 +22,7 @@
 //! | [`brand`] | what the two kinds of guest differ in |
 //! | [`idmap`] | the range of ids that a zone owns on the host |
 //! | [`addresses`] | the addresses that a zone owns in the managed network |
+//! | [`readiness`] | whether a zone that runs is ready, as far as that was found out |
 //! | [`snapshot`], [`lastexit`], [`bootargs`] | what a live zone was started with, and how the last one ended |
 #![forbid(unsafe_code)]
 
@@ -51,6 +52,7 @@ pub mod name;
 pub mod net;
 pub mod order;
 pub mod privilege;
+pub mod readiness;
 pub mod schema;
 pub mod secflags;
 pub mod settings;

@@ -31,7 +31,9 @@ pub use operation::Operation;
 pub use request::Request;
 pub use server::{Handler, Reporter, Server};
 pub use service::ServiceError;
-pub use types::{Console, Event, Exit, Net, OpResult, Progress, Status, Step};
+pub use types::{
+    Console, Event, Exit, Net, OpResult, Progress, Readiness, ReadyBy, ReadyState, Status, Step,
+};
 pub use uniqid::Uniqid;
 pub use wire::{Behalf, MAX_CALL};
 /// Who calls, as the kernel tells it: the process that connected, at that time.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use zone_config::change::Change;
 use zone_config::lastexit::LastExit;
+pub use zone_config::readiness::{ReadyBy, ReadyState};
 
 use crate::{How, Operation, State, Uniqid};
 
@@ -83,6 +84,21 @@ pub struct Net {
     pub address: Vec<String>,
 }
 
+/// How far a zone that runs has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether it is ready.
+    pub state: ReadyState,
+    /// Who tells, or would.
+    pub by: ReadyBy,
+    /// Since when it is so, in seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// What was said last of why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
 /// Everything the daemon tells about its zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -125,6 +141,9 @@ pub struct Status {
     /// The nets that the zone was brought up with; none below ready, and from a daemon that does not know them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nets: Option<Vec<Net>>,
+    /// Whether it is ready; none unless it runs, and from a daemon that does not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
 }
 
 /// What an operation that succeeded has to say. The interface file calls it `Result`.
@@ -169,6 +188,11 @@ pub enum Event {
     Exit {
         /// How the incarnation ended, and when.
         exit: Exit,
+    },
+    /// The zone is ready, by whoever tells.
+    Ready {
+        /// The incarnation.
+        uniqid: Uniqid,
     },
     /// This reader was too slow and missed events.
     Lost {
@@ -235,6 +259,12 @@ mod tests {
             mac_addr: "02:08:20:5e:01:07".into(),
             address: vec!["192.0.2.5/24".into()],
         };
+        let readiness = Readiness {
+            state: ReadyState::Starting,
+            by: ReadyBy::Check,
+            since: Some(3),
+            text: Some("t".into()),
+        };
         let status = Status {
             zone: "z".into(),
             state: State::Ready,
@@ -251,11 +281,13 @@ mod tests {
             last_exit: Some(exit()),
             consoles: vec![console.clone()],
             nets: Some(vec![net.clone()]),
+            readiness: Some(readiness.clone()),
         };
         assert_eq!(serde_json::from_value::<Status>(json!(status)).unwrap(), status);
         assert_fields("Status", &status);
         assert_fields("Console", &console);
         assert_fields("Net", &net);
+        assert_fields("Readiness", &readiness);
         assert_fields("Exit", &exit());
         assert_fields("Step", &step);
         assert_fields("Progress", &Progress { step: Some("root".into()), message: Some("m".into()) });
@@ -283,6 +315,8 @@ mod tests {
         assert_eq!(Operation::ALL.map(|operation| operation.to_string()).to_vec(), declared("Operation"));
         assert_eq!(Action::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("ChangeAction"));
         assert_eq!(Applies::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("Applies"));
+        assert_eq!(ReadyState::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("ReadyState"));
+        assert_eq!(ReadyBy::ALL.iter().flat_map(sent).collect::<Vec<_>>(), declared("ReadyBy"));
         use How::*;
         let hows = [Exited, Killed, Crashed, Poweroff, Rebooted, Halted, Shutdown, Unknown];
         assert_eq!(hows.iter().flat_map(sent).collect::<Vec<_>>(), declared("How"));
@@ -297,6 +331,7 @@ mod tests {
             Event::Exit { exit: exit() },
             Event::Lost { count: 1 },
             Event::OomKill { process: Some("sh".into()), pid: Some(5), bytes: Some(6), count: 7 },
+            Event::Ready { uniqid: Uniqid(7) },
         ];
         let fields = declared("Event");
         for (event, kind) in events.iter().zip(declared("EventKind")) {

@@ -106,6 +106,8 @@ pub const POINTS: &[Point] = &[
     daemon("step.exec", "the zone runs", "the journal is told"),
     daemon("journal.end", "the journal says that the operation is over", "the caller is told"),
     daemon("door.done", "the operation is over", "the caller is told"),
+    daemon("readiness.heard", "the zone has said that it is ready", "that is put on record"),
+    daemon("readiness.recorded", "it is on record that the zone is ready", "that is told"),
     daemon("kill.stopping", "zsched says that the zone is being stopped", "its first process is killed"),
     daemon("kill.sent", "the zone's first process is told to die", "its end is waited for"),
     daemon("step.kill", "the zone's processes are gone", "the platform is taken down"),

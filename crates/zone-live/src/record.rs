@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use zone_config::file::{self, FileError};
+use zone_config::readiness::Found;
 use zone_config::{Layout, ZoneName, hostboot};
 use zsched::wire::{End, Phase, Status};
 
@@ -96,6 +97,7 @@ impl Incarnation {
     /// When it is there and cannot be removed.
     pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), FileError> {
         OomSeen::remove(layout, zone)?;
+        Found::remove(layout, zone)?;
         file::remove_fast(&path(layout, zone))
     }
 

@@ -8,12 +8,12 @@
 
 use std::io::Write;
 
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{Mode, OFlags, fchmod, mkdirat, openat};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fchmod, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::zoneroot::give;
-use crate::{Failed, Spec};
+use crate::{Failed, Spec, readiness};
 
 mod etc;
 
@@ -22,7 +22,7 @@ use etc::Etc;
 /// What `$container` says; systemd shows it as the virtualisation, `systemd-detect-virt` as `container-other`.
 pub const MANAGER: &str = "zones";
 
-/// The environment of init.
+/// Gives what is in the environment of everything that is started in the zone from outside.
 #[must_use]
 pub fn environment(spec: &Spec) -> Vec<(String, String)> {
     let uuid = spec.uuid.hyphenated().to_string();
@@ -35,6 +35,16 @@ pub fn environment(spec: &Spec) -> Vec<(String, String)> {
         ("TERM", "vt220"),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// Gives the environment of the init at this path, as seen inside.
+#[must_use]
+pub fn init_environment(spec: &Spec, init: &str) -> Vec<(String, String)> {
+    let mut pairs = environment(spec);
+    if readiness::notifies(spec, init) {
+        pairs.push(("NOTIFY_SOCKET".to_owned(), readiness::SOCKET.to_owned()));
+    }
+    pairs
 }
 
 /// Makes `/etc/hostname` of a zone that is down say what its configuration says, if that names a host name. The file is
@@ -117,6 +127,19 @@ pub(crate) fn describe(run: BorrowedFd<'_>, spec: &Spec, base: u32) -> Result<()
     Ok(())
 }
 
+/// Makes the socket in the zone's /run at which its init says that it is ready, before the zone can. It is the zone's root's alone.
+///
+/// # Errors
+/// When it cannot be made, or is there already.
+pub(crate) fn listen(run: BorrowedFd<'_>, base: u32) -> Result<OwnedFd, Failed> {
+    let failed = |errno| Failed::to("listen at the zone's", readiness::SOCKET)(errno);
+    let host = directory(run, "host", base).map_err(failed)?;
+    let socket = zone_sys::notify::bind_at(host.as_fd(), "notify").map_err(|error| failed(error.errno()))?;
+    let owner = (Some(Uid::from_raw(base)), Some(Gid::from_raw(base)));
+    chownat(&host, "notify", owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+    Ok(socket)
+}
+
 /// Writes a file into a directory of the zone's /run, before the zone can; `base` is the owner on the host.
 ///
 /// # Errors
@@ -131,7 +154,8 @@ pub(crate) fn write_run(
     write(run, dir, file, text, base).map_err(Failed::to("write the zone's", format!("/run/{dir}/{file}")))
 }
 
-fn write(run: BorrowedFd<'_>, path: &str, file: &str, text: &str, base: u32) -> Result<(), Errno> {
+/// Opens a directory of the zone's /run, and makes what is missing of the way.
+fn directory(run: BorrowedFd<'_>, path: &str, base: u32) -> Result<OwnedFd, Errno> {
     let mut dir =
         run.try_clone_to_owned().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
     for name in path.split('/') {
@@ -144,6 +168,11 @@ fn write(run: BorrowedFd<'_>, path: &str, file: &str, text: &str, base: u32) -> 
         fchmod(&dir, Mode::from_raw_mode(0o755))?;
         give(dir.as_fd(), base)?;
     }
+    Ok(dir)
+}
+
+fn write(run: BorrowedFd<'_>, path: &str, file: &str, text: &str, base: u32) -> Result<(), Errno> {
+    let dir = directory(run, path, base)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let fd = openat(&dir, file, flags, Mode::from_raw_mode(0o444))?;
     fchmod(&fd, Mode::from_raw_mode(0o444))?;

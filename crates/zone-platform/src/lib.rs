@@ -58,6 +58,7 @@ pub mod network;
 pub mod orderly;
 pub mod privileges;
 pub mod reach;
+pub mod readiness;
 pub mod root;
 pub mod seccomp;
 mod sparse;

@@ -67,6 +67,8 @@ pub struct Spec {
     pub process: Process,
     /// How init is asked to stop.
     pub orderly: OrderlySpec,
+    /// The command of the zone's shell that tells whether it is ready; its init tells if there is none.
+    pub ready_check: Option<String>,
 }
 
 /// A file system of the zone.
@@ -215,6 +217,7 @@ impl Spec {
                 halt_signal: brand.halt_signal.clone(),
                 reboot_signal: brand.reboot_signal.clone(),
             },
+            ready_check: config.ready_check.clone(),
         }
     }
 

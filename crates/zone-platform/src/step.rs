@@ -186,6 +186,7 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     }
     let run = kernelfs::run(build.base())?;
     guest::describe(run.as_fd(), build.spec, build.base())?;
+    build.kept.push(guest::listen(run.as_fd(), build.base())?);
     build.run = Some(run.try_clone().map_err(Failed::to("duplicate the descriptor of", "/run"))?);
     build.attach(run, &Canonical::fixed("/run"), Kind::Directory, Making::Owned(build.base()))
 }
@@ -206,7 +207,7 @@ fn make_devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
     mount(build, dev::tree(base, seats, &nodes)?, "/dev", Kind::Directory)?;
     let pts = dev::pts(base)?;
     if seats {
-        build.kept = dev::seats(pts.as_fd(), base)?;
+        build.kept.extend(dev::seats(pts.as_fd(), base)?);
     }
     mount(build, pts, "/dev/pts", Kind::Directory)?;
     mount(build, kernelfs::shm(base)?, "/dev/shm", Kind::Directory)?;

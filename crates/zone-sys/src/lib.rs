@@ -22,6 +22,7 @@ pub mod loopdev;
 pub mod mount;
 pub mod namespace;
 pub mod net;
+pub mod notify;
 pub mod path;
 pub mod pidfd;
 pub mod proc;

@@ -1,8 +1,11 @@
 //! The command line as it is typed. What it means is up to the verbs.
 
+pub(crate) mod watch;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use watch::WaitArgs;
 
 /// Everything on the command line.
 #[derive(Debug, Parser)]
@@ -58,7 +61,7 @@ pub(crate) enum Verb {
     #[command(after_long_help = READY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE ready")]
     Ready,
     /// Start a zone
-    #[command(after_long_help = BOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE boot [--timings [--json]] [-s] [-w] [-- BOOTARGS...]")]
+    #[command(after_long_help = BOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE boot [--wait[=SECONDS]] [--timings [--json]] [-s] [-w] [-- BOOTARGS...]")]
     Boot(BootArgs),
     /// End a zone at once and start it again
     #[command(after_long_help = REBOOT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE reboot [-w] [-- BOOTARGS...]")]
@@ -78,6 +81,9 @@ pub(crate) enum Verb {
     /// Declare an installed zone broken, so that it can only be uninstalled
     #[command(after_long_help = MARK_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE mark incomplete")]
     Mark(MarkArgs),
+    /// Wait until a zone is ready, or in a state
+    #[command(after_long_help = watch::WAIT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE wait {--ready | --state STATE} [-t SECONDS]")]
+    Wait(WaitArgs),
     /// Have zones served by a new zoneadmd, as after an upgrade
     #[command(after_long_help = RENEW_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] renew-daemon [--json]")]
     RenewDaemon(RenewArgs),
@@ -146,6 +152,9 @@ pub(crate) struct UninstallArgs {
 /// `boot`.
 #[derive(Debug, Args)]
 pub(crate) struct BootArgs {
+    /// Wait until the zone is ready, as "wait --ready" does: 300 seconds, or as many
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "300")]
+    pub(crate) wait: Option<u32>,
     /// Tell where the time went, step by step
     #[arg(long)]
     pub(crate) timings: bool,
@@ -349,12 +358,14 @@ Examples:
 
 const BOOT_HELP: &str = "\
 Success means that the zone's init was started and did not end at once; what it then does is on the zone's
-console (zlogin -C). A shutdown that is under way is waited for.
+console (zlogin -C). With --wait success means that it is ready (see \"zoneadm help wait\"); one that is not runs on.
+A shutdown that is under way is waited for.
 
 The arguments after -- hold, before the configured ones, until others are given or the zone is halted.
 
 Examples:
   zoneadm -z web boot
+  zoneadm -z web boot --wait=60             until it is ready
   zoneadm -z web boot -- -s                 single-user
   zoneadm -z web boot -- -i /bin/sh         with another init
   zoneadm -z web boot -w                    with a root that it can write, for an upgrade

@@ -13,6 +13,7 @@ mod set;
 mod shutdown;
 mod uninstall;
 pub(crate) mod verify;
+mod wait;
 
 use crate::access;
 use crate::cli::{Cli, Verb};
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Apply(args) => apply::run(&cx, *args),
         Verb::Set(args) => set::run(&cx, args),
         Verb::Halt(args) => halt::run(&cx, *args),
+        Verb::Wait(args) => wait::run(&cx, *args),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
         Verb::RenewDaemon(args) => renew::run(&cx, *args),
         Verb::Mark(args) => recorded(&cx, "mark", || mark::run(&cx, args)),

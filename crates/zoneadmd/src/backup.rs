@@ -16,6 +16,8 @@ pub(crate) struct KeeperBackup {
     pub(crate) ring: OwnedFd,
     /// The zone.
     pub(crate) held: Mutex<Option<Held>>,
+    /// The socket at which the zone's init says that it is ready, and of which incarnation that is.
+    pub(crate) notify: Mutex<Option<(u64, OwnedFd)>>,
     /// zsched, if this daemon has started it.
     pub(crate) child: Mutex<Option<OwnedFd>>,
     /// The connection on which the events of a new zsched come, until somebody listens to it.
@@ -39,6 +41,7 @@ impl KeeperBackup {
             manager: Mutex::new(manager),
             ring,
             held: Mutex::default(),
+            notify: Mutex::default(),
             child: Mutex::new(child),
             fresh: Mutex::default(),
             retired: AtomicBool::new(false),

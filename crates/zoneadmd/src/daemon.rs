@@ -5,6 +5,7 @@ use crate::context::OperationContext;
 use crate::current::Current;
 use crate::error::OpError;
 use crate::halts::Halts;
+use crate::readiness::Seen;
 use crate::shutdown_state::ShutdownCell;
 use crate::slot::OperationSlot;
 use crate::stuck::Stuck;
@@ -34,6 +35,8 @@ pub(crate) struct Daemon {
     /// The halts that have ended.
     pub(crate) halts: Halts,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Whether the zone is ready, as far as that was found out.
+    pub(crate) readiness: RefCell<Option<Seen>>,
     /// How the last incarnation ended, as read from disk.
     pub(crate) last_exit: RefCell<Option<LastExit>>,
     /// The orderly shutdown under way, which waits for init without the operation lock.
@@ -55,6 +58,7 @@ impl Daemon {
             stuck: Stuck::default(),
             halts: Halts::default(),
             events: broadcast::Sender::new(256),
+            readiness: RefCell::default(),
             last_exit: RefCell::new(last_exit),
             shutdown: ShutdownCell::default(),
             uninstalling: Cell::new(false),

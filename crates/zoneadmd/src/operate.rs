@@ -55,6 +55,7 @@ impl Handler for Door {
             last_exit: daemon.last_exit.borrow().clone().map(Into::into),
             consoles: daemon.console.clients().iter().map(console).collect(),
             nets: alive.then(|| nets(daemon)),
+            readiness: crate::readiness::of(daemon, &status),
         }
     }
 

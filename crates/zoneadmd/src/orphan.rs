@@ -97,7 +97,7 @@ fn adopt(record: &Incarnation, phase: Phase, lost: Lost) -> Adopt {
         (Phase::Down, None) => (None, crate::clock::now()),
         _ => (None, 0),
     };
-    Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, owed: false }
+    Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, owed: false, kept: 0 }
 }
 
 /// Why a zone has no terminal for its console.

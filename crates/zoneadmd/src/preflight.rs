@@ -70,7 +70,7 @@ pub(crate) async fn init_lasts(daemon: &Daemon, context: &mut OperationContext) 
             return Ok(());
         }
         if now.phase == Phase::Down {
-            return died(daemon, context, now.end);
+            return died(daemon, context, now.end).await;
         }
         let activity = activity(booted.pid);
         if Instant::now() >= end || (activity.is_some() && activity == before) {
@@ -82,11 +82,16 @@ pub(crate) async fn init_lasts(daemon: &Daemon, context: &mut OperationContext) 
     }
 }
 
-fn died(daemon: &Daemon, context: &mut OperationContext, end: Option<End>) -> Result<(), OpError> {
+async fn died(daemon: &Daemon, context: &mut OperationContext, end: Option<End>) -> Result<(), OpError> {
     if matches!(how_it_ended(end), How::Rebooted | How::Poweroff) {
         return Ok(());
     }
     let (init, end) = (daemon.zone.init(), InitEnd(end));
+    if end.0 != Some(End::Exited(0)) {
+        for line in crate::last_words::of(daemon).await {
+            context.say(format!("console: {line}"));
+        }
+    }
     if end.0 == Some(End::Exited(0)) {
         context.say(format!("WARNING: init {init} {end} as soon as it was started"));
         return Ok(());

@@ -241,7 +241,7 @@ impl Zone {
         zone_console::term::reset(self.subsidiary().as_fd(), self.window()).map_err(OpError::Terminal)?;
         let mut argv = vec![init.clone()];
         argv.extend(snapshot.brand.init_args.iter().chain(&args.args).cloned());
-        let env = zone_platform::guest::environment(&Spec::of(&snapshot));
+        let env = zone_platform::guest::init_environment(&Spec::of(&snapshot), &init);
         let block = zone_sys::exec::block(&init, &argv, &env).ok_or(OpError::BootArgs(TooLong))?;
         if args.init.is_some() {
             // Who asks this zone's init to shut down must know which one it is.

@@ -188,10 +188,15 @@ impl Zone {
         };
         let Status { uniqid, pid, since, end, ended, restarts, .. } = *status;
         let ended = if phase == Phase::Down && ended == 0 { crate::clock::now() } else { ended };
-        let zone =
-            Adopt { phase, uniqid, pid, since, end, ended, restarts, lost: Lost::empty(), owed: false };
-        let both = [fds.cgroup.as_fd(), fds.pidfd.as_fd()];
-        let adopted = heir.adopt(&zone, if phase == Phase::Down { &both[..1] } else { &both })?;
+        let notify = lock(&self.backup.notify);
+        let notify = notify.as_ref().filter(|(of, _)| *of == uniqid && phase != Phase::Down);
+        let kept = u8::from(notify.is_some());
+        let lost = Lost::empty();
+        let zone = Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, owed: false, kept };
+        let mut all = vec![fds.cgroup.as_fd()];
+        all.extend((phase != Phase::Down).then(|| fds.pidfd.as_fd()));
+        all.extend(notify.map(|(_, socket)| socket.as_fd()));
+        let adopted = heir.adopt(&zone, &all)?;
         *status = adopted;
         Ok(words(&adopted))
     }

@@ -4,7 +4,7 @@ use crate::backup::KeeperBackup;
 use crate::daemon::Daemon;
 use crate::started::{StartError, Started};
 use crate::zone::Zone;
-use crate::{dhcp, ending, lxcfs, oom, operate, pending, recover, systemd, upcall};
+use crate::{dhcp, ending, lxcfs, oom, operate, pending, readiness, recover, systemd, upcall};
 use rustix::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -91,6 +91,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let kills = spawn_local(oom::keep(Rc::clone(&daemon)));
     let unit = spawn_local(systemd::keep(Rc::clone(&daemon)));
     let views = spawn_local(lxcfs::keep(Rc::clone(&daemon)));
+    let readiness = spawn_local(readiness::keep(Rc::clone(&daemon)));
     message.into_iter().for_each(|message| daemon.notice(Notice::Text(message)));
     // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
     let recovery = {
@@ -132,6 +133,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     kills.abort();
     unit.abort();
     views.abort();
+    readiness.abort();
     status_task.abort();
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);

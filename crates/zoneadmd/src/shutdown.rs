@@ -265,7 +265,7 @@ impl Zone {
     }
 
     /// Runs a command in the zone, by zlogin: what enters a zone must be small, and is there already.
-    fn run_inside(&self, words: &[String], deadline: Instant) -> Result<(), OpError> {
+    pub(crate) fn run_inside(&self, words: &[String], deadline: Instant) -> Result<(), OpError> {
         let zlogin = zone_config::Layout::program("zlogin");
         let mut command = Command::new(&zlogin);
         command.arg("-R").arg(self.layout.root()).arg("-Q").arg(self.name.as_str()).args(words);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use zone_config::config::Autoshutdown;
+use zone_config::config::{Autoshutdown, BootWait};
 use zone_config::file::FileLock;
 use zone_config::{Layout, State, ZoneConfig, ZoneName};
 
@@ -28,7 +28,7 @@ pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
             let _ = std::fs::remove_dir(layout.zone_run(zone));
             return Err(why);
         }
-        is_up();
+        is_up(layout, zone);
         // Only now: until then the zone's daemon has nothing to tell systemd.
         drop(lock);
     } else if state(layout, zone)? < State::Ready {
@@ -36,7 +36,7 @@ pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
             "zone '{zone}' was booted, and had ended before systemd knew of it: systemctl start zone@{zone} boots it"
         )));
     } else {
-        is_up();
+        is_up(layout, zone);
     }
     watch::until_over(layout, zone);
     Ok(())
@@ -48,8 +48,17 @@ fn boot(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
     if Zoneadm::start(zone, &["boot"])?.wait() { Ok(()) } else { Err(None) }
 }
 
-fn is_up() {
-    notify::notify("READY=1\nSTATUS=The zone runs");
+/// Tells systemd that the zone is up; when it is ready, if those are to wait for that who depend on it. One that does not become so
+/// runs all the same.
+fn is_up(layout: &Layout, zone: &ZoneName) {
+    const SECONDS: &str = "300";
+    let waits = ZoneConfig::load(layout, zone).is_ok_and(|config| config.boot_wait == BootWait::Ready);
+    let is_ready = || Zoneadm::start(zone, &["wait", "--ready", "-t", SECONDS]).is_ok_and(Zoneadm::wait);
+    notify::notify(if !waits || is_ready() {
+        "READY=1\nSTATUS=The zone runs"
+    } else {
+        "READY=1\nSTATUS=The zone runs, and has not become ready"
+    });
 }
 
 /// Takes the zone down, in the way that its configuration says. A unit whose process has ended is one whose zone has, or one

@@ -305,6 +305,15 @@ impl Client {
         Ok((status, ZoneFds { pidfd: next(0)?, cgroup: next(1)? }))
     }
 
+    /// Gives what zsched holds with the zone, in the order in which it was handed over.
+    ///
+    /// # Errors
+    /// [`Stage::NoZone`] if there is none, [`ClientError::TooOld`] from a zsched that gives nothing back.
+    pub fn kept(&self) -> Result<Vec<OwnedFd>> {
+        let (_, mut fds) = self.call(Op::Kept, &[], &[])?;
+        Ok((0..fds.len()).filter_map(|index| fds.take(index)).collect())
+    }
+
     /// Says that incarnation `uniqid` is being stopped.
     ///
     /// # Errors

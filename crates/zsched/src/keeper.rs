@@ -341,6 +341,10 @@ impl Keeper {
                 let there = self.zone.as_ref().is_some_and(|zone| zone.fds().is_some());
                 return if there { Ok(Out::Zone) } else { refuse(Stage::NoZone, Errno::SRCH) };
             }
+            Op::Kept => {
+                let Some(zone) = &self.zone else { return refuse(Stage::NoZone, Errno::SRCH) };
+                return Ok(Out::Several(zone.kept()?));
+            }
             Op::Stopping | Op::Consume => {
                 let named = body.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
                 let Some(zone) = &mut self.zone else { return refuse(Stage::NoZone, Errno::SRCH) };

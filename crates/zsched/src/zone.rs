@@ -20,8 +20,8 @@ pub(crate) struct Zone {
     /// The first process; none for a zone that was down when it was taken over.
     pidfd: Option<OwnedFd>,
     cgroup: OwnedFd,
-    /// Only held: terminals of the zone that nobody reads would hang up without a manager.
-    _kept: Kept,
+    /// Only held: terminals of the zone that nobody reads would hang up without a manager, and a daemon reads its sockets.
+    kept: Kept,
     /// For one that is not our child.
     tracer: Option<Tracer>,
 }
@@ -41,7 +41,7 @@ impl Zone {
             ..Status::default()
         };
         let (gate, pidfd) = (Some(first.gate), Some(first.pidfd));
-        Self { status, gate, pidfd, cgroup, _kept: kept, tracer: None }
+        Self { status, gate, pidfd, cgroup, kept, tracer: None }
     }
 
     /// One whose zsched died.
@@ -56,7 +56,12 @@ impl Zone {
         let adopted = Some(Adopted { at: seconds().max(1), witness: Witness::Nobody, lost });
         let status =
             Status { phase, uniqid, pid, since, end, ended, restarts, adopted, keeper: 0, version: [0; 3] };
-        let mut zone = Self { status, gate: None, pidfd, cgroup, _kept: Kept::default(), tracer: None };
+        let before = if pidfd.is_some() { 2 } else { 1 };
+        let mut kept = Kept::default();
+        for (index, slot) in kept.iter_mut().enumerate().take(usize::from(request.kept)) {
+            *slot = fds.take(before + index);
+        }
+        let mut zone = Self { status, gate: None, pidfd, cgroup, kept, tracer: None };
         zone.trace();
         Ok(zone)
     }
@@ -90,6 +95,15 @@ impl Zone {
     /// Its pidfd and its cgroup, for whoever enters or stops it.
     pub(crate) fn fds(&self) -> Option<[BorrowedFd<'_>; 2]> {
         Some([self.pidfd.as_ref()?.as_fd(), self.cgroup.as_fd()])
+    }
+
+    /// Gives copies of what is held with it.
+    pub(crate) fn kept(&self) -> Result<Vec<OwnedFd>, Failure> {
+        let copies = self.kept.iter().flatten().map(OwnedFd::try_clone);
+        let failed = |error: std::io::Error| {
+            Failure::new(Stage::Request, Errno::from_io_error(&error).unwrap_or(Errno::MFILE))
+        };
+        copies.map(|copy| copy.map_err(failed)).collect()
     }
 
     /// Looks what happened to the first process. True if it has ended.

@@ -49,6 +49,16 @@ choices! {
 }
 
 choices! {
+    /// What is waited for of a zone that boots with the host.
+    pub enum BootWait {
+        /// That its init is started.
+        Started = "started",
+        /// That it is ready.
+        Ready = "ready",
+    }
+}
+
+choices! {
     /// What becomes of a zone when the host goes down.
     pub enum Autoshutdown {
         /// Its init is asked to shut down, and has `shutdown-timeout` for it.

@@ -1,7 +1,7 @@
 //! The rows of the table that every zone has one of: its own properties.
 
 use super::{Property, Unset};
-use crate::config::{Autoshutdown, BootPriority, IpType, MacProfile, Uptime};
+use crate::config::{Autoshutdown, BootPriority, BootWait, IpType, MacProfile, Uptime};
 use crate::value::Kind;
 
 /// As many as the kernel has numbers for (`IPCMNI`).
@@ -44,6 +44,13 @@ pub static GLOBALS: &[Property] = &[
         Kind::Zones,
         Unset::Nothing,
         "Zones that boot before it, with it, and go down after it, where systemd boots it.",
+    )
+    .at_once(),
+    Property::new(
+        "boot-wait",
+        Kind::Choice(BootWait::WORDS),
+        Unset::Is("started"),
+        "What zones that depend on it wait for, where systemd boots it: that its init is started, or that it is ready.",
     )
     .at_once(),
     Property::new(
@@ -126,6 +133,13 @@ pub static GLOBALS: &[Property] = &[
         Unset::From("the brand's init"),
         "The program that is the zone's PID 1, as seen inside.",
     ),
+    Property::new(
+        "ready-check",
+        Kind::Word,
+        Unset::From("what its init says of itself"),
+        "A command of the zone's shell, run in the zone as its root: the zone is ready when it exits with 0.",
+    )
+    .live(),
     Property::new(
         "restart-init",
         Kind::Bool,

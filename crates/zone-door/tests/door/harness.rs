@@ -59,6 +59,7 @@ impl Handler for FakeZone {
             }),
             consoles: Vec::new(),
             nets: None,
+            readiness: None,
         }
     }
 

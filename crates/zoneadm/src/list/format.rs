@@ -115,6 +115,7 @@ mod tests {
             live: Some(Status { phase: Phase::Running, pid: 4321, ..Status::default() }),
             daemon: None,
             differs: None,
+            readiness: None,
             network: None,
             limits: None,
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use zone_config::State;
 use zone_config::lastexit::{How, LastExit};
+use zone_config::readiness::{Found, ReadyBy, ReadyState};
 use zone_door::{Change, Console, Operation};
 use zsched::wire::{Lost, Status, Witness};
 
@@ -35,6 +36,8 @@ pub(super) struct Zone<'a> {
     since: Option<u64>,
     /// How many times in a row init was started again before this incarnation.
     restarts: Option<u32>,
+    /// Whether it is ready; null for one that does not run.
+    readiness: Option<Readiness>,
     /// Who keeps the zone; null for one that is not up, and for one whose zsched was killed until a daemon starts another.
     zsched: Option<Keeper>,
     last_exit: Option<End>,
@@ -49,6 +52,23 @@ pub(super) struct Zone<'a> {
     network: Option<&'a Network>,
     /// What it uses of the machine; null for one that is not up, and for the host.
     limits: Option<&'a Limits>,
+}
+
+/// How far a zone that runs has come.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    state: ReadyState,
+    /// Who has told; null as long as nobody has.
+    by: Option<ReadyBy>,
+    /// When that was.
+    since: Option<u64>,
+}
+
+impl From<Option<Found>> for Readiness {
+    fn from(found: Option<Found>) -> Self {
+        let state = found.map_or(ReadyState::Starting, |found| found.state);
+        Self { state, by: found.map(|found| found.by), since: found.map(|found| found.since) }
+    }
 }
 
 /// A zone's zsched.
@@ -135,6 +155,7 @@ impl<'a> Zone<'a> {
             pid: live.map(|status| status.pid).filter(|&pid| pid != 0),
             since: live.map(|status| status.since),
             restarts: live.map(|status| status.restarts),
+            readiness: row.readiness.map(Readiness::from),
             zsched: live.and_then(Keeper::of),
             last_exit: row.last_exit().map(End::from),
             operation,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use zone_config::config::MacProfile;
 use zone_config::lastexit::{How, LastExit};
+use zone_config::readiness::Found;
 use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, change, file, here};
 use zone_door::{Change, Client};
 use zone_sys::Chain;
@@ -54,6 +55,8 @@ pub(super) struct Row {
     pub(super) immutable: Option<Immutable>,
     /// What its keeper says, when it is up.
     pub(super) live: Option<Status>,
+    /// Of one that runs: whether it is ready, if that was found out.
+    pub(super) readiness: Option<Option<Found>>,
     /// What its daemon says, if it was asked and one runs.
     pub(super) daemon: Option<zone_door::Status>,
     /// What is configured by now and differs from what it has; none when it is not up, or one of both cannot be read.
@@ -92,6 +95,7 @@ impl Row {
             ip_type: Some("shared"),
             immutable: None,
             live: None,
+            readiness: None,
             daemon: None,
             differs: None,
             network: None,
@@ -114,7 +118,9 @@ impl Row {
         match ask(layout, &entry.name) {
             Ok(status) => {
                 let state = live::state(status.as_ref(), entry.state);
-                Ok(Some(Self { state: Some(state), live: status, ..Self::bare(entry) }))
+                let running = status.filter(|status| status.phase == Phase::Running);
+                let readiness = running.map(|status| Found::load(layout, &entry.name, status.uniqid));
+                Ok(Some(Self { state: Some(state), live: status, readiness, ..Self::bare(entry) }))
             }
             // Nothing of these can be up, whoever asks.
             Err(error) if live::is_forbidden(&error) && entry.state < State::Installed => {
@@ -145,6 +151,7 @@ impl Row {
             ip_type: None,
             immutable: None,
             live: None,
+            readiness: None,
             daemon: None,
             differs: None,
             network: None,

@@ -1,14 +1,19 @@
 //! `zoneadm boot`: starts a zone.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use zone_config::{Layout, ZoneName};
 use zone_door::{OpResult, Request};
 
 use crate::cli::BootArgs;
 use crate::context::Context;
-use crate::message::Outcome;
+use crate::daemon;
+use crate::live;
+use crate::message::{Failure, Outcome};
 use crate::output::Output;
 use crate::sanity::{self, Action};
-use crate::{daemon, verbs::verify};
+use crate::verbs::{verify, wait};
 
 pub(crate) fn run(cx: &Context, args: &BootArgs) -> Outcome {
     let target = sanity::check(cx, Action::Boot)?;
@@ -16,8 +21,12 @@ pub(crate) fn run(cx: &Context, args: &BootArgs) -> Outcome {
     let request =
         Request::Boot { bootargs: bootargs(args), writable: args.writable, locale: daemon::locale() };
     let result = daemon::request(target.layout, target.name(), &request)?;
+    let waited = match args.wait {
+        Some(seconds) => wait(target.layout, target.name(), seconds),
+        None => Ok(()),
+    };
     if !args.timings {
-        return Ok(());
+        return waited;
     }
     let mut out = Output::new();
     if args.json {
@@ -27,7 +36,16 @@ pub(crate) fn run(cx: &Context, args: &BootArgs) -> Outcome {
             out.line(&line)?;
         }
     }
-    out.end()
+    out.end()?;
+    waited
+}
+
+/// Waits for the incarnation that is there by now. That none is may be its end already.
+fn wait(layout: &Layout, zone: &ZoneName, seconds: u32) -> Outcome {
+    let status = live::ask(layout, zone)
+        .map_err(|error| Failure::of(zone)(anyhow::Error::new(error).context("could not get state")))?;
+    let limit = Some(Duration::from_secs(seconds.into()));
+    wait::ready(layout, zone, Some(status.map_or(0, |status| status.uniqid)), limit)
 }
 
 /// `boot -s` is how it was written before there were boot arguments.

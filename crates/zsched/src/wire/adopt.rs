@@ -1,10 +1,10 @@
 //! The request that hands a zone to a zsched that did not make it.
 
 use super::codec::{Reader, Writer};
-use super::{End, Header, Lost, Op, Phase, RESERVE};
+use super::{End, Header, KEPT, Lost, Op, Phase, RESERVE};
 
 /// A zone whose zsched died. Its descriptors are the cgroup's directory and, if the first process lives, its
-/// pidfd.
+/// pidfd; then those that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adopt {
     /// Where it is in its life: running, stopping or down. One that was ready has ended with its zsched. With
@@ -26,10 +26,12 @@ pub struct Adopt {
     pub lost: Lost,
     /// Whether another incarnation is to follow the one that is no more (see [`Op::Consume`]).
     pub owed: bool,
+    /// How many descriptors zsched holds as long as the incarnation lives and does nothing with; at most [`super::KEPT`].
+    pub kept: u8,
 }
 
 /// The bytes of the request.
-const SIZE: usize = Header::SIZE + 40 + 4 + RESERVE + 8;
+const SIZE: usize = Header::SIZE + 40 + 4 + RESERVE + 12;
 
 impl Adopt {
     /// The message, header included.
@@ -47,6 +49,7 @@ impl Adopt {
         w.restarts(self.restarts);
         w.u32(self.lost.bits());
         w.u32(self.owed.into());
+        w.u32(self.kept.into());
         out
     }
 
@@ -64,6 +67,12 @@ impl Adopt {
             restarts: r.restarts()?,
             lost: Lost::from_bits_retain(r.u32()?),
             owed: r.u32()? != 0,
+            // From protocol 4 on.
+            kept: r
+                .u32()
+                .and_then(|kept| u8::try_from(kept).ok())
+                .filter(|&kept| usize::from(kept) <= KEPT)
+                .unwrap_or(0),
         })
     }
 }

@@ -26,6 +26,7 @@
 //! | 1 | everything that is not named below |
 //! | 2 | [`Op::Adopt`]; [`Status::adopted`] and [`Status::version`] |
 //! | 3 | [`Op::Namespaces`]; [`Create::namespaces`] and [`Create::kept`], which a request has only where they are not the usual ones |
+//! | 4 | [`Op::Kept`]; [`Adopt::kept`], which a zsched of before passes over |
 //!
 //! Nothing here allocates but what says so: zsched reads and writes these in place.
 
@@ -47,7 +48,7 @@ pub use reply::{PACKET, REPLY, Reply};
 pub use status::{Adopted, End, Lost, Phase, Status, Witness};
 
 /// The protocol that this program speaks, with all before it down to [`OLDEST`].
-pub const PROTOCOL: u8 = 3;
+pub const PROTOCOL: u8 = 4;
 /// The oldest protocol that this program speaks.
 pub const OLDEST: u8 = 1;
 
@@ -118,10 +119,12 @@ pub enum Op {
     /// Namespaces for the zone to be: the rest of the message is a set of [`Kinds`], its descriptor the user namespace that
     /// they are to belong to. Waits for those that [`Op::UserNamespace`] has begun, makes others, and hands them out.
     Namespaces = 12,
+    /// The descriptors that are held with the incarnation since [`Create`] or [`Adopt`], in their order.
+    Kept = 13,
 }
 
 impl Op {
-    const ALL: [Op; 12] = [
+    const ALL: [Op; 13] = [
         Op::Status,
         Op::UserNamespace,
         Op::Create,
@@ -134,6 +137,7 @@ impl Op {
         Op::Quit,
         Op::Adopt,
         Op::Namespaces,
+        Op::Kept,
     ];
 
     /// The operation of a message, if it names one.
@@ -147,6 +151,7 @@ impl Op {
     #[must_use]
     pub const fn protocol(self) -> u8 {
         match self {
+            Op::Kept => 4,
             Op::Namespaces => 3,
             Op::Adopt => 2,
             _ => 1,

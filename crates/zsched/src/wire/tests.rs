@@ -33,13 +33,16 @@ fn an_adoption_survives_the_wire() {
             restarts: 9,
             lost: Lost::TERMINAL | Lost::OUTPUT,
             owed: true,
+            kept: 1,
         };
         let message = adopt.encode();
         assert_eq!(Op::of(&message), Some(Op::Adopt));
         assert_eq!(Adopt::decode(&message[Header::SIZE..]), Some(adopt));
-        for cut in Header::SIZE..message.len() {
+        for cut in Header::SIZE..message.len() - 4 {
             assert_eq!(Adopt::decode(&message[Header::SIZE..cut]), None);
         }
+        let earlier = Adopt::decode(&message[Header::SIZE..message.len() - 4]);
+        assert_eq!(earlier, Some(Adopt { kept: 0, ..adopt }), "a program of protocol 2 sends no more");
     }
 }
 

@@ -118,6 +118,7 @@ fn what_makes_no_sense_is_not_adopted() {
         restarts: 0,
         lost: Lost::empty(),
         owed: false,
+        kept: 0,
     };
     let both = [fds.cgroup.as_fd(), fds.pidfd.as_fd()];
     let stage = |result| match result {

@@ -189,6 +189,7 @@ impl Fixture {
             restarts: status.restarts,
             lost: Lost::empty(),
             owed: false,
+            kept: 0,
         };
         let now = self.client.adopt(&zone, &[fds.cgroup.as_fd(), fds.pidfd.as_fd()]).unwrap();
         assert_eq!((now.phase, now.uniqid, now.pid), (status.phase, status.uniqid, status.pid));

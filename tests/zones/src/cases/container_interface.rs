@@ -69,13 +69,15 @@ fn environment_variables_and_run_host(lab: &Lab) {
         ["setpriv", "--reuid", "1000", "cat", "/run/host/container-manager", "/run/host/container-uuid"];
     zone.zlogin(as_user).ok().stdout_is(&format!("zones\n{uuid}\n"));
     assert_eq!(says(&zone, "systemd-detect-virt --container"), "container-other\n");
+    // Advanced integration, 6: for init alone, which hands it on to nobody.
+    assert!(environment.lines().any(|line| line == "NOTIFY_SOCKET=/run/host/notify"), "{environment}");
+    assert_eq!(says(&zone, "tr '\\0' '\\n' < /proc/$$/environ | grep -c NOTIFY_SOCKET || true"), "0\n");
+    assert_eq!(says(&zone, "stat -c '%F %a %U' /run/host/notify"), "socket 600 root\n");
     // 3, 4, 5: neither terminals besides the console, nor the host's release, nor credentials.
-    for name in
-        ["container_ttys=", "container_host_", "CREDENTIALS_DIRECTORY=", "NOTIFY_SOCKET=", "LISTEN_FDS="]
-    {
+    for name in ["container_ttys=", "container_host_", "CREDENTIALS_DIRECTORY=", "LISTEN_FDS="] {
         assert!(!environment.lines().any(|line| line.starts_with(name)), "{environment}");
     }
-    assert_eq!(says(&zone, "ls /run/host"), "container-manager\ncontainer-uuid\n");
+    assert_eq!(says(&zone, "ls /run/host"), "container-manager\ncontainer-uuid\nnotify\n");
     // What is not there init makes itself.
     assert_eq!(
         says(&zone, "stat -c %a /run/systemd/inaccessible/reg /run/systemd/inaccessible/dir"),

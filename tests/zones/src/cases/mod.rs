@@ -78,6 +78,7 @@ mod net_shared;
 mod net_verify;
 mod power_loss;
 mod privileges;
+mod readiness;
 mod remains;
 mod restart;
 mod rights;
@@ -177,6 +178,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         console_kill::CASES,
         console_leftovers::CASES,
         restart::CASES,
+        readiness::CASES,
         remains::CASES,
         crash::CASES,
         crash_alone::CASES,

@@ -34,7 +34,7 @@ pub use lab::{Lab, LabSpec};
 pub(crate) use lab::{make_dir, read, set_mode, write, write_program};
 pub use manual::{Example, examples};
 pub use pty::Terminal;
-pub use status::{Attached, Exit, Status};
+pub use status::{Attached, Exit, Readiness, Status};
 pub use sweep::{Identity, Place, identity, places};
 pub use wait::until;
 pub(crate) use wait::within;

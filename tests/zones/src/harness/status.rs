@@ -28,6 +28,9 @@ pub struct Status {
     /// How often init was started again.
     #[serde(default)]
     pub restarts: Option<u32>,
+    /// Whether it is ready; none unless it runs.
+    #[serde(default)]
+    pub readiness: Option<Readiness>,
     /// What is being done with the zone.
     #[serde(default)]
     pub operation: Option<String>,
@@ -40,6 +43,15 @@ pub struct Status {
     /// Who is at the console; none when no daemon runs.
     #[serde(default)]
     pub consoles: Option<Vec<Attached>>,
+}
+
+/// How far a zone that runs has come.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Readiness {
+    /// `starting`, `ready` or `unknown`.
+    pub state: String,
+    /// Who has told.
+    pub by: Option<String>,
 }
 
 /// A zone's zsched.
@@ -86,6 +98,9 @@ pub struct Exit {
     /// The signal that killed init.
     #[serde(default)]
     pub signal: Option<i32>,
+    /// How often init had been started again before.
+    #[serde(default)]
+    pub restarts: u32,
 }
 
 impl Status {
