@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Document, Instance, Properties};
 use crate::hash::fnv1a;
-use crate::schema::{Applies, GLOBALS, Property, RESOURCES, Resource};
+use crate::schema::{Applies, GLOBALS, Property, RESOURCES, Resource, SECRET};
 use crate::value::Value;
 
 /// What is done to come from one configuration to the other.
@@ -190,14 +190,17 @@ fn modified(
     live: &Properties,
     wanted: &Properties,
 ) -> Vec<Change> {
-    let text = |value: Option<Value>| value.map(|value| value.to_string());
+    let text = |row: &Property, value: Option<Value>| match row.secret {
+        true => value.map(|_| SECRET.to_owned()),
+        false => value.map(|value| value.to_string()),
+    };
     let rows = rows.iter().filter(|row| live.effective(row) != wanted.effective(row));
     let change = |row: &Property| Change {
         action: Action::Modify,
         resource: resource.map(str::to_owned),
         property: Some(row.name.to_owned()),
-        from: text(live.effective(row)),
-        to: text(wanted.effective(row)),
+        from: text(row, live.effective(row)),
+        to: text(row, wanted.effective(row)),
         applies: row.applies,
     };
     rows.map(change).collect()

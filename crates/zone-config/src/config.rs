@@ -56,6 +56,8 @@ records! {
         pub hostid: Option<String> = "hostid",
         /// Its host name; the zone's name when unset, see [`Self::hostname`].
         pub hostname: Option<String> = "hostname",
+        /// The file of the host that is cloud-init's user data.
+        pub user_data: Option<String> = "user-data",
         /// PID 1, as seen inside; the brand's when unset, see [`Self::init`].
         pub init: Option<String> = "init",
         /// The command that tells whether the zone is ready; when unset, its init tells.
@@ -108,6 +110,8 @@ records! {
         pub dedicated_cpu: Vec<DedicatedCpu> = "dedicated-cpu",
         /// Limits of what it reads and writes, a disk each.
         pub io: Vec<Io> = "io",
+        /// What its init is given in secret.
+        pub credential: Vec<Credential> = "credential",
         /// Resource controls of Solaris that have no meaning here, kept.
         pub rctl: Vec<Rctl> = "rctl",
         /// Data sets of ZFS, kept.
@@ -268,6 +272,18 @@ records! {
 }
 
 records! {
+    /// Something secret that the zone's init is given: one of data and source.
+    pub struct Credential {
+        /// Its name, once in a zone.
+        pub name: String = "name",
+        /// What it is.
+        pub data: Option<String> = "data",
+        /// The file of the host that has it.
+        pub source: Option<String> = "source",
+    }
+}
+
+records! {
     /// A resource control of Solaris that has no meaning here.
     pub struct Rctl {
         /// Its name.
@@ -424,7 +440,8 @@ impl ZoneConfig {
     /// When the file cannot be written.
     pub fn save(&self, layout: &Layout, zone: &ZoneName) -> Result<(), ConfigError> {
         file::make_dir(&layout.etc(), 0o755)?;
-        Ok(file::replace(&layout.config(zone), self.to_toml().as_bytes(), 0o644)?)
+        let document = self.to_document();
+        Ok(file::replace(&layout.config(zone), document.to_toml().as_bytes(), document.mode())?)
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Property {
     pub pending: Option<&'static str>,
     /// Whether it has no meaning on Linux: it is kept, and a commit says so.
     pub foreign: bool,
+    /// Whether its value is shown to nobody, and the file that has it is root's alone to read.
+    pub secret: bool,
     /// Whether it is in `NAME.toml`; the zone's name is the file's.
     pub stored: bool,
     /// What it is for, in a sentence.
@@ -106,6 +108,7 @@ impl Property {
             applies: Applies::NextBoot,
             pending: None,
             foreign: false,
+            secret: false,
             stored: true,
             help,
             since: "0.1.0",
@@ -114,6 +117,11 @@ impl Property {
 
     const fn foreign(mut self) -> Self {
         self.foreign = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 
@@ -160,7 +168,10 @@ impl Property {
     /// # Errors
     /// With what is allowed.
     pub fn read(&self, word: &str) -> Result<Value, ValueError> {
-        self.kind.read(word).ok_or_else(|| ValueError::new(self, format!("\"{word}\"")))
+        self.kind.read(word).ok_or_else(|| match self.secret {
+            true => ValueError::new(self, SECRET.to_owned()),
+            false => ValueError::new(self, format!("\"{word}\"")),
+        })
     }
 
     /// Understands a list given for it; one item is as good as the word alone.
@@ -209,6 +220,9 @@ impl ValueError {
         Self { property: property.name, given, allowed: property.kind.allowed() }
     }
 }
+
+/// What stands for the value of a property that is secret.
+pub const SECRET: &str = "(secret)";
 
 /// What Solaris calls some properties of its `anet`, and what they are called here.
 const SYNONYMS: [(&str, &str); 3] =

@@ -98,7 +98,7 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
         file::make_dir_to_stay(&layout.etc(), 0o755)?;
         // What cannot be read cannot be put back, and is no reason not to write over it.
         let old = file::read_if_there(&file, file::DOCUMENT).ok();
-        file::replace(&file, text.as_bytes(), 0o644)?;
+        file::replace(&file, text.as_bytes(), document.mode())?;
         before = old;
         // Before the index: if a crash comes between, the same command does it all again.
         Ok(addresses::rename(layout, zone, to)?)
@@ -107,7 +107,7 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
         // The index could not be written: the file goes back to what the index still says. If that fails too, the
         // first failure is the one to tell.
         let _ = match old {
-            Some(old) => file::replace(&file, &old, 0o644),
+            Some(old) => file::replace(&file, &old, mode_of(&old)),
             None => file::remove(&file),
         };
         let _ = addresses::rename(layout, to, zone);
@@ -117,6 +117,12 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
         file::remove(&layout.config(zone))?;
     }
     Ok(())
+}
+
+/// The mode of a file with this text: what is no configuration may have secrets.
+fn mode_of(text: &[u8]) -> u32 {
+    let document = Document::parse(&String::from_utf8_lossy(text), Path::new(""));
+    document.map_or(0o600, |document| document.mode())
 }
 
 /// Whether there is nothing of a zone's root that would be left without a name, and with ids that nobody would own.

@@ -26,7 +26,7 @@ pub fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         }
         Kind::Zones => "[a-z][a-z0-9.-]{0,10}(,[a-z]{1,4})?".boxed(),
         Kind::HostPorts => "(192\\.0\\.2\\.1:|\\[::1\\]:)?[1-9][0-9]{0,3}".boxed(),
-        Kind::HostName | Kind::Label | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
+        Kind::HostName | Kind::Label | Kind::Credential | Kind::ZoneName => "[a-z][a-z0-9.-]{0,10}".boxed(),
         Kind::Bool => "true|false".boxed(),
         Kind::Sysctl => "net\\.ipv4\\.[a-z_]{1,9}".boxed(),
         Kind::HostId => "(0x)?[0-9a-e]{1,8}".boxed(),

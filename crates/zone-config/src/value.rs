@@ -83,6 +83,8 @@ pub enum Kind {
     HostId,
     /// The name of a thing of the administrator's.
     Label,
+    /// The name of a credential of systemd's.
+    Credential,
     /// `true` or `false`.
     Bool,
     /// A number of seconds, from 1 to this.
@@ -165,6 +167,9 @@ impl Kind {
             Self::Sysctl => sysctl::allowed(),
             Self::HostId => "a hexadecimal number from 0 to fffffffe".to_owned(),
             Self::Label => "letters, digits, '-' and '.', the first a letter or digit".to_owned(),
+            Self::Credential => {
+                "letters, digits, '-', '_' and '.', the first a letter or digit, at most 200 bytes".to_owned()
+            }
             Self::Bool => "true, false".to_owned(),
             Self::Seconds(most) => format!("a whole number of seconds from 1 to {most}"),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
@@ -210,6 +215,7 @@ impl Kind {
             Self::Sysctl => text(sysctl::is_own(word)),
             Self::HostId => text(host_id(word).is_some()),
             Self::Label => text(is_name(word, "-.")),
+            Self::Credential => text(is_name(word, "-_.") && word.len() <= 200),
             Self::Bool => word.parse().ok().map(Value::Bool),
             Self::Seconds(most) => number(word, 1, most),
             Self::Number(least, most) => number(word, least, most),

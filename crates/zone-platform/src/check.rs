@@ -3,6 +3,7 @@
 //! The steps' checks are the same in both. In a bring-up what they have found is what is used: a directory that was
 //! looked at is mounted by the descriptor that was looked at.
 
+use rustix::fd::OwnedFd;
 use zone_config::Layout;
 use zone_net::managed::Network;
 use zone_net::plan::Host;
@@ -55,6 +56,8 @@ pub(crate) struct Found<'a> {
     pub(crate) mounts: Vec<Plan<'a>>,
     pub(crate) devices: Vec<Node>,
     pub(crate) confinement: Option<Confinement>,
+    /// The files of the host that the zone's init, or cloud-init in it, is given, in the order of the specification.
+    pub(crate) secrets: Vec<OwnedFd>,
     /// What the host has of the network, if the zone has any.
     pub(crate) host: Option<Host>,
     /// The managed network, if the zone uses it and it was chosen before.

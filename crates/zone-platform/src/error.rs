@@ -61,6 +61,9 @@ pub enum PlatformError {
     /// lxcfs cannot be had.
     #[error(transparent)]
     Lxcfs(#[from] crate::lxcfs::LxcfsError),
+    /// A file with a secret, or with cloud-init's user data, is not fit.
+    #[error(transparent)]
+    Credential(#[from] crate::credentials::CredentialError),
     /// A file system does not answer.
     #[error(transparent)]
     Silent(#[from] crate::reach::Silent),

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fchmod, mkdirat, open
 use rustix::io::Errno;
 
 use crate::zoneroot::give;
-use crate::{Failed, Spec, readiness};
+use crate::{Failed, Spec, credentials, readiness};
 
 mod etc;
 
@@ -43,6 +43,9 @@ pub fn init_environment(spec: &Spec, init: &str) -> Vec<(String, String)> {
     let mut pairs = environment(spec);
     if readiness::notifies(spec, init) {
         pairs.push(("NOTIFY_SOCKET".to_owned(), readiness::SOCKET.to_owned()));
+    }
+    if !spec.credentials.is_empty() {
+        pairs.push(("CREDENTIALS_DIRECTORY".to_owned(), credentials::DIRECTORY.to_owned()));
     }
     pairs
 }

@@ -38,6 +38,7 @@ mod claims;
 mod clocks;
 mod confinement;
 pub mod console;
+mod credentials;
 mod dev;
 pub mod devices;
 pub mod enter;

@@ -3,6 +3,7 @@
 //! A zone's configuration is one way to say it. The platform reads nothing but this, so that another document can ask
 //! for a zone as well, and so that two of them can be compared when a zone is changed while it lives.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use zone_config::config::{self, Fs, FsOwners, FsType, MacProfile, Uptime};
@@ -67,8 +68,39 @@ pub struct Spec {
     pub process: Process,
     /// How init is asked to stop.
     pub orderly: OrderlySpec,
+    /// What its init is given in secret: names, and where each is from.
+    pub credentials: Vec<(String, Secret)>,
+    /// The file of the host that is cloud-init's user data.
+    pub user_data: Option<PathBuf>,
     /// The command of the zone's shell that tells whether it is ready; its init tells if there is none.
     pub ready_check: Option<String>,
+}
+
+/// Where a secret is from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// This is it.
+    Data(String),
+    /// It is in this file of the host.
+    File(PathBuf),
+}
+
+impl Secret {
+    fn of(credential: &config::Credential) -> Self {
+        match &credential.source {
+            Some(path) => Self::File(path.into()),
+            None => Self::Data(credential.data.clone().unwrap_or_default()),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(_) => f.write_str(zone_config::schema::SECRET),
+            Self::File(path) => path.fmt(f),
+        }
+    }
 }
 
 /// A file system of the zone.
@@ -217,6 +249,8 @@ impl Spec {
                 halt_signal: brand.halt_signal.clone(),
                 reboot_signal: brand.reboot_signal.clone(),
             },
+            credentials: config.credential.iter().map(|one| (one.name.clone(), Secret::of(one))).collect(),
+            user_data: config.user_data.clone().map(PathBuf::from),
             ready_check: config.ready_check.clone(),
         }
     }

@@ -16,8 +16,8 @@ use crate::check::Check;
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
-    cgroup, clocks, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs, lxcfs, memlock,
-    network, orderly, privileges, root, sparse, sysctl, verify,
+    cgroup, clocks, credentials, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs,
+    lxcfs, memlock, network, orderly, privileges, root, sparse, sysctl, verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
@@ -102,6 +102,12 @@ static STEPS: &[Step] = &[
         check: Some(filesystems::look),
         bring_up: Some(filesystems::bring_up),
         update: Some(Update { differs: filesystems::differs, make: filesystems::update }),
+        ..NONE
+    },
+    Step {
+        name: "credentials",
+        check: Some(credentials::look),
+        bring_up: Some(credentials::bring_up),
         ..NONE
     },
     Step {

@@ -8,7 +8,7 @@ use zone_config::Brand;
 use zone_config::command::Qualifier;
 use zone_config::document::{Instance, Properties};
 use zone_config::lex::quote;
-use zone_config::schema::{self, GLOBALS, Property, RESOURCES, Unset};
+use zone_config::schema::{self, GLOBALS, Property, RESOURCES, SECRET, Unset};
 use zone_config::value::Value;
 
 use crate::editor::{EditError, Editor, rctl, resource};
@@ -70,6 +70,10 @@ pub fn export(editor: &Editor, json: bool) -> String {
         let _ = writeln!(text, "add {}", instance.resource.name);
         for row in instance.resource.properties {
             let _ = match instance.values.get(row.name) {
+                Some(_) if row.secret => {
+                    let file = format!("/etc/zones/{}.toml", editor.zone);
+                    writeln!(text, "# {} is secret, and not exported; it is in {file}", row.name)
+                }
                 Some(list @ Value::List(_)) => writeln!(text, "add {} {}", row.name, word(list)),
                 Some(value) => writeln!(text, "set {}={}", row.name, word(value)),
                 None => Ok(()),
@@ -119,6 +123,7 @@ fn block(instance: &Instance) -> String {
     let mut text = format!("{}:\n", instance.resource.name);
     for row in instance.resource.properties {
         let _ = match (instance.values.effective(row), row.kind.shape()) {
+            (Some(_), _) if row.secret => writeln!(text, "\t{}: {SECRET}", row.name),
             (Some(list @ Value::List(_)), _) => writeln!(text, "\t{}: {}", row.name, word(&list)),
             (Some(value), _) => writeln!(text, "\t{}: {value}", row.name),
             (None, zone_config::value::Shape::List) => writeln!(text, "\t{}: []", row.name),
@@ -145,7 +150,7 @@ fn chosen<'a>(editor: &'a Editor, name: &str, which: &[Qualifier]) -> Result<Vec
 fn info_json(editor: &Editor, what: Option<&str>, which: &[Qualifier]) -> Result<Json, EditError> {
     let with_defaults = |values: &Properties, rows: &[Property]| {
         let one = |row: &Property| {
-            let value = values.effective(row).map_or(Json::Null, |value| to_json(&value));
+            let value = values.effective(row).map_or(Json::Null, |value| told(row, &value));
             (row.name.to_owned(), value)
         };
         rows.iter().map(one).collect::<Map<_, _>>()
@@ -182,7 +187,7 @@ fn info_json(editor: &Editor, what: Option<&str>, which: &[Qualifier]) -> Result
 
 fn export_json(editor: &Editor) -> Json {
     let set = |values: &Properties, rows: &[Property]| {
-        let one = |row: &Property| Some((row.name.to_owned(), to_json(values.get(row.name)?)));
+        let one = |row: &Property| Some((row.name.to_owned(), told(row, values.get(row.name)?)));
         rows.iter().filter_map(one).collect::<Map<_, _>>()
     };
     let mut all = Map::from_iter([("zonename".to_owned(), Json::String(editor.zone.to_string()))]);
@@ -195,6 +200,11 @@ fn export_json(editor: &Editor) -> Json {
         }
     }
     Json::Object(all)
+}
+
+/// A value as it is told; one that is secret is not.
+fn told(row: &Property, value: &Value) -> Json {
+    if row.secret { Json::String(SECRET.to_owned()) } else { to_json(value) }
 }
 
 fn to_json(value: &Value) -> Json {

@@ -47,6 +47,16 @@ impl Document {
         problem(Some(instance.title(position)), row)
     }
 
+    /// The mode of the file that it is written to: with something secret in it, it is root's alone to read.
+    #[must_use]
+    pub fn mode(&self) -> u32 {
+        let is_set = |values: &Properties, rows: &[Property]| {
+            rows.iter().any(|row| row.secret && values.get(row.name).is_some())
+        };
+        let secret = self.resources.iter().any(|one| is_set(&one.values, one.resource.properties));
+        if secret { 0o600 } else { 0o644 }
+    }
+
     /// Everything that is wrong, not just the first; empty when the zone could be installed.
     pub fn verify(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Self::stored_globals()
@@ -109,6 +119,9 @@ impl Properties {
     fn fault(&self, row: &Property) -> Option<String> {
         match self.get(row.name) {
             None if row.is_required() => Some(not_specified(row)),
+            Some(value) if !row.kind.allows(value) && row.secret => {
+                Some(format!("is not allowed; allowed: {}", row.kind.allowed()))
+            }
             Some(value) if !row.kind.allows(value) => {
                 Some(format!("is \"{value}\"; allowed: {}", row.kind.allowed()))
             }
@@ -156,6 +169,13 @@ impl Instance {
                     options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;
                 Some(("options", format!("cannot be used: {refused}")))
             }
+            "credential" => match (text("data"), text("source")) {
+                (None, None) => Some(("data", "not specified; set data, or source".to_owned())),
+                (Some(_), Some(_)) => {
+                    Some(("source", "is set, and so is data; one of them is it".to_owned()))
+                }
+                _ => None,
+            },
             "rctl" => limits::rctl_mismatch(text("name")?),
             "dedicated-cpu" => limits::dedicated_mismatch(text("ncpus"), text("cpus")),
             "io" => {

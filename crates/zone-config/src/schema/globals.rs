@@ -128,6 +128,12 @@ pub static GLOBALS: &[Property] = &[
         "The zone's host name. One that is set is written to the zone's /etc/hostname at every boot.",
     ),
     Property::new(
+        "user-data",
+        Kind::Path,
+        Unset::Nothing,
+        "The file of the host that cloud-init in the zone finds as its user-data, at the place of the data source NoCloud.",
+    ),
+    Property::new(
         "init",
         Kind::Path,
         Unset::From("the brand's init"),

@@ -349,6 +349,34 @@ pub static RESOURCES: &[Resource] = &[
         since: "0.2.0",
     },
     Resource {
+        name: "credential",
+        key: "name",
+        single: false,
+        properties: &[
+            Property::new(
+                "name",
+                Kind::Credential,
+                Unset::Required,
+                "Its name, as systemd has it, such as ssh.authorized_keys.root or passwd.hashed-password.root.",
+            ),
+            Property::new(
+                "data",
+                Kind::Word,
+                Unset::Nothing,
+                "What it is, on one line; it is shown to nobody, and /etc/zones/NAME.toml is then root's alone to read.",
+            )
+            .secret(),
+            Property::new(
+                "source",
+                Kind::Path,
+                Unset::Nothing,
+                "The file of the host that has it, read at every boot; instead of data.",
+            ),
+        ],
+        help: "A secret that the zone's init is given, as systemd's credentials: a key or a password, set at the first boot.",
+        since: "0.2.0",
+    },
+    Resource {
         name: "rctl",
         key: "name",
         single: false,
