@@ -46,6 +46,10 @@ pub enum Change {
     Secrets,
     /// The copy of the host's `resolv.conf` is gone.
     Resolver,
+    /// Its time zone is the host's.
+    TimeZone(String),
+    /// Its locale is C.UTF-8, for it had none.
+    Locale,
 }
 
 impl fmt::Display for Change {
@@ -61,6 +65,8 @@ impl fmt::Display for Change {
                 f.write_str("the random seed and the credential secret of its source were removed.")
             }
             Self::Resolver => f.write_str("the host's resolv.conf was not taken along."),
+            Self::TimeZone(name) => write!(f, "its time zone is the host's, {name}."),
+            Self::Locale => f.write_str("its locale is C.UTF-8."),
         }
     }
 }
@@ -92,6 +98,8 @@ pub fn renew(root: &Path, hostname: &str, origin: Origin) -> Result<Vec<Change>,
             changes.push(Change::Resolver);
         }
     }
+    changes.extend(time_zone(&tree, origin, Path::new(HOST_ZONE))?);
+    changes.extend(locale(&tree)?);
     if let Some(dbus) = tree.directory("var/lib/dbus")?
         && dbus.read("machine-id")?.is_some()
         && dbus.remove("machine-id")?
@@ -128,6 +136,56 @@ pub fn renew(root: &Path, hostname: &str, origin: Origin) -> Result<Vec<Change>,
     zone_fail::pass!("fill.identity");
     rustix::fs::syncfs(&tree.root).map_err(|errno| Error::io("sync the file system of", root, errno))?;
     Ok(changes)
+}
+
+/// What says the host's time zone.
+const HOST_ZONE: &str = "/etc/localtime";
+/// Where time zones are, as links to them end.
+const ZONES: &str = "usr/share/zoneinfo";
+
+/// Gives a root the host's time zone, if it knows that one: one that was made here, and one that has none.
+fn time_zone(tree: &Tree, origin: Origin, host: &Path) -> Result<Option<Change>, Error> {
+    let link = std::fs::read_link(host).unwrap_or_default();
+    let link = link.to_string_lossy();
+    let Some((_, name)) = link.split_once("/zoneinfo/") else { return Ok(None) };
+    let known = zone_sys::path::in_root(&tree.root, format!("{ZONES}/{name}"), OFlags::PATH).is_ok();
+    let Some(etc) = tree.directory("etc")?.filter(|_| known) else { return Ok(None) };
+    let text = format!("../{ZONES}/{name}");
+    let has = rustix::fs::readlinkat(&etc.fd, "localtime", Vec::new());
+    if has.as_ref().is_ok_and(|has| has.to_bytes().ends_with(format!("/zoneinfo/{name}").as_bytes()))
+        || (origin == Origin::Copy && !matches!(has, Err(Errno::NOENT)))
+    {
+        return Ok(None);
+    }
+    etc.remove("localtime")?;
+    rustix::fs::symlinkat(text.as_str(), &etc.fd, "localtime")
+        .map_err(|errno| etc.fault("make", "localtime", errno))?;
+    // Debian's name of it, beside the link.
+    if etc.read("timezone")?.is_some() {
+        etc.replace("timezone", format!("{name}\n").as_bytes(), 0o644)?;
+    }
+    Ok(Some(Change::TimeZone(name.to_owned())))
+}
+
+/// Gives a root that has no locale the one that every C library has.
+fn locale(tree: &Tree) -> Result<Option<Change>, Error> {
+    const TEXT: &[u8] = b"LANG=C.UTF-8\n";
+    let Some(etc) = tree.directory("etc")? else { return Ok(None) };
+    let default = tree.directory("etc/default")?;
+    let known = [(Some(&etc), "locale.conf"), (default.as_ref(), "locale")];
+    let has = |(place, name): &(Option<&Place>, &str)| {
+        let stat = place.map(|place| rustix::fs::statat(&place.fd, *name, AtFlags::SYMLINK_NOFOLLOW));
+        !matches!(stat, None | Some(Err(Errno::NOENT)))
+    };
+    if known.iter().any(has) {
+        return Ok(None);
+    }
+    // Debian's place where there is one, else systemd's.
+    match &default {
+        Some(default) => default.replace("locale", TEXT, 0o644)?,
+        None => etc.replace("locale.conf", TEXT, 0o644)?,
+    }
+    Ok(Some(Change::Locale))
 }
 
 /// `ssh_host_ed25519_key`, and the public half beside it.
@@ -262,6 +320,7 @@ mod tests {
         for (file, text) in [
             ("etc/hostname", "old\n"),
             ("etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\told.example old\n::1 localhost"),
+            ("etc/locale.conf", "LANG=de_DE.UTF-8\n"),
             ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
             ("etc/resolv.conf", "nameserver 127.0.0.53\n"),
             ("etc/ssh/ssh_host_rsa_key", "secret"),
@@ -327,7 +386,7 @@ mod tests {
         symlink(outside.path(), root.path().join("var/lib/dbus")).unwrap();
         symlink(outside.path(), root.path().join("etc/ssh")).unwrap();
         let changes = renew(root.path(), "web", Origin::Copy).unwrap();
-        assert_eq!(changes, [Change::HostName("web".into())]);
+        assert_eq!(changes, [Change::HostName("web".into()), Change::Locale]);
         assert_eq!(read(root.path(), "etc/hostname"), "web\n");
         for name in ["file", "machine-id"] {
             assert_eq!(read(outside.path(), name), "precious");
@@ -335,6 +394,44 @@ mod tests {
         // No /etc at all is nothing to fail for.
         let empty = tempfile::tempdir().unwrap();
         assert_eq!(renew(empty.path(), "web", Origin::Copy).unwrap(), []);
+    }
+
+    #[test]
+    fn the_time_zone_is_the_hosts_if_the_root_knows_it() {
+        let host = tempfile::tempdir().unwrap();
+        let link = host.path().join("localtime");
+        symlink("/usr/share/zoneinfo/Europe/Berlin", &link).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree {
+            root: rustix::fs::openat(CWD, root.path(), DIR | OFlags::RDONLY, Mode::empty()).unwrap(),
+            shown: root.path().to_owned(),
+        };
+        let set = |origin| time_zone(&tree, origin, &link).unwrap();
+        fs::create_dir_all(root.path().join("etc")).unwrap();
+        assert_eq!(set(Origin::New), None, "it has no such time zone");
+        fs::create_dir_all(root.path().join("usr/share/zoneinfo/Europe")).unwrap();
+        fs::write(root.path().join("usr/share/zoneinfo/Europe/Berlin"), "").unwrap();
+        fs::write(root.path().join("etc/timezone"), "Etc/UTC\n").unwrap();
+        let berlin = Some(Change::TimeZone("Europe/Berlin".into()));
+        assert_eq!(set(Origin::Copy), berlin, "an image without one");
+        assert_eq!(read(root.path(), "etc/timezone"), "Europe/Berlin\n");
+        assert_eq!(set(Origin::New), None, "it has it by now");
+        let own = root.path().join("etc/localtime");
+        assert_eq!(fs::read_link(&own).unwrap(), Path::new("../usr/share/zoneinfo/Europe/Berlin"));
+        fs::remove_file(&own).unwrap();
+        symlink("/usr/share/zoneinfo/Asia/Tokyo", &own).unwrap();
+        assert_eq!(set(Origin::Copy), None, "an image's own matter");
+        assert_eq!(set(Origin::New), berlin);
+        assert_eq!(time_zone(&tree, Origin::New, Path::new("/nowhere")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_locale_is_given_to_who_has_none() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("etc/default")).unwrap();
+        assert!(renew(root.path(), "web", Origin::Copy).unwrap().contains(&Change::Locale));
+        assert_eq!(read(root.path(), "etc/default/locale"), "LANG=C.UTF-8\n");
+        assert!(!renew(root.path(), "web", Origin::New).unwrap().contains(&Change::Locale));
     }
 
     #[test]
