@@ -221,6 +221,16 @@ impl Layout {
         self.zone_run(zone).join("snapshot.toml")
     }
 
+    /// How much the zone's daemon tells, if somebody has asked for more or less.
+    pub fn log_level(&self, zone: &ZoneName) -> PathBuf {
+        self.zone_run(zone).join("loglevel")
+    }
+
+    /// Gives the name of what the zone's daemon has told, in [`Self::log_dir`].
+    pub fn log_name(&self, zone: &ZoneName) -> String {
+        format!("{zone}.log")
+    }
+
     /// Whether the zone that runs is ready, as far as that was found out.
     pub fn ready(&self, zone: &ZoneName) -> PathBuf {
         self.zone_run(zone).join("ready")

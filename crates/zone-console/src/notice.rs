@@ -140,8 +140,9 @@ pub fn line(text: &str) -> Vec<u8> {
     format!("\r\n[{text}]\r\n").into_bytes()
 }
 
-/// A moment in seconds since 1970 as ISO 8601 has it, in UTC.
-pub(crate) fn utc(seconds: u64) -> String {
+/// Writes a moment in seconds since 1970 as ISO 8601 has it, in UTC.
+#[must_use]
+pub fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Years that begin in March end with the leap day; 719 468 days lie between 0-03-01 and 1970.
     let days = days + 719_468;

@@ -5,7 +5,7 @@ pub(crate) mod watch;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use watch::WaitArgs;
+use watch::{LogArgs, WaitArgs};
 
 /// Everything on the command line.
 #[derive(Debug, Parser)]
@@ -84,6 +84,9 @@ pub(crate) enum Verb {
     /// Wait until a zone is ready, or in a state
     #[command(after_long_help = watch::WAIT_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE wait {--ready | --state STATE} [-t SECONDS]")]
     Wait(WaitArgs),
+    /// Show what a zone's daemon has said and done
+    #[command(after_long_help = watch::LOG_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE log [-f] [--since TIME] [--json]\n       zoneadm [-R ROOT] -z ZONE log --level LEVEL")]
+    Log(LogArgs),
     /// Have zones served by a new zoneadmd, as after an upgrade
     #[command(after_long_help = RENEW_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] renew-daemon [--json]")]
     RenewDaemon(RenewArgs),

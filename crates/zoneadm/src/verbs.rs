@@ -5,6 +5,7 @@ mod boot;
 mod console;
 mod halt;
 pub(crate) mod install;
+mod log;
 mod mark;
 mod ready;
 mod reboot;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Apply(args) => apply::run(&cx, *args),
         Verb::Set(args) => set::run(&cx, args),
         Verb::Halt(args) => halt::run(&cx, *args),
+        Verb::Log(args) => log::run(&cx, args),
         Verb::Wait(args) => wait::run(&cx, *args),
         Verb::Shutdown(args) => shutdown::run(&cx, args),
         Verb::RenewDaemon(args) => renew::run(&cx, *args),

@@ -82,6 +82,7 @@ impl OperationContext {
         let start = Instant::now();
         let result = work(self);
         let usec = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!("step {name} took {usec} microseconds");
         self.timings.push(Step { name: name.into(), usec });
         self.alive()?;
         zone_fail::pass(group, name);

@@ -41,6 +41,7 @@ impl Current {
     /// A step begins.
     pub(crate) fn enter(&self, step: &'static str) {
         *lock(&self.step) = Some(step);
+        crate::log::takes(step);
         *lock(&self.waiting) = None;
     }
 

@@ -100,9 +100,12 @@ impl Daemon {
     pub(crate) fn note(&self, status: Status) {
         self.zone.hold(&status);
         let before = self.status.send_replace(status);
+        crate::log::is_of(status.exists().then_some(status.uniqid));
         if (before.phase, before.uniqid) != (status.phase, status.uniqid) {
             let uniqid = status.exists().then_some(Uniqid(status.uniqid));
-            let _ = self.events.send(Event::State { state: self.state(), uniqid });
+            let state = self.state();
+            tracing::info!("state: {state}");
+            let _ = self.events.send(Event::State { state, uniqid });
         }
     }
 

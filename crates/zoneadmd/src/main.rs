@@ -26,6 +26,7 @@ mod keeper;
 mod keeper_error;
 mod last_words;
 mod log;
+mod log_level;
 mod lxcfs;
 mod matrix;
 mod network_release;

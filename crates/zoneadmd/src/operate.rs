@@ -134,6 +134,7 @@ async fn operate(
         Decision::Do(action) => action,
     };
     let args = arguments(daemon, action, &request)?;
+    crate::log::is_asked_by(caller.uid);
     tracing::info!("{operation} asked for by process {} of user {}", caller.pid, caller.uid);
     if let (Action::Shutdown, Request::Shutdown { timeout, reboot, .. }) = (action, &request) {
         let then = if *reboot { Then::Boot(args) } else { Then::Nothing };

@@ -214,7 +214,7 @@ fn found(daemon: &Daemon, status: &Status, state: ReadyState, by: ReadyBy) {
     zone_fail::pass!("readiness.recorded");
     set(daemon, Seen::of(&found));
     if state == ReadyState::Ready {
-        tracing::info!("the zone is ready");
+        tracing::info!("it is ready, by {}", by.as_str());
         let _ = daemon.events.send(Event::Ready { uniqid: Uniqid(status.uniqid) });
     }
 }

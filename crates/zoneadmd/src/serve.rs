@@ -4,7 +4,9 @@ use crate::backup::KeeperBackup;
 use crate::daemon::Daemon;
 use crate::started::{StartError, Started};
 use crate::zone::Zone;
-use crate::{dhcp, ending, lxcfs, oom, operate, pending, readiness, recover, systemd, upcall};
+use crate::{
+    dhcp, ending, log, log_level, lxcfs, oom, operate, pending, readiness, recover, systemd, upcall,
+};
 use rustix::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -31,6 +33,7 @@ pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartE
     let result = LocalSet::new().block_on(&runtime, serve(started, serving));
     // A thread that hangs in the kernel keeps nobody waiting; what it has open is closed for it where that matters.
     runtime.shutdown_background();
+    log::flush();
     result
 }
 
@@ -42,6 +45,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     // Before there are threads, which inherit that it is blocked.
     let asked = zone_sys::signal::as_fd(&[zone_sys::signal::SIGTERM]);
     let asked = ending::watch(asked.map_err(StartError::Signals)?).map_err(StartError::Runtime)?;
+    log::start_file(&layout, &name);
     let copies = keeper.console.manager.try_clone().and_then(|fd| Ok((fd, keeper.console.ring.try_clone()?)));
     let (manager, kept) = copies.map_err(StartError::Descriptor)?;
     let backup = KeeperBackup::new(manager, kept, keeper.child);
@@ -88,6 +92,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let console_watch = spawn_local(replace_console(Rc::clone(&daemon)));
     let pending = spawn_local(pending::see_through(Rc::clone(&daemon)));
     let addresses = spawn_local(dhcp::keep(Rc::clone(&daemon)));
+    let level = spawn_local(log_level::keep(Rc::clone(&daemon)));
     let kills = spawn_local(oom::keep(Rc::clone(&daemon)));
     let unit = spawn_local(systemd::keep(Rc::clone(&daemon)));
     let views = spawn_local(lxcfs::keep(Rc::clone(&daemon)));
@@ -134,6 +139,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     unit.abort();
     views.abort();
     readiness.abort();
+    level.abort();
     status_task.abort();
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);

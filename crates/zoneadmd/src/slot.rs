@@ -47,6 +47,7 @@ impl OperationSlot {
     /// Shows that `operation` runs, until the guard is dropped. The caller holds the lock.
     pub(crate) fn begin(&self, operation: Operation) -> Running<'_> {
         self.operation.set(Some(operation));
+        crate::log::is_at(Some(operation));
         self.current.take();
         Running(self)
     }
@@ -59,6 +60,7 @@ pub(crate) struct Running<'a>(&'a OperationSlot);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.operation.set(None);
+        crate::log::is_at(None);
         self.0.current.take();
     }
 }

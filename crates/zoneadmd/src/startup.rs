@@ -87,7 +87,7 @@ fn prepare(
     name: ZoneName,
     waiting: &Waiting,
 ) -> Result<Started, StartError> {
-    log::init(&name);
+    log::init(&name, &layout);
     let exclusive = exclusive::become_exclusive(&layout, &name)?;
     zone_fail::pass!("start.exclusive");
     let run = layout.zone_run(&name);

@@ -51,6 +51,7 @@ mod fs_safe;
 mod full_disk;
 mod guests;
 mod host_boot;
+mod identity;
 mod immutable;
 mod inherited;
 mod init_exit;
@@ -62,6 +63,7 @@ mod list;
 mod live;
 mod live_fs;
 mod live_net;
+mod log;
 mod lxcfs;
 mod matrix;
 mod nesting;
@@ -127,6 +129,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         zonecfg::CASES,
         limits::CASES,
         lxcfs::CASES,
+        log::CASES,
         list::CASES,
         rights::CASES,
         live::CASES,
@@ -141,6 +144,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         fs::CASES,
         fs_disk::CASES,
         fs_docs::CASES,
+        identity::CASES,
         immutable::CASES,
         privileges::CASES,
         nesting::CASES,
