@@ -41,6 +41,11 @@ impl FileError {
     }
 }
 
+/// Begins every file of a guest's that is ours to replace, and tells that by itself: a line, as a comment. Whoever makes such a
+/// file a guest's own takes the line away.
+pub const GUEST_MARKER: &str =
+    "# Written by zones at each boot of this zone. Without this line the file is left alone.\n";
+
 /// Bounds the files that hold one thing (a configuration, a snapshot, a brand, a text of commands), in bytes.
 pub const DOCUMENT: u64 = 1 << 20;
 

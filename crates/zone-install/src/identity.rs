@@ -5,6 +5,9 @@
 //! the first one. So they are taken away or replaced, unless the caller says that the machine itself moves here.
 //! debootstrap(8) takes the name and the resolver of the host, and makes a machine id that may be the host's.
 //!
+//! The nameservers that a copy names are those of the place where it was made. They stay until a boot knows better: the file
+//! is marked as one that is not the guest's own.
+//!
 //! Files are reached below the root's descriptor, through links inside of it, and are replaced, never written to: a
 //! link in a file's place is replaced and not followed.
 
@@ -16,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use zone_config::file::GUEST_MARKER;
 
 use crate::error::Error;
 
@@ -50,6 +54,8 @@ pub enum Change {
     TimeZone(String),
     /// Its locale is C.UTF-8, for it had none.
     Locale,
+    /// The source's `resolv.conf` is marked as one that a boot may replace.
+    Nameservers,
 }
 
 impl fmt::Display for Change {
@@ -67,6 +73,9 @@ impl fmt::Display for Change {
             Self::Resolver => f.write_str("the host's resolv.conf was not taken along."),
             Self::TimeZone(name) => write!(f, "its time zone is the host's, {name}."),
             Self::Locale => f.write_str("its locale is C.UTF-8."),
+            Self::Nameservers => f.write_str(
+                "its etc/resolv.conf names the nameservers of its source; a boot with a net replaces it, unless its first line is removed.",
+            ),
         }
     }
 }
@@ -94,9 +103,7 @@ pub fn renew(root: &Path, hostname: &str, origin: Origin) -> Result<Vec<Change>,
             etc.replace("machine-id", b"", 0o444)?;
             changes.push(Change::MachineId);
         }
-        if origin == Origin::New && etc.read("resolv.conf")?.is_some() && etc.remove("resolv.conf")? {
-            changes.push(Change::Resolver);
-        }
+        changes.extend(renew_resolver(&etc, origin)?);
     }
     changes.extend(time_zone(&tree, origin, Path::new(HOST_ZONE))?);
     changes.extend(locale(&tree)?);
@@ -186,6 +193,22 @@ fn locale(tree: &Tree) -> Result<Option<Change>, Error> {
         None => etc.replace("locale.conf", TEXT, 0o644)?,
     }
     Ok(Some(Change::Locale))
+}
+
+/// Deals with the nameservers of where a root was made. A link is the image's own matter: it says which program names them.
+fn renew_resolver(etc: &Place, origin: Origin) -> Result<Option<Change>, Error> {
+    const NAME: &str = "resolv.conf";
+    let Some(text) = etc.read(NAME)? else { return Ok(None) };
+    let marker = GUEST_MARKER.as_bytes();
+    match origin {
+        Origin::New => Ok(etc.remove(NAME)?.then_some(Change::Resolver)),
+        // An empty one is replaced as it is, and what says nothing needs no word.
+        Origin::Copy if text.is_empty() || text.starts_with(marker) => Ok(None),
+        Origin::Copy => {
+            etc.replace(NAME, &[marker, &text].concat(), 0o644)?;
+            Ok(Some(Change::Nameservers))
+        }
+    }
 }
 
 /// `ssh_host_ed25519_key`, and the public half beside it.
@@ -344,7 +367,13 @@ mod tests {
         let changes = renew(root.path(), "web", Origin::Copy).unwrap();
         assert_eq!(
             changes,
-            [Change::HostName("web".into()), Change::MachineId, Change::Secrets, Change::SshHostKeys(2)]
+            [
+                Change::HostName("web".into()),
+                Change::MachineId,
+                Change::Nameservers,
+                Change::Secrets,
+                Change::SshHostKeys(2)
+            ]
         );
         assert_eq!(read(root.path(), "etc/hostname"), "web\n");
         assert_eq!(read(root.path(), "etc/hosts"), "127.0.0.1\tlocalhost\n127.0.1.1\tweb\n::1 localhost");
@@ -353,7 +382,8 @@ mod tests {
             fs::metadata(root.path().join("etc/machine-id")).unwrap().permissions().mode() & 0o777,
             0o444
         );
-        assert_eq!(read(root.path(), "etc/resolv.conf"), "nameserver 127.0.0.53\n", "an image's own matter");
+        let resolver = format!("{GUEST_MARKER}nameserver 127.0.0.53\n");
+        assert_eq!(read(root.path(), "etc/resolv.conf"), resolver, "good until a boot knows better");
         assert_eq!(read(root.path(), "etc/ssh/sshd_config"), "Port 22\n");
         for gone in ["etc/ssh/ssh_host_rsa_key", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed"] {
             assert!(!root.path().join(gone).exists(), "{gone}");

@@ -16,8 +16,7 @@ use crate::dhcp::Lease;
 use crate::managed::{self, ManagedError, is_nameserver};
 
 /// What every file for a guest begins with, and tells by that it is ours to replace.
-pub const MARKER: &str =
-    "# Written by zones at each boot of this zone. Without this line the file is left alone.\n";
+pub use zone_config::file::GUEST_MARKER as MARKER;
 
 /// The most that a resolver of C libraries looks at (`MAXNS` of resolv.h).
 const MOST_SERVERS: usize = 3;
