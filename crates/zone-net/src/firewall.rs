@@ -45,6 +45,10 @@ const SOURCE_NAT: i32 = 100;
 /// Bits of `ct state` and `ct status`.
 const ESTABLISHED_OR_RELATED: u32 = 1 << 1 | 1 << 2;
 const DESTINATION_TRANSLATED: u32 = 1 << 5;
+const NEW: u32 = 1 << 3;
+
+/// What a rule says that drops them.
+const TOO_MANY: &str = "more connections than one zone may have";
 
 /// Why rules are not as they should be.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +183,6 @@ fn martians(transaction: &mut Transaction, table: &str, link: &str) {
 /// Bounds the connections of each address of the zones, so that none of them takes all that the host can remember.
 fn bound(transaction: &mut Transaction, table: &str, ranges: &[IpNet], most: u32) {
     const FAMILY: Family = Family::Inet;
-    const NEW: u32 = 1 << 3;
     let point = hook(ChainType::Filter, HookPoint::Prerouting, MANGLE);
     transaction.chain(FAMILY, table, "connections", Some(&point));
     for range in ranges {
@@ -191,12 +194,7 @@ fn bound(transaction: &mut Transaction, table: &str, ranges: &[IpNet], most: u32
         let new =
             Rule::new().source_in(*range).masked_is_not(Field::ConnectionState, &NEW.to_ne_bytes(), &[0; 4]);
         let rule = new.beyond(source, set, most).counter().drop();
-        transaction.rule(
-            FAMILY,
-            table,
-            "connections",
-            rule.comment("more connections than one zone may have"),
-        );
+        transaction.rule(FAMILY, table, "connections", rule.comment(TOO_MANY));
     }
 }
 
@@ -224,12 +222,67 @@ pub fn remove_network(installation: InstallationId) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Range`], and what the kernel refuses; then the rules are what they were.
 pub fn ports(owner: Owner<'_>, link: &str, addresses: &[IpAddr], ports: &[PortSpec]) -> Result<(), Error> {
-    if ports.is_empty() {
+    of_zone(owner, Some((link, addresses)), ports, &[])
+}
+
+/// Makes the table of a zone what it has to be: its ports, as [`ports`] has them, with the link and the addresses that they lead to,
+/// and a bound for the connections that come by each of the links that are `bounded`, those of routed nets, whatever addresses the
+/// zone has for them. Without either there is no table. Idempotent.
+///
+/// # Errors
+/// As [`ports`].
+pub fn of_zone(
+    owner: Owner<'_>,
+    way: Option<(&str, &[IpAddr])>,
+    ports: &[PortSpec],
+    bounded: &[&str],
+) -> Result<(), Error> {
+    of_zone_with(owner, way, ports, bounded, connections())
+}
+
+/// As [`of_zone`], with the most connections that a link may have.
+fn of_zone_with(
+    owner: Owner<'_>,
+    way: Option<(&str, &[IpAddr])>,
+    ports: &[PortSpec],
+    bounded: &[&str],
+    most: u32,
+) -> Result<(), Error> {
+    let way = way.filter(|_| !ports.is_empty());
+    if way.is_none() && bounded.is_empty() {
         return remove_ports(owner);
     }
     let mut transaction = Transaction::new();
-    ports::write(&mut transaction, owner, link, addresses, ports)?;
+    transaction.replace_table(Family::Inet, &owner.table());
+    if let Some((link, addresses)) = way {
+        ports::write(&mut transaction, owner, link, addresses, ports)?;
+    }
+    bound_links(&mut transaction, &owner.table(), bounded, most);
     transaction.commit().map_err(|source| Error::Ports { zone: owner.zone.clone(), source })
+}
+
+/// Tells whether the host tracks connections now. Where it does not, a rule about them would have it begin.
+#[must_use]
+pub fn tracks() -> bool {
+    let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
+    count.is_ok_and(|text| text.trim() != "0")
+}
+
+fn bound_links(transaction: &mut Transaction, table: &str, links: &[&str], most: u32) {
+    const FAMILY: Family = Family::Inet;
+    const CHAIN: &str = "connections";
+    if links.is_empty() {
+        return;
+    }
+    transaction.chain(FAMILY, table, CHAIN, Some(&hook(ChainType::Filter, HookPoint::Prerouting, MANGLE)));
+    for link in links {
+        let new = Rule::new().link_is(Field::IN_NAME, link).masked_is_not(
+            Field::ConnectionState,
+            &NEW.to_ne_bytes(),
+            &[0; 4],
+        );
+        transaction.rule(FAMILY, table, CHAIN, new.beyond_all(most).counter().drop().comment(TOO_MANY));
+    }
 }
 
 /// Removes the ports of a zone. Idempotent; needs no configuration.

@@ -29,6 +29,7 @@ fn number(protocol: Protocol) -> u8 {
     }
 }
 
+/// Writes the ports into the zone's table, which is there.
 pub(super) fn write(
     transaction: &mut Transaction,
     owner: Owner<'_>,
@@ -37,7 +38,6 @@ pub(super) fn write(
     ports: &[PortSpec],
 ) -> Result<(), Error> {
     let table = &owner.table();
-    transaction.replace_table(FAMILY, table);
     // Of the bridge of the managed network, that network's own table has this once for all zones.
     if owner.is_link(link) {
         martians(transaction, table, link);

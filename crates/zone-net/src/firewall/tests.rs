@@ -184,6 +184,24 @@ fn a_zone_has_only_so_many_connections() {
 }
 
 #[test]
+fn a_routed_link_has_only_so_many_connections() {
+    zone_testing::needs_root!();
+    let lab = lab();
+    let (zone, to) = (name("web"), at(OUTSIDE[0], 7000));
+    let owner = Owner { installation: installation(), zone: &zone };
+    lab.host.run(|| of_zone_with(owner, None, &[], &["br0"], 3).unwrap());
+    let _listener = lab.outside.run(|| bound(|| TcpListener::bind(to)));
+    let connect = |from: &Netns| from.run(|| TcpStream::connect_timeout(&to, MISSING));
+    let held: Vec<_> = (0..3).map(|_| connect(&lab.web).unwrap()).collect();
+    assert!(connect(&lab.db).is_err(), "whatever address it has by that link");
+    connect(&lab.host).unwrap();
+    drop(held);
+    lab.host.run(|| of_zone_with(owner, None, &[], &[], 3).unwrap());
+    connect(&lab.db).unwrap();
+    assert!(!lab.host.sh("nft list tables").contains(&owner.table()));
+}
+
+#[test]
 fn the_table_of_the_network_stays_as_long_as_it_is_right() {
     zone_testing::needs_root!();
     let lab = lab();

@@ -107,11 +107,21 @@ pub(super) fn add_to_set(set: &str) -> Expression {
 
 /// Adds the value to a set that counts; true of the connections beyond so many for one value.
 pub(super) fn count_in_set(set: &str, most: u32) -> Expression {
-    // NFTA_CONNLIMIT_COUNT, _FLAGS (over) in NFTA_EXPR_NAME, _DATA in NFTA_DYNSET_EXPR, behind _SET_NAME, _OP, _SREG_KEY.
+    // NFTA_EXPR_NAME, _DATA in NFTA_DYNSET_EXPR, behind _SET_NAME, _OP, _SREG_KEY.
     let name = DefaultNla::new(1, set.bytes().chain([0]).collect());
-    let limit = nested(2, &[number(1, most), number(2, 1)]);
+    let limit = nested(2, &connections_over(most));
     let expression = nested(7, &[DefaultNla::new(1, b"connlimit\0".to_vec()), limit]);
     other("dynset", vec![name, number(3, 0), number(4, VALUE.into()), expression])
+}
+
+/// True of the connections beyond so many.
+pub(super) fn count(most: u32) -> Expression {
+    other("connlimit", connections_over(most).into())
+}
+
+/// `NFTA_CONNLIMIT_COUNT`, and `_FLAGS`: over it.
+fn connections_over(most: u32) -> [DefaultNla; 2] {
+    [number(1, most), number(2, 1)]
 }
 
 /// An attribute of attributes.

@@ -175,6 +175,12 @@ impl Rule {
         self.with([expr::load(field, VALUE), expr::count_in_set(set, most)])
     }
 
+    /// True of a connection beyond so many of those that have come to this rule.
+    #[must_use]
+    pub fn beyond_all(self, most: u32) -> Self {
+        self.with([expr::count(most)])
+    }
+
     /// Counts packets and bytes.
     #[must_use]
     pub fn counter(self) -> Self {

@@ -35,14 +35,15 @@ pub(super) fn forward(interfaces: &[Interface], published: bool) -> Result<Vec<S
     Ok(if families.is_empty() { Vec::new() } else { forwarding::ensure(&families)? })
 }
 
-/// Leads the ports of the host to the first net that the host reaches.
+/// Leads the ports of the host to the first net that the host reaches, and bounds the connections of routed nets.
 pub(super) fn publish(
     owner: Owner<'_>,
     interfaces: &[Interface],
     ports: &[PortSpec],
 ) -> Result<(), NetworkError> {
+    let bounded = bounded(interfaces, ports);
     if ports.is_empty() {
-        return Ok(());
+        return if bounded.is_empty() { Ok(()) } else { Ok(firewall::of_zone(owner, None, &[], &bounded)?) };
     }
     let (interface, link) = reached(interfaces).ok_or(PlanError::Unreached)?;
     if matches!(interface.attachment, Attachment::Routed { .. }) {
@@ -50,11 +51,34 @@ pub(super) fn publish(
         Setting::v4(link, "route_localnet").set("1")?;
     }
     let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
-    firewall::ports(owner, link, &addresses, ports)?;
+    firewall::of_zone(owner, Some((link, &addresses)), ports, &bounded)?;
     if matches!(interface.attachment, Attachment::Bridge { .. }) && interface.protection.needs_rules() {
         links::hairpin(&interface.host)?;
     }
     Ok(())
+}
+
+/// Publishes what a zone that runs is to have by now, in the place of what it had.
+pub(super) fn publish_anew(
+    owner: Owner<'_>,
+    interfaces: &[Interface],
+    ports: &[PortSpec],
+) -> Result<(), NetworkError> {
+    if ports.is_empty() && bounded(interfaces, ports).is_empty() {
+        return Ok(firewall::remove_ports(owner)?);
+    }
+    publish(owner, interfaces, ports)
+}
+
+/// The links of routed nets, whose zone may fill the host's table of connections, where the host has one: by the ports of the zone, or
+/// by rules of others. Who asks for no protection is trusted with that, too.
+fn bounded<'a>(interfaces: &'a [Interface], ports: &[PortSpec]) -> Vec<&'a str> {
+    let is_routed = |interface: &&Interface| {
+        matches!(interface.attachment, Attachment::Routed { .. }) && interface.protection.needs_rules()
+    };
+    let links: Vec<_> =
+        interfaces.iter().filter(is_routed).map(|interface| interface.host.as_str()).collect();
+    if links.is_empty() || (ports.is_empty() && !firewall::tracks()) { Vec::new() } else { links }
 }
 
 /// Has the host take what comes back to its `::1` from its ports, by a link that is ours: one that is up, as the route for it
