@@ -94,6 +94,11 @@ pub const POINTS: &[Point] = &[
     ),
     daemon("network.managed", "the managed network is there, and held", "the zone's namespace is kept"),
     daemon("network.pinned", "the zone's namespace is kept for the links that move in", "the links are made"),
+    daemon(
+        "network.parted",
+        "what a running zone is not to have any more is gone, and the host's own links are back",
+        "the links that it is to have are made",
+    ),
     daemon("network.linked", "the zone's links are there, and down", "their rules are made"),
     daemon("network.guarded", "the rules of the zone's links are there", "the ports of the host lead to it"),
     daemon("network.published", "the ports of the host lead to the zone", "its links get their addresses"),

@@ -4,7 +4,7 @@
 //! ordinary checks, before the first of them changes anything. Whoever has a zone changed keeps both specifications until it
 //! is done: the same change can be run again after a kill at any instruction, and back again from what came of it.
 
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use zone_config::Layout;
@@ -24,14 +24,42 @@ pub struct Change<'a> {
     first: BorrowedFd<'a>,
     /// What the checks have opened; nothing where a change is taken back, of which nothing was checked.
     pub(crate) found: Found<'a>,
+    waiter: Option<Waiter<'a>>,
     warnings: Vec<String>,
+}
+
+/// Whoever has a zone changed and is told what is waited for; whether to go on waiting.
+struct Waiter<'a>(&'a dyn Fn(&str) -> bool);
+
+impl std::fmt::Debug for Waiter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waiter")
+    }
 }
 
 impl<'a> Change<'a> {
     /// Begins a change of the zone whose first process, as a pidfd, is `first`.
     #[must_use]
     pub fn new(layout: &'a Layout, first: BorrowedFd<'a>, old: &'a Spec, new: &'a Spec) -> Self {
-        Self { layout, old, new, first, found: Found::default(), warnings: Vec::new() }
+        Self { layout, old, new, first, found: Found::default(), waiter: None, warnings: Vec::new() }
+    }
+
+    /// Has what others are asked for (a DHCP server) be waited for, as long as the caller, who is told what it is, goes on with it.
+    /// Without that nothing is asked: whoever keeps it while the zone lives does.
+    #[must_use]
+    pub fn waiting(mut self, goes_on: &'a dyn Fn(&str) -> bool) -> Self {
+        self.waiter = Some(Waiter(goes_on));
+        self
+    }
+
+    /// Whether anything may be waited for.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.waiter.is_some()
+    }
+
+    /// Tells what is waited for; whether to go on.
+    pub(crate) fn goes_on(&self, waiting: &str) -> bool {
+        self.waiter.as_ref().is_some_and(|waiter| (waiter.0)(waiting))
     }
 
     /// Runs the checks of the steps that have something to change. Nothing is changed.
@@ -91,6 +119,21 @@ impl<'a> Change<'a> {
     /// When the process has ended, or the kernel refuses.
     pub(crate) fn root(&self) -> Result<(i32, OwnedFd), Failed> {
         root_of(self.first)
+    }
+
+    /// Opens a directory of the zone's that its first process sees, and which is in memory: on what the zone's root may serve itself
+    /// no call would ever end. It is that of the zone's root, who may have anything in it.
+    pub(crate) fn in_memory(&self, path: &str) -> Result<OwnedFd, Failed> {
+        const OPEN: &str = "open the zone's";
+        let subject = || format!("/{path}");
+        let (number, root) = self.root()?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+        let dir =
+            zone_sys::path::in_root_unlinked(&root, path, flags).map_err(Failed::to(OPEN, subject()))?;
+        let table = mountinfo::read_of(number)?;
+        let in_memory = mountinfo::of(&table, dir.as_fd()).is_some_and(|mount| mount.fstype == "tmpfs");
+        let mounted = || Failed::to(OPEN, subject())("the zone has mounted another file system on it");
+        in_memory.then_some(dir).ok_or_else(mounted)
     }
 }
 

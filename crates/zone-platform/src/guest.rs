@@ -12,12 +12,16 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fchmod, mkdirat, openat};
 use rustix::io::Errno;
 
+use zone_config::file::GUEST_MARKER;
+
 use crate::zoneroot::give;
 use crate::{Failed, Spec, credentials, readiness};
 
-mod etc;
+mod ifupdown;
+mod place;
 
-use etc::Etc;
+pub(crate) use ifupdown::interfaces;
+use place::Place;
 
 /// What `$container` says; systemd shows it as the virtualisation, `systemd-detect-virt` as `container-other`.
 pub const MANAGER: &str = "zones";
@@ -60,7 +64,7 @@ pub(crate) fn keep_hostname(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Fai
     if !spec.keeps_hostname {
         return Ok(());
     }
-    let made = Etc::open(root).and_then(|etc| {
+    let made = Place::etc(root).and_then(|etc| {
         let text = format!("{}\n", spec.hostname);
         etc.map_or(Ok(()), |etc| etc.make("hostname", text.as_bytes()))
     });
@@ -75,7 +79,7 @@ pub(crate) fn keep_hostname(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Fai
 pub(crate) fn keep_hostid(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failed> {
     let Some(id) = spec.hostid else { return Ok(()) };
     let made =
-        Etc::open(root).and_then(|etc| etc.map_or(Ok(()), |etc| etc.make("hostid", &id.to_ne_bytes())));
+        Place::etc(root).and_then(|etc| etc.map_or(Ok(()), |etc| etc.make("hostid", &id.to_ne_bytes())));
     made.map_err(Failed::to("write the host id to", "/etc/hostid"))
 }
 
@@ -85,27 +89,78 @@ pub(crate) fn keep_hostid(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Faile
 /// # Errors
 /// When it cannot be looked at or replaced.
 pub(crate) fn keep_hosts(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failed> {
-    let kept = Etc::open(root)
+    let kept = Place::etc(root)
         .and_then(|etc| etc.map_or(Ok(false), |etc| etc.keep("hosts", &hosts(&spec.hostname))));
     kept.map(|_| ()).map_err(Failed::to("write the host name to", "/etc/hosts"))
 }
 
-/// Makes `/etc/resolv.conf` of a zone that is down have this text, by whose first line it is known as ours, if it is missing,
-/// empty, or begins with that line. One that the guest has made its own, and a link, is left alone. The answer is whether
-/// the file has the text now; in a zone without an `/etc` it has not.
+/// Where a guest looks for its nameservers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resolver {
+    /// In its `/etc/resolv.conf`, which has the text that was to be there.
+    Kept,
+    /// In this file below `/run`, to which its `/etc/resolv.conf` is a link.
+    InRun(String),
+    /// In a file that it has made its own; or it has no `/etc`.
+    Guests,
+}
+
+/// Makes `/etc/resolv.conf` of a zone have this text, by whose first line it is known as ours, if it is missing, empty, or begins
+/// with that line. One that the guest has made its own, and a link, is left alone: a link into `/run` is a guest's that leaves
+/// the file to a program (systemd-resolved, resolvconf), and what is at its end goes with each halt.
 ///
 /// # Errors
 /// When it cannot be looked at or replaced.
-pub fn keep_resolver(root: BorrowedFd<'_>, text: &str) -> Result<bool, Failed> {
-    let kept = Etc::open(root).and_then(|etc| etc.map_or(Ok(false), |etc| etc.keep("resolv.conf", text)));
+pub(crate) fn keep_resolver(root: BorrowedFd<'_>, text: &str) -> Result<Resolver, Failed> {
+    const NAME: &str = "resolv.conf";
+    let kept = Place::etc(root).and_then(|etc| {
+        let Some(etc) = etc else { return Ok(Resolver::Guests) };
+        if etc.keep(NAME, text)? {
+            return Ok(Resolver::Kept);
+        }
+        let link = etc.link(NAME);
+        Ok(link.as_deref().and_then(below_run).map_or(Resolver::Guests, Resolver::InRun))
+    });
     kept.map_err(Failed::to("write the nameservers to", "/etc/resolv.conf"))
+}
+
+/// Tells which file below `/run` a link in `/etc` leads to, if it leads there by its words alone.
+fn below_run(link: &str) -> Option<String> {
+    /// Bounds the directories on the way.
+    const MOST: usize = 8;
+    let below = link.strip_prefix("..").unwrap_or(link).strip_prefix('/')?;
+    let below = below.strip_prefix("var/").unwrap_or(below).strip_prefix("run/")?;
+    let parts: Vec<&str> = below.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let plain = !parts.is_empty() && parts.len() <= MOST && !parts.contains(&"..") && !below.ends_with('/');
+    plain.then(|| parts.join("/"))
+}
+
+/// Makes a file below a zone's `/run` have this text, by whose first line it is known as ours, unless the guest has put one of
+/// its own there, which is `false`. `base` is the owner on the host.
+///
+/// # Errors
+/// When it cannot be looked at or replaced.
+pub(crate) fn keep_run(run: BorrowedFd<'_>, path: &str, text: &str, base: u32) -> Result<bool, Failed> {
+    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let kept = Place::make_below(run, dir, base).and_then(|place| place.keep(name, text));
+    kept.map_err(Failed::to("write the zone's", format!("/run/{path}")))
+}
+
+/// Takes a file below a zone's `/run` away that is ours.
+///
+/// # Errors
+/// When it cannot be looked at or removed.
+pub(crate) fn remove_run(run: BorrowedFd<'_>, path: &str) -> Result<(), Failed> {
+    let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let removed = Place::below(run, dir).and_then(|place| place.map_or(Ok(()), |place| place.remove(name)));
+    removed.map_err(Failed::to("remove the zone's", format!("/run/{path}")))
 }
 
 fn hosts(hostname: &str) -> String {
     let short = hostname.split('.').next().filter(|short| *short != hostname);
     let names = short.map_or_else(|| hostname.to_owned(), |short| format!("{hostname} {short}"));
     format!(
-        "# Written by zones at each boot of this zone. Without this line the file is left alone.\n\
+        "{GUEST_MARKER}\
          127.0.0.1\tlocalhost\n\
          ::1\tlocalhost ip6-localhost ip6-loopback\n\
          127.0.1.1\t{names}\n"
@@ -198,9 +253,32 @@ mod tests {
     fn a_zone_without_etc_has_no_resolver() {
         let dir = tempfile::tempdir().unwrap();
         let root = std::fs::File::open(dir.path()).unwrap();
-        assert!(!keep_resolver(root.as_fd(), "# ours\n").unwrap());
+        assert_eq!(keep_resolver(root.as_fd(), "# ours\n").unwrap(), Resolver::Guests);
         std::fs::create_dir(dir.path().join("etc")).unwrap();
-        assert!(keep_resolver(root.as_fd(), "# ours\n").unwrap());
+        assert_eq!(keep_resolver(root.as_fd(), "# ours\n").unwrap(), Resolver::Kept);
         assert_eq!(std::fs::read_to_string(dir.path().join("etc/resolv.conf")).unwrap(), "# ours\n");
+    }
+
+    #[test]
+    fn a_link_into_run_names_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = std::fs::File::open(dir.path()).unwrap();
+        std::fs::create_dir(dir.path().join("etc")).unwrap();
+        let stub = "systemd/resolve/stub-resolv.conf";
+        std::os::unix::fs::symlink(format!("../run/{stub}"), dir.path().join("etc/resolv.conf")).unwrap();
+        let resolver = keep_resolver(root.as_fd(), "# ours\n").unwrap();
+        assert_eq!(resolver, Resolver::InRun(stub.to_owned()));
+        assert_eq!(below_run("/run/resolvconf/resolv.conf").as_deref(), Some("resolvconf/resolv.conf"));
+        assert_eq!(
+            below_run("/var/run//NetworkManager/./resolv.conf").as_deref(),
+            Some("NetworkManager/resolv.conf")
+        );
+        assert_eq!(below_run("../run/resolv.conf").as_deref(), Some("resolv.conf"));
+        let deep = format!("/run/{}x", "d/".repeat(8));
+        for elsewhere in
+            ["/run", "/run/", "/run/a/", "/run/../etc/passwd", "../../run/x", "run/x", "/etc/x", "...", &deep]
+        {
+            assert_eq!(below_run(elsewhere), None, "{elsewhere}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod update;
 pub(crate) use asked::asked;
 pub(crate) use build::bring_up;
 pub use error::NetworkError;
+pub use inside::retell;
 pub(crate) use look::look;
 pub use tear_down::release;
 pub(crate) use tear_down::tear_down;

@@ -9,6 +9,7 @@ use crate::journal::{Intent, Journal};
 use crate::zone::Zone;
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use zone_config::document::Document;
 use zone_config::schema::Applies;
 use zone_config::{Snapshot, ZoneConfig, change, store};
@@ -68,7 +69,12 @@ impl Zone {
         let next = Snapshot { config, ..live.clone() };
         let (old, new) = (Spec::of(&live), Spec::of(&next));
         let first = self.first()?;
-        let mut change = Change::new(&self.layout, first.as_fd(), &old, &new);
+        let current = Arc::clone(&context.current);
+        let goes_on = |waiting: &str| {
+            current.wait_for(waiting);
+            !current.is_cancelled() && !current.is_abandoned()
+        };
+        let mut change = Change::new(&self.layout, first.as_fd(), &old, &new).waiting(&goes_on);
         self.check(context, &mut change)?;
         if dry_run {
             return Ok(());

@@ -12,7 +12,7 @@ use crate::stuck::Stuck;
 use crate::zone::Zone;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use zone_config::lastexit::LastExit;
 use zone_config::{Layout, State, ZoneName};
 use zone_console::server::Handle;
@@ -32,6 +32,8 @@ pub(crate) struct Daemon {
     pub(crate) slot: OperationSlot,
     /// An incarnation whose processes would not die.
     pub(crate) stuck: Stuck,
+    /// The nets of the zone may be others: told to whoever keeps their addresses.
+    pub(crate) nets: Notify,
     /// The halts that have ended.
     pub(crate) halts: Halts,
     pub(crate) events: broadcast::Sender<Event>,
@@ -56,6 +58,7 @@ impl Daemon {
             status: watch::Sender::new(status),
             slot: OperationSlot::default(),
             stuck: Stuck::default(),
+            nets: Notify::new(),
             halts: Halts::default(),
             events: broadcast::Sender::new(256),
             readiness: RefCell::default(),

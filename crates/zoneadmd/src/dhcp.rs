@@ -4,19 +4,20 @@
 use crate::blocking;
 use crate::daemon::Daemon;
 use crate::ending;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use zone_config::{Layout, ZoneName};
 use zone_console::Notice;
-use zone_platform::network::NetworkError;
 use zone_platform::network::dhcp::{self, Change, Due, Held, Outcome};
+use zone_platform::network::{self, NetworkError};
 use zone_sys::Chain;
 use zsched::wire::Status;
 
@@ -41,6 +42,8 @@ pub(crate) async fn keep(daemon: Rc<Daemon>) {
         let another = |now: &Status| now.uniqid != status.uniqid || !now.lives();
         tokio::select! {
             () = keep_one(&daemon, &status, inherited) => {}
+            // It has other nets, perhaps.
+            () = daemon.nets.notified() => {}
             over = changes.wait_for(another) => if over.is_err() { return },
         }
         inherited = false;
@@ -103,10 +106,16 @@ impl Net {
             }
         };
         let (net, answer) = (self.held.net.clone(), outcome.clone());
+        let told = self.told();
         let settled =
             change(daemon, incarnation, move |layout, zone| dhcp::settle(layout, zone, &net, answer));
         match settled.await {
-            Ok(Some(change)) => self.note(daemon, outcome, change),
+            Ok(Some(change)) => {
+                self.note(daemon, outcome, change);
+                if self.held.lease.is_some() && self.told() != told {
+                    tell(daemon, incarnation).await;
+                }
+            }
             // It is not that zone any more.
             Ok(None) => {}
             Err(error) => {
@@ -114,6 +123,11 @@ impl Net {
                 self.rest();
             }
         }
+    }
+
+    /// What the guest is told of what it has.
+    fn told(&self) -> Option<(Vec<Ipv4Addr>, Vec<String>)> {
+        self.held.lease.as_ref().map(|lease| (lease.nameservers.clone(), lease.search.clone()))
     }
 
     fn note(&mut self, daemon: &Daemon, outcome: Outcome, change: Change) {
@@ -180,6 +194,26 @@ async fn ask(daemon: &Rc<Daemon>, held: Held) -> Result<Outcome, String> {
     let asked =
         blocking::run(move || dhcp::ask(&zone.layout, &zone.name, &held, &|| over.load(Ordering::Acquire)));
     told(asked.await)
+}
+
+/// Has the guest told of other nameservers.
+async fn tell(daemon: &Rc<Daemon>, incarnation: &Status) {
+    let zone = Arc::clone(&daemon.zone);
+    let first = blocking::run(move || zone.keeper().fds().map(|(_, fds)| fds.pidfd)).await;
+    let first = match first.map_err(|error| Chain(&error).to_string()) {
+        Ok(Ok(first)) => first,
+        Ok(Err(error)) => return untold(&Chain(&error).to_string()),
+        Err(error) => return untold(&error),
+    };
+    let told = change(daemon, incarnation, move |layout, zone| network::retell(layout, zone, first.as_fd()));
+    match told.await {
+        Ok(told) => told.into_iter().flatten().for_each(|warning| tracing::warn!("{warning}")),
+        Err(error) => untold(&error),
+    }
+}
+
+fn untold(error: &str) {
+    tracing::warn!("the guest is not told of its nameservers: {error}");
 }
 
 /// Does something with the zone's network while no operation runs; `None` if the zone is another one by then.

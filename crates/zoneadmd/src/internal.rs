@@ -81,6 +81,7 @@ pub(crate) async fn finish_reboot(daemon: &Rc<Daemon>, intent: Intent) {
 pub(crate) async fn finish_apply(daemon: &Rc<Daemon>) {
     tracing::warn!("a change of the zone was interrupted; carrying on");
     let (context, result) = run(daemon, Operation::Apply, Zone::finish_apply).await;
+    daemon.nets.notify_one();
     context.messages.iter().for_each(|message| tracing::info!("{message}"));
     crate::audit::record(daemon, Operation::Apply, None, result.is_ok());
     if let Err(error) = result {

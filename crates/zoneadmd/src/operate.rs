@@ -163,6 +163,7 @@ async fn apply(
     context.current = daemon.slot.current();
     let work = move |zone: &Zone, context: &mut _| zone.apply(context, given.as_ref(), dry_run);
     let (context, result) = daemon.work(context, work).await;
+    daemon.nets.notify_one();
     zone_fail::pass!("door.done");
     let succeeded = result.is_ok();
     let result = daemon.answer(context, result);

@@ -192,7 +192,7 @@ impl PhysicalRecord {
     }
 
     /// Finds the link among others, whatever it is called there.
-    fn find<'a>(&self, links: &'a [Link]) -> Option<&'a Link> {
+    pub(super) fn find<'a>(&self, links: &'a [Link]) -> Option<&'a Link> {
         // Links that a zone makes have a kind, or no hardware: none of them is taken for one of the host's.
         let same = |link: &&Link| {
             link.kind == self.kind && link.parent == self.parent && link.permanent_mac == self.permanent_mac

@@ -38,6 +38,16 @@ pub(super) fn lower(host: &mut Socket, name: &str, vlan: Option<u16>, user: &str
     Ok(found.index)
 }
 
+/// Finds what a macvlan or ipvlan was made on, if that is there.
+pub(super) fn find(host: &mut Socket, name: &str, vlan: Option<u16>) -> Result<Option<u32>, NetError> {
+    let Some(lower) = host.link(name)?.map(|link| link.index) else { return Ok(None) };
+    if vlan.is_none() {
+        return Ok(Some(lower));
+    }
+    let on = |link: &Link| link.lower == Some(lower) && !link.lower_elsewhere && link.vlan == vlan;
+    Ok(host.links()?.into_iter().find(on).map(|link| link.index))
+}
+
 /// Ends the use of the VLAN links by interfaces of one zone, and takes away those that nobody uses any more: also one whose
 /// maker died before it used it.
 pub(super) fn release(

@@ -13,7 +13,7 @@ use crate::Interface;
 use crate::rt::{Address, Link, Request, Route, Socket, address, route};
 
 /// The protocol of routes that are learned by DHCP (`RTPROT_DHCP`); networkd leaves them with its `KeepConfiguration`.
-const DHCP: u8 = 16;
+pub(crate) const DHCP: u8 = 16;
 /// The metric of the routes of the first net; below are those that an administrator has said.
 const METRIC: u32 = 100;
 const GONE: &[Errno] = &[Errno::ADDRNOTAVAIL, Errno::SRCH, Errno::NODEV];

@@ -9,7 +9,7 @@ use rustix::fs::{
     unlinkat,
 };
 use rustix::io::Errno;
-use zone_sys::path::{beneath, in_root_unlinked};
+use zone_sys::path::beneath;
 
 use super::{Node, find, guard};
 use crate::change::Change;
@@ -39,7 +39,7 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
     }
     // What the zone's root has done to its own /dev is no reason to refuse the host's all else.
     let mut obstacles = Vec::new();
-    match dev(change) {
+    match change.in_memory("dev") {
         Err(failed) => obstacles.push(failed),
         Ok(dev) => {
             let taken =
@@ -69,20 +69,6 @@ fn there(devices: &[Device]) -> Result<Vec<Node>, Failed> {
     let (dev, table) = (find::open()?, mountinfo::read()?);
     let use_of = find::Use { table: &table, lives: true };
     Ok(devices.iter().filter_map(|device| find::all(dev.as_fd(), device, use_of).ok()).flatten().collect())
-}
-
-/// Opens the `/dev` of a zone, if that is in memory: on what the zone's root may serve itself no call would ever end.
-fn dev(change: &Change<'_>) -> Result<OwnedFd, Failed> {
-    const WHAT: (&str, &str) = ("open the zone's", "/dev");
-    let (number, root) = change.root()?;
-    let dev =
-        in_root_unlinked(&root, "dev", NAME_ONLY | OFlags::DIRECTORY).map_err(Failed::to(WHAT.0, WHAT.1))?;
-    let table = mountinfo::read_of(number)?;
-    if mountinfo::of(&table, dev.as_fd()).is_some_and(|mount| mount.fstype == "tmpfs") {
-        Ok(dev)
-    } else {
-        Err(Failed::to(WHAT.0, WHAT.1)("the zone has mounted another file system on it"))
-    }
 }
 
 /// Opens the directory that a device is in; made where it is missing with `base` for its owner.

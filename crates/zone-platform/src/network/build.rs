@@ -28,6 +28,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
             links::configure(&[], netns.as_fd()).map_err(NetworkError::from)?;
             build.netns = Some(netns);
         }
+        inside::describe_loopback(build)?;
         return Ok(());
     }
     let host = build.found.host.take().ok_or(missing("network", "check"))?;

@@ -122,6 +122,53 @@ fn install_all(record: &Record, netns: BorrowedFd<'_>) -> Result<(), zone_net::d
     leased.into_iter().try_for_each(|(number, net, lease)| install::install(netns, net, number, lease, time))
 }
 
+/// Makes nets of a running zone have what they were given by servers, and asks for the addresses of those that are to have one
+/// and have none yet, as long as a boot does; `asked` names the nets. What was not answered by then is told, and asked for again by
+/// whoever keeps the zone's addresses.
+///
+/// # Errors
+/// When what is given cannot be made.
+pub(super) fn give(
+    change: &mut crate::Change<'_>,
+    record: &Record,
+    asked: &[&str],
+) -> Result<(), NetworkError> {
+    if !record.interfaces.iter().any(|net| net.dhcp) {
+        return Ok(());
+    }
+    let netns = kept(change.layout, &change.new.zone)?;
+    install_all(record, netns.as_fd())?;
+    let without = |net: &&Interface| {
+        net.dhcp && asked.contains(&net.inside.as_str()) && !record.leases.contains_key(&net.inside)
+    };
+    let nets: Vec<Interface> = record.interfaces.iter().filter(without).cloned().collect();
+    if nets.is_empty() || !change.may_wait() {
+        return Ok(());
+    }
+    let waiting = format!("a DHCP server for {} has not answered yet", names(&nets));
+    let called_off = || !change.goes_on(&waiting);
+    let outcomes = match wire::ask(netns.as_fd(), &questions(&nets, record), BOOT, &called_off) {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            let text = format!("{}; {}", Chain(&error), later(&nets));
+            change.warn(text);
+            return Ok(());
+        }
+    };
+    for (net, outcome) in nets.iter().zip(outcomes) {
+        // What is heard in a zone that runs its root may have said: that is looked at there.
+        match outcome {
+            Outcome::Granted(_) => {
+                if let Err(error) = settle(change.layout, &change.new.zone, &net.inside, outcome) {
+                    change.warn(format!("{}; {}", Chain(&error), later(&nets)));
+                }
+            }
+            Outcome::Refused | Outcome::Silent => change.warn(unanswered(net)),
+        }
+    }
+    Ok(())
+}
+
 /// A net of a live zone whose address comes from a DHCP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -234,9 +281,9 @@ pub fn settle(layout: &Layout, zone: &ZoneName, net: &str, outcome: Outcome) -> 
     Ok(if before == after { Change::None } else { given })
 }
 
-/// Gives the addresses of a zone that is taken down back to their servers, as far as these can be told.
-pub(super) fn release(record: &Record, netns: BorrowedFd<'_>) {
-    for net in &record.interfaces {
+/// Gives the addresses of a zone's nets that go back to their servers, as far as these can be told.
+pub(super) fn release(record: &Record, netns: BorrowedFd<'_>, goes: impl Fn(&Interface) -> bool) {
+    for net in record.interfaces.iter().filter(|net| goes(net)) {
         let Some(lease) = record.leases.get(&net.inside) else { continue };
         if lease.due(now()) != Due::Expired {
             // Nobody answers it either: where it is not heard, the address is free when its time is over.

@@ -64,21 +64,14 @@ pub enum NetworkError {
         /// The address.
         address: Ipv4Addr,
     },
-    /// It takes a boot.
-    #[error(
-        "net {net}: a zone that runs cannot be given a net {what}, nor be deprived of it; 'zoneadm reboot' does that"
-    )]
-    NotLive {
-        /// The net.
-        net: String,
-        /// What it is.
-        what: &'static str,
-    },
     /// What is to be shared with the host is the zone's own.
     #[error(
         "the zone's first process has gone to a network namespace of its own making; 'zoneadm reboot' puts an end to that"
     )]
     Elsewhere,
+    /// It is not known what the zone is.
+    #[error("cannot read what the zone runs with")]
+    Snapshot(#[source] Box<dyn Error + Send + Sync>),
     /// The managed network stays where nobody uses it.
     #[error("cannot take the managed network away, which no zone uses any more")]
     Released(#[source] Box<crate::PlatformError>),

@@ -12,19 +12,13 @@ use zone_net::record::Record;
 use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
 use zone_net::{firewall, foreign};
 
-use super::{NetworkError, asked, update};
+use super::{NetworkError, asked};
 use crate::PlatformError;
 use crate::check::{Check, Purpose};
 
 /// Looks whether the zone's nets and ports could be built, and keeps what the host has for whoever builds them.
 pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let spec = check.spec;
-    if let Some(old) = check.old {
-        let record = Record::load(check.layout, &spec.zone).map_err(NetworkError::from)?.unwrap_or_default();
-        update::refusals(&old.network, &spec.network, &record)
-            .into_iter()
-            .for_each(|error| check.fail(error));
-    }
     if spec.network.nets.is_empty() {
         return Ok(());
     }
@@ -45,12 +39,6 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     }
     for problem in plan.problems() {
         check.fail(NetworkError::from(problem));
-    }
-    if let Some(old) = check.old {
-        let added = update::unlike(&spec.network, &old.network);
-        for net in added.filter(|net| plan.attachment(net).is_ok_and(|attachment| !attachment.is_reached())) {
-            check.fail(update::not_live(net, update::NO_PAIR));
-        }
     }
     let conflicts = conflicts(check.layout, &spec.zone, &spec.network, check.purpose)?;
     let told = !conflicts.is_empty();

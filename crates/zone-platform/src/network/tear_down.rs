@@ -28,7 +28,7 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     let links = physical::pinned(&pin).and_then(|netns| {
         let netns = netns.as_ref().map(AsFd::as_fd);
         if let Some(netns) = netns.filter(|_| !down.comes_back) {
-            dhcp::release(&record, netns);
+            dhcp::release(&record, netns, |_| true);
         }
         links::tear_down_recorded(owner, &record, netns, down.namespaces_end)
     });

@@ -7,25 +7,22 @@
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::fstat;
-use zone_net::build::live::{self, Changed};
+use zone_net::build::live::{self, Changed, Ensured, Inside};
 use zone_net::build::physical;
+use zone_net::interface::Attachment;
 use zone_net::managed::{self, Network};
 use zone_net::names::Owner;
 use zone_net::plan::{Host, Plan};
 use zone_net::record::Record;
-use zone_net::spec::{Addresses, NetSpec, NetworkSpec, PortSpec};
-use zone_net::{Interface, firewall, guard};
+use zone_net::spec::{NetSpec, NetworkSpec, PortSpec};
+use zone_net::{Interface, guard};
 use zone_sys::Chain;
 
 use super::build::lease;
-use super::publish::{answer_loopback, forward, publish};
-use super::{NetworkError, release};
+use super::publish::{answer_loopback, forward, publish_anew};
+use super::{NetworkError, dhcp, inside, release};
 use crate::change::Change;
 use crate::{Failed, PlatformError};
-
-/// What cannot come or go while a zone runs, and why not.
-pub(super) const NO_PAIR: &str = "whose link is the host's own or stands on one (physical, macvlan, ipvlan)";
-const DHCP: &str = "whose address comes by DHCP";
 
 /// Makes the zone's network what the new specification says, and mends it. If nothing of it is to be other, what cannot be mended
 /// is told and nothing more: the rest of the change is not about that.
@@ -41,22 +38,8 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
 }
 
 /// Lists the nets of `one` that `other` does not have like that.
-pub(super) fn unlike<'a>(one: &'a NetworkSpec, other: &'a NetworkSpec) -> impl Iterator<Item = &'a NetSpec> {
+fn unlike<'a>(one: &'a NetworkSpec, other: &'a NetworkSpec) -> impl Iterator<Item = &'a NetSpec> {
     one.nets.iter().filter(|net| !other.nets.contains(net))
-}
-
-pub(super) fn not_live(net: &NetSpec, what: &'static str) -> NetworkError {
-    NetworkError::NotLive { net: net.physical.clone(), what }
-}
-
-/// Says what of a change takes a boot, as far as that can be told from both specifications and the record.
-pub(super) fn refusals(old: &NetworkSpec, new: &NetworkSpec, record: &Record) -> Vec<NetworkError> {
-    let built = |net: &NetSpec| record.interfaces.iter().find(|built| built.inside == net.physical);
-    let is_pair = |net: &NetSpec| built(net).is_none_or(|built| built.attachment.is_reached());
-    let gone = unlike(old, new).filter(|net| !is_pair(net)).map(|net| not_live(net, NO_PAIR));
-    let both = unlike(old, new).chain(unlike(new, old));
-    let dhcp = both.filter(|net| net.addresses == Addresses::Dhcp).map(|net| not_live(net, DHCP));
-    gone.chain(dhcp).collect()
 }
 
 fn make(change: &mut Change<'_>) -> Result<(), PlatformError> {
@@ -127,6 +110,12 @@ fn wanted(
             // A link that is there keeps its Ethernet address, which may be that of another place in the list.
             interface.mac = built.mac;
         }
+        if interface.dhcp
+            && let Some(lease) = record.leases.get(&interface.inside)
+        {
+            // What it asked for, it has, though something else of it is another.
+            interface.addresses = vec![lease.address.into()];
+        }
         numbers.push(interface.host.clone());
         all.push(interface);
     }
@@ -143,41 +132,59 @@ fn build(
 ) -> Result<(), NetworkError> {
     let (layout, zone) = (change.layout, &change.new.zone);
     let ports = &change.new.network.ports;
-    both(record, wanted, ports, network.is_some()).save(layout, zone)?;
+    let mut both = both(record, wanted, ports, network.is_some())?;
+    both.hostname.clone_from(&change.new.hostname);
+    both.save(layout, zone)?;
     zone_fail::pass!("network.recorded");
     let ready = network.map(|network| managed::ensure(layout, network)).transpose()?;
+    let vlans = both.shares_vlan_link() && ready.is_none();
+    let lock = vlans.then(|| managed::lock(layout)).transpose()?;
     let mut told = ready.as_ref().map(|ready| ready.told.clone()).unwrap_or_default();
     told.extend(forward(wanted, !ports.is_empty())?);
-    live::remove_others(owner, wanted)?;
-    let made = live::ensure(wanted, netns.as_fd())?;
+    let pin = layout.zone_netns(zone);
+    if both.keeps_namespace() {
+        physical::pin(netns.as_fd(), &pin)?;
+        zone_fail::pass!("network.pinned");
+    }
+    let is_leased = |net: &Interface| wanted.iter().any(|kept| kept.dhcp && kept.inside == net.inside);
+    dhcp::release(record, netns.as_fd(), |net| net.dhcp && !is_leased(net));
+    let inside = Inside { netns: netns.as_fd(), physical: &both.physical };
+    let lost = live::remove_others(owner, &both.interfaces, wanted, inside)?;
+    told.extend(lost.iter().map(|net| lost_inside(net)));
+    zone_fail::pass!("network.parted");
+    let Ensured { made, missing } = live::ensure(wanted, inside)?;
+    told.extend(missing.iter().map(|net| nowhere(net)));
     zone_fail::pass!("network.linked");
     // Before what is new is up: no frame passes before its rules.
     guard::apply(owner, wanted)?;
     zone_fail::pass!("network.guarded");
-    if ports.is_empty() {
-        firewall::remove_ports(owner)?;
-    } else {
-        publish(owner, wanted, ports)?;
-    }
+    publish_anew(owner, wanted, ports)?;
     zone_fail::pass!("network.published");
     let other: Vec<&str> =
         unlike(&change.new.network, &change.old.network).map(|net| net.physical.as_str()).collect();
     let changed = |new| {
         let new: &Interface = new;
         let is_made = made.iter().any(|made| made.host == new.host);
+        let is_missing = missing.iter().any(|missing| missing.host == new.host);
         // What was made anew has nothing of what was there.
         let old = record.interfaces.iter().filter(|old| !is_made && old.host == new.host).collect();
         let is_other = is_made || other.contains(&new.inside.as_str());
-        (new.attachment.is_reached() && is_other).then_some(Changed { old, new })
+        (is_other && !is_missing).then_some(Changed { old, new })
     };
-    live::configure(&wanted.iter().filter_map(changed).collect::<Vec<_>>(), netns.as_fd())?;
+    live::configure(&wanted.iter().filter_map(changed).collect::<Vec<_>>(), inside)?;
     live::set_up(wanted)?;
     answer_loopback(wanted, ports, network)?;
     zone_fail::pass!("network.configured");
-    drop(ready);
+    drop((ready, lock));
     told.into_iter().for_each(|sentence| change.warn(sentence));
-    let mut left = record.clone();
+    let mut left = both;
     (left.managed, left.interfaces, left.ports) = (network.is_some(), wanted.to_vec(), ports.clone());
+    left.leases.retain(|net, _| wanted.iter().any(|kept| kept.dhcp && kept.inside == *net));
+    left.physical.retain(|link| wanted.iter().any(|net| is_on(net, &link.name)));
+    if !left.keeps_namespace() {
+        // Before the record goes, by which it is found.
+        physical::unpin(&pin)?;
+    }
     if left.interfaces.is_empty() {
         Record::remove(layout, zone)?;
     } else {
@@ -186,18 +193,54 @@ fn build(
     if record.managed && network.is_none() {
         release(layout).map_err(|error| NetworkError::Released(Box::new(error)))?;
     }
+    dhcp::give(change, &left, &other)?;
+    let now = Record::load(layout, zone)?.unwrap_or_default();
+    inside::tell(change, record, &now, !other.is_empty());
     Ok(())
+}
+
+/// Says that a link that a net no longer is to have was not where it was made.
+fn lost_inside(net: &Interface) -> String {
+    format!(
+        "net {name}: its link is not in the zone's network namespace any more; if the zone's root has taken it to another one, the zone has it until it halts",
+        name = net.inside
+    )
+}
+
+/// Says that a link of the host is not there.
+fn nowhere(net: &Interface) -> String {
+    let link = net.attachment.global_nic().unwrap_or_default();
+    format!(
+        "net {}: the link '{link}' is neither in the zone's network namespace nor on the host",
+        net.inside
+    )
+}
+
+fn is_on(net: &Interface, name: &str) -> bool {
+    matches!(&net.attachment, Attachment::Physical { link } if link == name)
 }
 
 /// The record of what is there and of what is to be: of a net that is to be other both, for nobody knows what of it is there once
 /// this was interrupted.
-fn both(record: &Record, wanted: &[Interface], ports: &[PortSpec], managed: bool) -> Record {
+fn both(
+    record: &Record,
+    wanted: &[Interface],
+    ports: &[PortSpec],
+    managed: bool,
+) -> Result<Record, NetworkError> {
     let mut both = record.clone();
     let is_new = |interface: &&Interface| !record.interfaces.contains(interface);
     both.interfaces.extend(wanted.iter().filter(is_new).cloned());
     both.ports.extend(ports.iter().filter(|port| !record.ports.contains(port)).cloned());
     both.managed |= managed;
-    both
+    for interface in wanted {
+        if let Attachment::Physical { link } = &interface.attachment
+            && !both.physical.iter().any(|known| known.name == *link)
+        {
+            both.physical.push(physical::record(link)?);
+        }
+    }
+    Ok(both)
 }
 
 /// Opens the zone's network namespace: the one that is kept, else that of its first process. The one of a shared zone is the

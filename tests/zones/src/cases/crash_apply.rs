@@ -14,6 +14,9 @@ cases![
     apply_without_a_net: 900,
     apply_of_a_net_and_its_recovery: 1800,
     apply_of_other_addresses: 900,
+    apply_of_links: 900,
+    apply_without_links: 900,
+    apply_of_links_and_its_recovery: 1800,
 ];
 
 /// A zone that is up and lacks something that it can be given.
@@ -135,4 +138,63 @@ fn apply_of_other_addresses(lab: &Lab) {
     zone.zonecfg("add net; set global-nic=br0; set address=198.51.100.7/24; end").ok();
     sweep_of(&zone, have_other_addresses, &["apply"], 0, has_the_other_addresses);
     ip("link delete br0").ok();
+}
+
+const LINKS: &str = "add net; set physical=lan0; set address=198.51.100.7/24; end;
+    add net; set physical=mac0; set global-nic=low0; set address=203.0.113.7/24; end;
+    add net; set physical=eth0; set global-nic=br0; set address=dhcp; end";
+
+/// A zone that is up and is to have a link of the host, a macvlan, and an address that nobody gives.
+fn lack_links(zone: &Zone<'_>) {
+    be_up(zone);
+    zone.zonecfg(LINKS).ok();
+}
+
+fn has_links(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    is_given(zone, before, ran);
+    zone.sh("ip -4 -o address show dev lan0; ip -4 -o address show dev mac0; ip link show eth0")
+        .ok()
+        .stdout_has("198.51.100.7/24")
+        .stdout_has("203.0.113.7/24");
+    assert!(!ip("-o link show").out().contains("lan0"), "{ran}");
+    zone.zonecfg("remove -F net").ok();
+}
+
+fn have_links_too_many(zone: &Zone<'_>) {
+    zone.zonecfg(LINKS).ok();
+    be_up(zone);
+    zone.zonecfg("remove -F net").ok();
+}
+
+fn has_no_links(zone: &Zone<'_>, before: &Status, ran: &Ran) {
+    has_no_net(zone, before, ran);
+    zone.sh("! ip link show lan0 2>/dev/null; ! ip link show mac0 2>/dev/null").ok();
+    assert!(ip("-4 -o address show dev lan0").out().contains("198.51.100.1/24"), "{ran}");
+    assert!(!zone.run_dir().join("netns").exists(), "{ran}");
+}
+
+/// The host's links that these nets are made of.
+fn with_links(lab: &Lab, work: impl FnOnce(&Zone<'_>)) {
+    super::crash_net::make_link();
+    ip("link add low0 address 02:00:00:00:04:01 type veth peer name low1").ok();
+    ip("link add br0 address 02:00:00:00:00:0b type bridge").ok();
+    for link in ["low0", "low1", "br0"] {
+        ip(&format!("link set {link} addrgenmode none up")).ok();
+    }
+    work(&zone(lab));
+    for link in ["lan0", "low0", "br0"] {
+        ip(&format!("link delete {link}")).ok();
+    }
+}
+
+fn apply_of_links(lab: &Lab) {
+    with_links(lab, |zone| sweep_of(zone, lack_links, &["apply"], 0, has_links));
+}
+
+fn apply_without_links(lab: &Lab) {
+    with_links(lab, |zone| sweep_of(zone, have_links_too_many, &["apply"], 0, has_no_links));
+}
+
+fn apply_of_links_and_its_recovery(lab: &Lab) {
+    with_links(lab, |zone| sweep_of(zone, lack_links, &["apply"], 7, has_links));
 }

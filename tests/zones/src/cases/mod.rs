@@ -62,6 +62,7 @@ mod limits;
 mod list;
 mod live;
 mod live_fs;
+mod live_links;
 mod live_net;
 mod log;
 mod lxcfs;
@@ -161,6 +162,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         net_shared::CASES,
         net_verify::CASES,
         live_fs::CASES,
+        live_links::CASES,
         live_net::CASES,
         net_guest::CASES,
         zlogin::CASES,

@@ -224,7 +224,7 @@ fn a_resolv_conf_of_the_guests_own_is_left(lab: &Lab) {
     reaches_the_internet(&zone);
 }
 
-fn without_nameservers(lab: &Lab) -> String {
+pub(super) fn without_nameservers(lab: &Lab) -> String {
     let text = read(&lab.etc().join("network.toml"));
     text.lines().filter(|line| !line.starts_with("nameservers")).map(|line| format!("{line}\n")).collect()
 }

@@ -18,9 +18,9 @@ cases![
 const NET: &str = "add net; set physical=eth0; set global-nic=br0; set address=dhcp; end";
 
 /// A bridge of the host that is not ours, until it is dropped.
-struct Bridge;
+pub(super) struct Bridge;
 
-fn bridge() -> Bridge {
+pub(super) fn bridge() -> Bridge {
     for words in ["link add br0 type bridge", "address add 10.9.0.1/24 dev br0", "link set br0 up"] {
         ip(words);
     }
@@ -34,20 +34,20 @@ impl Drop for Bridge {
 }
 
 /// A DHCP server of the host, on a link of it.
-struct Server {
+pub(super) struct Server {
     process: Running,
     leases: PathBuf,
 }
 
 impl Server {
-    fn start(lab: &Lab) -> Self {
+    pub(super) fn start(lab: &Lab) -> Self {
         let leases = lab.path("leases");
         let words = words("br0", "10.9.0", &leases.display().to_string());
         Self { process: Command::new("dnsmasq").args(words).within(3600).start(), leases }
     }
 
     /// A line for each lease.
-    fn given(&self) -> String {
+    pub(super) fn given(&self) -> String {
         std::fs::read_to_string(&self.leases).unwrap_or_default()
     }
 }
@@ -58,7 +58,7 @@ impl Drop for Server {
     }
 }
 
-fn words(link: &str, network: &str, leases: &str) -> Vec<String> {
+pub(super) fn words(link: &str, network: &str, leases: &str) -> Vec<String> {
     let fixed = ["--keep-in-foreground", "--user=root", "--conf-file=/dev/null", "--port=0", "--pid-file="];
     let more = [
         "--log-facility=-",

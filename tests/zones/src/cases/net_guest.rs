@@ -1,12 +1,15 @@
 //! A Debian in a zone with a network: its own programs find addresses, router and names, and nothing is done inside.
 
 use super::net_auto::{address, addresses};
-use crate::harness::{Command, Internet, Lab, Zone, cases, make_dir, outside, until, write};
+use crate::harness::{Command, Internet, Lab, Ran, Zone, cases, ip, make_dir, outside, read, until, write};
 use std::path::Path;
 
 cases![
     debian_installs_from_a_mirror: 300,
     networkd_leaves_what_it_finds: 300,
+    a_resolver_of_the_source_gives_way: 180,
+    a_link_to_a_resolver_leads_somewhere: 180,
+    ifupdown_takes_nothing_away: 180,
 ];
 
 /// Waits until systemd has reached its target, with every unit up.
@@ -56,8 +59,8 @@ fn debian_installs_from_a_mirror(lab: &Lab) {
     }
     mirror(lab, &internet);
     let zone = lab.guest("deb", "debian12-systemd", "add net; end");
-    // That of the machine that the archive was made on: to a zone, its own.
-    let _ = std::fs::remove_file(zone.file("/etc/resolv.conf"));
+    // What the archive had is of the machine that it was made on.
+    assert!(read(&zone.file("/etc/resolv.conf")).starts_with("# Written by zones"));
     zone.zoneadm(["boot"]).ok();
     is_running(&zone);
     let sources = format!("deb [trusted=yes] http://{}/ ./\n", outside::NAME);
@@ -115,4 +118,106 @@ fn networkd_leaves_what_it_finds(lab: &Lab) {
     zone.halt_whatever();
     drop(internet);
     zone.zoneadm_within(180, ["uninstall", "-F"]).ok();
+}
+
+const WAITS: &str = "while :; do sleep 1000; done";
+
+/// Installs a zone from a tree.
+#[track_caller]
+fn install(zone: &Zone<'_>, option: &str, tree: &Path) -> Ran {
+    let ran = zone.zoneadm(["install".as_ref(), option.as_ref(), tree.as_os_str()]);
+    ran.ok();
+    ran
+}
+
+fn a_resolver_of_the_source_gives_way(lab: &Lab) {
+    let _internet = lab.internet();
+    let tree = lab.tiny_tree("tree", WAITS);
+    let of_source = "# by hand\nnameserver 198.51.100.53\n";
+    write(&tree.join("etc/resolv.conf"), of_source);
+    let zone = lab.configured("web", "set brand=linux");
+    install(&zone, "-d", &tree).stderr_has("etc/resolv.conf names the nameservers of its source");
+    let text = || read(&zone.file("/etc/resolv.conf"));
+    assert!(text().ends_with(of_source), "it is good for nothing else yet: {}", text());
+    zone.boot();
+    assert!(text().ends_with(of_source), "without a net nothing is known better: {}", text());
+    zone.halt_whatever();
+    zone.zonecfg("add net; end").ok();
+    zone.zoneadm(["boot"]).ok();
+    assert!(text().contains(outside::ROUTER4) && !text().contains("198.51.100.53"), "{}", text());
+    zone.sh(&format!("/bin/busybox wget -q -O - http://{}/", outside::NAME)).ok().stdout_is(outside::PAGE);
+    // What its root says from then on is its own.
+    zone.sh(&format!("echo nameserver {} > /etc/resolv.conf", outside::ROUTER6)).ok();
+    zone.zoneadm(["reboot"]).ok();
+    assert_eq!(text(), format!("nameserver {}\n", outside::ROUTER6));
+    // A machine that moves here keeps what it has.
+    let moved = lab.configured("moved", "set brand=linux; add net; end");
+    moved.zoneadm(["install".as_ref(), "-p".as_ref(), "-d".as_ref(), tree.as_os_str()]).ok();
+    moved.zoneadm(["boot"]).ok();
+    assert_eq!(read(&moved.file("/etc/resolv.conf")), of_source);
+}
+
+fn a_link_to_a_resolver_leads_somewhere(lab: &Lab) {
+    let _internet = lab.internet();
+    for (name, link) in [
+        ("resolved", "../run/systemd/resolve/stub-resolv.conf"),
+        ("resolvconf", "/run/resolvconf/resolv.conf"),
+        ("old", "/var/run/resolv.conf"),
+    ] {
+        let tree = lab.tiny_tree(&format!("{name}.tree"), WAITS);
+        std::os::unix::fs::symlink(link, tree.join("etc/resolv.conf")).unwrap_or_else(|e| panic!("{e}"));
+        std::os::unix::fs::symlink("../run", tree.join("var/run")).unwrap_or_else(|e| panic!("{e}"));
+        let zone = lab.configured(name, "set brand=linux; add net; end");
+        install(&zone, "-d", &tree);
+        zone.zoneadm(["boot"]).ok();
+        zone.sh("cat /etc/resolv.conf").ok().stdout_has(&format!("nameserver {}\n", outside::ROUTER4));
+        zone.sh(&format!("/bin/busybox wget -q -O - http://{}/", outside::NAME))
+            .ok()
+            .stdout_is(outside::PAGE);
+        let stays = std::fs::read_link(zone.file("/etc/resolv.conf")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(stays, Path::new(link), "the link is the guest's");
+        // What the guest's program puts there is the guest's, until it is gone with /run.
+        zone.sh("echo nameserver 198.51.100.53 > /run/new; /bin/busybox mv /run/new $(/bin/busybox readlink -f /etc/resolv.conf)").ok();
+        zone.zoneadm(["apply"]).ok();
+        zone.sh("cat /etc/resolv.conf").ok().stdout_is("nameserver 198.51.100.53\n");
+    }
+}
+
+/// A guest as it was on a machine with a DHCP server: busybox' ifup and DHCP client, as Alpine has them.
+fn ifupdown_takes_nothing_away(lab: &Lab) {
+    let _internet = lab.internet();
+    let script = "cat /run/ifstate > /root/part 2>&1; busybox ifup -a >> /root/part 2>&1; echo ended with $? >> /root/part";
+    let tree = lab.tiny_tree("tree", &format!("{script}; busybox mv /root/part /root/ifup; {WAITS}"));
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, tree.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    };
+    link("../run", "var/run");
+    for applet in ["ip", "run-parts", "udhcpc"] {
+        link("busybox", &format!("bin/{applet}"));
+    }
+    for dir in ["", "if-pre-up.d", "if-up.d", "if-down.d", "if-post-down.d"] {
+        make_dir(&tree.join("etc/network").join(dir), 0o755);
+    }
+    write(
+        &tree.join("etc/network/interfaces"),
+        "auto lo eth0\niface lo inet loopback\niface eth0 inet dhcp\n",
+    );
+    let zone = lab.configured("web", "set brand=linux; add net; end");
+    install(&zone, "-d", &tree);
+    zone.zoneadm(["boot"]).ok();
+    let said = zone.written("/root/ifup");
+    assert!(said.starts_with("lo=lo\neth0=eth0\n") && said.ends_with("ended with 0\n"), "{said}");
+    assert!(!said.contains("udhcpc"), "{said}");
+    zone.sh("ip -4 -o address show dev eth0 | grep -c inet").ok().stdout_is("1\n");
+    zone.sh(&format!("busybox wget -q -O - http://{}/", outside::NAME)).ok().stdout_is(outside::PAGE);
+    zone.halt_whatever();
+    // A net that is left to the zone is left to its ifupdown.
+    ip("link add br0 type bridge").ok();
+    zone.zonecfg("remove -F net; add net; set physical=eth0; set global-nic=br0; end").ok();
+    std::fs::remove_file(zone.file("/root/ifup")).unwrap_or_else(|e| panic!("{e}"));
+    zone.zoneadm(["boot"]).ok();
+    let said = zone.written("/root/ifup");
+    assert!(said.starts_with("lo=lo\n") && !said.contains("eth0=eth0") && said.contains("udhcpc"), "{said}");
+    zone.halt_whatever();
+    ip("link delete br0").ok();
 }

@@ -1,29 +1,92 @@
-//! Files in the `/etc` of a zone that is down.
+//! Files of a guest that are written on the host: in the `/etc` of its root, and in its `/run`.
 //!
-//! They are replaced, never written to, below a descriptor of the directory; a link in the place of `/etc` is
-//! not followed. Nothing in the zone runs, but what is there was made by the zone's root: it may be anything.
+//! They are replaced, never written to, below a descriptor of the directory; a link on the way there is not followed. What is
+//! there was made by the zone's root, who may be at it at the same time: it may be anything.
 
 use std::fs::File;
 use std::io::{Read, Write};
 
-use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, openat, renameat, unlinkat};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, openat, readlinkat, renameat, unlinkat,
+};
 use rustix::io::Errno;
+use zone_config::file::GUEST_MARKER;
+use zone_sys::path::beneath;
 
-/// The `/etc` of a zone that is down.
-pub(super) struct Etc(OwnedFd);
+use crate::zoneroot::give;
 
-impl Etc {
-    /// Opens that of a root; a zone without one has no use for what is written here.
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// A directory of a zone.
+pub(super) struct Place {
+    dir: OwnedFd,
+    /// The user and group on the host that new files are given; that of the host's root if none is.
+    owner: Option<u32>,
+}
+
+impl Place {
+    /// Opens the `/etc` of a root; a zone without one has no use for what is written here.
     ///
     /// # Errors
     /// When it is there and cannot be opened, or is no directory.
-    pub(super) fn open(root: BorrowedFd<'_>) -> Result<Option<Self>, Errno> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match zone_sys::path::beneath(root, "etc", flags) {
-            Ok(fd) => Ok(Some(Self(fd))),
+    pub(super) fn etc(root: BorrowedFd<'_>) -> Result<Option<Self>, Errno> {
+        match beneath(root, "etc", OFlags::PATH | DIRECTORY) {
+            Ok(dir) => Ok(Some(Self { dir, owner: None })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno),
+        }
+    }
+
+    /// Opens a directory below another one, and makes what is missing on the way. `owner` is who gets what is made.
+    ///
+    /// # Errors
+    /// When something on the way is no directory; what the kernel refuses.
+    pub(super) fn make_below(top: BorrowedFd<'_>, path: &str, owner: u32) -> Result<Self, Errno> {
+        let mut dir = beneath(top, ".", OFlags::PATH | DIRECTORY)?;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let made = match mkdirat(&dir, part, Mode::from_raw_mode(0o755)) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
+                Err(errno) => return Err(errno),
+            };
+            dir = beneath(&dir, part, OFlags::RDONLY | DIRECTORY)?;
+            if made {
+                fchmod(&dir, Mode::from_raw_mode(0o755))?;
+                give(dir.as_fd(), owner)?;
+            }
+        }
+        Ok(Self { dir, owner: Some(owner) })
+    }
+
+    /// Opens a directory below another one; `None` if there is none.
+    ///
+    /// # Errors
+    /// When something on the way is no directory; what the kernel refuses.
+    pub(super) fn below(top: BorrowedFd<'_>, path: &str) -> Result<Option<Self>, Errno> {
+        match beneath(top, path, OFlags::PATH | DIRECTORY) {
+            Ok(dir) => Ok(Some(Self { dir, owner: None })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Reads where a symbolic link leads; `None` for anything else.
+    pub(super) fn link(&self, name: &str) -> Option<String> {
+        readlinkat(&self.dir, name, Vec::new()).ok()?.into_string().ok()
+    }
+
+    /// Removes a file that begins with [`GUEST_MARKER`]; whatever else has its name is the guest's own.
+    ///
+    /// # Errors
+    /// When it cannot be looked at or removed.
+    pub(super) fn remove(&self, name: &str) -> Result<(), Errno> {
+        match self.there(name, GUEST_MARKER.as_bytes())? {
+            There::Same | There::Ours => match unlinkat(&self.dir, name, AtFlags::empty()) {
+                Err(Errno::NOENT) => Ok(()),
+                done => done,
+            },
+            There::Guests => Ok(()),
         }
     }
 
@@ -56,7 +119,7 @@ impl Etc {
 
     fn there(&self, name: &str, text: &[u8]) -> Result<There, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = match openat(&self.0, name, flags, Mode::empty()) {
+        let fd = match openat(&self.dir, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(There::Ours),
             // A link, and a socket.
@@ -79,15 +142,17 @@ impl Etc {
     fn replace(&self, name: &str, text: &[u8]) -> Result<(), Errno> {
         let new = format!(".{name}.new");
         // What a bring-up that was killed has left.
-        let _ = unlinkat(&self.0, &new, AtFlags::empty());
+        let _ = unlinkat(&self.dir, &new, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
-        let fd = openat(&self.0, &new, flags, mode)?;
-        let written = fchmod(&fd, mode)
+        let fd = openat(&self.dir, &new, flags, mode)?;
+        let given = self.owner.map_or(Ok(()), |owner| give(fd.as_fd(), owner));
+        let written = given
+            .and_then(|()| fchmod(&fd, mode))
             .and_then(|()| File::from(fd).write_all(text).map_err(|error| errno(&error)))
-            .and_then(|()| renameat(&self.0, &new, &self.0, name));
+            .and_then(|()| renameat(&self.dir, &new, &self.dir, name));
         if written.is_err() {
-            let _ = unlinkat(&self.0, &new, AtFlags::empty());
+            let _ = unlinkat(&self.dir, &new, AtFlags::empty());
         }
         written
     }
@@ -114,18 +179,17 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
-    use rustix::fd::AsFd;
     use rustix::fs::{CWD, mkfifoat};
 
     use super::*;
 
     const TEXT: &str = "# ours\nnameserver 192.0.2.1\n";
 
-    fn open(root: &Path) -> Result<Option<Etc>, Errno> {
-        Etc::open(File::open(root).unwrap().as_fd())
+    fn open(root: &Path) -> Result<Option<Place>, Errno> {
+        Place::etc(File::open(root).unwrap().as_fd())
     }
 
-    fn with_etc() -> (tempfile::TempDir, Etc) {
+    fn with_etc() -> (tempfile::TempDir, Place) {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("etc")).unwrap();
         let etc = open(dir.path()).unwrap().unwrap();
@@ -192,5 +256,30 @@ mod tests {
         etc.make("hostname", b"web\n").unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("etc/hostname")).unwrap(), "web\n");
         assert_eq!(fs::read_to_string(dir.path().join("target")).unwrap(), "old");
+    }
+
+    #[test]
+    fn what_is_ours_below_run_goes_again_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, outside) = (dir.path().join("run"), dir.path().join("outside"));
+        fs::create_dir(&run).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let top = File::open(&run).unwrap();
+        let owner = rustix::process::getuid().as_raw();
+        let text = format!("{GUEST_MARKER}[Match]\n");
+        let place = Place::make_below(top.as_fd(), "systemd/network", owner).unwrap();
+        assert_eq!(place.keep("a", &text), Ok(true));
+        assert_eq!(fs::read_to_string(run.join("systemd/network/a")).unwrap(), text);
+        fs::write(run.join("systemd/network/b"), "the guest's\n").unwrap();
+        let place = Place::below(top.as_fd(), "systemd/network").unwrap().unwrap();
+        for name in ["a", "b", "c"] {
+            place.remove(name).unwrap();
+        }
+        assert!(!run.join("systemd/network/a").exists() && run.join("systemd/network/b").exists());
+        assert!(Place::below(top.as_fd(), "none/at/all").unwrap().is_none());
+        symlink("../outside", run.join("out")).unwrap();
+        assert!(Place::make_below(top.as_fd(), "out/x", owner).is_err());
+        assert!(Place::below(top.as_fd(), "out").is_err());
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 }
