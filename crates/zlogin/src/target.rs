@@ -44,7 +44,7 @@ pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
     }
     let unknown = || Failure::text(format_args!("zone '{}' unknown", typed.escape_debug()));
     let name: ZoneName = typed.parse().map_err(|_| unknown())?;
-    let state = Index::load(&layout)?.get(&name).ok_or_else(unknown)?.state;
+    let state = Index::find(&layout, &name)?.ok_or_else(unknown)?.state;
     if state < State::Installed {
         return Err(Failure::text(format_args!("cannot login to a zone which is '{state}'")));
     }

@@ -1,7 +1,8 @@
 //! Files that are written whole or not at all, read up to a bound, and the lock under which they are changed.
 
 use std::fs::{self, DirBuilder, File, FileType, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -77,19 +78,67 @@ pub fn read_if_there(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileErro
             if !meta.is_file() {
                 return Err(failed()(unreadable(Unreadable::Kind(kind(meta.file_type())))));
             }
-            read_at_most(file, most).map(Some).map_err(failed())
+            // As much as there is, and room to see that there is no more: else reading begins with some bytes and doubles.
+            let length = usize::try_from(meta.len().min(most)).unwrap_or_default();
+            read_into(Vec::with_capacity(length + 32), file, most).map(Some).map_err(failed())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed()(error)),
     }
 }
 
+/// Goes through the lines of a regular file of at most `most` bytes until `look` breaks, and gives what it breaks with; `None`
+/// at the end, and of a file that is missing. The lines come without line breaks, and no more than one is kept in memory. Refuses what
+/// [`read_if_there`] refuses, but a length only where it comes to it.
+///
+/// # Errors
+/// When it exists and cannot be read, is no regular file, or is longer; see [`Unreadable`].
+pub fn scan_lines<T>(
+    path: &Path,
+    most: u64,
+    mut look: impl FnMut(&[u8]) -> ControlFlow<T>,
+) -> Result<Option<T>, FileError> {
+    let failed = || FileError::new("read", path);
+    let file = match OpenOptions::new().read(true).custom_flags(unblocked()).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed()(error)),
+    };
+    let meta = file.metadata().map_err(failed())?;
+    if !meta.is_file() {
+        return Err(failed()(unreadable(Unreadable::Kind(kind(meta.file_type())))));
+    }
+    let mut reader = BufReader::with_capacity(SCAN, file.take(most + 1));
+    let mut line = Vec::new();
+    let mut seen = 0;
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line).map_err(failed())?;
+        seen += length as u64;
+        if length == 0 {
+            return Ok(None);
+        }
+        if seen > most {
+            return Err(failed()(unreadable(Unreadable::TooLong(most))));
+        }
+        if let ControlFlow::Break(found) = look(line.strip_suffix(b"\n").unwrap_or(&line)) {
+            return Ok(Some(found));
+        }
+    }
+}
+
+/// How much of a file is read at a time by whoever goes through its lines.
+const SCAN: usize = 16 << 10;
+
 /// Reads to the end of what may be no file (a pipe, standard input), up to a bound.
 ///
 /// # Errors
 /// When reading fails, or there are more than `most` bytes ([`Unreadable::TooLong`]).
 pub fn read_at_most(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    read_into(Vec::new(), from, most)
+}
+
+fn read_into(mut bytes: Vec<u8>, from: impl Read, most: u64) -> io::Result<Vec<u8>> {
     from.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(unreadable(Unreadable::TooLong(most))) } else { Ok(bytes) }
 }

@@ -30,6 +30,14 @@ pub fn since() -> u64 {
     (seconds(ClockId::Realtime) - seconds(ClockId::Boottime)).unsigned_abs()
 }
 
+/// Whether the run directories are in memory, so that all files in them are of the present boot.
+#[must_use]
+pub fn forgets(layout: &Layout) -> bool {
+    const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6]; // statfs(2): tmpfs, ramfs
+    rustix::fs::statfs(layout.run())
+        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|fstype| IN_MEMORY.contains(&fstype)))
+}
+
 /// Whether the files in a zone's run directory are of an earlier boot.
 #[must_use]
 pub fn is_over(layout: &Layout, zone: &ZoneName) -> bool {

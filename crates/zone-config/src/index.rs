@@ -4,7 +4,8 @@
 //! Comments, blank lines, the line of `global` and lines that make no sense stay where they are, byte for
 //! byte: a file that was truncated or edited into nonsense loses nothing by our writing it.
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -87,6 +88,51 @@ impl Index {
         let path = layout.index();
         let bytes = file::read_if_there(&path, file::TABLE)?.unwrap_or_default();
         Ok(Self { lines: lines::parse(&bytes), path })
+    }
+
+    /// Finds the line of one zone in the index as it is now, without keeping what the others have; `None` if there is no line
+    /// for it. As in all of the index, the first line that makes sense rules.
+    ///
+    /// # Errors
+    /// When the index is there and cannot be read.
+    pub fn find(layout: &Layout, zone: &ZoneName) -> Result<Option<Entry>, IndexError> {
+        let is_of_zone = |line: &[u8]| {
+            line.strip_prefix(zone.as_str().as_bytes()).is_some_and(|rest| rest.starts_with(b":"))
+        };
+        let found = file::scan_lines(&layout.index(), file::TABLE, |line| {
+            match is_of_zone(line).then(|| lines::read::<Entry>(line)) {
+                Some(Ok(Some(entry))) => ControlFlow::Break(entry),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        Ok(found?)
+    }
+
+    /// Finds the zones whose paths are within this one, or have it within them, going by their text, without keeping what the
+    /// others have.
+    ///
+    /// # Errors
+    /// When the index is there and cannot be read.
+    pub fn overlapping(layout: &Layout, path: &Path) -> Result<Vec<Entry>, IndexError> {
+        let mut found = Vec::new();
+        let overlaps = |other: &Path| other.starts_with(path) || path.starts_with(other);
+        let scanned: Option<()> = file::scan_lines(&layout.index(), file::TABLE, |line| {
+            if line::path_of(line).is_some_and(overlaps)
+                && let Ok(Some(entry)) = lines::read::<Entry>(line)
+            {
+                found.push(entry);
+            }
+            ControlFlow::Continue(())
+        })?;
+        debug_assert_eq!(scanned, None);
+        // A second line of a zone makes no sense.
+        let mut rules = Vec::new();
+        for entry in found {
+            if Self::find(layout, &entry.name)?.as_ref() == Some(&entry) && !rules.contains(&entry) {
+                rules.push(entry);
+            }
+        }
+        Ok(rules)
     }
 
     /// Changes the index under its lock: reads it, lets `change` work on it, and writes it if that succeeded and

@@ -53,6 +53,11 @@ impl<R> Line<R> {
     }
 }
 
+/// Reads a line's bytes, as [`Record::read`] does its text.
+pub(crate) fn read<R: Record>(line: &[u8]) -> Result<Option<R>, String> {
+    std::str::from_utf8(line).map_err(|_| "not valid UTF-8".to_owned()).and_then(R::read)
+}
+
 /// Reads the lines; a second line of the same key makes no sense, so that the first one rules.
 pub(crate) fn parse<R: Record>(bytes: &[u8]) -> Vec<Line<R>> {
     if bytes.is_empty() {
@@ -61,8 +66,7 @@ pub(crate) fn parse<R: Record>(bytes: &[u8]) -> Vec<Line<R>> {
     let mut keys = HashSet::new();
     let line = |text: &[u8]| {
         let kept = text.to_vec();
-        let read = std::str::from_utf8(text).map_err(|_| "not valid UTF-8".to_owned()).and_then(R::read);
-        match read {
+        match read::<R>(text) {
             Ok(None) => Line::Other(kept),
             Ok(Some(record)) if !keys.insert(record.key()) => {
                 Line::Garbage { text: kept, reason: format!("a second line for {}", record.subject()) }

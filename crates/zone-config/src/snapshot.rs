@@ -248,6 +248,43 @@ impl Snapshot {
     }
 }
 
+/// As much of a live zone's snapshot as concerns other zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The ids that the zone owns on the host.
+    pub ids: IdRange,
+    /// Whether it may mount anything of the host: if not, it does not.
+    pub shares: bool,
+}
+
+impl Outline {
+    /// Reads a zone's snapshot as far as needed; `None` if the zone has none, or what there is makes no sense.
+    ///
+    /// Whoever boots reads one of every zone that lives, and to parse them takes ten times as long as to read them. What is not as
+    /// this program writes it is parsed.
+    #[must_use]
+    pub fn load(layout: &Layout, zone: &ZoneName) -> Option<Self> {
+        let bytes = file::read_if_there(&layout.snapshot(zone), MOST).ok().flatten()?;
+        let text = str::from_utf8(&bytes).ok().filter(|text| text.ends_with(END));
+        let shares = |text: &str| text.contains("special");
+        if let Some(text) = text
+            && let Some(ids) = Self::ids(text, zone)
+        {
+            return Some(Self { ids, shares: shares(text) });
+        }
+        let snapshot = Snapshot::load(layout, zone).ok()?;
+        Some(Self { ids: snapshot.idmap, shares: !snapshot.config.fs.is_empty() })
+    }
+
+    /// Finds the ids in the text of a snapshot that is of this version and this zone, as it is written.
+    fn ids(text: &str, zone: &ZoneName) -> Option<IdRange> {
+        let head = text.split_once("\n\n[confinement]\n")?.0;
+        let head = head.strip_prefix(format!("version = {VERSION}\nname = \"{zone}\"\n").as_str())?;
+        let (base, count) = head.rsplit_once("\n\n[idmap]\nbase = ")?.1.split_once("\ncount = ")?;
+        Some(IdRange { base: base.parse().ok()?, count: count.parse().ok()? })
+    }
+}
+
 /// As much of a snapshot as every version has.
 #[derive(Deserialize)]
 struct Versioned {
@@ -349,6 +386,42 @@ mod tests {
         assert!(matches!(Snapshot::load(&layout, &web), Err(SnapshotError::Damaged { .. })));
         Snapshot::remove(&layout, &web).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_outline_is_what_the_whole_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let mut snapshot = sample();
+        let web = snapshot.name.clone();
+        assert_eq!(Outline::load(&layout, &web), None);
+        let of = |snapshot: &Snapshot| {
+            snapshot.save(&layout).unwrap();
+            let text = fs::read_to_string(layout.snapshot(&web)).unwrap();
+            (Outline::ids(&text, &web), Outline::load(&layout, &web))
+        };
+        for bootargs in [None, Some("-m verbose [idmap] base = 7".to_owned())] {
+            snapshot.bootargs = bootargs;
+            let outline = Outline { ids: snapshot.idmap, shares: true };
+            assert_eq!(of(&snapshot), (Some(snapshot.idmap), Some(outline)));
+        }
+        snapshot.config.fs.clear();
+        assert_eq!(of(&snapshot).1, Some(Outline { ids: snapshot.idmap, shares: false }));
+        // What is not as it is written now is read as a whole.
+        snapshot.confinement = None;
+        assert_eq!(of(&snapshot), (None, Some(Outline { ids: snapshot.idmap, shares: false })));
+        fs::write(layout.snapshot(&web), FIRST).unwrap();
+        let ids = IdRange { base: 690_552_832, count: 65_536 };
+        assert_eq!(Outline::load(&layout, &web), Some(Outline { ids, shares: true }));
+        // Neither one that was cut off nor another zone's.
+        let whole = FIRST.strip_suffix(END).unwrap();
+        fs::write(layout.snapshot(&web), whole).unwrap();
+        assert_eq!(Outline::load(&layout, &web), None);
+        let db: ZoneName = "db".parse().unwrap();
+        fs::create_dir_all(layout.zone_run(&db)).unwrap();
+        sample().save(&layout).unwrap();
+        fs::copy(layout.snapshot(&web), layout.snapshot(&db)).unwrap();
+        assert_eq!(Outline::load(&layout, &db), None);
     }
 
     #[test]

@@ -9,9 +9,10 @@
 //! directory that is mounted under a second name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fd::BorrowedFd;
-use zone_config::hostpath::{HostPath, shown};
+use zone_config::hostpath::{FileId, HostPath, shown};
 use zone_config::{Layout, ZoneConfig, ZoneName};
 
 use crate::mountinfo::{self, Mount};
@@ -23,7 +24,32 @@ use crate::{Spec, reach, spec};
 #[derive(Debug)]
 pub(crate) struct Spot {
     path: PathBuf,
-    found: Option<HostPath>,
+    found: Option<Found>,
+}
+
+/// What is at a place.
+#[derive(Debug)]
+enum Found {
+    /// It was walked to, and is held.
+    Walked(HostPath),
+    /// It was looked at from the directory above, which was walked to.
+    Beneath(Arc<HostPath>, FileId),
+}
+
+impl Found {
+    fn id(&self) -> FileId {
+        match self {
+            Self::Walked(found) => found.id(),
+            Self::Beneath(_, id) => *id,
+        }
+    }
+
+    fn is_below(&self, directory: FileId) -> bool {
+        match self {
+            Self::Walked(found) => found.is_below(directory),
+            Self::Beneath(above, _) => above.id() == directory || above.is_below(directory),
+        }
+    }
 }
 
 impl Spot {
@@ -35,7 +61,17 @@ impl Spot {
 
     /// A place that was walked to.
     pub(crate) fn found(found: HostPath) -> Self {
-        Self { path: found.path().to_owned(), found: Some(found) }
+        Self { path: found.path().to_owned(), found: Some(Found::Walked(found)) }
+    }
+
+    /// Where another zone is.
+    fn of_zone(other: &Other, table: &[Mount]) -> Self {
+        match &other.found {
+            Some((above, id)) => {
+                Self { path: other.zonepath.clone(), found: Some(Found::Beneath(above.clone(), *id)) }
+            }
+            None => Self::look(&other.zonepath, table),
+        }
     }
 
     /// Looks for a place of the host's own: a name that cannot be walked is a name still. One on a file system that
@@ -62,12 +98,18 @@ impl Spot {
 
     /// The descriptor of what was found there.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.found.as_ref().map(HostPath::fd)
+        match self.found.as_ref()? {
+            Found::Walked(found) => Some(found.fd()),
+            Found::Beneath(..) => None,
+        }
     }
 
     /// What was found there.
     pub(crate) fn into_found(self) -> Option<HostPath> {
-        self.found
+        match self.found? {
+            Found::Walked(found) => Some(found),
+            Found::Beneath(..) => None,
+        }
     }
 
     /// Whether this is in `other`, and not `other` itself.
@@ -81,7 +123,7 @@ impl Spot {
     }
 
     fn is(&self, other: &Self) -> bool {
-        let identity = |spot: &Self| spot.found.as_ref().map(HostPath::id);
+        let identity = |spot: &Self| spot.found.as_ref().map(Found::id);
         self.path == other.path || identity(self).is_some_and(|own| identity(other) == Some(own))
     }
 
@@ -161,9 +203,10 @@ pub(crate) struct Claims {
     own: ZoneName,
     own_zonepath: Spot,
     others: Vec<Other>,
-    /// Where the others are, in their order.
+    /// Where the others are, in their order; only if the zone itself has anything of the host that could be there.
     zonepaths: Vec<Spot>,
     shares: Vec<Share>,
+    table: Vec<Mount>,
 }
 
 impl Claims {
@@ -171,11 +214,21 @@ impl Claims {
     pub(crate) fn collect(layout: &Layout, spec: &Spec) -> Result<Self, RootError> {
         let table = mountinfo::read()?;
         let mut shares = shares(&spec.zone, &spec.mounts, &table);
-        let others = others(layout, &spec.zone)?;
-        let zonepaths = others.iter().map(|other| Spot::look(&other.zonepath, &table)).collect();
+        let others = others(layout, &spec.zone, &table)?;
+        let (own_zonepath, zonepaths) = match shares.as_slice() {
+            [] => (Spot::named(&spec.zonepath), Vec::new()),
+            _ => {
+                let zonepaths = others.iter().map(|other| Spot::of_zone(other, &table)).collect();
+                (Spot::look(&spec.zonepath, &table), zonepaths)
+            }
+        };
         shares.extend(others.iter().flat_map(|other| shares_of(layout, other, &table)));
-        let own_zonepath = Spot::look(&spec.zonepath, &table);
-        Ok(Self { own: spec.zone.clone(), own_zonepath, others, zonepaths, shares })
+        Ok(Self { own: spec.zone.clone(), own_zonepath, others, zonepaths, shares, table })
+    }
+
+    /// The table of mounts that all was looked at with.
+    pub(crate) fn table(&self) -> &[Mount] {
+        &self.table
     }
 
     /// The other zones that have, or may have, files.
@@ -251,8 +304,8 @@ impl Claims {
 /// What another zone mounts: of one that lives as it was made, else as it is configured. A configuration that
 /// cannot be read boots no zone.
 fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
-    if let Some(live) = &other.live {
-        return shares(&other.zone, &live.mounts, table);
+    if let Some(mounts) = other.live.as_ref().and_then(|live| live.mounts.as_ref()) {
+        return shares(&other.zone, mounts, table);
     }
     let path = layout.config(&other.zone);
     let text = std::fs::read_to_string(&path).unwrap_or_default();

@@ -44,7 +44,7 @@ fn recorded(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdsErro
 
 fn check_live(range: IdRange, others: &[Other]) -> Result<(), IdsError> {
     let has = |other: &Other| {
-        let theirs = other.live.as_ref()?.ids?;
+        let theirs = other.live.as_ref()?.ids;
         theirs.overlaps(range).then(|| IdsError::InUse { range, other: other.zone.clone(), theirs })
     };
     others.iter().find_map(has).map_or(Ok(()), Err)

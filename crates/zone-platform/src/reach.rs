@@ -58,6 +58,11 @@ pub(crate) fn is_served(table: &[Mount], path: &Path) -> bool {
     mount_of(table, path).is_some_and(served)
 }
 
+/// Whether anything is mounted that somebody else serves.
+pub(crate) fn is_any_served(table: &[Mount]) -> bool {
+    table.iter().any(served)
+}
+
 fn mount_of<'a>(table: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     let longest = |mount: &&Mount| mount.point.as_os_str().len();
     // Of several at one place the last is seen.
@@ -81,7 +86,7 @@ fn served(mount: &Mount) -> bool {
 /// [`Silent`]: the first that does not answer in time.
 pub fn check(layout: &Layout, spec: &Spec, mut waiting: impl FnMut(&Path) -> bool) -> Result<(), Silent> {
     let Ok(table) = mountinfo::read() else { return Ok(()) };
-    if !table.iter().any(served) {
+    if !is_any_served(&table) {
         return Ok(());
     }
     // A link on the way may lead anywhere, so the text of these paths tells nothing.

@@ -163,12 +163,12 @@ fn find(claims: &Claims, spec: &Spec) -> Result<Root, RootError> {
             return Err(RootError::InUse { root: path, zone: other.zone.clone() });
         }
     }
-    let table = mountinfo::read()?;
-    let below: Vec<PathBuf> = mountinfo::below(&table, &path).map(|mount| mount.point.clone()).collect();
+    let table = claims.table();
+    let below: Vec<PathBuf> = mountinfo::below(table, &path).map(|mount| mount.point.clone()).collect();
     if !below.is_empty() {
         return Err(RootError::MountsBelow { root: path, mounts: below });
     }
-    let fstype = check_mount(&path, fd.as_fd(), &table)?;
+    let fstype = check_mount(&path, fd.as_fd(), table)?;
     Ok(Root { fd, path, fstype })
 }
 

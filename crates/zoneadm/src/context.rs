@@ -74,21 +74,30 @@ impl Context {
         Some(Entry { name, state: State::Installed, zonepath: zonepath.unwrap_or_default(), uuid: None })
     }
 
-    /// Finds the zone that was named: by its uuid if one has it, else by its name.
-    pub(crate) fn select(&self, index: &Index) -> Outcome<Selection> {
-        if let Some(entry) = self.uuid.and_then(|uuid| index.by_uuid(uuid)) {
+    /// Finds a zone's line in the index.
+    pub(crate) fn find(&self, zone: &ZoneName) -> Outcome<Option<Entry>> {
+        Index::find(&self.layout, zone).map_err(Failure::general)
+    }
+
+    /// Finds the zone that was named: by its uuid if one has it, else by its name. Only for a uuid are all zones read.
+    pub(crate) fn select(&self) -> Outcome<Selection> {
+        if let Some(uuid) = self.uuid
+            && let Some(entry) = self.index()?.by_uuid(uuid)
+        {
             return Ok(Selection::Zone(entry.clone()));
         }
         match (self.zone.as_deref(), self.uuid) {
             (Some(here::GLOBAL), _) => Ok(Selection::Global),
             (Some(text), _) => {
                 let name: ZoneName = text.parse().map_err(Failure::general)?;
-                let entry = index.get(&name).cloned();
-                entry.map(Selection::Zone).ok_or_else(|| {
-                    // The line may be there and not be readable, which would explain it.
-                    index.problems().iter().for_each(warn);
-                    Failure::text(&name, "No such zone configured")
-                })
+                match self.find(&name)? {
+                    Some(entry) => Ok(Selection::Zone(entry)),
+                    None => {
+                        // The line may be there and not be readable, which would explain it.
+                        self.index()?.problems().iter().for_each(warn);
+                        Err(Failure::text(&name, "No such zone configured"))
+                    }
+                }
             }
             (None, Some(uuid)) => {
                 Err(Failure::general(anyhow::anyhow!("No such zone configured: none has the uuid {uuid}")))

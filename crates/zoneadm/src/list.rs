@@ -21,12 +21,12 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
         let rows = vec![Row::here(name)];
         return Listing { cx, args, rows, failed: false, forbidden: false }.print();
     }
-    let index = cx.index()?;
     let mut listing = Listing { cx, args, rows: Vec::new(), failed: false, forbidden: false };
-    match cx.select(&index)? {
+    match cx.select()? {
         Selection::Zone(entry) => listing.add(&entry, |_| true),
         Selection::Global => listing.rows.push(Row::global()),
         Selection::Nothing => {
+            let index = cx.index()?;
             index.problems().iter().for_each(warn);
             for entry in index.entries() {
                 listing.add(entry, |state| wanted(args, state));

@@ -1,7 +1,7 @@
 //! What must hold before a verb does anything: who asks, about which zone, in which state. The order of the tests
 //! and their texts are those of zoneadm on Solaris.
 
-use zone_config::{Entry, Index, Layout, State, ZoneName, here};
+use zone_config::{Entry, Layout, State, ZoneName, here};
 use zsched::wire::Status;
 
 use crate::context::{Context, Selection};
@@ -93,8 +93,6 @@ impl Action {
 pub(crate) struct Target<'a> {
     /// Where everything is.
     pub(crate) layout: &'a Layout,
-    /// All zones, as they were when this one was looked up.
-    pub(crate) index: Index,
     /// This one.
     pub(crate) entry: Entry,
     /// What its keeper said, if the verb depends on whether the zone is up.
@@ -117,10 +115,10 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::general(anyhow::anyhow!("only a privileged user may {verb} a zone.")));
     }
-    let index = cx.index()?;
-    let selected = match cx.unlisted().filter(|_| action == Action::Halt) {
-        Some(entry) if index.get(&entry.name).is_none() => Selection::Zone(entry),
-        _ => cx.select(&index)?,
+    let unlisted = if action == Action::Halt { cx.unlisted() } else { None };
+    let selected = match unlisted {
+        Some(entry) if cx.find(&entry.name)?.is_none() => Selection::Zone(entry),
+        _ => cx.select()?,
     };
     let entry = match selected {
         Selection::Zone(entry) => entry,
@@ -132,7 +130,7 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
             ));
         }
     };
-    let mut target = Target { layout: &cx.layout, index, entry, live: None };
+    let mut target = Target { layout: &cx.layout, entry, live: None };
     let zone = &target.entry.name;
     if action.wants() != Wants::Either {
         let status = live::ask(&cx.layout, zone)

@@ -27,8 +27,7 @@ pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, Start
     }
     let name: ZoneName = zone.parse().map_err(|_| StartError::NoZone(zone.into()))?;
     let layout = Layout::new(root).map_err(StartError::Root)?;
-    let index = Index::load(&layout).map_err(StartError::State)?;
-    match index.get(&name) {
+    match Index::find(&layout, &name).map_err(StartError::State)? {
         Some(entry) if entry.state < State::Installed => return Err(StartError::TooEarly(entry.state)),
         Some(_) => {}
         // Whatever became of the index: a zone that is up must have somebody who can halt it.

@@ -79,8 +79,7 @@ impl Zone {
 
     /// The zone's line in the index.
     pub(crate) fn entry(&self) -> Result<Entry, NoSnapshot> {
-        let index = Index::load(&self.layout)?;
-        index.get(&self.name).cloned().ok_or_else(|| NoSnapshot::NotConfigured(self.name.clone()))
+        Index::find(&self.layout, &self.name)?.ok_or_else(|| NoSnapshot::NotConfigured(self.name.clone()))
     }
 
     /// The configuration of the live zone: the snapshot, else (it was lost or spoilt) what is configured.

@@ -1,5 +1,8 @@
 //! What a line of the index holds.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::str::FromStr;
 
 use uuid::Uuid;
@@ -25,6 +28,18 @@ impl lines::Record for Entry {
     fn read(text: &str) -> Result<Option<Self>, String> {
         read(text)
     }
+}
+
+/// Finds the zonepath in a line, whatever else is in it.
+pub(super) fn path_of(line: &[u8]) -> Option<&Path> {
+    let mut fields = line.splitn(3, |&byte| byte == b':');
+    let rest = fields.nth(2)?;
+    let (rest, end) = match rest.strip_prefix(b"\"") {
+        Some(quoted) => (quoted, b'"'),
+        None => (rest, b':'),
+    };
+    let path = rest.split(|&byte| byte == end).next()?;
+    Some(Path::new(OsStr::from_bytes(path)))
 }
 
 fn read(text: &str) -> Result<Option<Entry>, String> {

@@ -111,3 +111,38 @@ proptest! {
         prop_assert_eq!(lines[0].record(), Some(&entry));
     }
 }
+
+#[test]
+fn one_zone_is_found_as_in_the_whole() {
+    let (_dir, layout) = layout();
+    let web: ZoneName = "web".parse().unwrap();
+    assert_eq!(Index::find(&layout, &web).unwrap(), None);
+    for text in [
+        "web:installed:/zones/web:\n",
+        "we:installed:/zones/we:\nwebs:installed:/zones/webs:\nweb:configured:/zones/web",
+        "# web:installed:/a:\nweb:running:/zones/web:\nweb:installed:\"/zones/w:b\":\nweb:configured:/zones/other:\n",
+        "web:installed:relative:\n",
+        "web\n",
+        "",
+    ] {
+        write(&layout, text);
+        let whole = Index::load(&layout).unwrap();
+        assert_eq!(Index::find(&layout, &web).unwrap().as_ref(), whole.get(&web), "{text}");
+    }
+    // Neither does it wait for what is no file, nor read more than the whole would be.
+    fs::remove_file(layout.index()).unwrap();
+    fs::create_dir(layout.index()).unwrap();
+    assert!(Index::find(&layout, &web).unwrap_err().to_string().contains("cannot read "));
+}
+
+#[test]
+fn zonepaths_that_overlap_are_found_by_their_text() {
+    let (_dir, layout) = layout();
+    write(
+        &layout,
+        "# c:installed:/zones/web/a:\na:installed:/zones:\nb:installed:\"/zones/web/a:b\":\nc:configured:/zones/webs:\n\
+         c:installed:/zones/web:\nd:configured:/zones/web:\ne:running:/zones/web\nf:installed:/zones/db:\n",
+    );
+    let found = Index::overlapping(&layout, Path::new("/zones/web")).unwrap();
+    assert_eq!(found.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["a", "b", "d"]);
+}

@@ -53,8 +53,7 @@ fn named(cx: &Context, args: &ConsoleArgs) -> Outcome<Context> {
 
 /// The zone that was named. One that is deleted by now still has its log.
 fn find(cx: &Context) -> Outcome<ZoneName> {
-    let index = cx.index()?;
-    match cx.select(&index) {
+    match cx.select() {
         Ok(Selection::Zone(entry)) => Ok(entry.name),
         Ok(Selection::Global | Selection::Nothing) => {
             Err(Failure::text(here::GLOBAL, "console operation is invalid for the global zone."))

@@ -46,10 +46,9 @@ pub(crate) fn run(cx: &Context, args: RenewArgs) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::general(anyhow::anyhow!("only a privileged user may renew a daemon.")));
     }
-    let index = cx.index()?;
-    let zones: Vec<ZoneName> = match cx.select(&index)? {
+    let zones: Vec<ZoneName> = match cx.select()? {
         Selection::Zone(entry) => vec![entry.name],
-        Selection::Nothing => index.entries().map(|entry| entry.name.clone()).collect(),
+        Selection::Nothing => cx.index()?.entries().map(|entry| entry.name.clone()).collect(),
         Selection::Global => {
             return Err(Failure::text(here::GLOBAL, "the global zone has no zoneadmd."));
         }

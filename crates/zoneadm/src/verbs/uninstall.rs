@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use zone_config::file::{self, FileLock};
-use zone_config::{State, idmap, layout};
+use zone_config::{Index, State, idmap, layout};
 use zone_door::Request;
 use zone_install::remove::{self, Fixed, Plan, Removed};
 use zone_install::zonepath::ZonepathError;
@@ -83,7 +83,8 @@ fn nobody_elses(target: &Target<'_>) -> Outcome {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let own = real(&target.entry.zonepath);
     let overlaps = |path: &Path| own.starts_with(path) || path.starts_with(&own);
-    let others = target.index.entries().filter(|other| other.name != *target.name());
+    let index = Index::load(target.layout).map_err(Failure::of(target.name()))?;
+    let others = index.entries().filter(|other| other.name != *target.name());
     for other in others.filter(|other| other.state != State::Configured) {
         if overlaps(&real(&other.zonepath)) {
             return Err(Failure::of(target.name())(ZonepathError::Overlap {

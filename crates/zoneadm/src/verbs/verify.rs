@@ -5,7 +5,7 @@ use std::path::Path;
 
 use zone_config::config::ConfigError;
 use zone_config::hostuser;
-use zone_config::{Brand, Layout, State, ZoneConfig, ZoneName, order};
+use zone_config::{Brand, Entry, Index, Layout, State, ZoneConfig, ZoneName, order};
 use zone_install::zonepath::{self, Warning, ZonepathError};
 use zone_platform::Spec;
 use zone_platform::verify::{Severity, verify};
@@ -21,12 +21,13 @@ pub(crate) fn run(cx: &Context) -> Outcome {
 
 /// Everything that can be known before trying.
 fn fully(target: &Target<'_>) -> Outcome {
-    let mut findings = Findings { target, wrong: false };
+    let index = index(target)?;
+    let mut findings = Findings::beside_all(target, &index);
     let config = findings.config()?;
     findings.admins(&config);
     let installed = target.entry.state == State::Installed;
-    findings.depends(&config);
-    match findings.check(&config, |_| true) {
+    findings.depends(&index, &config);
+    match findings.check(&config) {
         Ok(warnings) => {
             // The platform looks at an installed zone's path itself, and warns itself.
             let told = warnings.iter().filter(|_| !installed);
@@ -41,13 +42,17 @@ fn fully(target: &Target<'_>) -> Outcome {
     findings.end(config).map(drop)
 }
 
+/// All zones, for whoever looks at each of them.
+fn index(target: &Target<'_>) -> Outcome<Index> {
+    Index::load(target.layout).map_err(Failure::of(target.name()))
+}
+
 /// What must hold before an install, which makes the zonepath what it has to be if nobody uses it yet.
 pub(crate) fn installable(target: &Target<'_>) -> Outcome<ZoneConfig> {
-    let mut findings = Findings { target, wrong: false };
+    let index = index(target)?;
+    let mut findings = Findings::beside_all(target, &index);
     let config = findings.config()?;
-    let checked = findings
-        .beside_others(|_| true, |name, others| zonepath::check_vacant(name, &config.zonepath, others));
-    match checked {
+    match findings.beside_others(|name, others| zonepath::check_vacant(name, &config.zonepath, others)) {
         Ok(warnings) => {
             let told = warnings.iter().filter(|warning| !matches!(warning, Warning::Missing(_)));
             told.for_each(|warning| warn_zone(target.name(), warning));
@@ -61,12 +66,12 @@ pub(crate) fn installable(target: &Target<'_>) -> Outcome<ZoneConfig> {
 /// What is cheap and would otherwise show late or not at all: that the configuration can be read and is the one that
 /// was installed, and that nobody has put the zonepath into another's hands. The rest shows when the zone is made ready.
 pub(crate) fn before(target: &Target<'_>) -> Outcome {
-    let mut findings = Findings { target, wrong: false };
+    let mut findings = Findings { target, others: Vec::new(), wrong: false };
     let config = findings.config()?;
     // By their text alone: looking at each of a thousand other zonepaths would take longer than the boot.
-    let path = &config.zonepath;
-    let overlaps = |other: &Path| path.starts_with(other) || other.starts_with(path);
-    if let Err(error) = findings.check(&config, overlaps) {
+    findings.others =
+        Index::overlapping(target.layout, &config.zonepath).map_err(Failure::of(target.name()))?;
+    if let Err(error) = findings.check(&config) {
         findings.zonepath_error(&config, error);
     }
     findings.end(config).map(drop)
@@ -75,10 +80,17 @@ pub(crate) fn before(target: &Target<'_>) -> Outcome {
 /// Tells what is wrong and remembers that something is.
 struct Findings<'a> {
     target: &'a Target<'a>,
+    /// The zones that its zonepath is seen beside.
+    others: Vec<Entry>,
     wrong: bool,
 }
 
-impl Findings<'_> {
+impl<'a> Findings<'a> {
+    /// Begins with all zones.
+    fn beside_all(target: &'a Target<'a>, index: &Index) -> Self {
+        Self { target, others: index.entries().cloned().collect(), wrong: false }
+    }
+
     fn wrong(&mut self, text: impl Display) {
         self.wrong = true;
         warn_zone(self.target.name(), text);
@@ -108,35 +120,24 @@ impl Findings<'_> {
         }
     }
 
-    /// The rules for the zonepath, beside those of the other zones that `concerns` lets through.
-    fn check(
-        &self,
-        config: &ZoneConfig,
-        concerns: impl Fn(&Path) -> bool,
-    ) -> Result<Vec<Warning>, ZonepathError> {
-        self.beside_others(concerns, |name, others| zonepath::check(name, &config.zonepath, others))
+    /// The rules for the zonepath.
+    fn check(&self, config: &ZoneConfig) -> Result<Vec<Warning>, ZonepathError> {
+        self.beside_others(|name, others| zonepath::check(name, &config.zonepath, others))
     }
 
     /// Circles in what it depends on, and zones that are not there.
-    fn depends(&mut self, config: &ZoneConfig) {
-        let Target { layout, index, .. } = self.target;
+    fn depends(&mut self, index: &Index, config: &ZoneConfig) {
+        let layout = self.target.layout;
         for error in order::check(layout, index, self.target.name(), &config.depends) {
             let text = format!("depends {error}");
             if error.is_harmless() { warn_zone(self.target.name(), text) } else { self.wrong(text) }
         }
     }
 
-    fn beside_others<T>(
-        &self,
-        concerns: impl Fn(&Path) -> bool,
-        check: impl FnOnce(&str, &[(&str, &Path)]) -> T,
-    ) -> T {
+    fn beside_others<T>(&self, check: impl FnOnce(&str, &[(&str, &Path)]) -> T) -> T {
         let name = self.target.name();
-        let others = self.target.index.entries().filter(|other| other.name != *name);
-        let others: Vec<_> = others
-            .filter(|other| concerns(&other.zonepath))
-            .map(|other| (other.name.as_str(), other.zonepath.as_path()))
-            .collect();
+        let others = self.others.iter().filter(|other| other.name != *name);
+        let others: Vec<_> = others.map(|other| (other.name.as_str(), other.zonepath.as_path())).collect();
         check(name.as_str(), &others)
     }
 
