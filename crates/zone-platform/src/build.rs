@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use zone_config::Layout;
 
+use crate::ahead::Ahead;
 use crate::check::{Check, Found, Purpose};
 use crate::confinement::Confinement;
 use crate::zoneroot::{Canonical, Kind, Making};
@@ -77,6 +78,7 @@ pub struct Build<'a> {
     /// Our own init on the host, for zones that have the host's programs.
     pub(crate) program: PathBuf,
     pub(crate) found: Found<'a>,
+    pub(crate) ahead: Ahead,
     pub(crate) root: Option<OwnedFd>,
     pub(crate) tree: Option<ZoneRoot>,
     pub(crate) cgroup: Option<OwnedFd>,
@@ -95,6 +97,30 @@ pub struct Build<'a> {
     base: u32,
     attachments: Vec<Attachment>,
     warnings: Vec<String>,
+}
+
+/// What the checks of all steps have found, and what was made ahead meanwhile.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    found: Found<'a>,
+    tree: ZoneRoot,
+    ahead: Ahead,
+}
+
+impl<'a> Checked<'a> {
+    /// Runs the checks of all steps. Nothing is changed.
+    ///
+    /// # Errors
+    /// The first thing that is not right.
+    pub fn look(layout: &'a Layout, spec: &'a Spec) -> Result<Self, PlatformError> {
+        let ahead = Ahead::begin(layout, spec);
+        let found = Check::run(layout, spec, Purpose::BringUp).into_found()?;
+        let root = found.root.as_ref().ok_or(missing("check", "root"))?;
+        let fd =
+            root.fd.try_clone().map_err(Failed::to("duplicate the descriptor of", root.path.display()))?;
+        let tree = ZoneRoot::new(fd, Making::Plain, &root.path);
+        Ok(Self { found, tree, ahead })
+    }
 }
 
 impl<'a> Build<'a> {
@@ -118,6 +144,7 @@ impl<'a> Build<'a> {
             userns,
             program: sparse::program(),
             found: Found::default(),
+            ahead: Ahead::default(),
             root: None,
             tree: None,
             cgroup: None,
@@ -139,12 +166,14 @@ impl<'a> Build<'a> {
     /// # Errors
     /// The first thing that is not right.
     pub fn check(&mut self) -> Result<(), PlatformError> {
-        self.found = Check::run(self.layout, self.spec, Purpose::BringUp).into_found()?;
-        let root = self.found.root.as_ref().ok_or(missing("check", "root"))?;
-        let fd =
-            root.fd.try_clone().map_err(Failed::to("duplicate the descriptor of", root.path.display()))?;
-        self.tree = Some(ZoneRoot::new(fd, Making::Plain, &root.path));
+        self.accept(Checked::look(self.layout, self.spec)?);
         Ok(())
+    }
+
+    /// Builds from what was checked already, of the same specification.
+    pub fn accept(&mut self, checked: Checked<'a>) {
+        let Checked { found, tree, ahead } = checked;
+        (self.found, self.tree, self.ahead) = (found, Some(tree), ahead);
     }
 
     /// What the steps so far have to warn of though nothing failed, each one sentence.

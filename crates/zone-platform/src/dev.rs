@@ -126,6 +126,14 @@ fn failed(name: &'static str) -> impl FnOnce(Errno) -> Failed {
 /// # Errors
 /// When the kernel refuses it.
 pub(crate) fn pts(base: u32) -> Result<OwnedFd, Failed> {
+    aside("/dev/pts", || pts_aside(base))
+}
+
+/// The same, for a thread that has left the host's initial mount namespace.
+///
+/// # Errors
+/// When the kernel refuses it.
+pub(crate) fn pts_aside(base: u32) -> Result<OwnedFd, Failed> {
     let gid = (base + TTY_GID).to_string();
     let options = [
         // What every instance is since Linux 4.7; older documentation and mount tables still show it.
@@ -136,7 +144,7 @@ pub(crate) fn pts(base: u32) -> Result<OwnedFd, Failed> {
         ("max", MOST_PTYS),
     ];
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let pts = aside("/dev/pts", || new_fs("/dev/pts", "devpts", &options, attributes))?;
+    let pts = new_fs("/dev/pts", "devpts", &options, attributes)?;
     // Made by the host's root, they would be nobody's in the zone.
     own(&pts, ".", base, base)
         .and_then(|()| own(&pts, "ptmx", base, base))

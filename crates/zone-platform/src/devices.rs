@@ -145,10 +145,29 @@ pub(crate) fn guard(
     installation: InstallationId,
     nodes: &[Node],
 ) -> Result<(), Failed> {
+    attach(cgroup, installation, load(installation, nodes))
+}
+
+/// Loads the program of [`guard`], which takes some tenths of a millisecond.
+///
+/// # Errors
+/// As [`guard`].
+pub(crate) fn load(installation: InstallationId, nodes: &[Node]) -> zone_sys::Result<OwnedFd> {
+    bpf::load_for_devices(&program::of(nodes), &program_name(installation))
+}
+
+/// Does what [`guard`] does with a program that was loaded.
+///
+/// # Errors
+/// As [`guard`].
+pub(crate) fn attach(
+    cgroup: BorrowedFd<'_>,
+    installation: InstallationId,
+    program: zone_sys::Result<OwnedFd>,
+) -> Result<(), Failed> {
     let fail = || Failed::to("attach the program for the devices of", "the zone's cgroup");
-    let name = program_name(installation);
-    let program = bpf::load_for_devices(&program::of(nodes), &name).map_err(fail())?;
-    let old = attached(cgroup, &name).map_err(fail())?;
+    let program = program.map_err(fail())?;
+    let old = attached(cgroup, &program_name(installation)).map_err(fail())?;
     bpf::attach_for_devices(cgroup, program.as_fd(), old.as_ref().map(AsFd::as_fd)).map_err(fail())
 }
 

@@ -30,6 +30,7 @@
 //! Nothing of a platform outlives the zone but its cgroup: mounts go with the mount namespace that the keeper made.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod build;
 pub mod cgroup;
 mod change;
@@ -70,7 +71,7 @@ mod tree;
 pub mod verify;
 pub mod zoneroot;
 
-pub use build::{Attachment, Build, Namespaces, Platform};
+pub use build::{Attachment, Build, Checked, Namespaces, Platform};
 pub use change::{Change, update_steps};
 pub use claims::Conflict;
 pub use confinement::Confinement;

@@ -1,6 +1,8 @@
 //! The table of mounts, `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -40,14 +42,14 @@ impl Mount {
 
 /// All mounts that this process sees, in the kernel's order: a later one at the same place hides an earlier one.
 pub(crate) fn read() -> Result<Vec<Mount>, Failed> {
-    let bytes = std::fs::read(TABLE).map_err(Failed::to("read", TABLE))?;
+    let bytes = read_whole(TABLE).map_err(Failed::to("read", TABLE))?;
     Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
 }
 
 /// All mounts that another process sees.
 pub(crate) fn read_of(process: i32) -> Result<Vec<Mount>, Failed> {
     let table = format!("/proc/{process}/mountinfo");
-    let bytes = std::fs::read(&table).map_err(Failed::to("read", table))?;
+    let bytes = read_whole(&table).map_err(Failed::to("read", table))?;
     Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
 }
 
@@ -56,6 +58,13 @@ pub(crate) fn of<'a>(table: &'a [Mount], fd: BorrowedFd<'_>) -> Option<&'a Mount
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
     let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse::<u64>().ok())?;
     table.iter().find(|mount| mount.id == id)
+}
+
+/// Reads a file that does not say how long it is, with few calls: the kernel walks all mounts up to the part that is asked for.
+fn read_whole(path: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(16 << 10);
+    File::open(path)?.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The mounts below a directory, whose path has no symlinks; not one at the directory itself.

@@ -66,12 +66,21 @@ pub(crate) fn aside<T: Send>(
     make: impl FnOnce() -> Result<T, Failed> + Send,
 ) -> Result<T, Failed> {
     let fail = |error: std::io::Error| Failed::to("leave the host's mount namespace for", what)(error);
-    let leave = || zone_sys::mount::unshare_thread().map_err(|e| fail(e.errno().into()));
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().spawn_scoped(scope, || leave().and_then(|()| make()));
+        let thread =
+            std::thread::Builder::new().spawn_scoped(scope, || leave_host(what).and_then(|()| make()));
         let ended = thread.map_err(fail)?.join();
         ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Has the calling thread leave the host's initial mount namespace for good.
+///
+/// # Errors
+/// When the kernel does not let it.
+pub(crate) fn leave_host(what: &str) -> Result<(), Failed> {
+    let fail = Failed::to("leave the host's mount namespace for", what);
+    zone_sys::mount::unshare_thread().map_err(|e| fail(std::io::Error::from(e.errno())))
 }
 
 type Configured = Result<OwnedFd, (Option<OwnedFd>, Errno)>;

@@ -45,6 +45,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     if !build.spec.host_programs {
         return Ok(());
     }
+    let table = mountinfo::read()?;
     for (at, fd) in host_directories()? {
         let set = MountAttr::RDONLY | MountAttr::NODEV;
         // Without what is mounted below it: what the host keeps on a file system of its own was not offered.
@@ -54,7 +55,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
             build.warn(shortfall.warning(&at.to_string()));
         }
         build.attach_over(mount, &at, Kind::Directory, fd.as_fd(), Making::Nothing)?;
-        if let Some(left_out) = left_out(&mountinfo::read()?, Path::new(&at.to_string())) {
+        if let Some(left_out) = left_out(&table, Path::new(&at.to_string())) {
             build.warn(left_out);
         }
     }

@@ -204,14 +204,20 @@ fn make_devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
     };
     let seats = orderly::wants_seats(build.tree("devices")?, build.spec);
     let nodes = std::mem::take(&mut build.found.devices);
+    let installation = build.layout.id();
+    let (program, pts) = match std::mem::take(&mut build.ahead).finish() {
+        Some(made) => (made.program, Some(made.pts)),
+        None => (None, None),
+    };
+    let program = program.unwrap_or_else(|| devices::load(installation, &nodes));
     let cgroup = build.cgroup.as_ref().ok_or(missing("devices", "cgroup"))?;
-    if let Err(failed) = devices::guard(cgroup.as_fd(), build.layout.id(), &nodes)
+    if let Err(failed) = devices::attach(cgroup.as_fd(), installation, program)
         && !nodes.is_empty()
     {
         build.warn(devices::unguarded(&failed));
     }
     mount(build, dev::tree(base, seats, &nodes)?, "/dev", Kind::Directory)?;
-    let pts = dev::pts(base)?;
+    let pts = pts.unwrap_or_else(|| dev::pts(base))?;
     if seats {
         build.kept.extend(dev::seats(pts.as_fd(), base)?);
     }

@@ -21,6 +21,8 @@ pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     let thread = std::thread::Builder::new().name("work".into()).spawn(move || {
         // Nobody waits any more for what was left behind.
         let _ = done.send(work());
+        // A daemon is idle most of its life, and there is one for each zone.
+        zone_sys::process::trim_heap();
     });
     thread.map_err(NoResult::Thread)?;
     result.await.map_err(|_| NoResult::Panicked)

@@ -15,7 +15,7 @@ use zone_config::brand::Brand;
 use zone_config::snapshot::SnapshotError;
 use zone_config::{Snapshot, ZoneConfig, idmap, store};
 use zone_platform::{
-    Build, CHECK, Namespaces, Platform, PlatformError, Spec, ZoneRoot, lxcfs, memlock, steps,
+    Build, CHECK, Checked, Namespaces, Platform, PlatformError, Spec, ZoneRoot, lxcfs, memlock, steps,
 };
 use zsched::client::{ClientError, NamespaceFds};
 use zsched::wire::{Create, Failure, Kinds, Stage, Status, Strings};
@@ -37,15 +37,14 @@ impl Zone {
             Ok(snapshot)
         })?;
         let mut journal = Journal::open(&self.layout, &self.name)?;
-        let userns =
-            context.make("userns", |_| Ok(self.keeper().user_namespace(&snapshot.idmap.map_text())?))?;
         // A copy: who waits for a step that hangs must not wait for this.
         let subsidiary = self.subsidiary().try_clone().map_err(OpError::Descriptor)?;
         let spec = Spec::of(&snapshot);
         self.reach(context, &spec)?;
+        let (checked, userns) = self.check_meanwhile(context, &snapshot, &spec)?;
         let mut made = MadeNamespaces { zone: self, fds: None, current: Arc::clone(&context.current) };
         let mut build = Build::new(&self.layout, &spec, subsidiary.as_fd(), userns, &mut made)?;
-        context.make(CHECK, |_| Ok(build.check()?))?;
+        build.accept(checked);
         for step in steps() {
             let Some(bring_up) = step.bring_up else { continue };
             // Only what outlives this process needs to be known to the next one.
@@ -72,6 +71,29 @@ impl Zone {
         warning.into_iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
         platform.warnings.iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
         Ok(status)
+    }
+
+    /// Runs the checks of all steps, while zsched makes the zone's user namespace.
+    fn check_meanwhile<'a>(
+        &'a self,
+        context: &mut OperationContext,
+        snapshot: &Snapshot,
+        spec: &'a Spec,
+    ) -> Result<(Checked<'a>, OwnedFd), OpError> {
+        let map = snapshot.idmap.map_text();
+        let make = || self.keeper().user_namespace(&map);
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("userns".to_owned()).spawn_scoped(scope, make);
+            let checked = context.make(CHECK, |_| Ok(Checked::look(&self.layout, spec)?))?;
+            let userns = context.make("userns", |_| {
+                let made = match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    Err(_) => make(),
+                };
+                Ok(made?)
+            })?;
+            Ok((checked, userns))
+        })
     }
 
     /// Sees that what the zone uses of file systems that somebody else serves answers at all.
