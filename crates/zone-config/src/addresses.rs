@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::file::{self, FileError, FileLock};
@@ -206,6 +207,37 @@ impl Addresses {
     }
 }
 
+/// Finds what is recorded of a net, without a lock and without keeping what others have. `None` unless that is one line that
+/// makes sense, with addresses that stand nowhere else in the file: what to do about anything else, [`Addresses::get`] says.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn find(layout: &Layout, zone: &ZoneName, net: &str) -> Result<Option<Record>, FileError> {
+    let path = layout.addresses();
+    let mut own = Vec::new();
+    let is_own = |line: &[u8]| {
+        let mut words = line::words(line);
+        words.next() == Some(zone.as_str().as_bytes()) && words.next() == Some(net.as_bytes())
+    };
+    let scanned = file::scan_lines(&path, file::TABLE, |line| {
+        if is_own(line) {
+            own.push(lines::read::<Record>(line).ok().flatten());
+        }
+        ControlFlow::<()>::Continue(())
+    })?;
+    let [Some(record)] = own.as_slice() else { return Ok(None) };
+    let is_ours = |word: &[u8]| {
+        let address = str::from_utf8(word).ok().and_then(|word| word.parse::<IpAddr>().ok());
+        address.is_some_and(|address| record.addresses.contains(&address))
+    };
+    let shared =
+        file::scan_lines(&path, file::TABLE, |line| match !is_own(line) && line::words(line).any(is_ours) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })?;
+    Ok((scanned.is_none() && shared.is_none()).then(|| record.clone()))
+}
+
 /// Frees the addresses of a zone; a zone without any is fine. Takes the lock of the managed network.
 ///
 /// # Errors
@@ -220,6 +252,19 @@ pub fn release(layout: &Layout, zone: &ZoneName) -> Result<(), FileError> {
 /// # Errors
 /// When the file cannot be read or written.
 pub fn retain(layout: &Layout, zone: &ZoneName, nets: &[&str]) -> Result<(), FileError> {
+    // Mostly there is nothing to free, and to see that takes no lock.
+    let gone = |line: &[u8]| {
+        let mut words = line::words(line);
+        let is_of_zone = words.next() == Some(zone.as_str().as_bytes());
+        is_of_zone && !words.next().is_some_and(|net| nets.iter().any(|kept| kept.as_bytes() == net))
+    };
+    let found = file::scan_lines(&layout.addresses(), file::TABLE, |line| match gone(line) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })?;
+    if found.is_none() {
+        return Ok(());
+    }
     if_there(layout, |addresses| addresses.remove(zone, nets))
 }
 

@@ -82,7 +82,11 @@ pub const POINTS: &[Point] = &[
     daemon("journal.begin", "the journal says which operation begins", "its first step"),
     daemon("file.written", "the new file is written beside the old one", "it takes the old one's place"),
     daemon("step.verify", "it is known that a running zone could boot again", "it is taken down"),
-    daemon("step.snapshot", "the configuration is frozen", "the user namespace is made"),
+    daemon(
+        "step.snapshot",
+        "the configuration is frozen",
+        "the checks, while zsched makes the user namespace",
+    ),
     daemon("step.userns", "the user namespace is made", "the platform's first step"),
     daemon("fs.loop", "the loop device of an image is there", "its file system is mounted"),
     daemon("fs.taken", "a file system that a zone that runs had is gone", "the next one"),

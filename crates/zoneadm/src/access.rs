@@ -19,7 +19,7 @@ pub(crate) fn instead(cx: &Context, verb: &Verb) -> Option<Outcome> {
     if rustix::process::geteuid().is_root() || zone_config::here::zone().is_some() {
         return None;
     }
-    let zone = match cx.select(&cx.index().ok()?).ok()? {
+    let zone = match cx.select().ok()? {
         Selection::Zone(entry) => Some(entry.name),
         Selection::Nothing if matches!(verb, Verb::List(_)) => None,
         Selection::Nothing | Selection::Global => return None,

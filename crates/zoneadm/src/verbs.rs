@@ -50,7 +50,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
 
 /// Does what no daemon does, and records it for the host's audit.
 fn recorded(cx: &Context, op: &str, act: impl FnOnce() -> Outcome) -> Outcome {
-    let entry = || match cx.index().ok().and_then(|index| cx.select(&index).ok()) {
+    let entry = || match cx.select().ok() {
         Some(Selection::Zone(entry)) => Some(entry),
         _ => None,
     };

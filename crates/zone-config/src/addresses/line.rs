@@ -57,8 +57,13 @@ impl Line {
         if matches!(self, Self::Other(_)) {
             return None;
         }
-        self.text().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(number)
+        words(self.text()).nth(number)
     }
+}
+
+/// The words of a line.
+pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
 fn read(text: &str) -> Result<Option<Record>, String> {

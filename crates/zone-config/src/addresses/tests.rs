@@ -153,3 +153,26 @@ proptest! {
         prop_assert_eq!(lines::print(&lines), text.into_bytes());
     }
 }
+
+#[test]
+fn a_net_is_found_as_in_the_whole_or_not_at_all() {
+    let (_dir, layout) = layout();
+    let found = || find(&layout, &name("web"), "eth0").unwrap();
+    assert_eq!(found(), None);
+    let own = record("web", "eth0", &["10.1.0.2", "fd00::2"]);
+    for others in ["", "# web eth0 10.1.0.2\n", "web eth1 10.1.0.3\nwebs eth0 10.1.0.4\n", "nonsense\nweb\n"]
+    {
+        write(&layout, format!("{others}web eth0 10.1.0.2 fd00::2"));
+        assert_eq!(found().as_ref(), Some(&own), "{others}");
+        assert_eq!(
+            Addresses::load(&layout).unwrap().get(&name("web"), "eth0").unwrap(),
+            Some(&own),
+            "{others}"
+        );
+    }
+    // What is in doubt is left to whoever reads all.
+    for others in ["db eth0 fd00:0::2\n", "web eth0 10.1.0.9\n", "web eth0 what\n", "db what? 10.1.0.2\n"] {
+        write(&layout, format!("web eth0 10.1.0.2 fd00::2\n{others}"));
+        assert_eq!(found(), None, "{others}");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use zone_config::addresses::{Addresses, Record};
+use zone_config::addresses::{self, Addresses, Record};
 use zone_config::{Layout, ZoneName, hash};
 
 use super::{ManagedError, Network, Range};
@@ -26,7 +26,22 @@ pub fn allocate(
     zone: &ZoneName,
     net: &str,
 ) -> Result<Vec<IpNet>, ManagedError> {
+    if let Some(record) = addresses::find(layout, zone, net)?
+        && let Some(given) = standing(network, &record)
+    {
+        return Ok(given);
+    }
     Addresses::update(layout, |recorded| give(recorded, layout, network, zone, net))
+}
+
+/// Gives what is recorded of a net with the lengths of the ranges, if that is all that it would be given.
+fn standing(network: &Network, record: &Record) -> Option<Vec<IpNet>> {
+    let in_range = |range: Range| {
+        let address = record.addresses.iter().copied().find(|address| range.zone_place(*address).is_some());
+        address.map(|address| range.with_length(address))
+    };
+    let given = network.ranges().map(in_range).collect::<Option<Vec<_>>>()?;
+    given.iter().map(IpNet::addr).eq(record.addresses.iter().copied()).then_some(given)
 }
 
 fn give(
