@@ -76,6 +76,26 @@ is memory.max $((96 << 20)) own memory.max
 is cpu.max '50000 100000' own cpu.max
 is pids.max 80 own pids.max
 
+title "A limit below what is used"
+ok "no limit of memory" zoneadm -z web set capped-memory.physical=
+is memory.max max own memory.max
+zlogin web python3 -c 'import time; x = bytearray(60 << 20); print("has it", flush=True); time.sleep(300)' >/tmp/holder 2>&1 & holder=$!
+ok "a process has 60 MiB" bash -c "$(declare -f until_is); until_is 30 'has it' cat /tmp/holder"
+no "less is refused, with what is held" 'is less than the [67][0-9] MiB that zone .web. holds' zoneadm -z web set capped-memory.physical=32M
+is memory.max max own memory.max
+ok "the process lives" kill -0 $holder
+no "of shared memory, too" 'is less than the' bash -c "zlogin web dd if=/dev/zero of=/dev/shm/x bs=1M count=60 2>/dev/null; zoneadm -z web set capped-memory.physical=100M"
+ok "it goes" zlogin web rm /dev/shm/x
+ok "120 MiB of a file are in memory" zlogin web sh -c 'dd if=/dev/zero of=/var/tmp/x bs=1M count=120 conv=fsync 2>/dev/null; cat /var/tmp/x > /dev/null'
+start=$(date +%s%N); ok "which can be given back" zoneadm -z web set capped-memory.physical=96M
+echo "      $((($(date +%s%N) - start) / 1000)) us for an apply that frees"
+is memory.max $((96 << 20)) own memory.max
+ok "the process lives" kill -0 $holder
+zlogin web pkill -f 'x = bytearray'; wait $holder
+ok "then less can be had" zoneadm -z web set capped-memory.physical=32M
+ok "the file goes" zlogin web rm /var/tmp/x
+ok "as it is configured" zoneadm -z web apply
+
 title "What somebody has undone is mended"
 ok "a bound is taken away by hand" sh -c "echo max > $(zone_dir)/memory.max"
 ok apply zoneadm -z web apply
@@ -84,6 +104,23 @@ is memory.max $((96 << 20)) own memory.max
 title "What is configured no more is taken away"
 ok clear zonecfg -z web 'remove capped-memory; remove capped-cpu; clear cpu-shares; clear max-lwps'
 start=$(date +%s%N); zoneadm -z web apply -q; echo "      $((($(date +%s%N) - start) / 1000)) us for an apply"
+# What it takes inside the daemon, by its own clock, step by step: for docs/performance.md.
+ask='import json, socket, subprocess, statistics, sys
+took = []
+for n in range(15):
+    subprocess.run(["zonecfg", "-z", "web", f"set max-lwps={1000 + n}"], check=True, capture_output=True)
+    door = socket.socket(socket.AF_UNIX); door.connect("/run/zones/web/door")
+    door.sendall(json.dumps({"method": "org.zones.zoneadmd.Apply", "parameters": {}}).encode() + b"\0")
+    text = b""
+    while not text.endswith(b"\0"): text += door.recv(65536)
+    reply = json.loads(text.split(b"\0")[-2])
+    steps = {step["name"]: step["usec"] for step in reply["parameters"]["result"]["timings"]}
+    took.append((sum(steps.values()), steps))
+took.sort(key=lambda one: one[0])
+print(took[len(took) // 2])'
+has "one limit is given" '^\([0-9]+, ' python3 -c "$ask"
+ok "no such limit configured" zonecfg -z web 'clear max-lwps'
+ok "no such limit" zoneadm -z web set max-lwps=
 is memory.max max own memory.max
 is memory.swap.max max own memory.swap.max
 is cpu.max 'max 100000' own cpu.max

@@ -22,6 +22,7 @@ use crate::{Build, Failed, PlatformError, holders, mountinfo};
 
 mod cpus;
 mod end;
+mod held;
 mod io;
 pub(crate) mod limits;
 mod member;
@@ -109,6 +110,18 @@ pub enum CgroupError {
         device: PathBuf,
         /// What the kernel says.
         source: Errno,
+    },
+    /// A limit of memory below what a live zone holds.
+    #[error(
+        "capped-memory.physical of {wanted} MiB is less than the {held} MiB that zone '{zone}' holds and cannot give back: the kernel would kill its processes; end some before, or have it configured and say 'zoneadm -z {zone} reboot'"
+    )]
+    Held {
+        /// The zone.
+        zone: ZoneName,
+        /// The limit, in MiB.
+        wanted: u64,
+        /// What the zone holds.
+        held: u64,
     },
     /// Processes that do not die: most often they wait for a device or a file server.
     #[error(
@@ -332,6 +345,12 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         if let Err(error) = io::disk(device) {
             check.fail(error);
         }
+    }
+    if missing.is_empty()
+        && let Some(old) = check.old
+        && let Err(error) = held::look(&tree, &check.spec.zone, &old.cgroup, &check.spec.cgroup)
+    {
+        check.fail(error);
     }
     missing.into_iter().for_each(|missing| check.fail(missing));
     Ok(())

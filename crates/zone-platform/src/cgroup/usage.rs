@@ -120,7 +120,7 @@ fn bounded(dir: BorrowedFd<'_>, used: &str, limit: &str) -> Option<Bounded> {
 }
 
 /// Reads lines of a word and a number.
-fn flat(dir: BorrowedFd<'_>, file: &str) -> BTreeMap<String, u64> {
+pub(super) fn flat(dir: BorrowedFd<'_>, file: &str) -> BTreeMap<String, u64> {
     let text = read(dir, file).unwrap_or_default();
     let pairs = text.lines().filter_map(|line| line.split_once(' '));
     pairs.filter_map(|(word, number)| Some((word.to_owned(), number.parse().ok()?))).collect()

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 cases![
     the_user_namespace_belongs_to_the_zones_root,
     inotify_instances,
+    inotify_watches,
+    no_root_of_a_zone_raises_what_it_may_have,
     fanotify_groups,
     pending_signals_and_timers,
     message_queues,
     locked_memory,
     keys_and_their_users,
+    nobody_in_a_zone_makes_keys,
     what_one_zone_takes_another_has,
     the_caller_of_a_boot_decides_no_total,
 ];
@@ -131,6 +134,46 @@ fn inotify_instances(lab: &Lab) {
     assert!(host_can("take(inotify)") > 0, "the host's root has none left");
 }
 
+fn inotify_watches(lab: &Lab) {
+    let (zone, other) = (lab.booted_sparse(), lab.sparse("other"));
+    other.boot();
+    // What the zone sets in its namespace bounds the zone and nobody else.
+    zone.sh("echo 50 > /proc/sys/user/max_inotify_watches").ok();
+    let script = "take(lambda: c.inotify_add_watch(c.inotify_init1(0), b'/', 2))";
+    let zone_has = takes(&zone, script);
+    assert!(zone_has.count <= 50, "{}", zone_has.count);
+    let other_has = takes(&other, script);
+    assert!(other_has.count > 50, "another zone has {} of its own", other_has.count);
+    assert!(host_can(script) > 50, "the host's root has too few left");
+}
+
+/// What a namespace's own limits say counts only below what those say that it is in.
+fn no_root_of_a_zone_raises_what_it_may_have(lab: &Lab) {
+    let most = limit("/proc/sys/fs/inotify/max_user_instances");
+    let zone = lab.booted_sparse();
+    for name in ["max_inotify_instances", "max_inotify_watches", "max_user_namespaces", "max_ipc_namespaces"]
+    {
+        let host = || limit(&format!("/proc/sys/user/{name}"));
+        let before = host();
+        zone.sh(&format!("(echo 2000000 > /proc/sys/user/{name}) 2>/dev/null; true")).ok();
+        assert_eq!(host(), before, "{name} is the host's");
+    }
+    let zone_has = takes(&zone, "take(inotify)");
+    assert_eq!(zone_has.count, most, "no more than any user");
+    let files = [
+        "fs/inotify/max_user_instances",
+        "fs/inotify/max_user_watches",
+        "kernel/keys/maxkeys",
+        "kernel/pid_max",
+    ];
+    let host = || files.map(|file| limit(&format!("/proc/sys/{file}")));
+    let before = host();
+    for file in files {
+        zone.sh(&format!("(echo 999999 > /proc/sys/{file}) 2>/dev/null; true")).ok();
+    }
+    assert_eq!(host(), before, "the host's own");
+}
+
 fn fanotify_groups(lab: &Lab) {
     let most = limit("/proc/sys/fs/fanotify/max_user_groups");
     let (zone, other) = (lab.booted_sparse(), lab.sparse("other"));
@@ -180,6 +223,19 @@ fn keys_and_their_users(lab: &Lab) {
     let users = fs::read_to_string("/proc/key-users").unwrap_or_else(|e| panic!("{e}"));
     let own = users.lines().find(|line| line.trim_start().starts_with(&format!("{base}:")));
     assert!(own.is_some(), "{base} owns no key:\n{users}");
+}
+
+/// The kernel has one quota of keys for a user id, and no zone has that of another; but what keys are made of has had many faults.
+fn nobody_in_a_zone_makes_keys(lab: &Lab) {
+    for (name, script) in [("web", "set nesting=false"), ("nests", "set nesting=true")] {
+        let zone = lab.sparse_with(name, script);
+        zone.boot();
+        // add_key(2) and keyctl(2) by number; x86-64 and the others that zones run on.
+        let add = "take(lambda: c.syscall({'x86_64': 248}.get(os.uname().machine, 217), b'user', b'k%d' % len(kept), b'x' * 100, 100, -3))";
+        let zone_has = takes(&zone, add);
+        assert_eq!(zone_has.count, 0, "{name}");
+        zone_has.returned();
+    }
 }
 
 fn what_one_zone_takes_another_has(lab: &Lab) {

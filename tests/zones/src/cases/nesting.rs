@@ -7,6 +7,7 @@ cases![
     a_sandbox_has_processes_of_its_own,
     without_nesting_none_is_made,
     podman_runs_an_image: 120,
+    a_sandbox_in_a_zone_with_limits_of_ipc,
     a_zone_is_no_host_of_zones,
 ];
 
@@ -57,6 +58,24 @@ fn podman_runs_an_image(lab: &Lab) {
     let run =
         "podman run --rm --network none --cgroups=disabled small /bin/sh -c 'echo \"$$ in a container\"'";
     zone.zlogin_command(["sh", "-c", run]).within(100).run().ok().stdout_is("1 in a container\n");
+}
+
+/// Its IPC namespace is the host's, and nobody makes another: all else of a sandbox is there.
+fn a_sandbox_in_a_zone_with_limits_of_ipc(lab: &Lab) {
+    let zone = lab.sparse_with("web", "set nesting=true; set max-shm-ids=5; set max-msg-ids=5");
+    zone.boot();
+    for user in [&[][..], &OF_A_USER] {
+        let ran = zone.zlogin([user, &SANDBOX].concat());
+        let seen: u32 = ran.ok().out().trim().parse().unwrap_or(0);
+        assert!((1..=4).contains(&seen), "only its own processes\n{ran}");
+    }
+    for user in [&[][..], &OF_A_USER] {
+        let ran = zone.zlogin([user, &["unshare", "-Ur", "--ipc", "true"]].concat());
+        ran.stderr_has("No space left on device");
+    }
+    // Where the namespace is shared it works, for what each has made itself.
+    zone.zlogin(["unshare", "-Ur", "sh", "-c", "ipcmk -M 4096 && ipcs -m | grep -c 4096 && ipcrm -a"]).ok();
+    zone.sh("ipcmk -Q && ipcrm -a && ipcs -q | grep -c '^0x' || true").ok().stdout_has("0");
 }
 
 fn a_zone_is_no_host_of_zones(lab: &Lab) {
