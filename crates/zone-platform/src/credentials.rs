@@ -194,7 +194,7 @@ mod tests {
         assert!(unfit(dir.path()).contains("is not a file"));
         symlink(&path, dir.path().join("link")).unwrap();
         assert!(unfit(&dir.path().join("link")).contains("is a symlink"));
-        fs::write(&path, vec![0; (MOST + 1) as usize]).unwrap();
+        fs::write(&path, vec![0; usize::try_from(MOST + 1).unwrap()]).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let found = open("credential x".into(), &path).unwrap();
         assert!(matches!(read(Some(found), &path), Err(PlatformError::Credential(CredentialError::TooMuch))));

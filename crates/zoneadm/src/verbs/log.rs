@@ -24,7 +24,7 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::general(anyhow::anyhow!("only a privileged user may read the log of a zone.")));
     }
-    let zone = &match cx.select(&cx.index()?)? {
+    let zone = &match cx.select()? {
         Selection::Zone(entry) => entry.name,
         Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
         Selection::Global => {

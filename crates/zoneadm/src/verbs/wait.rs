@@ -35,7 +35,7 @@ pub(crate) fn run(cx: &Context, args: WaitArgs) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::general(anyhow::anyhow!("only a privileged user may wait for a zone.")));
     }
-    let zone = match cx.select(&cx.index()?)? {
+    let zone = match cx.select()? {
         Selection::Zone(entry) => entry.name,
         Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
         Selection::Global => {
