@@ -131,6 +131,11 @@ pub const POINTS: &[Point] = &[
         "the rules of the zone's links and its ports are gone",
         "the record is removed",
     ),
+    daemon(
+        "network.unbridged",
+        "the bridge of the managed network, which no zone uses, is gone",
+        "its rules are removed",
+    ),
     daemon("network.released", "the managed network is gone if nobody uses it", "it is at rest"),
     daemon("step.platform", "the platform is taken down", "the end is recorded"),
     daemon("halt.recorded", "the end is on record on disk", "zsched may forget it"),

@@ -122,11 +122,11 @@ pub fn ensure(layout: &Layout, network: &Network) -> Result<Ready, ManagedError>
 
 /// Takes bridge and rules of the managed network away if no zone uses them, and tells whether they are gone.
 /// What it is, and who has which address, stays for the next zone; so does forwarding, on which others may
-/// rely. Waits up to half a minute for whoever else is at it.
+/// rely. Waits up to half a minute for whoever else is at it. Calls `unbridged` between the two, for whoever wants to be killed there.
 ///
 /// # Errors
 /// When a link of the bridge's name is somebody else's, which is not changed; what the kernel refuses.
-pub fn release_if_unused(layout: &Layout) -> Result<bool, ManagedError> {
+pub fn release_if_unused(layout: &Layout, unbridged: impl FnOnce()) -> Result<bool, ManagedError> {
     // An installation that never had a network needs no lock of it.
     if Network::load(layout)?.is_none() {
         return Ok(true);
@@ -140,6 +140,7 @@ pub fn release_if_unused(layout: &Layout) -> Result<bool, ManagedError> {
     }
     if let Some(found) = found {
         bridge::delete(&mut socket, &found)?;
+        unbridged();
     }
     firewall::remove_network(layout.id())?;
     Ok(true)

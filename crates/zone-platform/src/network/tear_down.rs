@@ -58,7 +58,8 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
 /// # Errors
 /// What the kernel refuses.
 pub fn release(layout: &Layout) -> Result<(), PlatformError> {
-    managed::release_if_unused(layout).map_err(NetworkError::from)?;
+    let unbridged = || zone_fail::pass!("network.unbridged");
+    managed::release_if_unused(layout, unbridged).map_err(NetworkError::from)?;
     zone_fail::pass!("network.released");
     Ok(())
 }

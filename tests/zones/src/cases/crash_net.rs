@@ -4,7 +4,7 @@
 use super::crash::{
     Judge, Prepare, be_up, is_down, is_up, is_up_anew, nothing, sweep_of, zone, zone_with_net,
 };
-use crate::harness::{Lab, Zone, cases, ip, until};
+use crate::harness::{Lab, Zone, cases, ip, need_failpoints, until};
 
 cases![
     boot_with_the_managed_network: 900,
@@ -14,6 +14,7 @@ cases![
     halt_with_a_link_of_the_host: 900,
     reboot_with_a_link_of_the_host: 900,
     halt_and_its_recovery_with_both: 1800,
+    the_last_bridge_goes_with_whoever_is_next: 180,
 ];
 
 fn managed(lab: &Lab, prepare: Prepare, verb: &str, second: usize, judge: Judge) {
@@ -95,4 +96,41 @@ fn halt_and_its_recovery_with_both(lab: &Lab) {
     zone.zonecfg("add net; set physical=lan0; set address=198.51.100.7/24; end").ok();
     sweep_of(&zone, be_up, &["halt"], 9, is_down);
     ip("link delete lan0");
+}
+
+/// The daemon removes the last bridge beside its answer, and is killed in that: the next command of any zone removes what is left, and
+/// a boot has all of it again.
+fn the_last_bridge_goes_with_whoever_is_next(lab: &Lab) {
+    let zone = zone_with_net(lab);
+    let other = lab.sparse("other");
+    let tables = || crate::harness::Command::new("nft").args(["list", "tables"]).run().ok().out();
+    let bridges = || ip("-o link show type bridge").out();
+    for point in ["network.unbridged", "network.released"] {
+        be_up(&zone);
+        zone.dies(&[("zoneadmd", point, 1)]);
+        zone.zoneadm(["halt"]).ok();
+        zone.dead_or_done();
+        let deaths = zone.die_no_more();
+        need_failpoints(&deaths);
+        assert_eq!(deaths, [format!("zoneadmd {point}")]);
+        assert_eq!(bridges(), "", "after {point}");
+        zone.is("installed");
+        // Somebody else's end looks, too.
+        other.boot();
+        other.halt_whatever();
+        until("the managed network has gone", || (bridges().is_empty() && tables().is_empty()).then_some(()));
+        // And in the midst of it, nobody else's: the zone that needs it has it.
+        zone.zoneadm(["boot"]).ok();
+        zone.dies(&[("zoneadmd", point, 1)]);
+        zone.zoneadm(["halt"]).ok();
+        zone.dead_or_done();
+        assert_eq!(zone.die_no_more(), [format!("zoneadmd {point}")]);
+        zone.zoneadm(["boot"]).ok();
+        has_a_net(&zone, "eth0");
+        let router = zone.sh("ip -4 route show default").ok().out();
+        let router = router.split_whitespace().nth(2).unwrap_or_else(|| panic!("{router}")).to_owned();
+        zone.sh(&format!("ping -n -c1 -W10 {router}")).ok();
+        zone.halt_whatever();
+        until("the managed network has gone", || (bridges().is_empty() && tables().is_empty()).then_some(()));
+    }
 }

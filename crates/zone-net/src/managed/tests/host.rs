@@ -68,7 +68,7 @@ fn the_network_is_made_once_and_goes_with_its_last_zone() {
     zone_testing::needs_root!();
     alone(|| {
         let (_dir, layout) = layout();
-        assert!(release_if_unused(&layout).unwrap(), "what never was is gone");
+        assert!(release_if_unused(&layout, || ()).unwrap(), "what never was is gone");
         assert!(!layout.run().exists());
         write(&layout, &format!("{BOTH}mtu = 1400\n"));
         let network = Network::on_host(&layout).unwrap();
@@ -87,18 +87,18 @@ fn the_network_is_made_once_and_goes_with_its_last_zone() {
 
         let zone = add_port(BRIDGE);
         assert_eq!(find(BRIDGE).unwrap().mac, Some(network.mac), "not that of its port");
-        assert!(!release_if_unused(&layout).unwrap());
+        assert!(!release_if_unused(&layout, || ()).unwrap());
         assert_is_ready(&network, &layout);
         drop(zone);
         socket().run([link::delete("port0").tolerating(&[rustix::io::Errno::NODEV])]).unwrap();
         let routed =
             Route { protocol: route::ZONES, ..Route::on_link("10.160.0.9/32".parse().unwrap(), made) };
         socket().run([route::add(&routed)]).unwrap();
-        assert!(!release_if_unused(&layout).unwrap(), "a routed zone uses its rules");
+        assert!(!release_if_unused(&layout, || ()).unwrap(), "a routed zone uses its rules");
         socket().run([route::delete(&routed)]).unwrap();
-        assert!(release_if_unused(&layout).unwrap());
+        assert!(release_if_unused(&layout, || ()).unwrap());
         assert!(find(BRIDGE).is_none() && !has_table(&layout));
-        assert!(release_if_unused(&layout).unwrap());
+        assert!(release_if_unused(&layout, || ()).unwrap());
         assert_eq!(Setting::v4("all", "forwarding").get().unwrap(), "1", "others may rely on it");
     });
 }
@@ -148,7 +148,9 @@ fn a_link_of_somebody_else_is_left_as_it_is() {
         let network = Network::load(&layout).unwrap().unwrap();
         let refused = |what: &str| {
             let before = find(BRIDGE).unwrap();
-            for error in [ensure(&layout, &network).unwrap_err(), release_if_unused(&layout).unwrap_err()] {
+            for error in
+                [ensure(&layout, &network).unwrap_err(), release_if_unused(&layout, || ()).unwrap_err()]
+            {
                 let text = error.to_string();
                 let told = format!(
                     "needs a bridge zt0, and zt0 is {what}: it is left as it is; write another name in "
@@ -212,7 +214,7 @@ fn zones_that_come_and_go_side_by_side_never_lose_the_network() {
                         let ready = ensure(&layout, &network).unwrap();
                         assert_is_ready(&network, &layout);
                         drop(ready);
-                        release_if_unused(&layout).unwrap();
+                        release_if_unused(&layout, || ()).unwrap();
                     }
                 });
             }
