@@ -60,7 +60,8 @@ ok "a memory hog is killed" bash -c "! zlogin web python3 -c 'x = bytearray(300 
 ok "by the kernel, for the zone's limit" [ "$(own web memory.events | awk '$1 == "oom_kill" {print $2}')" -gt "$before" ]
 is "the zone runs on" running state web
 wait $monitor
-has "who monitors is told who it was" '^oom_kill python3 [0-9]{2}$' cat /tmp/events
+# What it had counts the libraries that it shares with the host, too: a little more than the bound, perhaps.
+has "who monitors is told who it was" '^oom_kill python3 ([89][0-9]|1[01][0-9])$' cat /tmp/events
 is "so is the console" 1 told
 is "and whoever lists" 1 field web .limits.oom_kills
 has "also for people" '1 process killed for want of memory' zoneadm list -v

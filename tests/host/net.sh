@@ -342,6 +342,18 @@ for mode in ipvlan macvlan; do
     ok "and by IPv6" reaches v1 2001:db8:2::1
     ok "reboot" zoneadm -z v1 reboot
     ok "they reach each other" reaches v1 203.0.113.12
+    before=$(field v1 .uniqid)
+    ok "another address" zonecfg -z v1 'select net physical=eth0; set address=203.0.113.13/24; end'
+    ok "while it runs" zoneadm -z v1 apply
+    ok "reaches the outside" reaches v1 203.0.113.1
+    ok "none at all" zonecfg -z v1 'remove net'
+    ok "while it runs" zoneadm -z v1 apply
+    no "it has gone" 'does not exist' zlogin v1 ip link show dev eth0
+    ok "and again" zonecfg -z v1 "add net; set physical=lan; set global-nic=lan0; set mode=$mode; set address=203.0.113.11/24; end"
+    ok "while it runs" zoneadm -z v1 apply
+    is "what it is" "$mode" sh -c "zlogin v1 ip -d -j link show dev lan | jq -r '.[0].linkinfo.info_kind'"
+    ok "they reach each other" reaches v1 203.0.113.12
+    is "in the same zone" "$before" field v1 .uniqid
     remove v1 v2
 done
 }
@@ -384,6 +396,13 @@ for mode in macvlan ipvlan; do
     # The whole zone at once: what nobody could take away, the next command does.
     ok "kill -9 of daemon, zsched and init" bash -c "kill -9 $(daemon v2) $(field v2 .zsched.pid) $(field v2 .pid)"
     ok "boot after that" boots v2
+    is "the link" "$made" vlan_links
+    ok "reaches the outside" reaches v2 203.0.114.1
+    ok "none of it any more" zonecfg -z v2 'remove net'
+    ok "while it runs" zoneadm -z v2 apply
+    is "the link has gone" "" vlan_links
+    ok "and again" zonecfg -z v2 "add net; set physical=eth0; set global-nic=lan0; set mode=$mode; set vlan-id=100; set address=203.0.114.12/24; end"
+    ok "while it runs" zoneadm -z v2 apply
     is "the link" "$made" vlan_links
     ok "reaches the outside" reaches v2 203.0.114.1
     ok "halt of the other" zoneadm -z v2 halt
