@@ -98,7 +98,7 @@ pub enum NetError {
         "the link '{name}' has come back from the zone and cannot be set up, so that the host's routes by it are not there: when it can be ('ip link set {name} up'), configure it again"
     )]
     StaysDown {
-        /// The link.
+        /// Names the link as the host calls it.
         name: String,
         /// What the kernel says.
         source: rt::Error,
@@ -116,7 +116,7 @@ pub enum NetError {
     /// A network namespace cannot be kept, or not be let go of.
     #[error("could not keep the zone's network namespace at {}", .path.display())]
     Pin {
-        /// The file.
+        /// Names the file that the namespace is mounted on.
         path: PathBuf,
         /// What the kernel says.
         #[source]

@@ -31,7 +31,7 @@ pub enum DhcpError {
     /// There is no socket for it.
     #[error("net {net}: could not open a socket for DHCP")]
     Socket {
-        /// The net.
+        /// Names the net whose link the socket was to be on.
         net: String,
         /// The call that failed.
         source: zone_sys::Error,

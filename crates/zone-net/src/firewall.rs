@@ -225,12 +225,12 @@ pub fn ports(owner: Owner<'_>, link: &str, addresses: &[IpAddr], ports: &[PortSp
     of_zone(owner, Some((link, addresses)), ports, &[])
 }
 
-/// Makes the table of a zone what it has to be: its ports, as [`ports`] has them, with the link and the addresses that they lead to,
+/// Makes the table of a zone what it has to be: its ports, as [`ports()`] has them, with the link and the addresses that they lead to,
 /// and a bound for the connections that come by each of the links that are `bounded`, those of routed nets, whatever addresses the
 /// zone has for them. Without either there is no table. Idempotent.
 ///
 /// # Errors
-/// As [`ports`].
+/// As [`ports()`].
 pub fn of_zone(
     owner: Owner<'_>,
     way: Option<(&str, &[IpAddr])>,

@@ -19,9 +19,9 @@ use crate::nft::{self, Family, FoundChain, FoundRule};
 pub enum Tool {
     /// Docker, with the chain DOCKER-USER for others' rules.
     Docker,
-    /// ufw.
+    /// Means ufw, whose chains are called `ufw-*`.
     Ufw,
-    /// firewalld.
+    /// Means firewalld, whose table is called `firewalld`.
     Firewalld,
     /// iptables, through nf_tables; libvirt's rules among them or not.
     Iptables,
@@ -34,13 +34,13 @@ pub enum Tool {
 /// A chain that drops what zones send or are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whose it is.
+    /// Says which program has made the chain, as far as its names tell.
     pub tool: Tool,
     /// The family of its table.
     pub family: Family,
-    /// Its table.
+    /// Names the table that the chain is in.
     pub table: String,
-    /// Its name.
+    /// Names the chain, as its table has it.
     pub chain: String,
     /// Whether frames between zones go through it, too: `net.bridge.bridge-nf-call-iptables` or `-ip6tables` is 1.
     pub bridged: bool,

@@ -44,7 +44,7 @@ pub struct Interface {
 pub enum Attachment {
     /// To a port of this bridge.
     Bridge {
-        /// The bridge.
+        /// Names the bridge on the host that has the port.
         bridge: String,
         /// The VLAN of the port, untagged inside; on a bridge that filters.
         vlan: Option<u16>,
@@ -56,21 +56,21 @@ pub enum Attachment {
     },
     /// On a link of the host, as a macvlan (bridge mode).
     Macvlan {
-        /// The link.
+        /// Names the link of the host, as it was called when the zone was built.
         link: String,
-        /// The VLAN on that link.
+        /// Numbers the VLAN on that link, 1 to 4094; `None` is the link itself.
         vlan: Option<u16>,
     },
     /// On a link of the host, as an ipvlan (L2).
     Ipvlan {
-        /// The link.
+        /// Names the link of the host, as it was called when the zone was built.
         link: String,
-        /// The VLAN on that link.
+        /// Numbers the VLAN on that link, 1 to 4094; `None` is the link itself.
         vlan: Option<u16>,
     },
     /// The link itself.
     Physical {
-        /// The link.
+        /// Names the link of the host, as it was called when the zone was built.
         link: String,
     },
 }

@@ -12,9 +12,9 @@ use crate::Mac;
 /// One zone of one installation, as its links and tables are named.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
-    /// The installation.
+    /// Gives the identity of the installation, which follows from its root.
     pub installation: InstallationId,
-    /// The zone.
+    /// Names the zone, of which an installation has one.
     pub zone: &'a ZoneName,
 }
 

@@ -28,7 +28,7 @@ pub struct Record {
     /// Whether a net of the zone is in the managed network.
     #[serde(default)]
     pub managed: bool,
-    /// The zone's links.
+    /// Lists what was built for the nets of the zone, in the order of its configuration.
     #[serde(default, rename = "net")]
     pub interfaces: Vec<Interface>,
     /// The ports of the host that lead to it.
@@ -54,7 +54,7 @@ pub enum RecordError {
     /// It is not what this program or an earlier one has written.
     #[error("{}: not a record of a zone's network", .path.display())]
     Malformed {
-        /// The file.
+        /// Names the file of the record, in the run directory of the zone.
         path: PathBuf,
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,

@@ -110,7 +110,7 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Nothing is kept.
+    /// Keeps nothing from leaving the zone (`link-protection=none`).
     pub const NONE: Self = Self { mac: false, ip: false, dhcp: false, restricted: false, isolated: false };
 
     /// Tells whether anything of it needs rules.
@@ -131,7 +131,7 @@ impl Default for Protection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PortSpec {
-    /// Which protocol.
+    /// Says whether TCP or UDP comes to the port.
     pub protocol: Protocol,
     /// The address of the host that it is for; `None` for all of them.
     pub host: Option<IpAddr>,
@@ -147,8 +147,8 @@ pub struct PortSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
-    /// TCP.
+    /// Means TCP (RFC 9293), number 6.
     Tcp,
-    /// UDP.
+    /// Means UDP (RFC 768), number 17.
     Udp,
 }

@@ -15,7 +15,7 @@ const LAST: Duration = Duration::from_secs(16);
 /// After so many requests a server that has offered an address is given up.
 const TAKES: u32 = 3;
 
-/// One exchange.
+/// Holds one exchange with the servers of a link, from the first question to what comes of it.
 #[derive(Clone, Debug)]
 pub struct Client {
     state: State,
@@ -40,7 +40,7 @@ enum State {
 /// What comes of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Nothing yet.
+    /// Means that the answer was none to what was asked, or not the last one.
     Nothing,
     /// An address was given, or more time with it.
     Granted(Lease),

@@ -28,7 +28,7 @@ pub struct Lease {
     /// The nameservers of that network.
     #[serde(default)]
     pub nameservers: Vec<Ipv4Addr>,
-    /// Its domains.
+    /// Lists the domains that names without a dot are looked for in, in order.
     #[serde(default)]
     pub search: Vec<String>,
     /// Until when it is good; `None` of one that is good for ever.
@@ -54,7 +54,7 @@ pub struct Times {
 /// What a lease needs at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Nothing.
+    /// Means that the lease is good, and need not be renewed yet.
     Nothing,
     /// To be renewed by its server.
     Renew,

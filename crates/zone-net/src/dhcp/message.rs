@@ -52,7 +52,7 @@ const READ: [u8; 10] = [MASK, ROUTERS, NAMESERVERS, DOMAIN, SECONDS, TYPE, SERVE
 /// By what servers know a client, the same at each boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The Ethernet address.
+    /// Gives the Ethernet address that frames come from and that the server answers to.
     pub mac: Mac,
     /// The client identifier, by which servers know one from another (RFC 2131, section 4.2).
     pub id: Vec<u8>,
@@ -89,23 +89,23 @@ pub enum Words {
     Discover,
     /// I take the address that this server offers.
     Take {
-        /// The address.
+        /// Names the address that is spoken of.
         address: Ipv4Addr,
-        /// The server.
+        /// Names the server that has offered it.
         server: Ipv4Addr,
     },
     /// I have this address: may I keep it?
     Keep {
-        /// The address.
+        /// Names the address that is spoken of.
         address: Ipv4Addr,
         /// The server that is asked, and where it is on the link; `None` asks all.
         server: Option<(Ipv4Addr, Mac)>,
     },
     /// I need this address no more.
     Release {
-        /// The address.
+        /// Names the address that is spoken of.
         address: Ipv4Addr,
-        /// Who gave it.
+        /// Names the server that has given it.
         server: Ipv4Addr,
         /// Where that is on the link.
         at: Mac,
@@ -206,7 +206,7 @@ pub enum Kind {
 /// A route that a server tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// Where to.
+    /// Says which destinations the route is for; 0.0.0.0/0 is the default one.
     pub to: Ipv4Net,
     /// The router; `None` for what is on the link itself.
     #[serde(default)]
@@ -216,7 +216,7 @@ pub struct Route {
 /// An answer of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What it says.
+    /// Tells an offer, a grant and a refusal apart.
     pub kind: Kind,
     /// Where it comes from on the link.
     pub from: Mac,
@@ -228,13 +228,13 @@ pub struct Answer {
     pub mask: Option<Ipv4Addr>,
     /// For how many seconds, and after how many it may be renewed (T1), and by others (T2).
     pub seconds: Option<u32>,
-    /// T1.
+    /// Gives T1: after how many seconds the lease is to be renewed by its server.
     pub renew: Option<u32>,
-    /// T2.
+    /// Gives T2: after how many seconds any server may renew it.
     pub rebind: Option<u32>,
-    /// The routes.
+    /// Lists the routes that come with the address, the classless ones if there are any.
     pub routes: Vec<Route>,
-    /// The nameservers.
+    /// Lists the nameservers that come with the address, the best first.
     pub nameservers: Vec<Ipv4Addr>,
     /// The domains, of characters that can stand in files of other programs.
     pub search: Vec<String>,

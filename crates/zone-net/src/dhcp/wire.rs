@@ -26,7 +26,7 @@ const ETHER_IP: u16 = 0x0800;
 /// One link of a zone that is to have, or to keep, an address.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
-    /// Its name inside.
+    /// Names the link in the zone's network namespace.
     pub link: &'a str,
     /// By what servers know it.
     pub identity: Identity,
@@ -41,7 +41,7 @@ pub enum Outcome {
     Granted(Box<Lease>),
     /// The server says that the address is not the zone's any more.
     Refused,
-    /// Nobody has answered.
+    /// Means that nobody has answered for as long as it was waited for.
     Silent,
 }
 

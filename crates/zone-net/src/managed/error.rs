@@ -30,7 +30,7 @@ pub enum ManagedError {
     Parse {
         /// The path of the network's file.
         path: PathBuf,
-        /// The line.
+        /// Numbers the line in the file, from 1.
         line: usize,
         /// What is wrong there, and what is allowed.
         what: String,
@@ -59,7 +59,7 @@ pub enum ManagedError {
     /// There are no random numbers.
     #[error("cannot choose an IPv6 prefix")]
     Random {
-        /// What getrandom(2) answered.
+        /// Keeps what getrandom(2) answered.
         #[source]
         source: io::Error,
     },

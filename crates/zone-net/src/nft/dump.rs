@@ -13,23 +13,23 @@ use super::error::Error;
 use super::socket::{Listed, Socket};
 use super::{ChainType, Family, HookPoint, Rule, Transaction};
 
-/// A table.
+/// Names a table of rules that was found, whoever has made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundTable {
-    /// Its family.
+    /// Tells the family of packets that its rules are for.
     pub family: Family,
-    /// Its name.
+    /// Gives its name, of at most 255 bytes.
     pub name: String,
 }
 
-/// A chain.
+/// Holds what is known of a chain of rules that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundChain {
     /// The family of its table.
     pub family: Family,
-    /// Its table.
+    /// Names the table that it is in.
     pub table: String,
-    /// Its name.
+    /// Gives its name, of at most 255 bytes.
     pub name: String,
     /// The number of its hook and its priority, if it has one.
     pub hook: Option<(u32, i32)>,
@@ -42,9 +42,9 @@ pub struct FoundChain {
 pub struct FoundRule {
     /// The family of its table.
     pub family: Family,
-    /// Its table.
+    /// Names the table that it is in.
     pub table: String,
-    /// Its chain.
+    /// Names the chain that it is in.
     pub chain: String,
     /// What it says, as the kernel has it.
     message: Vec<u8>,

@@ -9,7 +9,7 @@ use super::Family;
 /// What a message of a transaction was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A table.
+    /// Names a table, by its family and its name.
     Table(Family, String),
     /// A chain of a table.
     Chain(Family, String, String),
@@ -38,7 +38,7 @@ pub enum Error {
     /// The kernel has no nf_tables.
     #[error("the kernel has no nf_tables")]
     Unsupported {
-        /// What it said.
+        /// Keeps the error number that the kernel answered with.
         source: Errno,
     },
     /// The kernel refused a message.
@@ -48,7 +48,7 @@ pub enum Error {
         subject: Box<Subject>,
         /// The kernel's explanation, where it gave one.
         said_text: Option<String>,
-        /// Its errno.
+        /// Keeps the error number of the call.
         source: Errno,
     },
     /// The kernel refused the whole of a transaction.
@@ -56,7 +56,7 @@ pub enum Error {
     Transaction {
         /// The kernel's explanation, where it gave one.
         said_text: Option<String>,
-        /// Its errno.
+        /// Keeps the error number of the call.
         source: Errno,
     },
     /// The kernel did not list what there is.
@@ -64,15 +64,15 @@ pub enum Error {
     List {
         /// What was to be listed.
         what: &'static str,
-        /// Its errno.
+        /// Keeps the error number of the call.
         source: Errno,
     },
     /// A call on the netlink socket failed.
     #[error("{call} on a netlink socket of netfilter failed")]
     Socket {
-        /// The call.
+        /// Names the system call, as its manual page does.
         call: &'static str,
-        /// Its errno.
+        /// Keeps the error number of the call.
         source: Errno,
     },
     /// An option of the netlink socket cannot be set.

@@ -7,11 +7,11 @@ use netlink_packet_netfilter::nftables::MetaKey;
 pub enum Field {
     /// Bytes of the packet.
     Payload {
-        /// From where.
+        /// Says which header the offset is counted from.
         base: Base,
         /// How many bytes after it.
         offset: u32,
-        /// How many bytes.
+        /// Gives the length in bytes, 1 to 16.
         length: u32,
     },
     /// What the kernel knows about the packet, of so many bytes.
@@ -71,7 +71,7 @@ impl Field {
     pub const IN_NAME: Self = Self::Meta(MetaKey::Iifname, 16);
     /// The name of the link that it leaves by.
     pub const OUT_NAME: Self = Self::Meta(MetaKey::Oifname, 16);
-    /// Its mark.
+    /// Reads the mark of a packet, 4 bytes in the machine's order.
     pub const MARK: Self = Self::Meta(MetaKey::Mark, 4);
     /// The kinds of addresses of an ARP message, and their lengths.
     pub const ARP_KIND: Self = Self::network(0, 6);

@@ -193,7 +193,7 @@ impl Rule {
         self.with([expr::immediate(&mark.to_ne_bytes(), VALUE), expr::set_mark()])
     }
 
-    /// Drops the packet.
+    /// Drops the packet, and ends the rule.
     #[must_use]
     pub fn drop(self) -> Self {
         self.with([expr::verdict(Verdict::Other(0), None)])

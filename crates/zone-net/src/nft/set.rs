@@ -32,9 +32,9 @@ pub enum Set {
 /// What a set has in it. The numbers are those by which nft(8) knows how to print them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetType {
-    /// IPv4 addresses.
+    /// Has IPv4 addresses, of 4 bytes.
     Ip,
-    /// IPv6 addresses.
+    /// Has IPv6 addresses, of 16 bytes.
     Ip6,
     /// Types of Ethernet frames.
     EtherType,

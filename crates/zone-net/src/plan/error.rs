@@ -38,7 +38,7 @@ pub enum PlanError {
         "the link '{link}' is a port of '{master}': it cannot move into a zone; attach the net to '{master}', or take the link out of it ('ip link set {link} nomaster')"
     )]
     Port {
-        /// The link.
+        /// Names the link of the host that is in the way.
         link: String,
         /// What it is a port of.
         master: String,
@@ -46,9 +46,9 @@ pub enum PlanError {
     /// The mode needs a bridge.
     #[error("net {net}: '{link}' is no bridge; without mode=bridge the net is a macvlan on it")]
     NotBridge {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
-        /// The link.
+        /// Names the link of the host that is in the way.
         link: String,
     },
     /// The bridge would not keep the net to its VLAN.
@@ -56,17 +56,17 @@ pub enum PlanError {
         "net {net}: the bridge '{bridge}' does not filter VLANs, so vlan-id={vlan} means nothing there ('ip link set {bridge} type bridge vlan_filtering 1' has it do so)"
     )]
     NotFiltering {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
-        /// The VLAN.
+        /// Numbers the VLAN that is asked for, 1 to 4094.
         vlan: u16,
-        /// The bridge.
+        /// Names the bridge on the host that was to have the port.
         bridge: String,
     },
     /// IPv6 has larger packets than the link.
     #[error("net {net}: the MTU is {mtu}, and IPv6 needs at least {MTU_IPV6}")]
     SmallMtu {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
         /// The MTU, in bytes.
         mtu: u32,
@@ -87,17 +87,17 @@ pub enum PlanError {
         "net {net}: no network of the host there has {address}, so the length of its prefix must be said; give it as {address}/LENGTH"
     )]
     NoPrefix {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
-        /// The address.
+        /// Gives the address, without the length of its prefix.
         address: IpAddr,
     },
     /// An address is not of the managed network.
     #[error("net {net}: {address} is none of the managed network's addresses, which are {}", shown(.ranges))]
     OutsideManaged {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
-        /// The address.
+        /// Gives the address, without the length of its prefix.
         address: IpAddr,
         /// The ranges of the managed network.
         ranges: Vec<IpNet>,
@@ -105,9 +105,9 @@ pub enum PlanError {
     /// The host has the address itself.
     #[error("net {net}: {address} is an address of this host, on '{link}'; give the zone another one")]
     HostsAddress {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
-        /// The address.
+        /// Gives the address, without the length of its prefix.
         address: IpAddr,
         /// The link of the host that has it.
         link: String,
@@ -115,9 +115,9 @@ pub enum PlanError {
     /// Another zone has the address.
     #[error("net {net}: {address} is an address of zone '{zone}'; give this zone another one")]
     ZonesAddress {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
-        /// The address.
+        /// Gives the address, without the length of its prefix.
         address: IpAddr,
         /// The zone that has it.
         zone: String,
@@ -125,9 +125,9 @@ pub enum PlanError {
     /// The router is in no network of the net.
     #[error("net {net}: the router {router} is outside of the net's prefixes, which are {}", shown(.networks))]
     FarRouter {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
-        /// The router.
+        /// Gives the router as it was configured (`defrouter`).
         router: IpAddr,
         /// The prefixes of the net's addresses.
         networks: Vec<IpNet>,
@@ -137,11 +137,11 @@ pub enum PlanError {
         "net {net}: the router {router} is this host, which a net of mode {mode} on '{link}' cannot reach; attach it to a bridge, or set mode=routed"
     )]
     HostsRouter {
-        /// The net.
+        /// Names the net (`physical`) that cannot be built.
         net: String,
         /// How the net is attached.
         mode: &'static str,
-        /// The router.
+        /// Gives the router as it was configured (`defrouter`).
         router: IpAddr,
         /// The link of the host that has it.
         link: String,

@@ -36,14 +36,14 @@ pub struct Address {
 /// Where an address is known, or what a route leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Everywhere (`RT_SCOPE_UNIVERSE`).
+    /// Has the address known everywhere (`RT_SCOPE_UNIVERSE`, 0).
     #[default]
     Global,
-    /// On the link.
+    /// Has the address known on its link only (`RT_SCOPE_LINK`, 253).
     Link,
     /// On this host alone.
     Host,
-    /// Somewhere else.
+    /// Has the number of another scope, 0 to 255, as the kernel counts.
     Other(u8),
 }
 

@@ -14,15 +14,15 @@ pub struct Error {
     pub(super) object: String,
     /// Whether that is in another network namespace than the caller's.
     pub(super) within: bool,
-    /// Why not.
+    /// Keeps what the kernel answered, or why there is no answer.
     #[source]
     pub(super) cause: Cause,
 }
 
-/// The kernel's answer.
+/// Holds the kernel's answer to a request that it refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// The error number.
+    /// Gives the error number, as errno(3) has it.
     pub errno: Errno,
     /// What the kernel says beside it (its extended acknowledgement).
     pub text: Option<String>,

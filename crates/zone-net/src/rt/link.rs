@@ -181,7 +181,7 @@ fn altname(link: By<'_>, name: &str) -> LinkMessage {
 pub enum Generation {
     /// From its Ethernet address.
     Eui64,
-    /// Not at all.
+    /// Has the link form no address of its own, a link-local one neither.
     None,
 }
 
@@ -207,12 +207,12 @@ impl<'fd> Change<'fd> {
         Self { object: name.to_owned(), ..self }
     }
 
-    /// Sets it up.
+    /// Sets the link up, so that it takes and gives frames.
     pub fn up(self) -> Self {
         self.flag(LinkFlags::Up, true)
     }
 
-    /// Sets it down.
+    /// Sets the link down, which takes its routes away.
     pub fn down(self) -> Self {
         self.flag(LinkFlags::Up, false)
     }

@@ -17,7 +17,7 @@ use crate::Mac;
 pub struct Proxy {
     /// The index of the link.
     pub link: u32,
-    /// The address.
+    /// Names the address that the host answers for.
     pub address: IpAddr,
     /// Who made it, as of a route.
     pub protocol: u8,

@@ -18,7 +18,7 @@ pub const ZONES: u8 = 122;
 pub const STATIC: u8 = 4;
 /// The protocol of routes that the kernel makes by itself.
 pub const KERNEL: u8 = 2;
-/// The main table.
+/// Numbers the table that routes are in unless another one is said (`RT_TABLE_MAIN`).
 pub const MAIN: u32 = 254;
 /// The table of what is delivered on this host.
 pub const LOCAL: u32 = 255;
@@ -38,7 +38,7 @@ pub struct Route {
     pub source: Option<IpAddr>,
     /// What it leads to; IPv6 has no such thing.
     pub scope: Scope,
-    /// Who made it.
+    /// Numbers who made the route (`RTPROT_*`); ours are [`ZONES`].
     pub protocol: u8,
     /// Its metric: of several routes to one destination the least is used.
     pub metric: Option<u32>,

@@ -11,20 +11,20 @@ use rustix::io::{Errno, read, retry_on_intr, write};
 /// A setting of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting<'a> {
-    /// Of which family.
+    /// Says in which family's tree the setting is.
     pub family: Family,
     /// The link; `all` and `default` are what they are to the kernel.
     pub link: &'a str,
-    /// Its name.
+    /// Names the file below the link's folder, such as `accept_ra`.
     pub name: &'static str,
 }
 
 /// A family of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// `net.ipv4.conf`.
+    /// Means the settings below `net.ipv4.conf`.
     V4,
-    /// `net.ipv6.conf`.
+    /// Means the settings below `net.ipv6.conf`, which a kernel without IPv6 does not have.
     V6,
 }
 

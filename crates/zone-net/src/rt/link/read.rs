@@ -3,12 +3,12 @@
 use super::attributes;
 use crate::Mac;
 
-/// A link.
+/// Holds what the kernel says of one link of a network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
-    /// Its index.
+    /// Numbers the link in its network namespace, from 1.
     pub index: u32,
-    /// Its name.
+    /// Names the link, in at most 15 bytes.
     pub name: String,
     /// What it is to `ip link`: veth, bridge, vlan, ...; a device of hardware has none.
     pub kind: Option<String>,
@@ -34,11 +34,11 @@ pub struct Link {
     pub lower: Option<u32>,
     /// Whether that one is in another network namespace.
     pub lower_elsewhere: bool,
-    /// Its alternative names.
+    /// Lists the names that it is found by beside its own, of at most 127 bytes each.
     pub altnames: Vec<String>,
     /// What it says that it is.
     pub alias: Option<String>,
-    /// Its group.
+    /// Numbers the group of links that it is in; 0 is that of all others.
     pub group: u32,
     /// How many packets its queue has room for.
     pub queue_length: u32,
