@@ -26,5 +26,8 @@ fn main() -> ExitCode {
     if rustix::process::getpid() == rustix::process::Pid::INIT {
         return init::run(&args);
     }
+    if name == "zinit" && zone_sys::stdio::asked_for_version(name, env!("CARGO_PKG_VERSION")) {
+        return ExitCode::SUCCESS;
+    }
     command::run(name, &args)
 }

@@ -119,9 +119,9 @@ pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Options, 
             Err(Failure::Done)
         }
         Err(error) => {
-            // Coloured where that is wanted; nobody reads it: then nobody misses it.
-            let _ = error.print();
-            Err(Failure::Unusable)
+            // What clap says begins with "error: ", where all else here begins with who says it.
+            let text = error.render().to_string();
+            Err(Failure::Usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()))
         }
     }
 }

@@ -21,8 +21,6 @@ const NOT_FOUND: u8 = 127;
 pub(crate) enum Failure {
     /// The command line makes no sense, and what does.
     Usage(String),
-    /// The command line makes no sense, which has been said.
-    Unusable,
     /// All that was asked for is done: help was printed.
     Done,
     /// Anything else, as it is to be told.
@@ -60,7 +58,6 @@ impl Failure {
                 say(&text);
                 return ExitCode::from(USAGE);
             }
-            Self::Unusable => return ExitCode::from(USAGE),
             Self::Told => return ExitCode::from(FAILED),
             Self::With(status) => return ExitCode::from(status),
             Self::Error(error) => (error, FAILED),

@@ -5,6 +5,7 @@ use crate::exit::Failure;
 use crate::options::Options;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
+use zone_config::nearest::did_you_mean;
 use zone_config::{Index, Layout, Snapshot, State, ZoneName, here};
 use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
@@ -34,7 +35,7 @@ pub(crate) struct Live {
 /// # Errors
 /// When there is none, or it is not installed, or the caller may not enter it.
 pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
-    let layout = Layout::new(options.root.clone())?;
+    let layout = Layout::new(options.root.clone())?.existing()?;
     let typed = &options.zone;
     if here::zone().is_some() {
         return Err(Failure::text("'zlogin' may only be used from the global zone"));
@@ -44,7 +45,11 @@ pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
     }
     let unknown = || Failure::text(format_args!("zone '{}' unknown", typed.escape_debug()));
     let name: ZoneName = typed.parse().map_err(|_| unknown())?;
-    let state = Index::find(&layout, &name)?.ok_or_else(unknown)?.state;
+    let Some(state) = Index::find(&layout, &name)?.map(|entry| entry.state) else {
+        let index = Index::load(&layout)?;
+        let meant = did_you_mean(typed, index.entries().map(|entry| entry.name.as_str()));
+        return Err(Failure::text(format_args!("zone '{name}' unknown{meant}")));
+    };
     if state < State::Installed {
         return Err(Failure::text(format_args!("cannot login to a zone which is '{state}'")));
     }
@@ -139,6 +144,7 @@ mod tests {
         for (zone, text) in [
             ("global", "'zlogin' not applicable to the global zone"),
             ("none", "zone 'none' unknown"),
+            ("half1", "zone 'half1' unknown; did you mean \"half\"?"),
             ("../x", "zone '../x' unknown"),
             ("\u{1b}[2J", "zone '\\u{1b}[2J' unknown"),
             ("new", "cannot login to a zone which is 'configured'"),

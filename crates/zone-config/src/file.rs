@@ -373,6 +373,27 @@ impl FileLock {
         }
     }
 
+    /// Writes into the file what it is held for, which is for people alone: that it cannot be written is no failure.
+    pub fn note(&self, text: &str) {
+        let mut file = &self.file;
+        let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+    }
+
+    /// What the lock is held for, if somebody has it: what was [noted](Self::note), or nothing. No file is made.
+    pub fn held_for(path: &Path) -> Option<String> {
+        const LINE: u64 = 200;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(unblocked()).open(path).ok()?;
+        // Without waiting, and given up at once: who wants it tries for longer than this takes.
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            _ => return None,
+        }
+        let mut text = Vec::new();
+        file.take(LINE).read_to_end(&mut text).ok()?;
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+
     /// Removes the file, then gives up the lock. Whoever waits for it finds that it has locked a file that no third one would
     /// see, and begins anew.
     pub fn discard(self) {
@@ -494,7 +515,11 @@ mod tests {
     fn a_lock_excludes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/lock");
+        assert_eq!(FileLock::held_for(&path), None);
         let held = FileLock::take(&path).unwrap();
+        assert_eq!(FileLock::held_for(&path).as_deref(), Some(""));
+        held.note("install 12");
+        assert_eq!(FileLock::held_for(&path).as_deref(), Some("install 12"));
         assert!(FileLock::try_take(&path).unwrap().is_none());
         assert!(FileLock::take_within(&path, Duration::from_millis(20)).unwrap().is_none());
         drop(held);

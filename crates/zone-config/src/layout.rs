@@ -76,6 +76,14 @@ pub enum LayoutError {
     },
 }
 
+/// A root that was typed and is not there.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no directory {}, which -R or {ROOT_VARIABLE} names as the root of the zones; \"zonecfg -z ZONE create\" would make it",
+    .0.display()
+)]
+pub struct NoRoot(PathBuf);
+
 impl LayoutError {
     /// Whether what was typed is at fault, and not what is on the disk.
     #[must_use]
@@ -126,6 +134,17 @@ impl Layout {
     /// The host's own layout, whatever the environment says.
     pub fn host() -> Self {
         Self { root: PathBuf::from("/") }
+    }
+
+    /// Makes sure that the root is there: one that was mistyped is not a new installation.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn existing(self) -> Result<Self, NoRoot> {
+        match self.root.try_exists() {
+            Ok(false) => Err(NoRoot(self.root)),
+            _ => Ok(self),
+        }
     }
 
     /// Whether this is the host's own.

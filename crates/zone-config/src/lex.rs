@@ -4,7 +4,7 @@
 //! * A word runs up to a blank, a line break or one of `" ; = [ ] ( )`; within brackets and parentheses a comma
 //!   ends it too.
 //! * `"..."` is one word with anything in it but a quote and a line break; there are no escapes, and a quote
-//!   that is not closed ends with its line. Within parentheses quotes have no meaning and are refused.
+//!   that is not closed on its line is refused. Within parentheses quotes have no meaning and are refused.
 
 use std::borrow::Cow;
 use std::iter::Peekable;
@@ -26,6 +26,8 @@ pub enum TokenKind {
     Word(String),
     /// What stood between quotes.
     Quoted(String),
+    /// What stood behind a quote that is not closed on its line.
+    Unclosed(String),
     /// `=`
     Equals,
     /// `,` within brackets or parentheses.
@@ -119,8 +121,10 @@ impl<'a> Lexer<'a> {
                 let text = self.take_while(|c| c != '"' && c != '\n');
                 if self.rest.peek() == Some(&'"') {
                     self.take();
+                    TokenKind::Quoted(text)
+                } else {
+                    TokenKind::Unclosed(text)
                 }
-                TokenKind::Quoted(text)
             }
             _ => {
                 let more = self.take_while(|c| is_bare(c) && !(nested && c == ','));
@@ -189,7 +193,7 @@ mod tests {
         assert_eq!(kinds("[a,\"b,c\"]"), [OpenList, word("a"), Comma, quoted("b,c"), CloseList]);
         assert_eq!(kinds("(\"a)"), [OpenComplex, Stray('"'), word("a"), CloseComplex]);
         assert_eq!(kinds(" # x ; y\r\n;#z\na#b"), [End, End, End, word("a#b")]);
-        assert_eq!(kinds("\"open\nend"), [quoted("open"), End, word("end")]);
+        assert_eq!(kinds("\"open\nend"), [TokenKind::Unclosed("open".to_owned()), End, word("end")]);
         assert_eq!(kinds("[a\nb,c"), [OpenList, word("a"), End, word("b,c")]);
     }
 

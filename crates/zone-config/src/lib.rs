@@ -18,6 +18,7 @@
 //! | [`settings`] | `/etc/zones/zones.toml`: what holds for all zones of an installation |
 //! | [`store`] | a configuration and its index line, changed together |
 //! | [`filesystem`], [`device`], [`net`], [`limits`] | what `fs`, `device`, `net` and `port` resources and limits may say |
+//! | [`pattern`], [`mod@nearest`] | names by a pattern, and what a mistyped word may have meant |
 //! | [`lex`], [`command`] | the language of `zonecfg` |
 //! | [`brand`] | what the two kinds of guest differ in |
 //! | [`idmap`] | the range of ids that a zone owns on the host |
@@ -49,8 +50,10 @@ pub mod lex;
 pub mod limits;
 mod lines;
 pub mod name;
+pub mod nearest;
 pub mod net;
 pub mod order;
+pub mod pattern;
 pub mod privilege;
 pub mod readiness;
 pub mod schema;

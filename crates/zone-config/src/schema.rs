@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nearest;
 use crate::value::{Kind, Value};
 
 mod globals;
@@ -199,7 +200,7 @@ impl Resource {
 
 /// A value that its property does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{property}: {given} is not allowed; allowed: {allowed}")]
+#[error("{property}: {given} is not allowed; allowed: {allowed}{}", self.meant())]
 pub struct ValueError {
     /// The property.
     pub property: &'static str,
@@ -210,6 +211,12 @@ pub struct ValueError {
 }
 
 impl ValueError {
+    /// The word of those that are allowed that may have been meant.
+    fn meant(&self) -> String {
+        let words = self.allowed.split(", ").filter(|word| !word.contains(' '));
+        nearest::did_you_mean(self.given.trim_matches('"'), words)
+    }
+
     pub(crate) fn new(property: &Property, mut given: String) -> Self {
         // Enough to find it by.
         const SHOWN: usize = 200;
@@ -279,6 +286,8 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_is_allowed() {
+        let refused = global("ip-type").unwrap().read("exclusiv").unwrap_err().to_string();
+        assert!(refused.ends_with("; did you mean \"exclusive\"?"), "{refused}");
         let fs_type = resource("fs").unwrap().property("type").unwrap();
         assert_eq!(
             fs_type.read("zfs").unwrap_err().to_string(),

@@ -9,6 +9,9 @@ use zone_config::Layout;
 use zone_sys::Chain;
 
 fn main() -> ExitCode {
+    if zone_sys::stdio::asked_for_version("zone-generator", env!("CARGO_PKG_VERSION")) {
+        return ExitCode::SUCCESS;
+    }
     // systemd gives three folders; the first is of the usual precedence. Standard error goes to the host's log.
     let Some(normal) = std::env::args_os().nth(1).map(PathBuf::from) else {
         eprintln!(

@@ -24,6 +24,19 @@ extern "C" fn look() {
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
+/// Prints name and version if `--version` is all that this process was started with, and says whether it was: for programs
+/// that no person starts otherwise.
+#[must_use]
+pub fn asked_for_version(name: &str, version: &str) -> bool {
+    let asked = std::env::args_os().skip(1).eq(["--version"]);
+    if asked {
+        use std::io::Write as _;
+        // Nobody reads it: then nobody misses it.
+        let _ = writeln!(std::io::stdout(), "{name} {version}");
+    }
+    asked
+}
+
 /// Says whether the program was started with this descriptor (0, 1 or 2) closed.
 #[must_use]
 pub fn was_closed(number: u8) -> bool {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use watch::{LogArgs, WaitArgs};
+use zone_config::State;
 
 /// Everything on the command line.
 #[derive(Debug, Parser)]
@@ -21,16 +22,26 @@ use watch::{LogArgs, WaitArgs};
     subcommand_required = true,
     max_term_width = 100,
     override_usage = "zoneadm help [SUBCOMMAND]\n       \
-        zoneadm [-R ROOT] [-z ZONE | -u UUID] list [OPTIONS]\n       \
-        zoneadm [-R ROOT] {-z ZONE | -u UUID} SUBCOMMAND [OPTIONS]"
+        zoneadm [-R ROOT] [-z ZONE,... | -u UUID] list [OPTIONS]\n       \
+        zoneadm [-R ROOT] {-z ZONE | -u UUID} SUBCOMMAND [OPTIONS]\n       \
+        zoneadm [-R ROOT] {-z ZONE,... | --all} [--state STATE,...] SUBCOMMAND [OPTIONS]"
 )]
 pub(crate) struct Cli {
     /// Work on the zones under ROOT (ROOT/etc/zones, ROOT/run/zones, ...) instead of the host's
     #[arg(short = 'R', value_name = "ROOT")]
     pub(crate) root: Option<PathBuf>,
-    /// The zone to work on
-    #[arg(short = 'z', value_name = "ZONE")]
+    /// The zone to work on; several as a list, or by a pattern as a shell has them: -z 'web*,db'
+    #[arg(short = 'z', value_name = "ZONE", global = true)]
     pub(crate) zone: Option<String>,
+    /// Work on every zone whose state the subcommand is for
+    #[arg(long, global = true)]
+    pub(crate) all: bool,
+    /// Work on the zones in this state, of those of -z if that is given: running, or installed,ready
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', conflicts_with = "uuid")]
+    pub(crate) states: Vec<State>,
+    /// This zone of several; how the program calls itself.
+    #[arg(long, value_name = "ZONE", hide = true)]
+    pub(crate) one: Option<String>,
     /// The zone to work on, by its uuid; if no zone has it, the one of -z
     #[arg(short = 'u', value_name = "UUID")]
     pub(crate) uuid: Option<String>,
@@ -273,7 +284,7 @@ pub(crate) struct MarkArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConsoleArgs {
     /// The zone, if it was not named by -z or -u
-    #[arg(value_name = "ZONE")]
+    #[arg(id = "console_zone", value_name = "ZONE")]
     pub(crate) zone: Option<String>,
     /// From the log that is kept on disk
     #[arg(long)]
@@ -291,6 +302,9 @@ Examples:
   zoneadm -z web boot                    start it
   zoneadm -z web apply                   give it what was configured since
   zoneadm -z web shutdown -t 30          stop it, cleanly if it can
+  zoneadm -z 'web*,db' boot              start several, side by side
+  zoneadm --all shutdown                 stop every zone that is up
+  zoneadm --state ready halt             end those that are in this state
   zoneadm help boot                      all about one subcommand
 
 Exit status:

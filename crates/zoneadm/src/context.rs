@@ -1,7 +1,9 @@
 //! What the words before the subcommand mean.
 
+use zone_config::nearest::did_you_mean;
 use zone_config::{Entry, Index, Layout, Snapshot, State, Uuid, ZoneName, here};
 
+use crate::choice::Choice;
 use crate::cli::Cli;
 use crate::live;
 use crate::message::{Failure, Outcome, warn};
@@ -13,6 +15,8 @@ pub(crate) struct Context {
     pub(crate) layout: Layout,
     zone: Option<String>,
     uuid: Option<Uuid>,
+    /// Which zones, if it is not one alone that was named.
+    pub(crate) choice: Option<Choice>,
 }
 
 /// The zone that was named.
@@ -33,12 +37,15 @@ impl Context {
             true => Failure::Usage(error.to_string()),
             false => Failure::general(anyhow::Error::new(error)),
         })?;
+        let layout = layout.existing().map_err(Failure::general)?;
         let uuid = cli.uuid.as_deref().map(|text| {
             Uuid::try_parse(text).map_err(|_| {
                 Failure::Usage(format!("-u {text}: not a uuid; \"zoneadm list -p\" shows those of the zones"))
             })
         });
-        Ok(Self { layout, zone: cli.zone.clone(), uuid: uuid.transpose()? })
+        let choice = if cli.one.is_some() { None } else { Choice::of(cli)? };
+        let zone = cli.one.clone().or_else(|| cli.zone.clone().filter(|_| choice.is_none()));
+        Ok(Self { layout, zone, uuid: uuid.transpose()?, choice })
     }
 
     /// The same with the zone that a verb names itself; `None` when another one is named already.
@@ -48,7 +55,12 @@ impl Context {
             Some(name) => self.uuid.is_some() || self.zone.as_deref().is_some_and(|known| known != name),
         };
         let zone = zone.map(str::to_owned).or_else(|| self.zone.clone());
-        (!other).then(|| Self { layout: self.layout.clone(), zone, uuid: self.uuid })
+        (!other).then(|| Self {
+            layout: self.layout.clone(),
+            zone,
+            uuid: self.uuid,
+            choice: self.choice.clone(),
+        })
     }
 
     /// The name that was given, as it was given.
@@ -61,8 +73,13 @@ impl Context {
         Index::load(&self.layout).map_err(Failure::general)
     }
 
-    /// Whether a zone was named at all.
+    /// Whether a zone was named at all, or several were.
     pub(crate) fn names_a_zone(&self) -> bool {
+        self.names_one() || self.choice.is_some()
+    }
+
+    /// Whether one zone alone was named.
+    pub(crate) fn names_one(&self) -> bool {
         self.zone.is_some() || self.uuid.is_some()
     }
 
@@ -90,6 +107,7 @@ impl Context {
             (Some(here::GLOBAL), _) => Ok(Selection::Global),
             (Some(text), _) => {
                 let name: ZoneName = text.parse().map_err(Failure::general)?;
+<<<<<<< HEAD
                 match self.find(&name)? {
                     Some(entry) => Ok(Selection::Zone(entry)),
                     None => {
@@ -98,6 +116,16 @@ impl Context {
                         Err(Failure::text(&name, "No such zone configured"))
                     }
                 }
+=======
+                let entry = index.get(&name).cloned();
+                entry.map(Selection::Zone).ok_or_else(|| {
+                    // The line may be there and not be readable, which would explain it.
+                    index.problems().iter().for_each(warn);
+                    let names = index.entries().map(|entry| entry.name.as_str());
+                    let meant = did_you_mean(text, names);
+                    Failure::text(&name, format_args!("No such zone configured{meant}"))
+                })
+>>>>>>> 1e1fb0b (zoneadm: do a verb to several zones, and say what may be meant)
             }
             (None, Some(uuid)) => {
                 Err(Failure::general(anyhow::anyhow!("No such zone configured: none has the uuid {uuid}")))

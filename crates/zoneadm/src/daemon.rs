@@ -63,8 +63,11 @@ pub(crate) fn tell(zone: &ZoneName, result: Result<OpResult, DaemonError>) -> Ou
         }
         Err(error) => match error.refusal() {
             Some(refusal) => {
-                refusal.messages().iter().for_each(|message| relay(zone, message));
-                warn_zone(zone, "call to zoneadmd failed");
+                let messages = refusal.messages();
+                messages.iter().for_each(|message| relay(zone, message));
+                if messages.is_empty() {
+                    warn_zone(zone, "call to zoneadmd failed");
+                }
                 Err(Failure::Told)
             }
             None => Err(Failure::of(zone)(error)),

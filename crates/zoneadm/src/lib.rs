@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod choice;
 mod cli;
 mod context;
 mod daemon;
 mod exit;
+mod hints;
 mod list;
 mod live;
+mod many;
 mod message;
 mod output;
 mod sanity;
@@ -44,8 +47,13 @@ pub fn main() -> ExitCode {
         },
         Err(error) => {
             // Help is an "error" of clap's that goes to standard output; that nobody reads it is no failure.
-            let _ = error.print();
-            if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage }
+            if error.exit_code() == 0 {
+                let _ = error.print();
+                Exit::Ok
+            } else {
+                hints::report(&error);
+                Exit::Usage
+            }
         }
     };
     exit.into()

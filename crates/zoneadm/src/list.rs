@@ -22,7 +22,19 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
         return Listing { cx, args, rows, failed: false, forbidden: false }.print();
     }
     let mut listing = Listing { cx, args, rows: Vec::new(), failed: false, forbidden: false };
+<<<<<<< HEAD
     match cx.select()? {
+=======
+    if let Some(choice) = &cx.choice {
+        let with_state = choice.has_states();
+        for entry in choice.named(&index)? {
+            let among = |state: Option<State>| state.is_some_and(|state| choice.wants(state));
+            listing.add(&entry, |state| !with_state || among(state));
+        }
+        return listing.end();
+    }
+    match cx.select(&index)? {
+>>>>>>> 1e1fb0b (zoneadm: do a verb to several zones, and say what may be meant)
         Selection::Zone(entry) => listing.add(&entry, |_| true),
         Selection::Global => listing.rows.push(Row::global()),
         Selection::Nothing => {
@@ -38,13 +50,7 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
             }
         }
     }
-    listing.print()?;
-    if listing.forbidden {
-        warn(
-            "only root and members of the group zones can see which zones are up; the state of the others is shown as \"???\"",
-        );
-    }
-    if listing.failed { Err(Failure::Told) } else { Ok(()) }
+    listing.end()
 }
 
 /// Which options go together.
@@ -84,7 +90,7 @@ struct Listing<'a> {
 impl Listing<'_> {
     /// Adds a zone if it is wanted. One that cannot be looked at has been told about and is left out.
     fn add(&mut self, entry: &Entry, wanted: impl FnOnce(Option<State>) -> bool) {
-        let row = match Row::of(&self.cx.layout, entry, self.cx.names_a_zone()) {
+        let row = match Row::of(&self.cx.layout, entry, self.cx.names_one()) {
             Ok(row) => row,
             Err(Forbidden) => {
                 self.forbidden = true;
@@ -112,6 +118,17 @@ impl Listing<'_> {
             row.look_at_limits(&self.cx.layout);
         }
         self.rows.push(row);
+    }
+
+    /// Prints it, and says what is missing.
+    fn end(&self) -> Outcome {
+        self.print()?;
+        if self.forbidden {
+            warn(
+                "only root and members of the group zones can see which zones are up; the state of the others is shown as \"???\"",
+            );
+        }
+        if self.failed { Err(Failure::Told) } else { Ok(()) }
     }
 
     fn print(&self) -> Outcome {

@@ -7,6 +7,7 @@ use zsched::wire::Status;
 use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome};
+use crate::verbs::install;
 
 /// The verbs that need a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ enum Wants {
 
 impl Action {
     /// As messages spell it.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Verify => "verify",
             Self::Install => "install",
@@ -91,6 +92,8 @@ impl Action {
 /// A zone that a verb may be applied to.
 #[derive(Debug)]
 pub(crate) struct Target<'a> {
+    /// What is to be done.
+    pub(crate) action: Action,
     /// Where everything is.
     pub(crate) layout: &'a Layout,
     /// This one.
@@ -130,7 +133,11 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
             ));
         }
     };
+<<<<<<< HEAD
     let mut target = Target { layout: &cx.layout, entry, live: None };
+=======
+    let mut target = Target { action, layout: &cx.layout, index, entry, live: None };
+>>>>>>> 1e1fb0b (zoneadm: do a verb to several zones, and say what may be meant)
     let zone = &target.entry.name;
     if action.wants() != Wants::Either {
         let status = live::ask(&cx.layout, zone)
@@ -147,6 +154,12 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
         target.live = status;
     }
     let zone = target.name();
+    // What is only half there because somebody is at it needs no uninstall, but patience.
+    if target.entry.state == State::Incomplete
+        && let Some(who) = install::at_work(target.layout, zone)
+    {
+        return Err(Failure::text(zone, format_args!("{who} is at work on it; wait until that has ended.")));
+    }
     match action.refusal(zone, target.entry.state) {
         Some(refusal) => Err(Failure::text(zone, refusal)),
         None => {

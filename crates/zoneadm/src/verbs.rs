@@ -20,12 +20,17 @@ use crate::access;
 use crate::cli::{Cli, Verb};
 use crate::context::{Context, Selection};
 use crate::message::Outcome;
-use crate::{daemon, list};
+use crate::{daemon, list, many};
 
 /// Does what the command line says.
 pub(crate) fn run(cli: &Cli) -> Outcome {
     let cx = Context::new(cli)?;
-    if let Some(done) = access::instead(&cx, &cli.verb) {
+    if let Some(choice) = cx.choice.as_ref().filter(|_| !matches!(cli.verb, Verb::List(_))) {
+        return many::run(&cx, choice, &cli.verb);
+    }
+    if cx.choice.is_none()
+        && let Some(done) = access::instead(&cx, &cli.verb)
+    {
         return done;
     }
     match &cli.verb {

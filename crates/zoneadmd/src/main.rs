@@ -65,6 +65,9 @@ fn main() -> ExitCode {
     if let Some(code) = helper() {
         return code;
     }
+    if zone_sys::stdio::asked_for_version("zoneadmd", env!("CARGO_PKG_VERSION")) {
+        return ExitCode::SUCCESS;
+    }
     let Some(CommandLine { zone, root }) = CommandLine::parse(std::env::args_os().skip(1)) else {
         eprintln!("Usage: zoneadmd -z zonename\n\tNote: zoneadmd should not be run directly.");
         return ExitCode::from(2);

@@ -19,9 +19,9 @@ use crate::live::LiveError;
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// There is no configuration to work on.
-    #[error("{0}: No such zone configured")]
-    NoSuchZone(ZoneName),
+    /// There is no configuration to work on; and the question what may have been meant.
+    #[error("{0}: No such zone configured{1}")]
+    NoSuchZone(ZoneName, String),
     /// The configuration cannot be understood.
     #[error("{0}; correct the file, or use 'create -F' or 'delete -F'")]
     Broken(String),

@@ -22,7 +22,16 @@ const USAGE: u8 = 2;
 
 /// Runs the program with the arguments of this process, and gives the status to exit with.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.exit_code() == 0 => error.exit(),
+        Err(error) => {
+            // What clap says begins with "error: ", where all else here begins with who says it.
+            let text = error.render().to_string();
+            eprint!("zonecfg: {}", text.strip_prefix("error: ").unwrap_or(&text));
+            return ExitCode::from(USAGE);
+        }
+    };
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut talk = Talk::new(&mut out, &mut err);
     let status = match start(&args, &mut talk) {
@@ -57,6 +66,9 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         Err(error) if error.is_usage() => return usage(talk, &error.to_string()),
         Err(error) => return Err(error.into()),
     };
+    let creates =
+        args.commands.first().is_some_and(|words| words.split_whitespace().next() == Some("create"));
+    let layout = if creates || args.file.is_some() { layout } else { layout.existing()? };
     if here::zone().is_some() && layout.is_default() {
         anyhow::bail!("zonecfg can only be run from the global zone.");
     }
@@ -140,8 +152,9 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
     }
     if !session.has_zone() {
         talk.note(&format!(
-            "{}: No such zone configured\nUse 'create' to begin configuring a new zone.",
-            session.zone()
+            "{}: No such zone configured{}\nUse 'create' to begin configuring a new zone.",
+            session.zone(),
+            session.meant()
         ));
     }
     loop {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use zone_config::command::{Command, Template};
 use zone_config::config::ConfigError;
 use zone_config::document::{Document, Problem};
+use zone_config::nearest::did_you_mean;
 use zone_config::order::{self, DependsError};
 use zone_config::schema::{Applies, GLOBALS, Property, RESOURCES};
 use zone_config::snapshot::SnapshotError;
@@ -161,6 +162,12 @@ impl Session {
         &self.zone
     }
 
+    /// The zone that may have been meant by a name that no zone has.
+    pub fn meant(&self) -> String {
+        let Ok(index) = Index::load(&self.layout) else { return String::new() };
+        did_you_mean(self.zone.as_str(), index.entries().map(|entry| entry.name.as_str()))
+    }
+
     /// Whether there is a configuration to work on.
     pub fn has_zone(&self) -> bool {
         !matches!(self.current, Current::None)
@@ -275,9 +282,12 @@ impl Session {
     }
 
     fn editor(&mut self) -> Result<&mut Editor, Failure> {
+        if matches!(self.current, Current::None) {
+            return Err(Failure::NoSuchZone(self.zone.clone(), self.meant()));
+        }
         match &mut self.current {
             Current::Here(editor) => Ok(editor),
-            Current::None => Err(Failure::NoSuchZone(self.zone.clone())),
+            Current::None => Err(Failure::NoSuchZone(self.zone.clone(), String::new())),
             Current::Broken(why) => Err(Failure::Broken(Chain(why).to_string())),
         }
     }
@@ -468,7 +478,7 @@ impl Session {
         let Some(zone) =
             self.disk.name.clone().or_else(|| self.plan.save.as_ref().map(|save| save.1.clone()))
         else {
-            return Err(Failure::NoSuchZone(self.zone.clone()));
+            return Err(Failure::NoSuchZone(self.zone.clone(), self.meant()));
         };
         if self.layout.snapshot(&zone).exists() && !hostboot::is_over(&self.layout, &zone) {
             return Err(Failure::Up(zone));

@@ -24,6 +24,9 @@ use zone_sys::signal::{SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGUSR1, SIGUSR2};
 use zsched::launch::{self, Arguments};
 
 fn main() -> ExitCode {
+    if zone_sys::stdio::asked_for_version("zsched", env!("CARGO_PKG_VERSION")) {
+        return ExitCode::SUCCESS;
+    }
     let Some(arguments) = Arguments::parse(std::env::args().skip(1)) else {
         eprintln!(
             "Usage: zsched zonename\n\tNote: zsched is started by zoneadmd and should not be run directly."

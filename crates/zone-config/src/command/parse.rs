@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::table::{COMMANDS, CommandSpec, spec};
 use super::{Command, Qualifier, Template, Term};
 use crate::lex::{Lexer, Place, Token, TokenKind};
+use crate::nearest::did_you_mean;
 
 /// Most `property=value` pairs after a resource type.
 const MAX_QUALIFIERS: usize = 3;
@@ -62,6 +63,12 @@ impl Iterator for Script<'_> {
                 None => {}
                 Some((first, rest)) => {
                     let place = first.place;
+                    if let Some(open) =
+                        tokens.iter().find(|token| matches!(token.kind, TokenKind::Unclosed(_)))
+                    {
+                        let reason = said(&open.kind);
+                        return Some(Err(SyntaxError { place: open.place, reason, usage: &[] }));
+                    }
                     let command = Parser::of(first, rest, end).and_then(|mut parser| parser.command());
                     return Some(command.map(|command| Located { place, command }));
                 }
@@ -96,7 +103,12 @@ impl<'a> Parser<'a> {
         };
         let spec = name.and_then(spec).ok_or_else(|| {
             let names: Vec<&str> = COMMANDS.iter().map(|row| row.name).collect();
-            let reason = format!("{} is not a command; allowed: {}", said(&first.kind), names.join(", "));
+            let meant = match &first.kind {
+                TokenKind::Word(word) => did_you_mean(word, names.iter().copied()),
+                _ => String::new(),
+            };
+            let allowed = names.join(", ");
+            let reason = format!("{} is not a command; allowed: {allowed}{meant}", said(&first.kind));
             SyntaxError { place: first.place, reason, usage: &[] }
         })?;
         let last = rest.last().map_or(first.place, |token| token.place);
@@ -305,6 +317,7 @@ fn said(kind: &TokenKind) -> String {
     match kind {
         TokenKind::Word(word) => format!("'{word}'"),
         TokenKind::Quoted(text) => format!("\"{text}\""),
+        TokenKind::Unclosed(text) => format!("a quote that is not closed, before {text}"),
         TokenKind::Equals => "'='".to_owned(),
         TokenKind::Comma => "','".to_owned(),
         TokenKind::OpenList => "'['".to_owned(),

@@ -113,6 +113,7 @@ mod tests {
             ip_type: Some("excl"),
             immutable: None,
             live: Some(Status { phase: Phase::Running, pid: 4321, ..Status::default() }),
+            at_work: None,
             daemon: None,
             differs: None,
             readiness: None,

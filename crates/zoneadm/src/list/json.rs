@@ -41,6 +41,8 @@ pub(super) struct Zone<'a> {
     /// Who keeps the zone; null for one that is not up, and for one whose zsched was killed until a daemon starts another.
     zsched: Option<Keeper>,
     last_exit: Option<End>,
+    /// Who is at work on its files, as "zoneadm install" does; null if nobody is.
+    at_work: Option<&'a str>,
     /// What the daemon is doing, if one runs and does something.
     operation: Option<Operation>,
     step: Option<String>,
@@ -158,6 +160,7 @@ impl<'a> Zone<'a> {
             readiness: row.readiness.map(Readiness::from),
             zsched: live.and_then(Keeper::of),
             last_exit: row.last_exit().map(End::from),
+            at_work: row.at_work.as_deref(),
             operation,
             step,
             consoles,

@@ -17,6 +17,7 @@ use super::limits::Limits;
 use super::network::Network;
 use crate::live;
 use crate::message::warn_zone;
+use crate::verbs::install::at_work;
 use crate::verbs::verify::config_error;
 
 /// What stands for a value that could not be had.
@@ -57,6 +58,8 @@ pub(super) struct Row {
     pub(super) live: Option<Status>,
     /// Of one that runs: whether it is ready, if that was found out.
     pub(super) readiness: Option<Option<Found>>,
+    /// Who is at work on its files, if somebody is.
+    pub(super) at_work: Option<String>,
     /// What its daemon says, if it was asked and one runs.
     pub(super) daemon: Option<zone_door::Status>,
     /// What is configured by now and differs from what it has; none when it is not up, or one of both cannot be read.
@@ -96,6 +99,7 @@ impl Row {
             immutable: None,
             live: None,
             readiness: None,
+            at_work: None,
             daemon: None,
             differs: None,
             network: None,
@@ -152,6 +156,7 @@ impl Row {
             immutable: None,
             live: None,
             readiness: None,
+            at_work: None,
             daemon: None,
             differs: None,
             network: None,
@@ -206,8 +211,9 @@ impl Row {
         }
     }
 
-    /// Asks the zone's daemon, if one runs.
+    /// Asks the zone's daemon, if one runs, and looks who else is at work.
     pub(super) fn ask_daemon(&mut self, layout: &Layout) {
+        self.at_work = self.zone.as_ref().and_then(|zone| at_work(layout, zone));
         let ask = |zone: &ZoneName| {
             let mut client = Client::connect(&layout.zone_run(zone)).ok()?;
             client.set_timeout(Some(PATIENCE)).ok()?;
@@ -249,7 +255,15 @@ impl Row {
         let failed = exit.and_then(|exit| failure(&exit, restarts.max(exit.restarts)));
         let root = self.immutable.and_then(Immutable::note);
         let killed = self.limits.as_ref().and_then(Limits::note);
-        let notes: Vec<String> = operation.into_iter().chain(failed).chain(root).chain(killed).collect();
+        let notes: Vec<String> = self
+            .at_work
+            .clone()
+            .into_iter()
+            .chain(operation)
+            .chain(failed)
+            .chain(root)
+            .chain(killed)
+            .collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 

@@ -150,7 +150,21 @@ pub(crate) fn operation_lock(target: &Target<'_>) -> Outcome<FileLock> {
     const MOMENT: Duration = Duration::from_secs(1);
     let lock = FileLock::take_within(&target.layout.oplock(target.name()), MOMENT)
         .map_err(Failure::of(target.name()))?;
-    lock.ok_or_else(|| Failure::text(target.name(), "another zoneadm may have an operation in progress."))
+    let Some(lock) = lock else {
+        let who = at_work(target.layout, target.name()).unwrap_or_else(|| "another zoneadm".to_owned());
+        return Err(Failure::text(target.name(), format_args!("{who} has an operation in progress.")));
+    };
+    lock.note(&format!("{} {}", target.action.name(), std::process::id()));
+    Ok(lock)
+}
+
+/// Who is at work on the zone's files, if somebody is: `"zoneadm install" (process 4711)`.
+pub(crate) fn at_work(layout: &Layout, zone: &ZoneName) -> Option<String> {
+    let held = FileLock::held_for(&layout.oplock(zone))?;
+    Some(match held.split_once(' ') {
+        Some((verb, pid)) => format!("\"zoneadm {verb}\" (process {pid})"),
+        None => "another zoneadm".to_owned(),
+    })
 }
 
 /// Gives the lock up for a zone that is configured again, of which nothing is left that could run.

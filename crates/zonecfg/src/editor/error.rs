@@ -1,6 +1,7 @@
 //! Edits that cannot be, in the words of zonecfg(8).
 
 use zone_config::document::MOST_RESOURCES;
+use zone_config::nearest::did_you_mean;
 use zone_config::schema::ValueError;
 use zone_config::{State, ZoneName};
 
@@ -14,7 +15,7 @@ pub enum EditError {
     #[error("The {0} command only makes sense in the resource scope.")]
     ResourceOnly(&'static str),
     /// No such type of resource.
-    #[error("No such resource type '{name}'; allowed: {allowed}")]
+    #[error("No such resource type '{name}'; allowed: {allowed}{}", meant(name, allowed))]
     NoResourceType {
         /// The word that was given.
         name: String,
@@ -22,7 +23,7 @@ pub enum EditError {
         allowed: String,
     },
     /// No such property.
-    #[error("No such property type '{name}' of {scope}; allowed: {allowed}")]
+    #[error("No such property type '{name}' of {scope}; allowed: {allowed}{}", meant(name, allowed))]
     NoProperty {
         /// The resource type, or the zone, that lacks it.
         scope: &'static str,
@@ -137,4 +138,9 @@ pub(crate) fn already(state: &State) -> &'static str {
         State::Incomplete => "is incomplete",
         _ => "already installed",
     }
+}
+
+/// What may have been meant by a word that is none of those that are allowed, with commas between.
+fn meant(word: &str, allowed: &str) -> String {
+    did_you_mean(word, allowed.split(", "))
 }

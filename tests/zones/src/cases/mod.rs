@@ -85,6 +85,7 @@ mod readiness;
 mod remains;
 mod restart;
 mod rights;
+mod several;
 mod soaked;
 mod sparse;
 mod stuck;
@@ -100,10 +101,11 @@ mod zonecfg;
 /// Whether a test is of the core: what is run after each change, and takes a minute or two. None that may take long is.
 #[must_use]
 pub fn is_core(case: &Case) -> bool {
-    const SUBJECTS: [&str; 16] = [
+    const SUBJECTS: [&str; 17] = [
         "zonecfg",
         "limits",
         "list",
+        "several",
         "live",
         "install",
         "uninstall",
@@ -133,6 +135,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         log::CASES,
         list::CASES,
         rights::CASES,
+        several::CASES,
         live::CASES,
         install::CASES,
         uninstall::CASES,

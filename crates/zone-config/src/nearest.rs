@@ -1,0 +1,54 @@
+//! What somebody who mistyped a word may have meant.
+
+/// Finds the word that `typed` is nearest to, if one is near enough to be worth a question: a letter more, less, changed or
+/// swapped in a short word, two in a long one, or the beginning of one word alone.
+pub fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = typed.to_lowercase();
+    let most = match lower.chars().count() {
+        0..=2 => return None,
+        3..=5 => 1,
+        _ => 2,
+    };
+    let words: Vec<&str> = words.into_iter().filter(|word| *word != typed).collect();
+    let far = words.iter().map(|word| (strsim::osa_distance(&lower, &word.to_lowercase()), *word));
+    if let Some((_, word)) = far.filter(|(distance, _)| *distance <= most).min() {
+        return Some(word);
+    }
+    let mut begin = words.into_iter().filter(|word| word.to_lowercase().starts_with(&lower));
+    match (begin.next(), begin.next()) {
+        (Some(word), None) => Some(word),
+        _ => None,
+    }
+}
+
+/// The question after a message, or nothing: `; did you mean "autoboot"?`.
+pub fn did_you_mean<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(typed, words).map_or_else(String::new, |word| format!("; did you mean \"{word}\"?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_is_near_and_another_word_is_not() {
+        let words = ["autoboot", "brand", "bootargs", "net", "fs", "web1", "web2"];
+        for (typed, meant) in [
+            ("autobot", Some("autoboot")),
+            ("Autoboot", Some("autoboot")),
+            ("bootarg", Some("bootargs")),
+            ("brnad", Some("brand")),
+            ("ent", Some("net")),
+            ("boota", Some("bootargs")),
+            ("web", Some("web1")),
+            ("xyz", None),
+            ("f", None),
+            ("", None),
+            ("net", None),
+        ] {
+            assert_eq!(nearest(typed, words), meant, "{typed}");
+        }
+        assert_eq!(did_you_mean("brnd", words), "; did you mean \"brand\"?");
+        assert_eq!(did_you_mean("zonepath", words), "");
+    }
+}

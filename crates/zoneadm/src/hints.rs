@@ -1,0 +1,140 @@
+//! What is said of a command line that makes no sense: what may have been meant by it.
+
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::cli::Cli;
+use crate::message::{say, warn};
+
+/// Words that people bring along from other tools, and what is called so here. ZONE is the zone.
+const WORDS: [(&str, &str); 30] = [
+    ("attach-console", "zlogin -C ZONE"),
+    ("cat", "zlogin ZONE cat FILE"),
+    ("config", "zonecfg -z ZONE"),
+    ("create", "zonecfg -z ZONE create"),
+    ("delete", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
+    ("destroy", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
+    ("edit", "zonecfg -z ZONE"),
+    ("enter", "zlogin ZONE"),
+    ("exec", "zlogin ZONE COMMAND"),
+    ("execute", "zlogin ZONE COMMAND"),
+    ("export", "zonecfg -z ZONE export"),
+    ("info", "zonecfg -z ZONE info, or zoneadm -z ZONE list -v"),
+    ("inspect", "zoneadm -z ZONE list -v --json"),
+    ("kill", "zoneadm -z ZONE halt"),
+    ("launch", "zoneadm -z ZONE boot"),
+    ("log", "zoneadm console ZONE --log"),
+    ("login", "zlogin ZONE"),
+    ("logs", "zoneadm console ZONE --log"),
+    ("ls", "zoneadm list -cv"),
+    ("poweroff", "zoneadm -z ZONE shutdown"),
+    ("ps", "zlogin ZONE ps -ef"),
+    ("remove", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
+    ("restart", "zoneadm -z ZONE shutdown -r, or at once: zoneadm -z ZONE reboot"),
+    ("rm", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
+    ("run", "zlogin ZONE COMMAND"),
+    ("shell", "zlogin ZONE"),
+    ("show", "zoneadm -z ZONE list -v"),
+    ("start", "zoneadm -z ZONE boot"),
+    ("status", "zoneadm -z ZONE list -v"),
+    ("stop", "zoneadm -z ZONE shutdown, or at once: zoneadm -z ZONE halt"),
+];
+
+/// Says what is wrong with the command line of this process.
+pub(crate) fn report(error: &clap::Error) {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    match hint(error, &words) {
+        Some(text) => warn(text),
+        None => {
+            // What clap says begins with "error: ", where all else here begins with who says it.
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            for (at, line) in text.lines().enumerate() {
+                match at {
+                    0 => warn(line),
+                    _ => say(format_args!("{line}")),
+                }
+            }
+        }
+    }
+}
+
+/// What may have been meant.
+fn hint(error: &clap::Error, words: &[String]) -> Option<String> {
+    let value = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => unknown_verb(value(ContextKind::InvalidSubcommand)?, words),
+        ErrorKind::UnknownArgument => {
+            let word = value(ContextKind::InvalidArg).filter(|word| !word.starts_with('-'))?;
+            let verb = words.iter().find(|word| is_verb(word))?;
+            zone_of(words)
+                .is_none()
+                .then(|| format!("{verb}: a zone is named with -z, as in: zoneadm -z {word} {verb}"))
+        }
+        _ => None,
+    }
+}
+
+fn unknown_verb(verb: &str, words: &[String]) -> Option<String> {
+    let at = words.iter().position(|word| word == verb)?;
+    let behind = words.get(at + 1).filter(|word| !word.starts_with('-'));
+    if let Some(meant) = behind.filter(|word| is_verb(word)) {
+        return Some(format!("a zone is named with -z, as in: zoneadm -z {verb} {meant}"));
+    }
+    let zone = zone_of(words).or(behind.map(String::as_str)).unwrap_or("ZONE");
+    let (_, here) = WORDS.iter().find(|(word, _)| *word == verb)?;
+    Some(format!("there is no subcommand \"{verb}\"; what you mean may be: {}", here.replace("ZONE", zone)))
+}
+
+fn is_verb(word: &str) -> bool {
+    Cli::command().get_subcommands().any(|verb| verb.get_name() == word)
+}
+
+/// The zone that was named.
+fn zone_of(words: &[String]) -> Option<&str> {
+    let at = words.iter().position(|word| word.starts_with("-z"))?;
+    match &words[at][2..] {
+        "" => words.get(at + 1).map(String::as_str),
+        joined => Some(joined),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn said(line: &str) -> Option<String> {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let typed = ["zoneadm".to_owned()].into_iter().chain(words.clone());
+        hint(&Cli::try_parse_from(typed).unwrap_err(), &words)
+    }
+
+    #[test]
+    fn the_words_of_others_lead_to_ours() {
+        assert!(WORDS.is_sorted(), "in the order of the alphabet");
+        for (word, _) in WORDS {
+            assert!(!is_verb(word), "{word} is a word of ours by now");
+        }
+        let start = said("start web").unwrap();
+        assert_eq!(start, "there is no subcommand \"start\"; what you mean may be: zoneadm -z web boot");
+        assert_eq!(said("-z web start").unwrap(), start);
+        assert_eq!(said("-zweb start").unwrap(), start);
+        assert!(said("-R /x enter web").unwrap().ends_with(": zlogin web"));
+        assert!(said("logs").unwrap().ends_with("zoneadm console ZONE --log"));
+    }
+
+    #[test]
+    fn a_zone_at_another_place_is_recognized() {
+        assert_eq!(said("boot web").unwrap(), "boot: a zone is named with -z, as in: zoneadm -z web boot");
+        assert_eq!(said("web boot").unwrap(), "a zone is named with -z, as in: zoneadm -z web boot");
+        assert_eq!(said("-z web boot now"), None);
+        assert_eq!(said("-z web boot --now"), None);
+        assert_eq!(said("bot"), None, "clap's own question is the better one");
+    }
+}

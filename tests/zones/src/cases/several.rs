@@ -1,0 +1,160 @@
+//! Several zones with one command, and words that are not ours.
+
+use crate::harness::{Lab, Terminal, cases};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+cases![
+    a_verb_for_several_zones,
+    one_that_fails_is_named_and_ends_with_1,
+    a_name_without_a_zone_does_nothing,
+    a_terminal_has_a_line_for_each,
+    the_words_of_others_are_understood,
+    a_zone_that_is_being_installed_says_so,
+    a_root_that_is_mistyped_is_no_new_world,
+    every_program_has_a_version,
+];
+
+fn a_verb_for_several_zones(lab: &Lab) {
+    let zones = ["web1", "web2", "db"].map(|name| lab.sparse(name));
+    let done = |ran: &crate::harness::Ran, verb: &str, count: usize| {
+        ran.ok().stdout_is("").stderr_is(&format!("zoneadm: {verb}: {count} of {count} zones done\n"));
+    };
+    done(&lab.zoneadm(["-z", "web*,db", "boot"]), "boot", 3);
+    zones.iter().for_each(|zone| zone.is("running"));
+    lab.zoneadm(["list", "-z", "db,web?"]).ok().stdout_is("db\nweb1\nweb2\n");
+    done(&lab.zoneadm(["halt", "-z", "web1,db"]), "halt", 2);
+    lab.zoneadm(["--state", "running", "list"]).ok().stdout_is("web2\n");
+    lab.zoneadm(["--state", "installed", "list"]).ok().stdout_is("web1\ndb\n");
+    done(&lab.zoneadm(["--state", "installed", "-z", "web*,db", "ready"]), "ready", 2);
+    let last = lab.zoneadm(["shutdown", "--all", "-t", "20"]);
+    last.ok().stderr_has("zoneadm: shutdown: 1 of 1 zone done\n");
+    done(&lab.zoneadm(["halt", "--all"]), "halt", 2);
+    zones.iter().for_each(|zone| zone.is("installed"));
+    let nothing = "zoneadm: no zone is in a state that shutdown is for; nothing to do\n";
+    lab.zoneadm(["--all", "shutdown"]).ok().stderr_is(nothing);
+    lab.zoneadm(["--state", "ready", "halt"]).ok().stderr_is("zoneadm: no zone is ready; nothing to do\n");
+    let timed = lab.zoneadm(["-z", "web1,web2", "boot", "--timings", "--json"]);
+    let answers = timed.ok().json();
+    let of = |at: usize| (answers[at]["zone"].as_str(), answers[at]["ok"].as_bool());
+    assert_eq!((of(0), of(1)), ((Some("web1"), Some(true)), (Some("web2"), Some(true))), "{timed}");
+    assert!(answers[1]["result"]["total_usec"].as_u64() > Some(0), "{timed}");
+    done(&lab.zoneadm(["--all", "halt"]), "halt", 2);
+}
+
+fn one_that_fails_is_named_and_ends_with_1(lab: &Lab) {
+    let good = lab.sparse("good");
+    let bad = lab.sparse_with("bad", "set init=/sbin/nothing-of-that-name");
+    let ran = lab.zoneadm(["-z", "*", "boot"]);
+    ran.exits(1).stderr_has("zone 'bad': ").stderr_has("zoneadm: boot: 1 of 2 zones done; failed: bad\n");
+    good.is("running");
+    bad.is("installed");
+    lab.zoneadm(["-z", "*", "uninstall"]).exits(2).stderr_has("told with -F");
+    lab.zoneadm(["-z", "*", "console", "--log"]).exits(2).stderr_has("one zone at a time");
+    good.halt();
+}
+
+fn a_name_without_a_zone_does_nothing(lab: &Lab) {
+    let zone = lab.sparse("web");
+    lab.zoneadm(["-z", "web,wbe", "boot"])
+        .exits(1)
+        .stderr_is("zoneadm: zone 'wbe': No such zone configured; did you mean \"web\"?\n");
+    lab.zoneadm(["-z", "web,x*", "boot"]).exits(1).stderr_has("no zone has a name like 'x*'");
+    lab.zoneadm(["--all", "-z", "web", "boot"]).exits(2);
+    zone.is("installed");
+}
+
+fn a_terminal_has_a_line_for_each(lab: &Lab) {
+    lab.sparse("web1");
+    lab.sparse("a-name-that-is-longer");
+    // On the second nothing can be drawn, and lines are lines.
+    for (columns, verb, term) in [(80, "boot", "xterm"), (200, "halt", "dumb"), (200, "ready", "xterm")] {
+        let command = lab.command("zoneadm", ["--all", verb]).env("TERM", term);
+        let mut terminal = Terminal::start(command, 24, columns);
+        let (status, screen) = terminal.end();
+        assert!(status.success(), "{screen}");
+        for line in
+            [format!("web1                   {verb} done"), format!("a-name-that-is-longer  {verb} done")]
+        {
+            assert!(screen.contains(&line), "{line:?} must be in {screen:?}");
+        }
+        assert!(screen.trim_end().ends_with(&format!("zoneadm: {verb}: 2 of 2 zones done")), "{screen:?}");
+        assert!(terminal.is_as_before(), "the terminal is as it was");
+    }
+}
+
+fn the_words_of_others_are_understood(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let said = |args: &[&str], text: &str| {
+        lab.zoneadm(args).exits(2).stdout_is("").stderr_has(text);
+    };
+    said(
+        &["start", "web"],
+        "zoneadm: there is no subcommand \"start\"; what you mean may be: zoneadm -z web boot\n",
+    );
+    said(&["boot", "web"], "zoneadm: boot: a zone is named with -z, as in: zoneadm -z web boot\n");
+    said(&["-z", "web", "rm"], "zoneadm -z web uninstall, and then zonecfg -z web delete\n");
+    said(&["exec", "web", "ls"], "zlogin web COMMAND\n");
+    said(&["-z", "web", "bot"], "zoneadm: unrecognized subcommand 'bot'");
+    zone.zonecfg("set autobot=true").exits(1).stderr_has("did you mean \"autoboot\"?");
+    lab.zonecfg("new", "create; set ip-type=exclusiv").exits(1).stderr_has("did you mean \"exclusive\"?");
+    zone.zonecfg("ad net").exits(1).stderr_has("did you mean \"add\"?");
+    zone.zonecfg("add nte").exits(1).stderr_has("did you mean \"net\"?");
+    zone.zonecfg("set bootargs=\"-s").exits(1).stderr_has("a quote that is not closed");
+    lab.zonecfg("wbe", "info").exits(1).stderr_has("No such zone configured; did you mean \"web\"?");
+    lab.command("zlogin", ["wbe"]).run().exits(1).stderr_has("unknown; did you mean \"web\"?");
+}
+
+fn a_zone_that_is_being_installed_says_so(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.zoneadm(["mark", "incomplete"]).ok();
+    // As the install that is at work on it holds it; no install takes long enough to be met in its midst each time.
+    let run = lab.run().join("web");
+    std::fs::create_dir_all(&run).unwrap_or_else(|e| panic!("{}: {e}", run.display()));
+    let path = run.join("oplock");
+    let mut lock = File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    flock(&lock, FlockOperation::LockExclusive).unwrap_or_else(|e| panic!("flock: {e}"));
+    lock.write_all(b"install 4711").unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let at = "\"zoneadm install\" (process 4711)";
+    for verb in ["boot", "verify"] {
+        zone.zoneadm([verb])
+            .exits(1)
+            .stderr_is(&format!("zoneadm: zone 'web': {at} is at work on it; wait until that has ended.\n"));
+    }
+    zone.zoneadm(["uninstall", "-F"]).exits(1).stderr_has(&format!("{at} is at work on it"));
+    lab.zoneadm(["list", "-cv"]).ok().stdout_has(at);
+    drop(lock);
+    zone.zoneadm(["boot"]).exits(1).stderr_has("zoneadm -z web uninstall");
+    zone.zoneadm(["uninstall", "-F"]).ok();
+}
+
+fn a_root_that_is_mistyped_is_no_new_world(lab: &Lab) {
+    let root = lab.path("no-such-root");
+    let with = |program: &str, args: &[&str]| lab.command(program, args).env("ZONES_ROOT", &root).run();
+    for (program, args) in
+        [("zoneadm", &["list", "-c"][..]), ("zonecfg", &["-z", "web", "info"]), ("zlogin", &["web"])]
+    {
+        with(program, args).exits(1).stderr_has("there is no directory").stderr_has("no-such-root");
+    }
+    assert!(!Path::new(&root).exists());
+    with("zonecfg", &["-z", "web", "create"]).ok();
+    with("zoneadm", &["list", "-cn"]).ok().stdout_is("web\n");
+    with("zonecfg", &["-z", "web", "delete -F"]).ok();
+}
+
+fn every_program_has_a_version(lab: &Lab) {
+    let mut said = Vec::new();
+    for program in
+        ["zoneadm", "zonecfg", "zlogin", "zonename", "zoneadmd", "zsched", "zinit", "zone-generator"]
+    {
+        let ran = lab.command(program, ["--version"]).run();
+        let out = ran.ok().quiet().out();
+        let (name, version) = out.trim_end().split_once(' ').unwrap_or_else(|| panic!("{ran}"));
+        assert_eq!(name, program);
+        said.push(version.to_owned());
+    }
+    said.dedup();
+    assert_eq!(said.len(), 1, "{said:?}");
+}
