@@ -1,7 +1,7 @@
 //! What somebody who mistyped a word may have meant.
 
-/// Finds the word that `typed` is nearest to, if one is near enough to be worth a question: a letter more, less, changed or
-/// swapped in a short word, two in a long one, or the beginning of one word alone.
+/// Finds the word that `typed` is nearest to, if one is near enough to be worth a question: two letters swapped in a word of
+/// three, a letter more, less or changed in a short one, two in a long one, or the beginning of one word alone.
 pub fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = typed.to_lowercase();
     let most = match lower.chars().count() {
@@ -11,7 +11,9 @@ pub fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Opt
     };
     let words: Vec<&str> = words.into_iter().filter(|word| *word != typed).collect();
     let far = words.iter().map(|word| (strsim::osa_distance(&lower, &word.to_lowercase()), *word));
-    if let Some((_, word)) = far.filter(|(distance, _)| *distance <= most).min() {
+    // Of three letters one is too much to be another.
+    let near = |word: &str| lower.chars().count() > 3 || letters(word) == letters(&lower);
+    if let Some((_, word)) = far.filter(|(distance, word)| *distance <= most && near(word)).min() {
         return Some(word);
     }
     let mut begin = words.into_iter().filter(|word| word.to_lowercase().starts_with(&lower));
@@ -19,6 +21,12 @@ pub fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Opt
         (Some(word), None) => Some(word),
         _ => None,
     }
+}
+
+fn letters(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.to_lowercase().chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// The question after a message, or nothing: `; did you mean "autoboot"?`.
@@ -32,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_typo_is_near_and_another_word_is_not() {
-        let words = ["autoboot", "brand", "bootargs", "net", "fs", "web1", "web2"];
+        let words = ["autoboot", "brand", "bootargs", "net", "fs", "nfs", "web1", "web2"];
         for (typed, meant) in [
             ("autobot", Some("autoboot")),
             ("Autoboot", Some("autoboot")),
@@ -40,8 +48,11 @@ mod tests {
             ("brnad", Some("brand")),
             ("ent", Some("net")),
             ("boota", Some("bootargs")),
-            ("web", Some("web1")),
+            ("ftp", None),
+            ("abc", None),
             ("xyz", None),
+            ("zfs", None),
+            ("web", None),
             ("f", None),
             ("", None),
             ("net", None),
