@@ -40,6 +40,10 @@ pub(crate) fn instead(cx: &Context, verb: &Verb) -> Option<Outcome> {
 /// The call; `None` for what is root's.
 fn ask(verb: &Verb, zone: Option<&ZoneName>) -> Option<Ask> {
     if let Verb::List(args) = verb {
+        // These are made of what this process finds.
+        if args.csv || !args.columns.is_empty() || !args.in_state.is_empty() {
+            return None;
+        }
         return Some(Ask::List(List {
             zone: zone.map(ToString::to_string),
             configured: args.configured,

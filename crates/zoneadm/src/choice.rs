@@ -61,6 +61,11 @@ impl Choice {
         !self.states.is_empty()
     }
 
+    /// Whether a zone in this state is meant, which may be unknown.
+    pub(crate) fn is_wanted(&self, state: Option<State>) -> bool {
+        !self.has_states() || state.is_some_and(|state| self.wants(state))
+    }
+
     /// Whether every zone is meant.
     pub(crate) fn is_all(&self) -> bool {
         self.words.is_empty() && self.states.is_empty()

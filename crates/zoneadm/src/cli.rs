@@ -8,6 +8,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use watch::{LogArgs, WaitArgs};
 use zone_config::State;
 
+use crate::list::Column;
+
 /// Everything on the command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -57,8 +59,20 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// List zones and their states
-    #[command(after_long_help = LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [--net] [--json]")]
+    #[command(after_long_help = LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [-s STATE,...] [-o COLUMN,...] [--csv] [--net] [--json]")]
     List(ListArgs),
+    /// Show what there is to know of a zone, on one screen
+    #[command(after_long_help = STATUS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] status [--json]")]
+    Status(StatusArgs),
+    /// List the processes of zones
+    #[command(after_long_help = PS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] ps [--json]")]
+    Ps(PsArgs),
+    /// Show what zones use of the machine, again and again
+    #[command(after_long_help = STAT_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] stat [-i SECONDS] [-c COUNT] [--json]")]
+    Stat(StatArgs),
+    /// Show what happens to zones
+    #[command(after_long_help = EVENTS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] events [-f] [--json]")]
+    Events(EventsArgs),
     /// Check that a zone could be run on this machine
     #[command(after_long_help = VERIFY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE verify")]
     Verify,
@@ -107,7 +121,7 @@ pub(crate) enum Verb {
 }
 
 /// `list`.
-#[derive(Clone, Copy, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ListArgs {
     /// All zones, whatever their state (default: those that are ready, running or on their way down)
     #[arg(short = 'c')]
@@ -124,10 +138,60 @@ pub(crate) struct ListArgs {
     /// A table, with id, state, path, brand and ip-type
     #[arg(short = 'v')]
     pub(crate) verbose: bool,
+    /// The zones in these states: running, or installed,ready
+    #[arg(short = 's', value_name = "STATE", value_delimiter = ',', conflicts_with_all = ["configured", "installed"])]
+    pub(crate) in_state: Vec<State>,
+    /// A table of these columns, in this order
+    #[arg(short = 'o', value_name = "COLUMN", value_delimiter = ',', conflicts_with_all = ["parsable", "verbose", "net", "json"])]
+    pub(crate) columns: Vec<Column>,
+    /// For programs: the columns as CSV (RFC 4180), with a line of their names
+    #[arg(long, conflicts_with_all = ["parsable", "verbose", "net", "json"])]
+    pub(crate) csv: bool,
     /// A table of the nets of the zones that are up, with a line for each address
     #[arg(long)]
     pub(crate) net: bool,
     /// For programs: everything that is known, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `status`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// For programs: the same as list --json
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `ps`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct PsArgs {
+    /// For programs: as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `stat`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StatArgs {
+    /// How long an interval is
+    #[arg(short = 'i', value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) interval: u64,
+    /// End after so many intervals (default: go on until interrupted)
+    #[arg(short = 'c', value_name = "COUNT")]
+    pub(crate) count: Option<u64>,
+    /// For programs: an object of JSON on a line for each interval
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `events`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Go on with what happens from now on, until interrupted (default: the states of now)
+    #[arg(short = 'f', long)]
+    pub(crate) follow: bool,
+    /// For programs: an object of JSON on a line for each event
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -330,7 +394,47 @@ Examples:
   zoneadm list --net                 their links and addresses
   zoneadm list -cv                   every zone, as a table
   zoneadm list -p | cut -d: -f2,3    names and states, for a script
+  zoneadm list -s running -o name,since,memory,address
+  zoneadm list -c --csv              for a spreadsheet
   zoneadm -z web list -v --json      everything about one zone";
+
+const STATUS_HELP: &str = "\
+State and since when, what is being done with the zone and at which step that is, how it last ended, its
+addresses, what it uses and its limits, how long its threads had to wait in the last ten seconds, its processes,
+who is at its console, and what of its configuration it does not have yet. Of a zone whose init failed it shows
+the last lines of the console. Without a zone it is \"list -cv\". Nothing is started to answer.
+
+Examples:
+  zoneadm -z web status
+  zoneadm -z 'web*' status
+  zoneadm -z web status --json";
+
+const PS_HELP: &str = "\
+PID is the number in the global zone, IN ZONE the one that the zone's own ps(1) shows; USER is the number of the
+user in the zone. RSS is memory in RAM, CPU the time of CPUs that was used, in minutes and seconds.
+
+Examples:
+  zoneadm -z web ps
+  zoneadm ps --json     the processes of all zones";
+
+const STAT_HELP: &str = "\
+%CPU is the time of CPUs, in percent of one. The columns of waits are the kernel's pressure stall information:
+in how much of the interval some of the zone's threads had to wait for a CPU, for memory, for disks. \"-\" is
+what this host does not count.
+
+Examples:
+  zoneadm stat                 every second, until interrupted
+  zoneadm -z web stat -i 10 -c 6
+  zoneadm stat -c 1 --json     once, for a program";
+
+const EVENTS_HELP: &str = "\
+Without -f it is the state that each zone is in. With -f that, and then what happens: states, the steps of
+operations, notices of the console, ends, processes killed for want of memory. A zone that is configured later is
+followed as well. Nothing is started to answer. Times are those of this program's clock.
+
+Examples:
+  zoneadm events -f
+  zoneadm -z web events -f --json | jq .";
 
 const VERIFY_HELP: &str = "\
 Also done by install, ready, boot and reboot, so there is no need to do it first.

@@ -13,8 +13,11 @@ mod live;
 mod many;
 mod message;
 mod output;
+mod processes;
 mod sanity;
 mod steps;
+mod table;
+mod time;
 mod verbs;
 mod work;
 

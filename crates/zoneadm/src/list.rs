@@ -1,21 +1,26 @@
 //! `zoneadm list`: the zones and their states. Works without any daemon, and starts none.
 
+mod columns;
 mod format;
 mod json;
 mod limits;
 mod network;
 mod row;
+pub(crate) mod status;
 
+use clap::ValueEnum as _;
 use zone_config::{Entry, State, here};
 
 use crate::cli::ListArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome, warn};
 use crate::output::Output;
+use crate::table::terminal_width;
 
+pub(crate) use columns::Column;
 use row::{Forbidden, Row};
 
-pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
+pub(crate) fn run(cx: &Context, args: &ListArgs) -> Outcome {
     check(cx, args)?;
     if let Some(name) = here::zone() {
         let rows = vec![Row::here(name)];
@@ -26,10 +31,9 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
     match cx.select()? {
 =======
     if let Some(choice) = &cx.choice {
-        let with_state = choice.has_states();
         for entry in choice.named(&index)? {
-            let among = |state: Option<State>| state.is_some_and(|state| choice.wants(state));
-            listing.add(&entry, |state| !with_state || among(state));
+            let among = |state: Option<State>| args.in_state.is_empty() || wanted(args, state);
+            listing.add(&entry, |state| choice.is_wanted(state) && among(state));
         }
         return listing.end();
     }
@@ -43,9 +47,10 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
             for entry in index.entries() {
                 listing.add(entry, |state| wanted(args, state));
             }
-            // What is up comes first, and the host before it; the order of the index stays otherwise.
-            listing.rows.sort_by_key(|row| !row.is_up());
-            if !args.no_global {
+            // What is up comes first, and the host before it. For programs the order of the index stays otherwise.
+            let by_name = !args.parsable && !args.json;
+            listing.rows.sort_by_key(|row| (!row.is_up(), by_name.then(|| row.name.clone())));
+            if !args.no_global && (args.in_state.is_empty() || args.in_state.contains(&State::Running)) {
                 listing.rows.insert(0, Row::global());
             }
         }
@@ -54,7 +59,7 @@ pub(crate) fn run(cx: &Context, args: ListArgs) -> Outcome {
 }
 
 /// Which options go together.
-fn check(cx: &Context, args: ListArgs) -> Outcome {
+fn check(cx: &Context, args: &ListArgs) -> Outcome {
     if args.parsable && args.verbose {
         return Err(Failure::general(anyhow::anyhow!("list -p and -v are mutually exclusive.")));
     }
@@ -70,7 +75,10 @@ fn check(cx: &Context, args: ListArgs) -> Outcome {
 }
 
 /// Whether a zone in this state is asked for. An unknown one is neither up nor known not to be.
-fn wanted(args: ListArgs, state: Option<State>) -> bool {
+fn wanted(args: &ListArgs, state: Option<State>) -> bool {
+    if !args.in_state.is_empty() {
+        return state.is_some_and(|state| args.in_state.contains(&state));
+    }
     let from = match (args.configured, args.installed) {
         (true, _) => State::Configured,
         (false, true) => State::Installed,
@@ -81,7 +89,7 @@ fn wanted(args: ListArgs, state: Option<State>) -> bool {
 
 struct Listing<'a> {
     cx: &'a Context,
-    args: ListArgs,
+    args: &'a ListArgs,
     rows: Vec<Row>,
     failed: bool,
     forbidden: bool,
@@ -105,19 +113,29 @@ impl Listing<'_> {
             return;
         }
         // A list of names is a list of names: it needs no configuration to be read.
-        if self.args.verbose || self.args.parsable || self.args.json {
+        let columns = self.columns().to_vec();
+        let any = |needs: fn(Column) -> bool| columns.iter().any(|column| needs(*column));
+        if self.args.verbose || self.args.parsable || self.args.json || any(Column::needs_configuration) {
             self.failed |= !row.complete(&self.cx.layout);
         }
-        if self.args.verbose || self.args.json {
+        if self.args.verbose || self.args.json || any(Column::needs_daemon) {
             row.ask_daemon(&self.cx.layout);
         }
-        if self.args.net || self.args.json {
+        if self.args.net || self.args.json || any(Column::needs_network) {
             row.look_at_network(&self.cx.layout);
         }
-        if self.args.verbose || self.args.json {
+        if self.args.verbose || self.args.json || any(Column::needs_limits) {
             row.look_at_limits(&self.cx.layout);
         }
         self.rows.push(row);
+    }
+
+    /// The columns that were asked for: all of them for a program that names none.
+    fn columns(&self) -> &[Column] {
+        match (self.args.columns.as_slice(), self.args.csv) {
+            ([], true) => Column::value_variants(),
+            (columns, _) => columns,
+        }
     }
 
     /// Prints it, and says what is missing.
@@ -138,23 +156,22 @@ impl Listing<'_> {
             out.json(&rows.collect::<Vec<_>>())?;
             return out.end();
         }
-        if self.args.net {
-            out.line(&format::net_header())?;
-            for line in self.rows.iter().flat_map(format::nets) {
-                out.line(&line)?;
-            }
-            return out.end();
-        }
-        if self.args.verbose {
-            out.line(&format::header())?;
-        }
-        for row in &self.rows {
-            let line = match (self.args.verbose, self.args.parsable) {
-                (true, _) => format::table(row),
-                (false, true) => format::parsable(row),
-                (false, false) => row.name.clone(),
-            };
-            out.line(&line)?;
+        let columns = self.columns();
+        let lines = if self.args.csv {
+            columns::table(columns, &self.rows, true).csv()
+        } else if !columns.is_empty() {
+            let lines = columns::table(columns, &self.rows, false).lines(terminal_width());
+            lines.iter().map(|line| line.trim_end().to_owned()).collect()
+        } else if self.args.net {
+            format::nets(&self.rows).lines(terminal_width())
+        } else if self.args.verbose {
+            format::table(&self.rows).lines(terminal_width())
+        } else {
+            let line = if self.args.parsable { format::parsable } else { |row: &Row| row.name.clone() };
+            self.rows.iter().map(line).collect()
+        };
+        for line in &lines {
+            out.line(line)?;
         }
         out.end()
     }
@@ -174,9 +191,9 @@ mod tests {
             (args(true, true), State::Configured),
         ] {
             for state in State::ALL {
-                assert_eq!(wanted(args, Some(state)), state >= from, "{state}");
+                assert_eq!(wanted(&args, Some(state)), state >= from, "{state}");
             }
-            assert_eq!(wanted(args, None), from < State::Ready);
+            assert_eq!(wanted(&args, None), from < State::Ready);
         }
     }
 }

@@ -64,6 +64,10 @@ impl Verb {
     fn name(&self) -> &'static str {
         match self {
             Self::List(_) => "list",
+            Self::Status(_) => "status",
+            Self::Ps(_) => "ps",
+            Self::Stat(_) => "stat",
+            Self::Events(_) => "events",
             Self::Verify => "verify",
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
@@ -80,9 +84,14 @@ impl Verb {
         }
     }
 
+    /// Whether it changes nothing, and looks at all zones by itself that were named.
+    pub(crate) fn only_looks(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Status(_) | Self::Ps(_) | Self::Stat(_) | Self::Events(_))
+    }
+
     /// Whether it makes sense to do it to several zones with the same words.
     fn takes_several(&self) -> bool {
-        !matches!(self, Self::List(_) | Self::Console(_))
+        !matches!(self, Self::Console(_))
     }
 
     /// Whether `--all` means zones in this state.
@@ -95,7 +104,7 @@ impl Verb {
             Self::Boot(_) => state >= State::Installed && state != State::Running,
             Self::Shutdown(_) => matches!(state, State::Running | State::ShuttingDown),
             Self::Reboot(_) | Self::Halt(_) | Self::Apply(_) | Self::Set(_) => state >= State::Ready,
-            Self::RenewDaemon(_) | Self::List(_) | Self::Console(_) => true,
+            _ => true,
         }
     }
 

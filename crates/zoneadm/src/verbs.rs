@@ -3,15 +3,18 @@
 mod apply;
 mod boot;
 mod console;
+mod events;
 mod halt;
 pub(crate) mod install;
 mod log;
 mod mark;
+mod ps;
 mod ready;
 mod reboot;
 mod renew;
 mod set;
 mod shutdown;
+mod stat;
 mod uninstall;
 pub(crate) mod verify;
 mod wait;
@@ -25,7 +28,7 @@ use crate::{daemon, list, many};
 /// Does what the command line says.
 pub(crate) fn run(cli: &Cli) -> Outcome {
     let cx = Context::new(cli)?;
-    if let Some(choice) = cx.choice.as_ref().filter(|_| !matches!(cli.verb, Verb::List(_))) {
+    if let Some(choice) = cx.choice.as_ref().filter(|_| !cli.verb.only_looks()) {
         return many::run(&cx, choice, &cli.verb);
     }
     if cx.choice.is_none()
@@ -34,7 +37,11 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         return done;
     }
     match &cli.verb {
-        Verb::List(args) => list::run(&cx, *args),
+        Verb::List(args) => list::run(&cx, args),
+        Verb::Status(args) => list::status::run(&cx, *args),
+        Verb::Ps(args) => ps::run(&cx, *args),
+        Verb::Stat(args) => stat::run(&cx, args),
+        Verb::Events(args) => events::run(&cx, *args),
         Verb::Verify => verify::run(&cx),
         Verb::Install(args) => recorded(&cx, "install", || install::run(&cx, args)),
         Verb::Uninstall(args) => recorded(&cx, "uninstall", || uninstall::run(&cx, *args)),

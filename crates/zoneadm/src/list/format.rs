@@ -2,26 +2,30 @@
 
 use super::network::Net;
 use super::row::{Row, UNKNOWN};
+use crate::table::{Table, number, path, text};
 
-/// The table's first line.
-pub(super) fn header() -> String {
-    columns(["ID", "NAME", "STATUS", "PATH", "BRAND", "IP"])
-}
-
-/// A zone in the table. What there is to say of it follows the last column.
-pub(super) fn table(row: &Row) -> String {
-    let line = columns([
-        &id(row),
-        &row.name,
-        &row.state.map_or_else(|| UNKNOWN.to_owned(), |state| state.to_string()),
-        &row.zonepath.display().to_string(),
-        row.brand.as_deref().unwrap_or(UNKNOWN),
-        row.ip_type.unwrap_or(UNKNOWN),
+/// The table of zones. What there is to say of one follows its last column.
+pub(super) fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new([
+        number("ID", 4),
+        text("NAME", 16),
+        text("STATUS", 10),
+        path("PATH", 30),
+        text("BRAND", 8),
+        text("IP", 6),
     ]);
-    match row.note() {
-        Some(note) => format!("{line} {note}"),
-        None => line,
+    for row in rows {
+        let cells = vec![
+            id(row),
+            row.name.clone(),
+            row.state.map_or_else(|| UNKNOWN.to_owned(), |state| state.to_string()),
+            row.zonepath.display().to_string(),
+            row.brand.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
+            row.ip_type.unwrap_or(UNKNOWN).to_owned(),
+        ];
+        table.row(cells, row.note());
     }
+    table
 }
 
 /// A zone for a program: `zoneid:zonename:state:zonepath:uuid:brand:ip-type`. A colon in the path, which no other
@@ -39,31 +43,30 @@ pub(super) fn parsable(row: &Row) -> String {
     .join(":")
 }
 
-/// The first line of the table of nets.
-pub(super) fn net_header() -> String {
-    net_columns(["ZONE", "LINK", "MODE", "OVER", "ADDRESS"])
-}
-
-/// The nets of a zone, a line for each address that is good beyond its link. What of a net is not as it was made ends its
-/// first line.
-pub(super) fn nets(row: &Row) -> Vec<String> {
-    let nets = row.network.iter().flat_map(|network| &network.nets);
-    nets.flat_map(|net| {
-        let link = net.inside.as_ref().map_or(net.physical.as_str(), |inside| inside.name.as_str());
-        let addresses = net.inside.as_ref().map(|inside| inside.wide.as_slice()).unwrap_or_default();
-        let over = net.global_nic.as_deref().unwrap_or(NONE);
-        let line = |address: &str| net_columns([&row.name, link, net.mode, over, address]);
-        let mut lines: Vec<_> = addresses.iter().map(|address| line(address)).collect();
-        if lines.is_empty() {
-            lines.push(line(NONE));
+/// The table of nets: a line for each address that is good beyond its link. What of a net is not as it was made ends its first
+/// line.
+pub(super) fn nets(rows: &[Row]) -> Table {
+    let mut table = Table::new([
+        text("ZONE", 16),
+        text("LINK", 15),
+        text("MODE", 8),
+        text("OVER", 15),
+        text("ADDRESS", 7),
+    ]);
+    for row in rows {
+        for net in row.network.iter().flat_map(|network| &network.nets) {
+            let link = net.inside.as_ref().map_or(net.physical.as_str(), |inside| inside.name.as_str());
+            let addresses = net.inside.as_ref().map(|inside| inside.wide.as_slice()).unwrap_or_default();
+            let over = net.global_nic.as_deref().unwrap_or(NONE);
+            let mut note = Some(changes(net)).filter(|note| !note.is_empty());
+            let none = [NONE.to_owned()];
+            for address in if addresses.is_empty() { &none } else { addresses } {
+                let cells = [row.name.as_str(), link, net.mode, over, address];
+                table.row(cells.map(str::to_owned).to_vec(), note.take());
+            }
         }
-        let note = changes(net);
-        if let Some(first) = lines.first_mut().filter(|_| !note.is_empty()) {
-            *first += &format!(" {note}");
-        }
-        lines
-    })
-    .collect()
+    }
+    table
 }
 
 /// What stands for nothing in the table of nets.
@@ -81,16 +84,8 @@ fn changes(net: &Net) -> String {
     net.differs.iter().map(word).collect::<Vec<_>>().join("; ")
 }
 
-fn net_columns([zone, link, mode, over, address]: [&str; 5]) -> String {
-    format!("{zone:<16} {link:<15} {mode:<8} {over:<15} {address}")
-}
-
 fn id(row: &Row) -> String {
     row.id().map_or_else(|| "-".to_owned(), |id| id.to_string())
-}
-
-fn columns([id, name, status, path, brand, ip]: [&str; 6]) -> String {
-    format!("{id:>4} {name:<16} {status:<10} {path:<30} {brand:<8} {ip:<6}")
 }
 
 #[cfg(test)]
@@ -125,22 +120,19 @@ mod tests {
     #[test]
     fn the_table_is_the_references() {
         assert_eq!(
-            header(),
-            "  ID NAME             STATUS     PATH                           BRAND    IP    "
-        );
-        assert_eq!(
-            table(&Row::global()),
-            "   0 global           running    /                              linux    shared"
-        );
-        assert_eq!(
-            table(&row()),
-            "4321 web              running    /zones/a:b                     sparse   excl  "
+            table(&[Row::global(), row()]).lines(None),
+            [
+                "  ID NAME             STATUS     PATH                           BRAND    IP    ",
+                "   0 global           running    /                              linux    shared",
+                "4321 web              running    /zones/a:b                     sparse   excl  ",
+            ]
         );
     }
 
     #[test]
     fn a_net_has_a_line_for_each_address() {
-        assert_eq!(net_header(), "ZONE             LINK            MODE     OVER            ADDRESS");
+        let head = "ZONE             LINK            MODE     OVER            ADDRESS";
+        assert!(nets(&[]).lines(None)[0].starts_with(head));
         let made: Interface = toml::from_str(
             "host = \"z0n0\"\nalias = \"\"\ninside = \"eth0\"\nmac = \"02:08:20:5e:01:07\"\naddresses = [\"192.0.2.5/24\"]\n\
              routers = []\nallowed = []\ndhcp = false\nattachment = { mode = \"bridge\", bridge = \"br0\" }\n\
@@ -161,7 +153,9 @@ mod tests {
         };
         let lines = |inside| {
             let net = Net::of(zone_net::counters::Net { made: &made, host: None, inside });
-            nets(&Row { network: Some(Network::with(vec![net])), ..row() })
+            let rows = [Row { network: Some(Network::with(vec![net])), ..row() }];
+            let lines = nets(&rows).lines(None);
+            lines[1..].iter().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>()
         };
         let begin = |link: &str| format!("{:<16} {link:<15} {:<8} {:<15} ", "web", "bridge", "br0");
         let as_made = lines(Some(link("eth0", &["192.0.2.5/24", "fe80::1/64"])));

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use indicatif::HumanBytes;
 use serde::Serialize;
 use zone_config::{Layout, ZoneName};
 use zone_platform::cgroup::{Bounded, Pressure, Usage};
+
+use crate::time;
 
 /// What a zone uses. What this host does not count for zones is null, and so is a limit that there is not. Bytes and microseconds.
 #[derive(Clone, Debug, Serialize)]
@@ -76,6 +79,51 @@ impl Limits {
                 .map(|(name, pressure)| (name, Waits::of(pressure)))
                 .collect(),
         })
+    }
+
+    /// Memory in use, in bytes.
+    pub(super) fn memory_used(&self) -> Option<u64> {
+        self.memory.as_ref().map(|memory| memory.used)
+    }
+
+    /// How many threads there are.
+    pub(super) fn lwps_used(&self) -> Option<u64> {
+        self.lwps.as_ref().map(|lwps| lwps.used)
+    }
+
+    /// What is used and the limits, each with what it is of, for people.
+    pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
+        let bytes = |number: u64| HumanBytes(number).to_string();
+        let of = |used: &Use, form: &dyn Fn(u64) -> String| match used.limit {
+            Some(limit) => format!("{} of {}", form(used.used), form(limit)),
+            None => format!("{}, no limit", form(used.used)),
+        };
+        let mut lines = Vec::new();
+        if let Some(memory) = &self.memory {
+            let killed = self.note().map_or_else(String::new, |note| format!("; {note}"));
+            lines.push(("memory", format!("{}{killed}", of(memory, &bytes))));
+        }
+        if let Some(swap) = self.swap.as_ref().filter(|swap| swap.used > 0 || swap.limit.is_some()) {
+            lines.push(("swap", of(swap, &bytes)));
+        }
+        if let Some(lwps) = &self.lwps {
+            let refused = self.lwps_refused.filter(|&refused| refused > 0);
+            let refused = refused.map_or_else(String::new, |count| format!("; {count} were refused"));
+            lines.push(("lwps", format!("{}{refused}", of(lwps, &|number| number.to_string()))));
+        }
+        let used = self.cpu.used_usec.map(|usec| format!("{} used", time::lasting(usec / 1_000_000)));
+        let limit = self.cpu.limit.map(|limit| format!("at most {limit} CPUs"));
+        let own = self.cpu.dedicated.as_ref().map(|cpus| format!("CPUs of its own: {cpus}"));
+        let cpu: Vec<String> = used.into_iter().chain(limit).chain(own).collect();
+        if !cpu.is_empty() {
+            lines.push(("cpu", cpu.join(", ")));
+        }
+        let waits = self.pressure.iter().map(|(name, waits)| format!("{name} {:.2} %", waits.some_avg10));
+        let waits: Vec<String> = waits.collect();
+        if !waits.is_empty() {
+            lines.push(("pressure", format!("{}, of the last 10 s", waits.join(", "))));
+        }
+        lines
     }
 
     /// What is to be said of it in a table: that something was killed.

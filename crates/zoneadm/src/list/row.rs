@@ -267,6 +267,11 @@ impl Row {
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 
+    /// How much of its root it can write, if that is less than all and it is up.
+    pub(super) fn root_note(&self) -> Option<String> {
+        self.immutable.and_then(Immutable::note)
+    }
+
     /// How the zone last ended: what its keeper knows and nobody has written down yet, else what was written down.
     pub(super) fn last_exit(&self) -> Option<LastExit> {
         let zone = self.zone.as_ref()?;
@@ -299,7 +304,7 @@ fn own_ip_type() -> &'static str {
 
 /// Describes how a zone's init failed, and how often it was started again since or before: what a zone that seems fine, or
 /// seems only not booted, does not show otherwise.
-fn failure(exit: &LastExit, restarts: u32) -> Option<String> {
+pub(super) fn failure(exit: &LastExit, restarts: u32) -> Option<String> {
     let end = match (exit.how, exit.status, exit.signal) {
         (How::Exited, Some(status), _) if status != 0 || restarts > 0 => format!("init exited {status}"),
         (How::Killed | How::Crashed, _, Some(signal)) => format!("init was killed by signal {signal}"),

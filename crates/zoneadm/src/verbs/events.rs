@@ -1,0 +1,185 @@
+//! `zoneadm events`: what happens to zones, as their daemons tell it.
+
+use std::io::Write as _;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+use zone_config::{Layout, State, ZoneName, here};
+use zone_door::{Client, Event};
+
+use crate::cli::EventsArgs;
+use crate::context::{Context, Selection};
+use crate::message::{Failure, Outcome, harmless};
+use crate::output::Output;
+use crate::{live, time};
+
+/// How often it is looked for a daemon where there is none, and for zones that are new.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What happened, and to whom.
+#[derive(Serialize)]
+struct Told {
+    time: String,
+    zone: String,
+    #[serde(flatten)]
+    event: Event,
+}
+
+pub(crate) fn run(cx: &Context, args: EventsArgs) -> Outcome {
+    if here::zone().is_some() {
+        return Err(Failure::general(anyhow::anyhow!(
+            "must be in the global zone to follow the events of zones."
+        )));
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::general(anyhow::anyhow!(
+            "only a privileged user may follow the events of zones."
+        )));
+    }
+    let mut known = zones(cx)?;
+    if !args.follow {
+        let mut out = Output::new();
+        for zone in &known {
+            let event = Event::State { state: state(cx, zone)?, uniqid: None };
+            out.line(&line(&told(zone, event), args.json))?;
+        }
+        return out.end();
+    }
+    let (sender, receiver) = channel();
+    for zone in &known {
+        watch(&cx.layout, zone, &sender)?;
+    }
+    let mut out = Output::raw()?;
+    loop {
+        match receiver.recv_timeout(LOOK) {
+            Ok(told) => {
+                let line = line(&told, args.json);
+                match writeln!(out, "{line}").and_then(|()| out.flush()) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                        return Err(Failure::Unread);
+                    }
+                    Err(error) => return Err(Failure::general(error)),
+                }
+            }
+            // The sender that is ours keeps the channel open. Those that were configured meanwhile are followed as well.
+            Err(_) => {
+                let now = zones(cx).unwrap_or_default();
+                for zone in now.iter().filter(|zone| !known.contains(zone)) {
+                    watch(&cx.layout, zone, &sender)?;
+                }
+                known.extend(now.into_iter().filter(|zone| !known.contains(zone)).collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
+    let index = cx.index()?;
+    if let Some(choice) = &cx.choice {
+        return Ok(choice.named(&index)?.into_iter().map(|entry| entry.name).collect());
+    }
+    match cx.select(&index)? {
+        Selection::Zone(entry) => Ok(vec![entry.name]),
+        Selection::Nothing => Ok(index.entries().map(|entry| entry.name.clone()).collect()),
+        Selection::Global => {
+            Err(Failure::text(here::GLOBAL, "events operation is invalid for the global zone."))
+        }
+    }
+}
+
+fn state(cx: &Context, zone: &ZoneName) -> Outcome<State> {
+    let live = live::ask(&cx.layout, zone).map_err(Failure::of(zone))?;
+    let stored = cx.index()?.get(zone).map_or(State::Configured, |entry| entry.state);
+    Ok(live::state(live.as_ref(), stored))
+}
+
+fn told(zone: &ZoneName, event: Event) -> Told {
+    Told { time: time::local(time::now()), zone: zone.to_string(), event }
+}
+
+/// Follows one zone: its daemon while there is one, and else its state.
+fn watch(layout: &Layout, zone: &ZoneName, events: &Sender<Told>) -> Outcome {
+    let (layout, zone, events) = (layout.clone(), zone.clone(), events.clone());
+    let follow = move || {
+        let mut last = None;
+        loop {
+            if let Ok(all) = Client::connect(&layout.zone_run(&zone)).and_then(Client::monitor) {
+                for event in all.map_while(Result::ok) {
+                    // A stream begins with the state, which may be known.
+                    if let Event::State { state, .. } = &event {
+                        if last == Some(*state) {
+                            continue;
+                        }
+                        last = Some(*state);
+                    }
+                    if events.send(told(&zone, event)).is_err() {
+                        return;
+                    }
+                }
+            } else if let Some(state) = quiet(&layout, &zone).filter(|state| last != Some(*state)) {
+                last = Some(state);
+                if events.send(told(&zone, Event::State { state, uniqid: None })).is_err() {
+                    return;
+                }
+            }
+            thread::sleep(LOOK);
+        }
+    };
+    thread::Builder::new().spawn(follow).map_err(Failure::general)?;
+    Ok(())
+}
+
+/// The state of a zone that has no daemon; none if it is not known, or there is no such zone any more.
+fn quiet(layout: &Layout, zone: &ZoneName) -> Option<State> {
+    let live = live::ask_among_others(layout, zone).ok()?;
+    let index = zone_config::Index::load(layout).ok()?;
+    Some(live::state(live.as_ref(), index.get(zone)?.state))
+}
+
+fn line(told: &Told, json: bool) -> String {
+    if json && let Ok(text) = serde_json::to_string(told) {
+        return text;
+    }
+    let what = match &told.event {
+        Event::State { state, .. } => format!("is {state}"),
+        Event::Step { operation, step } => format!("{operation}: {step}"),
+        Event::Notice { text } => format!("notice: {text}"),
+        Event::Exit { exit } => {
+            let how = serde_json::to_string(&exit.how).unwrap_or_default();
+            let status = exit.status.map_or_else(String::new, |status| format!(", status {status}"));
+            let signal = exit.signal.map_or_else(String::new, |signal| format!(", signal {signal}"));
+            format!("has ended: {}{status}{signal}", how.trim_matches('"'))
+        }
+        Event::Lost { count } => format!("{count} events were missed"),
+        Event::OomKill { process, pid, .. } => {
+            let process = process.as_deref().unwrap_or("a process");
+            let pid = pid.map_or_else(String::new, |pid| format!(" ({pid})"));
+            format!("{process}{pid} was killed for want of memory")
+        }
+    };
+    harmless(&format!("{} {} {what}", told.time, told.zone)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_line() {
+        let told = |event| Told { time: "T".into(), zone: "web".into(), event };
+        let state = told(Event::State { state: State::Running, uniqid: None });
+        assert_eq!(line(&state, false), "T web is running");
+        assert_eq!(
+            line(&state, true),
+            "{\"time\":\"T\",\"zone\":\"web\",\"kind\":\"state\",\"state\":\"running\"}"
+        );
+        let step = told(Event::Step { operation: zone_door::Operation::Boot, step: "root".into() });
+        assert_eq!(line(&step, false), "T web boot: root");
+        let kill = Event::OomKill { process: Some("a\u{1b}b".into()), pid: Some(7), bytes: None, count: 1 };
+        let said = line(&told(kill), false);
+        assert!(said.ends_with("(7) was killed for want of memory") && !said.contains('\u{1b}'), "{said}");
+    }
+}

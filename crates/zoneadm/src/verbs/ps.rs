@@ -1,0 +1,123 @@
+//! `zoneadm ps`: the processes of a zone, as the host sees them.
+
+use serde::Serialize;
+use zone_config::{ZoneName, here};
+
+use crate::cli::PsArgs;
+use crate::context::{Context, Selection};
+use crate::live;
+use crate::message::{Failure, Outcome};
+use crate::output::Output;
+use crate::processes::{self, Process};
+use crate::table::{Table, number, terminal_width, text};
+
+/// A process, and whose it is.
+#[derive(Serialize)]
+struct Of<'a> {
+    zone: &'a str,
+    #[serde(flatten)]
+    process: &'a Process,
+}
+
+pub(crate) fn run(cx: &Context, args: PsArgs) -> Outcome {
+    if here::zone().is_some() {
+        return Err(Failure::general(anyhow::anyhow!(
+            "must be in the global zone to list processes of a zone."
+        )));
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::general(anyhow::anyhow!(
+            "only a privileged user may list the processes of a zone."
+        )));
+    }
+    let mut found = Vec::new();
+    for zone in zones(cx)? {
+        let status = live::ask(&cx.layout, &zone).map_err(Failure::of(&zone))?;
+        match status.map(|status| status.pid).filter(|&pid| pid != 0) {
+            Some(first) => found.push((processes::of(&cx.layout, &zone, first), zone)),
+            None if cx.names_one() => return Err(Failure::text(&zone, "not running")),
+            None => {}
+        }
+    }
+    let all = || {
+        found
+            .iter()
+            .flat_map(|(all, zone)| all.iter().map(move |process| Of { zone: zone.as_str(), process }))
+    };
+    let mut out = Output::new();
+    if args.json {
+        out.json(&all().collect::<Vec<_>>())?;
+        return out.end();
+    }
+    let heads = [
+        text("ZONE", 8),
+        number("PID", 7),
+        number("IN ZONE", 7),
+        text("USER", 5),
+        text("S", 1),
+        number("THREADS", 3),
+        number("RSS", 9),
+        number("CPU", 8),
+        text("COMMAND", 1),
+    ];
+    let mut table = Table::new(heads);
+    for Of { zone, process } in all() {
+        let or_none = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+        table.row(
+            vec![
+                zone.to_owned(),
+                process.pid.to_string(),
+                or_none(process.zone_pid.map(|pid| pid.to_string())),
+                or_none(process.uid.map(|uid| uid.to_string())),
+                process.state.to_string(),
+                process.threads.to_string(),
+                indicatif::HumanBytes(process.rss_bytes).to_string(),
+                seconds(process.cpu_usec),
+                process.command.clone(),
+            ],
+            None,
+        );
+    }
+    let width = terminal_width();
+    for line in table.lines(width) {
+        // What does not fit is of the command, and there are other means to see all of it.
+        let line = line.trim_end();
+        out.line(
+            &width.map_or_else(|| line.to_owned(), |width| line.chars().take(width).collect::<String>()),
+        )?;
+    }
+    out.end()
+}
+
+/// The zones that were named; without a name all of them.
+fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
+    let index = cx.index()?;
+    if let Some(choice) = &cx.choice {
+        return Ok(choice.named(&index)?.into_iter().map(|entry| entry.name).collect());
+    }
+    match cx.select(&index)? {
+        Selection::Zone(entry) => Ok(vec![entry.name]),
+        Selection::Nothing => Ok(index.entries().map(|entry| entry.name.clone()).collect()),
+        Selection::Global => Err(Failure::text(
+            here::GLOBAL,
+            "ps operation is invalid for the global zone; ps(1) lists its processes",
+        )),
+    }
+}
+
+/// Time of CPUs, as ps(1) has it.
+fn seconds(usec: u64) -> String {
+    let seconds = usec / 1_000_000;
+    format!("{}:{:02}.{:02}", seconds / 60, seconds % 60, usec / 10_000 % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_in_minutes() {
+        assert_eq!(seconds(0), "0:00.00");
+        assert_eq!(seconds(61_234_567), "1:01.23");
+    }
+}
