@@ -101,6 +101,8 @@ pub enum Command {
         /// Not to standard output but here.
         file: Option<String>,
     },
+    /// `edit`
+    Edit,
     /// `verify`
     Verify,
     /// `commit`
@@ -141,6 +143,7 @@ impl Command {
             Self::Cancel => "cancel",
             Self::Info { .. } => "info",
             Self::Export { .. } => "export",
+            Self::Edit => "edit",
             Self::Verify => "verify",
             Self::Commit => "commit",
             Self::Revert { .. } => "revert",

@@ -75,6 +75,17 @@ pub enum Failure {
     /// A command that asks, and nobody to ask.
     #[error("Input not from terminal and -F not specified: {0} command ignored, exiting.")]
     NobodyToAsk(&'static str),
+    /// A command for a person, and there is none.
+    #[error("{0} wants a terminal on standard input")]
+    NoTerminal(&'static str),
+    /// The configuration could not be given to an editor, or not be had back.
+    #[error("Zone {zone} could not be edited; nothing was changed")]
+    Edited {
+        /// The zone that is edited.
+        zone: ZoneName,
+        /// What failed.
+        source: io::Error,
+    },
     /// The name that the zone is to have is another's.
     #[error("{0}: Zone name already in use")]
     NameInUse(ZoneName),

@@ -1,12 +1,12 @@
 //! Where commands come from: the command line, a file, a terminal.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use zone_config::command::{Script, SyntaxError};
+use zone_config::command::{Command, Script, SyntaxError};
 use zone_config::lex::Place;
 use zone_config::{Layout, file, here};
 use zone_sys::Chain;
@@ -14,6 +14,7 @@ use zone_sys::Chain;
 use crate::args::Args;
 use crate::error::Failure;
 use crate::help;
+use crate::line::{self, Reader, Typed};
 use crate::session::{Flow, Session};
 use crate::talk::Talk;
 
@@ -157,12 +158,20 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
             session.meant()
         ));
     }
+    // ^C gives up a line and no more.
+    zone_sys::signal::ignore(zone_sys::signal::SIGINT);
+    let mut reader = match Reader::new() {
+        Ok(reader) => reader,
+        Err(error) => {
+            talk.note(&format!("cannot read from the terminal: {error}"));
+            return false;
+        }
+    };
     loop {
-        let prompted = write!(talk.out, "{}", session.prompt()).and_then(|()| talk.out.flush());
-        let mut line = String::new();
-        match prompted.and_then(|()| io::stdin().lock().read_line(&mut line)) {
-            Ok(0) | Err(_) => {
-                let _ = writeln!(talk.out);
+        let line = match reader.read(&session.prompt(), session.place()) {
+            Typed::Line(line) => line,
+            Typed::Cleared => continue,
+            Typed::End => {
                 talk.person = false;
                 return match session.exit(false, talk) {
                     Ok(_) => true,
@@ -172,10 +181,9 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
                     }
                 };
             }
-            Ok(_) => {}
-        }
+        };
         for found in Script::new(&line, 1) {
-            match found.map(|located| session.execute(&located.command, talk)) {
+            match found.map(|located| execute(session, &located.command, talk)) {
                 Ok(Ok(Flow::Next)) => {}
                 Ok(Ok(Flow::Quit)) => return true,
                 Ok(Err(failure)) => talk.note(&Chain(&failure).to_string()),
@@ -183,6 +191,21 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
             }
         }
     }
+}
+
+/// Does a command that a person typed; what may be long is shown by a pager.
+fn execute(session: &mut Session, command: &Command, talk: &mut Talk<'_>) -> Result<Flow, Failure> {
+    let is_long =
+        matches!(command, Command::Help { .. } | Command::Info { .. } | Command::Export { file: None, .. });
+    if !is_long {
+        return session.execute(command, talk);
+    }
+    let mut text = Vec::new();
+    let (person, program) = (talk.person, talk.program);
+    let done = session.execute(command, &mut Talk { out: &mut text, err: &mut *talk.err, person, program });
+    talk.out.flush()?;
+    line::page(&String::from_utf8_lossy(&text))?;
+    done
 }
 
 fn report(failure: &Failure, origin: &Origin, place: Place, many_lines: bool, talk: &mut Talk<'_>) {

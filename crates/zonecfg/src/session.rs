@@ -20,12 +20,14 @@ use zone_config::{
 
 use zone_sys::Chain;
 
+use crate::complete::Place;
 use crate::editor::{EditError, Editor};
 use crate::error::Failure;
 use crate::talk::{Answer, Talk};
 use crate::{help, live, show};
 
 mod access;
+mod edit;
 
 /// Names that Solaris has for the two templates that are not zones.
 const DEFAULT_TEMPLATE: &str = "SUNWdefault";
@@ -162,6 +164,17 @@ impl Session {
         &self.zone
     }
 
+    /// What may be typed next.
+    pub fn place(&self) -> Place {
+        let resource = match &self.current {
+            Current::Here(editor) => editor.open().map(|open| open.resource),
+            _ => None,
+        };
+        let index = Index::load(&self.layout).unwrap_or_default();
+        let zones = index.entries().map(|entry| entry.name.to_string()).collect();
+        Place { resource, zones, brands: zone_config::Brand::known() }
+    }
+
     /// The zone that may have been meant by a name that no zone has.
     pub fn meant(&self) -> String {
         let Ok(index) = Index::load(&self.layout) else { return String::new() };
@@ -215,6 +228,7 @@ impl Session {
                     None => talk.out.write_all(text.as_bytes())?,
                 }
             }
+            Command::Edit => self.edit(talk)?,
             Command::Verify => self.verify()?,
             Command::Commit => self.commit(talk)?,
             Command::Revert { force } => self.revert(*force, talk)?,
@@ -272,6 +286,7 @@ impl Session {
                 | Command::Clear { .. }
                 | Command::Remove { .. }
                 | Command::Commit
+                | Command::Edit
                 | Command::Revert { .. }
                 | Command::Delete { .. }
         );

@@ -156,6 +156,7 @@ impl<'a> Parser<'a> {
                 Command::Info { json, what, qualifiers: self.qualifiers()? }
             }
             "export" => Command::Export { json, file: word },
+            "edit" => Command::Edit,
             "verify" => Command::Verify,
             "commit" => Command::Commit,
             "revert" => Command::Revert { force },

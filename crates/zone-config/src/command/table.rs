@@ -99,6 +99,13 @@ pub static COMMANDS: &[CommandSpec] = &[
         "f:",
         "Writes the commands that make this configuration again.",
     ),
+    row(
+        "edit",
+        &["edit"],
+        Scope::Global,
+        "",
+        "Opens the configuration as TOML in $VISUAL or $EDITOR, and commits what verifies.",
+    ),
     row("verify", &["verify"], Scope::Both, "", "Says everything that is wrong with the configuration."),
     row(
         "commit",

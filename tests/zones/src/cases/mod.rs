@@ -65,6 +65,7 @@ mod live_fs;
 mod live_links;
 mod live_net;
 mod log;
+mod looking;
 mod lxcfs;
 mod matrix;
 mod nesting;
@@ -97,6 +98,7 @@ mod uninstall;
 mod upgrade;
 mod zlogin;
 mod zonecfg;
+mod zonecfg_line;
 
 /// Whether a test is of the core: what is run after each change, and takes a minute or two. None that may take long is.
 #[must_use]
@@ -130,12 +132,14 @@ pub fn is_core(case: &Case) -> bool {
 pub fn all() -> impl Iterator<Item = Case> {
     let groups: &[&[Case]] = &[
         zonecfg::CASES,
+        zonecfg_line::CASES,
         limits::CASES,
         lxcfs::CASES,
         log::CASES,
         list::CASES,
         rights::CASES,
         several::CASES,
+        looking::CASES,
         live::CASES,
         install::CASES,
         uninstall::CASES,

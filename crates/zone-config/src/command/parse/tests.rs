@@ -74,7 +74,7 @@ fn an_error_has_a_place_and_the_next_command_is_read() {
             Err("1:14: expected '=' after 'autoboot', found 'true'".to_owned()),
             Ok(Command::End),
             Err("2:6: 'Exit' is not a command; allowed: create, add, set, clear, remove, select, end, cancel, \
-                 info, export, verify, commit, revert, delete, exit, help; did you mean \"exit\"?"
+                 info, export, edit, verify, commit, revert, delete, exit, help; did you mean \"exit\"?"
                 .to_owned()),
             Err("3:9: 'c' was not expected here; a value with blanks or any of ;=[]() goes in double quotes"
                 .to_owned()),
