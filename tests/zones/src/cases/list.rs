@@ -29,13 +29,15 @@ fn names_only(lab: &Lab) {
 
 fn a_table(lab: &Lab) {
     let zone = lab.sparse("web");
+    // A path that is longer than the reference's column makes it wider.
+    let path = zone.path().display().to_string();
+    let wide = path.len().max(30);
     let row = |id: &str, state: &str| {
-        let path = zone.path().display().to_string();
-        format!("{id:>4} {:<16} {state:<10} {path:<30} {:<8} {:<6}\n", "web", "sparse", "excl")
+        format!("{id:>4} {:<16} {state:<10} {path:<wide$} {:<8} {:<6}\n", "web", "sparse", "excl")
     };
-    let header = "  ID NAME             STATUS     PATH                           BRAND    IP    \n";
+    let header = format!("  ID NAME             STATUS     {:<wide$} BRAND    IP    \n", "PATH");
     let table = lab.zoneadm(["list", "-cv"]);
-    table.ok().stdout_has(header).stdout_has(&row("-", "installed")).quiet();
+    table.ok().stdout_has(&header).stdout_has(&row("-", "installed")).quiet();
     zone.zoneadm(["ready"]).ok();
     let ready = zone.status().pid1().to_string();
     lab.zoneadm(["list", "-v"]).ok().stdout_has(&row(&ready, "ready"));
