@@ -109,7 +109,7 @@ impl Failure {
             Self::Execute(error, errno) => {
                 (crate::exit::not_executed(errno), reason(&anyhow::Error::new(error)))
             }
-            Self::Unusable | Self::Done | Self::Told | Self::With(_) => (crate::exit::FAILED, String::new()),
+            Self::Done | Self::Told | Self::With(_) => (crate::exit::FAILED, String::new()),
         }
     }
 }

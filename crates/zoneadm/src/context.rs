@@ -107,25 +107,16 @@ impl Context {
             (Some(here::GLOBAL), _) => Ok(Selection::Global),
             (Some(text), _) => {
                 let name: ZoneName = text.parse().map_err(Failure::general)?;
-<<<<<<< HEAD
                 match self.find(&name)? {
                     Some(entry) => Ok(Selection::Zone(entry)),
                     None => {
+                        let index = self.index()?;
                         // The line may be there and not be readable, which would explain it.
-                        self.index()?.problems().iter().for_each(warn);
-                        Err(Failure::text(&name, "No such zone configured"))
+                        index.problems().iter().for_each(warn);
+                        let meant = did_you_mean(text, index.entries().map(|entry| entry.name.as_str()));
+                        Err(Failure::text(&name, format_args!("No such zone configured{meant}")))
                     }
                 }
-=======
-                let entry = index.get(&name).cloned();
-                entry.map(Selection::Zone).ok_or_else(|| {
-                    // The line may be there and not be readable, which would explain it.
-                    index.problems().iter().for_each(warn);
-                    let names = index.entries().map(|entry| entry.name.as_str());
-                    let meant = did_you_mean(text, names);
-                    Failure::text(&name, format_args!("No such zone configured{meant}"))
-                })
->>>>>>> 1e1fb0b (zoneadm: do a verb to several zones, and say what may be meant)
             }
             (None, Some(uuid)) => {
                 Err(Failure::general(anyhow::anyhow!("No such zone configured: none has the uuid {uuid}")))

@@ -7,7 +7,7 @@ use crate::cli::Cli;
 use crate::message::{say, warn};
 
 /// Words that people bring along from other tools, and what is called so here. ZONE is the zone.
-const WORDS: [(&str, &str); 30] = [
+const WORDS: [(&str, &str); 29] = [
     ("attach-console", "zlogin -C ZONE"),
     ("cat", "zlogin ZONE cat FILE"),
     ("config", "zonecfg -z ZONE"),
@@ -23,7 +23,6 @@ const WORDS: [(&str, &str); 30] = [
     ("inspect", "zoneadm -z ZONE status --json"),
     ("kill", "zoneadm -z ZONE halt"),
     ("launch", "zoneadm -z ZONE boot"),
-    ("log", "zoneadm console ZONE --log"),
     ("login", "zlogin ZONE"),
     ("logs", "zoneadm console ZONE --log"),
     ("ls", "zoneadm list -cv"),

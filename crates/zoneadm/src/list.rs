@@ -27,18 +27,14 @@ pub(crate) fn run(cx: &Context, args: &ListArgs) -> Outcome {
         return Listing { cx, args, rows, failed: false, forbidden: false }.print();
     }
     let mut listing = Listing { cx, args, rows: Vec::new(), failed: false, forbidden: false };
-<<<<<<< HEAD
-    match cx.select()? {
-=======
     if let Some(choice) = &cx.choice {
-        for entry in choice.named(&index)? {
+        for entry in choice.named(&cx.index()?)? {
             let among = |state: Option<State>| args.in_state.is_empty() || wanted(args, state);
             listing.add(&entry, |state| choice.is_wanted(state) && among(state));
         }
         return listing.end();
     }
-    match cx.select(&index)? {
->>>>>>> 1e1fb0b (zoneadm: do a verb to several zones, and say what may be meant)
+    match cx.select()? {
         Selection::Zone(entry) => listing.add(&entry, |_| true),
         Selection::Global => listing.rows.push(Row::global()),
         Selection::Nothing => {

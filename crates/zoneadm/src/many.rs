@@ -81,6 +81,10 @@ impl Verb {
             Self::Mark(_) => "mark",
             Self::RenewDaemon(_) => "renew-daemon",
             Self::Console(_) => "console",
+            Self::Wait(_) => "wait",
+            Self::Log(_) => "log",
+            Self::Wait(_) => "wait",
+            Self::Log(_) => "log",
         }
     }
 
@@ -91,7 +95,7 @@ impl Verb {
 
     /// Whether it makes sense to do it to several zones with the same words.
     fn takes_several(&self) -> bool {
-        !matches!(self, Self::Console(_))
+        !matches!(self, Self::Console(_) | Self::Log(_))
     }
 
     /// Whether `--all` means zones in this state.
@@ -150,6 +154,7 @@ mod tests {
                 "mark" => " incomplete",
                 "set" => " max-lwps=5000",
                 "console" => " --log",
+                "wait" => " --ready",
                 _ => "",
             };
             assert_eq!(verb(&format!("zoneadm {name}{more}")).name(), name);

@@ -133,11 +133,7 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
             ));
         }
     };
-<<<<<<< HEAD
-    let mut target = Target { layout: &cx.layout, entry, live: None };
-=======
-    let mut target = Target { action, layout: &cx.layout, index, entry, live: None };
->>>>>>> 1e1fb0b (zoneadm: do a verb to several zones, and say what may be meant)
+    let mut target = Target { action, layout: &cx.layout, entry, live: None };
     let zone = &target.entry.name;
     if action.wants() != Wants::Either {
         let status = live::ask(&cx.layout, zone)

@@ -27,7 +27,7 @@ pub(crate) fn run(cx: &Context, args: StatusArgs) -> Outcome {
     let index = cx.index()?;
     let entries = match &cx.choice {
         Some(choice) => choice.named(&index)?,
-        None => match cx.select(&index)? {
+        None => match cx.select()? {
             Selection::Zone(entry) => vec![entry],
             Selection::Global => return show(&cx.layout, &[Row::global()], args),
             // Without a name it is about all of them, for which there is a table.

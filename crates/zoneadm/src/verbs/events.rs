@@ -81,7 +81,7 @@ fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
     if let Some(choice) = &cx.choice {
         return Ok(choice.named(&index)?.into_iter().map(|entry| entry.name).collect());
     }
-    match cx.select(&index)? {
+    match cx.select()? {
         Selection::Zone(entry) => Ok(vec![entry.name]),
         Selection::Nothing => Ok(index.entries().map(|entry| entry.name.clone()).collect()),
         Selection::Global => {
@@ -153,6 +153,7 @@ fn line(told: &Told, json: bool) -> String {
             let signal = exit.signal.map_or_else(String::new, |signal| format!(", signal {signal}"));
             format!("has ended: {}{status}{signal}", how.trim_matches('"'))
         }
+        Event::Ready { .. } => "says that it is ready".to_owned(),
         Event::Lost { count } => format!("{count} events were missed"),
         Event::OomKill { process, pid, .. } => {
             let process = process.as_deref().unwrap_or("a process");

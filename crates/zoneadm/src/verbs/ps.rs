@@ -95,7 +95,7 @@ fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
     if let Some(choice) = &cx.choice {
         return Ok(choice.named(&index)?.into_iter().map(|entry| entry.name).collect());
     }
-    match cx.select(&index)? {
+    match cx.select()? {
         Selection::Zone(entry) => Ok(vec![entry.name]),
         Selection::Nothing => Ok(index.entries().map(|entry| entry.name.clone()).collect()),
         Selection::Global => Err(Failure::text(

@@ -64,7 +64,7 @@ pub(crate) fn run(cx: &Context, args: &StatArgs) -> Outcome {
 /// Counts for the zones that were named, or all, as far as they are up.
 fn count(cx: &Context) -> Outcome<Counted> {
     let index = cx.index()?;
-    let entries = match (&cx.choice, cx.select(&index)?) {
+    let entries = match (&cx.choice, cx.select()?) {
         (Some(choice), _) => choice.named(&index)?,
         (None, Selection::Zone(entry)) => vec![entry],
         (None, Selection::Nothing) => index.entries().cloned().collect(),
