@@ -230,11 +230,13 @@ pub fn find(layout: &Layout, zone: &ZoneName, net: &str) -> Result<Option<Record
         let address = str::from_utf8(word).ok().and_then(|word| word.parse::<IpAddr>().ok());
         address.is_some_and(|address| record.addresses.contains(&address))
     };
-    let shared =
-        file::scan_lines(&path, file::TABLE, |line| match !is_own(line) && line::words(line).any(is_ours) {
+    let shared = file::scan_lines(&path, file::TABLE, |line| {
+        let says_nothing = matches!(lines::read::<Record>(line), Ok(None));
+        match !says_nothing && !is_own(line) && line::words(line).any(is_ours) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
-        })?;
+        }
+    })?;
     Ok((scanned.is_none() && shared.is_none()).then(|| record.clone()))
 }
 
