@@ -84,6 +84,8 @@ records! {
         pub max_msg_ids: Option<u64> = "max-msg-ids",
         /// The most sets of System V semaphores.
         pub max_sem_ids: Option<u64> = "max-sem-ids",
+        /// The file systems that a zone of Solaris may mount, kept.
+        pub fs_allowed: Option<String> = "fs-allowed",
         /// A pool of processors of Solaris, kept.
         pub pool: Option<String> = "pool",
         /// A scheduling class of Solaris, kept.

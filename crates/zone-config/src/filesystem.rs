@@ -18,6 +18,12 @@ pub enum MountOption<'a> {
     NoDevices,
     /// `nosub`: what is mounted below the directory of the host does not come along.
     NoSubmounts,
+    /// `rslave`: what the host mounts below the directory from then on appears in the zone; or `rprivate`, which takes it back.
+    Follows(bool),
+    /// `lower=`: a directory below `special` in an overlay.
+    Lower(&'a str),
+    /// `upper=`: the directory that keeps what the zone changes in an overlay.
+    Upper(&'a str),
     /// `size=`, `nr_inodes=` or `mode=` of a tmpfs: the name, and a value that the kernel reads as we do.
     Value(&'static str, &'a str),
 }
@@ -62,14 +68,15 @@ const FLAGS: [(&str, MountOption<'static>); 8] = [
 const ON_DISK: &str = "ro, rw, nosuid, suid, noexec, exec, nodev";
 
 /// The options of each type, to follow "allowed: ".
-pub const OPTIONS: [(FsType, &str); 7] = [
-    (FsType::Lofs, "ro, rw, nosuid, suid, noexec, exec, nodev, nosub"),
+pub const OPTIONS: [(FsType, &str); 8] = [
+    (FsType::Lofs, "ro, rw, nosuid, suid, noexec, exec, nodev, nosub, rslave, rprivate"),
     (FsType::Tmpfs, "ro, rw, nosuid, suid, noexec, exec, nodev, size=, nr_inodes=, mode="),
     (FsType::Ext4, ON_DISK),
     (FsType::Xfs, ON_DISK),
     (FsType::Btrfs, ON_DISK),
     (FsType::Vfat, ON_DISK),
     (FsType::Iso9660, ON_DISK),
+    (FsType::Overlay, "ro, rw, nosuid, suid, noexec, exec, nodev, upper=, lower="),
 ];
 
 /// Understands one mount option of a type of file system.
@@ -83,6 +90,13 @@ pub fn read_option(fstype: FsType, option: &str) -> Result<MountOption<'_>, Opti
     match (option, fstype, option.split_once('=')) {
         ("dev" | "devices", ..) => Err(OptionError::Devices(option.to_owned())),
         ("nosub", FsType::Lofs, _) => Ok(MountOption::NoSubmounts),
+        ("rslave", FsType::Lofs, _) => Ok(MountOption::Follows(true)),
+        ("rprivate", FsType::Lofs, _) => Ok(MountOption::Follows(false)),
+        (_, FsType::Overlay, Some(("upper" | "lower", path))) if !path.starts_with('/') => {
+            Err(OptionError::Value { option: option.to_owned(), expected: "an absolute path of the host" })
+        }
+        (_, FsType::Overlay, Some(("lower", path))) => Ok(MountOption::Lower(path)),
+        (_, FsType::Overlay, Some(("upper", path))) => Ok(MountOption::Upper(path)),
         (_, FsType::Tmpfs, Some((name, value))) => {
             let Some((name, fits, expected)) = VALUES.into_iter().find(|(known, ..)| *known == name) else {
                 return Err(unknown(fstype, option));
@@ -94,6 +108,19 @@ pub fn read_option(fstype: FsType, option: &str) -> Result<MountOption<'_>, Opti
             }
         }
         _ => Err(unknown(fstype, option)),
+    }
+}
+
+/// What options lack that are understood each: an overlay of one directory would be that directory.
+#[must_use]
+pub fn lacking(fstype: FsType, options: &[String]) -> Option<&'static str> {
+    let names = |wanted: &str| options.iter().filter(|option| option.starts_with(wanted)).count();
+    match (fstype, names("upper="), names("lower=")) {
+        (FsType::Overlay, 0, 0) => Some(
+            "an overlay needs upper=, a directory for what the zone changes, or lower=, one below special",
+        ),
+        (FsType::Overlay, 2.., _) => Some("an overlay has one upper="),
+        _ => None,
     }
 }
 
@@ -165,7 +192,11 @@ mod tests {
     fn each_type_has_its_options() {
         for (fstype, words) in OPTIONS {
             for word in words.split(", ") {
-                let value = if word == "mode=" { "700" } else { "1" };
+                let value = match word {
+                    "mode=" => "700",
+                    "upper=" | "lower=" => "/srv",
+                    _ => "1",
+                };
                 let option = if word.ends_with('=') { format!("{word}{value}") } else { word.to_owned() };
                 assert!(read_option(fstype, &option).is_ok(), "{fstype:?} {option}");
             }
@@ -187,6 +218,15 @@ mod tests {
         ] {
             assert!(read_option(FsType::Tmpfs, bad).is_err(), "{bad}");
         }
+        for bad in ["upper=", "lower=srv", "upperdir=/srv", "size=1m", "rslave"] {
+            assert!(read_option(FsType::Overlay, bad).is_err(), "{bad}");
+        }
+        let given = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert!(lacking(FsType::Overlay, &given(&["ro"])).is_some_and(|text| text.contains("needs upper=")));
+        assert!(lacking(FsType::Overlay, &given(&["upper=/a", "upper=/b"])).is_some());
+        assert_eq!(lacking(FsType::Overlay, &given(&["upper=/a"])), None);
+        assert_eq!(lacking(FsType::Overlay, &given(&["lower=/a", "lower=/b"])), None);
+        assert_eq!(lacking(FsType::Lofs, &[]), None);
         for bad in ["uid=0", "size=99999999999999999999g", "nr_inodes=0", "devices"] {
             assert!(read_option(FsType::Tmpfs, bad).is_err(), "{bad}");
         }

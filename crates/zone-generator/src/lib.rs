@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use zone_config::config::{BootPriority, FsType};
+use zone_config::filesystem::{MountOption, read_option};
 use zone_config::index::{Index, IndexError};
 use zone_config::{Layout, State, ZoneConfig, ZoneName};
 use zone_sys::Chain;
@@ -91,8 +92,14 @@ fn drop_in(config: &ZoneConfig) -> String {
     let mut text = String::from("# Made from the zone's configuration by zone-generator.\n[Unit]\n");
     let mut line = |key: &str, value: &str| text.extend([key, "=", value, "\n"]);
     line("RequiresMountsFor", &escaped(&config.zonepath.to_string_lossy()));
-    for fs in config.fs.iter().filter(|fs| fs.fstype == FsType::Lofs) {
+    for fs in config.fs.iter().filter(|fs| matches!(fs.fstype, FsType::Lofs | FsType::Overlay)) {
         line("RequiresMountsFor", &escaped(&fs.special));
+        for path in fs.options.iter().filter_map(|option| match read_option(fs.fstype, option) {
+            Ok(MountOption::Lower(path) | MountOption::Upper(path)) => Some(path),
+            _ => None,
+        }) {
+            line("RequiresMountsFor", &escaped(path));
+        }
     }
     for zone in config.depends.iter().filter_map(|name| name.parse::<ZoneName>().ok()) {
         // Not Requires=: that would take this zone down with the other one whenever that is stopped.

@@ -141,8 +141,10 @@ pub(crate) struct Share {
     dir: String,
     spot: Spot,
     writable: bool,
-    /// Whether it is a disk, whose content is the kernel's alone while it is mounted.
+    /// Whether it is a disk, or where an overlay keeps what is changed: the content is the kernel's alone while it is mounted.
     disk: bool,
+    /// Whether it is where an overlay keeps what is changed.
+    upper: bool,
 }
 
 /// Why a place lies where it must not.
@@ -176,7 +178,7 @@ pub enum Conflict {
     },
     /// Two would write to one disk, each as if alone.
     #[error(
-        "it is the disk of zone {zone} (fs {dir}): give each zone a disk of its own, or add option ro to both"
+        "zone {zone} has it for its own (fs {dir}): give each fs a disk, or an upper directory, of its own, or add option ro to both"
     )]
     SameDisk {
         /// The zone that has it.
@@ -246,7 +248,10 @@ impl Claims {
             return Err(Conflict::OtherZone { zone: zone.clone(), zonepath: zonepath.clone() });
         }
         self.check_writers(spot)?;
-        let disk = self.shares.iter().find(|share| writable && share.disk && share.spot.is(spot));
+        // Of an overlay of the zone's own that is looked at by itself.
+        let is_own = |share: &Share| share.upper && share.zone == self.own;
+        let disk =
+            self.shares.iter().find(|share| writable && share.disk && !is_own(share) && share.spot.is(spot));
         if let Some(Share { zone, dir, .. }) = disk {
             return Err(Conflict::SameDisk { zone: zone.clone(), dir: dir.clone() });
         }
@@ -270,6 +275,15 @@ impl Claims {
         let other =
             self.shares.iter().filter(of_other).find(|share| share.spot.is(spot) && !both_read(share));
         match other {
+            None => Ok(()),
+            Some(Share { zone, dir, .. }) => Err(Conflict::SameDisk { zone: zone.clone(), dir: dir.clone() }),
+        }
+    }
+
+    /// Whether the overlay that the zone has at `dir` may keep its changes at `spot`: nobody else may have that.
+    pub(crate) fn check_upper(&self, spot: &Spot, dir: &str) -> Result<(), Conflict> {
+        let is_it = |share: &Share| share.upper && share.zone == self.own && share.dir == dir;
+        match self.shares.iter().find(|share| share.spot.is(spot) && !is_it(share)) {
             None => Ok(()),
             Some(Share { zone, dir, .. }) => Err(Conflict::SameDisk { zone: zone.clone(), dir: dir.clone() }),
         }
@@ -319,15 +333,24 @@ fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
 }
 
 fn shares(zone: &ZoneName, mounts: &[spec::Mount], table: &[Mount]) -> Vec<Share> {
-    let share = |mount: &spec::Mount| match &mount.source {
-        Source::Memory(_) => None,
-        Source::Host(path) | Source::Disk(path, _) => Some(Share {
+    let upper_of = |mount: &spec::Mount| match &mount.source {
+        Source::Overlay { upper, .. } => upper.clone(),
+        _ => None,
+    };
+    let share = |mount: &spec::Mount, path: &Path| {
+        let is_upper = upper_of(mount).is_some_and(|upper| upper == path);
+        let is_layer = matches!(mount.source, Source::Overlay { .. });
+        Share {
             zone: zone.clone(),
             dir: mount.at.clone(),
             spot: Spot::look(path, table),
-            writable: !mount.is_read_only(),
-            disk: matches!(mount.source, Source::Disk(..)),
-        }),
+            writable: if is_layer { is_upper } else { !mount.is_read_only() },
+            upper: is_upper,
+            disk: is_upper || matches!(mount.source, Source::Disk(..)),
+        }
     };
-    mounts.iter().filter_map(share).collect()
+    mounts
+        .iter()
+        .flat_map(|mount| mount.paths().map(move |path| share(mount, path)).collect::<Vec<_>>())
+        .collect()
 }

@@ -16,7 +16,7 @@ use zone_sys::mount::{MountAttr, set_attr};
 use crate::Failed;
 use crate::devices::Node;
 use crate::kernelfs::memory;
-use crate::mounts::{aside, copy, new_fs};
+use crate::mounts::{Below, aside, copy, new_fs};
 
 /// The group that owns terminals, in every distribution.
 const TTY_GID: u32 = 5;
@@ -186,7 +186,7 @@ pub(crate) fn console(pty: BorrowedFd<'_>, base: u32) -> Result<OwnedFd, Failed>
     fchown(pty, Some(Uid::from_raw(base)), Some(Gid::from_raw(base + TTY_GID)))
         .and_then(|()| fchmod(pty, Mode::from_raw_mode(0o620)))
         .map_err(Failed::to("give the zone", WHAT))?;
-    let mount = copy(pty, false).map_err(Failed::to("copy the mount of", WHAT))?;
+    let mount = copy(pty, Below::NOTHING).map_err(Failed::to("copy the mount of", WHAT))?;
     // Where the host mounts its devpts nodev or read-only, the zone's console must still open.
     let clear = MountAttr::NODEV | MountAttr::RDONLY;
     set_attr(mount.as_fd(), MountAttr::NOSUID | MountAttr::NOEXEC, clear, false)

@@ -171,6 +171,11 @@ pub(crate) fn attach(
     bpf::attach_for_devices(cgroup, program.as_fd(), old.as_ref().map(AsFd::as_fd)).map_err(fail())
 }
 
+/// Whether a program guards the devices of a zone.
+pub(crate) fn is_guarded(cgroup: BorrowedFd<'_>, installation: InstallationId) -> bool {
+    attached(cgroup, &program_name(installation)).is_ok_and(|program| program.is_some())
+}
+
 /// What whoever has devices is told where nothing guards them.
 pub(crate) fn unguarded(failed: &Failed) -> String {
     format!("{}; the zone is kept from other devices by its /dev alone", zone_sys::Chain(failed))

@@ -1,4 +1,4 @@
-//! The `fs` resources: directories of the host (`lofs`), memory (`tmpfs`), and file systems on disks and in images.
+//! The `fs` resources: directories of the host (`lofs`, `overlay`), memory (`tmpfs`), and file systems on disks and in images.
 //!
 //! A lofs is mounted with the zone's owners, as the root is: what belongs to user 1000 on the host belongs to the zone's user 1000,
 //! and the zone's root may do there what root may. That is what whoever shares a directory means; it also means that the zone
@@ -12,6 +12,7 @@ use zone_sys::mount::set_idmap;
 
 use crate::check::{Check, Purpose};
 use crate::claims::Claims;
+use crate::devices::is_guarded;
 use crate::kernelfs::memory;
 use crate::mounts::{CopyError, Shortfall, copy_best, copy_mapped};
 use crate::spec::{self, Mount};
@@ -25,6 +26,7 @@ mod gone;
 mod live;
 pub mod mounter;
 mod options;
+mod overlay;
 mod source;
 
 pub(crate) use disk::Disk;
@@ -34,6 +36,7 @@ pub use live::Stays;
 pub(crate) use live::{differs, update};
 
 pub(crate) use options::Options;
+use overlay::Overlay;
 use source::Judge;
 pub(crate) use source::Source;
 pub use source::{Forbidden, Unfit};
@@ -111,6 +114,7 @@ pub(crate) enum Found {
     /// What a lofs is of.
     Source(Source),
     Disk(Disk),
+    Overlay(Overlay),
 }
 
 /// Looks at all `fs` resources and opens what they mount; those that are fit are kept in order, parents first.
@@ -156,6 +160,10 @@ fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount, own: Own<'_>) -> R
         spec::Source::Host(path) => {
             Found::Source(judge.source(claims, path, mount.mapped, &options).map_err(unfit)?)
         }
+        spec::Source::Overlay { lower, upper } => {
+            let layers = Overlay::look(judge, claims, mount, lower, upper.as_deref());
+            Found::Overlay(layers.map_err(unfit)?)
+        }
         spec::Source::Disk(path, fstype) => {
             Found::Disk(judge.disk(claims, path, *fstype, &options, own).map_err(unfit)?)
         }
@@ -190,11 +198,12 @@ impl Plan<'_> {
                 refusal = (wanted.mapped && disk.has_owners()).then(|| disk.cannot_be_mapped());
                 disk.mount(&wanted.at, options, wanted.mapped.then_some(base))?
             }
+            Found::Overlay(overlay) => overlay.mount(&wanted.at, wanted.mapped.then_some(userns), options)?,
             Found::Source(source) => {
                 let copied = if wanted.mapped {
-                    copy_best(source.fd(), userns, options.attributes, options.recursive)
+                    copy_best(source.fd(), userns, options.attributes, options.below())
                 } else {
-                    copy_mapped(source.fd(), None, options.attributes, options.recursive)
+                    copy_mapped(source.fd(), None, options.attributes, options.below())
                         .map(|mount| (mount, None))
                         .map_err(CopyError::into_inner)
                 };
@@ -206,11 +215,23 @@ impl Plan<'_> {
         Ok(Made { mount, kind, refusal, shortfall })
     }
 
+    /// Refuses what later brings what nobody has looked at, where nothing keeps the zone from devices on it.
+    fn permit(&self, guarded: bool) -> Result<(), FsError> {
+        match &self.source {
+            Found::Source(source) if self.options.follows && !guarded => {
+                let refusal = Unfit::Unguarded(source.path().to_owned());
+                Err(FsError::Unfit { dir: self.mount.at.clone(), source: Box::new(refusal) })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What may be made in it for others to be mounted on.
     fn making(&self, base: u32) -> Making {
         match &self.source {
             _ if self.options.read_only() => Making::Nothing,
             Found::Memory => Making::Owned(base),
+            Found::Overlay(overlay) if overlay.is_read_only() => Making::Nothing,
             _ => Making::Plain,
         }
     }
@@ -223,6 +244,9 @@ impl Plan<'_> {
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let (mut mapped, base) = (Vec::new(), build.base());
     for plan in std::mem::take(&mut build.found.mounts) {
+        let guarded =
+            build.cgroup.as_ref().is_some_and(|cgroup| is_guarded(cgroup.as_fd(), build.layout.id()));
+        plan.permit(guarded)?;
         let Made { mount, kind, refusal, shortfall } = plan.make(build.userns.as_fd(), base)?;
         if let Some(shortfall) = shortfall {
             build.warn(shortfall.warning(&plan.mount.special()));

@@ -20,7 +20,7 @@ use zone_sys::mount::MountAttr;
 use crate::build::missing;
 use crate::check::Check;
 use crate::kernelfs::temporary;
-use crate::mounts::{CopyError, copy_mapped};
+use crate::mounts::{Below, CopyError, copy_mapped};
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError};
 
@@ -189,7 +189,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
         let read_only = matches!(fate, Fate::Kept | Fate::Sealed);
         let set = if read_only { MountAttr::NODEV | MountAttr::RDONLY } else { MountAttr::NODEV };
         // The root was mounted with these owners, so this file system can be.
-        let mount = copy_mapped(dir.as_fd(), Some(build.userns.as_fd()), set, false)
+        let mount = copy_mapped(dir.as_fd(), Some(build.userns.as_fd()), set, Below::NOTHING)
             .map_err(CopyError::into_inner)
             .map_err(Failed::to("copy the mount of", &at))?;
         build.attach_over(mount, &at, Kind::Directory, dir.as_fd(), Making::Plain)?;

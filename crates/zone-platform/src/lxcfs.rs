@@ -344,6 +344,7 @@ mod tests {
             root,
             point,
             fstype: fstype.into(),
+            shared: false,
             source: String::new(),
             options,
         }

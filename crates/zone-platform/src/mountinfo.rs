@@ -27,6 +27,8 @@ pub(crate) struct Mount {
     pub(crate) point: PathBuf,
     /// The type of its file system.
     pub(crate) fstype: String,
+    /// Whether what is mounted below it shows in copies of it.
+    pub(crate) shared: bool,
     /// What is mounted, in the words of its file system: of a disk its device.
     pub(crate) source: String,
     /// The options of the mount itself, as the table has them: `rw,nosuid,nodev`.
@@ -82,7 +84,9 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
     let (root, point) = (fields.next()?, fields.next()?);
     let options = fields.next()?;
-    let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
+    let optional = fields.by_ref().take_while(|field| *field != b"-");
+    let shared = optional.fold(false, |shared, field| shared || field.starts_with(b"shared:"));
+    let mut rest = fields;
     let fstype = rest.next()?;
     let source = unescape(rest.next().unwrap_or_default());
     Some(Mount {
@@ -92,6 +96,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
         root: path(root),
         point: path(point),
         fstype: String::from_utf8_lossy(fstype).into_owned(),
+        shared,
         source: String::from_utf8_lossy(&source).into_owned(),
         options: String::from_utf8_lossy(options).into_owned(),
     })
@@ -131,6 +136,7 @@ mod tests {
             .unwrap();
         assert_eq!((mount.id, (mount.major, mount.minor), mount.fstype.as_str()), (36, (98, 0), "ext4"));
         assert_eq!((mount.root.as_path(), mount.source.as_str()), (Path::new("/m 1"), "/dev/x"));
+        assert!(mount.shared);
         assert!(mount.options == "rw,noatime" && !mount.ignores_set_user_id());
         assert_eq!(mount.point.to_str(), Some("/mnt\\\t2"));
         let plain = parse(b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755").unwrap();
@@ -148,6 +154,7 @@ mod tests {
             root: "/".into(),
             point: point.into(),
             fstype: "x".into(),
+            shared: false,
             source: String::new(),
             options: String::new(),
         };

@@ -7,10 +7,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
-use zone_sys::mount::{MountAttr, make_all_private, set_attr, set_idmap};
+use rustix::process::fchdir;
+use zone_sys::mount::{MountAttr, make_all_follow, make_all_private, set_attr, set_idmap};
 
 use crate::Failed;
 
@@ -22,6 +23,34 @@ struct Refused {
     words: String,
     #[source]
     source: Option<Errno>,
+}
+
+/// Gives the calling thread a mount namespace of its own, in which nothing shows elsewhere, and an empty directory in memory there as
+/// its working directory.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn workshop() -> Result<OwnedFd, Errno> {
+    let errno = |error: zone_sys::Error| error.errno();
+    zone_sys::mount::unshare_thread().map_err(errno)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    make_all_private(openat(CWD, "/", flags, Mode::empty())?.as_fd()).map_err(errno)?;
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    let place = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    // Any directory will do, and this one every host has.
+    attach(place.as_fd(), openat(CWD, "/proc", flags, Mode::empty())?.as_fd())?;
+    fchdir(&place)?;
+    Ok(place)
+}
+
+/// Attaches a detached mount at a place that is open.
+///
+/// # Errors
+/// What `move_mount(2)` says.
+pub(crate) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
+    let by_fd = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, "", place, "", by_fd)
 }
 
 /// A new file system, detached. `options` are those of mount(8), a bare word without a value.
@@ -110,20 +139,38 @@ fn refusal(context: Option<OwnedFd>, errno: Errno) -> Refused {
     }
 }
 
-/// A copy of a mount that is attached somewhere, from the place that `fd` points to on, detached and private:
-/// what is mounted below it later shows on neither side of the other.
+/// What comes along of what is mounted below the place that is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Below {
+    /// What is mounted there now.
+    pub(crate) now: bool,
+    /// What is mounted there later.
+    pub(crate) later: bool,
+}
+
+impl Below {
+    /// None of it.
+    pub(crate) const NOTHING: Self = Self { now: false, later: false };
+}
+
+/// A copy of a mount that is attached somewhere, from the place that `fd` points to on, detached: what is
+/// mounted in the copy shows nowhere else, and what is mounted below the other later in the copy if `below` says so.
 ///
 /// # Errors
 /// What `open_tree(2)` or `mount_setattr(2)` says.
-pub(crate) fn copy(fd: BorrowedFd<'_>, recursive: bool) -> zone_sys::Result<OwnedFd> {
+pub(crate) fn copy(fd: BorrowedFd<'_>, below: Below) -> zone_sys::Result<OwnedFd> {
     let mut flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    if recursive {
+    if below.now {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     let mount = open_tree(fd, "", flags).map_err(|errno| zone_sys::Error::new("open_tree", errno))?;
     // A copy of a shared mount is shared: what the keeper attaches to it would appear on the host.
-    make_all_private(mount.as_fd())?;
+    if below.later {
+        make_all_follow(mount.as_fd())?;
+    } else {
+        make_all_private(mount.as_fd())?;
+    }
     Ok(mount)
 }
 
@@ -135,9 +182,9 @@ pub(crate) fn copy_mapped(
     fd: BorrowedFd<'_>,
     userns: Option<BorrowedFd<'_>>,
     set: MountAttr,
-    recursive: bool,
+    below: Below,
 ) -> Result<OwnedFd, CopyError> {
-    let mount = copy(fd, recursive)?;
+    let (mount, recursive) = (copy(fd, below)?, below.now);
     if let Some(userns) = userns {
         set_idmap(mount.as_fd(), userns, recursive).map_err(|error| match error.errno() {
             // EPERM: the mount is id-mapped already, and cannot be twice.
@@ -202,21 +249,21 @@ pub(crate) fn copy_best(
     fd: BorrowedFd<'_>,
     userns: BorrowedFd<'_>,
     set: MountAttr,
-    recursive: bool,
+    below: Below,
 ) -> zone_sys::Result<(OwnedFd, Option<Shortfall>)> {
-    match copy_mapped(fd, Some(userns), set, recursive) {
+    match copy_mapped(fd, Some(userns), set, below) {
         Ok(mount) => return Ok((mount, None)),
         Err(CopyError::Other(error)) => return Err(error),
         Err(CopyError::Idmap(_)) => {}
     }
-    if recursive {
-        match copy_mapped(fd, Some(userns), set, false) {
+    if below.now {
+        match copy_mapped(fd, Some(userns), set, Below { now: false, ..below }) {
             Ok(mount) => return Ok((mount, Some(Shortfall::Submounts))),
             Err(CopyError::Other(error)) => return Err(error),
             Err(CopyError::Idmap(_)) => {}
         }
     }
-    let mount = copy_mapped(fd, None, set, recursive).map_err(CopyError::into_inner)?;
+    let mount = copy_mapped(fd, None, set, below).map_err(CopyError::into_inner)?;
     Ok((mount, Some(Shortfall::Owners)))
 }
 

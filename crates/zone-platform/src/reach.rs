@@ -16,7 +16,6 @@ use zone_config::Layout;
 
 use crate::Spec;
 use crate::mountinfo::{self, Mount};
-use crate::spec::Source;
 
 /// How long a file system may take to answer. A server that is merely busy takes milliseconds.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -90,10 +89,7 @@ pub fn check(layout: &Layout, spec: &Spec, mut waiting: impl FnMut(&Path) -> boo
         return Ok(());
     }
     // A link on the way may lead anywhere, so the text of these paths tells nothing.
-    let shared = spec.mounts.iter().filter_map(|mount| match &mount.source {
-        Source::Host(path) | Source::Disk(path, _) => Some(path.clone()),
-        Source::Memory(_) => None,
-    });
+    let shared = spec.mounts.iter().flat_map(|mount| mount.paths().map(Path::to_owned));
     let own = Some(spec.zonepath.clone()).filter(|path| is_served(&table, path));
     let limit = zone_fail::limit(&layout.run(), LIMIT);
     for path in shared.chain(own) {
@@ -131,11 +127,13 @@ fn answers(path: &Path, limit: Duration, mut waiting: impl FnMut() -> bool) -> b
     let Ok(mut child) = command.spawn() else { return true };
     let Ok(pidfd) = pidfd_of(&child) else { return child.wait().is_ok() };
     let begun = Instant::now();
+    // Until then it is the process that takes its time: on a busy machine to start one takes longer than any answer.
+    let quiet = SOON.min(limit / 4);
     while begun.elapsed() < limit {
         let slice = Timespec::try_from(LOOK.min(limit.saturating_sub(begun.elapsed()))).ok();
         match poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], slice.as_ref()) {
             Ok(1..) => return child.wait().is_ok(),
-            Ok(0) if !waiting() => break,
+            Ok(0) if begun.elapsed() >= quiet && !waiting() => break,
             _ => {}
         }
     }
@@ -170,6 +168,7 @@ mod tests {
             root,
             point,
             fstype: fstype.into(),
+            shared: false,
             source: String::new(),
             options,
         }

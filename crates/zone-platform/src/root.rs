@@ -15,7 +15,7 @@ use crate::build::missing;
 use crate::check::{Check, Purpose};
 use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
-use crate::mounts::{CopyError, copy_mapped};
+use crate::mounts::{Below, CopyError, copy_mapped};
 use crate::{Build, Failed, PlatformError, Spec, immutable, kernel};
 
 mod others;
@@ -256,14 +256,16 @@ pub(crate) fn mount_of<'a>(fd: BorrowedFd<'_>, table: &'a [Mount]) -> Option<&'a
 /// # Errors
 /// [`RootError::NoIdmap`]
 fn mount(root: &Root, userns: BorrowedFd<'_>, set: MountAttr) -> Result<OwnedFd, RootError> {
-    copy_mapped(root.fd.as_fd(), Some(userns), MountAttr::NODEV | set, false).map_err(|error| match error {
-        CopyError::Idmap(source) => RootError::NoIdmap {
-            path: root.path.clone(),
-            fstype: root.fstype.clone(),
-            running: kernel::release(),
-            source: Box::new(source),
-        },
-        CopyError::Other(source) => Failed::to("copy the mount of", root.path.display())(source).into(),
+    copy_mapped(root.fd.as_fd(), Some(userns), MountAttr::NODEV | set, Below::NOTHING).map_err(|error| {
+        match error {
+            CopyError::Idmap(source) => RootError::NoIdmap {
+                path: root.path.clone(),
+                fstype: root.fstype.clone(),
+                running: kernel::release(),
+                source: Box::new(source),
+            },
+            CopyError::Other(source) => Failed::to("copy the mount of", root.path.display())(source).into(),
+        }
     })
 }
 

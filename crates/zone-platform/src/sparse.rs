@@ -18,7 +18,7 @@ use zone_sys::mount::MountAttr;
 
 use crate::check::{Check, Purpose};
 use crate::mountinfo::{self, Mount};
-use crate::mounts::{CopyError, copy_best, copy_mapped, host_path};
+use crate::mounts::{Below, CopyError, copy_best, copy_mapped, host_path};
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError};
 
@@ -49,7 +49,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     for (at, fd) in host_directories()? {
         let set = MountAttr::RDONLY | MountAttr::NODEV;
         // Without what is mounted below it: what the host keeps on a file system of its own was not offered.
-        let (mount, shortfall) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
+        let (mount, shortfall) = copy_best(fd.as_fd(), build.userns.as_fd(), set, Below::NOTHING)
             .map_err(Failed::to("copy the mount of", &at))?;
         if let Some(shortfall) = shortfall {
             build.warn(shortfall.warning(&at.to_string()));
@@ -61,7 +61,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     }
     if let Some(fd) = directory(NOBODYS)? {
         let set = MountAttr::RDONLY | MountAttr::NODEV | MountAttr::NOSUID;
-        let mount = copy_mapped(fd.as_fd(), None, set, false)
+        let mount = copy_mapped(fd.as_fd(), None, set, Below::NOTHING)
             .map_err(CopyError::into_inner)
             .map_err(Failed::to("copy the mount of", NOBODYS))?;
         build.attach_over(mount, &Canonical::fixed(NOBODYS), Kind::Directory, fd.as_fd(), Making::Nothing)?;
@@ -69,7 +69,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let fd = open_program(&build.program)?;
     let set = MountAttr::RDONLY | MountAttr::NODEV | MountAttr::NOSUID;
     // Everybody may read and execute it, so nothing is lost where its owner cannot be mapped.
-    let (mount, _) = copy_best(fd.as_fd(), build.userns.as_fd(), set, false)
+    let (mount, _) = copy_best(fd.as_fd(), build.userns.as_fd(), set, Below::NOTHING)
         .map_err(Failed::to("copy the mount of", build.program.display()))?;
     build.attach_over(mount, &Canonical::fixed(INIT), Kind::File, fd.as_fd(), Making::Nothing)
 }
@@ -157,6 +157,7 @@ mod tests {
                 root: "/".into(),
                 point: point.into(),
                 fstype,
+                shared: false,
                 source: String::new(),
                 options,
             }

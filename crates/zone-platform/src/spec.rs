@@ -4,10 +4,11 @@
 //! for a zone as well, and so that two of them can be compared when a zone is changed while it lives.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zone_config::config::{self, Fs, FsOwners, FsType, MacProfile, Uptime};
 use zone_config::device::mode;
+use zone_config::filesystem::{MountOption, read_option};
 use zone_config::limits::OwnCpus;
 use zone_config::value::host_id;
 use zone_config::{Brand, IdRange, Snapshot, Uuid, ZoneConfig, ZoneName};
@@ -136,6 +137,13 @@ pub enum Source {
     Host(PathBuf),
     /// The file system of a type that is on a block device of the host, or in an image.
     Disk(PathBuf, FsType),
+    /// Directories of the host one above the other.
+    Overlay {
+        /// What can only be read, the uppermost first.
+        lower: Vec<PathBuf>,
+        /// Where what the zone changes is kept.
+        upper: Option<PathBuf>,
+    },
     /// Memory; the word shows in messages only.
     Memory(String),
 }
@@ -289,6 +297,17 @@ impl Mount {
         let source = match fs.fstype {
             FsType::Lofs => Source::Host(PathBuf::from(&fs.special)),
             FsType::Tmpfs => Source::Memory(fs.special.clone()),
+            FsType::Overlay => {
+                let (mut lower, mut upper) = (vec![PathBuf::from(&fs.special)], None);
+                for option in &fs.options {
+                    match read_option(fs.fstype, option) {
+                        Ok(MountOption::Lower(path)) => lower.push(PathBuf::from(path)),
+                        Ok(MountOption::Upper(path)) => upper = Some(PathBuf::from(path)),
+                        _ => {}
+                    }
+                }
+                Source::Overlay { lower, upper }
+            }
             disk => Source::Disk(PathBuf::from(&fs.special), disk),
         };
         let mapped = fs.owners == FsOwners::Map;
@@ -301,6 +320,7 @@ impl Mount {
             Source::Host(_) => FsType::Lofs,
             Source::Disk(_, fstype) => fstype,
             Source::Memory(_) => FsType::Tmpfs,
+            Source::Overlay { .. } => FsType::Overlay,
         }
     }
 
@@ -309,11 +329,24 @@ impl Mount {
         Options::parse(self.fstype(), &self.options).is_ok_and(|options| options.read_only())
     }
 
+    /// The paths of the host that it shows.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let (one, lower, upper) = match &self.source {
+            Source::Host(path) | Source::Disk(path, _) => (Some(path), &[][..], None),
+            Source::Overlay { lower, upper } => (None, &lower[..], upper.as_ref()),
+            Source::Memory(_) => (None, &[][..], None),
+        };
+        one.into_iter().chain(lower).chain(upper).map(PathBuf::as_path)
+    }
+
     /// What is mounted, as text for messages.
     pub(crate) fn special(&self) -> String {
         match &self.source {
             Source::Host(path) | Source::Disk(path, _) => zone_config::hostpath::shown(path),
             Source::Memory(word) => word.clone(),
+            Source::Overlay { lower, .. } => {
+                lower.first().map(|path| zone_config::hostpath::shown(path)).unwrap_or_default()
+            }
         }
     }
 }

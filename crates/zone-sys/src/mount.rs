@@ -53,6 +53,14 @@ pub fn make_all_private(root: BorrowedFd<'_>) -> Result<()> {
     propagate(root, libc::MS_PRIVATE)
 }
 
+/// Makes a mount and all below it follow what it is a copy of: what is mounted there shows in it, and nothing the other way.
+///
+/// # Errors
+/// What `mount_setattr(2)` says.
+pub fn make_all_follow(root: BorrowedFd<'_>) -> Result<()> {
+    propagate(root, libc::MS_SLAVE)
+}
+
 /// Makes a mount and all below it shared, each in a peer group of its own if it was private: mount namespaces that are
 /// copied from the caller's see what is mounted below it from then on, as they choose.
 ///

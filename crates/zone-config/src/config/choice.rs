@@ -103,6 +103,8 @@ choices! {
         Vfat = "vfat",
         /// On a disk or in an image, as CDs have it.
         Iso9660 = "iso9660",
+        /// Directories of the host one above the other (overlayfs).
+        Overlay = "overlay",
     }
 }
 

@@ -164,10 +164,16 @@ impl Instance {
                     let reason = "is \"host\"; for type tmpfs allowed: map, for its files are the zone's";
                     return Some(("owners", reason.to_owned()));
                 }
-                let options = self.values.list("options").iter();
-                let refused =
-                    options.filter_map(|option| filesystem::read_option(fstype, option).err()).next()?;
-                Some(("options", format!("cannot be used: {refused}")))
+                let options = self.values.list("options");
+                let mut refused =
+                    options.iter().filter_map(|option| filesystem::read_option(fstype, option).err());
+                match refused.next() {
+                    Some(refused) => Some(("options", format!("cannot be used: {refused}"))),
+                    None => {
+                        let lacking = filesystem::lacking(fstype, options)?;
+                        Some(("options", format!("are not enough: {lacking}")))
+                    }
+                }
             }
             "credential" => match (text("data"), text("source")) {
                 (None, None) => Some(("data", "not specified; set data, or source".to_owned())),

@@ -205,6 +205,14 @@ pub static GLOBALS: &[Property] = &[
     Property::new("max-shm-ids", IPC_IDS, Unset::Nothing, "The most System V shared memory segments.").live(),
     Property::new("max-msg-ids", IPC_IDS, Unset::Nothing, "The most System V message queues.").live(),
     Property::new("max-sem-ids", IPC_IDS, Unset::Nothing, "The most sets of System V semaphores.").live(),
+    Property::new(
+        "fs-allowed",
+        Kind::Word,
+        Unset::Nothing,
+        "On Solaris: which types of file systems the zone's root may mount. On Linux the kernel says so.",
+    )
+    .at_once()
+    .foreign(),
     Property::new("pool", Kind::HostName, Unset::Nothing, "A pool of processors; see dedicated-cpu for such on Linux.")
         .at_once()
         .foreign(),

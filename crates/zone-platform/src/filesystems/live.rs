@@ -19,6 +19,7 @@ use super::mounter::{self, Unmounted};
 use super::{Found, FsError, Judge, Made, Own, Plan, gone, plan};
 use crate::change::Change;
 use crate::claims::Claims;
+use crate::devices::is_guarded;
 use crate::mountinfo::{self, Mount as Entry};
 use crate::root::mount_of;
 use crate::spec::{self, Mount};
@@ -81,10 +82,10 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
     // One that is there as it is to be, since this was done before and cut short.
     let is_given = |table: &[Entry], plan: &Plan<'_>| {
         let was = old.iter().find(|mount| mount.at == plan.mount.at);
-        let same_to_the_eye = was.is_some_and(|was| {
-            was.source == plan.mount.source
-                || was.fstype() == FsType::Tmpfs && plan.mount.fstype() == FsType::Tmpfs
-        });
+        // Of these the table of mounts does not tell one from another.
+        let is_plain = |mount: &Mount| matches!(mount.fstype(), FsType::Tmpfs | FsType::Overlay);
+        let same_to_the_eye =
+            was.is_some_and(|was| was.source == plan.mount.source || is_plain(was) && is_plain(plan.mount));
         !same_to_the_eye && top(table, &plan.mount.at).is_some_and(|entry| shows(entry, plan))
     };
     plans.retain(|plan| !is_given(&table, plan));
@@ -158,6 +159,7 @@ fn top<'a>(table: &'a [Entry], at: &str) -> Option<&'a Entry> {
 fn shows(entry: &Entry, plan: &Plan<'_>) -> bool {
     let has = |option: &str| entry.options.split(',').any(|has| has == option);
     let same = match &plan.source {
+        Found::Overlay(_) => entry.fstype == "overlay",
         Found::Memory => entry.fstype == "tmpfs" && entry.root == Path::new("/"),
         Found::Disk(disk) => disk.is_mounted_as(entry),
         Found::Source(source) => {
@@ -184,6 +186,9 @@ fn find<'a>(change: &Change<'a>, wanted: &[&'a Mount]) -> Result<Vec<Plan<'a>>, 
 
 fn give(change: &mut Change<'_>, plan: Plan<'_>) -> Result<(), PlatformError> {
     let base = change.new.ids.ok_or(PlatformError::NoIds)?.base;
+    let cgroup = cgroup::open(change.layout, &change.new.zone)?;
+    let guarded = cgroup.is_some_and(|cgroup| is_guarded(cgroup.as_fd(), change.layout.id()));
+    plan.permit(guarded)?;
     let user = change.namespace("user")?;
     let Made { mount, kind, refusal, shortfall } = plan.make(user.as_fd(), base)?;
     if let Some(shortfall) = shortfall {
@@ -370,6 +375,7 @@ mod tests {
             root: "/".into(),
             point: point.into(),
             fstype: "tmpfs".into(),
+            shared: false,
             source: "tmpfs".into(),
             options: "rw,nodev".into(),
         };

@@ -12,10 +12,7 @@ use std::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, mkdirat, openat};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsmount, fsopen, move_mount, open_tree, unmount,
-};
+use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree, unmount};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, fchdir, set_parent_process_death_signal, umask};
@@ -27,6 +24,7 @@ use zone_sys::path::in_root_unlinked;
 use zone_sys::{process, unix};
 
 use crate::change::Change;
+use crate::mounts::{self, workshop};
 use crate::zoneroot::{Canonical, Kind};
 use crate::{Failed, reach};
 
@@ -186,7 +184,7 @@ fn serve(request: &[u8], fds: &mut unix::Fds) -> Step<()> {
     let text = std::str::from_utf8(request).map_err(|_| malformed())?;
     let (letter, dir) = text.split_at_checked(1).ok_or_else(malformed)?;
     let dir: Canonical = dir.parse().map_err(|_| malformed())?;
-    let (user, mounts) = (fds.take(0).ok_or_else(malformed)?, fds.take(1).ok_or_else(malformed)?);
+    let (user, inner) = (fds.take(0).ok_or_else(malformed)?, fds.take(1).ok_or_else(malformed)?);
     let fail = at(Stage::Hold);
     dies_with_the_daemon().map_err(&fail)?;
     process::set_dumpable(false).map_err(|error| fail(error.errno()))?;
@@ -196,7 +194,7 @@ fn serve(request: &[u8], fds: &mut unix::Fds) -> Step<()> {
         "f" => Kind::File,
         "u" => {
             enter(&user)?;
-            inside(&mounts)?;
+            inside(&inner)?;
             return unmount_at(&dir);
         }
         _ => return Err(malformed()),
@@ -205,9 +203,9 @@ fn serve(request: &[u8], fds: &mut unix::Fds) -> Step<()> {
     hold(mount.as_fd(), kind).map_err(&fail)?;
     enter(&user)?;
     let copy = copy()?;
-    inside(&mounts)?;
+    inside(&inner)?;
     let place = place(&dir, kind)?;
-    put(copy.as_fd(), place.as_fd()).map_err(at(Stage::Attach))
+    mounts::attach(copy.as_fd(), place.as_fd()).map_err(at(Stage::Attach))
 }
 
 /// A mounter that goes on after the daemon would do what the next one does as well.
@@ -217,19 +215,10 @@ fn dies_with_the_daemon() -> Result<(), Errno> {
 
 /// Attaches the mount in a mount namespace of the mounter's own, in a directory that is the working directory then.
 fn hold(mount: BorrowedFd<'_>, kind: Kind) -> Result<(), Errno> {
-    let errno = |error: zone_sys::Error| error.errno();
-    zone_sys::mount::unshare_thread().map_err(errno)?;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let root = openat(CWD, "/", flags | OFlags::DIRECTORY, Mode::empty())?;
-    zone_sys::mount::make_all_private(root.as_fd()).map_err(errno)?;
-    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_create(&context)?;
-    let place = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-    // Any directory will do, and this one every host has.
-    put(place.as_fd(), openat(CWD, "/proc", flags | OFlags::DIRECTORY, Mode::empty())?.as_fd())?;
-    fchdir(&place)?;
+    let place = workshop()?;
     make(place.as_fd(), HELD, kind)?;
-    put(mount, openat(&place, HELD, flags | OFlags::NOFOLLOW, Mode::empty())?.as_fd())
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    mounts::attach(mount, openat(&place, HELD, flags, Mode::empty())?.as_fd())
 }
 
 fn make(dir: BorrowedFd<'_>, name: &str, kind: Kind) -> Result<(), Errno> {
@@ -240,11 +229,6 @@ fn make(dir: BorrowedFd<'_>, name: &str, kind: Kind) -> Result<(), Errno> {
             openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
         }
     }
-}
-
-fn put(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
-    let by_fd = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mount, "", place, "", by_fd)
 }
 
 /// Becomes the zone's root, and nobody on the host.

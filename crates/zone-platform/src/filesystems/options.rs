@@ -5,6 +5,8 @@ use zone_config::config::FsType;
 use zone_config::filesystem::{MountOption, OptionError, read_option};
 use zone_sys::mount::MountAttr;
 
+use crate::mounts::Below;
+
 /// The size of a tmpfs that names none: the kernel's own is half of the memory, for each.
 const SIZE: (&str, &str) = ("size", "10%");
 
@@ -15,6 +17,8 @@ pub(crate) struct Options<'a> {
     pub(crate) attributes: MountAttr,
     /// Of a lofs, whether what is mounted below comes too.
     pub(crate) recursive: bool,
+    /// Of a lofs, whether what the host mounts below later comes too.
+    pub(crate) follows: bool,
     /// Of a tmpfs, with their names.
     pub(crate) values: Vec<(&'a str, &'a str)>,
     set: Vec<MountAttr>,
@@ -22,7 +26,7 @@ pub(crate) struct Options<'a> {
 
 impl<'a> Options<'a> {
     pub(crate) fn parse(fstype: FsType, given: &'a [String]) -> Result<Self, OptionError> {
-        let (mut set, mut recursive) = (Vec::new(), true);
+        let (mut set, mut recursive, mut follows) = (Vec::new(), true, false);
         let mut values: Vec<(&str, &str)> = Vec::new();
         let mut switch = |attr: MountAttr, on: bool| {
             set.retain(|other| *other != attr);
@@ -35,6 +39,9 @@ impl<'a> Options<'a> {
                 MountOption::NoExec(on) => switch(MountAttr::NOEXEC, on),
                 MountOption::NoDevices => {}
                 MountOption::NoSubmounts => recursive = false,
+                MountOption::Follows(on) => follows = on,
+                // They are paths of the specification.
+                MountOption::Lower(_) | MountOption::Upper(_) => {}
                 MountOption::Value(name, value) => {
                     values.retain(|(other, _)| *other != name);
                     values.push((name, value));
@@ -45,7 +52,24 @@ impl<'a> Options<'a> {
             values.push(SIZE);
         }
         let attributes = set.iter().fold(MountAttr::NODEV, |all, attr| all | *attr);
-        Ok(Self { attributes, recursive, values, set })
+        Ok(Self { attributes, recursive, follows, values, set })
+    }
+
+    /// Those of a layer of an overlay.
+    pub(crate) fn of_layer(attributes: MountAttr) -> Self {
+        let set = if attributes.is_empty() { Vec::new() } else { vec![attributes] };
+        Self {
+            attributes: attributes | MountAttr::NODEV,
+            recursive: false,
+            follows: false,
+            values: Vec::new(),
+            set,
+        }
+    }
+
+    /// What comes along of what is mounted below.
+    pub(crate) fn below(&self) -> Below {
+        Below { now: self.recursive, later: self.follows }
     }
 
     /// The same as `attributes`, for a file system that is made.

@@ -16,6 +16,7 @@ use super::options::Options;
 use crate::Failed;
 use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
+use crate::root::mount_of;
 use crate::zoneroot::Kind;
 
 /// What is wrong with what an `fs` resource mounts.
@@ -57,6 +58,20 @@ pub enum Unfit {
         /// Where the same file system, or a part of what is shared, is mounted too.
         other: PathBuf,
     },
+    /// Only directories are layers of an overlay.
+    #[error("{} is no directory, which the layers of an overlay are", shown(.0))]
+    Layer(PathBuf),
+    /// What is mounted below on the host could not appear.
+    #[error("what is mounted below {} later would not appear in the zone, for its mount is private: say 'mount --make-shared {}', or take out option rslave", shown(.path), shown(.point))]
+    Private {
+        /// The path on the host, as configured.
+        path: PathBuf,
+        /// Where what it is on is mounted.
+        point: PathBuf,
+    },
+    /// Nothing would keep the zone from devices on what is mounted there later.
+    #[error("nothing would keep the zone from the devices on what is mounted below {} later, for no program guards them here: take out option rslave", shown(.0))]
+    Unguarded(PathBuf),
     /// It is no disk that a zone can have.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -160,6 +175,11 @@ impl Judge {
         let path = spot.path().to_owned();
         let Some(found) = spot.into_found() else { return Err(HostPathError::NotCanonical(path).into()) };
         let kind = kind(&found)?;
+        if options.follows
+            && let Some(mount) = mount_of(found.fd(), &self.table).filter(|mount| !mount.shared)
+        {
+            return Err(Unfit::Private { path, point: mount.point.clone() });
+        }
         if mapped && !options.read_only() {
             if !found.is_kept_from_users() && self.runs_set_user_id(&found, options)? {
                 return Err(Unfit::UsersCouldGain(path));
@@ -169,6 +189,13 @@ impl Judge {
             }
         }
         Ok(Source { fd: found.into_fd(), path, kind })
+    }
+
+    /// Looks whether nobody else has what an overlay keeps its changes in.
+    pub(crate) fn alone(&self, claims: &Claims, path: &Path, dir: &str) -> Result<(), Unfit> {
+        claims
+            .check_upper(&Spot::look(path, &self.table), dir)
+            .map_err(|conflict| Unfit::Forbidden { path: path.to_owned(), reason: conflict.into() })
     }
 
     /// Opens a disk, or an image of one.

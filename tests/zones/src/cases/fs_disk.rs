@@ -11,6 +11,7 @@ cases![
     an_image_has_one_zone,
     an_image_that_a_zone_could_write_to_is_refused,
     who_holds_an_image_is_named: 120,
+    a_block_device_is_mounted_by_its_node,
 ];
 
 /// An image of an ext4 file system.
@@ -187,4 +188,37 @@ fn who_holds_an_image_is_named(lab: &Lab) {
     zone.zoneadm(["halt"]).ok();
     zone.is("installed");
     assert_eq!(loops(&image), 0);
+}
+
+fn a_block_device_is_mounted_by_its_node(lab: &Lab) {
+    let image = image(&lab.path("disk.img"));
+    let ran = Command::new("losetup").args(["--find", "--show"]).args([&image]).run();
+    let device = PathBuf::from(ran.ok().out().trim());
+    let zone = lab.sparse_with("web", &ext4("/data", &device, ""));
+    // The host has it.
+    let mount = lab.path("mnt");
+    make_dir(&mount, 0o700);
+    Command::new("mount").args([&device, &mount]).run().ok();
+    zone.zoneadm(["boot"]).refuses().stderr_has("is in use on the host (mounted on");
+    Command::new("umount").args([&mount]).run().ok();
+    zone.boot();
+    zone.sh("echo words > /data/file && chown 1000:100 /data/file && stat -c %u:%g /data/file")
+        .ok()
+        .stdout_is("1000:100\n");
+    zone.sh("cut -d' ' -f1,2 /proc/mounts").ok().stdout_has(&format!("{} /data", device.display()));
+    let other = lab.configured("other", &format!("set brand=sparse; {}", ext4("/mine", &device, "")));
+    other.zoneadm(["install"]).refuses().stderr_has("(fs /data)");
+    zone.zonecfg("remove fs dir=/data").ok();
+    zone.zoneadm(["apply"]).ok();
+    Command::new("mount").args([&device, &mount]).run().ok();
+    assert_eq!(read(&mount.join("file")), "words\n");
+    zone.zonecfg(&ext4("/data", &device, "")).ok();
+    zone.zoneadm(["apply"]).refuses().stderr_has("is in use on the host (mounted on");
+    Command::new("umount").args([&mount]).run().ok();
+    zone.zoneadm(["apply"]).ok();
+    zone.zoneadm(["reboot"]).ok();
+    zone.sh("cat /data/file").ok().stdout_is("words\n");
+    zone.halt();
+    Command::new("losetup").args(["--detach"]).args([&device]).run().ok();
+    until("nothing of it is left", || (loops(&image) == 0).then_some(()));
 }

@@ -47,6 +47,7 @@ mod fences;
 mod fs;
 mod fs_disk;
 mod fs_docs;
+mod fs_layers;
 mod fs_safe;
 mod full_disk;
 mod guests;
@@ -157,6 +158,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         privileges::CASES,
         nesting::CASES,
         sysctl::CASES,
+        fs_layers::CASES,
         fs_safe::CASES,
         net_auto::CASES,
         net_docs::CASES,
