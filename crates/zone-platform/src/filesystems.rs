@@ -198,7 +198,9 @@ impl Plan<'_> {
                 refusal = (wanted.mapped && disk.has_owners()).then(|| disk.cannot_be_mapped());
                 disk.mount(&wanted.at, options, wanted.mapped.then_some(base))?
             }
-            Found::Overlay(overlay) => overlay.mount(&wanted.at, wanted.mapped.then_some(userns), options)?,
+            Found::Overlay(overlay) => {
+                overlay.mount(&wanted.at, wanted.mapped.then_some((userns, base)), options)?
+            }
             Found::Source(source) => {
                 let copied = if wanted.mapped {
                     copy_best(source.fd(), userns, options.attributes, options.below())

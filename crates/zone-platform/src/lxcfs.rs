@@ -274,7 +274,8 @@ fn source(file: &File) -> Result<Option<OwnedFd>, Failed> {
         return Err(failed(Errno::INVAL));
     }
     let safe = MountAttr::RDONLY | MountAttr::NOSUID | MountAttr::NODEV | MountAttr::NOEXEC;
-    let copied = copy_mapped(opened.as_fd(), None, safe, false).map_err(crate::mounts::CopyError::into_inner);
+    let copied = copy_mapped(opened.as_fd(), None, safe, crate::mounts::Below::NOTHING)
+        .map_err(crate::mounts::CopyError::into_inner);
     copied.map(Some).map_err(|error| failed(error.errno()))
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, mkdirat, openat};
 use rustix::io::Errno;
+use rustix::thread::{capabilities, set_capabilities, set_thread_res_gid, set_thread_res_uid};
 use zone_sys::mount::MountAttr;
 use zone_sys::path::beneath;
 
@@ -66,16 +67,16 @@ impl Overlay {
         self.upper.is_none()
     }
 
-    /// Mounts it, detached, with the owners of the zone if `userns` is its user namespace.
+    /// Mounts it, detached, with the owners of the zone if there are its user namespace and the id that is 0 in it.
     pub(super) fn mount(
         &self,
         dir: &str,
-        userns: Option<BorrowedFd<'_>>,
+        owners: Option<(BorrowedFd<'_>, u32)>,
         options: &Options<'_>,
     ) -> Result<OwnedFd, Failed> {
         let fail = || Failed::to("lay out the overlay for", dir);
         let copy = |source: &Source, set: MountAttr| {
-            copy_mapped(source.fd(), userns, set | MountAttr::NODEV, Below::NOTHING)
+            copy_mapped(source.fd(), owners.map(|(userns, _)| userns), set | MountAttr::NODEV, Below::NOTHING)
                 .map_err(CopyError::into_inner)
                 .map_err(Failed::to("copy the mount of", source.path().display()))
         };
@@ -96,6 +97,9 @@ impl Overlay {
             let place = workshop().map_err(fail())?;
             for (name, mount) in &layers {
                 put(place.as_fd(), name, mount.as_fd()).map_err(fail())?;
+            }
+            if let Some((_, base)) = owners {
+                become_owner(base).map_err(fail())?;
             }
             new_fs(dir, "overlay", &words, options.mount_attributes())
         })
@@ -124,6 +128,15 @@ impl Overlay {
         }
         Ok(())
     }
+}
+
+/// Makes the calling thread one of whom the mapped layers know: what the kernel makes in them of its own accord, it makes as whoever
+/// has mounted the overlay. The rights stay the host's root's.
+fn become_owner(base: u32) -> Result<(), Errno> {
+    let has = capabilities(None)?;
+    set_thread_res_gid(Gid::ROOT, Gid::from_raw(base), Gid::ROOT)?;
+    set_thread_res_uid(Uid::ROOT, Uid::from_raw(base), Uid::ROOT)?;
+    set_capabilities(None, has)
 }
 
 /// Attaches a layer in the workshop.
