@@ -39,7 +39,7 @@ pub(crate) fn of(
     match ask {
         Ask::List(list) => words.extend(of_list(list)),
         Ask::Ready(verb) => words.extend(of_verb(verb, &[])?),
-        Ask::Boot(verb) => words.extend(of_verb(verb, &["-s", "-w", "--"])?),
+        Ask::Boot(verb) => words.extend(of_verb(verb, &["--wait", "-s", "-w", "--"])?),
         Ask::Reboot(verb) => words.extend(of_verb(verb, &["-w", "--"])?),
         Ask::Halt(verb) => words.extend(of_verb(verb, &["-F"])?),
         Ask::Shutdown(verb) => words.extend(of_verb(verb, &["-t", "-r", "--"])?),
@@ -65,6 +65,7 @@ fn of_list(list: &List) -> impl Iterator<Item = String> {
 /// The words of what was given of a verb that takes `takes`.
 fn of_verb(verb: &Verb, takes: &[&str]) -> Result<Vec<String>, Refusal> {
     let flags = [
+        (verb.wait.is_some(), "--wait"),
         (verb.single, "-s"),
         (verb.writable, "-w"),
         (verb.force, "-F"),
@@ -80,7 +81,11 @@ fn of_verb(verb: &Verb, takes: &[&str]) -> Result<Vec<String>, Refusal> {
         if !takes.contains(&flag) {
             return Err(Refusal::Invalid { parameter: flag.to_owned() });
         }
-        words.push(flag.to_owned());
+        // Of the one whose value is its own to leave out.
+        words.push(match verb.wait.filter(|_| flag == "--wait") {
+            Some(seconds) => format!("{flag}={seconds}"),
+            None => flag.to_owned(),
+        });
         match flag {
             "-t" => words.extend(verb.timeout.map(|seconds| seconds.to_string())),
             "--" => words.extend(verb.bootargs.iter().cloned()),
@@ -109,8 +114,8 @@ mod tests {
         for (ask, words) in [
             (Ask::Ready(verb()), "-z web ready"),
             (
-                Ask::Boot(Verb { single: true, writable: true, bootargs: args(), ..verb() }),
-                "-z web boot -s -w -- -m x",
+                Ask::Boot(Verb { wait: Some(9), single: true, writable: true, bootargs: args(), ..verb() }),
+                "-z web boot --wait=9 -s -w -- -m x",
             ),
             (Ask::Reboot(Verb { bootargs: args(), ..verb() }), "-z web reboot -- -m x"),
             (Ask::Halt(Verb { force: true, ..verb() }), "-z web halt -F"),
@@ -128,6 +133,7 @@ mod tests {
         for ask in [
             Ask::Ready(Verb { bootargs: vec!["x".into()], ..verb() }),
             Ask::Halt(Verb { timeout: Some(1), ..verb() }),
+            Ask::Reboot(Verb { wait: Some(1), ..verb() }),
             Ask::Boot(Verb { force: true, ..verb() }),
             Ask::Apply(Verb { writable: true, ..verb() }),
             Ask::Boot(Verb { bootargs: vec!["a\0b".into()], ..verb() }),

@@ -60,6 +60,7 @@ fn ask(verb: &Verb, zone: Option<&ZoneName>) -> Option<Ask> {
     Some(match verb {
         Verb::Ready => Ask::Ready(wish),
         Verb::Boot(args) if !args.timings => Ask::Boot(Wish {
+            wait: args.wait,
             single: args.single,
             writable: args.writable,
             bootargs: args.bootargs.words().to_vec(),

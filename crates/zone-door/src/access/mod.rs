@@ -74,6 +74,8 @@ pub struct Verb {
     pub zone: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bootargs: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<u32>,
     #[serde(skip_serializing_if = "is_false")]
     pub single: bool,
     #[serde(skip_serializing_if = "is_false")]
