@@ -79,7 +79,7 @@ pub enum LayoutError {
 /// A root that was typed and is not there.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "there is no directory {}, which -R or {ROOT_VARIABLE} names as the root of the zones; \"zonecfg -z ZONE create\" would make it",
+    "there is no directory {}, which -R or {ROOT_VARIABLE} names as the root of the zones ('zonecfg -z ZONE create' makes it)",
     .0.display()
 )]
 pub struct NoRoot(PathBuf);

@@ -84,11 +84,10 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
     let (root, point) = (fields.next()?, fields.next()?);
     let options = fields.next()?;
-    let optional = fields.by_ref().take_while(|field| *field != b"-");
-    let shared = optional.fold(false, |shared, field| shared || field.starts_with(b"shared:"));
-    let mut rest = fields;
-    let fstype = rest.next()?;
-    let source = unescape(rest.next().unwrap_or_default());
+    let optional: Vec<_> = fields.by_ref().take_while(|field| *field != b"-").collect();
+    let shared = optional.iter().any(|field| field.starts_with(b"shared:"));
+    let fstype = fields.next()?;
+    let source = unescape(fields.next().unwrap_or_default());
     Some(Mount {
         id,
         major,

@@ -83,8 +83,6 @@ impl Verb {
             Self::Console(_) => "console",
             Self::Wait(_) => "wait",
             Self::Log(_) => "log",
-            Self::Wait(_) => "wait",
-            Self::Log(_) => "log",
         }
     }
 

@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn times_are_those_of_the_reader() {
         let berlin = TimeZone::fixed(jiff::tz::offset(1));
-        assert_eq!(within(1_795_878_245, &berlin), "2026-11-28T17:04:05+01:00");
+        assert_eq!(within(1_795_878_245, &berlin), "2026-11-28T16:04:05+01:00");
         assert_eq!(within(0, &TimeZone::UTC), "1970-01-01T00:00:00+00:00");
         assert_eq!(within(u64::MAX, &TimeZone::UTC), u64::MAX.to_string());
     }

@@ -154,7 +154,7 @@ fn lists_of_zones_that_are_not_up() {
     assert_eq!(names("list"), "global");
     assert_eq!(names("list -n"), "");
     assert_eq!(names("list -i"), "global b");
-    assert_eq!(names("list -cn"), "c b a");
+    assert_eq!(names("list -cn"), "a b c");
     assert_eq!(names("-z c list"), "c");
     assert_eq!(names("-z global list"), "global");
     lab.zoneadm("list -pv").refused(1, "zoneadm: list -p and -v are mutually exclusive.");

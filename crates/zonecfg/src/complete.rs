@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn commands_are_those_of_the_scope() {
         assert_eq!(words("ver", None), "verify ");
-        assert_eq!(words("e", None), "exit |export ");
+        assert_eq!(words("e", None), "edit |exit |export ");
         assert_eq!(words("e", Some("net")), "end |exit |export ");
         assert_eq!(found("add net; se", None), (9, vec!["select ".into(), "set ".into()]));
     }

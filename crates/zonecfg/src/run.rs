@@ -67,9 +67,6 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         Err(error) if error.is_usage() => return usage(talk, &error.to_string()),
         Err(error) => return Err(error.into()),
     };
-    let creates =
-        args.commands.first().is_some_and(|words| words.split_whitespace().next() == Some("create"));
-    let layout = if creates || args.file.is_some() { layout } else { layout.existing()? };
     if here::zone().is_some() && layout.is_default() {
         anyhow::bail!("zonecfg can only be run from the global zone.");
     }
@@ -87,19 +84,26 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         None => (Some(args.commands.join(" ")), Origin::CommandLine),
     };
     let with_person = text.is_none() && io::stdin().is_terminal();
+    let text = match text {
+        None if !with_person => Some(commands_of(io::stdin()).context("cannot read standard input")?),
+        text => text,
+    };
+    // Who is asked for commands may create a zone yet.
+    let layout = if text.as_deref().is_none_or(creates) { layout } else { layout.existing()? };
     let mut session = if args.running {
         Session::begin_live(layout, zone, with_person)?
     } else {
         Session::begin(layout, zone, with_person, talk)?
     };
-    if with_person {
-        return Ok(u8::from(!converse(&mut session, talk)));
-    }
-    let text = match text {
-        Some(text) => text,
-        None => commands_of(io::stdin()).context("cannot read standard input")?,
-    };
-    Ok(u8::from(!run_script(&mut session, &text, &origin, talk)))
+    Ok(u8::from(match text {
+        Some(text) => !run_script(&mut session, &text, &origin, talk),
+        None => !converse(&mut session, talk),
+    }))
+}
+
+/// Whether a text has the command that makes a zone, and with it the root of the zones where there is none.
+fn creates(text: &str) -> bool {
+    text.split([';', '\n']).any(|command| command.split_whitespace().next() == Some("create"))
 }
 
 /// Reads a text of commands, which is of a bounded size and UTF-8.

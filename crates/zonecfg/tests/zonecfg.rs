@@ -134,7 +134,7 @@ fn a_zone_is_described_shown_copied_and_deleted() {
     );
     assert!(
         info.contains(
-            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\nuptime: host\nlxcfs: \nhostid: \n[hostname: web]\n[init: /sbin/init]\n"
+            "limitpriv: default,!net_raw\nnesting: false\nio-uring: false\nsocketcall: false\nip-type: exclusive\nuptime: host\nlxcfs: \nhostid: \n[hostname: web]\nuser-data: \n[init: /sbin/init]\n"
         )
     );
     assert!(info.contains(

@@ -192,7 +192,9 @@ fn every_row_does_something_and_has_a_name_of_its_own() {
         let waits = step.name == "images";
         assert!(waits || step.check.is_some() || step.bring_up.is_some(), "{}", step.name);
         assert!(waits || step.tear_down.is_none() || step.bring_up.is_some(), "{}", step.name);
-        assert!(step.update.is_none() || step.bring_up.is_some(), "{}", step.name);
+        // The files of lxcfs go over a /proc, which only the zone's first process mounts: a boot gives them as an update.
+        let comes_later = step.name == "lxcfs";
+        assert!(comes_later || step.update.is_none() || step.bring_up.is_some(), "{}", step.name);
     }
 }
 

@@ -90,7 +90,7 @@ impl Column {
             Self::IpType => {
                 known(row.ip_type.map(|word| if word == "excl" { "exclusive" } else { word }.to_owned()))
             }
-            Self::Rw => row.immutable.and_then(|immutable| immutable.letter()).map(str::to_owned),
+            Self::Rw => row.immutable.and_then(super::row::Immutable::letter).map(str::to_owned),
             Self::Profile => row.immutable.map(|immutable| immutable.profile.as_str().to_owned()),
             Self::Since => row.live.map(|status| status.since).filter(|&since| since > 0).map(time::local),
             Self::Restarts => row.live.map(|status| status.restarts.to_string()),
@@ -99,13 +99,13 @@ impl Column {
                 links.flat_map(|link| link.wide.iter().cloned()).collect::<Vec<_>>().join(" ")
             }),
             Self::Memory => {
-                row.limits.as_ref().and_then(|limits| limits.memory_used()).map(|bytes| match program {
+                row.limits.as_ref().and_then(super::limits::Limits::memory_used).map(|bytes| match program {
                     true => bytes.to_string(),
                     false => indicatif::HumanBytes(bytes).to_string(),
                 })
             }
             Self::Lwps => {
-                row.limits.as_ref().and_then(|limits| limits.lwps_used()).map(|count| count.to_string())
+                row.limits.as_ref().and_then(super::limits::Limits::lwps_used).map(|count| count.to_string())
             }
             Self::Note => row.note(),
         };

@@ -164,7 +164,7 @@ mod tests {
         let link = begin("a\\u{1b}b");
         let first = format!("{link}192.0.2.5/24 was eth0; was given 192.0.2.5/24");
         assert_eq!(changed, [first, format!("{link}192.0.2.6/24")]);
-        assert_eq!(lines(None), [format!("{}-- is gone", begin("eth0"))]);
+        assert_eq!(lines(None), [format!("{}--      is gone", begin("eth0"))]);
     }
 
     #[test]

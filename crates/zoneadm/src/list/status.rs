@@ -43,7 +43,7 @@ pub(crate) fn run(cx: &Context, args: StatusArgs) -> Outcome {
     for entry in &entries {
         match look(&cx.layout, entry) {
             Ok(Some(row)) if cx.choice.as_ref().is_none_or(|choice| choice.is_wanted(row.state)) => {
-                rows.push(row)
+                rows.push(row);
             }
             Ok(Some(_)) => {}
             // It has been told.
