@@ -74,7 +74,7 @@ pub fn start(
     ended.said.lines().for_each(say);
     if ended.status != 0 {
         // Best effort: it is empty unless another daemon is in it.
-        let _ = zone_platform::cgroup::sweep(layout, zone);
+        let _ = zone_platform::cgroup::sweep(layout, zone, Duration::ZERO);
         // It may not have got as far as to ask for what the kernel must have.
         zone_platform::kernel::check()?;
     }

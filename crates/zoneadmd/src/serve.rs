@@ -33,7 +33,6 @@ pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartE
     let result = LocalSet::new().block_on(&runtime, serve(started, serving));
     // A thread that hangs in the kernel keeps nobody waiting; what it has open is closed for it where that matters.
     runtime.shutdown_background();
-    log::flush();
     result
 }
 
@@ -117,6 +116,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     door_server.begin_dying();
     if why == ending::Why::GivesWay {
         ending::give_way(&daemon, &door_server).await;
+        log::flush();
         drop(exclusive);
         return Ok(());
     }
@@ -141,6 +141,8 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     readiness.abort();
     level.abort();
     status_task.abort();
+    // Whoever waits for the lock takes this process for gone.
+    log::flush();
     // The lock file stays: whoever had it open already would lock a file that no third one sees.
     drop(exclusive);
     Ok(())

@@ -146,12 +146,30 @@ pub(super) fn remove_in(tree: &Tree) -> Result<(), CgroupError> {
 }
 
 /// Removes the directories above the zone's cgroup as far as nobody uses them: a daemon that lives in its own cannot
-/// remove that, but whoever comes after can.
+/// remove that, but whoever comes after can. Waits for `going` at most for one that has given up its locks and is about to be gone.
 ///
 /// # Errors
 /// [`CgroupError::NoCgroup2`]; a directory that is in use is no error.
-pub fn sweep(layout: &Layout, zone: &ZoneName) -> Result<(), CgroupError> {
-    sweep_in(&Tree::find(layout.id(), zone)?);
+pub fn sweep(layout: &Layout, zone: &ZoneName, going: Duration) -> Result<(), CgroupError> {
+    let tree = Tree::find(layout.id(), zone)?;
+    if let Some(dir) = tree.open(SUPERVISOR)? {
+        let _ = wait_until_empty(dir.as_fd(), going);
+    }
+    sweep_in(&tree);
+    Ok(())
+}
+
+fn wait_until_empty(dir: BorrowedFd<'_>, most: Duration) -> std::io::Result<()> {
+    let events = openat(dir, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut events = std::fs::File::from(events);
+    let deadline = Instant::now() + most;
+    while has_processes(&mut events)? {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        wait(events.as_fd(), left)?;
+    }
     Ok(())
 }
 

@@ -95,15 +95,15 @@ fn a_supervisor_is_swept_up_when_it_is_gone() {
     let place = Place::new();
     let dir = supervisor(&place.layout, &place.zone).unwrap();
     let mut alive = process_in(dir.as_fd());
-    sweep(&place.layout, &place.zone).unwrap();
+    sweep(&place.layout, &place.zone, Duration::ZERO).unwrap();
     assert!(place.path().parent().unwrap().join(SUPERVISOR).exists());
     alive.kill().unwrap();
     alive.wait().unwrap();
-    sweep(&place.layout, &place.zone).unwrap();
+    sweep(&place.layout, &place.zone, Duration::ZERO).unwrap();
     assert!(!place.path().parent().unwrap().exists());
     // Without a zone there is nothing to undo.
     kill(&place.layout, &place.zone, Duration::ZERO, &WaitToTheLimit).unwrap();
-    sweep(&place.layout, &place.zone).unwrap();
+    sweep(&place.layout, &place.zone, Duration::ZERO).unwrap();
 }
 
 #[test]

@@ -21,6 +21,8 @@ use crate::work::{self, Display, Interruptible};
 
 /// How long the daemon may take to leave after it was told of the uninstall.
 const DEPARTURE: Duration = Duration::from_secs(5);
+/// How long the daemon, whose lock is free, and the keeper may take to be gone from their cgroup.
+const GOING: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     let target = sanity::check(cx, Action::Uninstall)?;
@@ -70,7 +72,7 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
     zone_fail::pass!("uninstall.released");
     // What the daemon and the keeper were in; where there is no cgroup2 there is nothing to remove.
-    let _ = zone_platform::cgroup::sweep(target.layout, zone);
+    let _ = zone_platform::cgroup::sweep(target.layout, zone, GOING);
     zone_fail::pass!("uninstall.swept");
     // Last: who is killed before can be told to do it again.
     set_state(&target, State::Configured)?;

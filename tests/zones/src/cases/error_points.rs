@@ -5,7 +5,7 @@
 use super::crash::zone_with_net;
 use super::failing::{self, Deed, again, is_told, is_true, settle};
 use crate::harness::world::World;
-use crate::harness::{Lab, Place, Point, cases, is_error, need_failpoints, places, skip};
+use crate::harness::{Lab, Place, Point, cases, is_error, need_failpoints, places, skip, until};
 use std::collections::BTreeSet;
 
 cases![
@@ -51,6 +51,8 @@ fn sweep(lab: &Lab, deed: &Deed) {
                 let ran = zone.zoneadm_within(90, deed.command);
                 is_told(&ran);
                 is_true(&zone, &ran);
+                // What is found out beside the answer, as whether the zone is ready, is written when it is.
+                until(&format!("{at}: the call fails"), || (!zone.deaths().is_empty()).then_some(()));
                 let failed = zone.fail_no_more();
                 eprintln!("{at}: {failed:?}\n{ran}");
                 assert!(

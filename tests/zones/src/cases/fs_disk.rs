@@ -127,7 +127,7 @@ fn an_image_has_one_zone(lab: &Lab) {
     let image = image(&lab.path("disk.img"));
     let first = lab.sparse_with("first", &ext4("/data", &image, ""));
     let second = lab.configured("second", &format!("set brand=sparse; {}", ext4("/mine", &image, "")));
-    second.zoneadm(["install"]).refuses().stderr_has("it is the disk of zone first (fs /data)");
+    second.zoneadm(["install"]).refuses().stderr_has("zone first has it for its own (fs /data)");
     first.zonecfg("select fs dir=/data; add options ro; end").ok();
     second.zoneadm(["install"]).refuses().stderr_has("or add option ro to both");
     second.zonecfg("select fs dir=/mine; add options ro; end").ok();

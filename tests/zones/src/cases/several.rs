@@ -100,7 +100,7 @@ fn the_words_of_others_are_understood(lab: &Lab) {
     said(&["-z", "web", "bot"], "zoneadm: unrecognized subcommand 'bot'");
     zone.zonecfg("set autobot=true").exits(1).stderr_has("did you mean \"autoboot\"?");
     lab.zonecfg("new", "create; set ip-type=exclusiv").exits(1).stderr_has("did you mean \"exclusive\"?");
-    zone.zonecfg("ad net").exits(1).stderr_has("did you mean \"add\"?");
+    zone.zonecfg("remov net").exits(1).stderr_has("did you mean \"remove\"?");
     zone.zonecfg("add nte").exits(1).stderr_has("did you mean \"net\"?");
     zone.zonecfg("set bootargs=\"-s").exits(1).stderr_has("a quote that is not closed");
     lab.zonecfg("wbe", "info").exits(1).stderr_has("No such zone configured; did you mean \"web\"?");
