@@ -79,6 +79,8 @@ fi
 title "The end"
 ok "uninstall" zoneadm -z web uninstall -F
 ok "delete" zonecfg -z web delete -F
-systemctl stop zone-access.socket zone-access.service
+systemctl stop zone-access.socket zone-access.service zones.target
+# systemd's own, for all instances of a template.
+systemctl stop system-zone.slice
 nothing_left
 the_end
