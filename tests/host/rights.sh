@@ -80,6 +80,10 @@ title "The end"
 ok "uninstall" zoneadm -z web uninstall -F
 ok "delete" zonecfg -z web delete -F
 systemctl stop zone-access.socket zone-access.service zones.target
+# The unit hears of its zone's end a moment later.
+until_is 20 "" systemctl --no-legend --plain list-units --state=active,activating,deactivating 'zone@*' > /dev/null
+systemctl reset-failed
+systemctl daemon-reload
 # systemd's own, for all instances of a template.
 systemctl stop system-zone.slice
 nothing_left
