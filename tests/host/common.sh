@@ -63,7 +63,8 @@ die() { # PID: SIGKILL, and wait until it is no more
 daemon() { pgrep -f "zoneadmd.* -z $1( |\$)" | head -1; }
 look() { # what could be left
     awk '{print "mount", $5, $9, $10}' /proc/self/mountinfo
-    find /sys/fs/cgroup -type d -path '*zone*' | sed 's/^/cgroup /'
+    # The slice of all units of a template is systemd's own, which removes it when it likes.
+    find /sys/fs/cgroup -type d -path '*zone*' ! -name system-zone.slice | sed 's/^/cgroup /'
     ps -eo comm= | grep -E '^(zone|zsched|zinit|zlogin)' | sed 's/^/process /'
     ls /run/netns 2>/dev/null | sed 's/^/netns /'
     ip -o link | awk '{print "link", $2}'
