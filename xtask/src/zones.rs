@@ -92,7 +92,7 @@ pub(crate) fn run(run: &Suite<'_>) -> Result<Count> {
 pub(crate) fn copy_programs(place: &Path) -> Result<PathBuf> {
     let bin = place.join("bin");
     sh::make_dir(&bin)?;
-    for program in paths::PROGRAMS.iter().chain(&["zones-suite"]) {
+    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS).chain(&["zones-suite"]) {
         let to = bin.join(program);
         // A new file: one that is still being executed cannot be written to.
         let _ = std::fs::remove_file(&to);

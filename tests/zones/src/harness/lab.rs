@@ -96,10 +96,13 @@ impl Lab {
         self.root().join("run/zones")
     }
 
-    /// The path of one of our programs.
+    /// The path of one of our programs. A case for which nobody has built it fails here, and not by what it misses later.
+    #[track_caller]
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
-        self.spec.bin.join(name)
+        let program = self.spec.bin.join(name);
+        assert!(program.is_file(), "{name} is not in {}", self.spec.bin.display());
+        program
     }
 
     /// One of our programs, told of the private root.
