@@ -27,8 +27,12 @@ pub(super) fn be_ready(zone: &Zone<'_>) {
     zone.zoneadm(["ready"]).ok();
 }
 
+/// It runs, and its daemon has put on record that it is ready: what is counted after this is not that.
 pub(super) fn be_up(zone: &Zone<'_>) {
     zone.zoneadm(["boot"]).ok();
+    zone.waits_for("its readiness is known", |now| {
+        now.readiness.as_ref().is_some_and(|it| it.state != "starting")
+    });
 }
 
 /// A zone with a little of everything that can be left behind.
