@@ -46,10 +46,8 @@ async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
             // What came before this daemon, too.
             let mut settled: Option<Option<Connection>> = None;
             loop {
-                let runs = lxcfs::connection();
-                if settled != Some(runs) {
-                    see_to(daemon, incarnation).await;
-                    settled = Some(runs);
+                if settled != Some(lxcfs::connection()) {
+                    settled = see_to(daemon, incarnation).await;
                 }
                 let Ok(mut ready) = table.ready(Interest::PRIORITY).await else { break };
                 ready.clear_ready();
@@ -72,7 +70,8 @@ fn watch() -> std::io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Puts the files of lxcfs in order, and tells what was done. One that is just starting may be busy: it is tried some times more.
-async fn see_to(daemon: &Rc<Daemon>, incarnation: &Status) {
+/// Gives back which lxcfs, if one, the zone has been put in order with; `None` if it is to be looked at again.
+async fn see_to(daemon: &Rc<Daemon>, incarnation: &Status) -> Option<Option<Connection>> {
     let runs = lxcfs::connection();
     let mut rest = REST * 2;
     loop {
@@ -80,8 +79,14 @@ async fn see_to(daemon: &Rc<Daemon>, incarnation: &Status) {
         let silent = matches!(done, Ok(Outcome::Silent));
         // From the first to the last it takes half a minute.
         if !silent || rest > REST * 32 || lxcfs::connection() != runs {
+            // Only while the zone holds files of it is the number of its device nobody else's: the next lxcfs may have it.
+            let settled = match done {
+                Ok(Outcome::Kept | Outcome::Given) => Some(runs),
+                Ok(Outcome::Taken) => Some(None),
+                Ok(Outcome::Silent) | Err(_) => None,
+            };
             tell(daemon, done);
-            return;
+            return settled;
         }
         tokio::time::sleep(rest).await;
         rest *= 2;
