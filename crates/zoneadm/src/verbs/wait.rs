@@ -9,6 +9,7 @@ use zone_config::lastexit::LastExit;
 use zone_config::readiness::{Found, ReadyBy, ReadyState};
 use zone_config::{Index, Layout, State, ZoneName, here};
 use zone_console::log::{LogReader, Style};
+use zone_console::{Locale, Notice};
 use zone_door::{CallError, Client, Readiness};
 use zone_start::Missed;
 use zsched::wire::{Phase, Status};
@@ -25,6 +26,8 @@ const SLOWEST: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long it is waited for the record of how a zone has ended.
 const RECORD: Duration = Duration::from_secs(10);
+/// And for its last lines to be in the log.
+const LOGGED: Duration = Duration::from_secs(2);
 /// So many lines of the console are shown.
 const LINES: usize = 10;
 
@@ -166,10 +169,22 @@ fn ended(layout: &Layout, zone: &ZoneName, incarnation: u64) -> Failure {
         (_, Some(signal)) => format!(": its init was killed by signal {signal}"),
         _ => String::new(),
     });
-    for line in last_lines(layout, zone) {
+    // The daemon gathers what a console shows before it writes that down; what it says of the end comes after all of it.
+    let mut turns = Turns::new(Some(LOGGED));
+    let mut lines = last_lines(layout, zone);
+    while !lines.last().is_some_and(|line| is_of_an_end(line)) && turns.next() {
+        lines = last_lines(layout, zone);
+    }
+    for line in lines {
         relay(zone, &format!("console: {line}"));
     }
     Failure::text(zone, format!("has gone down before it was ready{how}"))
+}
+
+/// Whether a line of a console's log tells that an incarnation is over.
+fn is_of_an_end(line: &str) -> bool {
+    let ends = [Notice::Halted, Notice::Rebooting { args: String::new() }];
+    ends.iter().any(|notice| line.contains(&notice.text(Locale::C, false)))
 }
 
 /// What the console showed last, as text.
