@@ -77,6 +77,9 @@ struct Args {
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 fn main() -> ExitCode {
+    // Who starts the suite in the background of a script has it ignore SIGINT, which terminals here are to send.
+    zone_sys::signal::reset_all();
+    zone_sys::signal::ignore(rustix::process::Signal::PIPE.as_raw());
     supervisor::quiet_skips();
     run(Args::parse()).unwrap_or_else(|e| {
         eprintln!("zones-suite: {e}");
