@@ -109,15 +109,26 @@ impl Target<'_> {
     }
 }
 
+/// Makes sure that this is the global zone and the user root, for a verb that looks at zones or their daemons.
+pub(crate) fn only_root_here(what: &str) -> Outcome {
+    refuse(&format!("must be in the global zone to {what}."), what)
+}
+
+/// Refuses who is in a zone, with `elsewhere`, and who is not root.
+fn refuse(elsewhere: &str, what: &str) -> Outcome {
+    if here::zone().is_some() {
+        return Err(Failure::general(anyhow::Error::msg(elsewhere.to_owned())));
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::general(anyhow::anyhow!("only a privileged user may {what}.")));
+    }
+    Ok(())
+}
+
 /// Makes sure that `action` makes sense, before anything is done.
 pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
     let verb = action.name();
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::Error::msg(action.elsewhere())));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!("only a privileged user may {verb} a zone.")));
-    }
+    refuse(&action.elsewhere(), &format!("{verb} a zone"))?;
     let unlisted = if action == Action::Halt { cx.unlisted() } else { None };
     let selected = match unlisted {
         Some(entry) if cx.find(&entry.name)?.is_none() => Selection::Zone(entry),

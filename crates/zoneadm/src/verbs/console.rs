@@ -6,25 +6,17 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::path::Path;
 
 use zone_config::{Layout, ZoneName, here};
-use zone_console::log::{LogError, LogReader, Style};
+use zone_console::log::{LogReader, Style};
 
 use crate::cli::ConsoleArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
+use crate::sanity;
 
 pub(crate) fn run(cx: &Context, args: &ConsoleArgs) -> Outcome {
     let cx = &named(cx, args)?;
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::anyhow!(
-            "must be in the global zone to read the console log of a zone."
-        )));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!(
-            "only a privileged user may read the console log of a zone."
-        )));
-    }
+    sanity::only_root_here("read the console log of a zone")?;
     let zone = &find(cx)?;
     let style = if io::stdout().is_terminal() { Style::Terminal } else { Style::Raw };
     copy(&cx.layout, zone, style, &mut Output::raw()?, args.follow)
@@ -93,15 +85,7 @@ fn copy(layout: &Layout, zone: &ZoneName, style: Style, out: &mut dyn Write, fol
         ));
     }
     let done = LogReader::open(&dir, &name, style).and_then(|mut log| log.copy(out, follow));
-    done.map_err(|error| match error {
-        LogError::Io { operation: "write", source, .. } if source.kind() == ErrorKind::BrokenPipe => {
-            Failure::Unread
-        }
-        LogError::Io { operation: "write", source, .. } => {
-            Failure::general(anyhow::Error::new(source).context("cannot write to standard output"))
-        }
-        error => Failure::of(zone)(error),
-    })
+    done.map_err(|error| super::log::unshown(zone, error))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::cli::EventsArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome, harmless};
 use crate::output::Output;
-use crate::{live, time};
+use crate::{live, sanity, time};
 
 /// How often it is looked for a daemon where there is none, and for zones that are new.
 const LOOK: Duration = Duration::from_millis(500);
@@ -28,16 +28,7 @@ struct Told {
 }
 
 pub(crate) fn run(cx: &Context, args: EventsArgs) -> Outcome {
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::anyhow!(
-            "must be in the global zone to follow the events of zones."
-        )));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!(
-            "only a privileged user may follow the events of zones."
-        )));
-    }
+    sanity::only_root_here("follow the events of zones")?;
     let mut known = zones(cx)?;
     if !args.follow {
         let mut out = Output::new();

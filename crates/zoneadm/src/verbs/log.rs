@@ -14,16 +14,10 @@ use crate::cli::watch::{Level, LogArgs};
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome, harmless};
 use crate::output::Output;
+use crate::sanity;
 
 pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::anyhow!(
-            "must be in the global zone to read the log of a zone."
-        )));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!("only a privileged user may read the log of a zone.")));
-    }
+    sanity::only_root_here("read the log of a zone")?;
     let zone = &match cx.select()? {
         Selection::Zone(entry) => entry.name,
         Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
@@ -50,7 +44,12 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
     }
     let mut lines = Lines { out: &mut Output::raw()?, rest: Vec::new(), since, json: args.json };
     let done = LogReader::open(&dir, &name, Style::Raw).and_then(|mut log| log.copy(&mut lines, args.follow));
-    done.map_err(|error| match error {
+    done.map_err(|error| unshown(zone, error))
+}
+
+/// Why a log was not shown to its end. That nobody reads what is printed is no failure.
+pub(super) fn unshown(zone: &ZoneName, error: LogError) -> Failure {
+    match error {
         LogError::Io { operation: "write", source, .. } if source.kind() == ErrorKind::BrokenPipe => {
             Failure::Unread
         }
@@ -58,7 +57,7 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
             Failure::general(anyhow::Error::new(source).context("cannot write to standard output"))
         }
         error => Failure::of(zone)(error),
-    })
+    }
 }
 
 /// Has the zone's daemon, the one that runs and those that come later, say so much.

@@ -9,6 +9,7 @@ use crate::live;
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
 use crate::processes::{self, Process};
+use crate::sanity;
 use crate::table::{Table, number, terminal_width, text};
 
 /// A process, and whose it is.
@@ -20,16 +21,7 @@ struct Of<'a> {
 }
 
 pub(crate) fn run(cx: &Context, args: PsArgs) -> Outcome {
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::anyhow!(
-            "must be in the global zone to list processes of a zone."
-        )));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!(
-            "only a privileged user may list the processes of a zone."
-        )));
-    }
+    sanity::only_root_here("list the processes of a zone")?;
     let mut found = Vec::new();
     for zone in zones(cx)? {
         let status = live::ask(&cx.layout, &zone).map_err(Failure::of(&zone))?;

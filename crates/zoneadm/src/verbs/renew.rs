@@ -14,6 +14,7 @@ use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome, relay, warn};
 use crate::output::Output;
+use crate::sanity;
 
 /// How long an operation that runs may keep the old daemon.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -40,12 +41,7 @@ struct Renewed {
 }
 
 pub(crate) fn run(cx: &Context, args: RenewArgs) -> Outcome {
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::anyhow!("must be in the global zone to renew a daemon.")));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!("only a privileged user may renew a daemon.")));
-    }
+    sanity::only_root_here("renew a daemon")?;
     let zones: Vec<ZoneName> = match cx.select()? {
         Selection::Zone(entry) => vec![entry.name],
         Selection::Nothing => cx.index()?.entries().map(|entry| entry.name.clone()).collect(),

@@ -13,6 +13,7 @@ use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
+use crate::sanity;
 use crate::table::{Table, number, terminal_width, text};
 use crate::time;
 
@@ -41,12 +42,7 @@ struct Report {
 type Counted = BTreeMap<ZoneName, (Instant, Usage)>;
 
 pub(crate) fn run(cx: &Context, args: &StatArgs) -> Outcome {
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::anyhow!("must be in the global zone to see what zones use.")));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!("only a privileged user may see what zones use.")));
-    }
+    sanity::only_root_here("see what zones use")?;
     let interval = Duration::from_secs(args.interval);
     let mut before = count(cx)?;
     let mut left = args.count;

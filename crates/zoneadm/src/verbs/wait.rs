@@ -18,6 +18,7 @@ use crate::cli::watch::WaitArgs;
 use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome, relay, warn};
+use crate::sanity;
 
 /// The pause before the second look; each is longer than the one before, up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_millis(5);
@@ -32,12 +33,7 @@ const LOGGED: Duration = Duration::from_secs(2);
 const LINES: usize = 10;
 
 pub(crate) fn run(cx: &Context, args: WaitArgs) -> Outcome {
-    if here::zone().is_some() {
-        return Err(Failure::general(anyhow::anyhow!("must be in the global zone to wait for a zone.")));
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::general(anyhow::anyhow!("only a privileged user may wait for a zone.")));
-    }
+    sanity::only_root_here("wait for a zone")?;
     let zone = match cx.select()? {
         Selection::Zone(entry) => entry.name,
         Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
