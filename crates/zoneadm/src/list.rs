@@ -11,7 +11,7 @@ pub(crate) mod status;
 use clap::ValueEnum as _;
 use zone_config::{Entry, State, here};
 
-use crate::cli::ListArgs;
+use crate::cli::watch::ListArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome, warn};
 use crate::output::Output;

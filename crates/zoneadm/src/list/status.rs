@@ -9,7 +9,7 @@ use zone_console::sanitize::visible;
 
 use super::json;
 use super::row::{Forbidden, Row, UNKNOWN, failure};
-use crate::cli::{ListArgs, StatusArgs};
+use crate::cli::watch::{ListArgs, StatusArgs};
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome};
 use crate::output::Output;

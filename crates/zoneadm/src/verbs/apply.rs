@@ -4,7 +4,7 @@ use serde::Serialize;
 use zone_config::change;
 use zone_door::{Change, Request};
 
-use crate::cli::ApplyArgs;
+use crate::cli::lead::ApplyArgs;
 use crate::context::Context;
 use crate::daemon;
 use crate::message::Outcome;

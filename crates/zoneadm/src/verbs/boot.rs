@@ -6,7 +6,7 @@ use serde::Serialize;
 use zone_config::{Layout, ZoneName};
 use zone_door::{OpResult, Request};
 
-use crate::cli::BootArgs;
+use crate::cli::lead::BootArgs;
 use crate::context::Context;
 use crate::daemon;
 use crate::live;

@@ -8,7 +8,7 @@ use std::path::Path;
 use zone_config::{Layout, ZoneName, here};
 use zone_console::log::{LogReader, Style};
 
-use crate::cli::ConsoleArgs;
+use crate::cli::watch::ConsoleArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome};
 use crate::output::Output;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use zone_config::{Layout, State, ZoneName, here};
 use zone_door::{Client, Event};
 
-use crate::cli::EventsArgs;
+use crate::cli::watch::EventsArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome, harmless};
 use crate::output::Output;

@@ -2,7 +2,7 @@
 
 use zone_door::Request;
 
-use crate::cli::HaltArgs;
+use crate::cli::lead::HaltArgs;
 use crate::context::Context;
 use crate::daemon;
 use crate::message::Outcome;

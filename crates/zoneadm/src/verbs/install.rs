@@ -15,7 +15,7 @@ use zone_install::zonepath::Prepared;
 use zone_install::{Error, remove, zonepath};
 use zone_sys::Chain;
 
-use crate::cli::InstallArgs;
+use crate::cli::lead::InstallArgs;
 use crate::context::Context;
 use crate::message::{Failure, Outcome, relay, warn_zone};
 use crate::sanity::{self, Action, Target};

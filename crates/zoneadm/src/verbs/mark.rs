@@ -2,7 +2,7 @@
 
 use zone_config::{Index, State};
 
-use crate::cli::MarkArgs;
+use crate::cli::lead::MarkArgs;
 use crate::context::Context;
 use crate::message::{Failure, Outcome};
 use crate::sanity::{self, Action};

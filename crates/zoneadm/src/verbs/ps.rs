@@ -3,7 +3,7 @@
 use serde::Serialize;
 use zone_config::{ZoneName, here};
 
-use crate::cli::PsArgs;
+use crate::cli::watch::PsArgs;
 use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome};

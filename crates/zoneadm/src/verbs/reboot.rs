@@ -2,7 +2,7 @@
 
 use zone_door::{DoorError, Request, Uniqid};
 
-use crate::cli::RebootArgs;
+use crate::cli::lead::RebootArgs;
 use crate::context::Context;
 use crate::daemon::{self, DaemonError};
 use crate::message::{Outcome, relay};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use zone_config::{Layout, ZoneName, here};
 use zone_door::{CallError, Client};
 
-use crate::cli::RenewArgs;
+use crate::cli::lead::RenewArgs;
 use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome, relay, warn};

@@ -6,7 +6,7 @@ use zone_config::command::{Command, Term};
 use zonecfg::session::Session;
 use zonecfg::talk::Talk;
 
-use crate::cli::SetArgs;
+use crate::cli::lead::SetArgs;
 use crate::context::Context;
 use crate::message::{Failure, Outcome};
 use crate::sanity::{self, Action};

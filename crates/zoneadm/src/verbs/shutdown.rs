@@ -2,7 +2,7 @@
 
 use zone_door::Request;
 
-use crate::cli::ShutdownArgs;
+use crate::cli::lead::ShutdownArgs;
 use crate::context::Context;
 use crate::daemon;
 use crate::message::{Failure, Outcome};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use zone_config::{ZoneName, here};
 use zone_platform::cgroup::{Bounded, Usage};
 
-use crate::cli::StatArgs;
+use crate::cli::watch::StatArgs;
 use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome};

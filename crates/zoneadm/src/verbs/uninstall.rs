@@ -10,7 +10,7 @@ use zone_door::Request;
 use zone_install::remove::{self, Fixed, Plan, Removed};
 use zone_install::zonepath::ZonepathError;
 
-use crate::cli::UninstallArgs;
+use crate::cli::lead::UninstallArgs;
 use crate::context::Context;
 use crate::daemon;
 use crate::message::{Failure, Outcome, relay, warn_zone};

@@ -10,7 +10,7 @@ use zone_install::progress::{Options, Reporter};
 use zone_install::{Error, sparse};
 use zone_sys::signal::{self, SIGHUP, SIGINT};
 
-use crate::cli::InstallArgs;
+use crate::cli::lead::InstallArgs;
 use crate::message::{Failure, Outcome};
 
 /// As the only word of the command line it makes this program the decompressor of an install: see
