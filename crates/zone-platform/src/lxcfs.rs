@@ -334,22 +334,7 @@ fn one(job: &Job) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Lab;
-
-    fn mount(point: &str, fstype: &str, minor: u32) -> Mount {
-        let (root, point, options) = ("/".into(), point.into(), String::new());
-        Mount {
-            id: u64::from(minor),
-            major: 0,
-            minor,
-            root,
-            point,
-            fstype: fstype.into(),
-            shared: false,
-            source: String::new(),
-            options,
-        }
-    }
+    use crate::testing::{Lab, mount};
 
     fn spec(lxcfs: Option<bool>, nesting: bool) -> Spec {
         let mut lab = Lab::new("linux");

@@ -127,6 +127,7 @@ fn octal(digits: &[u8; 3]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
     use proptest::prelude::*;
 
     #[test]
@@ -146,17 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_below() {
-        let at = |point: &str| Mount {
-            id: 1,
-            major: 8,
-            minor: 0,
-            root: "/".into(),
-            point: point.into(),
-            fstype: "x".into(),
-            shared: false,
-            source: String::new(),
-            options: String::new(),
-        };
+        let at = |point: &str| testing::mount(point, "x", 0);
         let mounts = ["/z", "/z/root", "/z/root/a b", "/z/rootless"].map(at);
         let below: Vec<_> = below(&mounts, Path::new("/z/root")).map(|m| m.point.to_str()).collect();
         assert_eq!(below, [Some("/z/root/a b")]);

@@ -158,20 +158,10 @@ pub fn touch(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     fn mount(point: &str, fstype: &str) -> Mount {
-        let (root, point, options) = ("/".into(), point.into(), String::new());
-        Mount {
-            id: 1,
-            major: 0,
-            minor: 52,
-            root,
-            point,
-            fstype: fstype.into(),
-            shared: false,
-            source: String::new(),
-            options,
-        }
+        testing::mount(point, fstype, 52)
     }
 
     #[test]

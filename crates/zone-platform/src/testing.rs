@@ -12,11 +12,27 @@ use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use zone_config::index::IndexError;
 use zone_config::{Brand, Entry, IdRange, Index, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName};
 
+use crate::mountinfo::Mount;
 use crate::step::TearDown;
 use crate::{Build, Namespaces, Platform, PlatformError, Spec, steps, tear_down_steps};
 
 /// Within the range that zones get, but nobody's.
 pub(crate) const BASE: u32 = 1_000_013_824;
+
+/// A line of a table of mounts: a file system of this type, whose device has the number 0:`minor`.
+pub(crate) fn mount(point: &str, fstype: &str, minor: u32) -> Mount {
+    Mount {
+        id: u64::from(minor),
+        major: 0,
+        minor,
+        root: "/".into(),
+        point: point.into(),
+        fstype: fstype.into(),
+        shared: false,
+        source: String::new(),
+        options: String::new(),
+    }
+}
 
 /// An installation of zones with one installed zone.
 pub(crate) struct Lab {

@@ -20,27 +20,8 @@ use zsched::wire::Status;
 /// How long it rests after it was woken: mounts come in numbers.
 const REST: Duration = Duration::from_millis(500);
 
-/// Sees to every incarnation, as long as the daemon lives.
-pub(crate) async fn keep(daemon: Rc<Daemon>) {
-    let mut changes = daemon.changes();
-    loop {
-        let status = *changes.borrow_and_update();
-        if !status.lives() {
-            if changes.changed().await.is_err() {
-                return;
-            }
-            continue;
-        }
-        let another = |now: &Status| now.uniqid != status.uniqid || !now.lives();
-        tokio::select! {
-            () = keep_one(&daemon, &status) => {}
-            over = changes.wait_for(another) => if over.is_err() { return },
-        }
-    }
-}
-
 /// Sees to one incarnation; never ends by itself.
-async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
+pub(crate) async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
     match watch() {
         Ok(table) => {
             // What came before this daemon, too.

@@ -20,6 +20,7 @@ mod external;
 mod halt;
 mod halts;
 mod handshake;
+mod incarnations;
 mod internal;
 mod journal;
 mod keeper;

@@ -23,27 +23,8 @@ const REST: Duration = Duration::from_secs(1);
 /// As many are named at a time.
 const NAMED: usize = 8;
 
-/// Tells of every incarnation, as long as the daemon lives.
-pub(crate) async fn keep(daemon: Rc<Daemon>) {
-    let mut changes = daemon.changes();
-    loop {
-        let status = *changes.borrow_and_update();
-        if !status.lives() {
-            if changes.changed().await.is_err() {
-                return;
-            }
-            continue;
-        }
-        let another = |now: &Status| now.uniqid != status.uniqid || !now.lives();
-        tokio::select! {
-            () = keep_one(&daemon, &status) => {}
-            over = changes.wait_for(another) => if over.is_err() { return },
-        }
-    }
-}
-
 /// Tells of one incarnation; never ends by itself.
-async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
+pub(crate) async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
     let mut told = Told { lost: None, ids: ids(daemon), uniqid: incarnation.uniqid };
     if let Some(events) = watch(daemon) {
         // What came before this daemon, too.

@@ -61,27 +61,8 @@ pub(crate) fn of(daemon: &Daemon, status: &Status) -> Option<Readiness> {
         .then(|| known.unwrap_or_else(|| Seen::starting(status.uniqid, ReadyBy::Init).readiness))
 }
 
-/// Looks after every incarnation, as long as the daemon lives.
-pub(crate) async fn keep(daemon: Rc<Daemon>) {
-    let mut changes = daemon.changes();
-    loop {
-        let status = *changes.borrow_and_update();
-        if status.phase != Phase::Running {
-            if changes.changed().await.is_err() {
-                return;
-            }
-            continue;
-        }
-        let another = |now: &Status| now.uniqid != status.uniqid || now.phase != Phase::Running;
-        tokio::select! {
-            () = keep_one(&daemon, &status) => {}
-            over = changes.wait_for(another) => if over.is_err() { return },
-        }
-    }
-}
-
 /// Looks after one incarnation; never ends by itself.
-async fn keep_one(daemon: &Rc<Daemon>, status: &Status) {
+pub(crate) async fn keep_one(daemon: &Rc<Daemon>, status: &Status) {
     if let Some(found) = Found::load(daemon.layout(), daemon.name(), status.uniqid) {
         set(daemon, Seen::of(&found));
         close(daemon).await;

@@ -2,6 +2,7 @@
 
 use crate::backup::KeeperBackup;
 use crate::daemon::Daemon;
+use crate::incarnations::{self, While};
 use crate::started::{StartError, Started};
 use crate::zone::Zone;
 use crate::{
@@ -92,10 +93,10 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let pending = spawn_local(pending::see_through(Rc::clone(&daemon)));
     let addresses = spawn_local(dhcp::keep(Rc::clone(&daemon)));
     let level = spawn_local(log_level::keep(Rc::clone(&daemon)));
-    let kills = spawn_local(oom::keep(Rc::clone(&daemon)));
+    let kills = spawn_local(incarnations::keep(Rc::clone(&daemon), While::Lives, oom::keep_one));
     let unit = spawn_local(systemd::keep(Rc::clone(&daemon)));
-    let views = spawn_local(lxcfs::keep(Rc::clone(&daemon)));
-    let readiness = spawn_local(readiness::keep(Rc::clone(&daemon)));
+    let views = spawn_local(incarnations::keep(Rc::clone(&daemon), While::Lives, lxcfs::keep_one));
+    let readiness = spawn_local(incarnations::keep(Rc::clone(&daemon), While::Runs, readiness::keep_one));
     message.into_iter().for_each(|message| daemon.notice(Notice::Text(message)));
     // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
     let recovery = {
