@@ -54,6 +54,7 @@ mod sync;
 mod systemd;
 mod unreachable;
 mod upcall;
+mod wish;
 mod zone;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use crate::daemon::Daemon;
 use crate::error::OpError;
 use crate::internal;
 use crate::shutdown_state::Then;
+use crate::wish::{Policy, RESTART_DELAYS_MS, Wish, wish};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,6 @@ use zsched::wire::{End, Phase, Status};
 
 /// An init that ran for so long is not one that keeps failing: the count of restarts begins anew.
 const STEADY_SECONDS: u64 = 60;
-/// How long to wait before each restart in a row; after the last, the zone halts.
-const RESTART_DELAYS_MS: [u64; 5] = [100, 500, 1_000, 2_000, 5_000];
 
 /// How long to wait before another attempt to start a zsched; twice as long each time, up to the second.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -124,42 +123,6 @@ async fn next_event(socket: &UnixStream, client: &Client) -> Option<Status> {
     }
 }
 
-/// What the end of a first process asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    Reboot,
-    Halt,
-    /// Start init again, as a new incarnation, after so many milliseconds.
-    Restart(u64),
-    /// It was started again too often.
-    GiveUp,
-}
-
-/// The three flags of the zone, for an init that ended by itself.
-#[derive(Debug, Clone, Copy)]
-struct Policy {
-    restart: bool,
-    restart_on_0: bool,
-    reboot: bool,
-}
-
-fn wish(end: Option<End>, policy: Policy, restarts: u32) -> Wish {
-    let success = end == Some(End::Exited(0));
-    match how_it_ended(end) {
-        How::Rebooted => Wish::Reboot,
-        // It may have asked for a reboot; that what ended was a halt is the safer guess.
-        How::Poweroff | How::Unknown => Wish::Halt,
-        _ if !policy.restart => Wish::Halt,
-        _ if policy.reboot && policy.restart_on_0 && !success => Wish::Halt,
-        _ if policy.reboot => Wish::Reboot,
-        _ if policy.restart_on_0 && !success => Wish::Halt,
-        _ => {
-            let nth = usize::try_from(restarts).unwrap_or(usize::MAX);
-            RESTART_DELAYS_MS.get(nth).map_or(Wish::GiveUp, |&delay| Wish::Restart(delay))
-        }
-    }
-}
-
 /// Deals with the end of an incarnation: at the latest word, only if it still is the present one.
 pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let mut lock = daemon.slot.lock().await;
@@ -233,40 +196,5 @@ fn init_end(end: Option<End>) -> InitEnd {
         Some(End::Exited(status)) => InitEnd::Exited(status),
         Some(End::Killed(signal)) => InitEnd::Killed(signal),
         None => InitEnd::Unknown,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DEFAULT: Policy = Policy { restart: true, restart_on_0: false, reboot: false };
-
-    #[test]
-    fn what_the_zone_asked_for_comes_first() {
-        for policy in [DEFAULT, Policy { restart: false, ..DEFAULT }] {
-            assert_eq!(wish(Some(End::Killed(1)), policy, 9), Wish::Reboot);
-            assert_eq!(wish(Some(End::Killed(2)), policy, 9), Wish::Halt);
-        }
-    }
-
-    #[test]
-    fn the_three_flags_decide_as_on_solaris() {
-        let (ok, bad) = (Some(End::Exited(0)), Some(End::Exited(3)));
-        assert_eq!(wish(bad, Policy { restart: false, ..DEFAULT }, 0), Wish::Halt);
-        let reboot = Policy { reboot: true, ..DEFAULT };
-        assert_eq!((wish(ok, reboot, 0), wish(bad, reboot, 0)), (Wish::Reboot, Wish::Reboot));
-        let both = Policy { restart_on_0: true, ..reboot };
-        assert_eq!((wish(ok, both, 0), wish(bad, both, 0)), (Wish::Reboot, Wish::Halt));
-        let on_0 = Policy { restart_on_0: true, ..DEFAULT };
-        assert_eq!((wish(ok, on_0, 0), wish(bad, on_0, 0)), (Wish::Restart(100), Wish::Halt));
-    }
-
-    #[test]
-    fn restarts_back_off_and_end() {
-        let crash = Some(End::Killed(11));
-        assert_eq!(wish(crash, DEFAULT, 0), Wish::Restart(100));
-        assert_eq!(wish(crash, DEFAULT, 4), Wish::Restart(5_000));
-        assert_eq!(wish(crash, DEFAULT, 5), Wish::GiveUp);
     }
 }
