@@ -145,6 +145,11 @@ pub(crate) fn unfinished(layout: &Layout, zone: &ZoneName) -> Option<Intent> {
     parse(&String::from_utf8_lossy(&text))
 }
 
+/// Tells whether a reboot is not through: should this daemon die, too, zsched is to start another.
+pub(crate) fn owes(layout: &Layout, zone: &ZoneName) -> bool {
+    unfinished(layout, zone).is_some_and(|intent| intent.operation == Operation::Reboot)
+}
+
 fn parse(text: &str) -> Option<Intent> {
     let mut open = None;
     for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {

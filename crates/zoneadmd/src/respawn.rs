@@ -4,6 +4,7 @@
 //! parent: the new one becomes the tracer.
 
 use crate::backup::{Held, has_ended};
+use crate::journal;
 use crate::keeper;
 use crate::keeper_error::KeeperError;
 use crate::sync::lock;
@@ -166,7 +167,10 @@ impl Zone {
     fn hand_over(&self, heir: &Client) -> Result<String, KeeperError> {
         const DIED: &str = "zsched has died";
         let mut held = lock(&self.backup.held);
+        let owed = journal::owes(&self.layout, &self.name);
+        let owe = || owed.then(|| owe(heir));
         let Some(Held { status, fds }) = &mut *held else {
+            owe();
             return Ok(format!("NOTICE: {DIED} and was replaced; no zone was up"));
         };
         if status.phase == Phase::Ready {
@@ -178,6 +182,7 @@ impl Zone {
         let phase = match (status.phase, ended) {
             (Phase::Ready, true) => {
                 *held = None;
+                owe();
                 return Ok(format!(
                     "WARNING: {DIED}, and with it the zone, which was ready but not running; it is installed now"
                 ));
@@ -192,13 +197,21 @@ impl Zone {
         let notify = notify.as_ref().filter(|(of, _)| *of == uniqid && phase != Phase::Down);
         let kept = u8::from(notify.is_some());
         let lost = Lost::empty();
-        let zone = Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, owed: false, kept };
+        let owed = owed && phase != Phase::Running;
+        let zone = Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, owed, kept };
         let mut all = vec![fds.cgroup.as_fd()];
         all.extend((phase != Phase::Down).then(|| fds.pidfd.as_fd()));
         all.extend(notify.map(|(_, socket)| socket.as_fd()));
         let adopted = heir.adopt(&zone, &all)?;
         *status = adopted;
         Ok(words(&adopted))
+    }
+}
+
+/// Has a zsched that was just started know that a zone is to come back, should this daemon die before it runs.
+pub(crate) fn owe(heir: &Client) {
+    if let Err(error) = heir.adopt(&Adopt::owing(), &[]) {
+        tracing::warn!("a reboot is not carried on if this daemon dies: {}", Chain(&error));
     }
 }
 

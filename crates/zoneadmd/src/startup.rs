@@ -4,7 +4,7 @@
 use crate::exclusive::{self, NotExclusive};
 use crate::handshake::{self, Side, Waiting};
 use crate::started::{NotListening, StartError, Started};
-use crate::{keeper, log, orphan, serve};
+use crate::{journal, keeper, log, orphan, respawn, serve};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -115,6 +115,9 @@ fn prepare(
     let mut keeper = keeper::attach(zsched, child, &layout, &name).map_err(StartError::Keeper)?;
     if found && !keeper.status.exists() {
         message = orphan::take_up(proof, &layout, &name, &mut keeper).map_err(StartError::Keeper)?;
+    }
+    if !keeper.status.exists() && journal::owes(&layout, &name) {
+        respawn::owe(&keeper.requests);
     }
     zone_fail::pass!("start.attached");
     if exclusive.stale && keeper.status.exists() {

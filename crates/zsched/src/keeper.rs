@@ -157,9 +157,7 @@ impl Keeper {
 
     /// Whether a zone has ended, or is to come back, and no daemon is there to be told.
     fn unheard(&self) -> bool {
-        let phase = self.status().phase;
-        let waits = phase == Phase::Down || (matches!(phase, Phase::None | Phase::Ready) && self.owed);
-        waits && self.clients.daemon().is_none()
+        self.status().phase.needs_daemon(self.owed) && self.clients.daemon().is_none()
     }
 
     fn status(&self) -> Status {

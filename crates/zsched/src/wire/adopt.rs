@@ -34,6 +34,13 @@ pub struct Adopt {
 const SIZE: usize = Header::SIZE + 40 + 4 + RESERVE + 12;
 
 impl Adopt {
+    /// Makes the request for a zone that is no more and is to come back.
+    #[must_use]
+    pub fn owing() -> Self {
+        let (phase, end, lost) = (Phase::None, None, Lost::empty());
+        Self { phase, uniqid: 0, pid: 0, since: 0, end, ended: 0, restarts: 0, lost, owed: true, kept: 0 }
+    }
+
     /// The message, header included.
     #[must_use]
     pub fn encode(&self) -> [u8; SIZE] {

@@ -1,7 +1,7 @@
 //! What zsched knows of its zone.
 
 /// Where the zone is in its life, as zsched knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u32)]
 pub enum Phase {
     /// No zone: only the console is kept.
@@ -24,10 +24,18 @@ impl Phase {
             .into_iter()
             .find(|phase| *phase as u32 == number)
     }
+
+    /// Tells whether a zone in this phase needs a daemon, so that one has to be started where none is: one that has ended, and one
+    /// that is `owed` another life, until it runs. That may be one that is made ready a second time: a daemon that carries on
+    /// takes down what the one before it had made.
+    #[must_use]
+    pub fn needs_daemon(self, owed: bool) -> bool {
+        self == Self::Down || (owed && self != Self::Running)
+    }
 }
 
 /// How a first process ended, as `waitid(2)` tells its parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum End {
     /// It exited with this status.
     Exited(i32),

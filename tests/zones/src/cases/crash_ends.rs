@@ -13,6 +13,7 @@ cases![
     a_shutdown_that_init_does_not_hear: 180,
     an_init_that_is_started_again: 180,
     a_keeper_without_a_successor: 120,
+    a_reboot_whose_daemons_die_twice,
 ];
 
 fn is_shut_down(zone: &Zone<'_>, before: Option<&String>, at: &str) {
@@ -164,4 +165,20 @@ fn a_keeper_without_a_successor(lab: &Lab) {
     zoneadm("boot").ok();
     zone.is("running");
     leaves_nothing(&zone, &world, "end.cleared");
+}
+
+/// Nobody asks for anything: zsched alone sees to it that the zone comes back.
+fn a_reboot_whose_daemons_die_twice(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    be_up(&zone);
+    zone.zlogin(["true"]).ok();
+    let before = zone.status();
+    zone.dies(&[("zoneadmd", "done.create", 1), ("zoneadmd", "kill.stopping", 1)]);
+    let _ = zone.zlogin(["reboot"]);
+    zone.runs_again(&before);
+    let deaths = zone.die_no_more();
+    need_failpoints(&deaths);
+    assert_eq!(deaths, ["zoneadmd done.create", "zoneadmd kill.stopping"]);
+    leaves_nothing(&zone, &world, "two deaths in a reboot");
 }
