@@ -30,6 +30,8 @@ mod log;
 mod log_level;
 mod lxcfs;
 mod matrix;
+#[cfg(test)]
+mod model;
 mod network_release;
 mod oom;
 mod operate;

@@ -5,7 +5,7 @@ use zone_config::State;
 use zone_door::Operation;
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     /// Make it ready.
     Ready,
