@@ -32,12 +32,16 @@ pub enum Template {
     Blank,
     /// `-t`: a copy of another zone's.
     Zone(String),
+    /// `-a`: that of a zone of illumos or Solaris that was detached, by its zonepath.
+    Detached(String),
+    /// `-f`: what a file of illumos or Solaris says.
+    File(String),
 }
 
 /// A command of the language, as parsed; what it means is the session's to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `create [-F] [-b | -t ZONE]`
+    /// `create [-F] [-b | -t ZONE | -a ZONEPATH | -f FILE]`
     Create {
         /// Write over an existing one without asking.
         force: bool,

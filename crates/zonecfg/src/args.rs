@@ -19,6 +19,8 @@ Examples:
     zonecfg -z web info
   Make another like it, with a zonepath of its own:
     zonecfg -z web2 'create -t web'
+  Describe one as a file of illumos or Solaris does:
+    zonecfg -z old 'create -f /mnt/etc/zones/old.xml'
   Keep the commands that make it again:
     zonecfg -z web export -f web.cfg
   Give the zone that runs more memory, until it boots next:
@@ -33,7 +35,7 @@ Examples:
     version,
     about = "Describe zones",
     after_help = EXAMPLES,
-    override_usage = "zonecfg [-R ROOT] -z ZONE [-r] [-f FILE | COMMAND...]\n       zonecfg help [COMMAND | RESOURCE | PROPERTY | commands | syntax | usage]",
+    override_usage = "zonecfg [-R ROOT] -z ZONE [-nr] [-f FILE | COMMAND...]\n       zonecfg help [COMMAND | RESOURCE | PROPERTY | commands | syntax | usage]",
     disable_help_flag = true,
     max_term_width = 100
 )]
@@ -44,6 +46,9 @@ pub struct Args {
     /// Edit what the zone has that runs, instead of what is configured; a commit gives it that, until it boots next
     #[arg(short = 'r', long)]
     pub running: bool,
+    /// Do everything but save: check the commands, and show what they would make
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     /// Read commands from FILE; '-' is standard input
     #[arg(short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,

@@ -55,9 +55,9 @@ pub fn complete(line: &str, place: &Place) -> (usize, Vec<String>) {
             let all = RESOURCES.iter().map(|row| row.name).chain(GLOBALS.iter().map(|row| row.name));
             all.map(str::to_owned).collect()
         }
-        ["create"] => ["-F", "-b", "-t"].map(str::to_owned).to_vec(),
+        ["create"] => ["-F", "-b", "-t", "-a", "-f"].map(str::to_owned).to_vec(),
         ["create", .., "-t"] => place.zones.clone(),
-        ["export", "-f"] => files(word),
+        ["export", "-f"] | ["create", .., "-a" | "-f"] => files(word),
         ["help"] => {
             let all = COMMANDS.iter().map(|row| row.name).chain(RESOURCES.iter().map(|row| row.name));
             all.chain(GLOBALS.iter().map(|row| row.name)).map(str::to_owned).collect()

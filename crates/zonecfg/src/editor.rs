@@ -374,7 +374,11 @@ pub fn resource(name: &str) -> Result<&'static Resource, EditError> {
         .ok_or_else(|| EditError::NoResourceType { name: name.to_owned(), allowed: schema::resource_names() })
 }
 
-fn global(name: &str) -> Result<&'static Property, EditError> {
+/// A property of the zone by its name.
+///
+/// # Errors
+/// With the names there are.
+pub(crate) fn global(name: &str) -> Result<&'static Property, EditError> {
     schema::global(name).ok_or_else(|| EditError::NoProperty {
         scope: "the zone",
         name: name.to_owned(),

@@ -14,6 +14,8 @@ use zone_config::store::StoreError;
 use zone_config::{State, ZoneName};
 
 use crate::editor::{EditError, already};
+use crate::global::GlobalError;
+use crate::import::ImportError;
 use crate::live::LiveError;
 
 /// A command that failed.
@@ -48,6 +50,12 @@ pub enum Failure {
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A command that the global zone has not.
+    #[error(transparent)]
+    Global(#[from] GlobalError),
+    /// A configuration of another system makes no sense.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// What holds for all zones cannot be read.
     #[error(transparent)]
     Settings(#[from] SettingsError),

@@ -12,6 +12,7 @@ const USAGE: &str = "\
 usage:\tzonecfg help [COMMAND | RESOURCE | PROPERTY]
 \tzonecfg -z ZONE                    ask for commands
 \tzonecfg -z ZONE COMMAND...         do these commands, separated by ';'
+\tzonecfg -n -z ZONE COMMAND...      check them, and save nothing
 \tzonecfg -z ZONE -f FILE            do the commands of FILE; '-' is standard input
 ";
 

@@ -13,6 +13,7 @@ use zone_sys::Chain;
 
 use crate::args::Args;
 use crate::error::Failure;
+use crate::global;
 use crate::help;
 use crate::line::{self, Reader, Typed};
 use crate::session::{Flow, Session};
@@ -58,6 +59,9 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
     if args.file.is_some() && !args.commands.is_empty() {
         return usage(talk, "commands come from -f or from the command line, not both");
     }
+    if zone == global::NAME && !args.running {
+        return global::start(args, talk);
+    }
     let zone = match zone.parse() {
         Ok(zone) => zone,
         Err(error) => return usage(talk, &format!("-z: {error}")),
@@ -71,6 +75,26 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         anyhow::bail!("zonecfg can only be run from the global zone.");
     }
 
+    let (text, origin) = given(args)?;
+    let with_person = text.is_none();
+    // Who is asked for commands may create a zone yet.
+    let layout = if text.as_deref().is_none_or(creates) { layout } else { layout.existing()? };
+    let mut session = if args.running {
+        Session::begin_live(layout, zone, with_person)?
+    } else {
+        Session::begin(layout, zone, with_person, talk)?
+    };
+    if args.dry_run {
+        session.save_nothing();
+    }
+    Ok(u8::from(match text {
+        Some(text) => !run_script(&mut session, &text, &origin, talk),
+        None => !converse(&mut session, talk),
+    }))
+}
+
+/// The commands that were given, and what they are called in errors; none when a person is to be asked for them.
+pub(crate) fn given(args: &Args) -> anyhow::Result<(Option<String>, Origin)> {
     let (text, origin) = match &args.file {
         Some(path) if path == Path::new("-") => (None, Origin::File("standard input".to_owned())),
         Some(path) => {
@@ -83,27 +107,18 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         None if args.commands.is_empty() => (None, Origin::File("standard input".to_owned())),
         None => (Some(args.commands.join(" ")), Origin::CommandLine),
     };
-    let with_person = text.is_none() && io::stdin().is_terminal();
-    let text = match text {
-        None if !with_person => Some(commands_of(io::stdin()).context("cannot read standard input")?),
-        text => text,
-    };
-    // Who is asked for commands may create a zone yet.
-    let layout = if text.as_deref().is_none_or(creates) { layout } else { layout.existing()? };
-    let mut session = if args.running {
-        Session::begin_live(layout, zone, with_person)?
-    } else {
-        Session::begin(layout, zone, with_person, talk)?
-    };
-    Ok(u8::from(match text {
-        Some(text) => !run_script(&mut session, &text, &origin, talk),
-        None => !converse(&mut session, talk),
-    }))
+    match text {
+        None if !io::stdin().is_terminal() => {
+            Ok((Some(commands_of(io::stdin()).context("cannot read standard input")?), origin))
+        }
+        text => Ok((text, origin)),
+    }
 }
 
 /// Whether a text has the command that makes a zone, and with it the root of the zones where there is none.
 fn creates(text: &str) -> bool {
-    text.split([';', '\n']).any(|command| command.split_whitespace().next() == Some("create"))
+    let mut commands = Script::new(text, 1).flatten();
+    commands.any(|located| matches!(located.command, Command::Create { .. }))
 }
 
 /// Reads a text of commands, which is of a bounded size and UTF-8.
@@ -212,7 +227,13 @@ fn execute(session: &mut Session, command: &Command, talk: &mut Talk<'_>) -> Res
     done
 }
 
-fn report(failure: &Failure, origin: &Origin, place: Place, many_lines: bool, talk: &mut Talk<'_>) {
+pub(crate) fn report(
+    failure: &Failure,
+    origin: &Origin,
+    place: Place,
+    many_lines: bool,
+    talk: &mut Talk<'_>,
+) {
     if let Failure::Stream(error) = failure
         && error.kind() == io::ErrorKind::BrokenPipe
     {
@@ -228,7 +249,7 @@ fn report(failure: &Failure, origin: &Origin, place: Place, many_lines: bool, ta
     }
 }
 
-fn report_syntax(error: &SyntaxError, origin: &Origin, talk: &mut Talk<'_>) {
+pub(crate) fn report_syntax(error: &SyntaxError, origin: &Origin, talk: &mut Talk<'_>) {
     let Place { line, column } = error.place;
     let name = match origin {
         Origin::File(name) => name,

@@ -5,18 +5,15 @@
 //! has changed nothing.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use zone_config::command::{Command, Template};
+use zone_config::command::Command;
 use zone_config::config::ConfigError;
 use zone_config::document::{Document, Problem};
 use zone_config::nearest::did_you_mean;
 use zone_config::order::{self, DependsError};
-use zone_config::schema::{Applies, GLOBALS, Property, RESOURCES};
 use zone_config::snapshot::SnapshotError;
-use zone_config::{
-    Index, Layout, Settings, Snapshot, State, ZoneConfig, ZoneName, change, hostboot, schema, store,
-};
+use zone_config::{Index, Layout, Snapshot, State, ZoneName, change, hostboot, store};
 
 use zone_sys::Chain;
 
@@ -27,11 +24,9 @@ use crate::talk::{Answer, Talk};
 use crate::{help, live, show};
 
 mod access;
+mod create;
 mod edit;
-
-/// Names that Solaris has for the two templates that are not zones.
-const DEFAULT_TEMPLATE: &str = "SUNWdefault";
-const BLANK_TEMPLATE: &str = "SUNWblank";
+mod told;
 
 /// Whether the session goes on after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +52,10 @@ pub struct Session {
     at_once: bool,
     /// The version of what the zone has that runs, when that is what is edited.
     live: Option<String>,
+    /// What a configuration of another system has that the one in hand has not; a commit tells of it.
+    left_out: Vec<String>,
     read_only: bool,
+    dry_run: bool,
 }
 
 /// The configuration in hand.
@@ -120,7 +118,20 @@ impl Session {
         let there = !matches!(current, Current::None);
         let disk = Disk { name: there.then(|| zone.clone()), state };
         let read_only = !access::can_write(&layout);
-        Ok(Self { layout, zone, current, saved, disk, plan: Plan::default(), at_once, live: None, read_only })
+        let (plan, left_out) = (Plan::default(), Vec::new());
+        Ok(Self {
+            layout,
+            zone,
+            current,
+            saved,
+            disk,
+            plan,
+            at_once,
+            live: None,
+            left_out,
+            read_only,
+            dry_run: false,
+        })
     }
 
     /// Begins a session on what a zone has that runs.
@@ -140,7 +151,25 @@ impl Session {
         let disk = Disk { name: Some(zone.clone()), state };
         let read_only = !access::can_write(&layout);
         let saved = Some((zone.clone(), document));
-        Ok(Self { layout, zone, current, saved, disk, plan: Plan::default(), at_once, live, read_only })
+        let (plan, left_out) = (Plan::default(), Vec::new());
+        Ok(Self {
+            layout,
+            zone,
+            current,
+            saved,
+            disk,
+            plan,
+            at_once,
+            live,
+            left_out,
+            read_only,
+            dry_run: false,
+        })
+    }
+
+    /// From now on saves nothing: what would be is checked, and no more.
+    pub fn save_nothing(&mut self) {
+        self.dry_run = true;
     }
 
     /// Whether nothing can be saved, for want of access.
@@ -324,42 +353,6 @@ impl Session {
         }
     }
 
-    fn create(&mut self, force: bool, template: &Template, talk: &mut Talk<'_>) -> Result<(), Failure> {
-        self.global_scope("create")?;
-        if let Some(state) = above_configured(self.disk.state) {
-            return Err(Failure::Installed { zone: self.zone.clone(), state, command: "create" });
-        }
-        if let Some(zone) = &self.disk.name {
-            if force {
-                talk.note(&format!("Zone {zone} already exists; overwriting."));
-            } else {
-                match talk.ask(&format!("Zone {zone} already exists; create anyway"))? {
-                    Answer::Yes => {}
-                    Answer::No => return Ok(()),
-                    Answer::Nobody => return Err(Failure::Exists { zone: zone.clone() }),
-                }
-            }
-        }
-        let mut document = match template {
-            Template::Blank => Document::default(),
-            Template::Zone(name) if name == BLANK_TEMPLATE => Document::default(),
-            Template::Zone(name) if name != DEFAULT_TEMPLATE => {
-                let template: ZoneName = name.parse()?;
-                store::load(&self.layout, &template)?
-            }
-            _ => Document::default(),
-        };
-        let blank = *template == Template::Blank || *template == Template::Zone(BLANK_TEMPLATE.to_owned());
-        if let (false, Some(row)) = (blank, schema::global("zonepath")) {
-            // No two zones have one zonepath, so that a copy gets its own.
-            let zonepath = Settings::load(&self.layout)?.zonepath(&self.layout, &self.zone);
-            document.globals.set(row, row.read(&zonepath.to_string_lossy())?);
-        }
-        self.current = Current::Here(Box::new(Editor::new(self.zone.clone(), document, None)));
-        self.saved = None;
-        Ok(())
-    }
-
     fn verify(&mut self) -> Result<(), Failure> {
         let editor = self.editor()?;
         if editor.open().is_some() {
@@ -409,63 +402,6 @@ impl Session {
         if self.at_once { self.apply(talk) } else { Ok(()) }
     }
 
-    /// Tells what a zone that is up does not have yet, and how it gets it.
-    fn tell_of_a_live_zone(&self, talk: &mut Talk<'_>) {
-        let Some(name) = &self.disk.name else { return };
-        // A zone has one from ready to halt.
-        let Ok(snapshot) = Snapshot::load(&self.layout, name) else { return };
-        let Some((_, document)) = &self.saved else { return };
-        let changes = change::between(&snapshot.config.to_document(), document);
-        let of = |live: bool| {
-            change::names(changes.iter().filter(|change| (change.applies == Applies::Live) == live))
-                .join(", ")
-        };
-        let (live, later) = (of(true), of(false));
-        let live = (!live.is_empty()).then(|| format!("'zoneadm -z {name} apply' gives it {live}"));
-        let later = (!later.is_empty()).then(|| format!("what waits until it boots next is {later}"));
-        let told: Vec<_> = live.into_iter().chain(later).collect();
-        if !told.is_empty() {
-            talk.note(&format!("note: the zone is up; {}", told.join("; ")));
-        }
-    }
-
-    /// Tells of what is set anew and that nothing acts on yet, and in one line of all that has no meaning on Linux.
-    fn tell_pending(&self, talk: &mut Talk<'_>) {
-        let Current::Here(editor) = &self.current else { return };
-        let mut foreign = Vec::new();
-        for (name, row) in fresh(self.saved.as_ref().map(|(_, saved)| saved), &editor.document) {
-            if let (Some(pending), Some(_)) = (row.pending, schema::global(&name)) {
-                talk.note(&format!("note: {name} is kept, but {pending}"));
-            } else if row.foreign && !foreign.contains(&name) {
-                foreign.push(name);
-            }
-        }
-        // A document that was verified has all that it must have.
-        let idle = |document: &Document| {
-            let config = ZoneConfig::from_document(document, Path::new(""));
-            config.map(|config| config.idle_names()).unwrap_or_default()
-        };
-        let before = self.saved.as_ref().map(|(_, saved)| idle(saved)).unwrap_or_default();
-        foreign.extend(idle(&editor.document).into_iter().filter(|name| !before.contains(name)));
-        // Once for all resources of a type.
-        for resource in RESOURCES {
-            let set = |document: &Document, row: &Property| {
-                document.of(resource.name).any(|one| one.values.effective(row) != row.default_value())
-            };
-            for row in resource.properties {
-                if let Some(pending) = row.pending
-                    && set(&editor.document, row)
-                    && !self.saved.as_ref().is_some_and(|(_, saved)| set(saved, row))
-                {
-                    talk.note(&format!("note: {} of {} is kept, but {pending}", row.name, resource.name));
-                }
-            }
-        }
-        if !foreign.is_empty() {
-            talk.note(&format!("note: kept, but without a meaning on Linux: {}", foreign.join(", ")));
-        }
-    }
-
     fn revert(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<(), Failure> {
         if self.global_scope("revert").is_err() {
             return Err(Failure::RevertInResource);
@@ -485,6 +421,7 @@ impl Session {
             }
         }
         self.current = Current::Here(Box::new(Editor::new(zone, document, sealed)));
+        self.left_out.clear();
         Ok(())
     }
 
@@ -520,6 +457,9 @@ impl Session {
     /// Makes real what was planned.
     fn apply(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
         let Plan { delete, save } = std::mem::take(&mut self.plan);
+        if self.dry_run {
+            return Ok(());
+        }
         if let Some((zone, force)) = delete
             && let Some(range) = store::delete(&self.layout, &zone, force)?
         {
@@ -542,34 +482,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// What is set anew in a document: each property, with its name for people.
-fn fresh(before: Option<&Document>, now: &Document) -> Vec<(String, &'static Property)> {
-    let mut fresh = Vec::new();
-    for row in GLOBALS {
-        let value = now.globals.effective(row);
-        let was = before.and_then(|before| before.globals.effective(row));
-        if value != row.default_value() && value != was {
-            fresh.push((row.name.to_owned(), row));
-        }
-    }
-    for instance in &now.resources {
-        let mut others = before.iter().flat_map(|before| before.of(instance.resource.name));
-        let was = others.find(|other| other.key() == instance.key());
-        for row in instance.resource.properties {
-            let value = instance.values.effective(row);
-            if value == row.default_value() || value == was.and_then(|was| was.values.effective(row)) {
-                continue;
-            }
-            let name = match (row.name == instance.resource.key, instance.key()) {
-                (true, Some(key)) => format!("{} {key}", instance.resource.name),
-                _ => format!("{} {}", instance.resource.name, row.name),
-            };
-            fresh.push((name, row));
-        }
-    }
-    fresh
 }
 
 fn above_configured(state: Option<State>) -> Option<State> {

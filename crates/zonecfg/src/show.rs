@@ -37,7 +37,7 @@ pub fn info(
                 let stored = stored.map(|at| block(&editor.document.resources[at]));
                 let all = rctl::matching(&editor.document, which)?;
                 let text: String = stored.chain(all.iter().map(block)).collect();
-                if text.is_empty() {
+                if text.is_empty() && !which.is_empty() {
                     return Err(EditError::NoResource(rctl::RCTL).into());
                 }
                 text
@@ -133,7 +133,7 @@ fn block(instance: &Instance) -> String {
     text
 }
 
-/// The resources of a type that match; at least one.
+/// The resources of a type that match; at least one if some are asked for, for a type of which there are none is no error.
 fn chosen<'a>(editor: &'a Editor, name: &str, which: &[Qualifier]) -> Result<Vec<&'a Instance>, EditError> {
     let resource = resource(name).map_err(|_| EditError::NoProperty {
         scope: "the zone",
@@ -141,7 +141,7 @@ fn chosen<'a>(editor: &'a Editor, name: &str, which: &[Qualifier]) -> Result<Vec
         allowed: format!("{}, {}", schema::names(GLOBALS), schema::resource_names()),
     })?;
     let found = editor.matching(resource, which)?;
-    if found.is_empty() {
+    if found.is_empty() && !which.is_empty() {
         return Err(EditError::NoResource(resource.name));
     }
     Ok(found.into_iter().map(|at| &editor.document.resources[at]).collect())

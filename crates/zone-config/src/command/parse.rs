@@ -10,6 +10,9 @@ use crate::nearest::did_you_mean;
 /// Most `property=value` pairs after a resource type.
 const MAX_QUALIFIERS: usize = 3;
 
+/// Why two options of `create` are refused; no other command has two that take a word.
+const ONE_SOURCE: &str = "-b, -t, -a and -f exclude each other";
+
 /// A command, and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
@@ -89,7 +92,8 @@ struct Parser<'a> {
 #[derive(Default)]
 struct Options {
     letters: HashSet<char>,
-    word: Option<String>,
+    /// The last option that takes a word, and that.
+    word: Option<(char, String)>,
     json: bool,
     help: bool,
 }
@@ -124,9 +128,11 @@ impl<'a> Parser<'a> {
         let command = match self.spec.name {
             "create" => {
                 let template = match (letters.contains(&'b'), word) {
-                    (true, Some(_)) => return Err(self.error(self.end, "-b and -t exclude each other")),
+                    (true, Some(_)) => return Err(self.error(self.end, ONE_SOURCE)),
                     (true, None) => Template::Blank,
-                    (false, Some(zone)) => Template::Zone(zone),
+                    (false, Some(('a', zonepath))) => Template::Detached(zonepath),
+                    (false, Some(('f', file))) => Template::File(file),
+                    (false, Some((_, zone))) => Template::Zone(zone),
                     (false, None) => Template::Default,
                 };
                 Command::Create { force, template }
@@ -155,7 +161,7 @@ impl<'a> Parser<'a> {
                 let what = self.optional_word();
                 Command::Info { json, what, qualifiers: self.qualifiers()? }
             }
-            "export" => Command::Export { json, file: word },
+            "export" => Command::Export { json, file: word.map(|(_, file)| file) },
             "edit" => Command::Edit,
             "verify" => Command::Verify,
             "commit" => Command::Commit,
@@ -208,11 +214,14 @@ impl<'a> Parser<'a> {
                 return Err(self.error(place, &reason));
             };
             if self.spec.options[at + 1..].starts_with(':') {
-                let attached = rest.as_str();
-                options.word = Some(match attached {
+                let word = match rest.as_str() {
                     "" => self.word(&format!("a word after -{letter}"))?,
                     attached => attached.to_owned(),
-                });
+                };
+                if options.word.as_ref().is_some_and(|(other, _)| *other != letter) {
+                    return Err(self.error(place, ONE_SOURCE));
+                }
+                options.word = Some((letter, word));
                 return Ok(());
             }
             options.letters.insert(letter);

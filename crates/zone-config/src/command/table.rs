@@ -40,11 +40,13 @@ const fn row(
 pub static COMMANDS: &[CommandSpec] = &[
     row(
         "create",
-        &["create [-F] [-b | -t ZONE]"],
+        &["create [-F] [-b | -t ZONE | -a ZONEPATH | -f FILE]"],
         Scope::Global,
-        "Fbt:",
-        "Begins a new configuration: with defaults, with nothing set (-b), or as a copy of another zone's but for \
-         its zonepath (-t). Nothing is written before commit. -F writes over an existing one.",
+        "Fbt:a:f:",
+        "Begins a new configuration: with defaults, with nothing set (-b), as a copy of another zone's but for \
+         its zonepath (-t), or from one of illumos or Solaris: of a zone that was detached, in ZONEPATH (-a), or in FILE (-f), \
+         which is an XML of /etc/zones or what 'zonecfg export' wrote there. A commit names what of it was left out. \
+         Nothing is written before commit. -F writes over an existing one.",
     ),
     row(
         "add",

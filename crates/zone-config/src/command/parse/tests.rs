@@ -61,6 +61,9 @@ fn every_form_is_understood() {
         Command::Info { json: true, what: Some("fs".into()), qualifiers: vec![] }
     );
     assert_eq!(one("export -f /tmp/x"), Command::Export { json: false, file: Some("/tmp/x".into()) });
+    let create = |template| Command::Create { force: false, template };
+    assert_eq!(one("create -f \"/a b/c.xml\""), create(Template::File("/a b/c.xml".into())));
+    assert_eq!(one("create -a /zones/web"), create(Template::Detached("/zones/web".into())));
     assert_eq!(one("? set"), Command::Help { topic: Some("set".into()) });
     assert_eq!(one("delete -?"), Command::Help { topic: Some("delete".into()) });
     assert_eq!(parse("; ;\n# nothing\n"), []);
@@ -91,6 +94,13 @@ fn an_error_has_a_place_and_the_next_command_is_read() {
         parse("create -t"),
         [Err("1:8: expected a word after -t, found the end of the command".to_owned())]
     );
+    for both in ["create -b -t web", "create -t a -f b", "create -a /a -b"] {
+        let said = parse(both);
+        assert!(
+            matches!(&said[..], [Err(text)] if text.contains("-b, -t, -a and -f exclude each other")),
+            "{said:?}"
+        );
+    }
     let error = Script::new("set x", 7).next().unwrap().unwrap_err();
     assert_eq!((error.place.line, error.usage[0]), (7, "set PROPERTY=VALUE"));
 }
