@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::document::{Document, DocumentError, Problem};
 use crate::file::{self, FileError};
 use crate::schema::GLOBALS;
-use crate::{Brand, Layout, ZoneName, privilege, secflags, store};
+use crate::{Brand, Layout, ZoneName, privilege, secflags, sharing, store};
 
 mod choice;
 mod record;
@@ -443,7 +443,11 @@ impl ZoneConfig {
     pub fn save(&self, layout: &Layout, zone: &ZoneName) -> Result<(), ConfigError> {
         file::make_dir(&layout.etc(), 0o755)?;
         let document = self.to_document();
-        Ok(file::replace(&layout.config(zone), document.to_toml().as_bytes(), document.mode())?)
+        let text = document.to_toml();
+        if sharing::may_share(&text) {
+            sharing::add(layout, zone)?;
+        }
+        Ok(file::replace(&layout.config(zone), text.as_bytes(), document.mode())?)
     }
 }
 

@@ -5,6 +5,7 @@
 //! useradd(8), newuidmap(1) and systemd-nspawn(1) look before they take one.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -128,24 +129,38 @@ pub fn allocate(layout: &Layout, zone: &ZoneName) -> Result<IdRange, IdMapError>
 /// When the id map cannot be read, the zone's line in it makes no sense, or another zone has some of these ids.
 pub fn lookup(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdMapError> {
     let path = layout.idmap();
-    let bytes = file::read_if_there(&path, file::TABLE)?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
     let prefix = format!("{zone}:");
-    let Some((number, line)) = text.lines().enumerate().find(|(_, line)| line.starts_with(&prefix)) else {
-        return Ok(None);
-    };
-    let range = ranges::read_line(line).map(|(_, range)| range).filter(|range| is_ours(*range));
+    let mut number = 0;
+    let own = file::scan_lines(&path, file::TABLE, |line| {
+        number += 1;
+        match line.starts_with(prefix.as_bytes()) {
+            true => ControlFlow::Break(String::from_utf8_lossy(line).into_owned()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    let Some(own) = own else { return Ok(None) };
+    let range = ranges::read_line(&own).map(|(_, range)| range).filter(|range| is_ours(*range));
     let reason =
         || format!("not '{zone}:BASE:{COUNT}' with BASE a multiple of {COUNT} between {FIRST} and {LAST}");
     let Some(range) = range else {
-        return Err(IdMapError::Record { path, line: number + 1, reason: reason() });
+        return Err(IdMapError::Record { path, line: number, reason: reason() });
     };
-    let others = text.lines().enumerate().filter(|(at, _)| *at != number);
-    match others.filter_map(|(_, line)| ranges::read_line(line)).find(|(_, theirs)| theirs.overlaps(range)) {
+    // The file may have been replaced meanwhile, so the zone's own line is known by its being the first again.
+    let mut passed_own = false;
+    let shared = file::scan_lines(&path, file::TABLE, |line| {
+        if !passed_own && line.starts_with(prefix.as_bytes()) {
+            passed_own = true;
+            return ControlFlow::Continue(());
+        }
+        match ranges::read_line(&String::from_utf8_lossy(line)).filter(|(_, theirs)| theirs.overlaps(range)) {
+            Some((other, theirs)) => ControlFlow::Break((other.to_owned(), theirs)),
+            None => ControlFlow::Continue(()),
+        }
+    })?;
+    match shared {
         None => Ok(Some(range)),
         Some((other, theirs)) => {
-            let (zone, other) = (zone.clone(), other.to_owned());
-            Err(IdMapError::Overlap { path, line: number + 1, zone, range, other, theirs })
+            Err(IdMapError::Overlap { path, line: number, zone: zone.clone(), range, other, theirs })
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Comments, blank lines, the line of `global` and lines that make no sense stay where they are, byte for
 //! byte: a file that was truncated or edited into nonsense loses nothing by our writing it.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -133,6 +134,30 @@ impl Index {
             }
         }
         Ok(rules)
+    }
+
+    /// Finds the zones of these names, without keeping what the others have.
+    ///
+    /// # Errors
+    /// When the index is there and cannot be read.
+    pub fn named(layout: &Layout, names: &BTreeSet<ZoneName>) -> Result<Vec<Entry>, IndexError> {
+        let mut found: Vec<Entry> = Vec::new();
+        if names.is_empty() {
+            return Ok(found);
+        }
+        let mut known = HashSet::new();
+        let scanned: Option<()> = file::scan_lines(&layout.index(), file::TABLE, |line| {
+            let name = line.split(|&byte| byte == b':').next().and_then(|name| str::from_utf8(name).ok());
+            if name.is_some_and(|name| names.contains(name))
+                && let Ok(Some(entry)) = lines::read::<Entry>(line)
+                && known.insert(entry.name.clone())
+            {
+                found.push(entry);
+            }
+            ControlFlow::Continue(())
+        })?;
+        debug_assert_eq!(scanned, None);
+        Ok(found)
     }
 
     /// Changes the index under its lock: reads it, lets `change` work on it, and writes it if that succeeded and

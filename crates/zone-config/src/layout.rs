@@ -220,6 +220,18 @@ impl Layout {
         self.run().join("network.lock")
     }
 
+    /// Gives the path of the file that says which zones may mount something of the host.
+    pub fn sharing(&self) -> PathBuf {
+        self.run().join(".sharing")
+    }
+
+    /// Lists the zones that have a run directory: all that are up, and some that are not.
+    pub fn run_zones(&self) -> impl Iterator<Item = ZoneName> {
+        let entries = std::fs::read_dir(self.run()).into_iter().flatten().flatten();
+        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|of| of.is_dir()));
+        dirs.filter_map(|dir| dir.file_name().to_str()?.parse().ok())
+    }
+
     /// Gives the path of a zone's configuration.
     pub fn config(&self, zone: &ZoneName) -> PathBuf {
         self.etc().join(format!("{zone}.toml"))

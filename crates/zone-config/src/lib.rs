@@ -17,6 +17,7 @@
 //! | [`order`] | in which order zones boot and go down, and circles in what they depend on |
 //! | [`settings`] | `/etc/zones/zones.toml`: what holds for all zones of an installation |
 //! | [`store`] | a configuration and its index line, changed together |
+//! | [`sharing`] | which zones may mount something of the host |
 //! | [`filesystem`], [`device`], [`net`], [`limits`] | what `fs`, `device`, `net` and `port` resources and limits may say |
 //! | [`pattern`], [`mod@nearest`] | names by a pattern, and what a mistyped word may have meant |
 //! | [`lex`], [`command`] | the language of `zonecfg` |
@@ -59,6 +60,7 @@ pub mod readiness;
 pub mod schema;
 pub mod secflags;
 pub mod settings;
+pub mod sharing;
 pub mod snapshot;
 pub mod state;
 pub mod store;

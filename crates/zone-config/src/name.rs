@@ -1,5 +1,6 @@
 //! The name of a zone.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,6 +87,13 @@ impl TryFrom<String> for ZoneName {
 impl From<ZoneName> for String {
     fn from(name: ZoneName) -> Self {
         name.0
+    }
+}
+
+/// Names are found in sets by their text.
+impl Borrow<str> for ZoneName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

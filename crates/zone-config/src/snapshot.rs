@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::config::MacProfile;
 use crate::file::{self, FileError};
-use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName};
+use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName, sharing};
 
 /// The version that this program writes.
 ///
@@ -266,7 +266,7 @@ impl Outline {
     pub fn load(layout: &Layout, zone: &ZoneName) -> Option<Self> {
         let bytes = file::read_if_there(&layout.snapshot(zone), MOST).ok().flatten()?;
         let text = str::from_utf8(&bytes).ok().filter(|text| text.ends_with(END));
-        let shares = |text: &str| text.contains("special");
+        let shares = sharing::may_share;
         if let Some(text) = text
             && let Some(ids) = Self::ids(text, zone)
         {

@@ -12,7 +12,7 @@ use crate::document::Document;
 use crate::file::{self, FileError, FileLock};
 use crate::idmap::{self, IdMapError};
 use crate::index::{Entry, Index, IndexError};
-use crate::{IdRange, Layout, State, ZoneName};
+use crate::{IdRange, Layout, State, ZoneName, sharing};
 
 /// A change of a zone's configuration that cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,10 @@ pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Document, ConfigError> {
 pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document) -> Result<(), StoreError> {
     let zonepath = document.globals.text("zonepath").map(PathBuf::from).unwrap_or_default();
     let file = layout.config(to);
+    if sharing::may_share(&document.to_toml()) {
+        // Before it is there: a name too many is no harm.
+        sharing::add(layout, to)?;
+    }
     let mut before = None;
     let changed = Index::update(layout, |index| {
         let old =

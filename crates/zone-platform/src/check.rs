@@ -106,7 +106,7 @@ impl<'a> Check<'a> {
     pub(crate) fn claims(&mut self) -> Result<&Claims, RootError> {
         let claims = match self.claims.take() {
             Some(claims) => claims,
-            None => Claims::collect(self.layout, self.spec)?,
+            None => Claims::collect(self.layout, self.spec, self.purpose)?,
         };
         Ok(self.claims.insert(claims))
     }

@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use rustix::fd::BorrowedFd;
 use zone_config::hostpath::{FileId, HostPath, shown};
-use zone_config::{Layout, ZoneConfig, ZoneName};
+use zone_config::{Layout, ZoneConfig, ZoneName, sharing};
 
+use crate::check::Purpose;
 use crate::mountinfo::{self, Mount};
-use crate::root::{Other, RootError, others};
+use crate::root::{Extent, Other, RootError, others};
 use crate::spec::Source;
 use crate::{Spec, reach, spec};
 
@@ -212,11 +213,19 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// Collects what this zone's configuration asks for, and what the other zones have or will have at their next boot.
-    pub(crate) fn collect(layout: &Layout, spec: &Spec) -> Result<Self, RootError> {
+    /// Collects what this zone's configuration asks for, and what the other zones have or will have at their next boot, as far
+    /// as the two can meet.
+    pub(crate) fn collect(layout: &Layout, spec: &Spec, purpose: Purpose) -> Result<Self, RootError> {
         let table = mountinfo::read()?;
         let mut shares = shares(&spec.zone, &spec.mounts, &table);
-        let others = others(layout, &spec.zone, &table)?;
+        // One that lives is looked at before it is booted anew, which what is only configured keeps no zone from.
+        let tells_all = matches!(purpose, Purpose::Verify { .. }) && !layout.snapshot(&spec.zone).exists();
+        let extent = match shares.is_empty() {
+            _ if tells_all => Extent::All,
+            true => Extent::Near,
+            false => Extent::Places,
+        };
+        let others = others(layout, &spec.zone, &spec.zonepath, &table, extent)?;
         let (own_zonepath, zonepaths) = match shares.as_slice() {
             [] => (Spot::named(&spec.zonepath), Vec::new()),
             _ => {
@@ -321,10 +330,12 @@ fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
     if let Some(mounts) = other.live.as_ref().and_then(|live| live.mounts.as_ref()) {
         return shares(&other.zone, mounts, table);
     }
+    if !other.may_share {
+        return Vec::new();
+    }
     let path = layout.config(&other.zone);
     let text = std::fs::read_to_string(&path).unwrap_or_default();
-    // Of many zones few have any, and to parse takes longer than to look.
-    if !text.contains("special") {
+    if !sharing::may_share(&text) {
         return Vec::new();
     }
     let config = ZoneConfig::parse(&text, &path);

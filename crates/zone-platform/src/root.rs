@@ -20,7 +20,7 @@ use crate::{Build, Failed, PlatformError, Spec, immutable, kernel};
 
 mod others;
 
-pub(crate) use others::{Other, others};
+pub(crate) use others::{Extent, Other, others};
 
 /// Nobody but root may reach into a zone from the host.
 const ZONEPATH_MODES: [u32; 1] = [0o700];

@@ -18,6 +18,7 @@ use zone_sys::path::beneath;
 use super::mounter::{self, Unmounted};
 use super::{Found, FsError, Judge, Made, Own, Plan, gone, plan};
 use crate::change::Change;
+use crate::check::Purpose;
 use crate::claims::Claims;
 use crate::devices::is_guarded;
 use crate::mountinfo::{self, Mount as Entry};
@@ -175,7 +176,7 @@ fn shows(entry: &Entry, plan: &Plan<'_>) -> bool {
 /// Looks for what is to be mounted where no check has.
 fn find<'a>(change: &Change<'a>, wanted: &[&'a Mount]) -> Result<Vec<Plan<'a>>, PlatformError> {
     let judge = Judge::new(change.layout)?;
-    let claims = Claims::collect(change.layout, change.new)?;
+    let claims = Claims::collect(change.layout, change.new, Purpose::Update)?;
     let mut plans = Vec::new();
     for mount in wanted {
         plans.push(plan(&judge, &claims, mount, Own::Any)?);

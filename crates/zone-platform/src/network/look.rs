@@ -1,5 +1,6 @@
 //! What can be told of a zone's network before anything is made.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use zone_config::{Index, Layout, ZoneConfig, ZoneName};
@@ -135,13 +136,10 @@ fn given(asked: &NetworkSpec) -> Vec<(&str, IpAddr)> {
     all
 }
 
+/// What the zones have that may be up; for whoever is to tell of all, what the others are configured to have, too.
 fn others(layout: &Layout, zone: &ZoneName, purpose: Purpose) -> Result<Vec<Other>, NetworkError> {
-    let index = Index::load(layout)?;
-    // A zone that lives is looked at before it is booted anew, which no zone that is down keeps it from.
-    let tells_all = purpose != Purpose::BringUp && !layout.zone_network(zone).exists();
     let mut others = Vec::new();
-    for entry in index.entries().filter(|entry| entry.name != *zone) {
-        let zone = entry.name.clone();
+    for zone in layout.run_zones().filter(|other| other != zone) {
         // What cannot be read of another zone is for that zone to complain about.
         if let Ok(Some(record)) = Record::load(layout, &zone) {
             // What a zone has by DHCP its own root may have made up: nobody else is to be kept from booting by that.
@@ -149,10 +147,19 @@ fn others(layout: &Layout, zone: &ZoneName, purpose: Purpose) -> Result<Vec<Othe
             let nets = known.flat_map(|interface| &interface.addresses);
             let addresses = nets.map(ipnet::IpNet::addr).collect();
             others.push(Other { zone, addresses, ports: record.ports });
-        } else if tells_all && let Ok(config) = ZoneConfig::load(layout, &zone) {
+        }
+    }
+    // A zone that lives is looked at before it is booted anew, which no zone that is down keeps it from.
+    if purpose == Purpose::BringUp || layout.zone_network(zone).exists() {
+        return Ok(others);
+    }
+    let known: HashSet<ZoneName> = others.iter().map(|other| other.zone.clone()).collect();
+    let index = Index::load(layout)?;
+    for entry in index.entries().filter(|entry| entry.name != *zone && !known.contains(&entry.name)) {
+        if let Ok(config) = ZoneConfig::load(layout, &entry.name) {
             let network = asked(&config);
             let addresses = given(&network).into_iter().map(|(_, address)| address).collect();
-            others.push(Other { zone, addresses, ports: network.ports });
+            others.push(Other { zone: entry.name.clone(), addresses, ports: network.ports });
         }
     }
     Ok(others)

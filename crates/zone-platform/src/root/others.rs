@@ -1,10 +1,12 @@
 //! Where the other zones are: nothing of two zones may meet.
 //!
-//! Every zone that boots looks at all that are installed, so what it looks at is no more than what can meet: of a zone that is
-//! down its two directories and whether its configuration mounts anything of the host, of one that lives its ids and the same of its snapshot.
+//! Whoever boots looks at no more than what can meet. Of the zones that are up: their ids, and what they mount of the host. Of those that
+//! are not: the ones whose paths meet by their text, which the index tells, and the few that may mount something of the host
+//! ([`zone_config::sharing`]). Only a zone that mounts something itself has to know where all the others are, and
+//! `verify` looks at them all.
 //! Directories are looked at from the one above, which many zones share and which is walked once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, stat, statat};
 use zone_config::hostpath::{FileId, HostPath};
 use zone_config::snapshot::Outline;
-use zone_config::{IdRange, Index, Layout, Snapshot, State, ZoneName, hostboot};
+use zone_config::{IdRange, Index, Layout, Snapshot, State, ZoneName, hostboot, sharing};
 
 use super::RootError;
 use crate::mountinfo::Mount;
@@ -25,6 +27,8 @@ use crate::{reach, spec};
 pub(crate) struct Other {
     /// What it runs with, if it lives.
     pub(crate) live: Option<Live>,
+    /// Whether its configuration may have something of the host.
+    pub(crate) may_share: bool,
     /// Its name.
     pub(crate) zone: ZoneName,
     /// Its path, without symlinks if it exists.
@@ -56,37 +60,74 @@ impl Other {
     }
 }
 
-/// All other zones of this layout that are at least being installed, and those that live though the index has lost them.
+/// Which of the other zones are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that have files, and all of their configurations.
+    All,
+    /// All that have files, for a zone that mounts something of the host.
+    Places,
+    /// Those that may meet a zone that mounts nothing of the host.
+    Near,
+}
+
+/// The other zones of this layout that may meet this one: of those that are at least being installed the ones that are asked for, all
+/// that live, also if the index has lost them.
 ///
 /// # Errors
-/// When the index cannot be read.
-pub(crate) fn others(layout: &Layout, zone: &ZoneName, table: &[Mount]) -> Result<Vec<Other>, RootError> {
-    let index = Index::load(layout)?;
-    let mut view = View { table, any_served: reach::is_any_served(table), above: HashMap::new() };
-    let forgets = hostboot::forgets(layout);
-    let running = |name: &ZoneName| {
-        let outline = Outline::load(layout, name).filter(|_| forgets || !hostboot::is_over(layout, name))?;
-        let mounts = if outline.shares { mounts_of(layout, name) } else { Some(Vec::new()) };
-        Some(Live { ids: outline.ids, mounts })
+/// When the index, or what is kept of who mounts what of the host, cannot be read.
+pub(crate) fn others(
+    layout: &Layout,
+    zone: &ZoneName,
+    zonepath: &Path,
+    table: &[Mount],
+    extent: Extent,
+) -> Result<Vec<Other>, RootError> {
+    let sharing = match extent {
+        Extent::All => None,
+        Extent::Places => Some(sharing::names(layout, Some(zone))?),
+        Extent::Near => Some(sharing::names(layout, None)?),
     };
-    let installed = index.entries().filter(|entry| entry.name != *zone && entry.state > State::Configured);
+    let mut live = running(layout, zone);
+    let mut entries = match &sharing {
+        Some(sharing) if extent == Extent::Near => {
+            let wanted = sharing.iter().chain(live.keys()).cloned().collect();
+            let mut entries = Index::named(layout, &wanted)?;
+            let near = Index::overlapping(layout, zonepath)?;
+            entries.extend(near.into_iter().filter(|entry| !wanted.contains(&entry.name)));
+            entries
+        }
+        _ => Index::load(layout)?.entries().cloned().collect(),
+    };
+    entries.retain(|entry| entry.name != *zone);
+    let mut view = View { table, any_served: reach::is_any_served(table), above: HashMap::new() };
+    let mut others = Vec::new();
     // A zone in the index is where the index says, whatever its snapshot has.
-    let mut others: Vec<Other> =
-        installed.map(|entry| view.other(&entry.name, &entry.zonepath, running(&entry.name))).collect();
-    let known: HashSet<&str> = index.entries().map(|entry| entry.name.as_str()).collect();
-    for dir in fs::read_dir(layout.run()).into_iter().flatten().flatten() {
-        let name = dir.file_name();
-        let Some(name) = name.to_str().filter(|name| *name != zone.as_str() && !known.contains(name)) else {
-            continue;
-        };
-        if let Ok(name) = name.parse::<ZoneName>()
-            && let Some(live) = running(&name)
-            && let Ok(snapshot) = Snapshot::load(layout, &name)
-        {
-            others.push(view.other(&name, &snapshot.config.zonepath, Some(live)));
+    for entry in entries {
+        let live = live.remove(&entry.name);
+        if entry.state > State::Configured {
+            let may_share = sharing.as_ref().is_none_or(|sharing| sharing.contains(&entry.name));
+            others.push(view.other(&entry.name, &entry.zonepath, live, may_share));
+        }
+    }
+    for (name, live) in live {
+        if let Ok(snapshot) = Snapshot::load(layout, &name) {
+            others.push(view.other(&name, &snapshot.config.zonepath, Some(live), true));
         }
     }
     Ok(others)
+}
+
+/// The zones that live, but for this one.
+fn running(layout: &Layout, zone: &ZoneName) -> BTreeMap<ZoneName, Live> {
+    let forgets = hostboot::forgets(layout);
+    let one = |name: ZoneName| {
+        let outline =
+            Outline::load(layout, &name).filter(|_| forgets || !hostboot::is_over(layout, &name))?;
+        let mounts = if outline.shares { mounts_of(layout, &name) } else { Some(Vec::new()) };
+        Some((name, Live { ids: outline.ids, mounts }))
+    };
+    layout.run_zones().filter(|name| name != zone).filter_map(one).collect()
 }
 
 /// What a zone that lives mounts.
@@ -114,9 +155,10 @@ struct Above {
 }
 
 impl View<'_> {
-    fn other(&mut self, zone: &ZoneName, zonepath: &Path, live: Option<Live>) -> Other {
-        let mut other =
-            Other { live, zone: zone.clone(), zonepath: zonepath.to_owned(), root: None, found: None };
+    fn other(&mut self, zone: &ZoneName, zonepath: &Path, live: Option<Live>, may_share: bool) -> Other {
+        let (zone, zonepath) = (zone.clone(), zonepath.to_owned());
+        let mut other = Other { live, may_share, zone, zonepath, root: None, found: None };
+        let zonepath = &other.zonepath.clone();
         if self.any_served && reach::is_served(self.table, zonepath) {
             return other;
         }

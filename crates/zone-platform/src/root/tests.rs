@@ -9,7 +9,7 @@ fn verdict(lab: &Lab) -> String {
 
 fn found(lab: &Lab) -> Result<Root, RootError> {
     let spec = Spec::of(&lab.snapshot);
-    find(&Claims::collect(&lab.layout, &spec)?, &spec)
+    find(&Claims::collect(&lab.layout, &spec, Purpose::BringUp)?, &spec)
 }
 
 #[test]
@@ -130,9 +130,44 @@ fn a_zonepath_that_somebody_else_could_replace() {
             "{text}"
         );
         let spec = Spec::of(&lab.snapshot);
-        let claims = Claims::collect(&lab.layout, &spec).unwrap();
+        let claims = Claims::collect(&lab.layout, &spec, Purpose::BringUp).unwrap();
         assert!(matches!(place(&claims, &spec), Err(RootError::Conflict { .. })));
     }
+}
+
+#[test]
+fn of_zones_that_are_down_those_count_that_could_have_written() {
+    zone_testing::needs_root!();
+    let lab = Lab::new("linux");
+    let other = lab.dir.path().join("other");
+    lab.add_zone("other", &other);
+    assert_eq!(verdict(&lab), "fit");
+    // Edited by hand: it was never up with that.
+    let above = lab.snapshot.config.zonepath.parent().unwrap().display().to_string();
+    let mut theirs = lab.snapshot.clone();
+    theirs.name = "other".parse().unwrap();
+    theirs.config.zonepath = other;
+    theirs.config.fs = vec![zone_config::config::Fs {
+        dir: "/zones".into(),
+        special: above,
+        fstype: zone_config::config::FsType::Lofs,
+        raw: None,
+        owners: zone_config::config::FsOwners::Map,
+        options: vec![],
+    }];
+    fs::write(lab.layout.config(&theirs.name), theirs.config.to_toml()).unwrap();
+    assert_eq!(verdict(&lab), "fit");
+    let refused = |purpose| {
+        let spec = Spec::of(&lab.snapshot);
+        let claims = Claims::collect(&lab.layout, &spec, purpose).unwrap();
+        matches!(place(&claims, &spec), Err(RootError::Conflict { .. }))
+    };
+    assert!(refused(Purpose::Verify { installed: true }), "who is to tell of all tells of it");
+    // Whoever makes it ready has written that down before.
+    Claims::collect(&lab.layout, &Spec::of(&theirs), Purpose::BringUp).unwrap();
+    assert!(refused(Purpose::BringUp));
+    fs::write(lab.layout.config(&theirs.name), "").unwrap();
+    assert!(!refused(Purpose::BringUp), "what it is configured with counts");
 }
 
 fn mount_on(what: &[&str], point: &Path) {

@@ -15,6 +15,7 @@ cases![
     a_zone_that_is_being_installed_says_so,
     a_root_that_is_mistyped_is_no_new_world,
     every_program_has_a_version,
+    what_one_zone_does_opens_nothing_of_another,
 ];
 
 fn a_verb_for_several_zones(lab: &Lab) {
@@ -157,4 +158,56 @@ fn every_program_has_a_version(lab: &Lab) {
     }
     said.dedup();
     assert_eq!(said.len(), 1, "{said:?}");
+}
+
+/// What has a file of another zone opened since the last look, whoever it was.
+struct Watch(std::os::fd::OwnedFd);
+
+impl Watch {
+    fn on(paths: &[&Path]) -> Self {
+        use rustix::fs::inotify;
+        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+        let fd = inotify::init(flags).unwrap_or_else(|e| panic!("inotify: {e}"));
+        for path in paths {
+            let added = inotify::add_watch(&fd, *path, inotify::WatchFlags::OPEN);
+            added.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        }
+        Self(fd)
+    }
+
+    fn saw_any(&self) -> bool {
+        let mut any = false;
+        let mut buffer = [0; 4096];
+        while rustix::io::read(&self.0, &mut buffer).is_ok_and(|length| length > 0) {
+            any = true;
+        }
+        any
+    }
+}
+
+fn what_one_zone_does_opens_nothing_of_another(lab: &Lab) {
+    let (web, other) = (lab.sparse_with("web", "add net; end"), lab.sparse("other"));
+    // The first boot since the host came up looks who mounts what of the host.
+    web.zoneadm(["boot"]).ok();
+    web.zoneadm(["halt"]).ok();
+    let (config, root) = (lab.etc().join("other.toml"), other.file("/"));
+    let watch = Watch::on(&[&config, &other.path(), &root]);
+    for verb in ["boot", "reboot", "halt"] {
+        web.zoneadm([verb]).ok();
+        if verb != "halt" {
+            web.zlogin(["true"]).ok();
+        }
+        assert!(!watch.saw_any(), "{verb}");
+    }
+    // Whoever is to tell of all looks at all.
+    web.zoneadm(["verify"]).ok();
+    assert!(watch.saw_any(), "verify");
+    // And one that may mount something of the host is looked at.
+    let dir = lab.private("shared");
+    std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    other.zonecfg(&format!("add fs; set dir=/srv; set special={}; set type=lofs; end", dir.display())).ok();
+    // It was replaced.
+    let watch = Watch::on(&[&config]);
+    web.zoneadm(["boot"]).ok();
+    assert!(watch.saw_any(), "its configuration");
 }
