@@ -23,6 +23,8 @@ const DIRECTORY: &str = "ZONES_FAILPOINTS";
 
 /// Any point.
 const ANY: &str = "*";
+/// Stands in the place of an error where a program is to stop until somebody has it go on.
+const STOP: &str = "STOP";
 
 struct Armed {
     program: &'static str,
@@ -63,9 +65,15 @@ pub fn pass_on(command: &mut Command) {
 
 /// The point `name` is passed, or `name.part` if there is a part; or not.
 pub fn pass(name: &'static str, part: &str) {
-    if let Some(Due { order: Order::Die, .. }) = due(name, part, Kind::Place) {
+    let Some(ordered) = due(name, part, Kind::Place) else { return };
+    match ordered.order {
         // The orders stay locked until this process is no more.
-        die();
+        Order::Die => die(),
+        Order::Stop => {
+            drop(ordered);
+            let _ = kill_process(getpid(), Signal::STOP);
+        }
+        Order::Fail(_) => {}
     }
 }
 
@@ -106,7 +114,7 @@ fn die() {
 /// What can happen at a point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A program can be killed there.
+    /// A program can be killed there, or stopped.
     Place,
     /// A call can fail there.
     Call,
@@ -115,6 +123,7 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Die,
+    Stop,
     Fail(Errno),
 }
 
@@ -138,6 +147,10 @@ fn due(name: &'static str, part: &str, kind: Kind) -> Option<Due> {
     let due = first_order(&directory.join(ORDERS), program, &point, kind)?;
     match due.order {
         Order::Die => append(&directory.join(HIT), true, &format!("{program} {point}")),
+        Order::Stop => {
+            let pid = getpid().as_raw_nonzero();
+            append(&directory.join(HIT), true, &format!("{program} {point} {STOP} {pid}"));
+        }
         Order::Fail(error) => {
             append(&directory.join(HIT), true, &format!("{program} {point} {}", name_of(error)));
         }
@@ -165,9 +178,11 @@ fn first_order(orders: &Path, program: &str, point: &str, kind: Kind) -> Option<
     let (error, always) = (words.next(), words.next());
     let order = match error {
         None => Order::Die,
+        Some(STOP) => Order::Stop,
         Some(error) => Order::Fail(ERRORS.iter().find(|(name, _)| *name == error)?.1),
     };
-    let means = (order == Order::Die) == (kind == Kind::Place) && (place == point || place == ANY);
+    let is_place = matches!(order, Order::Die | Order::Stop);
+    let means = is_place == (kind == Kind::Place) && (place == point || place == ANY);
     if who != program || !means {
         return None;
     }
@@ -289,6 +304,16 @@ mod tests {
         assert!(!ordered(&orders, "zoneadm", "whatever"), "nothing is left");
         std::fs::remove_file(&orders).unwrap();
         assert!(!ordered(&orders, "zoneadm", "whatever") && !orders.exists());
+    }
+
+    #[test]
+    fn a_program_stops_at_a_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let orders = dir.path().join(ORDERS);
+        std::fs::write(&orders, "zoneadmd network.linked 2 STOP\nzoneadmd * 1\n").unwrap();
+        let passed = || first_order(&orders, "zoneadmd", "network.linked", Kind::Place).map(|due| due.order);
+        assert!(failed(&orders, "zoneadmd", "network.linked").is_none(), "a call of that name");
+        assert_eq!([passed(), passed(), passed()], [None, Some(Order::Stop), Some(Order::Die)]);
     }
 
     #[test]

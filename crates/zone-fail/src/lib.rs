@@ -12,8 +12,10 @@
 //!   the program passes the point for the COUNTth time it takes the line away and kills itself, as an impatient
 //!   person would. The next line is then for whoever comes next. `*` is any point at which a program can be killed.
 //!   With a fourth word, the name of an error as errno(3) has it, the call there fails with that error; with a fifth,
-//!   `always`, so does every later one, and the line stays.
-//! * `failpoint.hit` gets a line `PROGRAM POINT` for each that died, and `PROGRAM POINT ERROR` for each call that failed.
+//!   `always`, so does every later one, and the line stays. With `STOP` in its place the program stops (SIGSTOP) at a point at
+//!   which it can be killed, until it is told to go on (SIGCONT): what the world does meanwhile, it does just there.
+//! * `failpoint.hit` gets a line `PROGRAM POINT` for each that died, and `PROGRAM POINT ERROR` for each call that failed,
+//!   `PROGRAM POINT STOP PID` for each that stopped.
 //!   Whoever holds a lock on `failpoint` (flock(2)) knows that nothing is going to happen meanwhile.
 //! * `failpoint.trace`, if it is there, gets such a line for each point that is passed.
 #![forbid(unsafe_code)]

@@ -43,7 +43,14 @@ pub(super) fn create(
 /// Sets the host's end of one interface up, with what goes through it.
 pub(super) fn set_up(host: &mut Socket, interface: &Interface) -> Result<(), NetError> {
     match &interface.attachment {
-        Attachment::Bridge { .. } => Ok(host.run([links::change(&interface.host).up().request()])?),
+        Attachment::Bridge { bridge, .. } => {
+            let end = link(host, &interface.host)?;
+            if end.master.is_none() {
+                // A port of nothing reaches nobody, and nobody would tell.
+                return Err(NetError::Vanished(bridge.clone()));
+            }
+            Ok(host.run([links::change(end.index).called(&interface.host).up().request()])?)
+        }
         Attachment::Routed { uplink } => routed::set_up(host, interface, uplink.as_deref()),
         Attachment::Macvlan { .. } | Attachment::Ipvlan { .. } | Attachment::Physical { .. } => Ok(()),
     }

@@ -80,6 +80,7 @@ mod net_physical;
 mod net_port;
 mod net_props;
 mod net_shared;
+mod net_vanish;
 mod net_verify;
 mod power_loss;
 mod privileges;
@@ -169,6 +170,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         net_port::CASES,
         net_props::CASES,
         net_shared::CASES,
+        net_vanish::CASES,
         net_verify::CASES,
         live_fs::CASES,
         live_links::CASES,

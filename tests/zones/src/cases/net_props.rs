@@ -93,10 +93,10 @@ fn bandwidth_in_both_directions(lab: &Lab) {
 }
 
 fn a_renamed_link(lab: &Lab) {
-    let zone = lab.sparse_with("web", "add net; set physical=lan-123456789a; set global-nic=auto; end");
+    let zone = lab.sparse_with("web", "add net; set physical=lan-123456789ab; set global-nic=auto; end");
     zone.zoneadm(["boot"]).ok();
-    zone.sh("ls /sys/class/net").ok().stdout_is("lan-123456789a\nlo\n");
-    address(&zone, "lan-123456789a", 6);
+    zone.sh("ls /sys/class/net").ok().stdout_is("lan-123456789ab\nlo\n");
+    address(&zone, "lan-123456789ab", 6);
     // A name beyond ASCII is one to the kernel.
     zone.zonecfg("remove -F net; add net; set physical=n\u{e4}tz; set global-nic=auto; end").ok();
     zone.zoneadm(["reboot"]).ok();

@@ -50,6 +50,24 @@ impl Zone<'_> {
         self.order(&format!("{program} {call} 1 {error}\n{program} {point} 1\n"));
     }
 
+    /// Has the daemon stop at `point` of what `command` does, changes the world by `meanwhile`, and has it go on. Gives what the
+    /// command said in the end.
+    #[track_caller]
+    pub fn stopped_at(&self, point: &str, command: super::Command, meanwhile: impl FnOnce()) -> super::Ran {
+        let _ = self.lab().points();
+        self.order(&format!("zoneadmd {point} 1 STOP\n"));
+        let running = command.start();
+        let pid = until(&format!("the daemon stops at {point}"), || {
+            let hit = self.lines(HIT).pop()?;
+            hit.rsplit_once(" STOP ")?.1.parse().ok().and_then(rustix::process::Pid::from_raw)
+        });
+        meanwhile();
+        self.take_back();
+        let goes_on = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
+        goes_on.unwrap_or_else(|e| panic!("the daemon that has stopped at {point}: {e}"));
+        running.wait()
+    }
+
     #[track_caller]
     fn order(&self, orders: &str) {
         make_dir(&self.run_dir(), 0o700);
