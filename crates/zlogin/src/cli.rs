@@ -20,9 +20,10 @@ use crate::options::{self, Options};
         One word after the zone is a command line for the user's shell, as with ssh(1): blanks, quotes and \
         variables are the shell's. Several are a program and its arguments, passed on as they are, with no shell \
         between. A '--' before them is left out.\n\n\
-        A login has a terminal of the zone's own. Where standard input is no terminal there is none, and the \
-        login shell takes its commands from the input and ends with it.\n\n\
-        Typed at the start of a line, '~.' ends a session on a terminal.",
+        A login has a terminal of the zone's own, and so has a command where the three streams are a terminal. \
+        Where standard input is none, the login shell takes its commands from the input and ends with it.\n\n\
+        TERM, LANG and LC_* are handed over; where the zone does not have the locale, LANG is C.UTF-8.\n\n\
+        Typed at the start of a line, '~.' ends a session on a terminal, and '~?' tells what else there is.",
     after_long_help = HELP,
     disable_help_flag = true,
     args_override_self = true,
@@ -57,6 +58,18 @@ pub(crate) struct Cli {
     /// Failsafe: run /bin/sh as root, and read none of the zone's files for it
     #[arg(short = 'S')]
     pub(crate) failsafe: bool,
+    /// A terminal for the command, also where ours is none; the default where the three streams are one
+    #[arg(short = 't', short_alias = 'i', overrides_with = "no_terminal")]
+    pub(crate) terminal: bool,
+    /// No terminal: three streams, as they are
+    #[arg(short = 'T', overrides_with = "terminal")]
+    pub(crate) no_terminal: bool,
+    /// Begin in DIR of the zone; one that is not absolute is taken from the user's home
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<OsString>,
+    /// Set a variable of the environment; without a value as it is here
+    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
+    pub(crate) env: Vec<OsString>,
     /// With -C: look on beside whoever has the console; nothing typed is sent
     #[arg(long)]
     pub(crate) watch: bool,
@@ -89,8 +102,8 @@ pub(crate) struct Cli {
     pub(crate) words: Vec<OsString>,
 }
 
-pub(crate) const USAGE: &str = "zlogin [-R ROOT] [-EQS] [-e CHAR] [-l USER] ZONE
-       zlogin [-R ROOT] [-nQS] [-l USER] ZONE COMMAND [ARGUMENT...]
+pub(crate) const USAGE: &str = "zlogin [-R ROOT] [-tT] [-EQS] [-e CHAR] [-l USER] [--cwd DIR] [--env NAME[=VALUE]]... ZONE
+       zlogin [-R ROOT] [-tTn] [-EQS] [-e CHAR] [-l USER] [--cwd DIR] [--env NAME[=VALUE]]... ZONE COMMAND [ARGUMENT...]
        zlogin [-R ROOT] -C [-dEQ] [-e CHAR] [--watch | --steal] [--replay BYTES | --no-replay] [--record FILE] ZONE";
 
 const HELP: &str = "\
@@ -100,6 +113,8 @@ Examples:
   zlogin web tar -C /etc -cf - . | tar -tf -
   zlogin web < setup.sh             the login shell takes its commands from a file
   zlogin -l www web crontab -l
+  zlogin web vi /etc/rc             on a terminal; -T for none
+  zlogin --cwd /srv --env DEBUG=1 web make
   zlogin -C web                     the console; boot the zone from elsewhere and look on
 
 Exit status:

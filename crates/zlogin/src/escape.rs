@@ -1,4 +1,5 @@
-//! The escape character: typed at the start of a line, before a full stop, it ends the session.
+//! The escape character: typed at the start of a line, before a full stop, it ends the session; before a question mark it
+//! tells what there is.
 //!
 //! Nothing else that is typed is lost: the escape character before any other is sent with it, and
 //! typed twice it is sent once, as rlogin(1) has it.
@@ -19,6 +20,8 @@ pub(crate) struct Escape {
     at_start: bool,
     /// The escape character was typed and may mean something.
     pending: bool,
+    /// It was asked what there is.
+    asked: bool,
 }
 
 impl Escape {
@@ -37,7 +40,8 @@ impl Escape {
             .into_iter()
             .filter(|&c| c != 0),
         );
-        Self { escape, eof: code(SpecialCodeIndex::VEOF, 0x04), enders, at_start: true, pending: false }
+        let eof = code(SpecialCodeIndex::VEOF, 0x04);
+        Self { escape, eof, enders, at_start: true, pending: false, asked: false }
     }
 
     /// The escape character itself.
@@ -52,6 +56,11 @@ impl Escape {
                 if c == b'.' || (c == self.eof && c != 0) {
                     return true;
                 }
+                if c == b'?' {
+                    self.asked = true;
+                    self.at_start = true;
+                    continue;
+                }
                 if Some(c) != self.escape {
                     out.extend(self.escape);
                 }
@@ -64,6 +73,15 @@ impl Escape {
             self.at_start = self.enders.contains(&c);
         }
         false
+    }
+
+    /// What there is, if that was asked for since.
+    pub(crate) fn take_help(&mut self) -> Option<String> {
+        let escape = char::from(self.escape.filter(|_| std::mem::take(&mut self.asked))?);
+        Some(format!(
+            "{escape}?\r\n{escape}.  ends this session; what runs in it is hung up\r\n{escape}?  this text\r\n\
+             {escape}{escape}  sends {escape}\r\n(at the start of a line only)\r\n"
+        ))
     }
 
     /// Nothing more is typed: what was held back is sent.
@@ -120,6 +138,8 @@ mod tests {
         for (text, sent) in [
             ("~x", "~x"),
             ("~/bin\r", "~/bin\r"),
+            ("~?~x", "~x"),
+            ("a~?", "a~?"),
             ("~~.", "~."),
             ("~~", "~"),
             ("~~~", "~~"),
@@ -133,6 +153,16 @@ mod tests {
         escape.filter(b"~", &mut out);
         escape.finish(&mut out);
         assert_eq!(out, b"~");
+    }
+
+    #[test]
+    fn what_there_is_is_told_when_asked() {
+        let mut escape = Escape::new(Some(b'%'), None);
+        let mut out = Vec::new();
+        assert!(!escape.filter(b"x\r%?ls", &mut out));
+        assert_eq!(out, b"x\rls");
+        assert!(escape.take_help().is_some_and(|text| text.contains("\r\n%.  ends")));
+        assert_eq!(escape.take_help(), None);
     }
 
     #[test]

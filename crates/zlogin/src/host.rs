@@ -3,13 +3,15 @@
 
 use crate::exit::{Failure, reason};
 use crate::inside::{What, go_in, plan};
-use crate::options::{Mode, Options, Who, login_of};
-use crate::plan::Planner;
+use crate::language;
+use crate::options::{Around, Mode, Options, Who, login_of};
+use crate::plan::{Caller, Planner};
 use crate::target::{self, Live};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use zone_audit::Asker;
 use zone_config::Layout;
 use zone_door::access::Enter;
@@ -57,25 +59,42 @@ fn try_enter(
     wish: &Enter,
     caller: Asker,
 ) -> Result<(Session, Ends), Failure> {
-    let nul = |text: &String| text.contains('\0');
-    if wish.words.iter().any(nul) || wish.term.as_ref().is_some_and(nul) {
+    let texts = wish.words.iter().chain(&wish.term).chain(&wish.cwd).chain(&wish.env);
+    if texts.into_iter().any(|text| text.contains('\0')) {
         return Err(Failure::text("no word of a command can have a byte of value 0"));
     }
+    let around = Around {
+        terminal: Some(wish.terminal.is_some()),
+        cwd: wish.cwd.as_ref().map(PathBuf::from),
+        env: wish.env.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
+    };
+    let language = wish.language.iter().filter_map(|text| {
+        let (name, value) = text.split_once('=')?;
+        language::kept(name, value.into())
+    });
     let user = match wish.user.as_deref() {
         Some(name) => Who::User(login_of(OsStr::new(name)).map_err(Failure::Usage)?),
         None => Who::Failsafe,
     };
     let term = wish.term.clone().filter(|term| term.len() <= MOST_TERM).map(OsString::from);
+    let caller_of = Caller { term, language: language.collect() };
     let terminal = wish.terminal.as_ref().map(crate::screen::of_numbers).transpose()?;
     let root = (!layout.is_default()).then(|| layout.root().to_owned());
     let words: Vec<OsString> = wish.words.iter().map(OsString::from).collect();
     let mode = Mode::Login(user.clone());
-    let options = Options { root, zone: wish.zone.clone(), escape: None, quiet: true, mode };
+    let options = Options { root, zone: wish.zone.clone(), escape: None, quiet: true, mode, around };
     let zone = target::find(&options)?.live()?;
-    let planner = Planner::new(&user, &zone, term);
+    let planner = Planner::new(&user, &zone, caller_of, &options.around);
     let what = if words.is_empty() { What::Login } else { What::Command(&words) };
     let (entered, ends) = go_in(proof, &zone, terminal, caller, &|| plan(&planner, what))?;
     Ok((Session { zone, entered }, ends))
+}
+
+fn variable(text: &str) -> Result<(String, OsString), Failure> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.into())),
+        _ => Err(Failure::text(format_args!("{text:?} sets no variable"))),
+    }
 }
 
 impl Session {

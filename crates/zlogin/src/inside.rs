@@ -2,7 +2,7 @@
 
 use crate::exit::{FAILED, Failure, not_entered};
 use crate::options::{Options, Who};
-use crate::plan::Planner;
+use crate::plan::{Caller, Planner};
 use crate::screen;
 use crate::target::{self, Live};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -59,7 +59,7 @@ pub(crate) fn start(
     }
     let proof = SingleThreaded::assert()?;
     let zone = target::find(options)?.live()?;
-    let planner = Planner::new(user, &zone, std::env::var_os("TERM"));
+    let planner = Planner::new(user, &zone, Caller::own(), &options.around);
     let (entered, ends) = go_in(proof, &zone, terminal, Asker::own(), &|| plan(&planner, what))?;
     Ok((Inside::Own(Box::new(zone), entered), ends))
 }
@@ -134,7 +134,19 @@ fn wish(options: &Options, user: &Who, what: What<'_>, terminal: Option<&Termina
     };
     let term = std::env::var("TERM").ok();
     let terminal = terminal.map(screen::in_numbers);
-    Ok(Ask::Enter(access::Enter { zone: options.zone.clone(), user, words, term, terminal }))
+    let cwd = options.around.cwd.as_ref().map(|cwd| cwd.to_str().map(str::to_owned).ok_or(()));
+    let cwd = cwd
+        .transpose()
+        .map_err(|()| Failure::text("only root may pass on a path that is not valid UTF-8"))?;
+    let variables = |all: &[(String, OsString)]| {
+        let text = |(name, value): &(String, OsString)| Some(format!("{name}={}", value.to_str()?));
+        all.iter().map(text).collect::<Option<Vec<_>>>()
+    };
+    let env = variables(&options.around.env)
+        .ok_or_else(|| Failure::text("only root may pass on a variable that is not valid UTF-8"))?;
+    let language = variables(&crate::language::own()).unwrap_or_default();
+    let zone = options.zone.clone();
+    Ok(Ask::Enter(access::Enter { zone, user, words, term, terminal, cwd, env, language }))
 }
 
 fn by_access(zone: &str, begun: Begun) -> Result<(Inside, Ends), Failure> {

@@ -5,6 +5,7 @@
 //! | `cli`, `options` | the command line as it is typed, and what it means |
 //! | `target` | which zone, and whether it can be entered |
 //! | `users`, `plan` | who enters, and what is executed; asked inside the zone |
+//! | `language` | the caller's locale, if the zone has it |
 //! | `inside` | a command that runs in a zone, of this process or of zone-access |
 //! | `host` | the same for zone-access |
 //! | `command` | `zlogin ZONE COMMAND...`, and a login without a terminal: three pipes |
@@ -21,6 +22,7 @@ mod exit;
 mod flow;
 pub mod host;
 mod inside;
+mod language;
 mod login;
 mod options;
 mod plan;
@@ -53,8 +55,15 @@ fn run() -> Outcome {
     let options = cli::read(std::env::args_os())?;
     match &options.mode {
         Mode::Console(console) => console::run(&options, console),
-        Mode::Login(user) if screen::terminal().is_some() => login::run(&options, user),
+        Mode::Login(user) if options.around.terminal.unwrap_or_else(|| screen::terminal().is_some()) => {
+            login::run(&options, user)
+        }
         Mode::Login(user) => command::script(&options, user),
+        Mode::Command { user, no_input, words }
+            if options.around.terminal.unwrap_or_else(|| !no_input && screen::all_terminals()) =>
+        {
+            login::command(&options, user, words)
+        }
         Mode::Command { user, no_input, words } => command::run(&options, user, *no_input, words),
     }
 }

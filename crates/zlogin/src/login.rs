@@ -15,7 +15,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
-use rustix::termios::tcsetwinsize;
+use rustix::termios::{isatty, tcsetwinsize};
+use std::ffi::OsString;
 use zone_platform::enter::{End as Ended, Ends, Terminal};
 use zone_sys::clone::SingleThreaded;
 
@@ -34,19 +35,28 @@ enum Over {
 
 /// Logs in; the exit status is the shell's.
 pub(crate) fn run(options: &Options, user: &Who) -> Outcome {
+    session(options, user, What::Login, options.quiet)
+}
+
+/// Runs a command on a terminal, without a word of ours; the exit status is the command's.
+pub(crate) fn command(options: &Options, user: &Who, words: &[OsString]) -> Outcome {
+    session(options, user, What::Command(words), true)
+}
+
+fn session(options: &Options, user: &Who, what: What<'_>, quiet: bool) -> Outcome {
     let proof = SingleThreaded::assert()?;
     let terminal = Terminal { settings: screen::settings(), size: screen::size() };
-    let (inside, ends) = inside::start(options, user, What::Login, Some(terminal))?;
+    let (inside, ends) = inside::start(options, user, what, Some(terminal))?;
     let Ends::Terminal { manager, name } = ends else {
         return Err(Failure::text("the zone gave no terminal"));
     };
-    if !options.quiet {
+    if !quiet {
         print(&format!("[Connected to zone '{}' {name}]\n", inside.zone()))?;
     }
     let over = Session::new(options, manager, proof).and_then(|mut session| session.run(&inside));
     // The terminal is what it was by now.
     let over = over?;
-    if !options.quiet {
+    if !quiet {
         print(&format!("\n[Connection to zone '{}' {name} closed]\n", inside.zone()))?;
     }
     conclude(over, &inside)
@@ -70,6 +80,8 @@ struct Session {
     keys: Flow,
     output: Flow,
     manager: OwnedFd,
+    /// Input that is no terminal has come to its end, and so has been told.
+    input_ended: bool,
 }
 
 impl Session {
@@ -83,13 +95,13 @@ impl Session {
         let output = Flow::new(End::own(manager.try_clone()?)?, End::stdout());
         let raw = Raw::enter(proof)?;
         zone_fail::pass!("login.raw");
-        Ok(Self { signals, raw, escape, input: End::stdin(), keys, output, manager })
+        Ok(Self { signals, raw, escape, input: End::stdin(), keys, output, manager, input_ended: false })
     }
 
     fn run(&mut self, inside: &Inside) -> Result<Over, Failure> {
         loop {
             // What is typed is read when what was typed before has been taken.
-            let typing = self.keys.is_empty();
+            let typing = self.keys.is_empty() && !self.input_ended;
             let mut events = inside.with_watch(|watch| self.poll(watch, typing))?.into_iter();
             events.next();
             let ended = events.next().is_some_and(|events| !events.is_empty());
@@ -177,6 +189,13 @@ impl Session {
         let mut buffer = [0; 4096];
         let mut out = Vec::with_capacity(buffer.len());
         let escaped = match self.input.read(&mut buffer) {
+            Ok(0) if !isatty(rustix::stdio::stdin()) => {
+                // As a person would end it; the command goes on.
+                const EOF: u8 = 0x04;
+                self.input_ended = true;
+                self.keys.queue(&[EOF]);
+                return Ok(None);
+            }
             // A terminal ends when its other side is gone: so does the one in the zone.
             Ok(0) => return Ok(Some(Over::Told(Signal::HUP))),
             Ok(count) => self.escape.filter(&buffer[..count], &mut out),
@@ -184,6 +203,9 @@ impl Session {
             Err(source) => return Err(NearEnd { stream: Stream::Input, source }.into()),
         };
         self.keys.queue(&out);
+        if let Some(help) = self.escape.take_help() {
+            self.output.queue(help.as_bytes());
+        }
         if escaped {
             self.output.queue(&[self.escape.character().unwrap_or_default(), b'.', b'\r', b'\n']);
             self.output.step();

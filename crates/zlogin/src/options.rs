@@ -20,6 +20,18 @@ pub(crate) struct Options {
     pub(crate) escape: Option<u8>,
     pub(crate) quiet: bool,
     pub(crate) mode: Mode,
+    pub(crate) around: Around,
+}
+
+/// What is around a login or a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// Whether there is to be a terminal; `None`: where ours is one.
+    pub(crate) terminal: Option<bool>,
+    /// The directory of the zone to begin in, from the user's home on.
+    pub(crate) cwd: Option<PathBuf>,
+    /// Variables of the environment.
+    pub(crate) env: Vec<(String, OsString)>,
 }
 
 /// The three ways in.
@@ -66,6 +78,8 @@ pub(crate) fn together(cli: Cli) -> Result<Options, String> {
         refuse(cli.no_input, "-n may not be specified for console login")?;
         refuse(cli.failsafe, "-S may not be specified for console login")?;
         refuse(!cli.words.is_empty(), "Commands may not be specified for console login.")?;
+        let around = cli.terminal || cli.no_terminal || cli.cwd.is_some() || !cli.env.is_empty();
+        refuse(around, "-t, -T, --cwd and --env may not be specified for console login")?;
         refuse(cli.watch && cli.steal, "--watch and --steal may not be specified together")?;
     } else {
         refuse(cli.disconnect, "-d may only be specified with console login")?;
@@ -74,11 +88,21 @@ pub(crate) fn together(cli: Cli) -> Result<Options, String> {
             "--watch, --steal, --replay, --no-replay and --record may only be specified with console login";
         refuse(extra, only)?;
         refuse(login.is_some() && cli.failsafe, "-l may not be specified for failsafe login")?;
+        refuse(cli.no_input && cli.terminal, "-n may not be specified with a terminal (-t)")?;
         refuse(cli.no_input && cli.words.is_empty(), "-n may not be specified for interactive login")?;
     }
     let escape = if cli.no_escape { None } else { Some(escape.unwrap_or(escape::DEFAULT)) };
     let who =
         if cli.failsafe { Who::Failsafe } else { Who::User(login.unwrap_or_else(|| "root".to_owned())) };
+    let around = Around {
+        terminal: match (cli.terminal, cli.no_terminal) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+        cwd: cli.cwd.map(PathBuf::from),
+        env: cli.env.iter().map(|text| variable_of(text)).collect::<Result<_, _>>()?,
+    };
     let mode = if cli.console {
         Mode::Console(Console {
             disconnect: cli.disconnect,
@@ -92,7 +116,7 @@ pub(crate) fn together(cli: Cli) -> Result<Options, String> {
     } else {
         Mode::Command { user: who, no_input: cli.no_input, words: cli.words }
     };
-    Ok(Options { root: cli.root, zone, escape, quiet: cli.quiet, mode })
+    Ok(Options { root: cli.root, zone, escape, quiet: cli.quiet, mode, around })
 }
 
 fn replay_of(text: &str) -> Result<u64, String> {
@@ -107,6 +131,21 @@ fn escape_of(value: &OsStr) -> Result<u8, String> {
             "{wrong} {value:?}: give -e one character, or its number as a backslash and octal up to \\377"
         )
     })
+}
+
+/// A variable and its value, which is ours if none is given.
+fn variable_of(text: &OsStr) -> Result<(String, OsString), String> {
+    let bytes = text.as_bytes();
+    let (name, value) = match bytes.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned())),
+        None => (bytes, None),
+    };
+    let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| format!("{text:?} names no variable: give --env NAME=VALUE"))?;
+    let value = value.or_else(|| std::env::var_os(name));
+    let value =
+        value.ok_or_else(|| format!("--env {name}: there is no such variable here; give it a value"))?;
+    Ok((name.to_owned(), value))
 }
 
 pub(crate) fn login_of(value: &OsStr) -> Result<String, String> {

@@ -1,12 +1,14 @@
 //! What is executed in the zone, as whom, with which environment.
 
 use crate::exit::reason;
-use crate::options::Who;
+use crate::language::{self, Language};
+use crate::options::{Around, Who};
 use crate::target::Live;
 use crate::users::User;
 use rustix::fs::{Access, access};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use zone_platform::enter::Plan;
 use zone_platform::{Spec, guest};
 
@@ -21,11 +23,29 @@ pub(crate) struct Planner {
     path: String,
     shell: String,
     env: Vec<(String, OsString)>,
+    language: Language,
+    around: Around,
+}
+
+/// What of the caller's environment is handed over.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller {
+    /// `TERM`.
+    pub(crate) term: Option<OsString>,
+    /// The language.
+    pub(crate) language: Language,
+}
+
+impl Caller {
+    /// This process.
+    pub(crate) fn own() -> Self {
+        Self { term: std::env::var_os("TERM"), language: language::own() }
+    }
 }
 
 impl Planner {
     /// For `who` in the zone.
-    pub(crate) fn new(who: &Who, zone: &Live, term: Option<OsString>) -> Self {
+    pub(crate) fn new(who: &Who, zone: &Live, caller: Caller, around: &Around) -> Self {
         let brand = &zone.snapshot.brand;
         // Of init's environment, what is not the user's own affair: in which container this is.
         let mut env: Vec<(String, OsString)> = guest::environment(&Spec::of(&zone.snapshot))
@@ -33,8 +53,15 @@ impl Planner {
             .filter(|(name, _)| name.starts_with("container"))
             .map(|(name, value)| (name, value.into()))
             .collect();
-        env.extend(term.map(|term| ("TERM".to_owned(), term)));
-        Self { who: who.clone(), path: brand.login_path.clone(), shell: brand.shell.clone(), env }
+        env.extend(caller.term.map(|term| ("TERM".to_owned(), term)));
+        Self {
+            who: who.clone(),
+            path: brand.login_path.clone(),
+            shell: brand.shell.clone(),
+            env,
+            language: caller.language,
+            around: around.clone(),
+        }
     }
 
     /// Plans a login shell. To be called inside the zone.
@@ -48,7 +75,7 @@ impl Planner {
         let dash = if matches!(self.who, Who::Failsafe) { "" } else { "-" };
         let mut argv0 = OsString::from(dash);
         argv0.push(base(&shell));
-        Ok(self.plan(&user, shell.clone(), argv0, Vec::new(), &shell))
+        self.plan(&user, shell.clone(), argv0, Vec::new(), &shell)
     }
 
     /// Plans a command: one word is a command line for the user's shell, several are a program and its
@@ -59,13 +86,13 @@ impl Planner {
     pub(crate) fn command(&self, words: &[OsString]) -> Result<Plan, String> {
         let user = self.user()?;
         let shell = self.shell_of(&user);
-        Ok(match words {
+        match words {
             [line] => {
                 self.plan(&user, shell.clone(), base(&shell).into(), vec!["-c".into(), line.clone()], &shell)
             }
             [program, args @ ..] => self.plan(&user, program.clone(), program.clone(), args.to_vec(), &shell),
-            [] => return self.login(),
-        })
+            [] => self.login(),
+        }
     }
 
     fn user(&self) -> Result<User, String> {
@@ -99,7 +126,7 @@ impl Planner {
         name: OsString,
         args: Vec<OsString>,
         shell: &OsStr,
-    ) -> Plan {
+    ) -> Result<Plan, String> {
         let home = if user.home.is_empty() { OsString::from("/") } else { user.home.clone() };
         let mut env = self.env.clone();
         let own = [
@@ -111,16 +138,26 @@ impl Planner {
             ("MAIL", OsString::from(format!("/var/mail/{}", user.name))),
         ];
         env.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Plan {
+        env.extend(language::known(&self.language));
+        for (name, value) in &self.around.env {
+            env.retain(|(known, _)| known != name);
+            env.push((name.clone(), value.clone()));
+        }
+        let home = PathBuf::from(home);
+        let directory = self.around.cwd.as_ref().map(|cwd| home.join(cwd));
+        if let Some(missing) = directory.as_ref().filter(|directory| !directory.is_dir()) {
+            return Err(format!("there is no directory {} in the zone", missing.display()));
+        }
+        Ok(Plan {
             uid: user.uid,
             gid: user.gid,
             groups: user.groups.clone(),
-            directory: home.into(),
+            directory: directory.unwrap_or(home),
             program,
             name,
             args,
             env,
-        }
+        })
     }
 }
 
@@ -134,7 +171,27 @@ mod tests {
     use super::*;
 
     fn planner(who: Who) -> Planner {
-        Planner { who, path: "/p".into(), shell: "/bin/sh".into(), env: vec![("TERM".into(), "vt".into())] }
+        let env = vec![("TERM".into(), "vt".into())];
+        let (language, around) = (Vec::new(), Around::default());
+        Planner { who, path: "/p".into(), shell: "/bin/sh".into(), env, language, around }
+    }
+
+    #[test]
+    fn a_directory_and_variables_may_be_chosen() {
+        let mut planner = planner(Who::Failsafe);
+        planner.around.cwd = Some("usr".into());
+        planner.around.env = vec![("TERM".into(), "dumb".into()), ("X".into(), "a=b".into())];
+        let plan = planner.login().unwrap();
+        assert_eq!(plan.directory.to_str(), Some("/usr"));
+        let of = |name: &str| {
+            let all = plan.env.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone());
+            all.collect::<Vec<_>>()
+        };
+        assert_eq!(of("TERM"), ["dumb"]);
+        assert_eq!(of("X"), ["a=b"]);
+        assert_eq!(of("LANG"), ["C.UTF-8"]);
+        planner.around.cwd = Some("no/such".into());
+        assert_eq!(planner.login().unwrap_err(), "there is no directory /no/such in the zone");
     }
 
     #[test]

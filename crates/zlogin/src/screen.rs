@@ -22,6 +22,11 @@ pub(crate) fn terminal() -> Option<BorrowedFd<'static>> {
     Some(rustix::stdio::stdin()).filter(|fd| isatty(fd))
 }
 
+/// Whether the three standard streams are terminals: a command on one has but one stream.
+pub(crate) fn all_terminals() -> bool {
+    isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout()) && isatty(rustix::stdio::stderr())
+}
+
 /// Its settings.
 pub(crate) fn settings() -> Option<Termios> {
     tcgetattr(terminal()?).ok()

@@ -6,7 +6,7 @@ use crate::options::Options;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
 use zone_config::nearest::did_you_mean;
-use zone_config::{Index, Layout, Snapshot, State, ZoneName, here};
+use zone_config::{Index, Layout, Snapshot, State, Uuid, ZoneName, here};
 use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
 
@@ -19,6 +19,7 @@ pub(crate) struct Zone {
     pub(crate) layout: Layout,
     pub(crate) name: ZoneName,
     state: State,
+    uuid: Option<Uuid>,
 }
 
 /// A zone that runs.
@@ -45,11 +46,12 @@ pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
     }
     let unknown = || Failure::text(format_args!("zone '{}' unknown", typed.escape_debug()));
     let name: ZoneName = typed.parse().map_err(|_| unknown())?;
-    let Some(state) = Index::find(&layout, &name)?.map(|entry| entry.state) else {
+    let Some(entry) = Index::find(&layout, &name)? else {
         let index = Index::load(&layout)?;
         let meant = did_you_mean(typed, index.entries().map(|entry| entry.name.as_str()));
         return Err(Failure::text(format_args!("zone '{name}' unknown{meant}")));
     };
+    let (state, uuid) = (entry.state, entry.uuid);
     if state < State::Installed {
         return Err(Failure::text(format_args!("cannot login to a zone which is '{state}'")));
     }
@@ -57,10 +59,16 @@ pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
         return Err(Failure::text("You lack sufficient privilege to run this command (all privs required)"));
     }
     zone_fail::arm("zlogin", || layout.zone_run(&name));
-    Ok(Zone { layout, name, state })
+    Ok(Zone { layout, name, state, uuid })
 }
 
 impl Zone {
+    /// Whom records of the host's audit are about, whether it runs or not.
+    pub(crate) fn machine(&self) -> zone_audit::Machine<'_> {
+        let uuid = self.uuid.map(|uuid| uuid.to_string());
+        zone_audit::Machine { zone: self.name.as_str(), uuid, pid: 0 }
+    }
+
     /// The zone as it runs.
     ///
     /// # Errors
@@ -121,12 +129,13 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Mode, Who};
+    use crate::options::{Around, Mode, Who};
 
     fn refused(dir: &std::path::Path, zone: &str) -> String {
         let mode = Mode::Login(Who::Failsafe);
         let root = Some(dir.to_owned());
-        let options = Options { root, zone: zone.into(), escape: None, quiet: true, mode };
+        let options =
+            Options { root, zone: zone.into(), escape: None, quiet: true, mode, around: Around::default() };
         match find(&options).and_then(Zone::live) {
             Err(Failure::Error(error)) => zone_sys::Chain(error.as_ref()).to_string(),
             other => panic!("{other:?}"),

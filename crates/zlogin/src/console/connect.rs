@@ -44,6 +44,14 @@ impl Place {
         target::find(options).map(Self::Own)
     }
 
+    /// Records for the host's audit that the console was attached to, or not; zone-access does so itself.
+    pub(super) fn record(&self, attached: bool) {
+        if let Self::Own(zone) = self {
+            let asker = zone_audit::Asker::own();
+            zone_audit::control(&zone.machine(), "console", "attached", Some(asker), attached);
+        }
+    }
+
     /// The zone's name.
     pub(super) fn name(&self) -> &str {
         match self {
@@ -79,9 +87,9 @@ pub(super) fn connect(place: &Place, ident: &Ident, say: impl FnMut(&str)) -> Re
 fn admitted(place: &Place, answered: (UnixStream, Answer)) -> Result<UnixStream, Failure> {
     match answered {
         (stream, Answer::Ok) => Ok(stream),
-        (_, Answer::Busy(pid)) => {
-            Err(Failure::text(format_args!("Console is already in use by process ID {pid}.")))
-        }
+        (_, Answer::Busy(pid)) => Err(Failure::text(format_args!(
+            "Console is already in use by process ID {pid}. Use --watch to look on, or --steal to take it."
+        ))),
         (_, Answer::Full) => {
             let name = place.name();
             Err(Failure::text(format_args!(

@@ -219,6 +219,10 @@ impl Session {
         if !self.watch {
             keys.type_in(&out);
         }
+        if let Some(help) = self.escape.take_help() {
+            self.output.queue(help.as_bytes());
+            self.output.step();
+        }
         if escaped {
             keys.step();
             self.output.queue(&[self.escape.character().unwrap_or_default(), b'.', b'\r', b'\n']);

@@ -52,6 +52,19 @@ fn options_end_at_the_zone() {
 }
 
 #[test]
+fn what_is_around() {
+    let around = |line: &str| entered(line).around;
+    assert_eq!(around("web"), Around::default());
+    assert_eq!(around("-t web ls").terminal, Some(true));
+    assert_eq!(around("-i web ls").terminal, Some(true));
+    assert_eq!(around("-t -T web").terminal, Some(false), "the last one counts");
+    assert_eq!(around("-T -i web").terminal, Some(true), "the last one counts");
+    let both = around("--cwd srv --env A=b=c --env A= web");
+    assert_eq!(both.cwd, Some("srv".into()));
+    assert_eq!(both.env, [("A".into(), "b=c".into()), ("A".into(), "".into())]);
+}
+
+#[test]
 fn extras_of_the_console() {
     let console = |line: &str| match entered(line).mode {
         Mode::Console(console) => console,
@@ -91,6 +104,14 @@ fn what_does_not_go_together() {
         (
             "--no-replay web",
             "--watch, --steal, --replay, --no-replay and --record may only be specified with console login",
+        ),
+        ("-t -n web ls", "-n may not be specified with a terminal (-t)"),
+        ("-T -C web", "-t, -T, --cwd and --env may not be specified for console login"),
+        ("-C --cwd / web", "-t, -T, --cwd and --env may not be specified for console login"),
+        ("--env =x web", "\"=x\" names no variable: give --env NAME=VALUE"),
+        (
+            "--env NO_SUCH_VARIABLE web",
+            "--env NO_SUCH_VARIABLE: there is no such variable here; give it a value",
         ),
         ("-C --watch --steal web", "--watch and --steal may not be specified together"),
         ("-C --replay x web", "'x' is no number of bytes: give --replay one, or 'all'"),

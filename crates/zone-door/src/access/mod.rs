@@ -113,6 +113,15 @@ pub struct Enter {
     /// A terminal for it; pipes if none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terminal: Option<TerminalSettings>,
+    /// The directory to begin in, from the user's home on; that, if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// More variables of its environment: `NAME=VALUE`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// `LANG` and its like, which hold as far as the zone has the locales.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub language: Vec<String>,
 }
 
 /// A terminal's settings in numbers.
@@ -266,6 +275,9 @@ mod tests {
                     rows: 24,
                     ..Default::default()
                 }),
+                cwd: Some("/srv".into()),
+                env: vec!["A=b=c".into()],
+                language: vec!["LANG=C".into()],
             }),
             Ask::Console(OneZone { zone: "web".into() }),
         ];

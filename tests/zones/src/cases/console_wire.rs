@@ -97,7 +97,10 @@ fn whoever_comes_second_is_told_who_is_first(lab: &Lab) {
     second.says("IDENT 1 C 0\n");
     assert_eq!(second.closes(), format!("{}\n", std::process::id()));
     let ran = zone.console_command(&[]).run();
-    ran.refuses().stderr_has(&format!("Console is already in use by process ID {}.", std::process::id()));
+    ran.refuses().stderr_has(&format!(
+        "Console is already in use by process ID {}. Use --watch to look on, or --steal to take it.",
+        std::process::id()
+    ));
     settles(&mut first);
     drop(first);
     let terminal = zone.console(&[]);

@@ -199,6 +199,10 @@ fn a_command_of_a_user_is_a_command(lab: &Lab) {
         .stdout_is("out\n")
         .stderr_is("err\n");
     host.user("logan", "zlogin", &["web", "kill -TERM $$"]).exits(143);
+    let around = ["--cwd", "/tmp", "--env", "X=a b", "web", "pwd; echo $X $LANG$LC_ALL; test -t 0 || echo none"];
+    host.user("logan", "zlogin", &around).ok().stdout_has("/tmp\na b C").stdout_has("none\n");
+    host.user("logan", "zlogin", &["-t", "web", "tty"]).ok().stdout_has("/dev/pts/");
+    host.user("logan", "zlogin", &["--cwd", "/no/such", "web", "pwd"]).exits(1).stderr_has("/no/such in the zone");
     host.user("logan", "zlogin", &["web", "/nowhere", "x"]).exits(127);
     host.user("logan", "zlogin", &["-l", "nobody-here", "web", "true"])
         .exits(1)

@@ -12,7 +12,8 @@ cases![
     interrupt_goes_to_the_command_inside,
     the_terminal_is_restored,
     when_the_zone_halts_the_login_ends,
-    as_another_user_with_a_command_there_is_no_terminal,
+    a_command_on_a_terminal_has_one,
+    what_there_is_to_escape_is_told,
 ];
 
 fn login<'lab>(lab: &'lab Lab) -> (Zone<'lab>, Terminal) {
@@ -155,11 +156,36 @@ fn when_the_zone_halts_the_login_ends(lab: &Lab) {
     assert!(screen.contains(" closed]"), "{screen}");
 }
 
-fn as_another_user_with_a_command_there_is_no_terminal(lab: &Lab) {
+fn a_command_on_a_terminal_has_one(lab: &Lab) {
     let (zone, terminal) = login(lab);
     drop(terminal);
-    let mut with_command =
-        Terminal::start(zone.zlogin_command(["sh", "-c", "test -t 0 && echo terminal || echo none"]), 24, 80);
-    with_command.shows("none");
-    let _ = with_command.ends();
+    let ask = "test -t 0 && echo term''inal $(stty size) || echo no''ne; exit 7";
+    let with = |options: &[&str]| {
+        let command = lab.command("zlogin", options).args([zone.name(), ask]);
+        let (status, screen) = Terminal::start(command, 24, 80).ends();
+        assert_eq!(status.code(), Some(7), "{screen}");
+        assert!(!screen.contains("Connect"), "a command has no words of ours: {screen}");
+        screen
+    };
+    assert!(with(&[]).contains("terminal 24 80"));
+    assert!(with(&["-T"]).contains("none"));
+    assert!(with(&["-n"]).contains("none"));
+    assert!(with(&["-T", "-i"]).contains("terminal 24 80"), "the last one counts");
+    // Where ours is none there is none, but when asked for; the command goes on when the input has ended.
+    zone.zlogin([ask]).exits(7).stdout_is("none\n");
+    let forced = lab.command("zlogin", ["-t", zone.name(), "sleep 1; tty"]).run();
+    forced.ok().stdout_has("/dev/pts/").quiet();
+    lab.command("zlogin", ["-t", "-n", zone.name(), "tty"]).run().exits(2);
+}
+
+fn what_there_is_to_escape_is_told(lab: &Lab) {
+    let (_zone, mut terminal) = login(lab);
+    terminal.shows("ready> ");
+    terminal.types("~?");
+    terminal.shows("~.  ends this session");
+    terminal.shows("~~  sends ~");
+    terminal.types("echo st''ill\r");
+    terminal.shows("still");
+    terminal.types("~.");
+    assert!(terminal.ends().0.success());
 }

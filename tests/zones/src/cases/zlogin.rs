@@ -15,6 +15,7 @@ cases![
     nothing_is_read_with_n,
     another_user,
     a_clean_environment,
+    the_language_and_the_place_are_chosen,
     only_running_zones_can_be_entered,
     command_lines_without_sense,
     many_at_once: 120,
@@ -130,6 +131,28 @@ fn a_clean_environment(lab: &Lab) {
         assert!(out.lines().any(|line| line.starts_with(wanted)), "{wanted} is missing\n{ran}");
     }
     assert!(!out.contains("ZONES_ROOT"), "where the host has its zones is the host's affair\n{ran}");
+}
+
+fn the_language_and_the_place_are_chosen(lab: &Lab) {
+    let zone = lab.booted_tiny("exec sleep 100000");
+    let said = |options: &[&str], env: &[(&str, &str)]| {
+        let mut command = lab.command("zlogin", options).args([zone.name(), "echo $LANG $LC_ALL $X; pwd"]);
+        for (name, value) in env {
+            command = command.env(name, value);
+        }
+        command.run().ok().quiet().out()
+    };
+    assert_eq!(said(&[], &[("LC_ALL", "C")]), "C\n/root\n", "every zone knows that one");
+    // This one has no locales at all.
+    assert_eq!(said(&[], &[("LC_ALL", "de_DE.UTF-8"), ("LANG", "de_DE.UTF-8")]), "C.UTF-8\n/root\n");
+    let c = [("LC_ALL", "C"), ("X", "mine")];
+    assert_eq!(said(&["--cwd", "/tmp", "--env", "X=a b"], &c), "C a b\n/tmp\n");
+    assert_eq!(said(&["--env", "X", "--cwd", "../etc"], &c), "C mine\n/etc\n");
+    lab.command("zlogin", ["--cwd", "/no/such", zone.name(), "pwd"])
+        .run()
+        .exits(1)
+        .stderr_has("/no/such in the zone");
+    lab.command("zlogin", ["--env", "NOT_THERE", zone.name(), "pwd"]).run().exits(2).stderr_has("NOT_THERE");
 }
 
 fn only_running_zones_can_be_entered(lab: &Lab) {
