@@ -62,6 +62,8 @@ if auditctl -s > /dev/null 2>&1 && [ "$(systemctl is-active auditd)" = active ];
     has "refused" 'op=halt reason=denied vm=web .*sauid=logan suid=logan .*res=failed' control 'op=halt'
     ok "console by who manages" sh -c 'timeout -s HUP 3 runuser -u manny -- zlogin -C web; [ $? -ne 1 ]'
     has "console" 'op=console reason=attached vm=web .*suid=manny .*res=success' control op=console
+    ok "console by root" sh -c 'timeout -s HUP 3 zlogin -C web; [ $? -ne 1 ]'
+    has "console of root's" "op=console reason=attached vm=web uuid=$uuid .*suid=root .*exe=.*zlogin .*res=success" control 'op=console.*suid=root'
     ok "apply" sh -c 'zonecfg -z web "set max-processes=300" && zoneadm -z web apply'
     has "apply" 'op=apply reason=asked vm=web .*suid=root' control op=apply
     has "the limit changed" 'resrc=max-processes reason=update old-max-processes=200 new-max-processes=300 ' control 'reason=update' VIRT_RESOURCE

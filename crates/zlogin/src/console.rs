@@ -33,7 +33,9 @@ pub(crate) fn run(options: &Options, console: &Console) -> Outcome {
     let wanted = ident(console);
     // Before the connection: a console is free the moment that its holder dies.
     let (settings, raw) = (screen::settings(), Raw::prepare(proof)?);
-    let connection = connect::connect(&zone, &wanted, crate::exit::say)?;
+    let connection = connect::connect(&zone, &wanted, crate::exit::say);
+    zone.record(connection.is_ok());
+    let connection = connection?;
     zone_fail::pass!("console.connected");
     let record = record(&zone, console)?;
     if !options.quiet {
