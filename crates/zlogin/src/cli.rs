@@ -20,8 +20,9 @@ use crate::options::{self, Options};
         One word after the zone is a command line for the user's shell, as with ssh(1): blanks, quotes and \
         variables are the shell's. Several are a program and its arguments, passed on as they are, with no shell \
         between. A '--' before them is left out.\n\n\
-        A login has a terminal of the zone's own, and so has a command where the three streams are a terminal. \
-        Where standard input is none, the login shell takes its commands from the input and ends with it.\n\n\
+        A login has a terminal of the zone's own, and so has a command where the three streams are a terminal. It is \
+        the guest's own login(1) that logs in, where it has one, so that its utmp, PAM and name service know of it. \
+        Where standard input is no terminal, the login shell takes its commands from the input and ends with it.\n\n\
         TERM, LANG and LC_* are handed over; where the zone does not have the locale, LANG is C.UTF-8.\n\n\
         Typed at the start of a line, '~.' ends a session on a terminal, and '~?' tells what else there is.",
     after_long_help = HELP,
@@ -118,7 +119,7 @@ Examples:
   zlogin -C web                     the console; boot the zone from elsewhere and look on
 
 Exit status:
-  That of the command or shell; 128 and the signal's number if a signal ended it; 126 if the command could not
+  That of the command or shell, or of the login(1) that ran the shell; 128 and the signal's number if a signal ended it; 126 if the command could not
   be executed, 127 if it was not found; 1 if the zone could not be entered or went down, or if what it said
   could not be written here or its input not be read; 2 for a wrong command line.";
 

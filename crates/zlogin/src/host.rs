@@ -86,7 +86,8 @@ fn try_enter(
     let zone = target::find(&options)?.live()?;
     let planner = Planner::new(&user, &zone, caller_of, &options.around);
     let what = if words.is_empty() { What::Login } else { What::Command(&words) };
-    let (entered, ends) = go_in(proof, &zone, terminal, caller, &|| plan(&planner, what))?;
+    let (entered, ends) =
+        go_in(proof, &zone, terminal, caller, &|| plan(&planner, what, wish.terminal.is_some()))?;
     Ok((Session { zone, entered }, ends))
 }
 

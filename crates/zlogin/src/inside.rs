@@ -59,15 +59,17 @@ pub(crate) fn start(
     }
     let proof = SingleThreaded::assert()?;
     let zone = target::find(options)?.live()?;
+    let has_terminal = terminal.is_some();
     let planner = Planner::new(user, &zone, Caller::own(), &options.around);
-    let (entered, ends) = go_in(proof, &zone, terminal, Asker::own(), &|| plan(&planner, what))?;
+    let (entered, ends) =
+        go_in(proof, &zone, terminal, Asker::own(), &|| plan(&planner, what, has_terminal))?;
     Ok((Inside::Own(Box::new(zone), entered), ends))
 }
 
 /// Plans it; to be called inside the zone.
-pub(crate) fn plan(planner: &Planner, what: What<'_>) -> Result<Plan, String> {
+pub(crate) fn plan(planner: &Planner, what: What<'_>, terminal: bool) -> Result<Plan, String> {
     match what {
-        What::Login => planner.login(),
+        What::Login => planner.login(terminal),
         What::Command(words) => planner.command(words),
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `cli`, `options` | the command line as it is typed, and what it means |
 //! | `target` | which zone, and whether it can be entered |
-//! | `users`, `plan` | who enters, and what is executed; asked inside the zone |
+//! | `users`, `guest`, `plan` | who enters, and what is executed; asked inside the zone |
 //! | `language` | the caller's locale, if the zone has it |
 //! | `inside` | a command that runs in a zone, of this process or of zone-access |
 //! | `host` | the same for zone-access |
@@ -20,6 +20,7 @@ mod console;
 mod escape;
 mod exit;
 mod flow;
+mod guest;
 pub mod host;
 mod inside;
 mod language;

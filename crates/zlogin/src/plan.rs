@@ -1,6 +1,7 @@
 //! What is executed in the zone, as whom, with which environment.
 
 use crate::exit::reason;
+use crate::guest::Guest;
 use crate::language::{self, Language};
 use crate::options::{Around, Who};
 use crate::target::Live;
@@ -15,6 +16,15 @@ use zone_platform::{Spec, guest};
 /// The shell that every system has, for when nothing else is to be relied upon.
 const SHELL: &str = "/bin/sh";
 
+/// How a script begins that runs as a user whose home is known by now; `$0` is the directory that was chosen.
+const ENTER: &str = "cd \"$HOME\" 2> /dev/null; if [ -n \"$0\" ]; then cd -- \"$0\" || exit 1; fi; exec ";
+/// A login shell.
+const LOGIN: &str = "\"${SHELL:-/bin/sh}\" -l";
+/// A command line for the user's shell.
+const LINE: &str = "\"${SHELL:-/bin/sh}\" -c \"$1\"";
+/// A program and its arguments.
+const WORDS: &str = "\"$@\"";
+
 /// Makes plans for one zone. All that is needed of the host is taken before the zone is entered.
 #[derive(Debug)]
 pub(crate) struct Planner {
@@ -25,6 +35,8 @@ pub(crate) struct Planner {
     env: Vec<(String, OsString)>,
     language: Language,
     around: Around,
+    /// Whether the zone has programs of its own, and books that its login keeps; not one that has the host's.
+    own_programs: bool,
 }
 
 /// What of the caller's environment is handed over.
@@ -61,14 +73,23 @@ impl Planner {
             env,
             language: caller.language,
             around: around.clone(),
+            own_programs: !brand.host_usr,
         }
     }
 
-    /// Plans a login shell. To be called inside the zone.
+    /// Plans a login: by the guest's own login(1) on a terminal where it has one, else a login shell. To be called inside
+    /// the zone.
     ///
     /// # Errors
     /// A sentence that says why there can be none.
-    pub(crate) fn login(&self) -> Result<Plan, String> {
+    pub(crate) fn login(&self, terminal: bool) -> Result<Plan, String> {
+        let guest = Guest::here();
+        if terminal && let Some(plan) = self.by_login(&guest) {
+            return Ok(plan);
+        }
+        if let Some(plan) = self.of_directory(&guest, LOGIN, &[]) {
+            return Ok(plan);
+        }
         let user = self.user()?;
         let shell = self.shell_of(&user);
         // The dash tells a shell that it is a login's; the failsafe one is to read nothing.
@@ -84,6 +105,10 @@ impl Planner {
     /// # Errors
     /// A sentence that says why there can be none.
     pub(crate) fn command(&self, words: &[OsString]) -> Result<Plan, String> {
+        let script = if words.len() == 1 { LINE } else { WORDS };
+        if let Some(plan) = self.of_directory(&Guest::here(), script, words) {
+            return Ok(plan);
+        }
         let user = self.user()?;
         let shell = self.shell_of(&user);
         match words {
@@ -91,7 +116,60 @@ impl Planner {
                 self.plan(&user, shell.clone(), base(&shell).into(), vec!["-c".into(), line.clone()], &shell)
             }
             [program, args @ ..] => self.plan(&user, program.clone(), program.clone(), args.to_vec(), &shell),
-            [] => self.login(),
+            [] => self.login(false),
+        }
+    }
+
+    /// The guest's login, which looks the user up, keeps utmp and wtmp, and opens a session of PAM.
+    fn by_login(&self, guest: &Guest) -> Option<Plan> {
+        let Who::User(name) = &self.who else { return None };
+        // It begins in the user's home, and takes a dash for an option.
+        if !self.own_programs || self.around.cwd.is_some() || name.starts_with('-') {
+            return None;
+        }
+        match User::find(name) {
+            // A root that cannot log in could not mend it either.
+            Ok(user) if user.uid == 0 && !usable(&user.shell) => return None,
+            Ok(_) => {}
+            // It would ask for another name; here that is said.
+            Err(_) if !guest.has_directory() => return None,
+            Err(_) => {}
+        }
+        let program = guest.login()?;
+        let args = ["-p".into(), "-f".into(), name.into()];
+        Some(self.of_root(program.into(), "login", args.into()))
+    }
+
+    /// A script of ours as a user whom only a directory service of the zone knows, by its runuser(1).
+    fn of_directory(&self, guest: &Guest, script: &str, words: &[OsString]) -> Option<Plan> {
+        let Who::User(name) = &self.who else { return None };
+        if !self.own_programs || name.starts_with('-') || User::find(name).is_ok() {
+            return None;
+        }
+        let program = guest.runuser()?;
+        let script = format!("{ENTER}{script}");
+        let cwd = self.around.cwd.clone().unwrap_or_default();
+        let mut args: Vec<OsString> = vec!["-u".into(), name.into(), "--".into(), SHELL.into()];
+        args.extend(["-c".into(), script.into(), cwd.into()]);
+        args.extend_from_slice(words);
+        Some(self.of_root(program.into(), "runuser", args))
+    }
+
+    /// A program of the guest that becomes the user itself.
+    fn of_root(&self, program: OsString, name: &str, args: Vec<OsString>) -> Plan {
+        let mut env = self.env.clone();
+        env.push(("PATH".to_owned(), OsString::from(&self.path)));
+        self.add_to(&mut env);
+        let directory = PathBuf::from("/");
+        Plan { uid: 0, gid: 0, groups: vec![0], directory, program, name: name.into(), args, env }
+    }
+
+    /// Adds what the caller has chosen, and the language.
+    fn add_to(&self, env: &mut Vec<(String, OsString)>) {
+        env.extend(language::known(&self.language));
+        for (name, value) in &self.around.env {
+            env.retain(|(known, _)| known != name);
+            env.push((name.clone(), value.clone()));
         }
     }
 
@@ -103,7 +181,6 @@ impl Planner {
     }
 
     fn shell_of(&self, user: &User) -> OsString {
-        let usable = |shell: &OsStr| !shell.is_empty() && access(shell, Access::EXEC_OK).is_ok();
         match &self.who {
             Who::Failsafe => SHELL.into(),
             // A root that cannot log in could not mend it either.
@@ -138,11 +215,7 @@ impl Planner {
             ("MAIL", OsString::from(format!("/var/mail/{}", user.name))),
         ];
         env.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        env.extend(language::known(&self.language));
-        for (name, value) in &self.around.env {
-            env.retain(|(known, _)| known != name);
-            env.push((name.clone(), value.clone()));
-        }
+        self.add_to(&mut env);
         let home = PathBuf::from(home);
         let directory = self.around.cwd.as_ref().map(|cwd| home.join(cwd));
         if let Some(missing) = directory.as_ref().filter(|directory| !directory.is_dir()) {
@@ -161,6 +234,11 @@ impl Planner {
     }
 }
 
+/// Whether a shell can be executed.
+fn usable(shell: &OsStr) -> bool {
+    !shell.is_empty() && access(shell, Access::EXEC_OK).is_ok()
+}
+
 /// The last component of a program's path.
 fn base(path: &OsStr) -> &OsStr {
     OsStr::from_bytes(path.as_bytes().rsplit(|&c| c == b'/').next().unwrap_or_default())
@@ -173,7 +251,8 @@ mod tests {
     fn planner(who: Who) -> Planner {
         let env = vec![("TERM".into(), "vt".into())];
         let (language, around) = (Vec::new(), Around::default());
-        Planner { who, path: "/p".into(), shell: "/bin/sh".into(), env, language, around }
+        let (path, shell) = ("/p".into(), "/bin/sh".into());
+        Planner { who, path, shell, env, language, around, own_programs: false }
     }
 
     #[test]
@@ -181,7 +260,7 @@ mod tests {
         let mut planner = planner(Who::Failsafe);
         planner.around.cwd = Some("usr".into());
         planner.around.env = vec![("TERM".into(), "dumb".into()), ("X".into(), "a=b".into())];
-        let plan = planner.login().unwrap();
+        let plan = planner.login(true).unwrap();
         assert_eq!(plan.directory.to_str(), Some("/usr"));
         let of = |name: &str| {
             let all = plan.env.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone());
@@ -191,12 +270,12 @@ mod tests {
         assert_eq!(of("X"), ["a=b"]);
         assert_eq!(of("LANG"), ["C.UTF-8"]);
         planner.around.cwd = Some("no/such".into());
-        assert_eq!(planner.login().unwrap_err(), "there is no directory /no/such in the zone");
+        assert_eq!(planner.login(true).unwrap_err(), "there is no directory /no/such in the zone");
     }
 
     #[test]
     fn the_failsafe_shell_asks_nobody() {
-        let plan = planner(Who::Failsafe).login().unwrap();
+        let plan = planner(Who::Failsafe).login(true).unwrap();
         assert_eq!((plan.uid, plan.program.to_str(), plan.name.to_str()), (0, Some("/bin/sh"), Some("sh")));
         assert_eq!(plan.directory.to_str(), Some("/"));
     }
@@ -204,11 +283,13 @@ mod tests {
     #[test]
     fn a_login_shell_is_named_one() {
         // The test's own passwd is as good as a zone's.
-        let plan = planner(Who::User("root".into())).login().unwrap();
+        let plan = planner(Who::User("root".into())).login(false).unwrap();
         assert!(plan.name.to_string_lossy().starts_with('-'));
         assert!(plan.env.contains(&("PATH".into(), "/p".into())));
         assert!(plan.env.contains(&("TERM".into(), "vt".into())));
-        assert!(planner(Who::User("no-such-user".into())).login().unwrap_err().contains("'no-such-user'"));
+        assert!(
+            planner(Who::User("no-such-user".into())).login(true).unwrap_err().contains("'no-such-user'")
+        );
     }
 
     #[test]

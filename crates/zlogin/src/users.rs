@@ -2,7 +2,7 @@
 //!
 //! The files are the zone's to write: they are read inside it, by a process with the rights of the
 //! zone's root and no more, and believed only as to what the zone may decide anyway. Users that only
-//! a directory service in the zone knows are not found.
+//! a directory service in the zone knows are not found; its own programs find them ([`crate::guest`]).
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 /// The most of a file that is read, in bytes.
 const LIMIT: u64 = 4 * 1024 * 1024;
@@ -35,11 +36,11 @@ pub(crate) struct User {
 pub(crate) enum UserError {
     #[error("user '{0}' is not in the zone's /etc/passwd")]
     Unknown(String),
-    #[error("the zone's {path} is not a regular file")]
-    NotRegular { path: &'static str },
-    #[error("could not read the zone's {path}")]
+    #[error("the zone's {} is not a regular file", .path.display())]
+    NotRegular { path: PathBuf },
+    #[error("could not read the zone's {}", .path.display())]
     Unreadable {
-        path: &'static str,
+        path: PathBuf,
         #[source]
         source: Errno,
     },
@@ -57,7 +58,7 @@ impl User {
     /// # Errors
     /// [`UserError`].
     pub(crate) fn find(name: &str) -> Result<Self, UserError> {
-        let found = match read("/etc/passwd") {
+        let found = match read_file(Path::new("/etc/passwd")) {
             Ok(passwd) => match find(&passwd, name) {
                 Some(user) => user,
                 None if name == "root" => Self::root(),
@@ -67,19 +68,22 @@ impl User {
             Err(error) => return Err(error),
         };
         // Without the file the user has the one group that passwd names.
-        let groups = groups(&read("/etc/group").unwrap_or_default(), name, found.gid);
+        let groups = groups(&read_file(Path::new("/etc/group")).unwrap_or_default(), name, found.gid);
         Ok(Self { groups, ..found })
     }
 }
 
-/// Reads whole lines, at most [`LIMIT`] bytes of them.
-fn read(path: &'static str) -> Result<Vec<u8>, UserError> {
-    let failed = |source| UserError::Unreadable { path, source };
+/// Reads whole lines, at most [`LIMIT`] bytes of them. To be called inside the zone.
+///
+/// # Errors
+/// [`UserError::NotRegular`], [`UserError::Unreadable`].
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, UserError> {
+    let failed = |source| UserError::Unreadable { path: path.to_owned(), source };
     // Not to be held up by a pipe that somebody put there.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(CWD, path, flags, Mode::empty()).map_err(failed)?;
     if FileType::from_raw_mode(fstat(&file).map_err(failed)?.st_mode) != FileType::RegularFile {
-        return Err(UserError::NotRegular { path });
+        return Err(UserError::NotRegular { path: path.to_owned() });
     }
     let mut text = Vec::new();
     let count = File::from(file)

@@ -1,6 +1,6 @@
 //! Real guests: Debian with one init or another.
 
-use crate::harness::{Lab, Zone, cases, until, write};
+use crate::harness::{Command, Lab, Terminal, Zone, cases, until, write};
 
 cases![
     debian12_systemd_lives: 300,
@@ -81,6 +81,71 @@ fn debian12_systemd_lives(lab: &Lab) {
     lives(&zone, || reaches_multi_user(&zone));
     zone.boot();
     reaches_multi_user(&zone);
+    logs_in(
+        lab,
+        &zone,
+        "root",
+        &["who | grep -c '^root .*pts/'", "last | grep -c '^root .*pts/.*still logged in'"],
+    );
+    knows_users_of_its_name_service(lab, &zone);
+}
+
+/// A login is the guest's own: `counts` are commands that print 1 in it.
+#[track_caller]
+fn logs_in(lab: &Lab, zone: &Zone<'_>, user: &str, counts: &[&str]) {
+    let command = lab.command("zlogin", ["-l", user, zone.name()]);
+    let mut terminal = Terminal::start(command.env("LC_ALL", "C"), 30, 100);
+    terminal.shows("[Connected to zone '");
+    terminal.types("echo by=$(cat /proc/$PPID/comm) language=$LC_ALL\r");
+    terminal.shows("by=login language=C");
+    for (at, count) in counts.iter().enumerate() {
+        terminal.types(&format!("echo count{at}=$({count})\r"));
+        terminal.shows(&format!("count{at}=1"));
+    }
+    terminal.types("exit 0\r");
+    let (status, screen) = terminal.ends();
+    assert!(status.success(), "{screen}");
+    let ran = zone.sh(&format!("who | grep -c '^{user} .*pts/'"));
+    assert_eq!(ran.out(), "0\n", "who has logged out is not there any more\n{ran}");
+}
+
+/// A user whom a module of the name service alone knows.
+const NAME_SERVICE: &str = r#"
+#include <nss.h>
+#include <pwd.h>
+#include <string.h>
+static enum nss_status fill(struct passwd *pw) {
+    pw->pw_name = "remote"; pw->pw_passwd = "*"; pw->pw_gecos = ""; pw->pw_dir = "/tmp"; pw->pw_shell = "/bin/sh";
+    pw->pw_uid = 4242; pw->pw_gid = 4242;
+    return NSS_STATUS_SUCCESS;
+}
+enum nss_status _nss_tiny_getpwnam_r(const char *name, struct passwd *pw, char *buf, size_t len, int *err) {
+    return strcmp(name, "remote") ? NSS_STATUS_NOTFOUND : fill(pw);
+}
+enum nss_status _nss_tiny_getpwuid_r(uid_t uid, struct passwd *pw, char *buf, size_t len, int *err) {
+    return uid != 4242 ? NSS_STATUS_NOTFOUND : fill(pw);
+}
+"#;
+
+#[track_caller]
+fn knows_users_of_its_name_service(lab: &Lab, zone: &Zone<'_>) {
+    let login = |words: &[&str]| lab.command("zlogin", ["-l", "remote", zone.name()]).args(words).run();
+    login(&["id"]).exits(1).stderr_has("user 'remote' is not in the zone's /etc/passwd");
+    let source = lab.path("tiny.c");
+    write(&source, NAME_SERVICE);
+    let module = zone.file("/usr/lib/libnss_tiny.so.2");
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&module, &source]).run_if();
+    if made.is_none() {
+        return;
+    }
+    zone.sh("sed -i 's/^passwd:.*/passwd: files tiny/' /etc/nsswitch.conf").ok();
+    login(&["id", "-u"]).ok().stdout_is("4242\n");
+    login(&["echo $USER $HOME; pwd; exit 7"]).exits(7).stdout_is("remote /tmp\n/tmp\n");
+    login(&["printf", "[%s]\\n", "a b", "", "$HOME"]).ok().stdout_is("[a b]\n[]\n[$HOME]\n");
+    let around = ["--cwd", "/etc", "--env", "X=a b", "-l", "remote", zone.name(), "pwd; echo $X"];
+    lab.command("zlogin", around).run().ok().stdout_is("/etc\na b\n");
+    logs_in(lab, zone, "remote", &["who | grep -c '^remote .*pts/'"]);
+    lab.command("zlogin", ["-l", "nobody-here", zone.name(), "id"]).run().exits(1).stderr_has("nobody-here");
 }
 
 fn debian12_systemd_is_shut_down_by_its_init(lab: &Lab) {
@@ -248,6 +313,8 @@ fn debian13_busybox(lab: &Lab) {
     zone.becomes("installed");
     zone.boot();
     starts(&zone, "getty");
+    // Debian 13 keeps no utmp any more.
+    logs_in(lab, &zone, "root", &[]);
     zone.zoneadm_within(120, ["shutdown", "-t", "30"]).ok();
     zone.is("installed");
 }
