@@ -6,6 +6,7 @@
 //! | [`in_root`] | inside of the root | none | end at the root |
 //! | [`in_root_unlinked`] | none | all that are mounted there | end at the root |
 //! | [`unlinked`] | none | all that are mounted there | as they are |
+//! | [`beneath_mounted`] | none | all that are mounted there | refused when they lead out |
 //!
 //! All of them open close-on-exec, allocate nothing for a path that is a C string, and give the kernel's own answer: `ELOOP` for a
 //! link that is not followed, `EXDEV` for a way out.
@@ -42,6 +43,16 @@ pub fn in_root(root: impl AsFd, path: impl Arg, flags: OFlags) -> Result<OwnedFd
 pub fn in_root_unlinked(root: impl AsFd, path: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+/// Opens what is below `dir`, by no link; file systems that are mounted on the way are entered. `mode` is that of a file that
+/// is made.
+///
+/// # Errors
+/// Those of openat2(2).
+pub fn beneath_mounted(dir: impl AsFd, path: impl Arg, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(dir, path, flags | OFlags::CLOEXEC, mode, resolve)
 }
 
 /// Opens a path from `dir`, or an absolute one, by no link. `mode` is that of a file that is made.
@@ -83,6 +94,9 @@ mod tests {
         let none = Mode::empty();
         assert_eq!(unlinked(&root, "../outside", flags, none).map(inode), Ok(of("outside")));
         assert_eq!(unlinked(&root, "out/x", flags, none).map(inode), Err(Errno::LOOP));
+        assert_eq!(beneath_mounted(&root, "inside", flags, none).map(inode), Ok(of("root/inside")));
+        assert_eq!(beneath_mounted(&root, "link", flags, none).map(inode), Err(Errno::LOOP));
+        assert_eq!(beneath_mounted(&root, "../outside", flags, none).map(inode), Err(Errno::XDEV));
         std::fs::remove_dir_all(&top).unwrap();
     }
 }
