@@ -2,7 +2,7 @@
 //! command's, and whoever asked gets the near ends of its input and output.
 
 use crate::exit::{Failure, reason};
-use crate::inside::{What, go_in, plan};
+use crate::inside::{What, go_in, plan, work_in};
 use crate::language;
 use crate::options::{Around, Mode, Options, Who, login_of};
 use crate::plan::{Caller, Planner};
@@ -53,14 +53,39 @@ pub fn enter(
     })
 }
 
+/// Enters a zone and does `work` there as its root, with pipes as the standard streams, in place of a program; recorded as `op`.
+///
+/// # Errors
+/// [`Refused`]; nothing is done then.
+pub fn work(
+    proof: SingleThreaded,
+    layout: &Layout,
+    zone: &str,
+    (op, caller): (&str, Asker),
+    work: &dyn Fn() -> i32,
+) -> Result<(Session, Ends), Refused> {
+    let root = (!layout.is_default()).then(|| layout.root().to_owned());
+    let (mode, around) = (Mode::Login(Who::Failsafe), Around::default());
+    let options = Options { root, zone: zone.to_owned(), escape: None, quiet: true, mode, around };
+    let enter = || {
+        let zone = target::find(&options)?.live()?;
+        let (entered, ends) = work_in(proof, &zone, (op, caller), work)?;
+        Ok((Session { zone, entered }, ends))
+    };
+    enter().map_err(|failure: Failure| {
+        let (status, message) = failure.into_words();
+        Refused { status, message }
+    })
+}
+
 fn try_enter(
     proof: SingleThreaded,
     layout: &Layout,
     wish: &Enter,
     caller: Asker,
 ) -> Result<(Session, Ends), Failure> {
-    let texts = wish.words.iter().chain(&wish.term).chain(&wish.cwd).chain(&wish.env);
-    if texts.into_iter().any(|text| text.contains('\0')) {
+    let mut texts = wish.words.iter().chain(&wish.term).chain(&wish.cwd).chain(&wish.env);
+    if texts.any(|text| text.contains('\0')) {
         return Err(Failure::text("no word of a command can have a byte of value 0"));
     }
     let around = Around {

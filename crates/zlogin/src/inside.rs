@@ -85,6 +85,36 @@ pub(crate) fn go_in(
     caller: Asker,
     plan: &dyn Fn() -> Result<Plan, String>,
 ) -> Result<(Entered, Ends), Failure> {
+    enter_for(proof, zone, terminal, ("login", caller), plan, None)
+}
+
+/// Enters a running zone as its root, to do `work` there in place of a program.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn work_in(
+    proof: SingleThreaded,
+    zone: &Live,
+    (op, caller): (&str, Asker),
+    work: &dyn Fn() -> i32,
+) -> Result<(Entered, Ends), Failure> {
+    let plan = || {
+        let empty = OsString::new;
+        let groups = vec![0];
+        let (directory, args, env) = ("/".into(), Vec::new(), Vec::new());
+        Ok(Plan { uid: 0, gid: 0, groups, directory, program: empty(), name: empty(), args, env })
+    };
+    enter_for(proof, zone, None, (op, caller), &plan, Some(work))
+}
+
+fn enter_for(
+    proof: SingleThreaded,
+    zone: &Live,
+    terminal: Option<Terminal>,
+    (op, caller): (&str, Asker),
+    plan: &dyn Fn() -> Result<Plan, String>,
+    work: Option<&dyn Fn() -> i32>,
+) -> Result<(Entered, Ends), Failure> {
     // What init has, whatever the tables of this program say.
     let confinement = Confinement::in_force(&zone.snapshot)?;
     let spec = Spec::of(&zone.snapshot);
@@ -97,9 +127,10 @@ pub(crate) fn go_in(
         own_uptime: spec.own_uptime,
         terminal,
         plan,
+        work,
     };
     let entered = enter(proof, &entry);
-    zone_audit::control(&zone.machine(), "login", "entered", Some(caller), entered.is_ok());
+    zone_audit::control(&zone.machine(), op, "entered", Some(caller), entered.is_ok());
     entered
         .inspect(|_| zone_fail::pass!("enter.entered"))
         .map_err(|error| if zone.is_going() { zone.gone() } else { not_entered(zone.name(), error) })

@@ -69,6 +69,10 @@ pub struct Entry<'a> {
     /// What to execute. It is asked inside the zone, as the zone's root, in a process of its own: it
     /// may read the zone's files as they are seen there. Its error is shown to the caller.
     pub plan: &'a dyn Fn() -> Result<Plan, String>,
+    /// What to do in place of executing a program, with the pipes as its standard input, output and errors; gives the exit
+    /// status. The process does it as the plan's user, with what a command may, in a copy of the caller that the zone
+    /// cannot look into. It must not wait for anything of the caller's but these pipes.
+    pub work: Option<&'a dyn Fn() -> i32>,
 }
 
 /// What a new terminal starts with: as a rule the settings of the caller's own.

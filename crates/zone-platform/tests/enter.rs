@@ -77,6 +77,7 @@ impl Zone {
             memlock: Some(65_536),
             terminal,
             plan,
+            work: None,
         };
         enter(SingleThreaded::assert().unwrap(), &entry)
     }

@@ -1,11 +1,13 @@
 //! The command line as it is typed. What it means is up to the verbs.
 
+pub(crate) mod copy;
 pub(crate) mod lead;
 pub(crate) mod watch;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
+use copy::CpArgs;
 use lead::{
     ApplyArgs, BootArgs, HaltArgs, InstallArgs, MarkArgs, RebootArgs, RenewArgs, SetArgs, ShutdownArgs,
     UninstallArgs,
@@ -67,6 +69,9 @@ pub(crate) enum Verb {
     /// Show what there is to know of a zone, on one screen
     #[command(after_long_help = watch::STATUS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] status [--json]")]
     Status(StatusArgs),
+    /// Copy files into a zone, or out of it
+    #[command(after_long_help = copy::CP_HELP, override_usage = "zoneadm [-R ROOT] cp [-rq] SOURCE ZONE:PATH\n       zoneadm [-R ROOT] cp [-rq] ZONE:PATH DESTINATION")]
+    Cp(CpArgs),
     /// List the processes of zones
     #[command(after_long_help = watch::PS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] ps [--json]")]
     Ps(PsArgs),

@@ -7,10 +7,11 @@ use crate::cli::Cli;
 use crate::message::{say, warn};
 
 /// Words that people bring along from other tools, and what is called so here. ZONE is the zone.
-const WORDS: [(&str, &str); 29] = [
+const WORDS: [(&str, &str); 32] = [
     ("attach-console", "zlogin -C ZONE"),
     ("cat", "zlogin ZONE cat FILE"),
     ("config", "zonecfg -z ZONE"),
+    ("copy", "zoneadm cp FILE ZONE:PATH, or zoneadm cp ZONE:PATH FILE"),
     ("create", "zonecfg -z ZONE create"),
     ("delete", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
     ("destroy", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
@@ -27,6 +28,8 @@ const WORDS: [(&str, &str); 29] = [
     ("logs", "zoneadm console ZONE --log"),
     ("ls", "zoneadm list -cv"),
     ("poweroff", "zoneadm -z ZONE shutdown"),
+    ("pull", "zoneadm cp ZONE:PATH FILE"),
+    ("push", "zoneadm cp FILE ZONE:PATH"),
     ("remove", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
     ("restart", "zoneadm -z ZONE shutdown -r, or at once: zoneadm -z ZONE reboot"),
     ("rm", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),

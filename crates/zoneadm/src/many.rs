@@ -65,6 +65,7 @@ impl Verb {
         match self {
             Self::List(_) => "list",
             Self::Status(_) => "status",
+            Self::Cp(_) => "cp",
             Self::Ps(_) => "ps",
             Self::Stat(_) => "stat",
             Self::Events(_) => "events",
@@ -93,7 +94,7 @@ impl Verb {
 
     /// Whether it makes sense to do it to several zones with the same words.
     fn takes_several(&self) -> bool {
-        !matches!(self, Self::Console(_) | Self::Log(_))
+        !matches!(self, Self::Console(_) | Self::Log(_) | Self::Cp(_))
     }
 
     /// Whether `--all` means zones in this state.
@@ -153,6 +154,7 @@ mod tests {
                 "set" => " max-lwps=5000",
                 "console" => " --log",
                 "wait" => " --ready",
+                "cp" => " motd web:/etc",
                 _ => "",
             };
             assert_eq!(verb(&format!("zoneadm {name}{more}")).name(), name);

@@ -12,6 +12,7 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
+use zone_sys::clone::exit_now;
 use zone_sys::{process, seccomp, signal};
 
 use super::report::{Report, Stage};
@@ -21,9 +22,25 @@ use super::{Entry, Plan};
 /// Executes the plan; returns only what failed.
 pub(super) fn run(entry: &Entry<'_>, plan: &Plan, far: Far, socket: &OwnedFd) -> Report {
     match prepare(entry, plan, &far).and_then(|()| still_wanted(socket)) {
-        Ok(()) => Report::NotExecuted(execute(plan, far), plan.program.clone()),
+        Ok(()) => match (entry.work, far) {
+            (Some(work), Far::Pipes(pipes)) => match take(&pipes) {
+                // The caller hears no more of this process: it has begun.
+                Ok(()) => exit_now(work()),
+                Err(errno) => Report::Failed(Stage::Pipes, errno),
+            },
+            (_, far) => Report::NotExecuted(execute(plan, far), plan.program.clone()),
+        },
         Err(report) => report,
     }
+}
+
+/// Makes the pipes the three standard streams, and closes all else.
+fn take([stdin, stdout, stderr]: &[OwnedFd; 3]) -> Result<(), Errno> {
+    rustix::stdio::dup2_stdin(stdin)?;
+    rustix::stdio::dup2_stdout(stdout)?;
+    rustix::stdio::dup2_stderr(stderr)?;
+    let keep = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    process::close_all_but(0, &keep).map_err(|e| e.errno())
 }
 
 fn prepare(entry: &Entry<'_>, plan: &Plan, far: &Far) -> Step<()> {

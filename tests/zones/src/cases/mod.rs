@@ -22,6 +22,7 @@ mod console_wire;
 mod console_zlogin;
 mod container_interface;
 mod counters;
+mod cp;
 mod crash;
 mod crash_adopt;
 mod crash_alone;
@@ -141,6 +142,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         list::CASES,
         rights::CASES,
         several::CASES,
+        cp::CASES,
         looking::CASES,
         live::CASES,
         install::CASES,

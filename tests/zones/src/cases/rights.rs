@@ -140,6 +140,7 @@ fn each_user_may_what_is_written_and_no_more(lab: &Lab) {
         ("manny", vec!["-z", "web", "install"], "only a privileged user may install a zone."),
         ("manny", vec!["-z", "web", "set", "max-processes=7"], NOT_ROOT),
         ("manny", vec!["-z", "web", "mark", "incomplete"], NOT_ROOT),
+        ("logan", vec!["cp", "/etc/hostname", "web:/tmp"], "only a privileged user may cp"),
         ("nick", vec!["-z", "nowhere", "halt"], NOT_ROOT),
     ] {
         host.user(user, "zoneadm", &verb).exits(1).stderr_has(text);
@@ -199,10 +200,13 @@ fn a_command_of_a_user_is_a_command(lab: &Lab) {
         .stdout_is("out\n")
         .stderr_is("err\n");
     host.user("logan", "zlogin", &["web", "kill -TERM $$"]).exits(143);
-    let around = ["--cwd", "/tmp", "--env", "X=a b", "web", "pwd; echo $X $LANG$LC_ALL; test -t 0 || echo none"];
+    let around =
+        ["--cwd", "/tmp", "--env", "X=a b", "web", "pwd; echo $X $LANG$LC_ALL; test -t 0 || echo none"];
     host.user("logan", "zlogin", &around).ok().stdout_has("/tmp\na b C").stdout_has("none\n");
     host.user("logan", "zlogin", &["-t", "web", "tty"]).ok().stdout_has("/dev/pts/");
-    host.user("logan", "zlogin", &["--cwd", "/no/such", "web", "pwd"]).exits(1).stderr_has("/no/such in the zone");
+    host.user("logan", "zlogin", &["--cwd", "/no/such", "web", "pwd"])
+        .exits(1)
+        .stderr_has("/no/such in the zone");
     host.user("logan", "zlogin", &["web", "/nowhere", "x"]).exits(127);
     host.user("logan", "zlogin", &["-l", "nobody-here", "web", "true"])
         .exits(1)
