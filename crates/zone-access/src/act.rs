@@ -21,7 +21,7 @@ use zone_door::{Behalf, Caller, MAX_CALL};
 use zone_start::{Missed, Unreached};
 use zone_sys::clone::SingleThreaded;
 
-use crate::{arguments, rights};
+use crate::{arguments, follow, rights};
 
 /// So long may a call take to arrive, and each part of an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,7 +80,7 @@ fn act(
 ) -> Result<(), Refusal> {
     let zone = rights::zone(ask).map(|name| known(layout, name)).transpose()?;
     if let Err(refused) = rights::check(layout, caller.uid, ask, zone.as_ref()) {
-        if let Some(zone) = zone.filter(|_| !matches!(ask, Ask::List(_))) {
+        if let Some(zone) = zone.filter(|_| !rights::only_looks(ask)) {
             zone_audit::control(&machine(layout, &zone), arguments::verb(ask), "denied", Some(caller), false);
         }
         return Err(refused);
@@ -88,6 +88,10 @@ fn act(
     match (ask, zone) {
         (Ask::Enter(wish), Some(zone)) => enter(proof, stream, caller, layout, &zone, wish),
         (Ask::Console(_), Some(zone)) => console(stream, caller, layout, &zone),
+        (Ask::Stat(_) | Ask::Events(_), zone) => {
+            let words = arguments::of(layout, zone.as_ref(), ask)?.unwrap_or_default();
+            follow::run(stream, layout, caller, zoneadm(&words, locale(ask), caller))
+        }
         (_, zone) => {
             let words = arguments::of(layout, zone.as_ref(), ask)?.unwrap_or_default();
             let done = run(&words, locale(ask), caller)?;
@@ -105,7 +109,7 @@ fn known(layout: &Layout, name: &str) -> Result<ZoneName, Refusal> {
     index.get(&zone).map(|_| zone.clone()).ok_or_else(unknown)
 }
 
-fn failed(message: impl Into<String>) -> Refusal {
+pub(crate) fn failed(message: impl Into<String>) -> Refusal {
     Refusal::Failed { status: 1, message: message.into() }
 }
 
@@ -119,6 +123,7 @@ fn machine<'a>(layout: &Layout, zone: &'a ZoneName) -> Machine<'a> {
 fn locale(ask: &Ask) -> &str {
     let name = match ask {
         Ask::List(list) => &list.locale,
+        Ask::Status(look) | Ask::Ps(look) | Ask::Stat(look) | Ask::Events(look) => &look.locale,
         Ask::Ready(verb)
         | Ask::Boot(verb)
         | Ask::Reboot(verb)
@@ -131,18 +136,20 @@ fn locale(ask: &Ask) -> &str {
     if !name.is_empty() && name.len() <= MOST_LOCALE && name.bytes().all(fits) { name } else { "C" }
 }
 
+/// zoneadm with these words, and with nothing else of the caller's.
+fn zoneadm(words: &[String], locale: &str, caller: Caller) -> Command {
+    let mut command = Command::new(Layout::program("zoneadm"));
+    command.args(words).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", locale);
+    command.env(Behalf::VARIABLE, Behalf::from(caller).text()).stdin(Stdio::null());
+    command
+}
+
 /// Runs zoneadm. What it prints goes to memory: a caller who does not read holds nothing up.
 fn run(words: &[String], locale: &str, caller: Caller) -> Result<Done, Refusal> {
     let printed = |name: &str| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
     let run = || {
         let (mut output, mut errors) = (printed("output")?, printed("errors")?);
-        let status = Command::new(Layout::program("zoneadm"))
-            .args(words)
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LC_ALL", locale)
-            .env(Behalf::VARIABLE, Behalf::from(caller).text())
-            .stdin(Stdio::null())
+        let status = zoneadm(words, locale, caller)
             .stdout(output.try_clone()?)
             .stderr(errors.try_clone()?)
             .status()?;
@@ -160,7 +167,7 @@ fn text(file: &mut File) -> std::io::Result<String> {
 }
 
 /// Sends a reply with descriptors.
-fn begun(stream: &UnixStream, terminal: Option<String>, fds: &[BorrowedFd<'_>]) -> bool {
+pub(crate) fn begun(stream: &UnixStream, terminal: Option<String>, fds: &[BorrowedFd<'_>]) -> bool {
     let message = reply(&Answer::Begun { terminal }, true);
     zone_sys::unix::send(stream, &message, fds).is_ok_and(|sent| sent == message.len())
 }

@@ -11,10 +11,12 @@
 //! | `rights` | the table: which right each call wants, and who has which |
 //! | `arguments` | a call in the words of `zoneadm` |
 //! | `act` | one call, from its first byte to its last |
+//! | `follow` | a program that prints as it goes, for as long as its caller listens |
 #![forbid(unsafe_code)]
 
 mod act;
 mod arguments;
+mod follow;
 mod listen;
 mod rights;
 

@@ -2,8 +2,8 @@
 //!
 //! | call | wants |
 //! |---|---|
-//! | `List` of all zones | membership in the host's group `zones` |
-//! | `List` of one | that, or any right in it |
+//! | `List`, `Status`, `Ps`, `Stat`, `Events` of all zones, or of several | membership in the host's group `zones` |
+//! | the same of one | that, or any right in it |
 //! | `Ready`, `Boot`, `Reboot`, `Halt`, `Shutdown`, `Apply`, `Console` | `manage` |
 //! | `Enter` | `login` |
 //!
@@ -35,8 +35,13 @@ pub(crate) enum Right {
 /// What the call wants.
 pub(crate) fn wanted(ask: &Ask) -> Right {
     match ask {
-        Ask::List(list) if list.zone.is_none() => Right::ReadAll,
-        Ask::List(_) => Right::Read,
+        Ask::List(_) | Ask::Status(_) | Ask::Ps(_) | Ask::Stat(_) | Ask::Events(_) => {
+            if zone(ask).is_some() {
+                Right::Read
+            } else {
+                Right::ReadAll
+            }
+        }
         Ask::Ready(_)
         | Ask::Boot(_)
         | Ask::Reboot(_)
@@ -48,10 +53,16 @@ pub(crate) fn wanted(ask: &Ask) -> Right {
     }
 }
 
+/// Whether it changes nothing and goes nowhere: what is refused of that is nothing for the audit.
+pub(crate) fn only_looks(ask: &Ask) -> bool {
+    matches!(wanted(ask), Right::ReadAll | Right::Read)
+}
+
 /// The zone that the call is about, as it was given; none if about all.
 pub(crate) fn zone(ask: &Ask) -> Option<&str> {
     match ask {
         Ask::List(list) => list.zone.as_deref(),
+        Ask::Status(look) | Ask::Ps(look) | Ask::Stat(look) | Ask::Events(look) => look.zone.as_deref(),
         Ask::Ready(verb)
         | Ask::Boot(verb)
         | Ask::Reboot(verb)
@@ -118,6 +129,10 @@ fn no(uid: u32, ask: &Ask, zone: Option<&ZoneName>) -> String {
         Ask::List(_) => {
             format!("User {user} is not authorized to list zones: members of the group {GROUP} are.")
         }
+        Ask::Status(_) | Ask::Ps(_) | Ask::Stat(_) | Ask::Events(_) => {
+            let what = if zone.is_empty() { "zones".to_owned() } else { format!("{zone} zone") };
+            format!("User {user} is not authorized to look at {what}: members of the group {GROUP} are.")
+        }
         Ask::Enter(_) => format!("{user} is not authorized to login to {zone} zone."),
         Ask::Console(_) => format!("{user} is not authorized for console access to {zone} zone."),
         verb => format!("User {user} is not authorized to {} this zone.", crate::arguments::verb(verb)),
@@ -127,13 +142,23 @@ fn no(uid: u32, ask: &Ask, zone: Option<&ZoneName>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zone_door::access::{Enter, List, OneZone, Verb};
+    use zone_door::access::{Enter, List, Look, OneZone, Verb};
 
     #[test]
     fn each_call_wants_its_right() {
         let verb = Verb::default;
+        let web = || Look { zone: Some("web".into()), ..Look::default() };
         for (ask, right) in [
             (Ask::List(List::default()), Right::ReadAll),
+            (Ask::List(List { zones: Some("web,db".into()), ..List::default() }), Right::ReadAll),
+            (Ask::Status(web()), Right::Read),
+            (Ask::Ps(web()), Right::Read),
+            (Ask::Stat(web()), Right::Read),
+            (Ask::Events(web()), Right::Read),
+            (Ask::Status(Look::default()), Right::ReadAll),
+            (Ask::Ps(Look { zones: Some("web*".into()), ..Look::default() }), Right::ReadAll),
+            (Ask::Stat(Look { all: true, ..Look::default() }), Right::ReadAll),
+            (Ask::Events(Look { follow: true, ..Look::default() }), Right::ReadAll),
             (Ask::List(List { zone: Some("web".into()), ..List::default() }), Right::Read),
             (Ask::Ready(verb()), Right::Manage),
             (Ask::Boot(verb()), Right::Manage),

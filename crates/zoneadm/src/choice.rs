@@ -56,6 +56,16 @@ impl Choice {
         Ok(chosen)
     }
 
+    /// The names and patterns as they were typed; none where all zones are meant.
+    pub(crate) fn text(&self) -> Option<String> {
+        (!self.words.is_empty()).then(|| self.words.join(","))
+    }
+
+    /// The states of `--state`.
+    pub(crate) fn of_states(&self) -> &[State] {
+        &self.states
+    }
+
     /// Whether `--state` says which.
     pub(crate) fn has_states(&self) -> bool {
         !self.states.is_empty()

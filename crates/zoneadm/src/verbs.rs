@@ -32,9 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
     if let Some(choice) = cx.choice.as_ref().filter(|_| !cli.verb.only_looks()) {
         return many::run(&cx, choice, &cli.verb);
     }
-    if cx.choice.is_none()
-        && let Some(done) = access::instead(&cx, &cli.verb)
-    {
+    if let Some(done) = access::instead(&cx, &cli.verb) {
         return done;
     }
     match &cli.verb {

@@ -92,7 +92,7 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Has a command begun, or the console connected.
+    /// Has a command begun, a program whose output comes as it is printed, or the console connected.
     ///
     /// # Errors
     /// [`AccessError`].
@@ -168,7 +168,7 @@ impl Connection {
         let _ = (&self.stream).write_all(&[number]);
     }
 
-    /// Waits for the command's end.
+    /// Waits for the end of the command, or of the program.
     ///
     /// # Errors
     /// [`AccessError`].

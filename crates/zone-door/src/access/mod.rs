@@ -8,6 +8,7 @@ mod client;
 pub use client::{Access, AccessError, Begun, Connection};
 
 use serde::{Deserialize, Serialize};
+use zone_config::State;
 
 use crate::wire::{Success, encode};
 
@@ -23,6 +24,18 @@ pub enum Ask {
     /// `zoneadm list`.
     #[serde(rename = "org.zones.access.List")]
     List(List),
+    /// `zoneadm status`.
+    #[serde(rename = "org.zones.access.Status")]
+    Status(Look),
+    /// `zoneadm ps`.
+    #[serde(rename = "org.zones.access.Ps")]
+    Ps(Look),
+    /// `zoneadm stat`.
+    #[serde(rename = "org.zones.access.Stat")]
+    Stat(Look),
+    /// `zoneadm events`.
+    #[serde(rename = "org.zones.access.Events")]
+    Events(Look),
     /// `zoneadm ready`.
     #[serde(rename = "org.zones.access.Ready")]
     Ready(Verb),
@@ -62,6 +75,44 @@ pub struct List {
     pub parsable: bool,
     pub verbose: bool,
     pub net: bool,
+    pub json: bool,
+    pub locale: String,
+    // What follows came later, and is there only if it is given: a zone-access of before refuses what it does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<State>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_state: Vec<State>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub csv: bool,
+}
+
+/// Which zones to look at, with the options that the verbs have which look; those that one does not have are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)] // each is the option of that name
+pub struct Look {
+    /// One; all if neither this is given nor `zones`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Several, as `-z` takes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub all: bool,
+    /// Those in these states.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<State>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub follow: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    #[serde(skip_serializing_if = "is_false")]
     pub json: bool,
     pub locale: String,
 }
@@ -262,6 +313,17 @@ mod tests {
         let verb = || Verb { zone: "web".into(), locale: "C".into(), ..Verb::default() };
         let asks = [
             Ask::List(List { zone: Some("web".into()), json: true, ..List::default() }),
+            Ask::List(List {
+                zones: Some("web*,db".into()),
+                in_state: vec![State::Running],
+                columns: vec!["name".into()],
+                csv: true,
+                ..List::default()
+            }),
+            Ask::Status(Look { zone: Some("web".into()), json: true, ..Look::default() }),
+            Ask::Ps(Look { all: true, states: vec![State::ShuttingDown], ..Look::default() }),
+            Ask::Stat(Look { interval: Some(2), count: Some(1), ..Look::default() }),
+            Ask::Events(Look { zones: Some("a,b".into()), follow: true, ..Look::default() }),
             Ask::Ready(verb()),
             Ask::Boot(Verb { bootargs: vec!["-s".into()], writable: true, ..verb() }),
             Ask::Shutdown(Verb { timeout: Some(3), reboot: true, ..verb() }),

@@ -13,7 +13,7 @@ use crate::cli::watch::{ListArgs, StatusArgs};
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
-use crate::{processes, time};
+use crate::{daemon, processes, time};
 
 /// How many lines of the console are shown of a zone that failed.
 const LINES: usize = 8;
@@ -90,10 +90,10 @@ fn show(layout: &Layout, rows: &[Row], args: StatusArgs) -> Outcome {
 /// The lines about one zone.
 fn screen(layout: &Layout, row: &Row, now: u64) -> Vec<String> {
     let mut lines = Lines(vec![head(row, now)]);
-    let daemon = row.daemon.as_ref();
-    if let Some(operation) = daemon.and_then(|daemon| daemon.operation) {
-        let step = daemon.and_then(|daemon| daemon.step.as_deref()).unwrap_or("not begun");
-        let waiting = daemon.and_then(|daemon| daemon.waiting.as_deref());
+    let served = row.daemon.as_ref();
+    if let Some(operation) = served.and_then(|daemon| daemon.operation) {
+        let step = served.and_then(|daemon| daemon.step.as_deref()).unwrap_or("not begun");
+        let waiting = served.and_then(|daemon| daemon.waiting.as_deref());
         let waiting = waiting.map_or_else(String::new, |text| format!(", waits: {text}"));
         lines.add("operation", format!("{operation}, now: {step}{waiting}"));
     }
@@ -131,7 +131,7 @@ fn screen(layout: &Layout, row: &Row, now: u64) -> Vec<String> {
             init.map_or_else(String::new, |init| format!(", the first is {} ({})", init.command, init.pid));
         lines.add("processes", format!("{}{init}", all.len()));
     }
-    for console in daemon.iter().flat_map(|daemon| &daemon.consoles) {
+    for console in served.iter().flat_map(|daemon| &daemon.consoles) {
         let how = if console.read_only { "watches" } else { "is attached" };
         let (pid, uid, since) = (console.pid, console.uid, time::local(console.since));
         lines.add("console", format!("process {pid} of user {uid} {how} since {since}"));
@@ -142,7 +142,9 @@ fn screen(layout: &Layout, row: &Row, now: u64) -> Vec<String> {
         lines.add("differs", text);
     }
     let failed = last.as_ref().is_some_and(|exit| failure(exit, exit.restarts).is_some());
-    if let (Some(zone), false, true) = (&row.zone, row.is_up(), failed) {
+    // What is said on a console is for who manages the zone, and status for more than those.
+    let may_read = daemon::behalf().is_none();
+    if let (Some(zone), false, true, true) = (&row.zone, row.is_up(), failed, may_read) {
         let said = console(layout, zone.as_str());
         if !said.is_empty() {
             lines.0.push(format!("  {:<10} zoneadm console {zone} --log; it ends with:", "console"));

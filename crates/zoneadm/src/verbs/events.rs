@@ -5,6 +5,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
 use serde::Serialize;
 use zone_config::{Layout, State, ZoneName, here};
 use zone_door::{Client, Event};
@@ -57,6 +59,9 @@ pub(crate) fn run(cx: &Context, args: EventsArgs) -> Outcome {
             }
             // The sender that is ours keeps the channel open. Those that were configured meanwhile are followed as well.
             Err(_) => {
+                if has_no_reader(&out) {
+                    return Err(Failure::Unread);
+                }
                 let now = zones(cx).unwrap_or_default();
                 for zone in now.iter().filter(|zone| !known.contains(zone)) {
                     watch(&cx.layout, zone, &sender)?;
@@ -65,6 +70,14 @@ pub(crate) fn run(cx: &Context, args: EventsArgs) -> Outcome {
             }
         }
     }
+}
+
+/// Whether nobody can read any more what is written: where nothing happens, nothing is written that could fail.
+fn has_no_reader(out: &impl AsFd) -> bool {
+    let mut fds = [PollFd::new(out, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&at_once)).is_ok_and(|count| count > 0)
+        && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {

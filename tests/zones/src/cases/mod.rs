@@ -89,6 +89,7 @@ mod readiness;
 mod remains;
 mod restart;
 mod rights;
+mod rights_look;
 mod several;
 mod soaked;
 mod sparse;
@@ -141,6 +142,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         log::CASES,
         list::CASES,
         rights::CASES,
+        rights_look::CASES,
         several::CASES,
         cp::CASES,
         looking::CASES,

@@ -19,17 +19,17 @@ cases![
 ];
 
 /// Users of the host: who manages, who logs in, who reads, and one more.
-const USERS: [(&str, u32); 4] = [("manny", 4101), ("logan", 4102), ("rita", 4103), ("nick", 4104)];
+pub(super) const USERS: [(&str, u32); 4] = [("manny", 4101), ("logan", 4102), ("rita", 4103), ("nick", 4104)];
 const NOT_ROOT: &str = "only a privileged user may";
 
 /// The host of a test, with these users and a zone-access.
-struct Host<'lab> {
+pub(super) struct Host<'lab> {
     lab: &'lab Lab,
     access: Option<Running>,
 }
 
 impl<'lab> Host<'lab> {
-    fn new(lab: &'lab Lab) -> Self {
+    pub(super) fn new(lab: &'lab Lab) -> Self {
         make_dir(&lab.root().join("run"), 0o755);
         let host = Self { lab, access: None };
         host.know(&USERS.map(|(name, _)| name), "rita");
@@ -53,7 +53,7 @@ impl<'lab> Host<'lab> {
     }
 
     /// Writes which users there are, and who is in the group.
-    fn know(&self, names: &[&str], members: &str) {
+    pub(super) fn know(&self, names: &[&str], members: &str) {
         let known = USERS.iter().filter(|(name, _)| names.contains(name));
         let users: String = known.map(|(name, uid)| format!("{name}:x:{uid}:{uid}::/:/bin/sh\n")).collect();
         // In place: what is mounted is this very file.
@@ -88,12 +88,12 @@ impl<'lab> Host<'lab> {
             .env("ZONES_ROOT", self.lab.root())
     }
 
-    fn user(&self, user: &str, program: &str, args: &[&str]) -> Ran {
+    pub(super) fn user(&self, user: &str, program: &str, args: &[&str]) -> Ran {
         self.command(user, program, args).run()
     }
 
     /// Runs a script of Perl as a user, in which `call(TEXT)` gives what a call is answered, and `$socket` is the path.
-    fn perl(&self, user: &str, script: &str) -> Command {
+    pub(super) fn perl(&self, user: &str, script: &str) -> Command {
         let socket = self.lab.root().join("run/zone-access");
         let whole = format!(
             "use strict; use IO::Socket::UNIX; our $socket = '{}'; \
@@ -120,7 +120,7 @@ impl Drop for Host<'_> {
     }
 }
 
-const ADMINS: &str = "add admin; set user=manny; set auths=manage; end; \
+pub(super) const ADMINS: &str = "add admin; set user=manny; set auths=manage; end; \
     add admin; set user=logan; set auths=login; end";
 
 fn each_user_may_what_is_written_and_no_more(lab: &Lab) {
