@@ -1,25 +1,30 @@
 #!/bin/sh
-# Installs the programs, their units and, where they are there, pages and completions.
+# Installs the programs, their units and, where they are there, pages and completions; or takes them away.
 #
-#   install.sh [--prefix PREFIX] [DESTDIR]
+#   install.sh [--uninstall] [--prefix PREFIX] [DESTDIR]
 #
 # Stands in the folder that it installs from: bin, systemd, man, completions. Everything goes below PREFIX, which is /usr unless it is
 # given, but for what init systems find in their own places alone. With DESTDIR everything goes below it, for a package; without, systemd
-# is told, and from then on boots the zones that boot with the host.
+# is told, and from then on boots the zones that boot with the host. With --uninstall what it has installed by the same words goes again,
+# and nothing of the zones: while one is up it refuses, for without the programs nobody could log in to a zone or halt it.
 set -eu
-prefix=/usr
+usage="usage: install.sh [--uninstall] [--prefix PREFIX] [DESTDIR]"
+prefix=/usr act=put
 while [ $# -gt 0 ]; do
     case $1 in
     --prefix) prefix=${2:?"--prefix needs a folder"}; shift 2 ;;
     --prefix=*) prefix=${1#*=}; shift ;;
-    -*) echo "usage: install.sh [--prefix PREFIX] [DESTDIR]" >&2; exit 2 ;;
+    --uninstall) act=take; shift ;;
+    -*) echo "$usage" >&2; exit 2 ;;
     *) break ;;
     esac
 done
-[ $# -le 1 ] || { echo "usage: install.sh [--prefix PREFIX] [DESTDIR]" >&2; exit 2; }
+[ $# -le 1 ] || { echo "$usage" >&2; exit 2; }
 destination=${1:-}
 from=$(cd "$(dirname "$0")" && pwd)
 case $prefix in /*) ;; *) echo "install.sh: $prefix is not an absolute path" >&2; exit 2 ;; esac
+# systemd looks below these two, and in the administrator's place.
+case $prefix in /usr | /usr/local) units=$prefix/lib/systemd ;; *) units=/etc/systemd ;; esac
 
 put() { # MODE FOLDER FILE...
     mode=$1 folder=$destination$2; shift 2
@@ -37,16 +42,55 @@ put() { # MODE FOLDER FILE...
     done
 }
 
-put 755 "$prefix/sbin" "$from/bin/zoneadm" "$from/bin/zonecfg"
-put 755 "$prefix/bin" "$from/bin/zlogin" "$from/bin/zonename"
-put 755 "$prefix/libexec/zones" "$from/bin/zoneadmd" "$from/bin/zsched" "$from/bin/zinit" "$from/bin/zone-access" "$from/bin/zones-host"
-put 755 "$prefix/lib/systemd/system-generators" "$from/bin/zone-generator"
-put 644 "$prefix/lib/systemd/system" "$from"/systemd/*
-put 644 "$prefix/share/bash-completion/completions" "$from"/completions/bash/*
-put 644 "$prefix/share/zsh/vendor-completions" "$from"/completions/zsh/*
-put 644 "$prefix/share/fish/vendor_completions.d" "$from"/completions/fish/*
+take() { # MODE FOLDER FILE...: the folders that are empty then go, too, as far as they are below the prefix
+    folder=$destination$2; shift 2
+    for file; do
+        [ -e "$file" ] || continue
+        rm -f "$folder/${file##*/}"
+    done
+    while case $folder in "$destination$prefix"/*) ;; *) false ;; esac && rmdir "$folder" 2> /dev/null; do
+        folder=${folder%/*}
+    done
+}
+
+if [ "$act" = take ] && [ -z "$destination" ] && [ -x "$prefix/sbin/zoneadm" ]; then
+    # What cannot be listed may be up all the same.
+    up=$("$prefix/sbin/zoneadm" list -n) || { echo "install.sh: it cannot be told which zones are up; nothing was removed" >&2; exit 1; }
+    if [ -n "$up" ]; then
+        printf 'install.sh: still up: %s\ninstall.sh: shut them down first: %s\n' \
+            "$(echo "$up" | tr '\n' ' ')" "$prefix/sbin/zoneadm --all shutdown" >&2
+        exit 1
+    fi
+    if [ -d /run/systemd/system ]; then
+        systemctl disable --now zones.target zone-access.socket
+        systemctl stop zones.service zone-access.service
+    fi
+fi
+
+$act 755 "$prefix/sbin" "$from/bin/zoneadm" "$from/bin/zonecfg"
+$act 755 "$prefix/bin" "$from/bin/zlogin" "$from/bin/zonename"
+$act 755 "$prefix/libexec/zones" "$from/bin/zoneadmd" "$from/bin/zsched" "$from/bin/zinit" "$from/bin/zone-access" "$from/bin/zones-host"
+$act 755 "$units/system-generators" "$from/bin/zone-generator"
+$act 644 "$units/system" "$from"/systemd/*
+$act 644 "$prefix/share/bash-completion/completions" "$from"/completions/bash/*
+$act 644 "$prefix/share/zsh/vendor-completions" "$from"/completions/zsh/*
+$act 644 "$prefix/share/fish/vendor_completions.d" "$from"/completions/fish/*
 [ -n "$destination" ] && exit 0 # pages are compressed, and scripts of init systems known, by the package's own tools
-for section in 1 5 7 8; do put 644 "$prefix/share/man/man$section" "$from"/man/*."$section"; done
+for section in 1 5 7 8; do $act 644 "$prefix/share/man/man$section" "$from"/man/*."$section"; done
+
+if [ "$act" = take ]; then
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+    elif [ -x /sbin/openrc-run ]; then
+        rc-update -q del zones default || true
+        take 755 /etc/init.d "$from/init/openrc/zones"
+    elif [ -d /etc/init.d ]; then
+        take 755 /etc/init.d "$from/init/sysv/zones"
+        if command -v update-rc.d > /dev/null; then update-rc.d zones remove; fi
+    fi
+    echo "install.sh: what is the zones' own stays: /etc/zones, /var/lib/zones, their zonepaths and the group zones"
+    exit 0
+fi
 
 # Whose members may see all zones.
 getent group zones >/dev/null || groupadd --system zones

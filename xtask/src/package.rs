@@ -200,3 +200,48 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_archive_has_what_its_install_sh_installs() {
+        let dir = tempfile::tempdir().unwrap();
+        let (programs, out) = (dir.path().join("programs"), dir.path().join("out"));
+        fs::create_dir_all(&programs).unwrap();
+        let all = || paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS);
+        for program in all() {
+            fs::write(programs.join(program), program).unwrap();
+        }
+        lay_out(&programs, &out.join("tree")).unwrap();
+        let archive = tarball(&out, Path::new("/x/zones_1.2_amd64.deb")).unwrap();
+        assert_eq!(archive, out.join("zones_1.2_amd64.tar.gz"));
+        sh::run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(dir.path())).unwrap();
+        let unpacked = dir.path().join("zones_1.2_amd64");
+        assert!(!unpacked.join("debian").exists(), "what makes the package is nothing for others");
+        let to = dir.path().join("to");
+        let install = |words: &[&str]| {
+            let mut command = Command::new(unpacked.join("install.sh"));
+            sh::run(command.args(words).args(["--prefix", "/opt/zones"]).arg(&to)).unwrap();
+        };
+        install(&[]);
+        let find = |dir: &Path| {
+            let said =
+                sh::capture(Command::new("find").arg(dir).args(["-type", "f", "-printf", "%f\n"])).unwrap();
+            said.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let installed = find(&to);
+        for program in all() {
+            assert!(installed.iter().any(|name| name == program), "{program}: {installed:?}");
+        }
+        // All units, and a completion for each shell.
+        for unit in find(&paths::top().join("packaging/systemd")) {
+            assert!(installed.contains(&unit), "{unit}: {installed:?}");
+        }
+        assert!(installed.iter().filter(|name| name.contains("zoneadm")).count() >= 4, "{installed:?}");
+        assert!(find(&unpacked.join("man")).contains(&"zones.7".to_owned()));
+        install(&["--uninstall"]);
+        assert!(find(&to).is_empty(), "{:?}", find(&to));
+    }
+}

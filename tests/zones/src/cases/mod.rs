@@ -83,6 +83,7 @@ mod net_props;
 mod net_shared;
 mod net_vanish;
 mod net_verify;
+mod packaging;
 mod power_loss;
 mod privileges;
 mod readiness;
@@ -143,6 +144,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         list::CASES,
         rights::CASES,
         rights_look::CASES,
+        packaging::CASES,
         several::CASES,
         cp::CASES,
         looking::CASES,
