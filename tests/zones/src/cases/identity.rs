@@ -1,7 +1,7 @@
 //! What a zone is given to be somebody: credentials, cloud-init's user data.
 
 use super::guests::reaches_multi_user;
-use crate::harness::{Lab, cases, make_dir, set_mode, write};
+use crate::harness::{Command, Lab, cases, make_dir, read, set_mode, write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 cases![
@@ -10,6 +10,7 @@ cases![
     a_source_that_is_not_roots_is_refused,
     user_data_is_where_cloud_init_looks,
     debian12_reads_its_credentials: 240,
+    debian12_has_the_hosts_time_zone_and_a_locale: 240,
 ];
 
 /// A directory of root's.
@@ -174,4 +175,46 @@ fn debian12_reads_its_credentials(lab: &Lab) {
         "cat $CREDENTIALS_DIRECTORY/mine",
     ];
     zone.zlogin(unit).ok().stdout_is("for-a-service");
+}
+
+/// Another `/etc` over the host's, in the namespace of the test alone.
+struct OtherEtc;
+
+impl OtherEtc {
+    fn with_time_zone(lab: &Lab, name: &str) -> Self {
+        let etc = lab.path("etc-of-the-host");
+        Command::new("cp").args(["-a", "/etc"]).args([&etc]).run().ok();
+        let link = etc.join("localtime");
+        let _ = std::fs::remove_file(&link);
+        symlink(format!("/usr/share/zoneinfo/{name}"), &link).unwrap_or_else(|e| panic!("{e}"));
+        Command::new("mount").args(["--bind"]).args([etc]).args(["/etc"]).run().ok();
+        Self
+    }
+}
+
+impl Drop for OtherEtc {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").args(["-l", "/etc"]).status();
+    }
+}
+
+fn debian12_has_the_hosts_time_zone_and_a_locale(lab: &Lab) {
+    let archive = lab.guest_archive("debian12-systemd");
+    let root = lab.path("debian");
+    make_dir(&root, 0o755);
+    Command::new("tar").args(["-xf"]).args([&archive]).args(["-C"]).args([&root]).within(120).run().ok();
+    // One that says itself where it is stays there; this one has nothing to say.
+    std::fs::remove_file(root.join("etc/localtime")).unwrap_or_else(|e| panic!("{e}"));
+    let _etc = OtherEtc::with_time_zone(lab, "Asia/Tokyo");
+    let zone = lab.configured("deb", "set brand=linux");
+    let root = root.display().to_string();
+    zone.zoneadm_within(180, ["install", "-d", root.as_str()]).ok();
+    assert_eq!(read(&zone.file("/etc/timezone")), "Asia/Tokyo\n");
+    assert_eq!(read(&zone.file("/etc/default/locale")), "LANG=C.UTF-8\n");
+    zone.boot();
+    reaches_multi_user(&zone);
+    zone.zlogin(["date", "+%Z %z"]).ok().stdout_is("JST +0900\n");
+    zone.zlogin(["timedatectl", "show", "-p", "Timezone", "--value"]).ok().stdout_is("Asia/Tokyo\n");
+    // What its init gives to all services.
+    zone.zlogin(["systemctl", "show-environment"]).ok().stdout_has("LANG=C.UTF-8\n");
 }
