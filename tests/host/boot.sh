@@ -37,7 +37,8 @@ printf 'parallelism = 2\nshutdown-time = 40\n' > /etc/zones/zones.toml
 title "Zones that boot with the host"
 ok "low priority" installed late 'set autoboot=true; set boot-priority=low'
 ok "depends on another" installed web 'set autoboot=true; set depends=db'
-ok "the other" installed db 'set autoboot=true; set autoshutdown=halt'
+ok "the other, which is waited for until it is ready" installed db 'set autoboot=true; set autoshutdown=halt; set boot-wait=ready'
+printf '#!/bin/sh\nsleep 5\necho > /tmp/is-ready\n' > /var/lib/zones/db/root/etc/rc && chmod 755 /var/lib/zones/db/root/etc/rc
 ok "high priority" installed first 'set autoboot=true; set boot-priority=high'
 ok "one that cannot boot" installed bad 'set autoboot=true; set init=/sbin/nope'
 ok "by hand only" installed hand ''
@@ -45,18 +46,31 @@ no "a circle is refused" 'depends leads back to the zone: db -> web -> db' zonec
 has "a zone that is not there is told of" "depends names 'nobody'" zonecfg -z hand 'set depends=nobody; commit'
 has "by verify, too" "depends names 'nobody'" zoneadm -z hand verify
 ok "it need not be" zonecfg -z hand 'clear depends; set shutdown-timeout=5'
+ok "every step is told of, for what the journal has" zoneadm -z web log --level debug
 systemctl stop zones.target zones-high.target zones-normal.target
 ok "systemd is told" systemctl daemon-reload
 ok "the target is reached whatever fails" systemctl start zones.target
 for zone in late web db first; do is "$zone" running state "$zone"; done
 is "hand" installed state hand
 ok "what it depends on has booted before" before db web
+has "and was ready by then" 'STATUS=The zone runs$|^The zone runs$' unit db StatusText
+ok "after all that it does first" sh -c "test \"\$(zlogin db stat -c %Y /tmp/is-ready)\" -le \"\$(zoneadm -z web list -v --json | jq .[0].since)\""
 ok "high priority before normal" before first db
 ok "low priority last" before web late
 has "the one that cannot is a failed unit" 'zone@bad.service' systemctl --failed --no-legend
 has "and says why" '/sbin/nope' journalctl -b -u zone@bad --no-pager
 
 has "others run" '^active$' systemctl is-active zone@web zone@late zone@db zone@first
+
+title "What the journal has"
+# The fields by which programs find what was done to a zone, as a real journald has kept them.
+is "of one zone and no other" web sh -c "journalctl -b -t zoneadmd -o json ZONE=web | jq -r .ZONE | sort -u"
+has "its incarnation" "^$(field web .uniqid)$" sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.UNIQID // empty' | sort -u"
+has "the steps of a boot" '^(root|cgroup|create)$' sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.STEP // empty' | sort -u"
+is "who asked" 0 sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.CALLER_UID // empty' | sort -u"
+is "one that is found by it" web sh -c "journalctl -b -o json UNIQID=$(field web .uniqid) | jq -r .ZONE | sort -u"
+has "the fields are known to it" '^ZONE$' journalctl --fields
+ok "as much as usual from now on" zoneadm -z web log --level info
 
 title "By systemctl"
 ok stop systemctl stop zone@web
@@ -146,6 +160,20 @@ ok "zones-host end" /usr/libexec/zones/zones-host end
 echo "      $(($(date +%s) - begun)) s"
 umount "$(readlink -f "$(command -v systemctl)")"
 for zone in hand web db first late; do is "$zone" installed state "$zone"; ok "$zone is inactive" unit_is "$zone" inactive; done
+
+title "The time is over"
+# Three quarters of it are for an end in order, which one whose init does nothing has not come to by then; whatever its own timeout.
+printf 'shutdown-time = 12\n' > /etc/zones/zones.toml
+ok "a timeout of its own that is longer" zonecfg -z hand 'set shutdown-timeout=600'
+ok boot zoneadm -z hand boot
+ok active unit_is hand active
+ok "one whose init does not react" kill -STOP "$(field hand .pid)"
+ok "as the host begins to go down" /usr/libexec/zones/zones-host begin
+has "it has three quarters of the time, not its own" 'did not shut down within [0-9] seconds; halting it' /usr/libexec/zones/zones-host shutdown
+is "and was halted" installed state hand
+has "its console says so" 'Zone halted' log hand
+ok inactive unit_is hand inactive
+printf 'parallelism = 2\nshutdown-time = 40\n' > /etc/zones/zones.toml
 
 title "Without systemd"
 # As /etc/init.d/zones has it.
