@@ -1,4 +1,4 @@
-//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `dist`, `install`, `vm`, `ci`.
+//! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `dist`, `install`, `vm`, `messages`, `ci`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -8,6 +8,7 @@ mod count;
 mod demo;
 mod dist;
 mod guests;
+mod messages;
 mod needs;
 mod package;
 mod pages;
@@ -43,6 +44,8 @@ enum Task {
     Dist(package::Args),
     /// Install what the package installs, without a package
     Install(package::Install),
+    /// Bring the lists of messages up to date, for who translates them
+    Messages(messages::Args),
     /// What to run before a commit: format, lints, unit tests
     Check,
     /// All that CI checks: format, lints, documentation, dependencies, tests; nothing may be skipped for want of root
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Build(args) => dist::run(&args),
         Task::Dist(args) => package::run(&args),
         Task::Install(args) => package::install(&args),
+        Task::Messages(args) => messages::run(&args),
         Task::Check => check::run(),
         Task::Ci => ci::run(),
     };

@@ -147,7 +147,7 @@ pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Options, 
 /// # Errors
 /// What clap says, which may also be the help.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut cli = Cli::try_parse_from(end_options(args.into_iter().collect()))?;
+    let mut cli = zone_locale::help::parse::<Cli>(end_options(args.into_iter().collect()))?;
     if cli.words.first().is_some_and(|word| word == "--") {
         cli.words.remove(0);
     }

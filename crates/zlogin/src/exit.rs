@@ -104,6 +104,7 @@ pub(crate) fn status(end: End) -> u8 {
 /// [`NearEnd`] when it could not be written.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     use std::io::{ErrorKind, Write};
+    let text = zone_locale::here(text);
     let mut stdout = std::io::stdout().lock();
     let written = match zone_sys::stdio::was_closed(1) {
         true => Err(Errno::BADF.into()),
@@ -118,11 +119,11 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints one message on standard error, filtered: parts of it may have been chosen inside a zone.
+/// Prints one message on standard error, in the language of whoever called, filtered: parts of it may have been chosen inside a zone.
 pub(crate) fn say(text: &str) {
     use std::io::Write;
     // In one piece, whoever else writes there. Nobody listens: then nobody misses it.
-    let line = format!("zlogin: {}\n", harmless(text));
+    let line = format!("{}\n", harmless(&zone_locale::here(&format!("zlogin: {text}"))));
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 

@@ -18,6 +18,7 @@ use zone_config::layout::CONSOLE;
 use zone_config::{Index, Layout, State, ZoneName};
 use zone_door::access::{Answer, Ask, Done, Ended, Enter, Refusal, read, refusal, reply};
 use zone_door::{Behalf, Caller, MAX_CALL};
+use zone_locale::Locale;
 use zone_start::{Missed, Unreached};
 use zone_sys::clone::SingleThreaded;
 
@@ -29,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_PRINTED: u64 = 16 * 1024 * 1024;
 /// The signals that may be sent to a command: what a terminal and its end send.
 const SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
-/// The longest name of a locale that is passed on.
-const MOST_LOCALE: usize = 64;
 
 /// Serves a connection to its end.
 pub(crate) fn one_call(proof: SingleThreaded, mut stream: UnixStream, caller: Caller, layout: &Layout) {
@@ -119,8 +118,8 @@ fn machine<'a>(layout: &Layout, zone: &'a ZoneName) -> Machine<'a> {
     Machine { zone: zone.as_str(), uuid, pid: 0 }
 }
 
-/// The language that was asked for, if it can be the name of one.
-fn locale(ask: &Ask) -> &str {
+/// The locale that was asked for, by a name of ours: nothing of what the caller wrote gets into an environment.
+fn locale(ask: &Ask) -> &'static str {
     let name = match ask {
         Ask::List(list) => &list.locale,
         Ask::Status(look) | Ask::Ps(look) | Ask::Stat(look) | Ask::Events(look) => &look.locale,
@@ -132,8 +131,7 @@ fn locale(ask: &Ask) -> &str {
         | Ask::Apply(verb) => &verb.locale,
         Ask::Enter(_) | Ask::Console(_) => return "C",
     };
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
-    if !name.is_empty() && name.len() <= MOST_LOCALE && name.bytes().all(fits) { name } else { "C" }
+    Locale::parse(name).name()
 }
 
 /// zoneadm with these words, and with nothing else of the caller's.

@@ -119,7 +119,7 @@ impl Notice {
             Self::Lost { bytes } => with(Message::Lost, bytes),
             Self::Restarted => plain(Message::Restarted),
             Self::Leaving => plain(Message::Leaving),
-            Self::Text(text) => visible(text),
+            Self::Text(text) => zone_locale::translate(locale, &visible(text)).into_owned(),
         }
     }
 

@@ -120,6 +120,23 @@ impl DoorError {
         Self::BootArgsTooLong { message: "boot argument string too long".to_owned() }
     }
 
+    /// Puts what is shown to people into other words.
+    #[must_use]
+    pub fn worded(mut self, mut words: impl FnMut(&str) -> String) -> Self {
+        match &mut self {
+            Self::InvalidState { message, .. }
+            | Self::Busy { message, .. }
+            | Self::NotAuthorized { message }
+            | Self::StaleUniqid { message, .. }
+            | Self::BootArgsTooLong { message } => *message = words(message),
+            Self::Failed { messages } => {
+                messages.iter_mut().for_each(|message| *message = words(message));
+            }
+            Self::Dying {} => {}
+        }
+        self
+    }
+
     /// The texts to print, one line each, without the `zone 'NAME': ` before them.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {

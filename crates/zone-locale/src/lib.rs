@@ -1,11 +1,19 @@
 //! Which language a locale asks for, and what is said in it.
 //!
-//! A message is a word of [`Message`], its texts stand side by side in one table, and a [`Locale`] picks
-//! one of them. A message that a language has not yet is said in English.
+//! The key of a text is its English, as it stands in the source; its translations are in `po/*.po`, which the build makes into a
+//! table. Programs write English, and where a message leaves for a person it is put into the language of whoever
+//! asked: [`translate`] for what has been put together, [`help`](mod@help) for command lines, [`Message`] for consoles.
+//! What a language has not yet is said in English.
 #![forbid(unsafe_code)]
 
-mod catalogue;
+#[cfg(feature = "help")]
+pub mod help;
 mod locale;
+mod notices;
+mod table;
+pub mod template;
+mod translate;
 
-pub use catalogue::Message;
 pub use locale::{Language, Locale};
+pub use notices::Message;
+pub use translate::{exact, here, translate};

@@ -1,5 +1,7 @@
 //! The name of a locale, as POSIX has it.
 
+use std::sync::OnceLock;
+
 /// A language that there are texts in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
@@ -10,6 +12,17 @@ pub enum Language {
     German,
     /// French: what the locales `fr_*` speak.
     French,
+}
+
+impl Language {
+    /// Its column in the table of texts.
+    pub(crate) fn column(self) -> usize {
+        match self {
+            Self::English => 0,
+            Self::German => 1,
+            Self::French => 2,
+        }
+    }
 }
 
 /// The languages by what stands first in a locale's name: with a country where that makes a difference,
@@ -54,6 +67,44 @@ impl Locale {
             .into_iter()
             .find_map(|name| look(name).filter(|value| !value.is_empty()))
             .unwrap_or_else(|| "C".to_owned())
+    }
+
+    /// The locale for messages of this process, by its environment, which is read once.
+    #[must_use]
+    pub fn here() -> Self {
+        static HERE: OnceLock<Locale> = OnceLock::new();
+        *HERE.get_or_init(|| Self::parse(&Self::name_in(|name| std::env::var(name).ok())))
+    }
+
+    /// A name of it: one of a few that are written here, whatever it was parsed from.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match (self.language, self.utf8) {
+            (Language::English, _) => "C",
+            (Language::German, false) => "de_DE",
+            (Language::German, true) => "de_DE.UTF-8",
+            (Language::French, false) => "fr_FR",
+            (Language::French, true) => "fr_FR.UTF-8",
+        }
+    }
+
+    /// Whether it speaks English, in which all messages are written.
+    #[must_use]
+    pub fn is_english(self) -> bool {
+        self.language == Language::English
+    }
+
+    /// Whether an answer to a question is yes: in English, which everybody may answer in, or in this language.
+    #[must_use]
+    pub fn is_yes(self, answer: &str) -> bool {
+        let own = match self.language {
+            Language::English => "",
+            Language::German => "ja",
+            Language::French => "oui",
+        };
+        let answer = answer.trim().to_lowercase();
+        let is = |yes: &str| !answer.is_empty() && (yes == answer || yes.get(..1) == Some(&answer));
+        is("yes") || is(own)
     }
 
     /// Gives the language of its texts.
@@ -127,7 +178,11 @@ mod tests {
             ("en_GB.UTF-8", English, true),
             ("en", English, false),
         ] {
-            assert_eq!(Locale::parse(name), Locale { language, utf8 }, "{name}");
+            let locale = Locale { language, utf8 };
+            assert_eq!(Locale::parse(name), locale, "{name}");
+            if language != English {
+                assert_eq!(Locale::parse(locale.name()), locale);
+            }
         }
         for name in
             ["C", "POSIX", "", "C.UTF-8", "ja_JP.UTF-8", "deu_DE", "d", "_DE", ".UTF-8", "@", "de-DE", "/a"]

@@ -147,7 +147,8 @@ Exit status:
   2  the command line makes no sense
 
 Environment:
-  ZONES_ROOT  as -R, which comes before it
+  ZONES_ROOT                 as -R, which comes before it
+  LC_ALL, LC_MESSAGES, LANG  the locale of messages
 
 See also: zonecfg(8), zlogin(1), zones(7)";
 

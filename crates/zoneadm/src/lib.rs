@@ -23,7 +23,7 @@ mod work;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use cli::Cli;
 use exit::Exit;
@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = zone_fail::ask(zone_platform::failpoints) {
         return code;
     }
-    let exit = match Cli::try_parse() {
+    let exit = match zone_locale::help::parse::<Cli>(std::env::args_os()) {
         Ok(cli) => match verbs::run(&cli) {
             Ok(()) => Exit::Ok,
             Err(failure) => failure.report(),

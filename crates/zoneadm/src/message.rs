@@ -82,12 +82,12 @@ pub(crate) fn relay(zone: &(impl Display + ?Sized), text: &str) {
     }
 }
 
-/// Writes one line to standard error, filtered whether that is a terminal or a file that is shown on one
+/// Writes one line to standard error, in the language of whoever called, filtered whether that is a terminal or a file that is shown on one
 /// later: part of what we print was chosen inside a zone (names of files, boot arguments). That nobody reads
 /// it is nothing to fail for.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
     let text = line.to_string();
-    let _ = writeln!(io::stderr().lock(), "{}", harmless(&text));
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(&zone_locale::here(&text)));
 }
 
 #[cfg(test)]

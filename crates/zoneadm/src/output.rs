@@ -34,6 +34,11 @@ impl Output {
         writeln!(self.to, "{text}").map_err(failed)
     }
 
+    /// Writes one line that only people read, in the language of whoever called.
+    pub(crate) fn said(&mut self, text: &str) -> Outcome {
+        self.line(&zone_locale::here(text))
+    }
+
     /// Writes a value as JSON, indented, for this is read by people too.
     pub(crate) fn json(&mut self, value: &impl serde::Serialize) -> Outcome {
         serde_json::to_writer_pretty(&mut self.to, value).map_err(|error| failed(error.into()))?;

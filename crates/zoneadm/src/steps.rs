@@ -69,7 +69,11 @@ fn draw(operation: Operation, steps: &Receiver<String>) {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if Instant::now() >= show_from {
-            let _ = write!(std::io::stderr(), "\r\x1b[K{operation}: {} ...", harmless(&current));
+            let _ = write!(
+                std::io::stderr(),
+                "\r\x1b[K{operation}: {} ...",
+                harmless(&zone_locale::here(&current))
+            );
             drawn = true;
         }
     }

@@ -22,6 +22,7 @@ use zone_config::lastexit::How;
 use zone_config::{State, ZoneConfig};
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
+use zone_locale::Locale;
 use zone_net::Interface;
 use zone_net::record::Record;
 use zone_sys::Chain;
@@ -65,7 +66,15 @@ impl Handler for Door {
         caller: Caller,
         reporter: Reporter,
     ) -> Result<OpResult, DoorError> {
-        operate(&self.0, request, caller, reporter).await
+        // What is in the log and in the audit by now is English.
+        let locale = Locale::parse(request.locale());
+        let words = |text: &str| zone_locale::translate(locale, text).into_owned();
+        let done = operate(&self.0, request, caller, reporter).await;
+        done.map(|mut result| {
+            result.messages.iter_mut().for_each(|message| *message = words(message));
+            result
+        })
+        .map_err(|error| error.worded(words))
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

@@ -53,7 +53,7 @@ pub(crate) fn give(
     if text.len() > MAX_CALL / 2 {
         return Err(LiveError::TooLarge { zone: zone.clone(), size: text.len() });
     }
-    let locale = String::from("C");
+    let locale = zone_locale::Locale::here().name().to_owned();
     let request = Request::Apply { dry_run: false, config: Some(text), base: Some(base.to_owned()), locale };
     let called = zone_start::reach(layout, zone, |line| talk.note(line), || call(layout, zone, &request));
     let result = match called {

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use zone_config::command::{Command, Script, SyntaxError};
 use zone_config::lex::Place;
 use zone_config::{Layout, file, here};
@@ -24,13 +23,13 @@ const USAGE: u8 = 2;
 
 /// Runs the program with the arguments of this process, and gives the status to exit with.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match zone_locale::help::parse::<Args>(std::env::args_os()) {
         Ok(args) => args,
         Err(error) if error.exit_code() == 0 => error.exit(),
         Err(error) => {
             // What clap says begins with "error: ", where all else here begins with who says it.
             let text = error.render().to_string();
-            eprint!("zonecfg: {}", text.strip_prefix("error: ").unwrap_or(&text));
+            eprint!("zonecfg: {}", zone_locale::here(text.strip_prefix("error: ").unwrap_or(&text)));
             return ExitCode::from(USAGE);
         }
     };
@@ -51,7 +50,7 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         (Some(zone), _) => zone,
         (None, [help, topic @ ..]) if help == "help" && topic.len() < 3 => {
             let text = help::about(topic.last().map(String::as_str))?;
-            talk.out.write_all(text.as_bytes())?;
+            talk.out.write_all(zone_locale::here(&text).as_bytes())?;
             return Ok(0);
         }
         (None, _) => return usage(talk, "name the zone with -z"),
@@ -263,6 +262,6 @@ pub(crate) fn report_syntax(error: &SyntaxError, origin: &Origin, talk: &mut Tal
 
 fn usage(talk: &mut Talk<'_>, text: &str) -> anyhow::Result<u8> {
     talk.note(text);
-    talk.err.write_all(help::about(Some("usage"))?.as_bytes())?;
+    talk.err.write_all(zone_locale::here(&help::about(Some("usage"))?).as_bytes())?;
     Ok(USAGE)
 }

@@ -263,7 +263,10 @@ impl Session {
             Command::Revert { force } => self.revert(*force, talk)?,
             Command::Delete { force } => self.delete(*force, talk)?,
             Command::Exit { force } => return self.exit(*force, talk),
-            Command::Help { topic } => talk.out.write_all(help::about(topic.as_deref())?.as_bytes())?,
+            Command::Help { topic } => {
+                let text = help::about(topic.as_deref())?;
+                talk.out.write_all(zone_locale::here(&text).as_bytes())?;
+            }
         }
         Ok(Flow::Next)
     }

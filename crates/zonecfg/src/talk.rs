@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use zone_locale::Locale;
+
 /// The three streams, and whether there is a person behind them.
 pub struct Talk<'a> {
     /// What was asked for.
@@ -39,7 +41,7 @@ impl<'a> Talk<'a> {
         if !self.person {
             return Ok(Answer::Nobody);
         }
-        write!(self.out, "{question} (y/[n])? ")?;
+        write!(self.out, "{} (y/[n])? ", zone_locale::here(question))?;
         self.out.flush()?;
         let mut line = String::new();
         if io::stdin().lock().read_line(&mut line)? == 0 {
@@ -48,11 +50,11 @@ impl<'a> Talk<'a> {
             writeln!(self.out)?;
             return Ok(Answer::Nobody);
         }
-        Ok(if matches!(line.trim(), "y" | "Y" | "yes") { Answer::Yes } else { Answer::No })
+        Ok(if Locale::here().is_yes(&line) { Answer::Yes } else { Answer::No })
     }
 
-    /// Says something that is no answer; a standard error that is gone silences it.
+    /// Says something that is no answer, in the language of whoever called; a standard error that is gone silences it.
     pub fn note(&mut self, text: &str) {
-        let _ = writeln!(self.err, "{}: {text}", self.program);
+        let _ = writeln!(self.err, "{}: {}", self.program, zone_locale::here(text));
     }
 }

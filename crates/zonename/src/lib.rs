@@ -27,20 +27,12 @@ pub fn command() -> clap::Command {
 /// Runs the program with the arguments of this process, and gives the status to exit with.
 #[must_use]
 pub fn main() -> ExitCode {
-    if let Err(error) = Args::try_parse() {
-        if error.exit_code() == 0 {
-            error.exit();
-        }
-        // What clap says begins with "error: ", where all else here begins with who says it.
-        let text = error.render().to_string();
-        eprint!("zonename: {}", text.strip_prefix("error: ").unwrap_or(&text));
-        return ExitCode::from(2);
-    }
+    let Args {} = zone_locale::help::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let name = here::zone().unwrap_or_else(|| here::GLOBAL.to_owned());
     match writeln!(std::io::stdout(), "{name}").context("cannot write to standard output") {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("zonename: {error:#}");
+            eprintln!("zonename: {}", zone_locale::here(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -100,7 +100,7 @@ impl Session {
 
     /// Shows a line that is not the zone's.
     pub(super) fn say(&mut self, line: &str) {
-        self.output.queue(format!("\r\nzlogin: {}\r\n", harmless(line)).as_bytes());
+        self.output.queue(format!("\r\nzlogin: {}\r\n", harmless(&zone_locale::here(line))).as_bytes());
         self.output.step();
     }
 

@@ -226,6 +226,7 @@ struct Lines(Vec<String>);
 
 impl Lines {
     fn add(&mut self, name: &str, text: String) {
+        let (name, text) = (zone_locale::here(name), zone_locale::here(&text));
         self.0.push(format!("  {name:<10} {text}"));
     }
 

@@ -234,7 +234,7 @@ fn print(verb: &Verb, zones: &[String], ends: &[Option<Ended>]) -> Outcome {
     }
     for (zone, end) in all {
         let text = end.as_ref().map_or("", |end| end.out.as_str());
-        let named = text.lines().all(|line| line.starts_with("zone '"));
+        let named = text.lines().all(|line| ["zone '", "Zone '"].iter().any(|begin| line.starts_with(begin)));
         if !named {
             out.line(&format!("zone '{zone}':"))?;
         }

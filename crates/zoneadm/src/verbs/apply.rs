@@ -23,7 +23,7 @@ pub(crate) fn run(cx: &Context, args: ApplyArgs) -> Outcome {
         out.json(&Applied { zone, dry_run: args.dry_run, changes: &changes })?;
     } else if !args.quiet {
         for line in change::lines(&changes, args.dry_run) {
-            out.line(&format!("zone '{}': {line}", target.name()))?;
+            out.said(&format!("zone '{}': {line}", target.name()))?;
         }
     }
     out.end()

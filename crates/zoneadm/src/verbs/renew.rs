@@ -67,7 +67,7 @@ pub(crate) fn run(cx: &Context, args: RenewArgs) -> Outcome {
     } else {
         for Renewed { zone, old, new } in &done {
             let Daemon { pid, version } = new;
-            out.line(&match old {
+            out.said(&match old {
                 Some(old) => format!(
                     "zone '{zone}': zoneadmd {version}, process {pid}, has taken the place of {}, process {}",
                     old.version, old.pid

@@ -9,6 +9,7 @@ use zone_config::{Index, State, idmap, layout};
 use zone_door::Request;
 use zone_install::remove::{self, Fixed, Plan, Removed};
 use zone_install::zonepath::ZonepathError;
+use zone_locale::Locale;
 
 use crate::cli::lead::UninstallArgs;
 use crate::context::Context;
@@ -104,22 +105,22 @@ fn nobody_elses(target: &Target<'_>) -> Outcome {
 fn describe(plan: &Plan) -> Outcome {
     let mut out = Output::new();
     if plan.standard.is_empty() {
-        out.line(&format!("There is nothing to remove in {}.", plan.zonepath().display()))?;
+        out.said(&format!("There is nothing to remove in {}.", plan.zonepath().display()))?;
     } else {
-        out.line("This will be removed:")?;
+        out.said("This will be removed:")?;
     }
     for part in &plan.standard {
         let entries = work::count(part.entries, "entry", "entries");
         let path = plan.zonepath().join(&part.name);
-        out.line(&format!("  {} ({entries}, {})", path.display(), work::size(part.bytes)))?;
+        out.said(&format!("  {} ({entries}, {})", path.display(), work::size(part.bytes)))?;
     }
     if plan.fixed > 0 {
         let files = work::count(plan.fixed, "file", "files");
-        out.line(&format!("That includes {files} made immutable or append-only with chattr."))?;
+        out.said(&format!("That includes {files} made immutable or append-only with chattr."))?;
     }
     if !plan.extra.is_empty() {
         let names: Vec<_> = plan.extra.iter().map(|name| name.to_string_lossy()).collect();
-        out.line(&format!("This is not part of the zone and stays: {}", names.join(", ")))?;
+        out.said(&format!("This is not part of the zone and stays: {}", names.join(", ")))?;
     }
     out.end()
 }
@@ -127,7 +128,8 @@ fn describe(plan: &Plan) -> Outcome {
 /// Asks. An interruption, and the end of input, are a no.
 fn agreed(target: &Target<'_>, work: &Interruptible) -> Outcome<bool> {
     let ask = || -> io::Result<bool> {
-        write!(io::stdout(), "Are you sure you want to uninstall zone {} (y/[n])? ", target.name())?;
+        let question = format!("Are you sure you want to uninstall zone {} (y/[n])? ", target.name());
+        write!(io::stdout(), "{}", zone_locale::here(&question))?;
         io::stdout().flush()?;
         let mut answer = String::new();
         if !work.wait_for(io::stdin())? || io::stdin().lock().read_line(&mut answer)? == 0 {
@@ -135,7 +137,7 @@ fn agreed(target: &Target<'_>, work: &Interruptible) -> Outcome<bool> {
             writeln!(io::stdout())?;
             return Ok(false);
         }
-        Ok(answer.trim_start().starts_with(['y', 'Y']))
+        Ok(answer.trim_start().starts_with(['y', 'Y']) || Locale::here().is_yes(&answer))
     };
     ask().map_err(Failure::general)
 }

@@ -124,7 +124,7 @@ fn zlogin_asks_for_the_locale_of_its_environment(lab: &Lab) {
         let command =
             set.iter().fold(zone.console_command(&[]), |command, (name, value)| command.env(name, value));
         let mut terminal = Terminal::start(command, 24, 80);
-        terminal.shows("[Connected to zone 'web' console]");
+        terminal.shows("'web'");
         zone.zoneadm(["reboot"]).ok();
         terminal.shows(&format!("\r\n[{notice}]\r\n"));
         // And in that which it comes back to.

@@ -9,7 +9,6 @@ mod adopt_operations;
 mod bad_files;
 mod bad_init;
 mod bad_place;
-mod clients;
 mod console_debian;
 mod console_guest;
 mod console_hostile;
@@ -67,6 +66,7 @@ mod live;
 mod live_fs;
 mod live_links;
 mod live_net;
+mod locale;
 mod log;
 mod looking;
 mod lxcfs;
@@ -141,6 +141,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         zonecfg_line::CASES,
         limits::CASES,
         lxcfs::CASES,
+        locale::CASES,
         log::CASES,
         list::CASES,
         rights::CASES,
@@ -191,7 +192,6 @@ pub fn all() -> impl Iterator<Item = Case> {
         keeper_calls::CASES,
         devices::CASES,
         door::CASES,
-        clients::CASES,
         console_life::CASES,
         console_wire::CASES,
         console_zlogin::CASES,

@@ -448,6 +448,17 @@ fn nothing_of_the_caller_comes_along(lab: &Lab) {
     host.user("logan", "zlogin", &["web", "ls /proc/self/fd | wc -l; tty"])
         .stdout_has("4\n")
         .stdout_has("not a tty");
+    // Of the caller's locale comes along what language it is, and no more; the answer is in it.
+    host.command("manny", "zoneadm", &["-z", "web", "boot"])
+        .env("LC_ALL", "de_DE.UTF-8")
+        .run()
+        .ok()
+        .stderr_has("Zone 'web': Zone ist bereits gebootet");
+    host.command("logan", "zoneadm", &["-z", "web", "boot"])
+        .env("LC_ALL", "de_DE.UTF-8")
+        .run()
+        .exits(1)
+        .stderr_has("Benutzer logan ist für diese Zone nicht berechtigt zu: ");
     // Descriptors that come with a call are closed. One of a user's own root is that user's own affair.
     let own = lab.path("own");
     make_dir(&own, 0o777);

@@ -1,0 +1,97 @@
+//! The help of a command line in the caller's language. The command line itself is the same in all of them.
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::{Command, Parser};
+
+use crate::{Locale, exact};
+
+/// Parses a command line, the program's name first, whose help is in the language of whoever called.
+///
+/// # Errors
+/// What clap says, which may also be the help.
+pub fn parse<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, clap::Error> {
+    let locale = Locale::here();
+    if locale.is_english() {
+        return T::try_parse_from(args);
+    }
+    let mut matches = in_language(locale, T::command()).try_get_matches_from(args)?;
+    T::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut T::command()))
+}
+
+/// Translates what a command line says of itself, and of its subcommands.
+#[must_use]
+pub fn in_language(locale: Locale, mut command: Command) -> Command {
+    if locale.is_english() {
+        return command;
+    }
+    // So that it has its own `help` and `--version`, whose words are clap's.
+    command.build();
+    one(locale, command)
+}
+
+fn one(locale: Locale, mut command: Command) -> Command {
+    let own = |text: &StyledStr| exact(locale, &text.to_string());
+    // Some few words, once in the life of a program that prints its help: clap takes them for good.
+    let word = |english: &'static str| -> &'static str {
+        exact(locale, english).map_or(english, |text| Box::leak(text.into_boxed_str()))
+    };
+    if let Some(text) = command.get_about().and_then(own) {
+        command = command.about(text);
+    }
+    if let Some(text) = command.get_long_about().and_then(own) {
+        command = command.long_about(text);
+    }
+    if let Some(text) = command.get_after_help().and_then(own) {
+        command = command.after_help(text);
+    }
+    if let Some(text) = command.get_after_long_help().and_then(own) {
+        command = command.after_long_help(text);
+    }
+    let (options, arguments) = (word("Options"), word("Arguments"));
+    command = command
+        .subcommand_help_heading(word("Commands"))
+        .help_template(format!(
+            "{{before-help}}{{about-with-newline}}\n{} {{usage}}\n\n{{all-args}}{{after-help}}",
+            word("Usage:")
+        ))
+        .mut_args(|arg| {
+            let (short, long) = (arg.get_help().and_then(own), arg.get_long_help().and_then(own));
+            let heading = if arg.is_positional() { arguments } else { options };
+            let arg = arg.help_heading(heading);
+            let arg = match short {
+                Some(text) => arg.help(text),
+                None => arg,
+            };
+            match long {
+                Some(text) => arg.long_help(text),
+                None => arg,
+            }
+        });
+    command.mut_subcommands(|verb| one(locale, verb))
+}
+
+/// All that a command line says of itself: the texts that [`in_language`] looks up.
+#[must_use]
+pub fn texts(command: &Command) -> Vec<String> {
+    let mut command = command.clone();
+    command.build();
+    let mut all = Vec::new();
+    gather(&command, &mut all);
+    all
+}
+
+fn gather(command: &Command, all: &mut Vec<String>) {
+    let own = [
+        command.get_about(),
+        command.get_long_about(),
+        command.get_after_help(),
+        command.get_after_long_help(),
+    ];
+    all.extend(own.into_iter().flatten().map(ToString::to_string));
+    for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+        all.extend([arg.get_help(), arg.get_long_help()].into_iter().flatten().map(ToString::to_string));
+    }
+    command.get_subcommands().for_each(|verb| gather(verb, all));
+}
