@@ -35,6 +35,7 @@ has "verify" 'WARNING.*wants 1 of the host.s CPUs for the zone alone, and there 
 no "boot" 'wants 1 of the host.s CPUs' zoneadm -z more boot
 ok "halt" zoneadm -z web halt
 is "the host has both" 0-1 cat $root/cpuset.cpus.effective
+ok "by its number" zonecfg -z more 'remove dedicated-cpu; add dedicated-cpu; set cpus=1; end'
 ok "the other can have it" zoneadm -z more boot
 is "its CPU" 1 cat $root/zones.cpus.more/cpuset.cpus.effective
 ok "not any more" bash -c "zonecfg -z more 'remove dedicated-cpu' && zoneadm -z more reboot"
