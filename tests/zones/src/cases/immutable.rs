@@ -244,8 +244,11 @@ fn writable_once(lab: &Lab) {
     assert_eq!(access(&zone).as_deref(), Some("R"));
     zone.sh("cat /etc/made; touch /etc/made").stdout_is("upgraded\n").stderr_has("Read-only file system");
     zone.halt();
-    zone.zoneadm(["boot", "-w"]).ok().quiet();
+    // What Solaris has as boot -W.
+    zone.zoneadm(["boot", "-w", "--wait"]).ok().quiet();
     assert_eq!(access(&zone).as_deref(), Some("W"));
+    zone.zoneadm(["shutdown", "-r"]).ok();
+    assert_eq!(access(&zone).as_deref(), Some("R"));
     zone.halt();
     zone.zoneadm(["ready"]).ok();
     zone.zoneadm(["boot", "-w"]).refuses().stderr_has("'zoneadm -z web halt' first");
