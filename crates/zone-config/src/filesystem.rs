@@ -24,7 +24,7 @@ pub enum MountOption<'a> {
     Lower(&'a str),
     /// `upper=`: the directory that keeps what the zone changes in an overlay.
     Upper(&'a str),
-    /// `size=`, `nr_inodes=` or `mode=` of a tmpfs: the name, and a value that the kernel reads as we do.
+    /// An option of tmpfs or nfs that has a value, which the kernel reads as we do; of a bare word it is empty.
     Value(&'static str, &'a str),
 }
 
@@ -68,7 +68,7 @@ const FLAGS: [(&str, MountOption<'static>); 8] = [
 const ON_DISK: &str = "ro, rw, nosuid, suid, noexec, exec, nodev";
 
 /// The options of each type, to follow "allowed: ".
-pub const OPTIONS: [(FsType, &str); 8] = [
+pub const OPTIONS: [(FsType, &str); 9] = [
     (FsType::Lofs, "ro, rw, nosuid, suid, noexec, exec, nodev, nosub, rslave, rprivate"),
     (FsType::Tmpfs, "ro, rw, nosuid, suid, noexec, exec, nodev, size=, nr_inodes=, mode="),
     (FsType::Ext4, ON_DISK),
@@ -77,6 +77,10 @@ pub const OPTIONS: [(FsType, &str); 8] = [
     (FsType::Vfat, ON_DISK),
     (FsType::Iso9660, ON_DISK),
     (FsType::Overlay, "ro, rw, nosuid, suid, noexec, exec, nodev, upper=, lower="),
+    (
+        FsType::Nfs,
+        "ro, rw, nosuid, suid, noexec, exec, nodev, hard, soft, vers=, port=, timeo=, retrans=, rsize=, wsize=",
+    ),
 ];
 
 /// Understands one mount option of a type of file system.
@@ -97,18 +101,45 @@ pub fn read_option(fstype: FsType, option: &str) -> Result<MountOption<'_>, Opti
         }
         (_, FsType::Overlay, Some(("lower", path))) => Ok(MountOption::Lower(path)),
         (_, FsType::Overlay, Some(("upper", path))) => Ok(MountOption::Upper(path)),
-        (_, FsType::Tmpfs, Some((name, value))) => {
-            let Some((name, fits, expected)) = VALUES.into_iter().find(|(known, ..)| *known == name) else {
-                return Err(unknown(fstype, option));
-            };
-            if fits(value) {
-                Ok(MountOption::Value(name, value))
-            } else {
-                Err(OptionError::Value { option: option.to_owned(), expected })
-            }
-        }
+        ("hard", FsType::Nfs, _) => Ok(MountOption::Value("hard", "")),
+        ("soft", FsType::Nfs, _) => Ok(MountOption::Value("soft", "")),
+        (_, FsType::Tmpfs, Some((name, value))) => read_value(&VALUES, fstype, option, name, value),
+        (_, FsType::Nfs, Some((name, value))) => read_value(&OF_NFS, fstype, option, name, value),
         _ => Err(unknown(fstype, option)),
     }
+}
+
+fn read_value<'a>(
+    known: &[Valued],
+    fstype: FsType,
+    option: &str,
+    name: &str,
+    value: &'a str,
+) -> Result<MountOption<'a>, OptionError> {
+    match known.iter().find(|(one, ..)| *one == name) {
+        None => Err(unknown(fstype, option)),
+        Some(&(name, fits, _)) if fits(value) => Ok(MountOption::Value(name, value)),
+        Some(&(_, _, expected)) => Err(OptionError::Value { option: option.to_owned(), expected }),
+    }
+}
+
+/// Takes what is mounted of a server apart: its name or address, and the directory there. An address of IPv6 is in brackets.
+///
+/// # Errors
+/// With what is allowed.
+pub fn server(special: &str) -> Result<(&str, &str), &'static str> {
+    const ALLOWED: &str = "a server and a directory of it, such as nas:/export or [fd00::1]:/export";
+    let (host, path) = special.split_once(":/").ok_or(ALLOWED)?;
+    let path = &special[special.len() - path.len() - 1..];
+    let is_name = |text: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        (1..=253).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(fits)
+    };
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let fits = address.map_or_else(|| is_name(host), |text| text.parse::<std::net::Ipv6Addr>().is_ok());
+    // The kernel takes no longer path, and the table of mounts shows it.
+    let plain = path.len() < 1024 && !path.bytes().any(|byte| byte.is_ascii_control());
+    if fits && plain { Ok((address.unwrap_or(host), path)) } else { Err(ALLOWED) }
 }
 
 /// What options lack that are understood each: an overlay of one directory would be that directory.
@@ -136,6 +167,15 @@ const VALUES: [Valued; 3] = [
     ("size", is_size_or_share, "a size is a number from 1, with k, m, g or % behind it if need be"),
     ("nr_inodes", is_size, "a number from 1, with k, m or g behind it if need be"),
     ("mode", is_mode, "a mode is up to four octal digits, such as 1777"),
+];
+
+const OF_NFS: [Valued; 6] = [
+    ("vers", |value| ["4.0", "4.1", "4.2"].contains(&value), "one of 4.0, 4.1, 4.2"),
+    ("port", |value| is_number(value, 65_535), "a port is a number from 1 to 65535"),
+    ("timeo", |value| is_number(value, 60_000), "tenths of a second, from 1 to 60000"),
+    ("retrans", |value| is_number(value, 100), "a number from 1 to 100"),
+    ("rsize", |value| is_number(value, 1_048_576), "bytes, from 1 to 1048576"),
+    ("wsize", |value| is_number(value, 1_048_576), "bytes, from 1 to 1048576"),
 ];
 
 fn is_mode(value: &str) -> bool {
@@ -195,6 +235,7 @@ mod tests {
                 let value = match word {
                     "mode=" => "700",
                     "upper=" | "lower=" => "/srv",
+                    "vers=" => "4.2",
                     _ => "1",
                 };
                 let option = if word.ends_with('=') { format!("{word}{value}") } else { word.to_owned() };
@@ -230,8 +271,34 @@ mod tests {
         for bad in ["uid=0", "size=99999999999999999999g", "nr_inodes=0", "devices"] {
             assert!(read_option(FsType::Tmpfs, bad).is_err(), "{bad}");
         }
+        for bad in
+            ["vers=3", "vers=", "port=0", "port=65536", "sec=krb5", "addr=10.0.0.1", "soft=1", "nolock"]
+        {
+            assert!(read_option(FsType::Nfs, bad).is_err(), "{bad}");
+        }
         let error = read_option(FsType::Lofs, "bind").unwrap_err();
         assert!(error.to_string().starts_with("option \"bind\" is not one of lofs: ro, rw,"), "{error}");
+    }
+
+    #[test]
+    fn a_server_and_its_directory() {
+        assert_eq!(server("nas:/export"), Ok(("nas", "/export")));
+        assert_eq!(server("10.0.0.1:/"), Ok(("10.0.0.1", "/")));
+        assert_eq!(server("[fd00::1]:/a:/b"), Ok(("fd00::1", "/a:/b")));
+        for bad in [
+            "",
+            "/export",
+            "nas",
+            "nas:export",
+            ":/x",
+            "-o:/x",
+            "fd00::1:/x",
+            "[nas]:/x",
+            "a b:/x",
+            "nas:/a\nb",
+        ] {
+            assert!(server(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -291,7 +291,7 @@ mod tests {
         let fs_type = resource("fs").unwrap().property("type").unwrap();
         assert_eq!(
             fs_type.read("zfs").unwrap_err().to_string(),
-            "type: \"zfs\" is not allowed; allowed: lofs, tmpfs, ext4, xfs, btrfs, vfat, iso9660, overlay"
+            "type: \"zfs\" is not allowed; allowed: lofs, tmpfs, ext4, xfs, btrfs, vfat, iso9660, overlay, nfs"
         );
         assert!(fs_type.read_list(vec!["lofs".into()]).is_ok());
         let long = fs_type.read(&"é".repeat(300_000)).unwrap_err().to_string();

@@ -1,4 +1,5 @@
-//! The `fs` resources: directories of the host (`lofs`, `overlay`), memory (`tmpfs`), and file systems on disks and in images.
+//! The `fs` resources: directories of the host (`lofs`, `overlay`) and of servers (`nfs`), memory (`tmpfs`), and file systems on disks
+//! and in images.
 //!
 //! A lofs is mounted with the zone's owners, as the root is: what belongs to user 1000 on the host belongs to the zone's user 1000,
 //! and the zone's root may do there what root may. That is what whoever shares a directory means; it also means that the zone
@@ -27,6 +28,7 @@ mod live;
 pub mod mounter;
 mod options;
 mod overlay;
+mod server;
 mod source;
 
 pub(crate) use disk::Disk;
@@ -37,6 +39,8 @@ pub(crate) use live::{differs, update};
 
 pub(crate) use options::Options;
 use overlay::Overlay;
+use server::Server;
+pub use server::ServerError;
 use source::Judge;
 pub(crate) use source::Source;
 pub use source::{Forbidden, Unfit};
@@ -115,6 +119,7 @@ pub(crate) enum Found {
     Source(Source),
     Disk(Disk),
     Overlay(Overlay),
+    Server(Server),
 }
 
 /// Looks at all `fs` resources and opens what they mount; those that are fit are kept in order, parents first.
@@ -129,7 +134,9 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let (old, inside) = (check.old, check.inside.take());
     let mut plans: Vec<Plan<'_>> = Vec::new();
     for mount in &spec.mounts {
-        let had = lives || old.is_some_and(|old| old.mounts.iter().any(|other| other.source == mount.source));
+        let has = old.is_some_and(|old| old.mounts.iter().any(|other| other.source == mount.source));
+        // A server that a zone has which lives may be away just now, but whoever asks whether it could boot is told.
+        let had = has || lives && !matches!(mount.source, spec::Source::Server(_));
         let own = match (&inside, had) {
             (_, true) => Own::Any,
             (Some(inside), false) => Own::Of(inside),
@@ -163,6 +170,11 @@ fn plan<'a>(judge: &Judge, claims: &Claims, mount: &'a Mount, own: Own<'_>) -> R
         spec::Source::Overlay { lower, upper } => {
             let layers = Overlay::look(judge, claims, mount, lower, upper.as_deref());
             Found::Overlay(layers.map_err(unfit)?)
+        }
+        spec::Source::Server(_) if mount.mapped => return Err(unfit(ServerError::Owners.into())),
+        spec::Source::Server(special) => {
+            let found = Server::look(special, &options, judge.limit(), own);
+            Found::Server(found.map_err(|error| unfit(error.into()))?)
         }
         spec::Source::Disk(path, fstype) => {
             Found::Disk(judge.disk(claims, path, *fstype, &options, own).map_err(unfit)?)
@@ -198,6 +210,9 @@ impl Plan<'_> {
                 refusal = (wanted.mapped && disk.has_owners()).then(|| disk.cannot_be_mapped());
                 disk.mount(&wanted.at, options, wanted.mapped.then_some(base))?
             }
+            Found::Server(server) => server
+                .mount(&wanted.at, options)
+                .map_err(|source| FsError::Unfit { dir: wanted.at.clone(), source: Box::new(source) })?,
             Found::Overlay(overlay) => {
                 overlay.mount(&wanted.at, wanted.mapped.then_some((userns, base)), options)?
             }
@@ -234,6 +249,8 @@ impl Plan<'_> {
             _ if self.options.read_only() => Making::Nothing,
             Found::Memory => Making::Owned(base),
             Found::Overlay(overlay) if overlay.is_read_only() => Making::Nothing,
+            // Nor is anything made on a server, where it might be root's.
+            Found::Server(_) => Making::Nothing,
             _ => Making::Plain,
         }
     }

@@ -144,6 +144,8 @@ pub enum Source {
         /// Where what the zone changes is kept.
         upper: Option<PathBuf>,
     },
+    /// A directory of a server, as `server:/directory`.
+    Server(String),
     /// Memory; the word shows in messages only.
     Memory(String),
 }
@@ -308,6 +310,7 @@ impl Mount {
                 }
                 Source::Overlay { lower, upper }
             }
+            FsType::Nfs => Source::Server(fs.special.clone()),
             disk => Source::Disk(PathBuf::from(&fs.special), disk),
         };
         let mapped = fs.owners == FsOwners::Map;
@@ -321,6 +324,7 @@ impl Mount {
             Source::Disk(_, fstype) => fstype,
             Source::Memory(_) => FsType::Tmpfs,
             Source::Overlay { .. } => FsType::Overlay,
+            Source::Server(_) => FsType::Nfs,
         }
     }
 
@@ -334,7 +338,7 @@ impl Mount {
         let (one, lower, upper) = match &self.source {
             Source::Host(path) | Source::Disk(path, _) => (Some(path), &[][..], None),
             Source::Overlay { lower, upper } => (None, &lower[..], upper.as_ref()),
-            Source::Memory(_) => (None, &[][..], None),
+            Source::Memory(_) | Source::Server(_) => (None, &[][..], None),
         };
         one.into_iter().chain(lower).chain(upper).map(PathBuf::as_path)
     }
@@ -343,7 +347,7 @@ impl Mount {
     pub(crate) fn special(&self) -> String {
         match &self.source {
             Source::Host(path) | Source::Disk(path, _) => zone_config::hostpath::shown(path),
-            Source::Memory(word) => word.clone(),
+            Source::Memory(word) | Source::Server(word) => word.clone(),
             Source::Overlay { lower, .. } => {
                 lower.first().map(|path| zone_config::hostpath::shown(path)).unwrap_or_default()
             }

@@ -40,6 +40,6 @@ impl ZoneRoot {
 fn opened(source: &Source) -> Option<Result<HostPath, zone_config::hostpath::HostPathError>> {
     match source {
         Source::Host(path) => Some(HostPath::open(Path::new(path))),
-        Source::Memory(_) | Source::Disk(..) | Source::Overlay { .. } => None,
+        Source::Memory(_) | Source::Disk(..) | Source::Overlay { .. } | Source::Server(_) => None,
     }
 }

@@ -35,7 +35,7 @@ pub(super) enum Kernel {
 pub(super) const VERSIONS: [&str; 2] = ["0.0.1", "9.0.0"];
 
 /// The longest first: machines run side by side.
-pub(super) const ALL: [Case; 20] = [
+pub(super) const ALL: [Case; 21] = [
     net("net-managed", "PARTS=managed"),
     net("net-firewalls", "PARTS=policies"),
     net("net-bridges", "PARTS='bridge_vlan moved'"),
@@ -53,6 +53,7 @@ pub(super) const ALL: [Case; 20] = [
     any("live", "live.sh", &[]),
     any("rights", "rights.sh", &[]),
     any("dumps", "dumps.sh", &[]),
+    any("fs", "fs.sh", &[]),
     any("life-systemd", "life.sh", &["debian12-systemd.tar"]),
     any("life-sysvinit", "life.sh", &["debian12-sysvinit.tar"]),
     any("life-sparse", "life.sh", &["sparse"]),

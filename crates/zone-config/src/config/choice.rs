@@ -105,6 +105,8 @@ choices! {
         Iso9660 = "iso9660",
         /// Directories of the host one above the other (overlayfs).
         Overlay = "overlay",
+        /// A directory of a server, as nfs(5) of version 4.
+        Nfs = "nfs",
     }
 }
 

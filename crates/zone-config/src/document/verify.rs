@@ -155,11 +155,23 @@ impl Instance {
                     ));
                 }
                 let (word, special) = (text("type")?, text("special")?);
-                if word != FsType::Tmpfs.as_str() && !special.starts_with('/') {
-                    let allowed = "allowed: an absolute path of the host";
-                    return Some(("special", format!("is \"{special}\"; for type {word} {allowed}")));
-                }
                 let fstype = FsType::of(word)?;
+                let wanted = match fstype {
+                    FsType::Tmpfs => None,
+                    FsType::Nfs => filesystem::server(special).err(),
+                    _ => (!special.starts_with('/')).then_some("an absolute path of the host"),
+                };
+                if let Some(allowed) = wanted {
+                    return Some((
+                        "special",
+                        format!("is \"{special}\"; for type {word} allowed: {allowed}"),
+                    ));
+                }
+                if fstype == FsType::Nfs && text("owners") != Some(FsOwners::Host.as_str()) {
+                    let reason =
+                        "is \"map\"; for type nfs allowed: host, for Linux maps no owners of a server";
+                    return Some(("owners", reason.to_owned()));
+                }
                 if fstype == FsType::Tmpfs && text("owners") == Some(FsOwners::Host.as_str()) {
                     let reason = "is \"host\"; for type tmpfs allowed: map, for its files are the zone's";
                     return Some(("owners", reason.to_owned()));

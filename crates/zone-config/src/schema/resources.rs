@@ -23,7 +23,7 @@ pub static RESOURCES: &[Resource] = &[
                 "special",
                 Kind::Word,
                 Unset::Required,
-                "What is mounted: for lofs and overlay a path of the host, for tmpfs any word, else a block device or an image file.",
+                "What is mounted: for lofs and overlay a path of the host, for tmpfs any word, for nfs SERVER:/DIRECTORY, else a block device or an image file.",
             )
             .live(),
             Property::new(
@@ -38,7 +38,7 @@ pub static RESOURCES: &[Resource] = &[
                 "type",
                 Kind::Choice(FsType::WORDS),
                 Unset::Required,
-                "The type: lofs shows a directory or file of the host, tmpfs is memory, overlay lays directories of the host one above the other, the others are on a disk or in an image.",
+                "The type: lofs shows a directory or file of the host, tmpfs is memory, overlay lays directories of the host one above the other, nfs is a directory of a server, the others are on a disk or in an image.",
             )
             .live(),
             Property::new(
@@ -52,7 +52,7 @@ pub static RESOURCES: &[Resource] = &[
                 "options",
                 Kind::Options,
                 Unset::Nothing,
-                "Mount options, such as ro, nosuid, noexec; of tmpfs also size=, nr_inodes=, mode=; of overlay upper= and lower=; of lofs nosub, rslave.",
+                "Mount options, such as ro, nosuid, noexec; of tmpfs also size=, nr_inodes=, mode=; of overlay upper= and lower=; of lofs nosub, rslave; of nfs vers=, port=, soft and more.",
             )
             .live(),
         ],

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, major, minor, openat};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{FsOpenFlags, MountAttrFlags, fsopen};
 use zone_config::config::FsType;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
 use zone_sys::loopdev::{Backing, Loop};
@@ -120,8 +120,7 @@ impl Disk {
             FileType::RegularFile | FileType::BlockDevice => {}
             _ => return Err(DiskError::Type(disk.path).into()),
         }
-        let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-        if !known.lines().any(|line| line.split_whitespace().last() == Some(fstype.as_str())) {
+        if !is_known(fstype.as_str()) {
             return Err(DiskError::Unknown(fstype.as_str()).into());
         }
         let lives = match own {
@@ -234,7 +233,7 @@ impl Disk {
     ) -> Result<OwnedFd, Failed> {
         let owner = base.map(|base| base.to_string());
         let mut options = Vec::new();
-        if self.read_only || self.fstype == FsType::Iso9660 {
+        if self.read_only {
             options.push(("ro", ""));
         }
         if let Some(owner) = owner.as_deref().filter(|_| self.fstype == FsType::Iso9660) {
@@ -252,6 +251,13 @@ impl Disk {
     pub(super) fn cannot_be_mapped(&self) -> Unfit {
         DiskError::Idmap { fstype: self.fstype.as_str(), release: crate::kernel::release() }.into()
     }
+}
+
+/// Whether the kernel knows a type. One that is in a module is known from when it is asked for: the kernel loads that.
+pub(super) fn is_known(fstype: &str) -> bool {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    known.lines().any(|line| line.split_whitespace().last() == Some(fstype))
+        || fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).err() != Some(Errno::NODEV)
 }
 
 /// The loop devices of a file.

@@ -163,6 +163,7 @@ fn shows(entry: &Entry, plan: &Plan<'_>) -> bool {
         Found::Overlay(_) => entry.fstype == "overlay",
         Found::Memory => entry.fstype == "tmpfs" && entry.root == Path::new("/"),
         Found::Disk(disk) => disk.is_mounted_as(entry),
+        Found::Server(server) => server.is_mounted_as(entry),
         Found::Source(source) => {
             let Ok(table) = mountinfo::read() else { return false };
             let Some(own) = mount_of(source.fd(), &table) else { return false };

@@ -19,7 +19,7 @@ pub(crate) struct Options<'a> {
     pub(crate) recursive: bool,
     /// Of a lofs, whether what the host mounts below later comes too.
     pub(crate) follows: bool,
-    /// Of a tmpfs, with their names.
+    /// Of a tmpfs or a server's, with their names.
     pub(crate) values: Vec<(&'a str, &'a str)>,
     set: Vec<MountAttr>,
 }
@@ -43,12 +43,19 @@ impl<'a> Options<'a> {
                 // They are paths of the specification.
                 MountOption::Lower(_) | MountOption::Upper(_) => {}
                 MountOption::Value(name, value) => {
-                    values.retain(|(other, _)| *other != name);
+                    let same = |other: &str| {
+                        other == name || [("hard", "soft"), ("soft", "hard")].contains(&(other, name))
+                    };
+                    values.retain(|(other, _)| !same(other));
                     values.push((name, value));
                 }
             }
         }
-        if !values.iter().any(|(name, _)| *name == SIZE.0) {
+        if fstype == FsType::Iso9660 && !set.contains(&MountAttr::RDONLY) {
+            // There is no other way to mount one.
+            set.push(MountAttr::RDONLY);
+        }
+        if fstype == FsType::Tmpfs && !values.iter().any(|(name, _)| *name == SIZE.0) {
             values.push(SIZE);
         }
         let attributes = set.iter().fold(MountAttr::NODEV, |all, attr| all | *attr);
@@ -110,6 +117,10 @@ mod tests {
         let tmpfs = Options::parse(FsType::Tmpfs, &text).unwrap();
         assert_eq!(tmpfs.values, [("mode", "700"), ("size", "20%")]);
         assert_eq!(Options::parse(FsType::Tmpfs, &[]).unwrap().values, [SIZE]);
+        assert!(Options::parse(FsType::Iso9660, &given("rw")).unwrap().read_only());
+        let text = given("soft,ro,hard,vers=4.1");
+        let nfs = Options::parse(FsType::Nfs, &text).unwrap();
+        assert_eq!(nfs.values, [("hard", ""), ("vers", "4.1")]);
         assert!(Options::parse(FsType::Lofs, &given("bogus")).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! What of the host a lofs shows: looked at once, and used by the descriptor that was looked at.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, StatVfsMountFlags, fstatfs, fstatvfs};
@@ -13,6 +14,7 @@ use super::Own;
 use super::disk::{self, Disk, DiskError};
 use super::elsewhere;
 use super::options::Options;
+use super::server::ServerError;
 use crate::Failed;
 use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
@@ -75,6 +77,9 @@ pub enum Unfit {
     /// It is no disk that a zone can have.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A server's directory cannot be had.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// A mount option is unknown or not allowed.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -149,13 +154,19 @@ impl Source {
 pub(crate) struct Judge {
     administration: [Spot; 2],
     table: Vec<Mount>,
+    limit: Duration,
 }
 
 impl Judge {
     pub(crate) fn new(layout: &Layout) -> Result<Self, Failed> {
         let table = mountinfo::read()?;
         let administration = [layout.run(), layout.etc()].map(|path| Spot::look(&path, &table));
-        Ok(Self { administration, table })
+        Ok(Self { administration, table, limit: zone_fail::limit(&layout.run(), crate::reach::LIMIT) })
+    }
+
+    /// How long what is not of this host may take to answer.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Opens what a lofs is of; with `mapped` the root of the zone is there what the host's root is.

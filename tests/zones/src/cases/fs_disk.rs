@@ -12,6 +12,7 @@ cases![
     an_image_that_a_zone_could_write_to_is_refused,
     who_holds_an_image_is_named: 120,
     a_block_device_is_mounted_by_its_node,
+    a_server_that_is_not_there_is_told,
 ];
 
 /// An image of an ext4 file system.
@@ -221,4 +222,36 @@ fn a_block_device_is_mounted_by_its_node(lab: &Lab) {
     zone.halt();
     Command::new("losetup").args(["--detach"]).args([&device]).run().ok();
     until("nothing of it is left", || (loops(&image) == 0).then_some(()));
+}
+
+/// That a server's directory is mounted is seen in a machine with a server (tests/host/fs.sh).
+fn a_server_that_is_not_there_is_told(lab: &Lab) {
+    let fs = |special: &str, more: &str| {
+        format!("add fs; set dir=/net; set special={special}; set type=nfs; {more}end")
+    };
+    let zone = lab.sparse("web");
+    for (special, more, said) in [
+        ("nas:/export", "", "for type nfs allowed: host"),
+        ("/export", "set owners=host; ", "a server and a directory of it"),
+        ("nas:/export", "set owners=host; add options \"sec=krb5\"; ", "is not one of nfs"),
+        ("nas:/export", "set owners=host; add options \"vers=3\"; ", "one of 4.0, 4.1, 4.2"),
+    ] {
+        zone.zonecfg(&fs(special, more)).refuses().stderr_has(said);
+    }
+    // The test's network has nobody on this port.
+    zone.zonecfg(&fs("127.0.0.1:/export", "set owners=host; add options \"port=9\"; ")).ok();
+    let known = read(Path::new("/proc/filesystems")).contains("nfs");
+    let said = match known {
+        true => "the server 127.0.0.1 does not answer on port 9",
+        false => "this kernel has no file system nfs",
+    };
+    for verb in ["verify", "boot"] {
+        zone.zoneadm([verb]).refuses().stderr_has("could not verify fs /net: ").stderr_has(said);
+    }
+    zone.is("installed");
+    zone.zonecfg("remove fs dir=/net").ok();
+    zone.boot();
+    zone.zonecfg(&fs("127.0.0.1:/export", "set owners=host; add options \"port=9\"; ")).ok();
+    zone.zoneadm(["apply"]).refuses().stderr_has(said);
+    zone.sh("test ! -e /net").ok();
 }
