@@ -38,7 +38,7 @@ pub(crate) struct Live {
 pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
     let layout = Layout::new(options.root.clone())?.existing()?;
     let typed = &options.zone;
-    if here::zone().is_some() {
+    if here::confined().is_some() {
         return Err(Failure::text("'zlogin' may only be used from the global zone"));
     }
     if typed == here::GLOBAL {

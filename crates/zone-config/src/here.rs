@@ -7,6 +7,9 @@ use crate::file;
 /// Where the virtual platform tells a zone its name.
 pub const NAME_FILE: &str = "/run/zone/name";
 
+/// Where the virtual platform tells a zone that it may have zones of its own.
+pub const NESTING_FILE: &str = "/run/zone/nesting";
+
 /// What the host calls itself.
 pub const GLOBAL: &str = "global";
 
@@ -14,6 +17,16 @@ pub const GLOBAL: &str = "global";
 /// root may have changed it: fit for a prompt, not for a decision about trust.
 pub fn zone() -> Option<String> {
     read(Path::new(NAME_FILE))
+}
+
+/// The name of the zone this program runs in, if that is to have no zones of its own; `None` on the host, and in a zone with `nesting`.
+pub fn confined() -> Option<String> {
+    zone().filter(|_| !nests())
+}
+
+/// Whether this program runs in a zone that may have zones of its own.
+pub fn nests() -> bool {
+    Path::new(NESTING_FILE).exists() && zone().is_some()
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,46 @@ pub const FIRST: u32 = 524_288;
 /// The last id that may be a zone's: above it systemd's foreign and dynamic ranges and the sign bit begin.
 pub const LAST: u32 = 1_879_048_191;
 
-const SLOTS: u32 = (LAST - FIRST + 1) / COUNT;
+/// Which ids zones are given here, and how many each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room {
+    first: u32,
+    last: u32,
+    count: u32,
+}
+
+/// That of the host.
+const HOST: Room = Room { first: FIRST, last: LAST, count: COUNT };
+
+impl Room {
+    /// Where this program runs: in a zone it is what that has itself, of which the first part is its own.
+    fn here() -> Self {
+        static HERE: OnceLock<Room> = OnceLock::new();
+        *HERE.get_or_init(|| nested().map_or(HOST, Self::within))
+    }
+
+    /// That of a zone that has so many ids.
+    fn within(ids: u32) -> Self {
+        let count = ids / PARTS;
+        Self { first: count, last: ids.saturating_sub(1), count: count.max(1) }
+    }
+
+    fn slots(self) -> u32 {
+        (self.last.saturating_sub(self.first) + 1) / self.count
+    }
+}
+
+/// How many parts a zone's ids have, for itself and for zones in it.
+const PARTS: u32 = 8;
+
+/// How many ids there are where this program runs, if it runs in a user namespace, such as a zone.
+#[must_use]
+pub fn nested() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/self/uid_map").ok()?;
+    let mut words = text.split_ascii_whitespace().map(str::parse::<u32>);
+    let (inside, outside, count) = (words.next()?.ok()?, words.next()?.ok()?, words.next()?.ok()?);
+    (inside == 0 && (outside, count) != (0, u32::MAX)).then_some(count)
+}
 
 /// A run of ids on the host; the zone sees them from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,8 +180,10 @@ pub fn lookup(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdMap
     })?;
     let Some(own) = own else { return Ok(None) };
     let range = ranges::read_line(&own).map(|(_, range)| range).filter(|range| is_ours(*range));
-    let reason =
-        || format!("not '{zone}:BASE:{COUNT}' with BASE a multiple of {COUNT} between {FIRST} and {LAST}");
+    let reason = || {
+        let Room { first, last, count } = Room::here();
+        format!("not '{zone}:BASE:{count}' with BASE a multiple of {count} between {first} and {last}")
+    };
     let Some(range) = range else {
         return Err(IdMapError::Record { path, line: number, reason: reason() });
     };
@@ -187,7 +229,10 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
         Some(range) => range,
         None => {
             let taken = taken(layout, &owner, host_etc)?;
-            let (first, last) = Settings::load(layout)?.ids();
+            let (first, last) = match nested() {
+                None => Settings::load(layout)?.ids(),
+                Some(_) => (Room::here().first, Room::here().last),
+            };
             let chosen = choose(layout, zone, &taken, first, last);
             chosen.ok_or_else(|| IdMapError::Full { zone: zone.clone(), first, last })?
         }
@@ -203,33 +248,40 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
 }
 
 fn choose(layout: &Layout, zone: &ZoneName, taken: &[IdRange], first: u32, last: u32) -> Option<IdRange> {
-    let lowest = first.saturating_sub(FIRST).div_ceil(COUNT);
-    let slots =
-        ((last.min(LAST).saturating_sub(FIRST) + 1) / COUNT).checked_sub(lowest).filter(|&n| n > 0)?;
+    let room = Room::here();
+    let lowest = first.saturating_sub(room.first).div_ceil(room.count);
+    let slots = ((last.min(room.last).saturating_sub(room.first) + 1) / room.count)
+        .checked_sub(lowest)
+        .filter(|&n| n > 0)?;
     let start = u32::try_from(layout.id().of_zone(zone) % u64::from(slots)).unwrap_or_default();
-    let free = free_slots(taken);
+    let free = free_slots(room, taken);
     (0..slots)
         .map(|step| lowest + (start + step) % slots)
         .find(|slot| free[*slot as usize])
-        .map(|slot| IdRange { base: FIRST + slot * COUNT, count: COUNT })
+        .map(|slot| IdRange { base: room.first + slot * room.count, count: room.count })
 }
 
 /// For each slot whether none of these ranges meets it, in time that grows with the ranges, not with their sizes.
-fn free_slots(taken: &[IdRange]) -> Vec<bool> {
+fn free_slots(room: Room, taken: &[IdRange]) -> Vec<bool> {
     // How many ranges begin in each slot, less those that ended before it.
-    let mut edges = vec![0_i64; SLOTS as usize + 1];
-    let ours = IdRange { base: FIRST, count: LAST - FIRST + 1 };
+    let slots = room.slots() as usize;
+    let mut edges = vec![0_i64; slots + 1];
+    let ours = IdRange { base: room.first, count: room.last.saturating_sub(room.first) + 1 };
     for range in taken.iter().filter(|range| range.count > 0 && range.overlaps(ours)) {
-        let slot = |id: u64| (id.clamp(FIRST.into(), LAST.into()) - u64::from(FIRST)) / u64::from(COUNT);
+        let slot = |id: u64| {
+            let at = (id.clamp(room.first.into(), room.last.into()) - u64::from(room.first))
+                / u64::from(room.count);
+            usize::try_from(at).unwrap_or_default().min(slots.saturating_sub(1))
+        };
         let last = u64::from(range.base) + u64::from(range.count) - 1;
-        edges[usize::try_from(slot(range.base.into())).unwrap_or_default()] += 1;
-        edges[usize::try_from(slot(last)).unwrap_or_default() + 1] -= 1;
+        edges[slot(range.base.into())] += 1;
+        edges[slot(last) + 1] -= 1;
     }
     let depths = edges.iter().scan(0, |depth, edge| {
         *depth += edge;
         Some(*depth)
     });
-    depths.take(SLOTS as usize).map(|depth| depth == 0).collect()
+    depths.take(slots).map(|depth| depth == 0).collect()
 }
 
 /// Every range that somebody else has: other zones, subordinate ids of users, and the users and groups themselves.
@@ -248,9 +300,10 @@ fn taken(layout: &Layout, owner: &str, host_etc: &Path) -> Result<Vec<IdRange>, 
 }
 
 fn is_ours(range: IdRange) -> bool {
-    range.count == COUNT
-        && range.base.is_multiple_of(COUNT)
-        && (FIRST..=LAST - COUNT + 1).contains(&range.base)
+    let Room { first, last, count } = Room::here();
+    range.count == count
+        && range.base.is_multiple_of(count)
+        && (first..=last - count + 1).contains(&range.base)
 }
 
 /// Under what name a zone's range stands in the subordinate id files; no user can be called so as to meet it by chance.

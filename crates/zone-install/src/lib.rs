@@ -52,6 +52,7 @@ pub mod error;
 pub mod identity;
 pub mod install;
 pub mod mounts;
+pub mod owners;
 pub mod progress;
 pub mod remove;
 pub mod sparse;

@@ -11,12 +11,13 @@ use rustix::fs::{mknodat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use rustix::pty::unlockpt;
+use zone_config::idmap;
 use zone_sys::mount::{MountAttr, set_attr};
 
 use crate::Failed;
 use crate::devices::Node;
 use crate::kernelfs::memory;
-use crate::mounts::{Below, aside, copy, new_fs};
+use crate::mounts::{Below, CopyError, aside, copy, copy_mapped, host_path, new_fs};
 
 /// The group that owns terminals, in every distribution.
 const TTY_GID: u32 = 5;
@@ -65,7 +66,7 @@ pub(crate) fn tree(base: u32, seats: bool, devices: &[Node]) -> Result<OwnedFd, 
         let rdev = makedev(major, minor);
         let mode = Mode::from_raw_mode(0o666);
         let group = if name == "tty" { base + TTY_GID } else { base };
-        mknodat(&dev, name, FileType::CharacterDevice, mode, rdev)
+        node(&dev, name, mode, rdev)
             // The mode at creation is cut by the umask. Nobody but us can reach the file system yet.
             .and_then(|()| chmodat(&dev, name, mode, AtFlags::empty()))
             .and_then(|()| own(&dev, name, base, group))
@@ -89,6 +90,37 @@ pub(crate) fn tree(base: u32, seats: bool, devices: &[Node]) -> Result<OwnedFd, 
     own(&dev, "console", base, base).map_err(failed("console"))?;
     Ok(dev)
 }
+
+/// Makes a node; in a zone, whose root makes none, a file for one of the zone's own to be mounted on (see [`of_the_zone`]).
+fn node(dev: &OwnedFd, name: &str, mode: Mode, rdev: u64) -> Result<(), Errno> {
+    match mknodat(dev, name, FileType::CharacterDevice, mode, rdev) {
+        Err(Errno::PERM) if idmap::nested().is_some() => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            openat(dev, name, flags, mode).map(drop)
+        }
+        made => made,
+    }
+}
+
+/// What is mounted on the files of a /dev that was made in a zone: that zone's own nodes.
+///
+/// # Errors
+/// When one of them cannot be had.
+pub(crate) fn of_the_zone() -> Result<Vec<(&'static str, OwnedFd)>, Failed> {
+    if idmap::nested().is_none() {
+        return Ok(Vec::new());
+    }
+    let one = |at: &'static str| {
+        let set = MountAttr::NOSUID | MountAttr::NOEXEC;
+        let found = host_path(std::path::Path::new(at)).map_err(Failed::to("open", at))?;
+        let mount = copy_mapped(found.as_fd(), None, set, Below::NOTHING).map_err(CopyError::into_inner);
+        Ok((at, mount.map_err(Failed::to("copy the mount of", at))?))
+    };
+    BOUND.into_iter().map(one).collect()
+}
+
+/// The paths of [`NODES`].
+const BOUND: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// Makes a device of the host's, with the directories that it is in.
 pub(crate) fn make(dev: BorrowedFd<'_>, node: &Node, base: u32) -> Result<(), Failed> {

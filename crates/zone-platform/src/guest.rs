@@ -182,6 +182,9 @@ pub(crate) fn describe(run: BorrowedFd<'_>, spec: &Spec, base: u32) -> Result<()
             write_run(run, dir, file, &format!("{text}\n"), base)?;
         }
     }
+    if spec.privileges.opened.nesting {
+        write_run(run, "zone", "nesting", "yes\n", base)?;
+    }
     Ok(())
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     Ok(check_live(range, check.claims()?.others())?)
 }
 
-fn recorded(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdsError> {
+pub(crate) fn recorded(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdsError> {
     Ok(idmap::lookup(layout, zone)?)
 }
 

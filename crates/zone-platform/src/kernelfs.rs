@@ -52,9 +52,11 @@ pub(crate) fn readonly(nesting: bool) -> &'static [&'static str] {
     if nesting { &[] } else { &READONLY }
 }
 
-/// /run: empty at every boot, as guests expect.
-pub(crate) fn run(base: u32) -> Result<OwnedFd, Failed> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+/// /run: empty at every boot, as guests expect. What a container in the zone mounts below it must not have what the kernel has locked
+/// for the zone: systemd-nspawn takes `nosuid` and `nodev` off. No node can be made in the zone, and a set-user-ID program is the zone's.
+pub(crate) fn run(base: u32, nesting: bool) -> Result<OwnedFd, Failed> {
+    let guarded = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let attributes = if nesting { MountAttrFlags::empty() } else { guarded };
     memory("/run", base, &[("mode", "755"), ("size", "10%"), ("nr_inodes", "400k")], attributes)
 }
 

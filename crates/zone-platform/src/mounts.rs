@@ -11,6 +11,7 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 use rustix::process::fchdir;
+use zone_config::idmap;
 use zone_sys::mount::{MountAttr, make_all_follow, make_all_private, set_attr, set_idmap};
 
 use crate::Failed;
@@ -251,6 +252,11 @@ pub(crate) fn copy_best(
     set: MountAttr,
     below: Below,
 ) -> zone_sys::Result<(OwnedFd, Option<Shortfall>)> {
+    if idmap::nested().is_some() {
+        // Nothing of the host's file systems can be, in a zone, nor be had without what the kernel has locked on it.
+        let mount = copy_mapped(fd, None, set, below).map_err(CopyError::into_inner)?;
+        return Ok((mount, Some(Shortfall::Owners)));
+    }
     match copy_mapped(fd, Some(userns), set, below) {
         Ok(mount) => return Ok((mount, None)),
         Err(CopyError::Other(error)) => return Err(error),

@@ -7,8 +7,8 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxFlags, fstat, fstatvfs, openat, statx,
 };
 use rustix::io::Errno;
-use zone_config::ZoneName;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
+use zone_config::{ZoneName, idmap};
 use zone_sys::mount::MountAttr;
 
 use crate::build::missing;
@@ -16,7 +16,7 @@ use crate::check::{Check, Purpose};
 use crate::claims::{Claims, Conflict, Spot};
 use crate::mountinfo::{self, Mount};
 use crate::mounts::{Below, CopyError, copy_mapped};
-use crate::{Build, Failed, PlatformError, Spec, immutable, kernel};
+use crate::{Build, Failed, PlatformError, Spec, ids, immutable, kernel};
 
 mod others;
 
@@ -142,14 +142,14 @@ pub struct Root {
 ///
 /// # Errors
 /// [`RootError`]: the first thing that is not right.
-fn find(claims: &Claims, spec: &Spec) -> Result<Root, RootError> {
+fn find(claims: &Claims, spec: &Spec, owner: u32) -> Result<Root, RootError> {
     let place = place(claims, spec)?;
     let zonepath = place.path().to_owned();
     let Some(found) = place.into_found() else { return Err(RootError::Missing(zonepath)) };
     if found.path() != spec.zonepath {
         return Err(RootError::Missing(spec.zonepath.clone()));
     }
-    fit(&zonepath, (found.stat().st_mode, found.stat().st_uid), &ZONEPATH_MODES)?;
+    fit(&zonepath, (found.stat().st_mode, found.stat().st_uid), 0, &ZONEPATH_MODES)?;
     let path = zonepath.join("root");
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = match openat(found.fd(), "root", flags, Mode::empty()) {
@@ -157,7 +157,7 @@ fn find(claims: &Claims, spec: &Spec) -> Result<Root, RootError> {
         opened => opened.map_err(Failed::to("open", path.display()))?,
     };
     let stat = fstat(&fd).map_err(Failed::to("look at", path.display()))?;
-    fit(&path, (stat.st_mode, stat.st_uid), &ROOT_MODES)?;
+    fit(&path, (stat.st_mode, stat.st_uid), owner, &ROOT_MODES)?;
     for other in claims.others() {
         if other.meets(&zonepath, &stat) {
             return Err(RootError::InUse { root: path, zone: other.zone.clone() });
@@ -185,11 +185,15 @@ fn place(claims: &Claims, spec: &Spec) -> Result<Spot, RootError> {
 /// Looks at the zonepath, and at the root of a zone that has one.
 pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let (spec, purpose) = (check.spec, check.purpose);
+    let owner = match idmap::nested() {
+        None => 0,
+        Some(_) => spec.ids.or(ids::recorded(check.layout, &spec.zone)?).map_or(0, |ids| ids.base),
+    };
     let claims = check.claims()?;
     if purpose == (Purpose::Verify { installed: false }) {
         return Ok(place(claims, spec).map(drop)?);
     }
-    let root = find(claims, spec)?;
+    let root = find(claims, spec, owner)?;
     if root.fstype == "tmpfs" {
         check.warn(format!("{} is on a temporary file system.", spec.zonepath.display()));
     }
@@ -204,14 +208,14 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     Ok(())
 }
 
-/// A directory, owned by root, with one of these modes.
-fn fit(path: &Path, (mode, uid): (u32, u32), modes: &[u32]) -> Result<(), RootError> {
+/// A directory, owned by root, or by whoever is root in a zone in this one, with one of these modes.
+fn fit(path: &Path, (mode, uid): (u32, u32), owner: u32, modes: &[u32]) -> Result<(), RootError> {
     match FileType::from_raw_mode(mode) {
         FileType::Directory => {}
         FileType::Symlink => return Err(RootError::Symlink(path.to_owned())),
         _ => return Err(RootError::NotDirectory(path.to_owned())),
     }
-    if uid != 0 {
+    if uid != owner {
         return Err(RootError::Owner(path.to_owned()));
     }
     let found = mode & 0o7777;
@@ -256,8 +260,10 @@ pub(crate) fn mount_of<'a>(fd: BorrowedFd<'_>, table: &'a [Mount]) -> Option<&'a
 /// # Errors
 /// [`RootError::NoIdmap`]
 fn mount(root: &Root, userns: BorrowedFd<'_>, set: MountAttr) -> Result<OwnedFd, RootError> {
-    copy_mapped(root.fd.as_fd(), Some(userns), MountAttr::NODEV | set, Below::NOTHING).map_err(|error| {
-        match error {
+    // In a zone no mount of the host's file systems can be id-mapped: the files have the zone's owners already.
+    let userns = idmap::nested().is_none().then_some(userns);
+    copy_mapped(root.fd.as_fd(), userns, MountAttr::NODEV | set, Below::NOTHING).map_err(
+        |error| match error {
             CopyError::Idmap(source) => RootError::NoIdmap {
                 path: root.path.clone(),
                 fstype: root.fstype.clone(),
@@ -265,8 +271,8 @@ fn mount(root: &Root, userns: BorrowedFd<'_>, set: MountAttr) -> Result<OwnedFd,
                 source: Box::new(source),
             },
             CopyError::Other(source) => Failed::to("copy the mount of", root.path.display())(source).into(),
-        }
-    })
+        },
+    )
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
-use zone_config::Layout;
+use zone_config::{Layout, idmap};
 use zone_sys::mount::MountAttr;
 
 use crate::check::{Check, Purpose};
@@ -48,10 +48,12 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let table = mountinfo::read()?;
     for (at, fd) in host_directories()? {
         let set = MountAttr::RDONLY | MountAttr::NODEV;
-        // Without what is mounted below it: what the host keeps on a file system of its own was not offered.
-        let (mount, shortfall) = copy_best(fd.as_fd(), build.userns.as_fd(), set, Below::NOTHING)
+        // Without what is mounted below it: what the host keeps on a file system of its own was not offered. In a zone the kernel lets
+        // nobody look at what is below a mount that it has locked.
+        let below = Below { now: idmap::nested().is_some(), later: false };
+        let (mount, shortfall) = copy_best(fd.as_fd(), build.userns.as_fd(), set, below)
             .map_err(Failed::to("copy the mount of", &at))?;
-        if let Some(shortfall) = shortfall {
+        if let Some(shortfall) = shortfall.filter(|_| idmap::nested().is_none()) {
             build.warn(shortfall.warning(&at.to_string()));
         }
         build.attach_over(mount, &at, Kind::Directory, fd.as_fd(), Making::Nothing)?;

@@ -190,7 +190,7 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     if let Err(failed) = guest::keep_hosts(build.tree("kernel-fs")?.root(), build.spec) {
         build.warn(format!("{}; that name may not resolve in the zone", zone_sys::Chain(&failed)));
     }
-    let run = kernelfs::run(build.base())?;
+    let run = kernelfs::run(build.base(), build.spec.privileges.opened.nesting)?;
     guest::describe(run.as_fd(), build.spec, build.base())?;
     build.kept.push(guest::listen(run.as_fd(), build.base())?);
     build.run = Some(run.try_clone().map_err(Failed::to("duplicate the descriptor of", "/run"))?);
@@ -217,6 +217,9 @@ fn make_devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
         build.warn(devices::unguarded(&failed));
     }
     mount(build, dev::tree(base, seats, &nodes)?, "/dev", Kind::Directory)?;
+    for (at, node) in dev::of_the_zone()? {
+        mount(build, node, at, Kind::File)?;
+    }
     let pts = pts.unwrap_or_else(|| dev::pts(base))?;
     if seats {
         build.kept.extend(dev::seats(pts.as_fd(), base)?);

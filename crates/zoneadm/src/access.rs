@@ -21,7 +21,7 @@ use crate::table::terminal_width;
 /// # Errors
 /// When it was not done; everything about that has then been said.
 pub(crate) fn instead(cx: &Context, verb: &Verb) -> Option<Outcome> {
-    if rustix::process::geteuid().is_root() || zone_config::here::zone().is_some() {
+    if rustix::process::geteuid().is_root() || zone_config::here::confined().is_some() {
         return None;
     }
     let zone = match cx.select().ok()? {

@@ -22,7 +22,7 @@ use row::{Forbidden, Row};
 
 pub(crate) fn run(cx: &Context, args: &ListArgs) -> Outcome {
     check(cx, args)?;
-    if let Some(name) = here::zone() {
+    if let Some(name) = here::confined() {
         let rows = vec![Row::here(name)];
         return Listing { cx, args, rows, failed: false, forbidden: false }.print();
     }

@@ -16,7 +16,7 @@ use crate::message::{Failure, Outcome, warn};
 /// Does `verb` to the zones that were chosen.
 pub(crate) fn run(cx: &Context, choice: &Choice, verb: &Verb) -> Outcome {
     let name = verb.name();
-    if here::zone().is_some() {
+    if here::confined().is_some() {
         let text = format!("must be in the global zone to {name} several zones.");
         return Err(Failure::general(anyhow::Error::msg(text)));
     }

@@ -116,7 +116,7 @@ pub(crate) fn only_root_here(what: &str) -> Outcome {
 
 /// Refuses who is in a zone, with `elsewhere`, and who is not root.
 fn refuse(elsewhere: &str, what: &str) -> Outcome {
-    if here::zone().is_some() {
+    if here::confined().is_some() {
         return Err(Failure::general(anyhow::Error::msg(elsewhere.to_owned())));
     }
     if !rustix::process::geteuid().is_root() {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zone_config::index::Index;
 use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
-use zone_config::{Layout, State, ZoneName};
+use zone_config::{Layout, State, ZoneName, here};
 use zone_sys::Chain;
 use zone_sys::clone::SingleThreaded;
 
@@ -166,21 +166,23 @@ fn listen(run: &Path, name: &str, backlog: i32) -> Result<rustix::fd::OwnedFd, N
 /// Root of the host with what zones need; not every capability there is, since some hosts keep a few
 /// from everybody.
 fn privileged() -> Result<(), StartError> {
+    let initial =
+        std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.trim_end().ends_with("4294967295"));
+    // Nobody in a zone makes nodes.
+    let nodes = if initial { CapabilitySet::MKNOD } else { CapabilitySet::empty() };
     let needed = CapabilitySet::SYS_ADMIN
         | CapabilitySet::CHOWN
         | CapabilitySet::DAC_OVERRIDE
         | CapabilitySet::FOWNER
         | CapabilitySet::KILL
-        | CapabilitySet::MKNOD
+        | nodes
         | CapabilitySet::NET_ADMIN
         | CapabilitySet::SETGID
         | CapabilitySet::SETUID
         | CapabilitySet::SYS_CHROOT
         | CapabilitySet::SYS_PTRACE;
     let have = rustix::thread::capabilities(None).map_err(|_| StartError::Privilege)?.effective;
-    let initial =
-        std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.trim_end().ends_with("4294967295"));
-    if have.contains(needed) && initial && rustix::process::geteuid().is_root() {
+    if have.contains(needed) && (initial || here::nests()) && rustix::process::geteuid().is_root() {
         Ok(())
     } else {
         Err(StartError::Privilege)

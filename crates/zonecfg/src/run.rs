@@ -70,7 +70,7 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
         Err(error) if error.is_usage() => return usage(talk, &error.to_string()),
         Err(error) => return Err(error.into()),
     };
-    if here::zone().is_some() && layout.is_default() {
+    if here::confined().is_some() && layout.is_default() {
         anyhow::bail!("zonecfg can only be run from the global zone.");
     }
 

@@ -127,14 +127,28 @@ fn ids_are_given_where_the_administrator_wants_them() {
 
 #[test]
 fn what_is_free_is_what_nothing_meets() {
-    let slots = |taken: &[IdRange]| free_slots(taken).iter().filter(|free| !**free).count();
+    let slots = |taken: &[IdRange]| free_slots(HOST, taken).iter().filter(|free| !**free).count();
     let range = |base, count| IdRange { base, count };
     assert_eq!(slots(&[]), 0);
     assert_eq!(slots(&[range(FIRST, 1), range(FIRST, COUNT), range(0, FIRST), range(LAST + 1, 5)]), 1);
     assert_eq!(slots(&[range(FIRST + COUNT - 1, 2)]), 2);
     assert_eq!(slots(&[range(FIRST - 1, 2), range(LAST, 9), range(FIRST + COUNT, 0)]), 2);
-    assert_eq!(slots(&[range(0, u32::MAX)]), SLOTS as usize);
+    assert_eq!(slots(&[range(0, u32::MAX)]), HOST.slots() as usize);
     // As many as a file may have lines.
     let many: Vec<IdRange> = (0..500_000).map(|_| range(0, u32::MAX)).collect();
-    assert_eq!(slots(&many), SLOTS as usize);
+    assert_eq!(slots(&many), HOST.slots() as usize);
+}
+
+#[test]
+fn a_zone_keeps_a_part_of_its_ids_and_gives_the_others() {
+    let room = Room::within(COUNT);
+    assert_eq!((room, room.slots()), (Room { first: 8192, last: 65_535, count: 8192 }, 7));
+    let nobody = [IdRange { base: 65_534, count: 1 }];
+    assert_eq!(free_slots(room, &nobody), [true, true, true, true, true, true, false]);
+    // What is too small has room for none that could run, and is no reason to end in a panic.
+    for ids in [0, 1, 7, 9] {
+        let room = Room::within(ids);
+        assert_eq!(free_slots(room, &nobody).len(), room.slots() as usize, "{ids}");
+    }
+    assert_eq!(nested(), None, "tests run in the host's user namespace");
 }

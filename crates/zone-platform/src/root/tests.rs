@@ -9,7 +9,7 @@ fn verdict(lab: &Lab) -> String {
 
 fn found(lab: &Lab) -> Result<Root, RootError> {
     let spec = Spec::of(&lab.snapshot);
-    find(&Claims::collect(&lab.layout, &spec, Purpose::BringUp)?, &spec)
+    find(&Claims::collect(&lab.layout, &spec, Purpose::BringUp)?, &spec, 0)
 }
 
 #[test]

@@ -103,7 +103,8 @@ impl Rule {
             self.when = When::AnyBit { arg, bits: user | NEW_IPC_BIT };
             return Some(self);
         }
-        (!opened).then_some(self)
+        // Whose flags nobody sees: it makes IPC namespaces as well.
+        (!opened || no_ipc && self.call == CLONE3).then_some(self)
     }
 
     const fn unless(mut self, opening: Opening) -> Self {
@@ -165,6 +166,8 @@ const LEASES: &str =
     "a lease on a file of the shared /usr holds up whoever opens it on the host, and a hint stays with it";
 const VSOCKETS: &str = "talks to the hypervisor or its other guests, in no network namespace";
 const RINGS: &str = "a ring makes calls that no filter sees, and has a history of faults";
+
+const CLONE3: &str = "clone3";
 
 /// `CLONE_NEWUSER` (linux/sched.h).
 const NEW_USER_BIT: u32 = 0x1000_0000;
@@ -230,7 +233,7 @@ pub(super) const RULES: [Rule; 46] = [
     always("nfsservctl",        [180, 169, 42, 169],     NoSys, OLD),
     always("_sysctl",           [156, 149, NONE, 149],   NoSys, OLD),
     // The C libraries fall back to clone, whose flags are no pointer and so can be looked at.
-    always("clone3",            [435, 435, 435, 435],    NoSys, "its flags are behind a pointer, where no filter sees them"),
+    always(CLONE3,              [435, 435, 435, 435],    NoSys, "its flags are behind a pointer, where no filter sees them").unless(Opening::Nesting),
     always("clone",             [56, 120, 220, 120],     NoSpace, NESTED).only(NEW_USER).unless(Opening::Nesting),
     always("unshare",           [272, 310, 97, 337],     NoSpace, NESTED).only(NEW_USER).unless(Opening::Nesting),
     always("ioctl",             [16, 54, 29, 54],        Perm,  "types into a terminal as if its user did").only(TYPE_IN),

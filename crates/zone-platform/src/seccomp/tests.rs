@@ -107,7 +107,7 @@ fn what_is_not_in_the_list_is_allowed_and_other_machines_do_not_exist() {
 fn each_property_opens_its_own_rules_and_no_other() {
     let none = Opened::default();
     let cases = [
-        (Opened { nesting: true, ..none }, vec!["clone", "unshare"]),
+        (Opened { nesting: true, ..none }, vec!["clone3", "clone", "unshare"]),
         (Opened { io_uring: true, ..none }, vec!["io_uring_setup", "io_uring_enter", "io_uring_register"]),
         (Opened { socketcall: true, ..none }, vec!["socketcall"]),
         (Opened { pivot_root: true, ..none }, vec!["pivot_root"]),
@@ -150,6 +150,10 @@ fn a_zone_with_limits_of_ipc_makes_no_ipc_namespace() {
                 let user = if nesting { ALLOW } else { refused(Answer::NoSpace) };
                 assert_eq!(ask(0x1000_0000), user, "{}", rule.call);
                 assert_eq!(ask(0x4002_0000), ALLOW, "{}", rule.call);
+            }
+            for rule in RULES.iter().filter(|rule| rule.call == "clone3") {
+                let got = answer_of(opened, arch.audit, rule.numbers[arch.column], [0; 6]);
+                assert_eq!(got, refused(Answer::NoSys), "its flags are seen by nobody");
             }
         }
     }

@@ -21,7 +21,7 @@ const LINES: usize = 8;
 const TAIL: usize = 16 * 1024;
 
 pub(crate) fn run(cx: &Context, args: StatusArgs) -> Outcome {
-    if let Some(name) = here::zone() {
+    if let Some(name) = here::confined() {
         return show(&cx.layout, &[Row::here(name)], args);
     }
     let index = cx.index()?;

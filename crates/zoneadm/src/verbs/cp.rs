@@ -43,7 +43,7 @@ struct Operands {
 
 pub(crate) fn run(cx: &Context, args: &CpArgs) -> Outcome {
     let Operands { way, zone, inside, outside } = operands(&args.from, &args.to).map_err(Failure::Usage)?;
-    if here::zone().is_some() {
+    if here::confined().is_some() {
         return Err(Failure::general(anyhow::anyhow!("must be in the global zone to copy files of a zone.")));
     }
     if !rustix::process::geteuid().is_root() {

@@ -7,12 +7,12 @@ use std::fs;
 use std::time::Duration;
 
 use zone_config::file::FileLock;
-use zone_config::{Brand, Index, Layout, Settings, State, ZoneConfig, ZoneName, idmap};
+use zone_config::{Brand, IdRange, Index, Layout, Settings, State, ZoneConfig, ZoneName, idmap};
 use zone_install::identity::{self, Change};
 use zone_install::install::Summary;
 use zone_install::progress::Options;
 use zone_install::zonepath::Prepared;
-use zone_install::{Error, remove, zonepath};
+use zone_install::{Error, owners, remove, zonepath};
 use zone_sys::Chain;
 
 use crate::cli::lead::InstallArgs;
@@ -49,14 +49,21 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     // What an incomplete zone has, an uninstall finds, should we be killed from here on.
     zone_fail::pass!("install.begun");
     let Checked { config, source, brand } = checked;
-    let mut made = Made { config: &config, prepared: None, options: &options };
+    let mut made = Made { config: &config, prepared: None, ids: None, options: &options };
     if let Err(failure) = made.room(&target) {
         failure.report();
         made.undo(&target, false)?;
         leave(target.layout, zone, lock);
         return Err(Failure::Told);
     }
-    match fill(zone, &config, &brand, source, &options) {
+    let filled = fill(zone, &config, &brand, source, &options).and_then(|filled| {
+        // In a zone: there are no owners but those on the disk.
+        if let (Some(_), Some(ids)) = (idmap::nested(), made.ids) {
+            owners::shift(&config.root(), ids.base, ids.count).map_err(Failed::Fill)?;
+        }
+        Ok(filled)
+    });
+    match filled {
         Ok((summary, changes)) => {
             zone_fail::pass!("install.filled");
             set_state(&target, State::Installed)?;
@@ -184,6 +191,7 @@ pub(crate) fn set_state(target: &Target<'_>, state: State) -> Outcome {
 struct Made<'a> {
     config: &'a ZoneConfig,
     prepared: Option<Prepared>,
+    ids: Option<IdRange>,
     options: &'a Options,
 }
 
@@ -195,7 +203,7 @@ impl Made<'_> {
         prepared.repairs.iter().for_each(|repair| warn_zone(zone, repair));
         self.prepared = Some(prepared);
         zone_fail::pass!("install.prepared");
-        idmap::allocate(target.layout, zone).map_err(Failure::of(zone))?;
+        self.ids = Some(idmap::allocate(target.layout, zone).map_err(Failure::of(zone))?);
         zone_fail::pass!("install.ids");
         Ok(())
     }

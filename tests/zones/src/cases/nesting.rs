@@ -1,6 +1,6 @@
 //! Containers and sandboxes in a zone: what `nesting` opens, and what stays closed without it.
 
-use crate::harness::{Lab, cases, skip};
+use crate::harness::{Lab, Zone, cases, skip};
 use std::path::Path;
 
 cases![
@@ -8,7 +8,8 @@ cases![
     without_nesting_none_is_made,
     podman_runs_an_image: 120,
     a_sandbox_in_a_zone_with_limits_of_ipc,
-    a_zone_is_no_host_of_zones,
+    without_nesting_a_zone_is_no_host_of_zones,
+    a_zone_in_a_zone: 120,
 ];
 
 /// A user, a mount and a PID namespace with a `/proc` of its own, as sandboxes of browsers and of `bwrap` have it.
@@ -78,12 +79,51 @@ fn a_sandbox_in_a_zone_with_limits_of_ipc(lab: &Lab) {
     zone.sh("ipcmk -Q && ipcrm -a && ipcs -q | grep -c '^0x' || true").ok().stdout_has("0");
 }
 
-fn a_zone_is_no_host_of_zones(lab: &Lab) {
+/// A zone that has this suite's programs.
+fn with_programs<'a>(lab: &'a Lab, more: &str) -> Zone<'a> {
     let programs = lab.program("zoneadm");
     let bin = programs.parent().unwrap_or_else(|| Path::new("/")).display().to_string();
     let fs = format!("add fs; set dir=/opt/zones; set special={bin}; set type=lofs; set options=[ro]; end");
-    let zone = lab.sparse_with("web", &format!("set nesting=true; {fs}"));
+    let zone = lab.sparse_with("web", &format!("{more}{fs}"));
     zone.boot();
+    zone
+}
+
+fn without_nesting_a_zone_is_no_host_of_zones(lab: &Lab) {
+    let zone = with_programs(lab, "");
     zone.zlogin(["/opt/zones/zonecfg", "-z", "in", "create"]).refuses().stderr_has("global zone");
     zone.zlogin(["/opt/zones/zoneadm", "-z", "in", "boot"]).refuses().stderr_has("global zone");
+}
+
+fn a_zone_in_a_zone(lab: &Lab) {
+    let zone = with_programs(lab, "set nesting=true; ");
+    let run = |line: &str| zone.zlogin(["sh", "-c", &format!("PATH=/opt/zones:$PATH; {line}")]);
+    run("zonecfg -z in 'create; set brand=sparse'").ok();
+    run("zoneadm -z in install").ok();
+    run("zoneadm -z in boot --wait").ok();
+    run("zoneadm list").ok().stdout_is("global\nin\n");
+    // Its root is a user of the zone's, and no more: of the host's ids it has a part of the zone's.
+    let map = run("zlogin in cat /proc/self/uid_map").ok().out();
+    let words: Vec<u32> = map.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(words[0] == 0 && words[1] >= 8192 && words[2] == 8192, "{map}");
+    run("zlogin in sh -c 'echo kept > /root/file; stat -c %u:%g /root/file /etc/passwd; hostname'")
+        .ok()
+        .stdout_is("0:0\n0:0\nin\n");
+    let seen = run("zlogin in sh -c 'ls /proc | grep -c ^[0-9]'").ok().out();
+    assert!(seen.trim().parse::<u32>().is_ok_and(|seen| seen < 8), "only its own processes: {seen}");
+    for attempt in ["mknod /tmp/n c 1 3", "mount -o remount,rw /usr", "touch /usr/x", "unshare -U true"] {
+        let ran = run(&format!("zlogin in {attempt}"));
+        assert!(ran.code() != Some(0), "must not be possible in a zone in a zone\n{ran}");
+    }
+    run("zlogin in sh -c 'echo x > /dev/null && head -c4 /dev/urandom | wc -c'").ok().stdout_is("4\n");
+    run("zoneadm -z in reboot").ok();
+    run("zlogin in cat /root/file").ok().stdout_is("kept\n");
+    run("zoneadm -z in shutdown").ok();
+    run("zoneadm -z in boot").ok();
+    // It goes down with the zone that it is in.
+    zone.zoneadm(["reboot"]).ok();
+    run("zoneadm list -c; zoneadm -z in list -p | cut -d: -f3").ok().stdout_is("global\nin\ninstalled\n");
+    run("zoneadm -z in boot; zlogin in cat /root/file").ok().stdout_is("kept\n");
+    run("zoneadm -z in halt; zoneadm -z in uninstall -F; zonecfg -z in delete -F").ok();
+    run("ls -A /var/lib/zones /run/zones; cat /etc/zones/idmap").ok();
 }
