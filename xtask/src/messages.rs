@@ -27,7 +27,7 @@ use crate::{paths, say};
 
 /// The languages that have a list. Of those that are not complete the test says only what is wrong in what is translated.
 const LANGUAGES: [Language; 2] =
-    [Language { name: "de", complete: false }, Language { name: "fr", complete: false }];
+    [Language { name: "de", complete: true }, Language { name: "fr", complete: false }];
 
 /// A language that there is a list for.
 struct Language {
