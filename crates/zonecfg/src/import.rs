@@ -1,7 +1,7 @@
 //! Configurations of illumos and Solaris: what their files say, and what of that a zone on Linux can have.
 //!
 //! A file is either the XML of `/etc/zones/NAME.xml`, which a detached zone has too, or the commands that `zonecfg export`
-//! writes there. Both are read into names and words, with nothing understood; [`adopt`] then does what a person would type.
+//! writes there. Both are read into names and words, with nothing understood; [`adopt()`] then does what a person would type.
 
 use std::fs::File;
 use std::io;
