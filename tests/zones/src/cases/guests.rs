@@ -96,6 +96,8 @@ fn logs_in(lab: &Lab, zone: &Zone<'_>, user: &str, counts: &[&str]) {
     let command = lab.command("zlogin", ["-l", user, zone.name()]);
     let mut terminal = Terminal::start(command.env("LC_ALL", "C"), 30, 100);
     terminal.shows("[Connected to zone '");
+    // What is typed before the prompt login(1) throws away.
+    terminal.shows(if user == "root" { "# " } else { "$ " });
     terminal.types("echo by=$(cat /proc/$PPID/comm) language=$LC_ALL\r");
     terminal.shows("by=login language=C");
     for (at, count) in counts.iter().enumerate() {
