@@ -51,7 +51,10 @@ pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Optio
         // keeper was killed may not have it yet.
         Ok(_) | Err(ClientError::NotRunning) => {
             let orphan = Orphan::find(layout, zone).map(|orphan| orphan.status());
-            Ok(orphan.or_else(|| remains(layout, zone)))
+            let seen = orphan.or_else(|| remains(layout, zone));
+            // What was made between the two looks has a keeper that knows it.
+            let known = || asked(layout, zone, patience, Client::status).ok().filter(Status::exists);
+            Ok(seen.map(|seen| known().unwrap_or(seen)))
         }
         Err(error) => Err(error),
     }
@@ -73,15 +76,19 @@ pub fn enter(
     zone: &ZoneName,
     patience: Duration,
 ) -> Result<(Option<Status>, Option<ZoneFds>), ClientError> {
-    let asked = asked(layout, zone, patience, |client| match client.status()? {
-        status if status.lives() => client.fds().map(|(status, fds)| (status, Some(fds))),
-        status => Ok((status, None)),
-    });
-    match asked {
+    let ask = || {
+        asked(layout, zone, patience, |client| match client.status()? {
+            status if status.lives() => client.fds().map(|(status, fds)| (status, Some(fds))),
+            status => Ok((status, None)),
+        })
+    };
+    match ask() {
         Ok((status, fds)) if status.exists() => Ok((Some(status), fds)),
-        Ok(_) | Err(ClientError::NotRunning) => Ok(match Orphan::find(layout, zone) {
-            Some(orphan) => (Some(orphan.status()), Some(orphan.fds)),
-            None => (None, None),
+        Ok(_) | Err(ClientError::NotRunning) => Ok(match (Orphan::find(layout, zone), ask()) {
+            // What was made between the two looks has a keeper that knows it.
+            (_, Ok((status, fds))) if status.exists() => (Some(status), fds),
+            (Some(orphan), _) => (Some(orphan.status()), Some(orphan.fds)),
+            (None, _) => (None, None),
         }),
         Err(error) => Err(error),
     }

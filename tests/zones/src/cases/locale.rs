@@ -60,7 +60,7 @@ fn the_daemon_answers_in_the_language_of_each_request(lab: &Lab) {
     assert!(german.contains("/no/such/init") && german.contains("die Eigenschaft init der Zone"), "{german}");
     assert_eq!(boot("C"), english, "the next one is told in its own");
     // The log is English.
-    let log = read(&lab.path("var/log/zones/web.log"));
+    let log = read(&lab.root().join("var/log/zones/web.log"));
     assert!(log.contains("/no/such/init") && !log.contains("Eigenschaft"), "{log}");
     zone.boot();
     zone.zoneadm_command(["boot"]).env("LC_ALL", GERMAN).run().ok().stderr_has("Zone ist bereits gebootet");
