@@ -256,11 +256,11 @@ impl<'lab> Zone<'lab> {
         pid
     }
 
-    /// Waits until nobody serves its door.
+    /// Waits until nobody serves its door, and who did has written out what it had to say.
     #[track_caller]
     pub fn daemon_leaves(&self) {
         until(&format!("the daemon of zone '{}' has gone", self.name), || {
-            self.daemon().is_none().then_some(())
+            (self.daemon().is_none() && self.nobody_is_daemon()).then_some(())
         });
     }
 
