@@ -91,6 +91,6 @@ nothing_left() {
     is "mounts, control groups, processes, links, routes, rules" "" cat /tmp/left
     is "ranges of ids" "" sh -c 'cat /etc/zones/idmap 2>/dev/null; grep -s zone /etc/subuid /etc/subgid'
     is "addresses" "" sh -c 'cat /etc/zones/addresses 2>/dev/null'
-    is "files of the zones" "" sh -c 'find /run/zones /etc/zones /var/lib/zones -mindepth 1 2>/dev/null | grep -v "/index$\|/idmap$\|/addresses$\|/network.toml$\|lock"'
+    is "files of the zones" "" sh -c 'find /run/zones /etc/zones /var/lib/zones -mindepth 1 2>/dev/null | grep -v "/index$\|/idmap$\|/addresses$\|/network.toml$\|/.sharing$\|lock"'
     is "kernel log" 0 sh -c 'dmesg | grep -c "BUG\|WARNING:\|Oops"'
 }
