@@ -1,7 +1,7 @@
 //! A guest that does its worst to its console, and what is left of it at the next boot.
 
 use crate::harness::init::IDLE;
-use crate::harness::{Command, Lab, Wire, Zone, cases, skip, until, write};
+use crate::harness::{Command, Lab, Wire, Zone, cases, numbered, skip, until, write};
 use rustix::pty::{OpenptFlags, openpt};
 
 cases![
@@ -237,7 +237,9 @@ fn it_cannot_be_hung_up_from_inside(lab: &Lab) {
     answers(&mut wire);
     zone.sh(&perl("print ioctl(F, 0x5437, 0) ? \"hung up\\n\" : \"refused\\n\"")).ok().stdout_is("refused\n");
     // vhangup(2), at the console itself.
-    wire.says("perl -e 'print syscall(153) == 0 ? \"hung\".\"up\\n\" : \"ref\".\"used\\n\"'\r");
+    wire.says(numbered(
+        "perl -e 'print syscall(SYS_vhangup) == 0 ? \"hung\".\"up\\n\" : \"ref\".\"used\\n\"'\r",
+    ));
     wire.hears("refused\r\n");
     answers(&mut wire);
 }

@@ -1,7 +1,7 @@
 //! Immutable zones: what a `file-mac-profile` leaves writable, and that root inside cannot change that.
 
 use super::guests::reaches_multi_user;
-use crate::harness::{Lab, Zone, cases, make_dir, need_failpoints, skip, until, write};
+use crate::harness::{Lab, Zone, cases, make_dir, need_failpoints, numbered, skip, until, write};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
@@ -179,29 +179,30 @@ fn root_inside_cannot_lift_it(lab: &Lab) {
 
 /// A process that left the mounts behind could rename what they lie on, for the next boot to find.
 fn nobody_leaves_the_mounts_behind(lab: &Lab) {
-    if !Path::new("/usr/bin/perl").exists() || !cfg!(target_arch = "x86_64") {
-        skip("it needs a perl, and the numbers of system calls of x86_64");
+    if !Path::new("/usr/bin/perl").exists() {
+        skip("there is no /usr/bin/perl");
     }
     const LEAVE: &str = r#"opendir(my $dir, "/var") or die; my ($t, $n, $k) = ("t", "/tmp/n", "tmpfs");
-        mkdir $n or die; syscall(165, $t, $n, $k, 0, 0) == 0 or die "mount: $!"; mkdir "/tmp/n/old" or die;
-        my $old = "/tmp/n/old"; my $left = syscall(155, $n, $old) == 0; print $left ? "left\n" : "$!\n";
-        exit unless $left; chdir "/"; my $gone = "/old"; syscall(166, $gone, 2) == 0 or die "umount: $!";
-        my ($from, $to) = ("spool", "spool.old"); print syscall(264, fileno($dir), $from, fileno($dir), $to), "\n";"#;
+        mkdir $n or die; syscall(SYS_mount, $t, $n, $k, 0, 0) == 0 or die "mount: $!"; mkdir "/tmp/n/old" or die;
+        my $old = "/tmp/n/old"; my $left = syscall(SYS_pivot_root, $n, $old) == 0; print $left ? "left\n" : "$!\n";
+        exit unless $left; chdir "/"; my $gone = "/old"; syscall(SYS_umount2, $gone, 2) == 0 or die "umount: $!";
+        my ($from, $to) = ("spool", "spool.old"); print syscall(SYS_renameat, fileno($dir), $from, fileno($dir), $to), "\n";"#;
+    let leave = &numbered(LEAVE);
     let zone = lab.sparse_with("web", "set file-mac-profile=fixed-configuration; set nesting=true");
     furnish(&zone);
     zone.boot();
-    zone.zlogin(["unshare", "-m", "perl", "-e", LEAVE]).ok().stdout_is("Operation not permitted\n");
-    let ran = zone.zlogin(["unshare", "-U", "-r", "-m", "perl", "-e", LEAVE]);
+    zone.zlogin(["unshare", "-m", "perl", "-e", leave]).ok().stdout_is("Operation not permitted\n");
+    let ran = zone.zlogin(["unshare", "-U", "-r", "-m", "perl", "-e", leave]);
     assert!(!ran.out().contains("left"), "{ran}");
     // A mount namespace that begins with one mount alone, of kernels that have it.
-    let alone = r#"my $p = "/tmp"; print syscall(428, -100, $p, 3) == -1 ? "$!\n" : "made\n";"#;
-    zone.zlogin(["perl", "-e", alone]).ok().stdout_is("Invalid argument\n");
+    let alone = r#"my $p = "/tmp"; print syscall(SYS_open_tree, -100, $p, 3) == -1 ? "$!\n" : "made\n";"#;
+    zone.zlogin(["perl", "-e", &numbered(alone)]).ok().stdout_is("Invalid argument\n");
     assert!(zone.file("/var/spool/cron").exists() && !zone.file("/var/spool.old").exists());
     zone.zoneadm(["halt"]).ok();
     // Where nothing is kept inside of what is writable, nothing is lost by it.
     zone.zonecfg("set file-mac-profile=none").ok();
     zone.boot();
-    let ran = zone.zlogin(["unshare", "-m", "perl", "-e", LEAVE]);
+    let ran = zone.zlogin(["unshare", "-m", "perl", "-e", leave]);
     assert!(ran.out().starts_with("left"), "{ran}");
 }
 

@@ -80,7 +80,7 @@ fn the_three_ways_to_be_wrong(lab: &Lab) {
 
 /// Runs a program that turns random layouts off for itself and for what it executes.
 fn turns_it_off(zone: &Zone<'_>) -> bool {
-    zone.zlogin(["setarch", "x86_64", "-R", "true"]).code() == Some(0)
+    zone.zlogin(["setarch", std::env::consts::ARCH, "-R", "true"]).code() == Some(0)
 }
 
 fn random_layouts_that_must_be_kept(lab: &Lab) {
@@ -93,7 +93,7 @@ fn random_layouts_that_must_be_kept(lab: &Lab) {
     zone.zoneadm(["reboot"]).ok();
     assert!(!turns_it_off(&zone));
     // Who asks only, and who wants another personality, may.
-    zone.zlogin(["setarch", "x86_64", "-B", "true"]).ok();
+    zone.zlogin(["setarch", std::env::consts::ARCH, "-B", "true"]).ok();
     let ran = zone.zonecfg("select security-flags; set default=all; set lower=aslr,noexecstack; end");
     ran.ok().stderr_has("without a meaning on Linux: security-flags noexecstack");
     zone.zoneadm(["verify"]).ok().stderr_has("noexecstack is said by each program itself");

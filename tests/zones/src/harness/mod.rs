@@ -1,5 +1,6 @@
 //! What the tests stand on: a private root, commands, zones, and the look for leftovers.
 
+mod calls;
 mod case;
 mod command;
 pub mod dead;
@@ -25,6 +26,7 @@ mod wire;
 pub mod world;
 mod zone;
 
+pub use calls::numbered;
 pub(crate) use case::cases;
 pub use case::{Case, Skip, Turn, skip};
 pub use command::{Command, Ran, Running};
