@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 use zones_suite::cases;
-use zones_suite::harness::{Case, LabSpec, namespaces, old_kernel, runner, supervisor};
+use zones_suite::harness::{self, Case, LabSpec, namespaces, old_kernel, runner, supervisor};
 use zones_suite::soak;
 
 /// Boots real zones as root and asserts that nothing is left.
@@ -54,6 +54,9 @@ struct Args {
     /// How many tests to run at the same time [default: twice the number of processors]
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
+    /// Give everything so many times as long, on a machine that is emulated
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    slow: u32,
     /// Run only the core of the suite, which takes a minute or two
     #[arg(long)]
     core: bool,
@@ -98,6 +101,7 @@ fn run(args: Args) -> io::Result<ExitCode> {
     if args.without_netfilter {
         return Err(old_kernel::exec_without_netfilter(&args.filter));
     }
+    harness::slow_down(args.slow);
     let here = std::env::current_exe()?;
     // Tests run commands in folders of their own.
     let full = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
@@ -114,7 +118,7 @@ fn run(args: Args) -> io::Result<ExitCode> {
         // Private namespaces, whose end is the end of everything in them, however we end.
         return Err(namespaces::command(false)?.args(std::env::args_os().skip(1)).exec());
     }
-    let mut more = Vec::new();
+    let mut more = vec!["--slow".to_owned(), args.slow.to_string()];
     for (option, value) in [("--guests", &spec.guests), ("--python", &spec.python)] {
         if let Some(value) = value {
             more.extend([option.to_owned(), value.display().to_string()]);

@@ -1,6 +1,6 @@
 //! Running a program to its end, with a time limit, and asserting on what it said.
 
-use super::wait::within;
+use super::wait::{stretched, within};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::{OsStr, OsString};
@@ -93,7 +93,7 @@ impl Command {
         }
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);
-        Running { line, child, stdout, stderr, began: Instant::now(), limit: self.limit }
+        Running { line, child, stdout, stderr, began: Instant::now(), limit: stretched(self.limit) }
     }
 
     /// The command with its terminal still to be given: for a pty.

@@ -3,6 +3,7 @@
 use super::Command;
 use super::command::wait_child;
 use super::heard::Heard;
+use super::wait::stretched;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
@@ -66,7 +67,7 @@ impl Terminal {
     /// Waits until `text` appears after what was waited for last, and gives all up to its end.
     #[track_caller]
     pub fn shows(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + stretched(PATIENCE);
         loop {
             if let Some(found) = self.heard.up_to(text) {
                 return found;
@@ -79,7 +80,7 @@ impl Terminal {
     /// Waits until `text` appears after what was waited for last, or the program ends. Tells whether it appeared.
     #[track_caller]
     pub fn shows_or_ends(&mut self, text: &str) -> bool {
-        let deadline = Instant::now() + LONG_PATIENCE;
+        let deadline = Instant::now() + stretched(LONG_PATIENCE);
         loop {
             let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
             while self.more(Instant::now()) {}
@@ -148,7 +149,7 @@ impl Terminal {
     #[track_caller]
     #[must_use]
     pub fn end(&mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + stretched(PATIENCE);
         let status = loop {
             // The program may wait for its output to be read, so both are looked after in turn.
             let _ = self.more(Instant::now() + Duration::from_millis(50));

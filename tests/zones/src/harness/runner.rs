@@ -5,7 +5,7 @@ use super::case::Turn;
 use super::command::wait_child;
 use super::failpoint::{self, FAULTS};
 use super::supervisor::{Verdict, log_file, verdict_file};
-use super::wait::within;
+use super::wait::{stretched, within};
 use super::world::{Host, World};
 use super::{Case, LabSpec, namespaces};
 use std::collections::{BTreeMap, VecDeque};
@@ -129,7 +129,7 @@ impl Run<'_> {
             .args(self.arguments)
             .stdin(Stdio::null())
             .spawn()?;
-        if wait_child(&mut supervisor, case.limit + LOOK).is_none() {
+        if wait_child(&mut supervisor, stretched(case.limit + LOOK)).is_none() {
             supervisor.kill()?;
             supervisor.wait()?;
         }

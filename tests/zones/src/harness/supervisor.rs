@@ -4,7 +4,7 @@
 //! that a test that hangs or aborts still gets its verdict and its look.
 
 use super::command::wait_child;
-use super::wait::within;
+use super::wait::{stretched, within};
 use super::world::{World, sweep};
 use super::{Case, Lab, LabSpec, Skip};
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ pub fn supervise(case: &Case, spec: &LabSpec, arguments: &[String]) -> io::Resul
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()?;
-    let status = wait_child(&mut child, case.limit);
+    let status = wait_child(&mut child, stretched(case.limit));
     if status.is_none() {
         child.kill()?;
         child.wait()?;
@@ -111,7 +111,7 @@ pub fn supervise(case: &Case, spec: &LabSpec, arguments: &[String]) -> io::Resul
         left_since(&before, &spared, dir);
     }
     let verdict = match status.map(|status| status.code()) {
-        None => Verdict::Failed(format!("{said}\nnot done after its limit of {:?}", case.limit)),
+        None => Verdict::Failed(format!("{said}\nnot done after its limit of {:?}", stretched(case.limit))),
         Some(Some(0)) if left.is_empty() => Verdict::Passed,
         Some(Some(0)) => Verdict::Failed(format!("{said}\nit left behind:\n  {}", left.join("\n  "))),
         Some(Some(code)) if code == i32::from(SKIPPED) => {

@@ -1,6 +1,7 @@
 //! A client of a console that speaks its wire protocol by itself, with no program of ours between.
 
 use super::heard::Heard;
+use super::wait::stretched;
 use super::{Zone, until};
 use rustix::net::SocketType;
 use std::io::{ErrorKind, Read, Write};
@@ -25,7 +26,7 @@ impl Wire {
             zone_sys::unix::connect_in(&zone.run_dir(), "console", SocketType::STREAM).ok()
         });
         let socket = UnixStream::from(socket);
-        socket.set_read_timeout(Some(PATIENCE)).unwrap_or_else(|e| panic!("SO_RCVTIMEO: {e}"));
+        socket.set_read_timeout(Some(stretched(PATIENCE))).unwrap_or_else(|e| panic!("SO_RCVTIMEO: {e}"));
         Self { socket, heard: Heard::default() }
     }
 

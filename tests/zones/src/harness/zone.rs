@@ -230,7 +230,7 @@ impl<'lab> Zone<'lab> {
         let door =
             zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
         let mut door = std::os::unix::net::UnixStream::from(door);
-        door.set_read_timeout(Some(std::time::Duration::from_secs(20))).ok()?;
+        door.set_read_timeout(Some(super::stretched(std::time::Duration::from_secs(20)))).ok()?;
         let call = format!("{{\"method\":\"org.zones.zoneadmd.{method}\",\"parameters\":{parameters}}}\0");
         door.write_all(call.as_bytes()).ok()?;
         let mut reply = Vec::new();
