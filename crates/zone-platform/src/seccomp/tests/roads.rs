@@ -1,10 +1,10 @@
 //! Each rule of the table by each road into the kernel that this machine has: the numbers of x86-64, those of i386 from
-//! a 32-bit and from a 64-bit program, those of x32, and a ring.
+//! a 32-bit and from a 64-bit program, those of x32, and a ring; of arm64 the numbers of 64-bit and of 32-bit programs.
 //!
 //! A road is a program of a few instructions per call, written here as machine code, that makes the calls and writes
 //! what they answered. It is run under the filter as the kernel loads it, by nobody, lest a hole in the filter do harm.
 
-#![cfg(all(target_arch = "x86_64", target_endian = "little"))]
+#![cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), target_endian = "little"))]
 
 use super::super::table::{NONE, RULES, When, architectures};
 use super::super::{Opened, program};
@@ -13,57 +13,32 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "aarch64")]
+use arm::Road;
+#[cfg(target_arch = "x86_64")]
+use x86::Road;
+
 /// A call: its number and first three arguments.
 type Call = [u32; 4];
 
-const X32: u32 = 0x4000_0000;
 const ENOSYS: i32 = -38;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Road {
-    /// `syscall` from a 64-bit program, which is also that of x32 with a bit in the number.
-    Wide,
-    /// `int $0x80` from a 32-bit program.
-    Narrow,
-    /// `int $0x80` from a 64-bit program.
-    NarrowFromWide,
-}
+const EFAULT: i32 = -14;
 
 /// Where the program is mapped; its answers are written behind its code.
 const BASE: u32 = 0x0040_0000;
+/// The largest page that a kernel of these machines has.
+const PAGE: u32 = 0x1_0000;
 
 impl Road {
-    fn bits64(self) -> bool {
-        self != Self::Narrow
-    }
-
-    fn is_wide(self) -> bool {
-        self == Self::Wide
-    }
-
-    /// `mov $value, register` for the number and the first three arguments, in their order.
-    fn load(self, index: usize, value: u32) -> Vec<u8> {
-        // eax, edi, esi, edx; eax, ebx, ecx, edx. A move of 32 bits clears those above.
-        let opcode = if self.is_wide() { [0xb8, 0xbf, 0xbe, 0xba] } else { [0xb8, 0xbb, 0xb9, 0xba] }[index];
-        [&[opcode], &value.to_le_bytes()[..]].concat()
-    }
-
-    fn call(self, call: Call) -> Vec<u8> {
-        let mut code: Vec<u8> = call.iter().enumerate().flat_map(|(i, value)| self.load(i, *value)).collect();
-        code.extend(if self.is_wide() { [0x0f, 0x05] } else { [0xcd, 0x80] });
-        code
-    }
-
-    /// `mov %eax, (at)`.
-    fn store(self, at: u32) -> Vec<u8> {
-        let how: &[u8] = if self.bits64() { &[0x89, 0x04, 0x25] } else { &[0x89, 0x05] };
-        [how, &at.to_le_bytes()].concat()
-    }
-
     /// A whole executable that makes these calls, writes the answers, four bytes each, and exits.
     fn executable(self, calls: &[Call]) -> Vec<u8> {
         let header: u32 = if self.bits64() { 64 + 56 } else { 52 + 32 };
-        let (write, exit) = if self.is_wide() { (1, 60) } else { (4, 1) };
+        let (write, exit) = self.write_and_exit();
         let each = u32::try_from(self.call([0; 4]).len() + self.store(0).len()).unwrap();
         let count = u32::try_from(calls.len()).unwrap();
         let answers = BASE + header + each * count + 2 * each;
@@ -90,9 +65,10 @@ impl Road {
         let (ehsize, phsize) = if wide { (64u16, 56u16) } else { (52, 32) };
         let start = BASE + u32::from(ehsize) + u32::from(phsize);
         let ident = [0x7f, b'E', b'L', b'F', if wide { 2 } else { 1 }, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        // ET_EXEC for EM_X86_64 or EM_386, with one PT_LOAD; all three permissions.
-        let mut out = vec![ident.to_vec(), half(2), half(if wide { 62 } else { 3 }), word(1), address(start)];
-        out.extend([address(ehsize.into()), address(0), word(0), half(ehsize), half(phsize), half(1)]);
+        // ET_EXEC with one PT_LOAD; all three permissions.
+        let (machine, flags) = self.machine();
+        let mut out = vec![ident.to_vec(), half(2), half(machine), word(1), address(start)];
+        out.extend([address(ehsize.into()), address(0), word(flags), half(ehsize), half(phsize), half(1)]);
         out.extend([half(0), half(0), half(0), word(1)]);
         if wide {
             out.push(word(7));
@@ -101,7 +77,7 @@ impl Road {
         if !wide {
             out.push(word(7));
         }
-        out.push(address(0x1000));
+        out.push(address(PAGE));
         out.concat()
     }
 }
@@ -158,8 +134,7 @@ fn refused_calls(number: u32, when: When) -> Vec<Call> {
 
 #[test]
 fn no_rule_is_passed_by_any_road() {
-    let columns = [(Road::Wide, 0), (Road::Narrow, 1), (Road::NarrowFromWide, 1)];
-    for (road, column) in columns {
+    for (road, column) in Road::ALL {
         let rules = RULES.iter().filter(|rule| rule.numbers[column] != NONE);
         let wanted: Vec<_> = rules
             .flat_map(|rule| {
@@ -181,7 +156,9 @@ fn no_rule_is_passed_by_any_road() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
 fn x32_does_not_exist() {
+    const X32: u32 = 0x4000_0000;
     let calls: Vec<Call> = RULES
         .iter()
         .filter(|rule| rule.numbers[0] != NONE)
@@ -195,16 +172,13 @@ fn x32_does_not_exist() {
 #[test]
 fn the_roads_lead_somewhere() {
     assert_eq!(architectures().len(), 2);
-    // getpid is never 0 and never fails; sockets of AF_UNIX, of type SOCK_STREAM.
-    let wide = asked(Road::Wide, &[[39, 0, 0, 0], [41, 1, 1, 0], [425, 0, 0, 0]], Opened::default()).unwrap();
-    assert!(wide[0] > 0 && wide[1] > 0 && wide[2] == ENOSYS, "{wide:?}");
-    for road in [Road::Narrow, Road::NarrowFromWide] {
-        // socketcall's other calls are passed on: bind of no arguments has a bad address.
-        let Some(got) = asked(road, &[[20, 0, 0, 0], [359, 1, 1, 0], [102, 2, 0, 0]], Opened::default())
-        else {
-            continue;
-        };
-        assert!(got[0] > 0 && got[1] > 0 && got[2] == -14, "{road:?}: {got:?}");
+    for (road, _) in Road::ALL {
+        let (calls, last) = road.known();
+        // getpid is never 0 and never fails, and neither does a socket, whose descriptor is none of the first three.
+        match asked(road, &calls, Opened::default()) {
+            Some(got) => assert!(got[0] > 0 && got[1] > 0 && got[2] == last, "{road:?}: {got:?}"),
+            None => assert_ne!(road, Road::Wide),
+        }
     }
 }
 
@@ -223,11 +197,12 @@ fn what_is_opened_reaches_the_kernel() {
     let rings =
         asked(Road::Wide, &[[425, 1, 0, 0], [426, u32::MAX, 0, 0], [427, u32::MAX, 0, 0]], all).unwrap();
     // A host may have switched them off (`kernel.io_uring_disabled`) or left them out.
-    assert!(rings[0] == -14 || rings[0] == -1 || rings[0] == ENOSYS, "{rings:?}");
-    if rings[0] == -14 {
+    assert!(rings[0] == EFAULT || rings[0] == -1 || rings[0] == ENOSYS, "{rings:?}");
+    if rings[0] == EFAULT {
         assert!(rings[1..].iter().all(|answer| *answer < 0 && *answer != ENOSYS), "{rings:?}");
     }
+    #[cfg(target_arch = "x86_64")]
     if let Some(sockets) = asked(Road::Narrow, &[[102, 1, 0, 0]], all) {
-        assert_eq!(sockets, [-14]);
+        assert_eq!(sockets, [EFAULT]);
     }
 }
