@@ -3,7 +3,7 @@
 #
 #   install.sh [--uninstall] [--prefix PREFIX] [DESTDIR]
 #
-# Stands in the folder that it installs from: bin, systemd, man, completions. Everything goes below PREFIX, which is /usr unless it is
+# Stands in the folder that it installs from: bin, systemd, man, completions, ansible. Everything goes below PREFIX, which is /usr unless it is
 # given, but for what init systems find in their own places alone. With DESTDIR everything goes below it, for a package; without, systemd
 # is told, and from then on boots the zones that boot with the host. With --uninstall what it has installed by the same words goes again,
 # and nothing of the zones: while one is up it refuses, for without the programs nobody could log in to a zone or halt it.
@@ -75,6 +75,9 @@ $act 644 "$units/system" "$from"/systemd/*
 $act 644 "$prefix/share/bash-completion/completions" "$from"/completions/bash/*
 $act 644 "$prefix/share/zsh/vendor-completions" "$from"/completions/zsh/*
 $act 644 "$prefix/share/fish/vendor_completions.d" "$from"/completions/fish/*
+collection=$prefix/share/ansible/collections/ansible_collections/zones/linux
+$act 644 "$collection" "$from"/ansible/*.*
+for part in meta plugins/connection plugins/modules; do $act 644 "$collection/$part" "$from/ansible/$part"/*.*; done
 [ -n "$destination" ] && exit 0 # pages are compressed, and scripts of init systems known, by the package's own tools
 for section in 1 5 7 8; do $act 644 "$prefix/share/man/man$section" "$from"/man/*."$section"; done
 

@@ -55,7 +55,7 @@ is "its version" "$(dpkg-deb -f "$old" Version)" version
 is "what is modified" "" dpkg --verify zones
 is "the target" "enabled active" sh -c 'echo $(systemctl is-enabled zones.target) $(systemctl is-active zones.target)'
 for file in /usr/share/bash-completion/completions/zoneadm /usr/share/zsh/vendor-completions/_zoneadm \
-    /usr/share/fish/vendor_completions.d/zoneadm.fish /usr/lib/systemd/system/zone@.service /etc/init.d/zones \
+    /usr/share/fish/vendor_completions.d/zoneadm.fish /usr/share/ansible/collections/ansible_collections/zones/linux/plugins/modules/zone.py /usr/lib/systemd/system/zone@.service /etc/init.d/zones \
     /usr/share/man/man5/zones.toml.5.gz /usr/share/man/man7/zones.7.gz; do
     ok "$file" sh -c "dpkg -L zones | grep -qxF $file"
 done

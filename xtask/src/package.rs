@@ -136,6 +136,7 @@ fn lay_out(programs: &Path, tree: &Path) -> Result<()> {
         (packaging.join("debian"), "debian"),
         (packaging.join("systemd"), "systemd"),
         (packaging.join("init"), "init"),
+        (packaging.join("ansible"), "ansible"),
         (packaging.join("install.sh"), "install.sh"),
         (paths::top().join("README.md"), "README.md"),
         (paths::top().join("CHANGELOG.md"), "CHANGELOG.md"),

@@ -47,6 +47,7 @@ struct Report {
 pub(crate) fn run(run: &Suite<'_>) -> Result<Count> {
     let place = paths::target().join("zones-suite");
     sh::run(sh::cargo().args(["build", "--workspace"]))?;
+    sh::run(sh::cargo().args(["build", "--package", "zone-door", "--examples"]))?;
     let bin = copy_programs(&place)?;
     let report = place.join("report.json");
     let _ = std::fs::remove_file(&report);
@@ -88,6 +89,9 @@ pub(crate) fn run(run: &Suite<'_>) -> Result<Count> {
     Ok(Count { passed: report.passed, failed: report.failed.len(), skipped: report.skipped.len() })
 }
 
+/// The examples of clients that the suite runs.
+const EXAMPLES: [&str; 1] = ["examples/life"];
+
 /// Copies the programs, so that a build during the run does not change what is tested.
 pub(crate) fn copy_programs(place: &Path) -> Result<PathBuf> {
     let bin = place.join("bin");
@@ -98,32 +102,61 @@ pub(crate) fn copy_programs(place: &Path) -> Result<PathBuf> {
         let _ = std::fs::remove_file(&to);
         std::fs::copy(paths::debug().join(program), &to).with_context(|| format!("cannot copy {program}"))?;
     }
+    // The examples of clients, by the place that they have where they are built.
+    sh::make_dir(&bin.join("examples"))?;
+    for example in EXAMPLES {
+        let (from, to) = (paths::debug().join(example), bin.join(example));
+        // Who copies the programs for something else has not built them.
+        let _ = std::fs::remove_file(&to);
+        if from.exists() {
+            std::fs::copy(from, &to).with_context(|| format!("cannot copy {example}"))?;
+        }
+    }
     Ok(bin)
 }
 
-/// A Python that has the `varlink` package, in an environment of its own below the target folder.
-/// `None`, said with its reason, when it cannot be had: the tests that want it are then skipped.
+/// A Python that has the package `varlink`, and beside it `ansible-core`, in an environment of its own below the target folder.
+/// `None`, said with its reason, when it cannot be had: the tests that want it are then skipped. Those with Ansible are
+/// skipped when that alone cannot be had.
 pub(crate) fn python() -> Option<PathBuf> {
     let venv = paths::target().join("venv");
     let python = venv.join("bin/python");
-    let works = |python: &Path| {
-        let mut import = Command::new(python);
-        import.args(["-c", "import varlink"]).output().is_ok_and(|output| output.status.success())
+    let has = |package: &str| {
+        let mut import = Command::new(&python);
+        let import = import.args(["-c", &format!("import {package}")]);
+        import.output().is_ok_and(|output| output.status.success())
     };
-    if works(&python) {
-        return Some(python);
-    }
-    say::note("The Python package varlink is missing: a client of the door that is not ours");
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(&venv);
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "varlink"]);
-    for command in [&mut make, &mut install] {
-        say::command(&sh::line(command));
-        if let Err(e) = sh::run(command) {
-            say::note(&format!("{e:#}; the tests with it are skipped"));
+    if !has("varlink") {
+        say::note("The Python package varlink is missing: a client of the door that is not ours");
+        let mut make = Command::new("python3");
+        make.args(["-m", "venv"]).arg(&venv);
+        if !(tried(&mut make) && tried(&mut pip(&python, "varlink")) && has("varlink")) {
+            say::note("the tests with it are skipped");
             return None;
         }
     }
-    works(&python).then_some(python)
+    if !has("ansible") {
+        say::note("The Python package ansible-core is missing: it manages zones by our plugins");
+        if !tried(&mut pip(&python, "ansible-core")) {
+            say::note("the tests with it are skipped");
+        }
+    }
+    Some(python)
+}
+
+/// The command that installs a package for this Python.
+fn pip(python: &Path, package: &str) -> Command {
+    let mut install = Command::new(python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
+    install
+}
+
+/// Runs a command that may fail, for a reason that is said.
+fn tried(command: &mut Command) -> bool {
+    say::command(&sh::line(command));
+    let ran = sh::run(command);
+    if let Err(e) = &ran {
+        say::note(&format!("{e:#}"));
+    }
+    ran.is_ok()
 }

@@ -9,6 +9,7 @@ mod adopt_operations;
 mod bad_files;
 mod bad_init;
 mod bad_place;
+mod clients;
 mod console_debian;
 mod console_guest;
 mod console_hostile;
@@ -192,6 +193,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         keeper_calls::CASES,
         devices::CASES,
         door::CASES,
+        clients::CASES,
         console_life::CASES,
         console_wire::CASES,
         console_zlogin::CASES,
