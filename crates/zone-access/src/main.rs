@@ -30,6 +30,9 @@ use zone_sys::Chain;
 const USAGE: &str = "zone-access: usage: zone-access [-R ROOT], as root; systemd or an init script starts it";
 
 fn main() -> ExitCode {
+    if zone_sys::stdio::asked_for_version("zone-access", env!("CARGO_PKG_VERSION")) {
+        return ExitCode::SUCCESS;
+    }
     // What systemd gives is number 3, and to be taken before anything is opened.
     let given = listen::given();
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -27,7 +27,15 @@ pub fn command() -> clap::Command {
 /// Runs the program with the arguments of this process, and gives the status to exit with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Args {} = zone_locale::help::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    if let Err(error) = zone_locale::help::parse::<Args>(std::env::args_os()) {
+        if error.exit_code() == 0 {
+            error.exit();
+        }
+        // What clap says begins with "error: ", where all else here begins with who says it.
+        let text = error.render().to_string();
+        eprint!("zonename: {}", zone_locale::here(text.strip_prefix("error: ").unwrap_or(&text)));
+        return ExitCode::from(2);
+    }
     let name = here::zone().unwrap_or_else(|| here::GLOBAL.to_owned());
     match writeln!(std::io::stdout(), "{name}").context("cannot write to standard output") {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,9 @@ const USAGE: &str =
 type Failed = Option<String>;
 
 fn main() -> ExitCode {
+    if zone_sys::stdio::asked_for_version("zones-host", env!("CARGO_PKG_VERSION")) {
+        return ExitCode::SUCCESS;
+    }
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

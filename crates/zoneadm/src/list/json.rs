@@ -150,7 +150,8 @@ impl<'a> Zone<'a> {
             zonepath: &row.zonepath,
             uuid: row.uuid.map(|uuid| uuid.to_string()),
             brand: row.brand.as_deref(),
-            ip_type: row.ip_type,
+            // In the words of the configuration; the column's is the reference's.
+            ip_type: row.ip_type.map(|word| if word == "excl" { "exclusive" } else { word }),
             file_mac_profile: row.immutable.map(|immutable| immutable.profile.as_str()),
             root_access: row.immutable.and_then(Immutable::letter),
             uniqid: live.map(|status| status.uniqid.to_string()),
