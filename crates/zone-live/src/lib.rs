@@ -84,12 +84,14 @@ pub fn enter(
     };
     match ask() {
         Ok((status, fds)) if status.exists() => Ok((Some(status), fds)),
-        Ok(_) | Err(ClientError::NotRunning) => Ok(match (Orphan::find(layout, zone), ask()) {
+        Ok(_) | Err(ClientError::NotRunning) => {
+            let Some(orphan) = Orphan::find(layout, zone) else { return Ok((None, None)) };
             // What was made between the two looks has a keeper that knows it.
-            (_, Ok((status, fds))) if status.exists() => (Some(status), fds),
-            (Some(orphan), _) => (Some(orphan.status()), Some(orphan.fds)),
-            (None, _) => (None, None),
-        }),
+            Ok(match ask() {
+                Ok((status, fds)) if status.exists() => (Some(status), fds),
+                _ => (Some(orphan.status()), Some(orphan.fds)),
+            })
+        }
         Err(error) => Err(error),
     }
 }

@@ -117,21 +117,32 @@ impl Session {
         };
         let there = !matches!(current, Current::None);
         let disk = Disk { name: there.then(|| zone.clone()), state };
+        Ok(Self::new(layout, zone, current, saved, disk, at_once))
+    }
+
+    /// Makes a session in which nothing was done yet.
+    fn new(
+        layout: Layout,
+        zone: ZoneName,
+        current: Current,
+        saved: Option<(ZoneName, Document)>,
+        disk: Disk,
+        at_once: bool,
+    ) -> Self {
         let read_only = !access::can_write(&layout);
-        let (plan, left_out) = (Plan::default(), Vec::new());
-        Ok(Self {
+        Self {
             layout,
             zone,
             current,
             saved,
             disk,
-            plan,
+            plan: Plan::default(),
             at_once,
             live: None,
-            left_out,
+            left_out: Vec::new(),
             read_only,
             dry_run: false,
-        })
+        }
     }
 
     /// Begins a session on what a zone has that runs.
@@ -149,22 +160,8 @@ impl Session {
         let state = Some(State::Installed);
         let current = Current::Here(Box::new(Editor::new(zone.clone(), document.clone(), state)));
         let disk = Disk { name: Some(zone.clone()), state };
-        let read_only = !access::can_write(&layout);
         let saved = Some((zone.clone(), document));
-        let (plan, left_out) = (Plan::default(), Vec::new());
-        Ok(Self {
-            layout,
-            zone,
-            current,
-            saved,
-            disk,
-            plan,
-            at_once,
-            live,
-            left_out,
-            read_only,
-            dry_run: false,
-        })
+        Ok(Self { live, ..Self::new(layout, zone, current, saved, disk, at_once) })
     }
 
     /// From now on saves nothing: what would be is checked, and no more.
