@@ -61,6 +61,8 @@ impl Zone<'_> {
             let hit = self.lines(HIT).pop()?;
             hit.rsplit_once(" STOP ")?.1.parse().ok().and_then(rustix::process::Pid::from_raw)
         });
+        // The line is there before the process is stopped: a SIGCONT before that would be lost.
+        until("all of its threads have stopped", || threads_have_stopped(pid).then_some(()));
         meanwhile();
         self.take_back();
         let goes_on = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
@@ -308,4 +310,10 @@ pub fn need_failpoints(deaths: &[String]) {
     if deaths.is_empty() {
         skip(NONE);
     }
+}
+
+fn threads_have_stopped(pid: rustix::process::Pid) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut states = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
