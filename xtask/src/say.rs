@@ -1,6 +1,7 @@
 //! What the tasks print. Colour only where a terminal shows it (`anstream` strips it elsewhere).
 
 use anstyle::{AnsiColor, Style};
+use std::sync::{Mutex, PoisonError};
 
 const STRONG: Style = Style::new().bold();
 const COMMAND: Style = AnsiColor::Cyan.on_default();
@@ -30,6 +31,29 @@ pub(crate) fn good(text: &str) {
 /// A line about what the task does by itself.
 pub(crate) fn note(text: &str) {
     anstream::println!("  {text}");
+}
+
+/// How many lines of why a test failed are shown; where it ran, all of them were.
+const LINES: usize = 24;
+
+/// What has failed so far, each with why.
+static FAILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A test that failed. It is told again at the end, where a log of an hour is looked at first.
+pub(crate) fn failed(name: &str, why: &str) {
+    let lines = why.lines().filter(|line| !line.trim().is_empty()).take(LINES);
+    let text = lines.fold(format!("failed: {name}"), |text, line| format!("{text}\n      {line}"));
+    note(&text);
+    FAILED.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+}
+
+/// All that has failed, once more.
+pub(crate) fn failures() {
+    let failed = std::mem::take(&mut *FAILED.lock().unwrap_or_else(PoisonError::into_inner));
+    if !failed.is_empty() {
+        title("What failed");
+        failed.iter().for_each(|text| note(text));
+    }
 }
 
 /// Why the task failed, causes after colons.

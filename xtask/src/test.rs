@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Prints the closing line; fails when something failed, or nothing was tried.
 pub(crate) fn close(count: Count) -> ExitCode {
+    say::failures();
     println!("\n{count}");
     if count.failed == 0 && count.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

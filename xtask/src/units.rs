@@ -42,6 +42,7 @@ pub(crate) fn run(filter: Option<&str>, python: Option<&Path>, skip_nothing: boo
     say::command(&sh::line(&command));
     let (status, output) = sh::tee(&mut command)?;
     let count = if nextest { nextest_count(&output) } else { cargo_count(&output) };
+    failures(&output).for_each(|line| say::failed(line, ""));
     let skipped =
         std::fs::read_to_string(&skips).with_context(|| format!("cannot read {}", skips.display()))?;
     skipped.lines().for_each(|line| say::note(&format!("skipped: {line}")));
@@ -68,6 +69,17 @@ fn nextest_count(output: &str) -> Count {
         part.and_then(|part| part.split(' ').next()?.parse().ok()).unwrap_or(0)
     };
     Count { passed: number("passed"), failed: number("failed") + number("timed"), skipped: 0 }
+}
+
+/// The tests that failed: in nextest's list below its summary, in cargo's lines of each.
+fn failures(output: &str) -> impl Iterator<Item = &str> {
+    let summary = output.rfind("Summary [").unwrap_or(0);
+    let lines = output[summary..].lines().map(str::trim);
+    lines.filter(|line| {
+        line.starts_with("FAIL [")
+            || line.starts_with("TIMEOUT [")
+            || (line.starts_with("test ") && line.ends_with("... FAILED"))
+    })
 }
 
 /// From the lines `test result: ok. 3 passed; 0 failed; 1 ignored; ...`, one per test program.
@@ -102,6 +114,15 @@ mod tests {
     fn what_did_nothing_has_not_passed() {
         let count = Count { passed: 7, failed: 1, skipped: 2 };
         assert_eq!(less_skipped(count, 3), Count { passed: 4, failed: 1, skipped: 5 });
+    }
+
+    #[test]
+    fn failures_are_listed_once() {
+        let text =
+            "  FAIL [ 0.1s] a b\n  Summary [ 0.1s] 2 tests run: 1 passed, 1 failed\n  FAIL [ 0.1s] a b\n";
+        assert_eq!(failures(text).collect::<Vec<_>>(), ["FAIL [ 0.1s] a b"]);
+        let text = "test a::b ... FAILED\ntest a::c ... ok\n";
+        assert_eq!(failures(text).collect::<Vec<_>>(), ["test a::b ... FAILED"]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) struct Suite<'a> {
 #[derive(Deserialize)]
 struct Report {
     passed: usize,
-    failed: Vec<String>,
+    failed: Vec<(String, String)>,
     skipped: Vec<(String, String)>,
     /// What the crash suite and the error suite have done, a line each.
     faults: Vec<String>,
@@ -79,8 +79,8 @@ pub(crate) fn run(run: &Suite<'_>) -> Result<Count> {
     for (name, reason) in &report.skipped {
         say::note(&format!("skipped: {name}: {reason}"));
     }
-    for name in &report.failed {
-        say::note(&format!("failed: {name}"));
+    for (name, why) in &report.failed {
+        say::failed(name, why);
     }
     if !report.faults.is_empty() {
         println!();

@@ -191,7 +191,7 @@ fn conclude(args: &Args, tally: &runner::Tally) -> io::Result<ExitCode> {
             std::fs::write(file, report.to_string())?;
         }
         None => {
-            tally.failed.iter().for_each(|name| println!("failed: {name}"));
+            tally.failed.iter().for_each(|(name, _)| println!("failed: {name}"));
             tally.faults.iter().for_each(|count| println!("{count}"));
             println!("{} passed, {failed} failed, {skipped} skipped", tally.passed);
         }

@@ -168,12 +168,14 @@ impl Run<'_> {
         let mut count = script.count.unwrap_or(script.seen);
         count.failed += usize::from(wrong.is_some());
         let _whole = self.told.lock();
-        script.failures.iter().for_each(|line| say::output(line));
         for line in &script.skips {
             say::note(&format!("skipped: {}: {line}", case.name));
         }
         if let Some(wrong) = wrong {
-            say::note(&format!("failed: {}: {wrong}", case.name));
+            script.failures.push(wrong);
+        }
+        if !script.failures.is_empty() {
+            say::failed(case.name, &script.failures.join("\n"));
         }
         let tell = if count.failed == 0 { say::good } else { say::note };
         tell(&format!("{}: {count} ({} s; {})", case.name, began.elapsed().as_secs(), log.display()));

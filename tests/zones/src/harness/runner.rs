@@ -31,8 +31,8 @@ const HOST: &str = "suite::nothing_is_left_on_the_machine";
 pub struct Tally {
     /// How many tests held.
     pub passed: usize,
-    /// Those that did not.
-    pub failed: Vec<String>,
+    /// Those that did not, with why.
+    pub failed: Vec<(String, String)>,
     /// Those that were not tried, with the reason.
     pub skipped: Vec<(String, String)>,
     /// What the crash suite and the error suite have done, a line each, if they were run.
@@ -210,7 +210,7 @@ impl Book {
             Verdict::Failed(why) => {
                 println!("        FAIL {took} {name}");
                 why.lines().for_each(|line| println!("             {line}"));
-                self.tally.failed.push(name);
+                self.tally.failed.push((name, why));
             }
         }
         Ok(())
@@ -230,7 +230,7 @@ impl Book {
         if !left.is_empty() {
             println!("        FAIL            {HOST}");
             left.iter().for_each(|thing| println!("             left behind: {thing}"));
-            self.tally.failed.push(HOST.to_owned());
+            self.tally.failed.push((HOST.to_owned(), left.join("\n")));
         }
         fs::write(run.base.join(TIMES), serde_json::to_vec_pretty(&self.times)?)?;
         self.tally.faults = failpoint::count(run.base, &run.spec.bin);
