@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use rustix::termios::{isatty, tcsetwinsize};
 use std::ffi::OsString;
 use zone_platform::enter::{End as Ended, Ends, Terminal};
@@ -80,6 +81,9 @@ struct Session {
     keys: Flow,
     output: Flow,
     manager: OwnedFd,
+    /// Held open: login(1) hangs the terminal up and opens it again (`vhangup(2)`), and who finds it closed in between takes
+    /// that for the session's end.
+    _other_side: OwnedFd,
     /// Input that is no terminal has come to its end, and so has been told.
     input_ended: bool,
 }
@@ -93,9 +97,21 @@ impl Session {
         let escape = Escape::new(options.escape.filter(|_| settings.is_some()), settings.as_ref());
         let keys = Flow::by_hand(End::own(manager.try_clone()?)?);
         let output = Flow::new(End::own(manager.try_clone()?)?, End::stdout());
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let other_side = ioctl_tiocgptpeer(&manager, flags)?;
         let raw = Raw::enter(proof)?;
         zone_fail::pass!("login.raw");
-        Ok(Self { signals, raw, escape, input: End::stdin(), keys, output, manager, input_ended: false })
+        Ok(Self {
+            signals,
+            raw,
+            escape,
+            input: End::stdin(),
+            keys,
+            output,
+            manager,
+            _other_side: other_side,
+            input_ended: false,
+        })
     }
 
     fn run(&mut self, inside: &Inside) -> Result<Over, Failure> {

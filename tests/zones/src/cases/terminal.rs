@@ -14,6 +14,7 @@ cases![
     when_the_zone_halts_the_login_ends,
     a_command_on_a_terminal_has_one,
     what_there_is_to_escape_is_told,
+    closed_and_opened_again_it_is_the_same,
 ];
 
 fn login<'lab>(lab: &'lab Lab) -> (Zone<'lab>, Terminal) {
@@ -188,4 +189,17 @@ fn what_there_is_to_escape_is_told(lab: &Lab) {
     terminal.shows("still");
     terminal.types("~.");
     assert!(terminal.ends().0.success());
+}
+
+/// As login(1) does, if not for as long.
+fn closed_and_opened_again_it_is_the_same(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    let script = "tty=$(tty); exec < /dev/null > /dev/null 2>&1; sleep 1; exec < $tty > $tty 2>&1; \
+                  echo ba''ck; read line; echo got $line";
+    let mut terminal = Terminal::start(lab.command("zlogin", ["-t", zone.name(), script]), 24, 80);
+    terminal.shows("back");
+    terminal.types("words\r");
+    terminal.shows("got words");
+    let (status, screen) = terminal.ends();
+    assert!(status.success(), "{screen}");
 }
