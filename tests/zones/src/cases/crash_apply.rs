@@ -142,12 +142,18 @@ fn apply_of_other_addresses(lab: &Lab) {
 
 const LINKS: &str = "add net; set physical=lan0; set address=198.51.100.7/24; end;
     add net; set physical=mac0; set global-nic=low0; set address=203.0.113.7/24; end;
-    add net; set physical=eth0; set global-nic=br0; set address=dhcp; end";
+    add net; set physical=eth0; set global-nic=br0; set address=192.0.2.7/24; end";
 
-/// A zone that is up and is to have a link of the host, a macvlan, and an address that nobody gives.
+/// A zone that is up and is to have a link of the host, a macvlan, and a port of a bridge.
 fn lack_links(zone: &Zone<'_>) {
     be_up(zone);
     zone.zonecfg(LINKS).ok();
+}
+
+/// And an address there that nobody gives. Each apply and boot waits ten seconds for it: once through is enough.
+fn lack_links_and_a_lease(zone: &Zone<'_>) {
+    lack_links(zone);
+    zone.zonecfg("select net physical=eth0; set address=dhcp; end").ok();
 }
 
 fn has_links(zone: &Zone<'_>, before: &Status, ran: &Ran) {
@@ -188,7 +194,7 @@ fn with_links(lab: &Lab, work: impl FnOnce(&Zone<'_>)) {
 }
 
 fn apply_of_links(lab: &Lab) {
-    with_links(lab, |zone| sweep_of(zone, lack_links, &["apply"], 0, has_links));
+    with_links(lab, |zone| sweep_of(zone, lack_links_and_a_lease, &["apply"], 0, has_links));
 }
 
 fn apply_without_links(lab: &Lab) {
