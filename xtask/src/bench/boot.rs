@@ -1,53 +1,52 @@
-//! `cargo xtask bench boot`: how long a zone takes to start and to stop.
+//! `cargo xtask bench boot` and `halt`: how long a zone takes to start and to stop.
 
 use super::floor::wire::Bridge;
-use super::peers::{self, Peer};
-use super::stage::{self, Build, Stage};
-use super::stats::{Times, table};
+use super::peers::{self, LeftOut, Peer};
+use super::report::{Table, Unit, Who};
+use super::stage::Stage;
+use super::stats::Samples;
 use super::worker::{Job, Worker};
-use crate::{needs, say};
-use anyhow::{Result, bail};
+use crate::say;
+use anyhow::Result;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use zones_suite::harness::Zone;
 
 /// How to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How often each is started and stopped
     #[arg(short = 'n', long, default_value_t = 40)]
-    rounds: usize,
-    #[command(flatten)]
-    build: Build,
+    pub(super) rounds: usize,
 }
 
 const ZONE: &str = "bench";
 /// The same with a net, and one that keeps the managed network up meanwhile.
 const WIRED: &str = "wired";
 const KEEPER: &str = "keeper";
-const BRIDGE: &str = "bench0";
-const INIT: &str = "/sbin/init";
+pub(super) const BRIDGE: &str = "bench0";
+/// What the titles of the tables about stopping begin with.
+pub(super) const STOP: &str = "Stop";
+/// What all start: the init that is in a zone's root.
+pub(super) const INIT: &str = "/sbin/init";
+/// What that does: it speaks, for whoever can only wait for that, and does nothing from then on.
+pub(super) const IDLE: &str = "echo; exec sleep 2147483647";
 
-/// Measures, and prints the tables.
-pub(crate) fn run(args: &Args) -> Result<()> {
-    if let Err(e) = needs::provide(&[&peers::NEEDS]) {
-        say::note(&format!("{e:#}: what is missing is left out"));
-    }
-    let stage = Stage::set("bench boot", &args.build)?;
-    stage::own_network()?;
+/// Measures starts and stops.
+pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     // All start the same init in the same root: the one that was installed into the zone.
-    let idle = "exec sleep 2147483647";
-    let zone = stage.lab.tiny(ZONE, idle);
-    let root = zone.file("/");
+    let root = idle(stage, ZONE)?.file("/");
     for name in [WIRED, KEEPER] {
-        let zone = stage.lab.tiny(name, idle);
+        let zone = stage.lab.tiny(name, IDLE);
         zone.zonecfg("add net; end").ok();
     }
     stage.lab.zone(KEEPER).zoneadm(["boot"]).ok();
     let bridge = Bridge::make(BRIDGE)?;
-    let mut peers = peers::all(&root, INIT, stage.folder(), BRIDGE)?;
-    let mut result = Figures::new(&peers);
-    let mut plain = Pair::new(&stage, ZONE, &root, None)?;
-    let mut wired = Pair::new(&stage, WIRED, &root, Some(BRIDGE))?;
+    let (mut peers, left) = peers::all(&root, INIT, stage.folder(), BRIDGE)?;
+    let mut result =
+        Figures { peers: peers.iter().map(|_| Default::default()).collect(), ..Figures::default() };
+    let mut plain = Pair::new(stage, ZONE, &root, None)?;
+    let mut wired = Pair::new(stage, WIRED, &root, Some(BRIDGE))?;
 
     say::title("Starting and stopping, in turn");
     // The first of each pays for what is not in memory yet.
@@ -63,10 +62,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    result.print(&peers);
     drop(bridge);
-    stage.lab.finish();
-    Ok(())
+    for name in [ZONE, WIRED, KEEPER] {
+        stage.lab.zone(name).remove();
+    }
+    Ok(result.tables(&peers, &left))
+}
+
+/// Installs a zone whose root every peer takes for a system: systemd-nspawn wants a /usr.
+pub(super) fn idle<'a>(stage: &'a Stage, name: &str) -> Result<Zone<'a>> {
+    let zone = stage.lab.tiny(name, IDLE);
+    std::fs::create_dir(zone.file("/usr"))?;
+    Ok(zone)
 }
 
 /// The floor and a zone, each with a net or each without.
@@ -75,21 +82,16 @@ struct Pair {
     ours: Worker,
     start: Job,
     boot: Job,
+    ready: Job,
     halt: Job,
 }
 
 impl Pair {
     fn new(stage: &Stage, zone: &str, root: &Path, bridge: Option<&str>) -> Result<Self> {
-        let zones_root = stage.lab.root();
-        let zoneadm = |words: &[&str]| {
-            let program = stage.bin.join("zoneadm").to_string_lossy().into_owned();
-            let words = [&["-z", zone], words].concat();
-            let words = std::iter::once(program).chain(words.into_iter().map(str::to_owned)).collect();
-            Job::Run { words, wanted: true }
-        };
+        let zoneadm = |words: &[&str]| stage.job("zoneadm", &[&["-z", zone], words].concat());
         Ok(Self {
             floor: Worker::start(&[], &[])?,
-            ours: Worker::start(&[], &[("ZONES_ROOT", &zones_root.to_string_lossy())])?,
+            ours: stage.worker()?,
             start: Job::FloorStart {
                 root: root.to_owned(),
                 init: INIT.to_owned(),
@@ -97,21 +99,26 @@ impl Pair {
                 bridge: bridge.map(str::to_owned),
             },
             boot: zoneadm(&["boot", "--timings", "--json"]),
+            ready: zoneadm(&["ready"]),
             halt: zoneadm(&["halt"]),
         })
     }
 
-    /// Starts and stops each once.
+    /// Starts and stops each once, and starts ours once more when it is ready.
     fn round(&mut self, into: Option<&mut Case>) -> Result<()> {
-        let began = ask(&mut self.floor, &self.start)?;
-        let ended = ask(&mut self.floor, &Job::FloorStop)?;
-        let up = ask(&mut self.ours, &self.boot)?;
-        let down = ask(&mut self.ours, &self.halt)?;
+        let began = self.floor.has_done(&self.start)?;
+        let ended = self.floor.has_done(&Job::FloorStop)?;
+        let up = self.ours.has_done(&self.boot)?;
+        let down = self.ours.has_done(&self.halt)?;
+        self.ours.has_done(&self.ready)?;
+        let from_ready = self.ours.has_done(&self.boot)?;
+        self.ours.has_done(&self.halt)?;
         if let Some(case) = into {
             case.floor.0.add(began.0);
             case.floor.1.add(ended.0);
             case.ours.0.add(up.0);
             case.ours.1.add(down.0);
+            case.from_ready.add(from_ready.0);
             let steps = steps(&up.1);
             case.inside.add(steps.iter().map(|(_, usec)| usec).sum());
             case.add_steps(steps);
@@ -123,10 +130,11 @@ impl Pair {
 /// The times of a [`Pair`]; pairs of times are start and stop.
 #[derive(Default)]
 struct Case {
-    floor: (Times, Times),
-    ours: (Times, Times),
-    inside: Times,
-    steps: Vec<(String, Times)>,
+    floor: (Samples, Samples),
+    ours: (Samples, Samples),
+    from_ready: Samples,
+    inside: Samples,
+    steps: Vec<(String, Samples)>,
 }
 
 /// All times of a run.
@@ -134,7 +142,7 @@ struct Case {
 struct Figures {
     plain: Case,
     wired: Case,
-    peers: Vec<(Times, Times)>,
+    peers: Vec<(Samples, Samples)>,
 }
 
 impl Case {
@@ -143,7 +151,7 @@ impl Case {
             match self.steps.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, times)) => times.add(usec),
                 None => {
-                    let mut times = Times::default();
+                    let mut times = Samples::default();
                     times.add(usec);
                     self.steps.push((name, times));
                 }
@@ -151,54 +159,42 @@ impl Case {
         }
     }
 
-    /// Prints the tables of these times and of those of the peers that are like them.
-    fn print(&self, with: &str, peers: &[(&Peer, &(Times, Times))]) {
-        let mut up = vec![
-            (format!("floor: clone3 + mounts{with} + exec"), self.floor.0.clone()),
-            ("zoneadm boot, inside the daemon".to_owned(), self.inside.clone()),
-            ("zoneadm boot, the whole command".to_owned(), self.ours.0.clone()),
-        ];
-        let mut down = vec![
-            ("floor: SIGKILL + wait".to_owned(), self.floor.1.clone()),
-            ("zoneadm halt, the whole command".to_owned(), self.ours.1.clone()),
-        ];
+    /// The tables of starts, stops and steps, with the peers' that are like them.
+    fn tables(&self, with: &str, peers: &[(&Peer, &(Samples, Samples))], left: &[&LeftOut]) -> [Table; 3] {
+        let mut up = Table::new(&format!("Start{with}"), Unit::Milliseconds)
+            .note("The floor has no user namespace and no system call filter, and checks nothing; crun, runc and LXC have neither of the two as they are configured here.")
+            .row(Who::Floor, &format!("floor: clone3, mounts{with}, exec"), &self.floor.0)
+            .row(Who::Ours, "zoneadm boot, inside the daemon", &self.inside)
+            .row(Who::Ours, "zoneadm boot", &self.ours.0)
+            .row(Who::Ours, "zoneadm boot of a ready zone", &self.from_ready);
+        let mut down = Table::new(&format!("{STOP}{with}"), Unit::Milliseconds)
+            .row(Who::Floor, "floor: SIGKILL, wait", &self.floor.1)
+            .row(Who::Ours, "zoneadm halt", &self.ours.1);
         for (peer, times) in peers {
-            up.push((peer.name.clone(), times.0.clone()));
-            down.push((peer.name.clone(), times.1.clone()));
+            up = up.row(Who::Peer, &peer.name, &times.0);
+            down = down.row(Who::Peer, &peer.name, &times.1);
         }
-        table(&format!("Start{with}"), &up);
-        table(&format!("Stop{with}"), &down);
+        for peer in left {
+            up = up.left_out(Who::Peer, &peer.name, &peer.why);
+            down = down.left_out(Who::Peer, &peer.name, &peer.why);
+        }
+        let steps = Table::new(&format!("Steps of a boot{with}"), Unit::Milliseconds);
+        let steps = self.steps.iter().fold(steps, |table, (name, times)| table.row(Who::Ours, name, times));
+        [up, down, steps]
     }
 }
 
 impl Figures {
-    fn new(peers: &[Peer]) -> Self {
-        Self { peers: peers.iter().map(|_| Default::default()).collect(), ..Self::default() }
-    }
-
-    fn print(&self, peers: &[Peer]) {
-        let of = |wired: bool| {
-            let all = peers.iter().zip(&self.peers);
-            all.filter(|(peer, _)| peer.wired == wired).collect::<Vec<_>>()
+    fn tables(&self, peers: &[Peer], left: &[LeftOut]) -> Vec<Table> {
+        let of = |case: &Case, with: &str, wired: bool| {
+            let times =
+                peers.iter().zip(&self.peers).filter(|(peer, _)| peer.wired == wired).collect::<Vec<_>>();
+            let left = left.iter().filter(|peer| peer.wired == wired).collect::<Vec<_>>();
+            case.tables(with, &times, &left)
         };
-        self.plain.print("", &of(false));
-        self.wired.print(" + net", &of(true));
-        say::title("Where the time of a boot went (medians; without and with a net)");
-        for (name, with) in &self.wired.steps {
-            let without = self.plain.steps.iter().find(|(known, _)| known == name);
-            let without = without.map_or(f64::NAN, |(_, times)| times.median());
-            println!("{name:<44} {without:>9.3} {:>9.3}", with.median());
-        }
-        println!("\nLoad average of the machine at the end: {}", stage::load());
-    }
-}
-
-/// Has a job done; gives its microseconds and its output.
-pub(super) fn ask(worker: &mut Worker, job: &Job) -> Result<(u64, String)> {
-    let done = worker.ask(job)?;
-    match done.error {
-        Some(why) => bail!("{why}"),
-        None => Ok((done.usec, done.output)),
+        let [start, stop, steps] = of(&self.plain, "", false);
+        let [start_wired, stop_wired, steps_wired] = of(&self.wired, " + net", true);
+        vec![start, start_wired, stop, stop_wired, steps, steps_wired]
     }
 }
 

@@ -9,7 +9,10 @@ mod mark;
 mod paths;
 mod wire;
 
-use super::stage::{Build, Stage};
+use super::report::{Row, Table, Unit, Who};
+use super::stage::Stage;
+use super::stats::Samples;
+use crate::needs::{Need, need};
 use crate::{say, sh};
 use agent::{Alone, COLUMNS};
 pub(super) use agent::{Role, run as play};
@@ -24,85 +27,94 @@ use zones_suite::harness::Lab;
 pub(crate) struct Args {
     /// How much text the guest writes each time, in MiB
     #[arg(long, default_value_t = 64)]
-    size: usize,
+    pub(super) size: usize,
     /// How many bytes there are and back each time
     #[arg(long, default_value_t = 3000)]
-    bytes: usize,
+    pub(super) bytes: usize,
     /// How often each console has its turn
     #[arg(short = 'n', long, default_value_t = 5)]
-    rounds: usize,
-    #[command(flatten)]
-    build: Build,
+    pub(super) rounds: usize,
 }
 
 /// Bytes for a way there and back: none of them is part of what programs send to a terminal, so that each
 /// one that comes is the one that was sent.
 const PROBES: [u8; 5] = *b"!&%+=";
 
+/// What holds consoles beside ours.
+pub(super) const NEEDS: [Need; 3] = [
+    need("conmon", "conmon", "a console to measure beside ours"),
+    need("dtach", "dtach", "a console to measure beside ours"),
+    need("tmux", "tmux", "a console to measure beside ours"),
+];
+
 /// What was measured of one console.
-#[derive(Default)]
 struct Figures {
     name: String,
-    /// Bytes a second that came out.
-    speeds: Vec<f64>,
+    who: Who,
+    /// Megabytes a second that came out.
+    speeds: Samples,
     /// Bytes that came out and that should have.
     got: usize,
     wanted: usize,
-    /// Nanoseconds.
-    by_terminal: Vec<u64>,
-    by_program: Vec<u64>,
+    /// Microseconds.
+    by_terminal: Samples,
+    by_program: Samples,
+    /// Why there are no more.
+    left_out: Option<String>,
 }
 
-/// Measures, and prints the table.
-pub(crate) fn run(args: &Args) -> Result<()> {
-    let stage = Stage::set("bench console", &args.build)?;
+/// Measures consoles.
+pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     let (lab, root, zlogin) = (&stage.lab, stage.lab.root(), stage.bin.join("zlogin"));
-    for zone in ["pipe", "terminal", "socket"] {
+    for zone in ZONES {
         boot(lab, zone)?;
     }
     let mut lines = vec![
-        paths::bare()?,
-        paths::relayed(stage.folder())?,
-        paths::plain(&lab.run().join("socket"))?,
-        paths::zlogin_pipe(&zlogin, &root, "pipe")?,
-        paths::zlogin_terminal(&zlogin, &root, "terminal")?,
+        (Who::Floor, paths::bare()?),
+        (Who::Floor, paths::relayed(stage.folder())?),
+        (Who::Ours, paths::plain(&lab.run().join("socket"))?),
+        (Who::Ours, paths::zlogin_pipe(&zlogin, &root, "pipe")?),
+        (Who::Ours, paths::zlogin_terminal(&zlogin, &root, "terminal")?),
     ];
-    lines.extend(paths::peers(stage.folder())?);
+    let paths::Peers { able, left_out } = paths::peers(stage.folder())?;
+    lines.extend(able.into_iter().map(|line| (Who::Peer, line)));
 
     say::title("Text and single bytes, each console in turn");
     let alone = Alone::new()?;
-    let mut figures = vec![Figures { name: "floor: a pty in one process".to_owned(), ..Figures::default() }];
-    figures.extend(lines.iter().map(|line| Figures { name: line.name.clone(), ..Figures::default() }));
+    let mut figures = vec![Figures::of("floor: a pty in one process", Who::Floor)];
+    figures.extend(lines.iter().map(|(who, line)| Figures::of(&line.name, *who)));
     // Those that fail are left out from then on.
-    let mut lines: Vec<Option<Line>> = lines.into_iter().map(Some).collect();
-    for line in &mut lines {
-        let Some(open) = line else { continue };
-        if let Err(e) = greet(open) {
-            say::note(&format!("{} is left out, it does not answer: {e:#}", open.name));
-            *line = None;
-        }
-    }
+    let mut lines: Vec<Option<Line>> = lines.into_iter().map(|(_, line)| Some(line)).collect();
+    // The first round pays for what is not in memory yet.
     for round in 0..=args.rounds {
-        // The first of each pays for what is not in memory yet.
-        let mut warm_up = Figures::default();
         let counted = round > 0;
-        measure_alone(args, &alone, if counted { &mut figures[0] } else { &mut warm_up })?;
+        let mut warm_up = Figures::of("", Who::Floor);
+        turn_alone(args, &alone, if counted { &mut figures[0] } else { &mut warm_up })?;
         for (line, figures) in lines.iter_mut().zip(&mut figures[1..]) {
             let Some(open) = line else { continue };
-            if let Err(e) = measure(args, open, if counted { figures } else { &mut warm_up }) {
+            let greeted = if counted { Ok(()) } else { greet(open) };
+            let to = if counted { &mut *figures } else { &mut warm_up };
+            if let Err(e) = greeted.and_then(|()| turn(args, open, to)) {
                 say::note(&format!("{} is left out from here on: {e:#}", open.name));
+                figures.left_out = Some(format!("{e:#}"));
                 *line = None;
             }
         }
     }
     drop(lines);
-    print(&figures);
-    for zone in ["pipe", "terminal", "socket"] {
-        lab.zone(zone).halt();
+    figures.extend(
+        left_out
+            .into_iter()
+            .map(|(name, why)| Figures { left_out: Some(why), ..Figures::of(&name, Who::Peer) }),
+    );
+    for zone in ZONES {
+        lab.zone(zone).remove();
     }
-    lab.finish();
-    Ok(())
+    Ok(tables(&figures))
 }
+
+/// A zone for each way in.
+const ZONES: [&str; 3] = ["pipe", "terminal", "socket"];
 
 /// A sparse zone whose init is the guest.
 fn boot(lab: &Lab, name: &str) -> Result<()> {
@@ -124,7 +136,7 @@ fn greet(line: &mut Line) -> Result<()> {
     line.wire.until_quiet()
 }
 
-fn measure(args: &Args, line: &mut Line, figures: &mut Figures) -> Result<()> {
+fn turn(args: &Args, line: &mut Line, figures: &mut Figures) -> Result<()> {
     let bytes = args.size << 20;
     let wire = &mut line.wire;
     let began = Instant::now();
@@ -138,7 +150,7 @@ fn measure(args: &Args, line: &mut Line, figures: &mut Figures) -> Result<()> {
             let began = Instant::now();
             wire.send(&[*byte])?;
             wire.until_byte(*byte)?;
-            times.push(nanoseconds(began));
+            times.push(microseconds(began));
         }
         wire.send(b"q")?;
         wire.until(MARK)?;
@@ -146,7 +158,7 @@ fn measure(args: &Args, line: &mut Line, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-fn measure_alone(args: &Args, alone: &Alone, figures: &mut Figures) -> Result<()> {
+fn turn_alone(args: &Args, alone: &Alone, figures: &mut Figures) -> Result<()> {
     let began = Instant::now();
     alone.echo_by_terminal(false)?;
     let got = alone.text(args.size << 20)?;
@@ -156,14 +168,14 @@ fn measure_alone(args: &Args, alone: &Alone, figures: &mut Figures) -> Result<()
         for byte in PROBES.iter().cycle().take(args.bytes) {
             let began = Instant::now();
             alone.echo(*byte, ourselves)?;
-            times.push(nanoseconds(began));
+            times.push(microseconds(began));
         }
     }
     Ok(())
 }
 
-fn nanoseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+fn microseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e6
 }
 
 /// Exact up to 2^32, and nothing here is more.
@@ -172,74 +184,59 @@ fn float(number: usize) -> f64 {
 }
 
 impl Figures {
+    fn of(name: &str, who: Who) -> Self {
+        let (speeds, by_terminal, by_program) = Default::default();
+        Self {
+            name: name.to_owned(),
+            who,
+            speeds,
+            got: 0,
+            wanted: 0,
+            by_terminal,
+            by_program,
+            left_out: None,
+        }
+    }
+
     fn add_speed(&mut self, got: usize, bytes: usize, began: Instant) {
-        self.speeds.push(float(got) / began.elapsed().as_secs_f64());
+        self.speeds.push(float(got) / began.elapsed().as_secs_f64() / 1e6);
         self.got += got;
         // Each line grows by a carriage return.
         self.wanted += bytes / COLUMNS * (COLUMNS + 1);
     }
 
-    fn speed(&self) -> f64 {
-        let mut speeds = self.speeds.clone();
-        speeds.sort_by(f64::total_cmp);
-        speeds.get(speeds.len() / 2).copied().unwrap_or(f64::NAN)
+    /// How much of a hundred came out.
+    fn share(&self) -> f64 {
+        float(self.got / 1024) / float(self.wanted / 1024) * 100.0
     }
 }
 
-/// The time that so many of a thousand do not exceed, in microseconds.
-fn quantile(times: &[u64], of_thousand: usize) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let rank = (sorted.len() * of_thousand).div_ceil(1000).max(1) - 1;
-    sorted.get(rank).map_or(f64::NAN, |&time| f64::from(u32::try_from(time).unwrap_or(u32::MAX)) / 1000.0)
-}
-
-fn print(figures: &[Figures]) {
-    let Some(floor) = figures.first() else { return };
-    let head = format!("{:<42} {:>7} {:>7} {:>8}", "Text, to the client", "MB/s", "x floor", "of it %");
-    say::title(&head);
-    for row in figures {
-        let share = float(row.got / 1024) / float(row.wanted / 1024) * 100.0;
-        let (speed, times) = (row.speed(), row.speed() / floor.speed());
-        println!("{:<42} {:>7.1} {times:>7.2} {share:>8.1}", row.name, speed / 1e6);
+fn tables(figures: &[Figures]) -> Vec<Table> {
+    let table = |title: &str, unit, of: fn(&Figures) -> &Samples| {
+        let mut table = Table::new(title, unit);
+        table.rows.extend(figures.iter().map(|row| Row {
+            name: row.name.clone(),
+            who: row.who,
+            found: row.left_out.clone().map_or_else(|| Ok(of(row).clone()), Err),
+        }));
+        table
+    };
+    let mut text = table("Text, to the client", Unit::MegabytesPerSecond, |row| &row.speeds);
+    let lost = figures.iter().filter(|row| row.left_out.is_none() && row.share() < 99.5);
+    let lost: Vec<_> = lost.map(|row| format!("{} {:.0} %", row.name, 100.0 - row.share())).collect();
+    if !lost.is_empty() {
+        text.note = format!("Of what was said, these did not pass on: {}.", lost.join("; "));
     }
-    for (title, of) in [
-        ("A byte said again by the terminal", (|row| &row.by_terminal) as fn(&Figures) -> &Vec<u64>),
-        ("A byte said again by a program", |row| &row.by_program),
-    ] {
-        say::title(&format!(
-            "{title:<42} {:>7} {:>9} {:>8} {:>7} {:>6}",
-            "min µs", "median µs", "p99 µs", "x floor", "n"
-        ));
-        for row in figures {
-            let times = of(row);
-            let median = quantile(times, 500);
-            println!(
-                "{:<42} {:>7.1} {median:>9.1} {:>8.1} {:>7.1} {:>6}",
-                row.name,
-                quantile(times, 0),
-                quantile(times, 990),
-                median / quantile(of(floor), 500),
-                times.len()
-            );
-        }
-    }
-    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
-        println!("\nLoad average of the machine at the end: {}", load.trim());
-    }
+    vec![
+        text,
+        table("A byte echoed by the terminal", Unit::Microseconds, |row| &row.by_terminal),
+        table("A byte echoed by a program", Unit::Microseconds, |row| &row.by_program),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_ranks() {
-        let times: Vec<u64> = (1..=1000).rev().map(|us| us * 1000).collect();
-        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
-        assert!(near(quantile(&times, 0), 1.0) && near(quantile(&times, 500), 500.0));
-        assert!(near(quantile(&times, 990), 990.0) && quantile(&[], 500).is_nan());
-    }
 
     #[test]
     fn a_terminal_alone_gives_all_of_it() {

@@ -1,16 +1,30 @@
 //! `cargo xtask bench`: figures, each beside the floor and beside other managers, in one run.
 
 mod boot;
+mod chart;
 mod console;
+mod create;
 mod floor;
+mod limits;
+mod login;
+mod machine;
+mod memory;
 mod net;
+mod page;
 mod peers;
+mod report;
 mod restart;
+mod scale;
 mod stage;
 mod stats;
 mod worker;
 
-use anyhow::Result;
+use crate::{needs, say};
+use anyhow::{Result, ensure};
+use report::Table;
+use serde_json::json;
+use stage::{Build, Stage};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// What to measure.
@@ -18,18 +32,37 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
+    /// Print one object of JSON; everything else goes to standard error
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    build: Build,
 }
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// Starting and stopping a zone
+    /// Starting and stopping a zone, with and without a net
     Boot(boot::Args),
-    /// Many zones on one bridge, and how much goes through a zone's link
-    Net(net::Args),
-    /// From the death of a daemon to the next one's answer, for one zone and for many at once
-    Restart(restart::Args),
+    /// The same; shows how zones stop alone
+    Halt(boot::Args),
     /// The console: how much text it passes on, and how quickly it answers
     Console(console::Args),
+    /// From the death of a daemon to the next one's answer, for one zone and for many at once
+    Restart(restart::Args),
+    /// What of an idle zone is in memory
+    Memory(memory::Args),
+    /// One zone among many that are installed, and many that run
+    Scale(scale::Args),
+    /// Many zones on one bridge, and how much goes through a zone's link
+    Net(net::Args),
+    /// What limits add to a boot, and the change of one
+    Limits(limits::Args),
+    /// A command in a running zone
+    Login(login::Args),
+    /// A sparse zone made and taken away
+    Create(create::Args),
+    /// All of them; writes docs/benchmarks.md and its chart
+    All(All),
     /// Plays a part in the measurement of consoles
     #[command(hide = true)]
     Agent {
@@ -43,15 +76,128 @@ enum What {
     Worker,
 }
 
+/// How to measure all.
+#[derive(clap::Args)]
+pub(crate) struct All {
+    /// See that everything can be measured, by as few rounds as that takes, install and write nothing; no figure of it says anything
+    #[arg(long)]
+    short: bool,
+}
+
 /// Measures.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
-        What::Boot(args) => boot::run(args)?,
-        What::Net(args) => net::run(args)?,
-        What::Restart(args) => restart::run(args)?,
-        What::Console(args) => console::run(args)?,
         What::Agent { role, socket } => console::play(*role, socket.as_deref())?,
         What::Worker => worker::serve()?,
+        What::All(all) => everything(args, all)?,
+        what => {
+            let mut out = output(args.json)?;
+            provide();
+            let stage = Stage::set(&args.build)?;
+            let tables = what.measure(&stage)?;
+            stage.lab.finish();
+            show(args.json, &tables, &mut out)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl What {
+    fn measure(&self, stage: &Stage) -> Result<Vec<Table>> {
+        match self {
+            Self::Boot(args) => boot::measure(stage, args),
+            Self::Halt(args) => {
+                let mut tables = boot::measure(stage, args)?;
+                tables.retain(|table| table.title.starts_with(boot::STOP));
+                Ok(tables)
+            }
+            Self::Console(args) => console::measure(stage, args),
+            Self::Restart(args) => restart::measure(stage, args),
+            Self::Memory(args) => memory::measure(stage, args),
+            Self::Scale(args) => scale::measure(stage, args),
+            Self::Net(args) => net::measure(stage, args),
+            Self::Limits(args) => limits::measure(stage, args),
+            Self::Login(args) => login::measure(stage, args),
+            Self::Create(args) => create::measure(stage, args),
+            Self::All(_) | Self::Agent { .. } | Self::Worker => Ok(Vec::new()),
+        }
+    }
+}
+
+impl All {
+    /// All measurements, of a size that lets them end within some minutes.
+    fn parts(&self) -> Vec<What> {
+        let of = |short, long| if self.short { short } else { long };
+        vec![
+            What::Boot(boot::Args { rounds: of(1, 30) }),
+            What::Login(login::Args { rounds: of(1, 40) }),
+            What::Memory(memory::Args { zones: of(2, 10) }),
+            What::Create(create::Args { rounds: of(1, 15) }),
+            What::Limits(limits::Args { rounds: of(1, 15) }),
+            What::Console(console::Args { size: of(1, 16), bytes: of(20, 2000), rounds: of(1, 4) }),
+            What::Restart(restart::Args { rounds: of(1, 20), zones: of(2, 50), jobs: 8 }),
+            What::Scale(scale::Args {
+                configured: if self.short { vec![1, 30] } else { vec![1, 300, 1000] },
+                rounds: of(1, 12),
+                up: of(2, 100),
+            }),
+            What::Net(net::Args { zones: of(3, 100), rounds: of(1, 5), seconds: 1 }),
+        ]
+    }
+}
+
+/// Measures everything, and writes the page.
+fn everything(args: &Args, all: &All) -> Result<()> {
+    let mut out = output(args.json)?;
+    if !all.short {
+        provide();
+    }
+    let stage = Stage::set(&args.build)?;
+    let machine = machine::Machine::now(&args.build)?;
+    let mut tables = Vec::new();
+    for part in all.parts() {
+        tables.extend(part.measure(&stage)?);
+    }
+    stage.lab.finish();
+    show(args.json, &tables, &mut out)?;
+    if all.short {
+        return structure(&tables);
+    }
+    page::write(&machine, &tables)
+}
+
+/// Fails if something of ours was not measured that can be on every machine.
+fn structure(tables: &[Table]) -> Result<()> {
+    for table in tables.iter().filter(|table| table.title != limits::TITLE) {
+        ensure!(table.has_all_of_ours(), "bench: not everything of ours could be measured: {}", table.title);
+    }
+    say::good(&format!("{} tables, and everything of ours in them was measured", tables.len()));
+    Ok(())
+}
+
+/// Installs the peers; what cannot be is left out of the tables.
+fn provide() {
+    if let Err(e) = needs::provide(&[&peers::NEEDS, &console::NEEDS, &net::NEEDS]) {
+        say::note(&format!("{e:#}: what is missing is left out"));
+    }
+}
+
+/// Gives standard output. Before JSON it is taken out of the way of whatever else is printed, here or by other programs.
+fn output(json: bool) -> Result<std::fs::File> {
+    let out = rustix::io::dup(std::io::stdout())?;
+    if json {
+        rustix::stdio::dup2_stdout(std::io::stderr())?;
+    }
+    Ok(out.into())
+}
+
+fn show(json: bool, tables: &[Table], out: &mut std::fs::File) -> Result<()> {
+    if json {
+        let tables: Vec<_> = tables.iter().map(Table::to_json).collect();
+        writeln!(out, "{:#}", json!({ "load": stage::load(), "tables": tables }))?;
+    } else {
+        tables.iter().for_each(Table::print);
+        println!("\nLoad average of the machine at the end: {}", stage::load());
+    }
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! `cargo xtask bench net`: many zones on one bridge, and how much goes through a zone's link.
 
-use super::stage::{self, Build, Stage};
-use super::stats::{Times, milliseconds};
-use super::worker::{Job, Worker};
+use super::report::{Table, Unit, Who};
+use super::stage::{Stage, until_served};
+use super::stats::Samples;
 use super::{boot, floor::wire};
-use crate::{needs, say, sh};
+use crate::needs::{Need, need};
+use crate::{say, sh};
 use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 use serde_json::Value;
@@ -15,83 +16,74 @@ use std::process::{Child, Command, Stdio};
 pub(crate) struct Args {
     /// How many zones on the bridge
     #[arg(short, long, default_value_t = 200)]
-    zones: usize,
+    pub(super) zones: usize,
     /// How often the throughput of each is measured
     #[arg(short = 'n', long, default_value_t = 7)]
-    rounds: usize,
+    pub(super) rounds: usize,
     /// For how many seconds each time
     #[arg(short, long, default_value_t = 2)]
-    seconds: u32,
-    #[command(flatten)]
-    build: Build,
+    pub(super) seconds: u32,
 }
 
-/// Of how many boots, the first and the last, the medians are compared.
+/// Of how many boots, the first and the last, the medians are compared: no more than this.
 const SOME: usize = 20;
+
+/// What measures throughput.
+pub(super) const NEEDS: [Need; 1] = [need("iperf3", "iperf3", "how much goes through a net")];
 
 /// Where throughput is measured.
 const SERVER_PORT: &str = "5299";
 
-/// Measures, and prints the tables.
-pub(crate) fn run(args: &Args) -> Result<()> {
-    if args.zones < 2 * SOME {
-        bail!("at least {} zones are needed", 2 * SOME);
+/// Measures throughput, and many zones on a bridge.
+pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
+    if args.zones < 3 {
+        bail!("at least three zones are needed");
     }
-    needs::provide(&[&[needs::need("iperf3", "iperf3", "how much goes through a net")]])?;
-    let stage = Stage::set("bench net", &args.build)?;
-    stage::own_network()?;
-    throughput(&stage, args)?;
-    many(&stage, args)?;
-    println!("\nLoad average of the machine at the end: {}", stage::load());
-    stage.lab.finish();
-    Ok(())
+    let mut tables = throughput(stage, args)?;
+    tables.push(many(stage, args)?);
+    Ok(tables)
 }
 
 /// Boots one zone after the other, until all are on the bridge.
-fn many(stage: &Stage, args: &Args) -> Result<()> {
+fn many(stage: &Stage, args: &Args) -> Result<Table> {
     let names: Vec<String> = (0..args.zones).map(|number| format!("z{number}")).collect();
-    say::title(&format!("{} zones on one bridge, booted one after the other", names.len()));
+    let title = format!("{} zones booted onto one bridge", names.len());
+    say::title(&title);
     say::note("installing them");
     for name in &names {
-        let zone = stage.lab.tiny(name, "exec sleep 2147483647");
+        let zone = stage.lab.tiny(name, boot::IDLE);
         zone.zonecfg("add net; end").ok();
     }
-    let zones_root = stage.lab.root();
-    let mut worker = Worker::start(&[], &[("ZONES_ROOT", &zones_root.to_string_lossy())])?;
-    let zoneadm = stage.bin.join("zoneadm").to_string_lossy().into_owned();
+    let mut worker = stage.worker()?;
     let mut times = Vec::new();
-    for (number, name) in names.iter().enumerate() {
-        let words = [zoneadm.as_str(), "-z", name, "boot", "--timings", "--json"].map(str::to_owned).into();
-        let (whole, output) = boot::ask(&mut worker, &Job::Run { words, wanted: true })?;
+    for name in &names {
+        let boot = stage.job("zoneadm", &["-z", name, "boot", "--timings", "--json"]);
+        let (whole, output) = worker.has_done(&boot)?;
         let steps = boot::steps(&output);
         let inside = steps.iter().map(|(_, usec)| usec).sum();
-        let both =
-            [("the whole command".to_owned(), whole), ("inside the daemon, of that:".to_owned(), inside)];
+        let both = [("the whole command".to_owned(), whole), ("inside the daemon".to_owned(), inside)];
         times.push(both.into_iter().chain(steps).collect::<Vec<_>>());
-        if (number + 1) % 50 == 0 {
-            say::note(&format!("{} are up", number + 1));
-        }
+    }
+    for name in &names {
+        stage.lab.zone(name).remove();
     }
     // The very first makes the bridge.
-    let (first, last) = (&times[1..=SOME], &times[times.len() - SOME..]);
-    say::title(&format!("{:<44} {:>9} {:>9} {:>7}", "median ms", "first 20", "last 20", "ratio"));
-    for (name, _) in &times[0] {
-        let median = |boots: &[Vec<(String, u64)>]| {
-            let mut of_row = Times::default();
-            boots.iter().flatten().filter(|(row, _)| row == name).for_each(|(_, usec)| of_row.add(*usec));
-            of_row.median()
-        };
-        let (first, last) = (median(first), median(last));
-        // Below the clock's microsecond there is no ratio.
-        let ratio = if first > 0.0 { format!("{:.2}", last / first) } else { "-".to_owned() };
-        println!("{name:<44} {first:>9.2} {last:>9.2} {ratio:>7}");
+    let some = SOME.min((times.len() - 1) / 2);
+    let (first, last) = (&times[1..=some], &times[times.len() - some..]);
+    let mut table = Table::new(&title, Unit::Milliseconds)
+        .note(&format!("Of {some} each; the very first, which makes the bridge, is not counted."));
+    for name in ["the whole command", "inside the daemon", "check", "network"] {
+        for (boots, of) in [(first, "first"), (last, "last")] {
+            let mut samples = Samples::default();
+            boots.iter().flatten().filter(|(row, _)| row == name).for_each(|(_, usec)| samples.add(*usec));
+            table = table.row(Who::Ours, &format!("{name}, the {of}"), &samples);
+        }
     }
-    println!("{:<44} {:>9.2}", "the very first, which makes the bridge", milliseconds(times[0][0].1));
-    Ok(())
+    Ok(table)
 }
 
 /// Sends to the host and from it: over a bare veth pair, and from a zone of the managed network.
-fn throughput(stage: &Stage, args: &Args) -> Result<()> {
+fn throughput(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     let zone = stage.lab.sparse_with("fast", "add net; end");
     zone.zoneadm(["boot"]).ok();
     let router = zone.zlogin(["ip", "-j", "route", "show", "default"]).ok().out();
@@ -99,7 +91,7 @@ fn throughput(stage: &Stage, args: &Args) -> Result<()> {
     let router = routes[0]["gateway"].as_str().context("the zone has no router")?.to_owned();
     let bare = Bare::new()?;
     let _server = Running::start(Command::new("iperf3").args(["-s", "-p", SERVER_PORT]))?;
-    stage::until_served(SERVER_PORT)?;
+    until_served(SERVER_PORT)?;
     let seconds = args.seconds.to_string();
     let client = |address: &str, way: &[&str]| {
         let words = ["iperf3", "-J", "-p", SERVER_PORT, "-t", &seconds, "-c", address];
@@ -107,26 +99,21 @@ fn throughput(stage: &Stage, args: &Args) -> Result<()> {
     };
     say::title("Throughput, TCP, in turn");
     let ways: [(&str, &[&str]); 2] = [("to the host", &[]), ("from the host", &["-R"])];
+    let mut tables = Vec::new();
     for (name, way) in ways {
-        let (mut of_bare, mut of_zone) = (Vec::new(), Vec::new());
+        let (mut of_bare, mut of_zone) = (Samples::default(), Samples::default());
         for _ in 0..args.rounds {
             of_bare.push(bare.measure(&client(wire::ROUTER, way))?);
             of_zone.push(rate(&zone.zlogin(client(&router, way)).ok().out())?);
         }
-        let (of_bare, of_zone) = (median(of_bare), median(of_zone));
-        println!(
-            "{name:<16} bare veth pair {of_bare:>6.2} Gbit/s   zone {of_zone:>6.2} Gbit/s   ratio {:.2}",
-            of_zone / of_bare
+        tables.push(
+            Table::new(&format!("TCP {name}"), Unit::GigabitsPerSecond)
+                .row(Who::Floor, "a bare veth pair", &of_bare)
+                .row(Who::Ours, "a zone of the managed network", &of_zone),
         );
     }
-    zone.zoneadm(["halt"]).ok();
-    Ok(())
-}
-
-/// The middle one.
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
+    zone.remove();
+    Ok(tables)
 }
 
 /// What arrived, in Gbit/s, by what iperf3 says.
@@ -193,6 +180,5 @@ mod tests {
         assert!((rate(text).unwrap() - 8.0).abs() < 1e-9);
         let refused = rate(r#"{"error":"unable to connect"}"#).unwrap_err();
         assert_eq!(refused.to_string(), "iperf3: unable to connect");
-        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
     }
 }

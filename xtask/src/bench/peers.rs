@@ -2,15 +2,17 @@
 
 use super::worker::{Job, Worker};
 use crate::needs::{Need, need};
-use crate::{say, sh};
-use anyhow::{Context, Result, bail};
+use crate::sh;
+use anyhow::{Context, Result};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where they are from.
-pub(super) const NEEDS: [Need; 3] = [
+pub(super) const NEEDS: [Need; 5] = [
     need("crun", "crun", "a manager to measure beside ours"),
+    need("runc", "runc", "a manager to measure beside ours"),
     need("lxc-start", "lxc", "a manager to measure beside ours, also with a veth pair"),
+    need("systemd-nspawn", "systemd-container", "a manager to measure beside ours"),
     need("podman", "podman", "a manager with a bridge, to measure beside ours"),
 ];
 
@@ -24,61 +26,79 @@ pub(super) struct Peer {
     /// Whether the container has a net on a bridge.
     pub(super) wired: bool,
     worker: Worker,
-    start: Vec<String>,
-    stop: Vec<Vec<String>>,
+    start: Job,
+    stop: Vec<Job>,
+    /// What a table calls its way to run a command in a container.
+    pub(super) way_in: String,
+    /// What precedes a command that is to be run in the container; without, why there is none.
+    enter: Result<Vec<String>, &'static str>,
+}
+
+/// A peer that is left out, and why.
+pub(super) struct LeftOut {
+    /// What the table would call it.
+    pub(super) name: String,
+    /// Whether it would have had a net.
+    pub(super) wired: bool,
+    /// The reason, as the program gave it.
+    pub(super) why: String,
 }
 
 impl Peer {
     /// Starts the container; gives the microseconds it took.
     pub(super) fn start(&mut self) -> Result<u64> {
-        done(&mut self.worker, &self.start)
+        Ok(self.worker.has_done(&self.start)?.0)
     }
 
     /// Stops it and removes what the manager keeps of it.
     pub(super) fn stop(&mut self) -> Result<u64> {
-        let mut usec = 0;
-        for words in &self.stop {
-            usec += done(&mut self.worker, words)?;
-        }
-        Ok(usec)
+        self.stop.iter().map(|job| Ok(self.worker.has_done(job)?.0)).sum()
+    }
+
+    /// Runs a command in it.
+    pub(super) fn enter(&mut self, command: &[&str]) -> Result<u64> {
+        let mut words = self.enter.clone().map_err(anyhow::Error::msg)?;
+        words.extend(command.iter().map(|word| (*word).to_owned()));
+        Ok(self.worker.has_done(&Job::Run { words, wanted: false })?.0)
     }
 }
 
-fn done(worker: &mut Worker, words: &[String]) -> Result<u64> {
-    let done = worker.ask(&Job::Run { words: words.to_vec(), wanted: false })?;
-    match done.error {
-        Some(why) => bail!("{why}"),
-        None => Ok(done.usec),
-    }
+fn run(words: Vec<String>) -> Job {
+    Job::Run { words, wanted: false }
 }
 
-/// All that are installed and can start a container on this machine. The others are named with the
-/// reason why they are left out. `bridge` is one that containers with a net can be on.
-pub(super) fn all(root: &Path, init: &str, dir: &Path, bridge: &str) -> Result<Vec<Peer>> {
-    let mut peers = Vec::new();
+/// Gives all that are installed and can start a container on this machine, and the others with the reason why they are left out. `bridge`
+/// is one that containers with a net can be on.
+pub(super) fn all(root: &Path, init: &str, dir: &Path, bridge: &str) -> Result<(Vec<Peer>, Vec<LeftOut>)> {
+    let (mut peers, mut left) = (Vec::new(), Vec::new());
     for (program, made) in [
         ("crun", oci("crun", root, init, dir)),
         ("runc", oci("runc", root, init, dir)),
-        ("lxc-start", lxc(root, init, dir, None)),
-        ("lxc-start", lxc(root, init, dir, Some(bridge))),
+        ("lxc-start", lxc(NAME, root, init, dir, None)),
+        ("systemd-nspawn", nspawn(root, init)),
+        ("lxc-start", lxc(NAME, root, init, dir, Some(bridge))),
         ("podman", podman(root, init, dir)),
     ] {
-        if sh::which(program).is_none() {
-            say::note(&format!("{program} is not installed"));
-            continue;
-        }
         let mut peer = made?;
-        match peer.start().and_then(|_| peer.stop()) {
-            Ok(_) => peers.push(peer),
-            Err(e) => say::note(&format!("{program} is left out, it cannot start a container here: {e:#}")),
-        }
+        let why = if sh::which(program).is_none() {
+            "not installed".to_owned()
+        } else {
+            match peer.start().and_then(|_| peer.stop()) {
+                Ok(_) => {
+                    peers.push(peer);
+                    continue;
+                }
+                Err(e) => format!("{e:#}"),
+            }
+        };
+        left.push(LeftOut { name: peer.name, wired: peer.wired, why });
     }
-    Ok(peers)
+    Ok((peers, left))
 }
 
-/// An OCI runtime with a bundle of its own.
-fn oci(program: &str, root: &Path, init: &str, dir: &Path) -> Result<Peer> {
-    let bundle = dir.join(program);
+/// Writes the bundle of a container for an OCI runtime into a directory below `dir`; gives that.
+pub(super) fn bundle(name: &str, root: &Path, init: &str, dir: &Path) -> Result<PathBuf> {
+    let bundle = dir.join(name);
     sh::make_dir(&bundle)?;
     let namespaces: Vec<_> =
         ["pid", "mount", "network", "uts", "ipc", "cgroup"].map(|kind| json!({ "type": kind })).into();
@@ -87,16 +107,22 @@ fn oci(program: &str, root: &Path, init: &str, dir: &Path) -> Result<Peer> {
         "ociVersion": "1.0.0",
         "process": { "user": { "uid": 0, "gid": 0 }, "args": [init], "cwd": "/" },
         "root": { "path": root },
-        "hostname": NAME,
+        "hostname": name,
         "mounts": [
             mount("proc", "/proc", &[]),
             mount("tmpfs", "/dev", &["nosuid", "mode=755"]),
             mount("devpts", "/dev/pts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666"]),
             mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]),
         ],
-        "linux": { "namespaces": namespaces, "cgroupsPath": format!("/{NAME}") },
+        "linux": { "namespaces": namespaces, "cgroupsPath": format!("/{NAME}-{name}") },
     });
     std::fs::write(bundle.join("config.json"), config.to_string()).context("cannot write a bundle")?;
+    Ok(bundle)
+}
+
+/// An OCI runtime with a bundle of its own.
+fn oci(program: &str, root: &Path, init: &str, dir: &Path) -> Result<Peer> {
+    let bundle = bundle(program, root, init, dir)?;
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let bundle = bundle.to_string_lossy();
     let worker = if program == "crun" { without_cgroup2()? } else { Worker::start(&[], &[])? };
@@ -104,22 +130,24 @@ fn oci(program: &str, root: &Path, init: &str, dir: &Path) -> Result<Peer> {
         name: format!("{program} run"),
         wired: false,
         worker,
-        start: words(&[program, "run", "-d", "-b", &bundle, NAME]),
-        stop: vec![words(&[program, "delete", "-f", NAME])],
+        start: run(words(&[program, "run", "-d", "-b", &bundle, NAME])),
+        stop: vec![run(words(&[program, "delete", "-f", NAME]))],
+        way_in: format!("{program} exec"),
+        enter: Ok(words(&[program, "exec", NAME])),
     })
 }
 
 /// Starts a worker for crun, which refuses a machine whose cgroup2 hierarchy has controllers beside cgroup v1 ones: it gets a
 /// mount namespace without it.
-fn without_cgroup2() -> Result<Worker> {
+pub(super) fn without_cgroup2() -> Result<Worker> {
     let hide = "mountpoint -q /sys/fs/cgroup/unified && umount /sys/fs/cgroup/unified; exec \"$0\" \"$@\"";
     Worker::start(&["unshare", "--mount", "--propagation", "private", "sh", "-c", hide], &[])
 }
 
-/// lxc-start, with a veth pair on a bridge if there is one.
-fn lxc(root: &Path, init: &str, dir: &Path, bridge: Option<&str>) -> Result<Peer> {
+/// lxc-start of a container, with a veth pair on a bridge if there is one.
+pub(super) fn lxc(name: &str, root: &Path, init: &str, dir: &Path, bridge: Option<&str>) -> Result<Peer> {
     let place = dir.join(if bridge.is_some() { "lxc-veth" } else { "lxc" });
-    sh::make_dir(&place.join(NAME))?;
+    sh::make_dir(&place.join(name))?;
     let net = bridge.map_or("type = empty\n".to_owned(), |bridge| {
         format!(
             "type = veth\nlxc.net.0.link = {bridge}\nlxc.net.0.flags = up\nlxc.net.0.ipv4.address = 10.213.77.3/24\n\
@@ -127,15 +155,15 @@ fn lxc(root: &Path, init: &str, dir: &Path, bridge: Option<&str>) -> Result<Peer
         )
     });
     let config = format!(
-        "lxc.rootfs.path = dir:{}\nlxc.init.cmd = {init}\nlxc.uts.name = {NAME}\nlxc.net.0.{net}\
+        "lxc.rootfs.path = dir:{}\nlxc.init.cmd = {init}\nlxc.uts.name = {name}\nlxc.net.0.{net}\
          lxc.mount.auto = proc:mixed sys:ro\nlxc.apparmor.profile = unconfined\n",
         root.display()
     );
-    std::fs::write(place.join(NAME).join("config"), config).context("cannot write a configuration")?;
+    std::fs::write(place.join(name).join("config"), config).context("cannot write a configuration")?;
     let place = place.to_string_lossy().into_owned();
     let words = |program: &str, more: &[&str]| {
         let mut all =
-            vec![program.to_owned(), "-P".to_owned(), place.clone(), "-n".to_owned(), NAME.to_owned()];
+            vec![program.to_owned(), "-P".to_owned(), place.clone(), "-n".to_owned(), name.to_owned()];
         all.extend(more.iter().map(|word| (*word).to_owned()));
         all
     };
@@ -143,8 +171,27 @@ fn lxc(root: &Path, init: &str, dir: &Path, bridge: Option<&str>) -> Result<Peer
         name: if bridge.is_some() { "lxc-start, veth" } else { "lxc-start" }.to_owned(),
         wired: bridge.is_some(),
         worker: Worker::start(&[], &[])?,
-        start: words("lxc-start", &[]),
-        stop: vec![words("lxc-stop", &["-k"])],
+        start: run(words("lxc-start", &[])),
+        stop: vec![run(words("lxc-stop", &["-k"]))],
+        way_in: "lxc-attach".to_owned(),
+        enter: Ok(words("lxc-attach", &["--"])),
+    })
+}
+
+/// systemd-nspawn, which stays with its container, without a systemd that it could register that with.
+fn nspawn(root: &Path, init: &str) -> Result<Peer> {
+    let root = root.to_string_lossy();
+    let words =
+        ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--console=pipe"];
+    let words = words.iter().chain(&["-M", NAME, "-D", &root, init]).map(|word| (*word).to_owned()).collect();
+    Ok(Peer {
+        name: "systemd-nspawn, until init speaks".to_owned(),
+        wired: false,
+        worker: Worker::start(&[], &[])?,
+        start: Job::Attend { words },
+        stop: vec![Job::Dismiss],
+        way_in: "systemd-nspawn".to_owned(),
+        enter: Err("has no command for it without systemd and machined"),
     })
 }
 
@@ -175,7 +222,9 @@ fn podman(root: &Path, init: &str, dir: &Path) -> Result<Peer> {
         name: "podman run, bridge".to_owned(),
         wired: true,
         worker: without_cgroup2()?,
-        start: words(&["run", "-d", "--name", NAME, nofile, nproc, "--rootfs", &root, init]),
-        stop: vec![words(&["rm", "-f", "-t", "0", NAME])],
+        start: run(words(&["run", "-d", "--name", NAME, nofile, nproc, "--rootfs", &root, init])),
+        stop: vec![run(words(&["rm", "-f", "-t", "0", NAME]))],
+        way_in: "podman exec".to_owned(),
+        enter: Ok(words(&["exec", NAME])),
     })
 }

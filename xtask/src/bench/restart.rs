@@ -1,8 +1,8 @@
 //! `cargo xtask bench restart`: how soon a zone has a daemon again that was killed.
 
-use super::stage::{self, Build, Stage};
-use super::stats::{Times, milliseconds, table};
-use super::worker::{Job, Worker};
+use super::report::{Table, Unit, Who};
+use super::stage::Stage;
+use super::stats::{Samples, milliseconds};
 use crate::say;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,48 +18,39 @@ use std::time::Instant;
 pub(crate) struct Args {
     /// How often one daemon is killed
     #[arg(short = 'n', long, default_value_t = 40)]
-    rounds: usize,
+    pub(super) rounds: usize,
     /// Of how many zones all daemons are killed at once
     #[arg(short, long, default_value_t = 200)]
-    zones: usize,
+    pub(super) zones: usize,
     /// How many commands call the dead daemons at a time
     #[arg(short, long, default_value_t = 8)]
-    jobs: usize,
-    #[command(flatten)]
-    build: Build,
+    pub(super) jobs: usize,
 }
 
-/// Measures, and prints the tables.
-pub(crate) fn run(args: &Args) -> Result<()> {
+/// Measures restarts.
+pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     if args.zones < 2 || args.jobs == 0 {
         bail!("at least two zones and one job are needed");
     }
-    let stage = Stage::set("bench restart", &args.build)?;
     let names: Vec<String> = (0..args.zones).map(|number| format!("z{number}")).collect();
     say::title(&format!("Installing and booting {} zones", args.zones));
     for name in &names {
         stage.lab.sparse(name).boot();
     }
-    one(&stage, &names[0], args.rounds)?;
-    all(&stage, &names, args.jobs)?;
-    println!("\nLoad average of the machine at the end: {}", stage::load());
-    stage.lab.finish();
-    Ok(())
+    let tables = vec![one(stage, &names[0], args.rounds)?, all(stage, &names, args.jobs)?];
+    for name in &names {
+        stage.lab.zone(name).remove();
+    }
+    Ok(tables)
 }
 
 /// One daemon, killed again and again.
-fn one(stage: &Stage, name: &str, rounds: usize) -> Result<()> {
-    let root = stage.lab.root();
-    let mut worker = Worker::start(&[], &[("ZONES_ROOT", &root.to_string_lossy())])?;
-    let mut ask = |program: &str, words: &[&str]| {
-        let program = stage.bin.join(program).to_string_lossy().into_owned();
-        let words = std::iter::once(program).chain(words.iter().map(|word| (*word).to_owned()));
-        let done = worker.ask(&Job::Run { words: words.collect(), wanted: true })?;
-        done.error.map_or(Ok(()), |why| bail!("{why}"))
-    };
+fn one(stage: &Stage, name: &str, rounds: usize) -> Result<Table> {
+    let mut worker = stage.worker()?;
+    let mut ask = |program: &str, words: &[&str]| worker.has_done(&stage.job(program, words));
     // A command that finds all well, and has to ask the daemon for that.
     let command = ["-z", name, "boot"];
-    let (mut alive, mut dead, mut bare) = (Times::default(), Times::default(), Times::default());
+    let (mut alive, mut dead, mut bare) = (Samples::default(), Samples::default(), Samples::default());
     for round in 0..=rounds {
         let began = Instant::now();
         ask("zoneadm", &command)?;
@@ -78,19 +69,14 @@ fn one(stage: &Stage, name: &str, rounds: usize) -> Result<()> {
             bare.add(usec(began));
         }
     }
-    table(
-        "One zone",
-        &[
-            ("a command that the living daemon answers".to_owned(), alive),
-            ("zoneadmd alone, until door and console serve".to_owned(), bare),
-            ("SIGKILL, and a command until it is answered".to_owned(), dead),
-        ],
-    );
-    Ok(())
+    Ok(Table::new("A daemon that is killed", Unit::Milliseconds)
+        .row(Who::Ours, "a command that the living daemon answers", &alive)
+        .row(Who::Ours, "zoneadmd, until door and console serve", &bare)
+        .row(Who::Ours, "SIGKILL, and a command until its answer", &dead))
 }
 
 /// All daemons at once, and one of the zones has a zsched that answers nothing.
-fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<()> {
+fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<Table> {
     let bad = names.last().context("no zones")?;
     let keeper = Pid::from_raw(stage.lab.zone(bad).keeper()).context("no zsched")?;
     let daemons = names.iter().map(|name| daemon(stage, name)).collect::<Result<Vec<_>>>()?;
@@ -125,14 +111,19 @@ fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<()> {
         bail!("zone '{name}' was not adopted: {why}");
     }
     let last = well.iter().map(|(_, at, _)| *at).max().unwrap_or(0);
-    say::title(&format!("{} zones, all daemons killed at once, {jobs} commands at a time", names.len()));
-    println!("all daemons dead after                       {:>9.1} ms", milliseconds(killed));
-    println!("all {:>4} good zones adopted again after        {:>9.1} ms", well.len(), milliseconds(last));
+    let once = |usec| std::iter::once(milliseconds(usec)).collect::<Samples>();
+    let title = format!("All daemons of {} zones killed at once", names.len());
+    let mut table = Table::new(&title, Unit::Milliseconds)
+        .row(Who::Ours, "until all daemons are dead", &once(killed))
+        .row(Who::Ours, &format!("until {} zones are adopted again", well.len()), &once(last));
     for (_, at, said) in ill {
-        let said = said.err().unwrap_or_else(|| "answered".to_owned());
-        println!("the one whose zsched is stopped              {:>9.1} ms: {said}", milliseconds(at));
+        table = table.row(Who::Ours, "the one whose zsched is stopped", &once(at));
+        let said = said.err().unwrap_or_default();
+        table.note = format!(
+            "{jobs} commands at a time. The last zone's zsched answers nothing, and the command says so: {said}"
+        );
     }
-    Ok(())
+    Ok(table)
 }
 
 /// The process behind a zone's door.

@@ -1,5 +1,6 @@
 //! What every measurement stands on: programs to measure, and a private root that is cleared however it ends.
 
+use super::worker::{Job, Worker};
 use crate::{dist, paths, sh};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use zones_suite::harness::{Lab, LabSpec};
 #[derive(clap::Args)]
 pub(super) struct Build {
     /// Measure the debug build instead of building the release
-    #[arg(long, conflicts_with = "prebuilt")]
-    debug: bool,
+    #[arg(long, global = true, conflicts_with = "prebuilt")]
+    pub(super) debug: bool,
     /// Measure the release as it was built last
-    #[arg(long)]
+    #[arg(long, global = true)]
     prebuilt: bool,
 }
 
@@ -25,18 +26,31 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Builds what is to be built, and sets the stage for `cargo xtask TASK`.
-    pub(super) fn set(task: &str, build: &Build) -> Result<Self> {
-        sh::require_root(task, "boots zones")?;
+    /// Builds what is to be built, and sets the stage, in a network of this process' own.
+    pub(super) fn set(build: &Build) -> Result<Self> {
+        sh::require_root("bench", "boots zones")?;
         let bin = if build.debug { paths::debug() } else { paths::dist() };
         if build.debug {
             dist::debug()?;
         } else if !build.prebuilt {
             dist::release()?;
         }
+        own_network()?;
         let dir = tempfile::Builder::new().prefix("zones-bench.").tempdir()?;
         let spec = LabSpec { dir: dir.path().to_owned(), bin: bin.clone(), guests: None, python: None };
         Ok(Self { lab: Lab::new(spec), bin, dir })
+    }
+
+    /// A worker that measures commands on this installation.
+    pub(super) fn worker(&self) -> Result<Worker> {
+        Worker::start(&[], &[("ZONES_ROOT", &self.lab.root().to_string_lossy())])
+    }
+
+    /// One of the programs that are measured, with its words.
+    pub(super) fn job(&self, program: &str, words: &[&str]) -> Job {
+        let program = self.bin.join(program).to_string_lossy().into_owned();
+        let words = words.iter().map(|word| (*word).to_owned());
+        Job::Run { words: std::iter::once(program).chain(words).collect(), wanted: true }
     }
 
     /// A folder for whatever else is needed.
@@ -53,7 +67,7 @@ impl Drop for Stage {
 
 /// Moves this process, and what it starts from now on, to a network of its own, with a /sys that shows it: the machine's is
 /// left alone.
-pub(super) fn own_network() -> Result<()> {
+fn own_network() -> Result<()> {
     use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
     const CGROUPS: &str = "/sys/fs/cgroup";
     zone_sys::namespace::unshare(Namespaces::NET | Namespaces::MOUNT)?;

@@ -1,13 +1,18 @@
-//! Medians and tables.
+//! Medians.
 
-/// The times of one thing, in microseconds.
+/// What was measured of one thing, each in its table's unit.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Times(Vec<u64>);
+pub(super) struct Samples(Vec<f64>);
 
-impl Times {
-    /// Adds one.
+impl Samples {
+    /// Adds a time in microseconds, to a table of milliseconds.
     pub(super) fn add(&mut self, usec: u64) {
-        self.0.push(usec);
+        self.0.push(milliseconds(usec));
+    }
+
+    /// Adds whatever the table has.
+    pub(super) fn push(&mut self, value: f64) {
+        self.0.push(value);
     }
 
     /// How many.
@@ -17,19 +22,30 @@ impl Times {
 
     /// The middle one.
     pub(super) fn median(&self) -> f64 {
-        self.quantile(50)
+        self.quantile(500)
     }
 
     /// The one that 95 of 100 do not exceed.
     pub(super) fn p95(&self) -> f64 {
-        self.quantile(95)
+        self.quantile(950)
     }
 
-    fn quantile(&self, percent: usize) -> f64 {
+    /// The least.
+    pub(super) fn least(&self) -> f64 {
+        self.quantile(0)
+    }
+
+    fn quantile(&self, of_thousand: usize) -> f64 {
         let mut sorted = self.0.clone();
-        sorted.sort_unstable();
-        let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;
-        sorted.get(rank).map_or(f64::NAN, |&usec| milliseconds(usec))
+        sorted.sort_unstable_by(f64::total_cmp);
+        let rank = (sorted.len() * of_thousand).div_ceil(1000).max(1) - 1;
+        sorted.get(rank).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self(values.into_iter().collect())
     }
 }
 
@@ -38,27 +54,17 @@ pub(super) fn milliseconds(usec: u64) -> f64 {
     f64::from(u32::try_from(usec).unwrap_or(u32::MAX)) / 1000.0
 }
 
-/// Prints one table: a row for each name, with the ratio to the first row's median.
-pub(super) fn table(title: &str, rows: &[(String, Times)]) {
-    let floor = rows.first().map_or(f64::NAN, |(_, times)| times.median());
-    let head = format!("{title:<44} {:>9} {:>9} {:>5} {:>8}", "median ms", "p95 ms", "n", "x floor");
-    crate::say::title(&head);
-    for (name, times) in rows {
-        let (median, p95) = (times.median(), times.p95());
-        println!("{name:<44} {median:>9.2} {p95:>9.2} {:>5} {:>8.2}", times.count(), median / floor);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn quantiles_are_ranks() {
-        let mut times = Times::default();
+        let mut times = Samples::default();
         (1..=100).rev().for_each(|ms| times.add(ms * 1000));
-        assert!((times.median() - 50.0).abs() < 1e-9 && (times.p95() - 95.0).abs() < 1e-9);
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(times.median(), 50.0) && near(times.p95(), 95.0) && near(times.least(), 1.0));
         assert_eq!(times.count(), 100);
-        assert!(Times::default().median().is_nan());
+        assert!(Samples::default().median().is_nan());
     }
 }

@@ -1,7 +1,7 @@
 //! The consoles that are measured, each with a guest at its far end and a client at the near one.
 
 use super::wire::{Wire, on_terminal, pty};
-use crate::{say, sh};
+use crate::sh;
 use anyhow::{Context, Result, bail};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde_json::json;
@@ -122,20 +122,28 @@ pub(super) fn zlogin_terminal(zlogin: &Path, root: &Path, zone: &str) -> Result<
 /// What makes one peer, in a directory that is its own.
 type Make = fn(&Path) -> Result<Line>;
 
-/// What of other programs is installed and works here; the rest is named with the reason.
-pub(super) fn peers(dir: &Path) -> Result<Vec<Line>> {
+/// Other programs' consoles.
+pub(super) struct Peers {
+    /// Those that are installed and work here.
+    pub(super) able: Vec<Line>,
+    /// The names of the rest, with the reasons.
+    pub(super) left_out: Vec<(String, String)>,
+}
+
+/// Looks which of other programs' consoles can be had here.
+pub(super) fn peers(dir: &Path) -> Result<Peers> {
     let all: [(&str, Make); 4] = [("dtach", dtach), ("tmux", tmux), ("lxc-console", lxc), ("conmon", conmon)];
-    let mut peers = Vec::new();
+    let mut peers = Peers { able: Vec::new(), left_out: Vec::new() };
     for (program, make) in all {
         if sh::which(program).is_none() {
-            say::note(&format!("{program} is not installed"));
+            peers.left_out.push((program.to_owned(), "not installed".to_owned()));
             continue;
         }
         let place = dir.join(program);
         sh::make_dir(&place)?;
         match make(&place) {
-            Ok(line) => peers.push(line),
-            Err(e) => say::note(&format!("{program} is left out, it does not work here: {e:#}")),
+            Ok(line) => peers.able.push(line),
+            Err(e) => peers.left_out.push((program.to_owned(), format!("{e:#}"))),
         }
     }
     Ok(peers)

@@ -1,0 +1,194 @@
+//! `cargo xtask bench scale`: what one zone costs among many that are installed, and many that run.
+
+use super::boot::IDLE;
+use super::report::{Table, Unit, Who};
+use super::stage::Stage;
+use super::stats::Samples;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+
+/// How to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Among how many installed zones one is measured
+    #[arg(short, long, value_delimiter = ',', default_values_t = [1, 300, 1000])]
+    pub(super) configured: Vec<usize>,
+    /// How often
+    #[arg(short = 'n', long, default_value_t = 15)]
+    pub(super) rounds: usize,
+    /// How many zones run at once
+    #[arg(short, long, default_value_t = 100)]
+    pub(super) up: usize,
+}
+
+const ZONE: &str = "one";
+
+/// Measures by number.
+pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
+    let mut tables = among(stage, args)?;
+    tables.push(up(stage, args)?);
+    Ok(tables)
+}
+
+/// The figures of one zone among so many.
+#[derive(Default)]
+struct Figures {
+    boot: Samples,
+    login: Samples,
+    halt: Samples,
+    private: Samples,
+}
+
+/// Measures one zone among few and many that are installed, by turns of the number.
+fn among(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
+    let zone = stage.lab.tiny(ZONE, IDLE);
+    let installation = stage.lab.root();
+    let crowd = Crowd::of(&installation)?;
+    let mut worker = stage.worker()?;
+    let zoneadm = |verb| stage.job("zoneadm", &["-z", ZONE, verb]);
+    let mut all: Vec<Figures> = args.configured.iter().map(|_| Figures::default()).collect();
+    for round in 0..=args.rounds {
+        for (&number, figures) in args.configured.iter().zip(&mut all) {
+            crowd.is(number)?;
+            let boot = worker.has_done(&zoneadm("boot"))?.0;
+            let login = worker.has_done(&stage.job("zlogin", &[ZONE, "true"]))?.0;
+            let daemon = zone.daemon().context("the zone has no daemon")?;
+            let private = super::memory::private(daemon)?;
+            let halt = worker.has_done(&zoneadm("halt"))?.0;
+            // The first of each pays for what is not in memory yet.
+            if round > 0 {
+                figures.boot.add(boot);
+                figures.login.add(login);
+                figures.halt.add(halt);
+                figures.private.push(private);
+            }
+        }
+    }
+    crowd.is(1)?;
+    zone.remove();
+    let table = |title: &str, unit, of: fn(&Figures) -> &Samples| {
+        let rows = args.configured.iter().zip(&all);
+        let table = Table::new(&format!("{title}, by installed zones"), unit);
+        rows.fold(table, |table, (number, figures)| {
+            table.row(Who::Ours, &format!("of {number}"), of(figures))
+        })
+    };
+    Ok(vec![
+        table("zoneadm boot", Unit::Milliseconds, |figures| &figures.boot),
+        table("zoneadm halt", Unit::Milliseconds, |figures| &figures.halt),
+        table("zlogin true", Unit::Milliseconds, |figures| &figures.login),
+        table("Private memory of zoneadmd", Unit::Kilobytes, |figures| &figures.private),
+    ])
+}
+
+/// Many zones in an installation that has one: those that are written into its files, since to install so many takes longer than all
+/// that is measured.
+struct Crowd<'a> {
+    root: &'a Path,
+    /// What the files had before, by their names.
+    files: Vec<(&'static str, String)>,
+}
+
+/// The files that have a line for each zone, below ROOT.
+const LISTS: [&str; 4] = ["etc/zones/index", "etc/zones/idmap", "etc/subuid", "etc/subgid"];
+
+impl<'a> Crowd<'a> {
+    fn of(root: &'a Path) -> Result<Self> {
+        let read = |file| {
+            let text = fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;
+            Ok((file, text))
+        };
+        Ok(Self { root, files: LISTS.into_iter().map(read).collect::<Result<_>>()? })
+    }
+
+    /// Makes it that there are so many, with the one that is measured.
+    fn is(&self, number: usize) -> Result<()> {
+        for (file, before) in &self.files {
+            let lines = (1..number).map(|other| self.line(file, other));
+            fs::write(self.root.join(file), before.clone() + &lines.collect::<String>())?;
+        }
+        for other in 1..number {
+            let path = self.zonepath(other);
+            if !path.exists() {
+                fs::create_dir_all(path.join("root"))?;
+                let text = format!("zonepath = \"{}\"\nbrand = \"linux\"\n", path.display());
+                fs::write(self.root.join(format!("etc/zones/other{other}.toml")), text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn zonepath(&self, other: usize) -> std::path::PathBuf {
+        self.root.join(format!("var/lib/zones/other{other}"))
+    }
+
+    fn line(&self, file: &str, other: usize) -> String {
+        // Far above what zones are given by themselves.
+        let base = 3_000_000_000_usize + other * 65536;
+        match file {
+            "etc/zones/index" => {
+                let path = self.zonepath(other);
+                format!("other{other}:installed:{}:00000000-0000-4000-8000-{other:012}\n", path.display())
+            }
+            "etc/zones/idmap" => format!("other{other}:{base}:65536\n"),
+            _ => format!("zone-other{other}:{base}:65536\n"),
+        }
+    }
+}
+
+/// Measures many zones that run.
+fn up(stage: &Stage, args: &Args) -> Result<Table> {
+    let names: Vec<String> = (0..args.up).map(|number| format!("u{number}")).collect();
+    let mut worker = stage.worker()?;
+    let mut boots = Vec::new();
+    for name in &names {
+        stage.lab.tiny(name, IDLE);
+    }
+    for name in &names {
+        boots.push(worker.has_done(&stage.job("zoneadm", &["-z", name, "boot"]))?.0);
+    }
+    let mut list = Samples::default();
+    for _ in 0..5 {
+        list.add(worker.has_done(&stage.job("zoneadm", &["list", "-cv"]))?.0);
+    }
+    let mut halts = Samples::default();
+    for name in &names {
+        halts.add(worker.has_done(&stage.job("zoneadm", &["-z", name, "halt"]))?.0);
+    }
+    for name in &names {
+        stage.lab.zone(name).remove();
+    }
+    let some = (boots.len() / 5).max(1);
+    let samples = |usecs: &[u64]| {
+        let mut samples = Samples::default();
+        usecs.iter().for_each(|usec| samples.add(*usec));
+        samples
+    };
+    Ok(Table::new(&format!("{} zones that run at once", names.len()), Unit::Milliseconds)
+        .row(Who::Ours, &format!("zoneadm boot, the first {some}"), &samples(&boots[..some]))
+        .row(Who::Ours, &format!("zoneadm boot, the last {some}"), &samples(&boots[boots.len() - some..]))
+        .row(Who::Ours, "zoneadm list -cv, of them all", &list)
+        .row(Who::Ours, "zoneadm halt, one after the other", &halts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_comes_and_goes_without_a_trace_in_the_lists() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("etc/zones")).unwrap();
+        for file in LISTS {
+            fs::write(dir.path().join(file), "one\n").unwrap();
+        }
+        let crowd = Crowd::of(dir.path()).unwrap();
+        let index = || fs::read_to_string(dir.path().join(LISTS[0])).unwrap();
+        crowd.is(4).unwrap();
+        assert_eq!(index().lines().count(), 4);
+        assert!(dir.path().join("etc/zones/other3.toml").exists());
+        crowd.is(1).unwrap();
+        assert_eq!(index(), "one\n");
+    }
+}
