@@ -12,7 +12,7 @@ usage="usage: install.sh [--uninstall] [--prefix PREFIX] [DESTDIR]"
 prefix=/usr act=put
 while [ $# -gt 0 ]; do
     case $1 in
-    --prefix) prefix=${2:?"--prefix needs a folder"}; shift 2 ;;
+    --prefix) [ $# -ge 2 ] || { echo "$usage" >&2; exit 2; }; prefix=$2; shift 2 ;;
     --prefix=*) prefix=${1#*=}; shift ;;
     --uninstall) act=take; shift ;;
     -*) echo "$usage" >&2; exit 2 ;;
