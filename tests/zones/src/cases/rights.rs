@@ -1,8 +1,8 @@
 //! Users who are not root, and what they may: by the `admin` resource, by the group `zones`, and by nothing else.
 
-use crate::harness::{Command, Lab, Ran, Running, Terminal, cases, make_dir, skip, until};
+use crate::harness::users::{ADMINS, Host, USERS};
+use crate::harness::{Command, Lab, Terminal, cases, make_dir, until};
 use std::fs;
-use std::path::PathBuf;
 
 cases![
     each_user_may_what_is_written_and_no_more: 120,
@@ -18,110 +18,7 @@ cases![
     without_anybody_who_serves_there_is_a_sentence,
 ];
 
-/// Users of the host: who manages, who logs in, who reads, and one more.
-pub(super) const USERS: [(&str, u32); 4] = [("manny", 4101), ("logan", 4102), ("rita", 4103), ("nick", 4104)];
 const NOT_ROOT: &str = "only a privileged user may";
-
-/// The host of a test, with these users and a zone-access.
-pub(super) struct Host<'lab> {
-    lab: &'lab Lab,
-    access: Option<Running>,
-}
-
-impl<'lab> Host<'lab> {
-    pub(super) fn new(lab: &'lab Lab) -> Self {
-        make_dir(&lab.root().join("run"), 0o755);
-        let host = Self { lab, access: None };
-        host.know(&USERS.map(|(name, _)| name), "rita");
-        for file in ["passwd", "group"] {
-            Command::new("mount")
-                .args(["--bind"])
-                .args([host.file(file), PathBuf::from(format!("/etc/{file}"))])
-                .run()
-                .ok();
-        }
-        let nobody = host.user("nick", "zoneadm", &["--version"]);
-        if !matches!(nobody.code(), Some(0)) {
-            drop(host);
-            skip("other users cannot reach the programs in this checkout");
-        }
-        host.served()
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.lab.path(name)
-    }
-
-    /// Writes which users there are, and who is in the group.
-    pub(super) fn know(&self, names: &[&str], members: &str) {
-        let known = USERS.iter().filter(|(name, _)| names.contains(name));
-        let users: String = known.map(|(name, uid)| format!("{name}:x:{uid}:{uid}::/:/bin/sh\n")).collect();
-        // In place: what is mounted is this very file.
-        fs::write(self.file("passwd"), format!("root:x:0:0:root:/root:/bin/sh\n{users}")).expect("passwd");
-        fs::write(self.file("group"), format!("root:x:0:\nzones:x:4000:{members}\n")).expect("group");
-    }
-
-    fn served(mut self) -> Self {
-        // Sessions have what it has, and outlive it: no pipe of the test's.
-        let quiet = ["-c", "exec \"$0\" < /dev/null > /dev/null 2>&1"];
-        let command = Command::new("sh").args(quiet).args([self.lab.program("zone-access")]);
-        self.access = Some(command.env("ZONES_ROOT", self.lab.root()).within(600).start());
-        until("zone-access listens", || self.connects().then_some(()));
-        self
-    }
-
-    fn connects(&self) -> bool {
-        zone_sys::unix::connect_in(
-            &self.lab.root().join("run"),
-            "zone-access",
-            rustix::net::SocketType::STREAM,
-        )
-        .is_ok()
-    }
-
-    fn command(&self, user: &str, program: &str, args: &[&str]) -> Command {
-        let uid = USERS.iter().find(|(name, _)| *name == user).map_or(0, |(_, uid)| *uid).to_string();
-        Command::new("setpriv")
-            .args(["--reuid", &uid, "--regid", &uid, "--clear-groups"])
-            .args([self.lab.program(program)])
-            .args(args)
-            .env("ZONES_ROOT", self.lab.root())
-    }
-
-    pub(super) fn user(&self, user: &str, program: &str, args: &[&str]) -> Ran {
-        self.command(user, program, args).run()
-    }
-
-    /// Runs a script of Perl as a user, in which `call(TEXT)` gives what a call is answered, and `$socket` is the path.
-    pub(super) fn perl(&self, user: &str, script: &str) -> Command {
-        let socket = self.lab.root().join("run/zone-access");
-        let whole = format!(
-            "use strict; use IO::Socket::UNIX; our $socket = '{}'; \
-             sub open_one {{ IO::Socket::UNIX->new(Peer => $socket) or die \"connect: $!\" }} \
-             sub call {{ my ($text) = @_; my $s = open_one(); local $SIG{{PIPE}} = 'IGNORE'; \
-               print $s $text; $s->flush; my $got = ''; while (sysread($s, my $part, 65536)) {{ $got .= $part }} $got }} {script}",
-            socket.display()
-        );
-        let uid = USERS.iter().find(|(name, _)| *name == user).map_or(0, |(_, uid)| *uid).to_string();
-        Command::new("setpriv")
-            .args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "perl", "-e"])
-            .args([whole])
-    }
-}
-
-impl Drop for Host<'_> {
-    fn drop(&mut self) {
-        if let Some(access) = &mut self.access {
-            access.kill();
-        }
-        for file in ["/etc/passwd", "/etc/group"] {
-            let _ = std::process::Command::new("umount").args(["-q", file]).status();
-        }
-    }
-}
-
-pub(super) const ADMINS: &str = "add admin; set user=manny; set auths=manage; end; \
-    add admin; set user=logan; set auths=login; end";
 
 fn each_user_may_what_is_written_and_no_more(lab: &Lab) {
     let host = Host::new(lab);
@@ -475,30 +372,20 @@ fn sessions_outlive_who_serves(lab: &Lab) {
     let script = "echo begun; until [ -e /tmp/go ]; do sleep 0.1; done; echo ended; exit 4";
     let session = host.command("logan", "zlogin", &["web", "sh", "-c", script]).start();
     until("the command runs", || (web.sh("pgrep -f 'echo begu[n]'").code() == Some(0)).then_some(()));
-    if let Some(mut access) = host.access.take() {
-        access.kill();
-    }
-    until("nobody serves", || (!host.connects()).then_some(()));
+    host.serve_no_more();
     host.user("logan", "zlogin", &["web", "true"]).exits(1).stderr_has("You lack sufficient privilege");
     let host = host.served();
     host.user("logan", "zlogin", &["web", "touch /tmp/go"]).ok();
     session.wait().exits(4).stdout_is("begun\nended\n");
     // A second one gives way to the first.
-    host.lab
-        .command::<&str>("zone-access", [])
-        .run()
-        .exits(1)
-        .stderr_has("another zone-access serves already");
+    lab.command::<&str>("zone-access", []).run().exits(1).stderr_has("another zone-access serves already");
 }
 
 fn without_anybody_who_serves_there_is_a_sentence(lab: &Lab) {
     let mut host = Host::new(lab);
     let web = lab.sparse_with("web", ADMINS);
     web.boot();
-    if let Some(mut access) = host.access.take() {
-        access.kill();
-    }
-    until("nobody serves", || (!host.connects()).then_some(()));
+    host.serve_no_more();
     host.user("manny", "zoneadm", &["-z", "web", "halt"])
         .exits(1)
         .stderr_has("only a privileged user may halt a zone.");

@@ -1,6 +1,6 @@
 //! Users who are not root, and what they may look at: as much as the group `zones` gives, and no more.
 
-use super::rights::{ADMINS, Host, USERS};
+use crate::harness::users::{ADMINS, Host, USERS};
 use crate::harness::{Command, Lab, cases, make_dir, until};
 use std::fs;
 use std::path::PathBuf;

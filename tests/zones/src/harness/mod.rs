@@ -21,6 +21,7 @@ mod status;
 pub mod supervisor;
 mod sweep;
 pub(crate) mod tarball;
+pub mod users;
 mod wait;
 mod wire;
 pub mod world;
