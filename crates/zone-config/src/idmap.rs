@@ -44,8 +44,8 @@ impl Room {
 
     /// That of a zone that has so many ids.
     fn within(ids: u32) -> Self {
-        let count = ids / PARTS;
-        Self { first: count, last: ids.saturating_sub(1), count: count.max(1) }
+        let count = (ids / PARTS).max(1);
+        Self { first: count, last: ids.saturating_sub(1), count }
     }
 
     fn slots(self) -> u32 {
@@ -303,7 +303,7 @@ fn is_ours(range: IdRange) -> bool {
     let Room { first, last, count } = Room::here();
     range.count == count
         && range.base.is_multiple_of(count)
-        && (first..=last - count + 1).contains(&range.base)
+        && (first..=last.saturating_sub(count - 1)).contains(&range.base)
 }
 
 /// Under what name a zone's range stands in the subordinate id files; no user can be called so as to meet it by chance.

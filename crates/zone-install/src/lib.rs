@@ -58,6 +58,7 @@ pub mod remove;
 pub mod sparse;
 #[cfg(test)]
 mod testing;
+mod tree;
 pub mod zonepath;
 
 pub use error::Error;

@@ -53,6 +53,18 @@ pub struct Options {
     pub cancel: Arc<AtomicBool>,
 }
 
+impl Options {
+    /// # Errors
+    /// [`Error::Interrupted`] when the cancel flag is up.
+    pub(crate) fn check(&self, phase: Phase) -> Result<(), Error> {
+        check(&self.cancel, phase)
+    }
+}
+
+fn check(cancel: &AtomicBool, phase: Phase) -> Result<(), Error> {
+    if cancel.load(Ordering::Relaxed) { Err(Error::Interrupted { phase }) } else { Ok(()) }
+}
+
 /// Counts, reports and notices the cancel flag.
 pub(crate) struct Meter<'a> {
     report: &'a mut Reporter<'a>,
@@ -116,10 +128,7 @@ impl<'a> Meter<'a> {
     /// # Errors
     /// [`Error::Interrupted`] when the cancel flag is up.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.cancel.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted { phase: self.phase });
-        }
-        Ok(())
+        check(self.cancel, self.phase)
     }
 
     fn tell(&mut self, current: &Path) {

@@ -18,7 +18,7 @@ const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLL
 const PASSES: u32 = 16;
 
 /// What is done with a tree.
-pub(super) trait Visit {
+pub(crate) trait Visit {
     /// Something that is no directory. `path` is for messages, and costs an allocation.
     fn file(&mut self, parent: &OwnedFd, name: &CStr, path: &dyn Fn() -> PathBuf) -> Result<(), Errno>;
     /// A directory whose entries have all been visited.
@@ -51,7 +51,7 @@ struct Walk<'v, V> {
 
 /// Visits `name` in the directory `top` and all below it, entries before their directory. `base` is the
 /// path of `top`, for messages. A name that is not there is no error.
-pub(super) fn walk<V: Visit>(top: &OwnedFd, base: &Path, name: &CStr, visit: &mut V) -> Result<(), Error> {
+pub(crate) fn walk<V: Visit>(top: &OwnedFd, base: &Path, name: &CStr, visit: &mut V) -> Result<(), Error> {
     let mut walk = Walk { base: base.to_owned(), frames: Vec::new(), visit };
     match rustix::fs::statat(top, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok(()),
@@ -221,7 +221,7 @@ fn up(current: &OwnedFd, expected: (u64, u64)) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-pub(super) fn identity(fd: &OwnedFd) -> Result<(u64, u64), Errno> {
+pub(crate) fn identity(fd: &OwnedFd) -> Result<(u64, u64), Errno> {
     rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino))
 }
 
@@ -232,13 +232,13 @@ pub(crate) fn is_fixed(parent: impl AsFd, name: &CStr) -> bool {
 }
 
 /// True when chattr(1) forbids any change of what was looked at.
-pub(super) fn fixed_by(stat: &rustix::fs::Statx) -> bool {
+pub(crate) fn fixed_by(stat: &rustix::fs::Statx) -> bool {
     stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND)
 }
 
 /// Takes away what chattr(1) has forbidden, by a descriptor of what is in the directory. The empty name stands for
 /// the directory itself, which is open for reading.
-pub(super) fn loosen(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+pub(crate) fn loosen(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     if !is_fixed(parent, name) {
         return Ok(());
     }

@@ -149,6 +149,7 @@ fn a_zone_keeps_a_part_of_its_ids_and_gives_the_others() {
     for ids in [0, 1, 7, 9] {
         let room = Room::within(ids);
         assert_eq!(free_slots(room, &nobody).len(), room.slots() as usize, "{ids}");
+        assert!(room.first > 0, "nobody is given the ids of who gives them");
     }
     assert_eq!(nested(), None, "tests run in the host's user namespace");
 }

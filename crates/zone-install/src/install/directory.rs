@@ -16,7 +16,7 @@ use super::contents::Copier;
 use super::target::{Meta, Target, Xattrs, keeps_xattr};
 use crate::error::Error;
 use crate::progress::{Meter, Options, Phase, Reporter};
-use crate::remove::is_fixed;
+use crate::tree::is_fixed;
 
 /// A tree to be copied, held open; nothing has been made of it yet.
 pub struct Directory(Source);

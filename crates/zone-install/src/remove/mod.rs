@@ -4,8 +4,6 @@
 //! and the directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
 //! between runs: after an interruption, planning and executing again removes what is left.
 
-mod tree;
-
 use std::ffi::{CStr, OsString};
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -15,11 +13,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
-pub(crate) use self::tree::is_fixed;
-use self::tree::{Visit, fixed_by, identity, loosen, walk};
 use crate::error::{Error, shown};
 use crate::mounts;
 use crate::progress::{Meter, Options, Phase, Reporter};
+use crate::tree::{Visit, fixed_by, identity, is_fixed, loosen, walk};
 
 /// What is ours in a zonepath, with what a daemon that was killed may have left half written; the root last, so that
 /// an interrupted removal still looks like a zone.

@@ -59,7 +59,7 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     let filled = fill(zone, &config, &brand, source, &options).and_then(|filled| {
         // In a zone: there are no owners but those on the disk.
         if let (Some(_), Some(ids)) = (idmap::nested(), made.ids) {
-            owners::shift(&config.root(), ids.base, ids.count).map_err(Failed::Fill)?;
+            owners::shift(&config.zonepath, ids.base, ids.count, &options).map_err(Failed::Fill)?;
         }
         Ok(filled)
     });
