@@ -3,6 +3,7 @@
 //! A file is either the XML of `/etc/zones/NAME.xml`, which a detached zone has too, or the commands that `zonecfg export`
 //! writes there. Both are read into names and words, with nothing understood; [`adopt()`] then does what a person would type.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,9 +29,28 @@ pub struct Foreign {
     pub globals: Vec<(String, Term)>,
     /// Its resources.
     pub resources: Vec<Resource>,
-    /// What the file has that is neither, by its names.
-    pub left_out: Vec<String>,
+    /// What the file has that is neither.
+    pub left_out: LeftOut,
 }
+
+/// What is left out, by its names: each once, in the order in which it was met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    names: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if self.known.insert(what.clone()) {
+            self.names.push(what);
+        }
+    }
+}
+
+/// Bounds the properties of a zone, and the values of a resource.
+const MOST_PROPERTIES: usize = 1000;
 
 /// A resource as the other system writes it: its type, and its properties in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +97,12 @@ pub type Wrong = (usize, String);
 pub fn read(path: &Path) -> Result<Foreign, ImportError> {
     let failed = |source| ImportError::Read { path: path.to_owned(), source };
     let bytes = File::open(path).and_then(|file| file::read_at_most(file, file::DOCUMENT)).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|error| failed(io::Error::other(error)))?;
+    understand(path, bytes)
+}
+
+fn understand(path: &Path, bytes: Vec<u8>) -> Result<Foreign, ImportError> {
+    let text = String::from_utf8(bytes)
+        .map_err(|error| ImportError::Read { path: path.to_owned(), source: io::Error::other(error) })?;
     parse(&text).map_err(|(line, reason)| ImportError::Line {
         path: path.to_owned(),
         line,
@@ -88,15 +113,16 @@ pub fn read(path: &Path) -> Result<Foreign, ImportError> {
 /// Reads the configuration of a zone that was detached, from its zonepath.
 ///
 /// # Errors
-/// As [`read`], and when there is none.
+/// As [`read`], when there is none, and when it is no regular file: it comes with the zone, from elsewhere.
 pub fn read_detached(zonepath: &Path) -> Result<Foreign, ImportError> {
-    match read(&zonepath.join(DETACHED)) {
-        Err(ImportError::Read { source, .. })
-            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
+    let path = zonepath.join(DETACHED);
+    match file::read_if_there(&path, file::DOCUMENT) {
+        Ok(Some(bytes)) => understand(&path, bytes),
+        Ok(None) => Err(ImportError::NotDetached(zonepath.to_owned())),
+        Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => {
             Err(ImportError::NotDetached(zonepath.to_owned()))
         }
-        read => read,
+        Err(error) => Err(ImportError::Read { path, source: error.source }),
     }
 }
 
@@ -125,11 +151,18 @@ fn shown(text: &str) -> String {
 
 impl Foreign {
     /// Sets a property of the zone; what is empty is as good as not set there.
-    fn set(&mut self, name: &str, value: Term) {
+    ///
+    /// # Errors
+    /// When there are as many as are read.
+    fn set(&mut self, name: &str, value: Term) -> Result<(), String> {
         self.globals.retain(|(other, _)| other != name);
+        if self.globals.len() >= MOST_PROPERTIES {
+            return Err(format!("a zone has at most {MOST_PROPERTIES} properties"));
+        }
         if value != Term::Word(String::new()) {
             self.globals.push((name.to_owned(), value));
         }
+        Ok(())
     }
 
     /// Adds a resource.
@@ -142,13 +175,6 @@ impl Foreign {
         }
         self.resources.push(resource);
         Ok(())
-    }
-
-    /// Notes what is left out, once.
-    fn leave(&mut self, what: &str) {
-        if !self.left_out.iter().any(|other| other == what) {
-            self.left_out.push(what.to_owned());
-        }
     }
 }
 

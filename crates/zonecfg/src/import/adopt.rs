@@ -9,7 +9,7 @@ use zone_config::net::Address;
 use zone_config::schema;
 use zone_config::value::Shape;
 
-use super::{Foreign, Resource, shown, words};
+use super::{Foreign, LeftOut, Resource, shown, words};
 use crate::editor::Editor;
 
 /// The property that tells resources of a type from each other, for types that are not known here.
@@ -38,8 +38,9 @@ pub fn adopt(foreign: Foreign, editor: &mut Editor) -> Vec<String> {
 }
 
 /// What was left out, for one line: the first, and how many more there are.
-fn told(left_out: &[String]) -> Vec<String> {
+fn told(left_out: &LeftOut) -> Vec<String> {
     const MOST: usize = 50;
+    let left_out = &left_out.names;
     let more = left_out.len().saturating_sub(MOST);
     let more = (more > 0).then(|| format!("and {more} more"));
     left_out.iter().take(MOST).map(|what| shown(what)).chain(more).collect()
@@ -47,15 +48,12 @@ fn told(left_out: &[String]) -> Vec<String> {
 
 struct Adopting<'a> {
     editor: &'a mut Editor,
-    left_out: Vec<String>,
+    left_out: LeftOut,
 }
 
 impl Adopting<'_> {
     fn leave(&mut self, what: impl Into<String>) {
-        let what = what.into();
-        if !self.left_out.contains(&what) {
-            self.left_out.push(what);
-        }
+        self.left_out.add(what);
     }
 
     fn global(&mut self, name: &str, value: Term, shares: bool) {
@@ -211,7 +209,7 @@ impl Adopting<'_> {
             here.values.retain(|(name, value)| {
                 let keeps = name != "defrouter";
                 if !keeps {
-                    self.left_out.push(format!("{title} defrouter {value}"));
+                    self.left_out.add(format!("{title} defrouter {value}"));
                 }
                 keeps
             });

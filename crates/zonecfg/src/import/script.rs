@@ -2,7 +2,7 @@
 
 use zone_config::command::{Command, Script, Term};
 
-use super::{Foreign, Resource, Wrong};
+use super::{Foreign, MOST_PROPERTIES, Resource, Wrong};
 
 /// Where boot arguments begin, which illumos writes without quotes even where they have blanks.
 const BOOTARGS: &str = "set bootargs=";
@@ -26,9 +26,14 @@ pub(super) fn parse(text: &str) -> Result<Foreign, Wrong> {
 fn take(foreign: &mut Foreign, open: &mut Option<Resource>, command: Command) -> Result<(), String> {
     match (open.as_mut(), command) {
         (None, Command::Create { .. } | Command::Verify | Command::Commit | Command::Exit { .. }) => {}
-        (None, Command::Set { property, value }) => foreign.set(&property, value),
-        (None, Command::Clear { property }) => foreign.set(&property, Term::Word(String::new())),
+        (None, Command::Set { property, value }) => foreign.set(&property, value)?,
+        (None, Command::Clear { property }) => foreign.set(&property, Term::Word(String::new()))?,
         (None, Command::Add { what, value: None }) => *open = Some(Resource::new(&what)),
+        (Some(resource), Command::Set { .. } | Command::Add { .. })
+            if resource.values.len() >= MOST_PROPERTIES =>
+        {
+            return Err(format!("a resource has at most {MOST_PROPERTIES} values"));
+        }
         (Some(resource), Command::Set { property, value }) => {
             resource.values.retain(|(name, _)| *name != property);
             resource.put(&property, value);

@@ -172,12 +172,33 @@ fn what_a_file_says_is_shown_without_harm_and_with_an_end() {
 }
 
 #[test]
+fn a_file_of_many_odd_things_is_read_at_once_or_refused() {
+    let elements: String = (0..80_000).map(|at| format!("<x{at}/>")).collect();
+    let foreign = parse(&format!("<zone>{elements}</zone>")).unwrap();
+    assert_eq!(foreign.left_out.names.len(), 80_000);
+    let attributes: String = (0..80_000).map(|at| format!(" x{at}=\"\"")).collect();
+    for text in [format!("<zone{attributes}/>"), format!("<zone><attr{attributes}/></zone>")] {
+        assert!(parse(&text).unwrap_err().1.contains("an element has at most 1000 attributes"));
+    }
+    let many: String = (0..50_000).map(|at| format!("set x{at}=1\n")).collect();
+    assert_eq!(parse(&many).unwrap_err(), (1001, "a zone has at most 1000 properties".to_owned()));
+    let many = format!("add fs\n{}end\n", "add options ro\n".repeat(50_000));
+    assert_eq!(parse(&many).unwrap_err(), (1002, "a resource has at most 1000 values".to_owned()));
+}
+
+#[test]
 fn a_detached_zone_has_its_manifest_in_its_zonepath() {
     let dir = tempfile::tempdir().unwrap();
     let error = read_detached(dir.path()).unwrap_err().to_string();
     assert!(error.starts_with("invalid path to detached zone: "), "{error}");
     std::fs::write(dir.path().join(DETACHED), XML).unwrap();
     assert_eq!(read_detached(dir.path()).unwrap(), parse(XML).unwrap());
+    std::fs::remove_file(dir.path().join(DETACHED)).unwrap();
+    let fifo = std::process::Command::new("mkfifo").arg(dir.path().join(DETACHED)).status().unwrap();
+    assert!(fifo.success());
+    let error = std::error::Error::source(&read_detached(dir.path()).unwrap_err()).unwrap().to_string();
+    assert_eq!(error, "it is a fifo, not a regular file", "nobody waits for its other end");
+    std::fs::remove_file(dir.path().join(DETACHED)).unwrap();
     std::fs::write(dir.path().join(DETACHED), " ".repeat((1 << 20) + 1)).unwrap();
     assert!(matches!(read_detached(dir.path()), Err(ImportError::Read { .. })), "a file is bounded");
 }

@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use zone_config::command::Term;
 
-use super::{Foreign, Resource, Wrong};
+use super::{Foreign, MOST_PROPERTIES, Resource, Wrong};
 
 /// How deep elements stand in each other at most: the zone, a resource, and an item of a list in that.
 const DEEPEST: usize = 3;
@@ -106,7 +106,7 @@ impl Document {
         let name = element.name().as_ref().to_owned();
         let attributes = attributes(element)?;
         match self.open.as_slice() {
-            [] if name == "zone" && !self.seen => self.zone(attributes),
+            [] if name == "zone" && !self.seen => self.zone(attributes)?,
             [] if self.seen => return Err(format!("<{name}> was not expected behind the zone")),
             [] => return Err(format!("<{name}> is not a zone's configuration, which begins with <zone>")),
             [_] => self.child(&name, attributes),
@@ -123,15 +123,16 @@ impl Document {
         Ok(())
     }
 
-    fn zone(&mut self, attributes: Attributes) {
+    fn zone(&mut self, attributes: Attributes) -> Result<(), String> {
         self.seen = true;
         for (name, value) in attributes {
             match name.as_str() {
                 // The file's name, and the version of its form.
                 "name" | "version" => {}
-                _ => self.foreign.set(&name, Term::Word(value)),
+                _ => self.foreign.set(&name, Term::Word(value))?,
             }
         }
+        Ok(())
     }
 
     /// A resource, or a part of one.
@@ -157,7 +158,7 @@ impl Document {
                     }
                     self.resource = Some(resource);
                 }
-                None => self.foreign.leave(name),
+                None => self.foreign.left_out.add(name),
             },
         }
     }
@@ -178,7 +179,7 @@ impl Document {
                 let (name, value) = (get("name").unwrap_or_default(), get("value").unwrap_or_default());
                 resource.word(&name, value);
             }
-            _ => self.foreign.leave(&format!("{parent} {name}")),
+            _ => self.foreign.left_out.add(format!("{parent} {name}")),
         }
     }
 
@@ -201,5 +202,9 @@ fn attributes(element: &BytesStart<'_>) -> Result<Attributes, String> {
             .map_err(|error| format!("{name}: {error}"))?;
         Ok((name, value.into_owned()))
     };
+    // Each is compared with all before it.
+    if element.attributes().with_checks(false).nth(MOST_PROPERTIES).is_some() {
+        return Err(format!("an element has at most {MOST_PROPERTIES} attributes"));
+    }
     element.attributes().map(|attribute| attribute.map_err(|error| error.to_string()).and_then(one)).collect()
 }
