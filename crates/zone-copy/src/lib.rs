@@ -3,7 +3,7 @@
 //! ```text
 //! [`send`]                         [`receive`]
 //!   reads one side's files   ──►     writes the other's
-//!   Directory, File, Link ...        Fine, Have, From(offset), Refused
+//!   Directory, File, Link ...        Fine, Have, From(part), Refused
 //! ```
 //!
 //! Each side touches its own files only, by descriptors and by names of one component: what the other says is a name, a
@@ -12,7 +12,8 @@
 //!
 //! A file is written under a name of its own in the directory where it is going to be, and renamed when it is whole: nobody
 //! sees half of it. What was interrupted stays there, and the next copy of the same file (by its name, its size and the time
-//! of its last change) goes on at its end; one that is there with this size and time is left alone.
+//! of its last change) goes on at its end if what is there are the first bytes of it; one that is there with this size and
+//! time is left alone. That holds over a power loss, too: a file gets its time when its bytes are on the disk.
 //!
 //! What comes along is contents, names, links as links, times, and the permissions of a file less the umask of the receiver.
 //! What does not: owners (a file is its receiver's), set-user-id, set-group-id and sticky bits, capabilities, ACLs and other
@@ -22,6 +23,7 @@
 mod partial;
 mod receive;
 mod send;
+mod unsettled;
 mod wire;
 
 pub use receive::{Target, receive};

@@ -1,11 +1,12 @@
 //! The side that writes files.
 
+use crate::unsettled::{Unsettled, sync};
 use crate::wire::{Answer, Say, Time, errno, number};
 use crate::{CopyError, Event, MOST_DEPTH, Path, Watch, partial};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, fchmod, fstat, futimens,
-    mkdirat, openat, readlinkat, renameat, seek, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, SeekFrom, Stat, fchmod, flock, fstat,
+    ftruncate, mkdirat, openat, readlinkat, renameat, seek, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::io::{Read, Write};
@@ -42,7 +43,7 @@ impl Target {
 }
 
 /// Receives what the other side sends, and puts it where it is to go; if there is no such place, what it sends is refused.
-/// Returns when it has sent all.
+/// Returns when it has sent all, and all is on the disk.
 ///
 /// # Errors
 /// [`CopyError`].
@@ -59,11 +60,19 @@ pub fn receive(
         Ok(target) => (Some(target), None),
         Err(errno) => (None, Some(errno)),
     };
-    let mut receiver =
-        Receiver { from, to, watch, path: Path::default(), open: Vec::new(), umask, begun: false };
+    let mut receiver = Receiver {
+        from,
+        to,
+        watch,
+        path: Path::default(),
+        open: Vec::new(),
+        unsettled: Unsettled::default(),
+        umask,
+        begun: false,
+    };
     let outcome = receiver.all(target.as_ref(), refused);
-    if let Err(CopyError::Write { source, .. }) = &outcome {
-        let _ = Answer::Stop(number(*source)).write(&mut receiver.to);
+    if let Err(CopyError::Write { source, path }) = &outcome {
+        let _ = Answer::Stop { errno: number(*source), path: path.clone() }.write(&mut receiver.to);
     }
     outcome
 }
@@ -75,6 +84,7 @@ struct Receiver<'a, 'w, R, W> {
     path: Path,
     /// The directories that have begun, from the outermost on.
     open: Vec<Opened>,
+    unsettled: Unsettled,
     umask: Mode,
     /// The first of all has come: there is but one that goes where the copy goes.
     begun: bool,
@@ -101,7 +111,10 @@ impl<R: Read, W: Write> Receiver<'_, '_, R, W> {
         loop {
             let said = Say::read(&mut self.from)?;
             let answer = match (said, refused) {
-                (Say::Over, _) if self.open.is_empty() => return Answer::Fine.write(&mut self.to),
+                (Say::Over, _) if self.open.is_empty() => {
+                    self.settle(target)?;
+                    return Answer::Fine.write(&mut self.to);
+                }
                 (Say::Unread { name, errno: number }, _) => {
                     (self.watch)(Event::Unread { path: &self.path.with(&name), errno: errno(number) });
                     continue;
@@ -123,7 +136,7 @@ impl<R: Read, W: Write> Receiver<'_, '_, R, W> {
                     self.file(target, &name, &Wanted { mode: self.mode(mode), size, time })?
                 }
                 (Say::Link { name, target: to }, None) => self.link(target, &name, &to)?,
-                (Say::Bytes(_) | Say::End(_) | Say::Over, _) => {
+                (Say::Begins(_) | Say::Bytes(_) | Say::End(_) | Say::Over, _) => {
                     return Err(CopyError::Protocol("a message out of its order"));
                 }
             };
@@ -179,13 +192,21 @@ impl<R: Read, W: Write> Receiver<'_, '_, R, W> {
 
     fn up(&mut self) -> Result<(), CopyError> {
         let opened = self.open.pop().ok_or(CopyError::Protocol("a message out of its order"))?;
+        let path = self.path.0.join(&b'/');
         if let Some(mode) = opened.mode
             && let Err(errno) = fchmod(&opened.fd, mode)
         {
-            (self.watch)(Event::Unwritten { path: &self.path.0.join(&b'/'), errno });
+            (self.watch)(Event::Unwritten { path: &path, errno });
         }
         self.path.0.pop();
-        Ok(())
+        self.unsettled.directory(opened.fd, path)
+    }
+
+    /// Puts on the disk what is not there yet, the name of what was copied last of all.
+    fn settle(&mut self, target: Option<&Target>) -> Result<(), CopyError> {
+        self.unsettled.settle()?;
+        let named = target.filter(|_| self.begun).map_or(Ok(()), |target| sync(&target.dir));
+        named.map_err(|source| CopyError::Write { path: b".".to_vec(), source })
     }
 
     fn link(&mut self, target: Option<&Target>, sent: &[u8], to: &[u8]) -> Result<Answer, CopyError> {
@@ -228,42 +249,59 @@ impl<R: Read, W: Write> Receiver<'_, '_, R, W> {
             Err(errno) => return Ok(self.refuse(sent, errno)),
         }
         let part = partial::name(&name, wanted.size, wanted.time);
-        let old = self.open.last_mut().map(|dir| std::mem::take(&mut dir.parts)).unwrap_or_default();
+        let old = match self.open.last_mut() {
+            Some(dir) => Ok(std::mem::take(&mut dir.parts)),
+            None => parts(Self::place(&self.open, target)?),
+        };
         let dir = Self::place(&self.open, target)?;
+        let old = match old {
+            Ok(old) => old,
+            Err(errno) => return Ok(self.refuse(sent, errno)),
+        };
         let of_this = partial::prefix(&name);
         let (stale, others): (Vec<_>, Vec<_>) =
             old.into_iter().partition(|old| old.starts_with(of_this.as_bytes()));
         for stale in stale.iter().filter(|stale| stale.as_slice() != part.as_bytes()) {
             let _ = remove(dir, stale);
         }
-        let (file, offset) = match begin(dir, &part, wanted.size) {
+        let (file, there, sum) = match begin(dir, &part, wanted.size) {
             Ok(begun) => begun,
             Err(errno) => return Ok(self.refuse(sent, errno)),
         };
-        let size = wanted.size;
-        (self.watch)(Event::Begins { path: &self.path.with(sent), size, there: offset });
-        Answer::From(offset).write(&mut self.to)?;
-        let whole = self.contents(&file, sent, size - offset)?;
         if let Some(dir) = self.open.last_mut() {
             dir.parts = others;
         }
+        Answer::From { there, sum }.write(&mut self.to)?;
+        let from = match Say::read(&mut self.from)? {
+            Say::Begins(from) if from == there || from == 0 => from,
+            _ => return Err(CopyError::Protocol("a message out of its order")),
+        };
+        let path = self.path.with(sent);
+        if from != there {
+            let emptied = ftruncate(&file, 0).and_then(|()| seek(&file, SeekFrom::Start(0)));
+            emptied.map_err(|source| CopyError::Write { path: path.clone(), source })?;
+        }
+        let size = wanted.size;
+        (self.watch)(Event::Begins { path: &path, size, there: from });
+        let unread = self.contents(&file, &path, size - from)?;
         let dir = Self::place(&self.open, target)?;
-        if let Some(errno) = whole {
+        if let Some(errno) = unread {
             let _ = remove(dir, part.as_bytes());
-            (self.watch)(Event::Unread { path: &self.path.with(sent), errno });
+            (self.watch)(Event::Unread { path: &path, errno });
             return Ok(Answer::Refused(number(errno)));
         }
-        match finish(dir, &file, &part, &name, wanted) {
-            Ok(()) => {
-                (self.watch)(Event::Copied);
-                Ok(Answer::Fine)
-            }
-            Err(errno) => Ok(self.refuse(sent, errno)),
+        if let Err(errno) = fchmod(&file, wanted.mode).and_then(|()| renameat(dir, &part, dir, &name)) {
+            let _ = remove(dir, part.as_bytes());
+            return Ok(self.refuse(sent, errno));
         }
+        zone_fail::pass!("copy.named");
+        self.unsettled.file(file, wanted.time, size - from, path)?;
+        (self.watch)(Event::Copied);
+        Ok(Answer::Fine)
     }
 
     /// Writes what comes of a file; gives what kept it from being read there.
-    fn contents(&mut self, file: &OwnedFd, name: &[u8], mut left: u64) -> Result<Option<Errno>, CopyError> {
+    fn contents(&mut self, file: &OwnedFd, path: &[u8], mut left: u64) -> Result<Option<Errno>, CopyError> {
         loop {
             match Say::read(&mut self.from)? {
                 Say::Bytes(bytes) if bytes.len() as u64 <= left => {
@@ -273,10 +311,11 @@ impl<R: Read, W: Write> Receiver<'_, '_, R, W> {
                             Ok(count) => rest = &rest[count..],
                             Err(Errno::INTR) => {}
                             Err(source) => {
-                                return Err(CopyError::Write { path: self.path.with(name), source });
+                                return Err(CopyError::Write { path: path.to_vec(), source });
                             }
                         }
                     }
+                    zone_fail::pass!("copy.part");
                     left -= bytes.len() as u64;
                     (self.watch)(Event::Bytes(bytes.len() as u64));
                 }
@@ -346,9 +385,10 @@ fn remove(dir: impl AsFd, name: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Opens the part of a file that is there, at its end, or a new one. One that somebody else has put there is not taken.
-fn begin(dir: &OwnedFd, part: &str, size: u64) -> Result<(OwnedFd, u64), Errno> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+/// Opens the part of a file that is there, at its end, or a new one; gives its length and its sum. One that somebody else
+/// has put there is not taken, nor one that another copy writes.
+fn begin(dir: &OwnedFd, part: &str, size: u64) -> Result<(OwnedFd, u64, u64), Errno> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if let Ok(file) = beneath_mounted(dir, part, flags, Mode::empty()) {
         let stat = fstat(&file)?;
         let length = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
@@ -356,24 +396,32 @@ fn begin(dir: &OwnedFd, part: &str, size: u64) -> Result<(OwnedFd, u64), Errno> 
             && stat.st_uid == rustix::process::geteuid().as_raw()
             && stat.st_nlink == 1
             && stat.st_mode & 0o7777 == 0o600;
-        if is_ours && length <= size {
-            seek(&file, SeekFrom::Start(length))?;
-            return Ok((file, length));
+        if is_ours {
+            lock(&file)?;
+            // Until the lock was there it may have become the file.
+            let is_there = statat(dir, part, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|now| (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino));
+            if is_there && length <= size {
+                let sum = partial::sum(&file, length)?;
+                seek(&file, SeekFrom::Start(length))?;
+                return Ok((file, length, sum));
+            }
         }
     }
     remove(dir, part.as_bytes())?;
     let new = flags | OFlags::CREATE | OFlags::EXCL;
     let mode = Mode::RUSR | Mode::WUSR;
     let file = beneath_mounted(dir, part, new, mode)?;
+    lock(&file)?;
     // Whatever the umask.
     fchmod(&file, mode)?;
-    Ok((file, 0))
+    Ok((file, 0, 0))
 }
 
-/// Gives a file that is whole its time, its permissions and its name.
-fn finish(dir: &OwnedFd, file: &OwnedFd, part: &str, name: &[u8], wanted: &Wanted) -> Result<(), Errno> {
-    let time = Timespec { tv_sec: wanted.time.0, tv_nsec: wanted.time.1.into() };
-    futimens(file, &Timestamps { last_access: time, last_modification: time })?;
-    fchmod(file, wanted.mode)?;
-    renameat(dir, part, dir, name)
+/// Keeps other copies from a part.
+fn lock(part: &OwnedFd) -> Result<(), Errno> {
+    match flock(part, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(Errno::BUSY),
+        outcome => outcome,
+    }
 }

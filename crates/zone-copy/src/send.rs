@@ -1,7 +1,7 @@
 //! The side that reads files.
 
 use crate::wire::{Answer, CHUNK, Say, broken, errno, is_name, number};
-use crate::{CopyError, Event, MOST_DEPTH, Path, Watch};
+use crate::{CopyError, Event, MOST_DEPTH, Path, Watch, partial};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, SeekFrom, Stat, fstat, openat, readlinkat, seek, statat,
@@ -67,10 +67,7 @@ pub fn send(
     match sender.all(source) {
         // It may have said why before it went.
         Err(CopyError::Gone) => match Answer::read(&mut sender.from) {
-            Ok(Answer::Stop(number)) => {
-                let path = sender.path.0.join(&b'/');
-                Err(CopyError::Write { path, source: errno(number) })
-            }
+            Ok(Answer::Stop { errno: number, path }) => Err(CopyError::Write { path, source: errno(number) }),
             _ => Err(CopyError::Gone),
         },
         outcome => outcome,
@@ -108,9 +105,7 @@ impl<R: Read, W: Write> Sender<'_, '_, R, W> {
         self.say(say)?;
         self.to.flush().map_err(|error| broken(&error))?;
         match Answer::read(&mut self.from)? {
-            Answer::Stop(number) => {
-                Err(CopyError::Write { path: self.path.0.join(&b'/'), source: errno(number) })
-            }
+            Answer::Stop { errno: number, path } => Err(CopyError::Write { path, source: errno(number) }),
             answer => Ok(answer),
         }
     }
@@ -195,7 +190,11 @@ impl<R: Read, W: Write> Sender<'_, '_, R, W> {
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         let time = (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or_default());
         match self.ask(&Say::File { name: name.to_vec(), mode: stat.st_mode, size, time })? {
-            Answer::From(there) if there <= size => {
+            Answer::From { there, sum } if there <= size => {
+                // What cannot be read to be compared cannot be read to be sent either, and that is said then.
+                let is_ours = there > 0 && partial::sum(fd, there) == Ok(sum);
+                let there = if is_ours { there } else { 0 };
+                self.say(&Say::Begins(there))?;
                 (self.watch)(Event::Begins { path: &self.path.with(name), size, there });
                 self.path.0.push(name.to_vec());
                 let read = seek(fd, SeekFrom::Start(there)).map(|_| size - there);
@@ -228,6 +227,7 @@ impl<R: Read, W: Write> Sender<'_, '_, R, W> {
                 Ok(count) => {
                     let bytes = self.buffer[..count].to_vec();
                     self.say(&Say::Bytes(bytes))?;
+                    zone_fail::pass!("copy.sent");
                     left -= count as u64;
                     (self.watch)(Event::Bytes(count as u64));
                 }

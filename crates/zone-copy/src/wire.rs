@@ -25,6 +25,8 @@ pub(crate) enum Say {
     File { name: Vec<u8>, mode: u32, size: u64, time: Time },
     /// A symbolic link, which is answered.
     Link { name: Vec<u8>, target: Vec<u8> },
+    /// Where in the file its bytes begin: where the part ends that the receiver has, or at 0.
+    Begins(u64),
     /// Bytes of the file.
     Bytes(Vec<u8>),
     /// The end of the file, which is answered; with what kept it from being read, or 0.
@@ -40,18 +42,18 @@ pub(crate) enum Say {
 }
 
 /// What the receiver answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Done.
     Fine,
     /// It is there already.
     Have,
-    /// The bytes from here on are wanted.
-    From(u64),
+    /// The bytes are wanted, from here on if those before it have this sum ([`crate::partial::sum`]).
+    From { there: u64, sum: u64 },
     /// It cannot be made; go on with the next.
     Refused(u32),
-    /// It could not be written, and nothing is taken any more.
-    Stop(u32),
+    /// That could not be written, and nothing is taken any more.
+    Stop { errno: u32, path: Vec<u8> },
 }
 
 /// The name, if it is one that leads nowhere. The first one of all may be a full stop: what is in the directory.
@@ -85,6 +87,10 @@ impl Say {
                 body.extend_from_slice(target);
                 b'L'
             }
+            Self::Begins(offset) => {
+                body.extend_from_slice(&offset.to_le_bytes());
+                b'G'
+            }
             Self::Bytes(bytes) => return write(out, b'B', bytes),
             Self::End(errno) => {
                 body.extend_from_slice(&errno.to_le_bytes());
@@ -112,7 +118,7 @@ impl Say {
             b'D' => Self::Directory { mode: rest.number()?, name: rest.0.to_vec() },
             b'F' => Self::File {
                 mode: rest.number()?,
-                size: u64::from_le_bytes(rest.take()?),
+                size: rest.long()?,
                 time: (i64::from_le_bytes(rest.take()?), rest.number()?),
                 name: rest.0.to_vec(),
             },
@@ -121,6 +127,7 @@ impl Say {
                 let (name, target) = rest.0.split_at_checked(length.into()).ok_or(WRONG)?;
                 Self::Link { name: name.to_vec(), target: target.to_vec() }
             }
+            b'G' => Self::Begins(rest.long()?),
             b'B' if !body.is_empty() => Self::Bytes(body),
             b'E' => Self::End(rest.number()?),
             b'U' => Self::Up,
@@ -143,35 +150,46 @@ impl Say {
             }
             // Of where the copy begins it is a path; it is shown and nothing else.
             Self::Unread { name, .. } => name.len() <= MOST_TARGET,
-            Self::Bytes(_) | Self::End(_) | Self::Up | Self::Over => true,
+            Self::Begins(_) | Self::Bytes(_) | Self::End(_) | Self::Up | Self::Over => true,
         };
         if fine { Ok(()) } else { Err(CopyError::Protocol("a name that is none")) }
     }
 }
 
 impl Answer {
-    pub(crate) fn write(self, out: &mut impl Write) -> Result<(), CopyError> {
-        let (tag, number) = match self {
-            Self::Fine => (b'y', 0),
-            Self::Have => (b'h', 0),
-            Self::From(offset) => (b'f', offset),
-            Self::Refused(errno) => (b'n', errno.into()),
-            Self::Stop(errno) => (b'q', errno.into()),
+    pub(crate) fn write(&self, out: &mut impl Write) -> Result<(), CopyError> {
+        let mut body = Vec::new();
+        let tag = match self {
+            Self::Fine => b'y',
+            Self::Have => b'h',
+            Self::From { there, sum } => {
+                body.extend_from_slice(&there.to_le_bytes());
+                body.extend_from_slice(&sum.to_le_bytes());
+                b'f'
+            }
+            Self::Refused(errno) => {
+                body.extend_from_slice(&errno.to_le_bytes());
+                b'n'
+            }
+            Self::Stop { errno, path } => {
+                body.extend_from_slice(&errno.to_le_bytes());
+                body.extend_from_slice(path);
+                b'q'
+            }
         };
-        write(out, tag, &number.to_le_bytes())?;
+        write(out, tag, &body)?;
         out.flush().map_err(|error| broken(&error))
     }
 
     pub(crate) fn read(from: &mut impl Read) -> Result<Self, CopyError> {
         let (tag, body) = read(from)?;
-        let number = u64::from_le_bytes(Rest(&body).take()?);
-        let errno = u32::try_from(number).unwrap_or_default();
+        let mut rest = Rest(&body);
         Ok(match tag {
             b'y' => Self::Fine,
             b'h' => Self::Have,
-            b'f' => Self::From(number),
-            b'n' => Self::Refused(errno),
-            b'q' => Self::Stop(errno),
+            b'f' => Self::From { there: rest.long()?, sum: rest.long()? },
+            b'n' => Self::Refused(rest.number()?),
+            b'q' => Self::Stop { errno: rest.number()?, path: rest.0.to_vec() },
             _ => return Err(WRONG),
         })
     }
@@ -229,5 +247,9 @@ impl Rest<'_> {
 
     fn number(&mut self) -> Result<u32, CopyError> {
         self.take().map(u32::from_le_bytes)
+    }
+
+    fn long(&mut self) -> Result<u64, CopyError> {
+        self.take().map(u64::from_le_bytes)
     }
 }

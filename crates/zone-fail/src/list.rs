@@ -205,6 +205,10 @@ pub const POINTS: &[Point] = &[
     client("idmap.unregistered", "the zone's ids are not registered any more", "their record is removed"),
     client("uninstall.released", "the zone has no ids any more", "the cgroup is removed"),
     client("uninstall.swept", "the cgroup is gone", "the index says configured"),
+    client("copy.sent", "some bytes of a file are sent into a zone", "more are"),
+    client("copy.part", "some bytes of a file of a zone are in a part of it", "more are"),
+    client("copy.named", "a file has its name", "its bytes are put on the disk, and it gets its time"),
+    client("copy.settled", "what was copied is on the disk", "more is copied, or that is told"),
     point("installer", "worker.begun", "the decompressor runs", "it gives up its rights"),
     point("installer", "worker.midway", "some of the archive is passed on", "the rest"),
     point("installer", "worker.ended", "all of the archive is passed on", "it ends"),
@@ -250,6 +254,7 @@ pub const POINTS: &[Point] = &[
     call("zoneadm", "door.send", "the call is sent", &["EPIPE", "EIO"]),
     call("zoneadm", "door.receive", "the answer is read", &["EINTR", "EIO"]),
     call("zoneadm", "fill.make", "an entry of the zone's root is made", &["ENOSPC", "EIO", "EMFILE"]),
+    call("zoneadm", "copy.sync", "what was copied is put on the disk", &["EIO", "ENOSPC"]),
     call("zoneadm", "remove.unlink", "an entry of the zonepath is removed", &["EIO"]),
 ];
 

@@ -145,6 +145,7 @@ fn because(errno: Errno) -> anyhow::Error {
         Errno::LOOP => anyhow::anyhow!("there is a symbolic link in its place, which is not followed"),
         Errno::ISDIR => anyhow::anyhow!("it is a directory (with -r all that is in it is copied)"),
         Errno::STALE => anyhow::anyhow!("it was changed while it was read"),
+        Errno::BUSY => anyhow::anyhow!("another copy of it is under way"),
         Errno::INVAL => anyhow::anyhow!("it is neither a file nor a directory"),
         errno => anyhow::Error::new(errno),
     }

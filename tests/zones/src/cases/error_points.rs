@@ -5,8 +5,9 @@
 use super::crash::zone_with_net;
 use super::failing::{self, Deed, again, is_told, is_true, settle};
 use crate::harness::world::World;
-use crate::harness::{Lab, Place, Point, cases, is_error, need_failpoints, places, skip, until};
+use crate::harness::{Lab, Place, Point, cases, is_error, need_failpoints, places, skip, until, write};
 use std::collections::BTreeSet;
+use std::fs;
 
 cases![
     the_daemon_in_ready: 600,
@@ -18,6 +19,7 @@ cases![
     zoneadm_in_a_halt: 300,
     zoneadm_in_an_install: 300,
     zoneadm_in_an_uninstall: 300,
+    zoneadm_in_a_copy,
     every_call_of_the_list_has_failed: 60 last,
 ];
 
@@ -104,6 +106,28 @@ fn zoneadm_in_an_install(lab: &Lab) {
 fn zoneadm_in_an_uninstall(lab: &Lab) {
     let _memory = lab.in_memory();
     sweep(lab, &failing::CLIENT_UNINSTALL);
+}
+
+/// What was copied cannot be put on the disk: that is said with its name, and the next copy does not believe it.
+fn zoneadm_in_a_copy(lab: &Lab) {
+    let zone = lab.booted_tiny("exec sleep 100000");
+    write(&zone.file("/root/file"), "contents\n");
+    let to = lab.path("file");
+    let copy = || lab.command("zoneadm", ["cp", "web:/root/file"]).args([&to]).run();
+    for (error, text) in [("EIO", "Input/output error"), ("ENOSPC", "No space left on device")] {
+        zone.fails("zoneadm", "copy.sync", 1, error, false);
+        let ran = copy();
+        let failed = zone.fail_no_more();
+        need_failpoints(&failed);
+        assert_eq!(failed, [format!("zoneadm copy.sync {error}")], "{ran}");
+        ran.refuses().stderr_has(text).stderr_has("could not write file");
+        let time = || fs::metadata(&to).and_then(|stat| stat.modified()).expect("stat");
+        let of_source = fs::metadata(zone.file("/root/file")).and_then(|stat| stat.modified()).expect("stat");
+        assert_ne!(time(), of_source, "it is not believed");
+        copy().ok();
+        assert_eq!(time(), of_source);
+        fs::remove_file(&to).expect("remove");
+    }
 }
 
 fn every_call_of_the_list_has_failed(lab: &Lab) {

@@ -29,6 +29,7 @@ mod crash_adopt;
 mod crash_alone;
 mod crash_apply;
 mod crash_client;
+mod crash_copy;
 mod crash_coverage;
 mod crash_ends;
 mod crash_fs;
@@ -218,6 +219,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_zlogin::CASES,
         crash_keeper::CASES,
         crash_net::CASES,
+        crash_copy::CASES,
         crash_coverage::CASES,
         error_points::CASES,
         error_calls::CASES,
