@@ -3,6 +3,7 @@
 
 use crate::context::OperationContext;
 use crate::error::OpError;
+use crate::halting::{self, Step};
 use crate::journal::{self, Intent, Journal};
 use crate::stuck::Watch;
 use crate::zone::Zone;
@@ -16,10 +17,22 @@ use zone_config::lastexit::{How, LastExit};
 use zone_door::Operation;
 use zone_platform::{TearDown, tear_down_steps};
 use zsched::client::ClientError;
-use zsched::wire::{Phase, Status};
+use zsched::wire::Status;
 
 /// What becomes of a zone that could not be ended.
 const LEFT: &str = "the zone stays as it is, and cannot be booted, until its last process has ended; then it is halted by itself";
+
+/// A halt on its way.
+struct Halt {
+    /// What to write down about the end.
+    how: Option<How>,
+    reboots: bool,
+    /// What zsched said last; of the zone's end, from the kill on.
+    ended: Status,
+    /// Keeps the zone's network namespace until the platform is taken down.
+    network: Option<OwnedFd>,
+    last: Option<LastExit>,
+}
 
 impl Zone {
     /// Ends the zone, whatever it is doing, and removes what is left of it. `how` is what to write down;
@@ -39,69 +52,75 @@ impl Zone {
     ) -> Result<Option<LastExit>, OpError> {
         context.alive()?;
         let before = self.keeper().status()?;
-        let rebooting = context.operation == Operation::Reboot;
-        if !rebooting {
-            // Once the first process is dead, only this tells that nobody wants it back.
-            let up = false;
-            let intent = Intent { uniqid: before.uniqid, how, up, ..Intent::to(Operation::Halt, "") };
-            let begun =
-                Journal::open(&self.layout, &self.name).and_then(|mut journal| journal.begin(&intent));
-            if let Err(error) = begun {
-                context
-                    .warn(&format!("{}; a daemon that died now would not carry on", zone_sys::Chain(&error)));
-            }
+        let reboots = context.operation == Operation::Reboot;
+        let mut halt = Halt { how, reboots, ended: before, network: None, last: None };
+        for step in halting::until_down(before.phase, reboots) {
+            self.take(step, context, &mut halt)?;
         }
-        let mut network = None;
-        let killed = match before.phase {
-            Phase::None | Phase::Down => Ok(before),
-            Phase::Ready | Phase::Running | Phase::Stopping => {
-                context.step("kill", |context| self.kill(context, &before, &mut network))
+        halt.network = None;
+        for step in halting::afterwards(before.phase, halt.ended.exists(), reboots) {
+            self.take(step, context, &mut halt)?;
+        }
+        Ok(halt.last)
+    }
+
+    fn take(&self, step: Step, context: &mut OperationContext, halt: &mut Halt) -> Result<(), OpError> {
+        match step {
+            Step::Note => self.note(context, halt),
+            Step::Kill => {
+                let killed =
+                    context.step("kill", |context| self.kill(context, &halt.ended, &mut halt.network));
+                halt.ended = killed.inspect_err(|error| self.leave(context, error, &halt.ended))?;
             }
-        };
-        let ended = match killed {
-            Ok(ended) => ended,
-            Err(error) => {
-                if error.is_stuck() {
-                    // What is not in the zone's own namespace need not wait for those that are.
-                    let _ = context.step("platform", |context| {
-                        self.tear_down(context, before.pid, Some(Duration::ZERO), false)
-                    });
-                    context.say(LEFT);
-                }
-                return Err(error);
+            Step::TearDown => {
+                // What a bring-up that failed has made may be held on to by whoever made it.
+                let (pid, namespaces_end) = (halt.ended.pid, halt.ended.exists());
+                context.step("platform", |context| self.tear_down(context, pid, None, namespaces_end))?;
             }
-        };
-        // What a bring-up that failed has made may be held on to by whoever made it.
-        let namespaces_end = ended.exists();
-        context.step("platform", |context| self.tear_down(context, ended.pid, None, namespaces_end))?;
-        drop(network);
-        let mut last = None;
-        if ended.exists() {
-            // A zone that was never booted has no end to tell of.
-            let was_ready_only = before.phase == Phase::Ready;
-            if !was_ready_only {
-                let end = zone_live::last_exit(&ended, how);
+            Step::Record => {
+                let end = zone_live::last_exit(&halt.ended, halt.how);
                 context.current.enter("record");
                 self.write_down(context, &end);
                 context.alive()?;
-                last = Some(end);
+                halt.last = Some(end);
             }
-            zone_fail::pass!("halt.recorded");
-            self.keeper().consume(ended.uniqid, rebooting)?;
-            zone_fail::pass!("halt.consumed");
-        }
-        self.release_record();
-        Snapshot::remove(&self.layout, &self.name).map_err(OpError::DestroySnapshot)?;
-        zone_fail::pass!("halt.snapshot");
-        if !rebooting {
-            // Until a reboot is through, the journal says that it has to be.
-            journal::remove(&self.layout, &self.name)?;
-            zone_fail::pass!("halt.journal");
-            if namespaces_end {
-                self.network_release.begin(&self.layout);
+            Step::Consume => {
+                zone_fail::pass!("halt.recorded");
+                self.keeper().consume(halt.ended.uniqid, halt.reboots)?;
+                zone_fail::pass!("halt.consumed");
             }
+            Step::Forget => {
+                self.release_record();
+                Snapshot::remove(&self.layout, &self.name).map_err(OpError::DestroySnapshot)?;
+                zone_fail::pass!("halt.snapshot");
+            }
+            Step::Close => {
+                journal::remove(&self.layout, &self.name)?;
+                zone_fail::pass!("halt.journal");
+            }
+            Step::Release => self.network_release.begin(&self.layout),
         }
-        Ok(last)
+        Ok(())
+    }
+
+    /// Writes into the journal that the zone is being halted; that it could not be is told.
+    fn note(&self, context: &mut OperationContext, halt: &Halt) {
+        let (uniqid, how) = (halt.ended.uniqid, halt.how);
+        let intent = Intent { uniqid, how, up: false, ..Intent::to(Operation::Halt, "") };
+        let begun = Journal::open(&self.layout, &self.name).and_then(|mut journal| journal.begin(&intent));
+        if let Err(error) = begun {
+            context.warn(&format!("{}; a daemon that died now would not carry on", zone_sys::Chain(&error)));
+        }
+    }
+
+    /// Takes away what there is of a zone that could not be ended and that need not wait for its end.
+    fn leave(&self, context: &mut OperationContext, error: &OpError, status: &Status) {
+        if error.is_stuck() {
+            // What is not in the zone's own namespace need not wait for those that are.
+            let _ = context
+                .step("platform", |context| self.tear_down(context, status.pid, Some(Duration::ZERO), false));
+            context.say(LEFT);
+        }
     }
 
     /// Removes what is left of a zone whose keeper has died, and kills what was in it.

@@ -1,7 +1,7 @@
 //! The processes around a zone as actors, so that a model checker goes through every order in which they can take their steps and
 //! die: a daemon and one that takes over, zsched, the zone's first process, and two clients. What is *decided* is decided by the
-//! functions that ship ([`Rules::shipped`]); what this file has of its own is which effects an operation has, in which order, as
-//! `bring_up.rs`, `halt.rs` and `internal.rs` have them.
+//! functions that ship ([`Rules::shipped`], and `halting` for the order of a halt); what this file has of its own is which effects
+//! the other operations have, in which order, as `bring_up.rs` and `internal.rs` have them.
 //!
 //! | module | is |
 //! |---|---|

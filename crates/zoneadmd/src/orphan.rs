@@ -1,9 +1,9 @@
 //! A zone that is found without a zsched, by a daemon that has just started: both were killed, so its console was hung up and
 //! what was kept of the console's output is lost. Its first process lives, or has ended and nobody was there to see how.
 
+use crate::handover::words;
 use crate::keeper::Keeper;
 use crate::keeper_error::KeeperError;
-use crate::respawn::words;
 use rustix::fd::{AsFd, OwnedFd};
 use zone_config::{Layout, Snapshot, ZoneName, idmap};
 use zone_live::{Fate, Incarnation, Orphan};

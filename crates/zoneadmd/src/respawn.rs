@@ -4,6 +4,7 @@
 //! parent: the new one becomes the tracer.
 
 use crate::backup::{Held, has_ended};
+use crate::handover::{self, DIED, Handover, words};
 use crate::journal;
 use crate::keeper;
 use crate::keeper_error::KeeperError;
@@ -15,7 +16,7 @@ use zone_config::{Layout, ZoneName};
 use zone_live::{Incarnation, Mark};
 use zone_sys::Chain;
 use zsched::client::{Client, ClientError, ZoneFds};
-use zsched::wire::{Adopt, Lost, Phase, Status, Witness};
+use zsched::wire::{Adopt, Phase, Status};
 
 /// What came of a look at zsched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +33,7 @@ pub(crate) enum Ensured {
 /// If one does and has no room for us, or no answer.
 fn reconnect(layout: &Layout, name: &ZoneName) -> Result<Option<Client>, ClientError> {
     let Ok(client) = Client::connect(&layout.zone_run(name)) else { return Ok(None) };
-    match client.greet() {
-        Ok(_) => Ok(Some(client)),
-        Err(error) if error.is_unserved() => Err(error),
-        Err(_) => Ok(None),
-    }
+    Ok(handover::lives(client.greet())?.then_some(client))
 }
 
 impl Zone {
@@ -111,9 +108,7 @@ impl Zone {
     pub(crate) fn ensure_keeper(&self) -> Result<Ensured, KeeperError> {
         // Whoever wants to speak to it waits.
         let mut keeper = self.keeper();
-        if self.backup.is_retired()
-            || !matches!(keeper.status(), Err(ClientError::NotRunning | ClientError::Broken))
-        {
+        if self.backup.is_retired() || !handover::is_missed(&keeper.status()) {
             return Ok(Ensured::Lives);
         }
         if let Some(again) = reconnect(&self.layout, &self.name)? {
@@ -165,40 +160,31 @@ impl Zone {
 
     /// Hands the zone to a new zsched, and puts into words what became of it.
     fn hand_over(&self, heir: &Client) -> Result<String, KeeperError> {
-        const DIED: &str = "zsched has died";
         let mut held = lock(&self.backup.held);
-        let owed = journal::owes(&self.layout, &self.name);
-        let owe = || owed.then(|| owe(heir));
-        let Some(Held { status, fds }) = &mut *held else {
-            owe();
-            return Ok(format!("NOTICE: {DIED} and was replaced; no zone was up"));
-        };
-        if status.phase == Phase::Ready {
+        let reboots = journal::owes(&self.layout, &self.name);
+        if let Some(Held { fds, .. }) = held.as_ref().filter(|held| held.status.phase == Phase::Ready) {
             // One that waits at its gate ends by itself; one that was let through has nobody who lived to tell.
             let record = Incarnation::load(&self.layout, &self.name);
             let _ = record.map(|record| record.waits_at_gate(&fds.pidfd));
         }
-        let ended = has_ended(&fds.pidfd);
-        let phase = match (status.phase, ended) {
-            (Phase::Ready, true) => {
-                *held = None;
-                owe();
-                return Ok(format!(
-                    "WARNING: {DIED}, and with it the zone, which was ready but not running; it is installed now"
-                ));
+        let phase = held.as_ref().map(|held| held.status.phase);
+        let handover = Handover::of(phase, held.as_ref().is_some_and(|held| has_ended(&held.fds.pidfd)));
+        let owed = handover.owes(reboots);
+        let (Handover::Zone(phase), Some(Held { status, fds })) = (handover, &mut *held) else {
+            *held = None;
+            if owed {
+                owe(heir);
             }
-            (Phase::Ready, false) => Phase::Running,
-            (Phase::None | Phase::Down, _) | (_, true) => Phase::Down,
-            (phase, false) => phase,
+            return Ok(match handover {
+                Handover::EndedReady => format!(
+                    "WARNING: {DIED}, and with it the zone, which was ready but not running; it is installed now"
+                ),
+                _ => format!("NOTICE: {DIED} and was replaced; no zone was up"),
+            });
         };
-        let Status { uniqid, pid, since, end, ended, restarts, .. } = *status;
-        let ended = if phase == Phase::Down && ended == 0 { crate::clock::now() } else { ended };
         let notify = lock(&self.backup.notify);
-        let notify = notify.as_ref().filter(|(of, _)| *of == uniqid && phase != Phase::Down);
-        let kept = u8::from(notify.is_some());
-        let lost = Lost::empty();
-        let owed = owed && phase != Phase::Running;
-        let zone = Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, owed, kept };
+        let notify = notify.as_ref().filter(|(of, _)| *of == status.uniqid && phase != Phase::Down);
+        let zone = handover::told(status, phase, crate::clock::now(), owed, u8::from(notify.is_some()));
         let mut all = vec![fds.cgroup.as_fd()];
         all.extend((phase != Phase::Down).then(|| fds.pidfd.as_fd()));
         all.extend(notify.map(|(_, socket)| socket.as_fd()));
@@ -213,38 +199,4 @@ pub(crate) fn owe(heir: &Client) {
     if let Err(error) = heir.adopt(&Adopt::owing(), &[]) {
         tracing::warn!("a reboot is not carried on if this daemon dies: {}", Chain(&error));
     }
-}
-
-/// What became of a zone whose zsched died.
-pub(crate) fn words(adopted: &Status) -> String {
-    const DIED: &str = "zsched has died";
-    let heir = adopted.keeper;
-    let lost = adopted.adopted.map_or(Lost::empty(), |adopted| adopted.lost);
-    let mut text = match (adopted.phase, adopted.end, adopted.adopted.map(|how| how.witness)) {
-        (Phase::Down, None, _) => {
-            format!("WARNING: {DIED} and so has the zone; nobody saw how, and it is taken for a halt")
-        }
-        (Phase::Down, Some(_), _) => {
-            format!("NOTICE: {DIED} when the zone had ended; what follows from that goes on")
-        }
-        (_, _, Some(Witness::Nobody)) => format!(
-            "WARNING: {DIED}; the zone runs on under a new one, process {heir}, that cannot trace its first process: how it ends \
-             will not be known, and a reboot from inside be taken for a halt"
-        ),
-        _ => format!(
-            "NOTICE: {DIED}; the zone runs on under a new one, process {heir}, that traces its first process to learn how it ends"
-        ),
-    };
-    if lost.contains(Lost::TERMINAL) {
-        text += "; the console was hung up";
-        text += if lost.contains(Lost::CONSOLE) {
-            ", has no new terminal in the zone"
-        } else {
-            ", has a new terminal"
-        };
-    }
-    if lost.contains(Lost::OUTPUT) {
-        text += ", and what was kept of its output is lost";
-    }
-    text
 }

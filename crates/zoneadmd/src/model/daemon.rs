@@ -2,6 +2,8 @@
 
 use super::Rules;
 use super::world::{Client, Daemon, Effect, Entry, KILLED, POLICY, Request, Waiting, Work, World, Zone};
+use crate::halting::{self, Step};
+use crate::handover::Handover;
 use crate::journal::Intent;
 use crate::matrix::{Action, Beside, Decision};
 use crate::recovery::Recovery;
@@ -26,13 +28,24 @@ impl World {
         use Effect as E;
         let up = [E::SaveSnapshot, E::Create(restarts)];
         let mut effects = Vec::new();
-        let down = |owed: bool| {
-            let lives = matches!(self.phase(), Phase::Ready | Phase::Running | Phase::Stopping);
-            let kill = lives.then_some([E::Stopping, E::Kill]).into_iter().flatten();
-            let consume = self.zone.is_some().then_some(E::Consume { owed });
-            kill.chain(consume).chain([E::RemoveSnapshot])
+        // What shows up later: a zone that ends between two steps is there until it is consumed.
+        let exists = self.zone.is_some();
+        let down = |reboots: bool| {
+            let steps = halting::until_down(self.phase(), reboots).chain(halting::afterwards(
+                self.phase(),
+                exists,
+                reboots,
+            ));
+            steps.flat_map(move |step| match step {
+                Step::Note => vec![E::Begin(Operation::Halt, self.uniqid(), Some(how), false)],
+                Step::Kill => vec![E::Stopping, E::Kill],
+                Step::Consume => vec![E::Consume { owed: reboots }],
+                Step::Forget => vec![E::RemoveSnapshot],
+                Step::Close => vec![E::RemoveJournal],
+                // These change nothing that is modelled.
+                Step::TearDown | Step::Record | Step::Release => Vec::new(),
+            })
         };
-        let halt = |operation| E::Begin(operation, self.uniqid(), Some(how), false);
         match action {
             Action::Ready => {
                 effects.push(E::Begin(Operation::Ready, 0, None, true));
@@ -47,8 +60,7 @@ impl World {
                 effects.extend([E::OpenGate, E::EndJournal]);
             }
             Action::Halt | Action::HaltReady => {
-                effects.push(halt(Operation::Halt));
-                effects.extend(down(false).chain([E::RemoveJournal]));
+                effects.extend(down(false));
                 if action == Action::HaltReady {
                     effects.push(E::Begin(Operation::Ready, 0, None, true));
                     effects.extend(up);
@@ -246,6 +258,6 @@ impl World {
     /// Whether a daemon tells a new zsched that the zone is to come back.
     pub(super) fn owes(&self) -> bool {
         let reboots = self.journal.as_ref().is_some_and(|entry| entry.operation == Operation::Reboot);
-        reboots && self.phase() != Phase::Running
+        Handover::of(self.zone.as_ref().map(|zone| zone.phase), false).owes(reboots)
     }
 }
