@@ -24,6 +24,7 @@
 //! | [`brand`] | what the two kinds of guest differ in |
 //! | [`idmap`] | the range of ids that a zone owns on the host |
 //! | [`addresses`] | the addresses that a zone owns in the managed network |
+//! | [`record`] | the files of a live zone that grow by a line at a time |
 //! | [`readiness`] | whether a zone that runs is ready, as far as that was found out |
 //! | [`snapshot`], [`lastexit`], [`bootargs`] | what a live zone was started with, and how the last one ended |
 #![forbid(unsafe_code)]
@@ -57,6 +58,7 @@ pub mod order;
 pub mod pattern;
 pub mod privilege;
 pub mod readiness;
+pub mod record;
 pub mod schema;
 pub mod secflags;
 pub mod settings;

@@ -1,16 +1,17 @@
-//! The record of an incarnation: `RUN/NAME/incarnation`, lines of a word and what belongs to it. The daemon writes it before the
+//! The record of an incarnation: `RUN/NAME/incarnation`, in the form of [`zone_config::record`]. The daemon writes it before the
 //! zone's init is started and removes it when the zone has been taken down. It is of use only to a daemon that
 //! finds no zsched.
 
 use crate::{OomSeen, is_quiet};
 use rustix::fd::OwnedFd;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use zone_config::file::{self, FileError};
 use zone_config::readiness::Found;
+use zone_config::record::{self, Record};
 use zone_config::{Layout, ZoneName, hostboot};
 use zsched::wire::{End, Phase, Status};
 
@@ -79,8 +80,7 @@ impl Incarnation {
     /// The zone's record, if there is one that makes sense.
     #[must_use]
     pub fn load(layout: &Layout, zone: &ZoneName) -> Option<Self> {
-        let bytes = file::read_if_there(&path(layout, zone), file::DOCUMENT).ok()??;
-        parse(&String::from_utf8_lossy(&bytes))
+        parse(&record::load(&path(layout, zone))?)
     }
 
     /// Writes the record to the zone's run directory, in place of the one before.
@@ -110,7 +110,10 @@ impl Incarnation {
             program.0, program.1
         );
         let marks = booted.then_some(Mark::Booted).into_iter();
-        marks.chain(end.map(|(end, when)| Mark::Ended(end, when))).for_each(|mark| text += &mark.text());
+        for mark in marks.chain(end.map(|(end, when)| Mark::Ended(end, when))) {
+            text += &mark.line();
+            text.push('\n');
+        }
         text
     }
 }
@@ -120,28 +123,25 @@ impl Mark {
     ///
     /// # Errors
     /// When that fails.
-    pub fn add(self, layout: &Layout, zone: &ZoneName) -> io::Result<()> {
-        // One write: what is cut short is this line only.
-        let opened = OpenOptions::new().append(true).open(path(layout, zone));
-        match opened {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            opened => opened?.write_all(self.text().as_bytes()),
+    pub fn add(self, layout: &Layout, zone: &ZoneName) -> Result<(), FileError> {
+        match Record::open_if_there(&path(layout, zone))? {
+            Some(mut record) => record.add(&self.line()),
+            None => Ok(()),
         }
     }
 
-    fn text(self) -> String {
+    fn line(self) -> String {
         match self {
-            Self::Booted => "booted\n".into(),
-            Self::Ended(End::Exited(status), when) => format!("ended {when} exited {status}\n"),
-            Self::Ended(End::Killed(signal), when) => format!("ended {when} killed {signal}\n"),
+            Self::Booted => "booted".to_owned(),
+            Self::Ended(End::Exited(status), when) => format!("ended {when} exited {status}"),
+            Self::Ended(End::Killed(signal), when) => format!("ended {when} killed {signal}"),
         }
     }
 }
 
 /// Reads a record. Words that are not known, and a last line that was cut short, are passed over.
 fn parse(text: &str) -> Option<Incarnation> {
-    let lines: Vec<&str> = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).collect();
-    let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = |name: &str| record::lines(text).find(|(word, _)| *word == name).map(|(_, value)| value);
     let program = value("program")?.split_once(' ')?;
     Some(Incarnation {
         boot: value("boot")?.to_owned(),
@@ -151,7 +151,7 @@ fn parse(text: &str) -> Option<Incarnation> {
         since: value("since")?.parse().ok()?,
         program: (program.0.parse().ok()?, program.1.parse().ok()?),
         restarts: restarts(value("note")?)?,
-        booted: lines.contains(&"booted"),
+        booted: value("booted").is_some(),
         end: value("ended").and_then(ended),
     })
 }

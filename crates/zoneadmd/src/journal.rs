@@ -4,11 +4,10 @@
 
 use crate::context::OperationContext;
 use crate::error::OpError;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use zone_config::file::FileError;
 use zone_config::lastexit::How;
+use zone_config::record::{self, Record};
 use zone_config::{Layout, ZoneName, file};
 use zone_door::Operation;
 
@@ -16,7 +15,7 @@ use zone_door::Operation;
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    file: File,
+    record: Record,
 }
 
 /// What a daemon is about: all that another one needs to carry it on.
@@ -70,11 +69,9 @@ impl Journal {
     /// Opens it to be continued.
     pub(crate) fn open(layout: &Layout, zone: &ZoneName) -> Result<Self, OpError> {
         let path = layout.journal(zone);
-        let allowed = zone_fail::fail!("journal.open").map_err(std::io::Error::from);
-        let opened =
-            allowed.and_then(|()| OpenOptions::new().create(true).append(true).mode(0o600).open(&path));
-        let file = opened.map_err(|e| OpError::Journal(file::FileError::new("open", &path)(e)))?;
-        Ok(Self { path, file })
+        let allowed = zone_fail::fail!("journal.open").map_err(FileError::new("open", &path));
+        let record = allowed.and_then(|()| Record::open(&path)).map_err(OpError::Journal)?;
+        Ok(Self { path, record })
     }
 
     /// An operation begins.
@@ -88,8 +85,7 @@ impl Journal {
             "false"
         };
         let how = WAYS.iter().find(|(way, _)| Some(*way) == *how).map_or(NO_WAY, |(_, word)| word);
-        let words: String = args.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {words}"))?;
+        self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {args}"))?;
         zone_fail::pass!("journal.begin");
         Ok(())
     }
@@ -123,26 +119,15 @@ impl Journal {
     }
 
     fn line(&mut self, line: &str) -> Result<(), OpError> {
-        // One write a line: what a crash cuts short is the last line only. It lives on a file system
-        // that the zone does not outlive either, so there is nothing to sync.
-        let before = self.file.metadata().map(|meta| meta.len());
-        let allowed = zone_fail::fail!("journal.write").map_err(std::io::Error::from);
-        if let Err(error) = allowed.and_then(|()| self.file.write_all(format!("{line}\n").as_bytes())) {
-            // On a full disk a part may have been written, and the next line must not become the rest of this one.
-            if let Ok(length) = before {
-                let _ = self.file.set_len(length);
-            }
-            return Err(OpError::Journal(file::FileError::new("write", &self.path)(error)));
-        }
-        Ok(())
+        let allowed = zone_fail::fail!("journal.write").map_err(FileError::new("write", &self.path));
+        allowed.and_then(|()| self.record.add(line)).map_err(OpError::Journal)
     }
 }
 
 /// The operation that a dead daemon left unfinished. Lines that make no sense are passed over: the
 /// worst that follows is that an operation is not carried on, and its caller hears of that.
 pub(crate) fn unfinished(layout: &Layout, zone: &ZoneName) -> Option<Intent> {
-    let text = file::read_if_there(&layout.journal(zone), file::DOCUMENT).ok()??;
-    parse(&String::from_utf8_lossy(&text))
+    parse(&record::load(&layout.journal(zone))?)
 }
 
 /// Tells whether a reboot is not through: should this daemon die, too, zsched is to start another.
@@ -152,10 +137,10 @@ pub(crate) fn owes(layout: &Layout, zone: &ZoneName) -> bool {
 
 fn parse(text: &str) -> Option<Intent> {
     let mut open = None;
-    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
-        match line.split_once(' ') {
-            Some(("begin", rest)) => open = intent(rest).or(open),
-            Some(("end", _)) => open = None,
+    for (word, rest) in record::lines(text) {
+        match word {
+            "begin" => open = intent(rest).or(open),
+            "end" => open = None,
             _ => {}
         }
     }
@@ -180,15 +165,7 @@ fn intent(words: &str) -> Option<Intent> {
 
 /// Forgets everything: the zone is installed and nothing of it is left.
 pub(crate) fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), OpError> {
-    remove_file(&layout.journal(zone))
-}
-
-fn remove_file(path: &Path) -> Result<(), OpError> {
-    match std::fs::remove_file(path) {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(OpError::Journal(file::FileError::new("remove", path)(e))),
-    }
+    file::remove_fast(&layout.journal(zone)).map_err(OpError::Journal)
 }
 
 #[cfg(test)]
