@@ -124,4 +124,26 @@ impl Context {
             (None, None) => Ok(Selection::Nothing),
         }
     }
+
+    /// Finds the one zone that a verb is about; `refused` is what is said of the global zone.
+    pub(crate) fn one(&self, refused: &str) -> Outcome<ZoneName> {
+        match self.select()? {
+            Selection::Zone(entry) => Ok(entry.name),
+            Selection::Nothing => Err(Failure::general(anyhow::anyhow!("no zone specified"))),
+            Selection::Global => Err(Failure::text(here::GLOBAL, refused)),
+        }
+    }
+
+    /// Finds the zones that were named, or all if none was; `refused` is what is said of the global zone.
+    pub(crate) fn named_or_all(&self, refused: &str) -> Outcome<Vec<ZoneName>> {
+        let index = self.index()?;
+        if let Some(choice) = &self.choice {
+            return Ok(choice.named(&index)?.into_iter().map(|entry| entry.name).collect());
+        }
+        match self.select()? {
+            Selection::Zone(entry) => Ok(vec![entry.name]),
+            Selection::Nothing => Ok(index.entries().map(|entry| entry.name.clone()).collect()),
+            Selection::Global => Err(Failure::text(here::GLOBAL, refused)),
+        }
+    }
 }

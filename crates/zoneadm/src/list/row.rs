@@ -89,21 +89,10 @@ impl Row {
     /// The host's.
     pub(super) fn global() -> Self {
         Self {
-            name: here::GLOBAL.to_owned(),
-            zone: None,
             state: Some(State::Running),
-            zonepath: "/".into(),
-            uuid: None,
             brand: Some("linux".to_owned()),
             ip_type: Some("shared"),
-            immutable: None,
-            live: None,
-            readiness: None,
-            at_work: None,
-            daemon: None,
-            differs: None,
-            network: None,
-            limits: None,
+            ..Self::blank(here::GLOBAL.to_owned(), "/".into())
         }
     }
 
@@ -146,11 +135,20 @@ impl Row {
 
     fn bare(entry: &Entry) -> Self {
         Self {
-            name: entry.name.to_string(),
             zone: Some(entry.name.clone()),
-            state: None,
-            zonepath: entry.zonepath.clone(),
             uuid: entry.uuid,
+            ..Self::blank(entry.name.to_string(), entry.zonepath.clone())
+        }
+    }
+
+    /// One of which nothing is known but these.
+    fn blank(name: String, zonepath: PathBuf) -> Self {
+        Self {
+            name,
+            zone: None,
+            state: None,
+            zonepath,
+            uuid: None,
             brand: None,
             ip_type: None,
             immutable: None,

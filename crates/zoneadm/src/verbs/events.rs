@@ -8,11 +8,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use serde::Serialize;
-use zone_config::{Layout, State, ZoneName, here};
+use zone_config::{Layout, State, ZoneName};
 use zone_door::{Client, Event};
 
 use crate::cli::watch::EventsArgs;
-use crate::context::{Context, Selection};
+use crate::context::Context;
 use crate::message::{Failure, Outcome, harmless};
 use crate::output::Output;
 use crate::{live, sanity, time};
@@ -78,20 +78,6 @@ fn has_no_reader(out: &impl AsFd) -> bool {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut fds, Some(&at_once)).is_ok_and(|count| count > 0)
         && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
-}
-
-fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
-    let index = cx.index()?;
-    if let Some(choice) = &cx.choice {
-        return Ok(choice.named(&index)?.into_iter().map(|entry| entry.name).collect());
-    }
-    match cx.select()? {
-        Selection::Zone(entry) => Ok(vec![entry.name]),
-        Selection::Nothing => Ok(index.entries().map(|entry| entry.name.clone()).collect()),
-        Selection::Global => {
-            Err(Failure::text(here::GLOBAL, "events operation is invalid for the global zone."))
-        }
-    }
 }
 
 fn state(cx: &Context, zone: &ZoneName) -> Outcome<State> {
@@ -166,6 +152,10 @@ fn line(told: &Told, json: bool) -> String {
         }
     };
     harmless(&format!("{} {} {what}", told.time, told.zone)).into_owned()
+}
+
+fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
+    cx.named_or_all("events operation is invalid for the global zone.")
 }
 
 #[cfg(test)]

@@ -6,25 +6,19 @@ use std::io::{self, ErrorKind, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
-use zone_config::{Layout, ZoneName, file, here};
+use zone_config::{Layout, ZoneName, file};
 use zone_console::log::{LogError, LogReader, Style};
 use zone_console::notice::utc;
 
 use crate::cli::watch::{Level, LogArgs};
-use crate::context::{Context, Selection};
+use crate::context::Context;
 use crate::message::{Failure, Outcome, harmless};
 use crate::output::Output;
 use crate::sanity;
 
 pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
     sanity::only_root_here("read the log of a zone")?;
-    let zone = &match cx.select()? {
-        Selection::Zone(entry) => entry.name,
-        Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
-        Selection::Global => {
-            return Err(Failure::text(here::GLOBAL, "log operation is invalid for the global zone."));
-        }
-    };
+    let zone = &cx.one("log operation is invalid for the global zone.")?;
     if let Some(level) = args.level {
         return set(&cx.layout, zone, level);
     }

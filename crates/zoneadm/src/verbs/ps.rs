@@ -1,10 +1,9 @@
 //! `zoneadm ps`: the processes of a zone, as the host sees them.
 
 use serde::Serialize;
-use zone_config::{ZoneName, here};
 
 use crate::cli::watch::PsArgs;
-use crate::context::{Context, Selection};
+use crate::context::Context;
 use crate::live;
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
@@ -23,7 +22,7 @@ struct Of<'a> {
 pub(crate) fn run(cx: &Context, args: PsArgs) -> Outcome {
     sanity::only_root_here("list the processes of a zone")?;
     let mut found = Vec::new();
-    for zone in zones(cx)? {
+    for zone in cx.named_or_all("ps operation is invalid for the global zone; ps(1) lists its processes")? {
         let status = live::ask(&cx.layout, &zone).map_err(Failure::of(&zone))?;
         match status.map(|status| status.pid).filter(|&pid| pid != 0) {
             Some(first) => found.push((processes::of(&cx.layout, &zone, first), zone)),
@@ -79,22 +78,6 @@ pub(crate) fn run(cx: &Context, args: PsArgs) -> Outcome {
         )?;
     }
     out.end()
-}
-
-/// The zones that were named; without a name all of them.
-fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
-    let index = cx.index()?;
-    if let Some(choice) = &cx.choice {
-        return Ok(choice.named(&index)?.into_iter().map(|entry| entry.name).collect());
-    }
-    match cx.select()? {
-        Selection::Zone(entry) => Ok(vec![entry.name]),
-        Selection::Nothing => Ok(index.entries().map(|entry| entry.name.clone()).collect()),
-        Selection::Global => Err(Failure::text(
-            here::GLOBAL,
-            "ps operation is invalid for the global zone; ps(1) lists its processes",
-        )),
-    }
 }
 
 /// Time of CPUs, as ps(1) has it.

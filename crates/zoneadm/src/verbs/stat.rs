@@ -5,11 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use zone_config::{ZoneName, here};
+use zone_config::ZoneName;
 use zone_platform::cgroup::{Bounded, Usage};
 
 use crate::cli::watch::StatArgs;
-use crate::context::{Context, Selection};
+use crate::context::Context;
 use crate::live;
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
@@ -59,18 +59,9 @@ pub(crate) fn run(cx: &Context, args: &StatArgs) -> Outcome {
 
 /// Counts for the zones that were named, or all, as far as they are up.
 fn count(cx: &Context) -> Outcome<Counted> {
-    let index = cx.index()?;
-    let entries = match (&cx.choice, cx.select()?) {
-        (Some(choice), _) => choice.named(&index)?,
-        (None, Selection::Zone(entry)) => vec![entry],
-        (None, Selection::Nothing) => index.entries().cloned().collect(),
-        (None, Selection::Global) => {
-            return Err(Failure::text(here::GLOBAL, "stat operation is invalid for the global zone."));
-        }
-    };
+    let zones = cx.named_or_all("stat operation is invalid for the global zone.")?;
     let mut counted = Counted::new();
-    for entry in entries {
-        let zone = entry.name;
+    for zone in zones {
         let live = live::ask_among_others(&cx.layout, &zone).map_err(Failure::of(&zone))?;
         match (live, Usage::of(&cx.layout, &zone)) {
             (Some(_), Some(usage)) => drop(counted.insert(zone, (Instant::now(), usage))),

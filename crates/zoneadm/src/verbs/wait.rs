@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use zone_config::lastexit::LastExit;
 use zone_config::readiness::{Found, ReadyBy, ReadyState};
-use zone_config::{Index, Layout, State, ZoneName, here};
+use zone_config::{Index, Layout, State, ZoneName};
 use zone_console::log::{LogReader, Style};
 use zone_console::{Locale, Notice};
 use zone_door::{CallError, Client, Readiness};
@@ -15,7 +15,7 @@ use zone_start::Missed;
 use zsched::wire::{Phase, Status};
 
 use crate::cli::watch::WaitArgs;
-use crate::context::{Context, Selection};
+use crate::context::Context;
 use crate::live;
 use crate::message::{Failure, Outcome, relay, warn};
 use crate::sanity;
@@ -34,13 +34,7 @@ const LINES: usize = 10;
 
 pub(crate) fn run(cx: &Context, args: WaitArgs) -> Outcome {
     sanity::only_root_here("wait for a zone")?;
-    let zone = match cx.select()? {
-        Selection::Zone(entry) => entry.name,
-        Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
-        Selection::Global => {
-            return Err(Failure::text(here::GLOBAL, "wait operation is invalid for the global zone."));
-        }
-    };
+    let zone = cx.one("wait operation is invalid for the global zone.")?;
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
     match args.state {
         Some(state) => state_of(&cx.layout, &zone, state, limit),
