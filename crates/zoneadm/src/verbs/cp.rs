@@ -75,6 +75,8 @@ pub(crate) fn run(cx: &Context, args: &CpArgs) -> Outcome {
         }),
     };
     let entered = host::work(proof, &cx.layout, zone.as_str(), ("copy", Asker::own()), &work);
+    // What enters is zlogin's.
+    zone_fail::become_program("zoneadm");
     let (session, ends) = entered.map_err(|refused| Failure::general(anyhow::Error::msg(refused.message)))?;
     let Ends::Pipes { stdin, stdout, .. } = ends else {
         return Err(Failure::text(&zone, "the zone gave no pipes"));
