@@ -20,6 +20,17 @@ fn cp(lab: &Lab, from: &Path, to: &str) -> Command {
     lab.command("zoneadm", ["cp", "-r"]).args([from.to_str().expect("a path in UTF-8"), to])
 }
 
+fn cp_out(lab: &Lab, to: &Path) -> Command {
+    cp(lab, Path::new("web:/root/tree"), to.to_str().expect("a path in UTF-8"))
+}
+
+/// A directory of the host's for what comes out.
+fn got(lab: &Lab) -> PathBuf {
+    let got = lab.path("got");
+    fs::create_dir(&got).expect("mkdir");
+    got
+}
+
 /// A tree with a file of two messages and a small one.
 fn tree(top: &Path) -> PathBuf {
     let tree = top.join("tree");
@@ -91,18 +102,17 @@ fn into_a_zone(lab: &Lab) {
 fn out_of_a_zone(lab: &Lab) {
     let zone = zone(lab);
     be_up(&zone);
-    let (from, to) = (tree(&zone.file("/root")), lab.path("got"));
-    let target = to.to_str().expect("a path in UTF-8").to_owned();
-    sweep(&zone, &from, &to, &|| cp(lab, Path::new("web:/root/tree"), &target));
+    let (from, got) = (tree(&zone.file("/root")), got(lab));
+    sweep(&zone, &from, &got.join("tree"), &|| cp_out(lab, &got));
 }
 
 /// A file gets its time when its bytes are on the disk: one without is none that the next copy leaves alone.
 fn a_file_that_was_not_on_the_disk_is_copied_again(lab: &Lab) {
     let zone = zone(lab);
     be_up(&zone);
-    let (from, to) = (tree(&zone.file("/root")), lab.path("got"));
-    let target = to.to_str().expect("a path in UTF-8");
-    let copy = || cp(lab, Path::new("web:/root/tree"), target);
+    let (from, got) = (tree(&zone.file("/root")), got(lab));
+    let to = got.join("tree");
+    let copy = || cp_out(lab, &got);
     zone.dies(&[("zoneadm", "copy.named", 2)]);
     let ran = copy().run();
     need_failpoints(&zone.die_no_more());
