@@ -5,7 +5,9 @@
 //! configurations. **A name may stand here for nothing; what matters is that none is missing of a zone that was ever up with
 //! something of the host**, for only then could it have put another directory in the place of one. Therefore a name is written before
 //! a zone is made, also when its configuration was edited by hand, and when zonecfg saves one. A file that is not there, as
-//! after each boot of the host, is made anew from all configurations. No name is ever taken out before that.
+//! after each boot of the host, is made anew from all configurations. A name is taken out when its zone is deleted or renamed: of a
+//! zone that is not in the index nobody looks for a configuration, and whoever makes one of that name writes it again before it
+//! is up. With the last zone the file goes.
 
 use std::collections::BTreeSet;
 
@@ -51,6 +53,27 @@ pub fn add(layout: &Layout, zone: &ZoneName) -> Result<(), FileError> {
     let _lock = FileLock::take(&layout.index_lock())?;
     let Some(mut names) = read(layout)? else { return Ok(()) };
     if names.insert(zone.clone()) { write(layout, &names) } else { Ok(()) }
+}
+
+/// Takes out a zone that is no longer configured, and the file once there is no zone. Takes the lock of the index.
+///
+/// # Errors
+/// When the file cannot be read or written, or the index not be read.
+pub fn forget(layout: &Layout, zone: &ZoneName) -> Result<(), IndexError> {
+    if !layout.sharing().exists() {
+        return Ok(());
+    }
+    let _lock = FileLock::take(&layout.index_lock())?;
+    let index = Index::load(layout)?;
+    if index.entries().next().is_none() {
+        return Ok(file::remove_fast(&layout.sharing())?);
+    }
+    // Somebody may have made another one of that name.
+    if index.get(zone).is_some() {
+        return Ok(());
+    }
+    let Some(mut names) = read(layout)? else { return Ok(()) };
+    if names.remove(zone) { Ok(write(layout, &names)?) } else { Ok(()) }
 }
 
 /// What stands in the file. A line that is no name makes it one that has to be made anew.
@@ -119,6 +142,28 @@ mod tests {
         assert_eq!(listed(&layout, None), ["later", "own", "sharer"]);
         fs::remove_file(layout.sharing()).unwrap();
         assert_eq!(listed(&layout, None), ["later"]);
+    }
+
+    #[test]
+    fn a_zone_that_is_deleted_is_forgotten_and_with_the_last_the_file() {
+        let (_dir, layout) = installation();
+        let [sharer, own, plain] = ["sharer", "own", "plain"].map(|name| name.parse().unwrap());
+        for (name, text) in [("plain", ""), ("own", ""), ("sharer", "[[fs]]\nspecial = \"/srv\"\n")] {
+            zone(&layout, name, text);
+        }
+        let delete = |name: &ZoneName| {
+            Index::update::<_, IndexError, _>(&layout, |index| index.remove(name).map(|_| ())).unwrap();
+            forget(&layout, name).unwrap();
+        };
+        assert_eq!(listed(&layout, Some("own")), ["own", "sharer"]);
+        forget(&layout, &sharer).unwrap();
+        assert_eq!(listed(&layout, None), ["own", "sharer"], "it is still configured");
+        delete(&sharer);
+        assert_eq!(listed(&layout, None), ["own"]);
+        delete(&own);
+        assert_eq!(fs::read_to_string(layout.sharing()).unwrap(), "", "known to be nobody");
+        delete(&plain);
+        assert!(!layout.sharing().exists());
     }
 
     #[test]

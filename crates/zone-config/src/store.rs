@@ -119,6 +119,8 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
     changed?;
     if zone != to {
         file::remove(&layout.config(zone))?;
+        // A name too many is no harm.
+        let _ = sharing::forget(layout, zone);
     }
     Ok(())
 }
@@ -207,6 +209,8 @@ fn delete_locked(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option
     // The configuration goes last: as long as it is there, the zone can be deleted again.
     addresses::release(layout, zone)?;
     file::remove(&layout.config(zone))?;
+    // A name too many is no harm, and the zone is deleted.
+    let _ = sharing::forget(layout, zone);
     Ok(kept)
 }
 
