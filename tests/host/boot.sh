@@ -18,6 +18,7 @@ settled() { until_is 60 0 sh -c "systemctl list-jobs --no-legend | grep -c 'zone
 another() { # ZONE UNIQID: it runs, and is not this one
     local now; now=$(field "$1" '|.state + " " + .uniqid'); echo "$now"; [ "${now% *}" = running ] && [ "$now" != "running $2" ]
 }
+leader() { machinectl show "$1" -p Leader --value 2>/dev/null || echo none; }
 installed() { zonecfg -z "$1" "create; set brand=sparse; $2" && zoneadm -z "$1" install; }
 
 the_host
@@ -97,9 +98,11 @@ uniqid=$(field hand .uniqid) process=$(unit hand MainPID)
 zlogin hand reboot
 until_is 60 yes sh -c "zoneadm -z hand list -v --json | jq -e '.[0] | .state == \"running\" and .uniqid != \"$uniqid\"' > /dev/null && echo yes"
 ok "rebooted from inside" another hand "$uniqid"
+ok "machined knows the other first process" until_is 20 "$(field hand .pid)" leader hand
 is "its unit has not noticed" "active $process" sh -c 'echo $(systemctl is-active zone@hand) $(systemctl show -P MainPID zone@hand)'
 zlogin hand poweroff
 ok "after a power-off from inside" unit_is hand inactive
+ok "machined has forgotten it" until_is 20 none leader hand
 is hand installed state hand
 ok "boot by hand" zoneadm -z hand boot
 ok "active" unit_is hand active
@@ -115,14 +118,19 @@ ok "our units start again" systemctl restart zones.service zones.target
 ok "daemon-reload, daemon-reexec" sh -c 'systemctl daemon-reload && systemctl daemon-reexec'
 is "the zone has not noticed" "$pid" field web .pid
 is "nor one that was booted by hand" "$hand" field hand .pid
+ok "machined knows it" until_is 20 "$pid" leader web
+ok "and after a start of its own" systemctl restart systemd-machined
+is "the same" "$pid" leader web
 is "both are active" "active active" sh -c 'echo $(systemctl is-active zone@web zone@hand)'
 ok "kill -9 of the unit's process" die "$(unit web MainPID)"
 ok "its unit has failed" unit_is web failed
+ok "machined has forgotten it" until_is 20 none leader web
 is "the zone runs" "$pid" field web .pid
 ok "a failed unit is stopped" systemctl stop zone@web
 is "the zone runs" "$pid" field web .pid
 ok "started" systemctl start zone@web
 is "active, and the same zone" "active $pid" sh -c 'echo $(systemctl is-active zone@web) $(zoneadm -z web list -v --json | jq .[0].pid)'
+ok "machined knows it again" until_is 20 "$pid" leader web
 ok "systemctl kill" systemctl kill zone@web
 ok "inactive" unit_is web inactive
 is "the zone runs" "$pid" field web .pid
@@ -148,6 +156,48 @@ for _ in 1 2 3 4; do zoneadm -z hand halt; zoneadm -z hand boot; done > /dev/nul
 ok "systemd has nothing more to do" settled
 is "what was booted stays so" running state hand
 ok "and is active" unit_is hand active
+systemctl reset-failed
+
+title "machined, and others"
+ok "machinectl terminate" machinectl terminate hand
+ok "is the stop of its unit" unit_is hand inactive
+is "hand" installed state hand
+systemd-run --quiet --unit=other sleep 1000
+ok "somebody else has a machine of its name" busctl -q call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager \
+    RegisterMachine sayssus hand 0 other container "$(systemctl show -P MainPID other)" /
+ok boot zoneadm -z hand boot
+ok active unit_is hand active
+ok "is told of" until_is 20 yes sh -c "journalctl -b -u zone@hand | grep -q \"does not know zone 'hand': .*exists\" && echo yes"
+ok halt zoneadm -z hand halt
+ok inactive unit_is hand inactive
+is "theirs stays theirs" "$(systemctl show -P MainPID other)" leader hand
+systemctl stop other
+ok "a machined that is not to run" sh -c 'systemctl stop systemd-machined && systemctl mask systemd-machined'
+ok boot zoneadm -z hand boot
+ok active unit_is hand active
+pid=$(field hand .pid)
+for process in "$(unit hand MainPID)" "$(daemon hand)" "$(field hand .zsched.pid)"; do kill -9 "$process"; done
+ok "one that runs again" sh -c 'systemctl unmask systemd-machined && systemctl start zone@hand'
+ok "knows a zone of which all of ours were killed" until_is 20 "$pid" leader hand
+for process in "$(unit hand MainPID)" "$(daemon hand)" "$(field hand .zsched.pid)"; do kill -9 "$process"; done
+ok "and its init" die "$pid"
+ok "it has forgotten it" until_is 20 none leader hand
+is "nor is it up" installed sh -c 'zoneadm -z hand halt > /dev/null 2>&1; zoneadm list -cp | cut -d: -f2,3 | sed -n s/^hand://p'
+
+title "A cgroup of before"
+# Where a version had it that did not look whether systemd runs.
+ok boot unshare --mount sh -c 'mount -t tmpfs none /run/systemd && zoneadm -z hand boot'
+pid=$(field hand .pid)
+has "is another" '^0::/zones/hand/zone$' cat "/proc/$pid/cgroup"
+ok "kill -9 of its daemon" die "$(daemon hand)"
+ok "it is found" zoneadm -z hand boot
+is "the same" "running $pid" field hand '|.state + " " + (.pid | tostring)'
+ok halt zoneadm -z hand halt
+is "it is gone" "" find /sys/fs/cgroup -path '*/zones/*' -name zone
+ok "and its daemon, which was beside it" until_is 60 "" daemon hand
+ok boot zoneadm -z hand boot
+ok active unit_is hand active
+has "now it is the usual one" '^0::/zones.units.slice/zone@hand.service/zone$' cat "/proc/$(field hand .pid)/cgroup"
 systemctl reset-failed
 
 title "The host goes down"

@@ -124,7 +124,7 @@ is pids.max 40 own web pids.max
 
 title "Disks"
 disk=$(findmnt -no SOURCE /)
-if [ -e "$(dirname "$(find /sys/fs/cgroup -path '*zones/web/zone/memory.max')")/io.max" ]; then
+if [ -e "$(dirname "$(find /sys/fs/cgroup -path '*zones*web*/zone/memory.max')")/io.max" ]; then
     direct() { local since=$(date +%s%N); zlogin web dd if=/dev/zero of=/var/tmp/x bs=64k count="$1" oflag=direct 2>&1 || return
         echo $((($(date +%s%N) - since) / 1000000)); }
     ok "a limit for $disk" bash -c "zonecfg -z web 'add io; set device=$disk; set write-bandwidth=1M; end' && zoneadm -z web apply"
@@ -177,5 +177,5 @@ for zone in web free; do
     ok "uninstall $zone" zoneadm -z $zone uninstall -F
     ok "delete $zone" zonecfg -z $zone delete -F
 done
-is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/web*' -o -type d -path '*zones*/free*'
+is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/*web*' -o -type d -path '*zones*/*free*'
 the_end

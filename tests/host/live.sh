@@ -134,5 +134,5 @@ title "The end"
 ok halt zoneadm -z web halt
 ok uninstall zoneadm -z web uninstall -F
 ok delete zonecfg -z web delete -F
-is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/web*'
+is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/*web*'
 the_end

@@ -24,6 +24,17 @@ goes_on() { # NUMBER: the client of the console gets higher ones
 }
 # Numbers from this one on that are not the one before and one.
 gaps() { tr -d '\r' < /tmp/console | grep -ao '^tick [0-9]*$' | awk -v from="$1" '$2 > from && $2 != last + 1 {print last, $2} {last = $2}'; }
+leader() { machinectl show "$1" -p Leader --value 2>/dev/null || echo none; }
+known() { machinectl list --no-legend | awk '{print $1, $2, $3}' | sort | tr '\n' ';'; }
+of_the_guest() { machinectl show guest -p "$1" --value; }
+# What a getty says that machined has the guest start.
+login() {
+    local said
+    exec 4< <(exec socat -u 'EXEC:machinectl login guest,pty,ctty,setsid,raw,echo=0' -)
+    while read -r -t 60 -d: said <&4 && [[ $said != *login ]]; do :; done
+    kill "$!"
+    echo "${said##*$'\n'}:"
+}
 of() { for zone in $zones; do echo "$zone $(field "$zone" "$1")"; done; }
 daemons() { for zone in $zones; do daemon "$zone"; done; }
 # exchanged VERSION COMMAND...: a package takes the place of another while zones run
@@ -39,6 +50,7 @@ exchanged() {
     for zone in $zones; do
         is "the daemon of $zone is the program that is installed now" /usr/libexec/zones/zoneadmd readlink "/proc/$(daemon "$zone")/exe"
         is "its unit" active systemctl is-active "zone@$zone"
+        ok "machined knows it" until_is 20 "$(field "$zone" .pid)" leader "$zone"
         is "it takes commands" here zlogin "$zone" echo here
     done
     ok "the client of the console gets what is said from now on" goes_on "$at"
@@ -64,7 +76,10 @@ ok "systemd understands the units" systemd-analyze verify --man=no zones.target 
 title "Three zones"
 ok "web" sh -c 'zonecfg -z web "create; set autoboot=true" && zoneadm -z web install'
 ok "count" sh -c 'zonecfg -z count "create" && zoneadm -z count install'
-ok "guest" sh -c "zonecfg -z guest 'create; set brand=linux; set depends=web' && zoneadm -z guest install -a $archive"
+ip link add br0 type bridge && ip address add 198.51.100.1/24 dev br0 && ip link set br0 up
+ok "guest" sh -c "zonecfg -z guest 'create; set brand=linux; set depends=web; add net; set physical=eth0; set global-nic=br0;
+    set address=198.51.100.7/24; set link-protection=none; end' && zoneadm -z guest install -a $archive"
+mkdir -p /var/lib/zones/guest/root/var/log/journal
 systemctl daemon-reload
 ok "by systemd" systemctl start zone@web zone@guest
 ok "by hand" zoneadm -z count boot
@@ -76,12 +91,31 @@ ok "somebody counts at the console" goes_on 3
 client=$(pgrep -f '^zlogin -C count$' | head -1)
 [ -z "$(gaps 1)" ] || cat -v /tmp/console | head -20
 
+title "What machined knows"
+ok "the three" until_is 30 "count container zones;guest container zones;web container zones;" known
+is "the first process" "$(field guest .pid)" of_the_guest Leader
+is "the uuid" "$(field guest .uuid | tr -d -)" of_the_guest Id
+is "the root" /var/lib/zones/guest/root of_the_guest RootDirectory
+is "the unit" zone@guest.service of_the_guest Unit
+has "the link" '^ai 1 [0-9]+$' busctl get-property org.freedesktop.machine1 /org/freedesktop/machine1/machine/guest \
+    org.freedesktop.machine1.Machine NetworkInterfaces
+has "status" 'OS: Debian GNU/Linux 12' machinectl status --no-pager guest
+is "ps of all that it has" guest sh -c "ps -o machine= -p $(zoneadm -z guest ps --json | jq -r '.[].pid' | paste -sd,) | tr -d ' ' | sort -u"
+is "ps of what is the host's" - sh -c "ps -o machine= -p $$ | tr -d ' '"
+is "its name" 198.51.100.7 sh -c "getent ahostsv4 guest | awk 'NR == 1 {print \$1}'"
+ok "is pinged" ping -c1 -W5 -q guest
+is "a shell by its own systemd" "inside guest" sh -c 'machinectl -q shell guest /bin/sh -c "echo inside; hostname" | tr -d "\r" | paste -sd" "'
+has "a login" 'login:$' login
+has "its journal" 'Started|Reached target' journalctl -M guest --no-pager -n 200
+has "its units" multi-user.target systemctl -M guest list-units --all --no-pager --no-legend multi-user.target
+
 title "Upgrade"
 exchanged "$(dpkg-deb -f "$new" Version)" apt install "$new"
 for zone in $zones; do
     has "the zsched of $zone is the program that was" '\(deleted\)$' readlink "/proc/$(field "$zone" .zsched.pid)/exe"
 done
 ok "a reboot after it" sh -c 'zoneadm -z web reboot'
+ok "machined knows the other first process" until_is 20 "$(field web .pid)" leader web
 is "its unit" active systemctl is-active zone@web
 title "Downgrade"
 exchanged "$(dpkg-deb -f "$old" Version)" apt install "$old"
@@ -95,6 +129,7 @@ for zone in $zones; do is "$zone" running state "$zone"; done
 echo 'zones zones/removal select shut down' | debconf-set-selections
 uniqid=$(field guest .uniqid)
 ok "with an answer" apt remove zones
+ok "machined knows none" until_is 20 "" known
 has "the guest was shut down in order" 'Reached target.*(shutdown|poweroff)\.target' sh -c 'cat /var/log/zones/guest.console.log'
 is "no zone runs" "" sh -c 'cat $(find /sys/fs/cgroup/zones* -name cgroup.procs) 2>/dev/null'
 is "no program is left" "" sh -c 'ls /usr/sbin/zone* /usr/libexec/zones 2>/dev/null'
@@ -114,6 +149,7 @@ for zone in $zones; do
 done
 ok "purge without zones" apt purge zones
 is "nothing is left of it" "" sh -c 'ls -d /etc/zones /var/lib/zones /var/log/zones /usr/libexec/zones /etc/init.d/zones 2>/dev/null'
+ip link del br0
 systemctl reset-failed
 systemctl daemon-reload
 systemctl stop system-zone.slice

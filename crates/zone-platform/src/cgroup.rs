@@ -2,14 +2,14 @@
 //!
 //! `CGROUP2/zones/NAME/zone` is the zone's, delegated to its root; `CGROUP2/zones/NAME/supervisor` may hold its daemon
 //! and keeper. An installation under another root than `/` has its own first directory, so that a test suite and the
-//! host's zones never meet. On a host whose systemd has a `zones.slice`, the host's zones are in that instead: its limits are
-//! then those of all zones together. A zone that has CPUs of its own is elsewhere, see `cpus`. Processes are born in their cgroup (`CLONE_INTO_CGROUP`): a write to `cgroup.procs` takes
+//! host's zones never meet. On a host that systemd runs it is `zones.units.slice/zone@NAME.service`, and where systemd has a
+//! `zones.slice`, the host's zones are in that: its limits are then those of all zones together. A zone that has CPUs of its own is elsewhere, see `cpus`. Processes are born in their cgroup (`CLONE_INTO_CGROUP`): a write to `cgroup.procs` takes
 //! about ten milliseconds on an idle machine, and nothing here makes one.
 
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
@@ -47,8 +47,14 @@ pub(crate) const BOUNDS: [(&str, &str); 2] =
 /// a slice, and removes it only when it is empty (seen with 252 and 257). A delegated service would be more by its book,
 /// but its cgroup is gone as soon as no process is in it.
 const SLICE: &str = "zones.slice";
-/// The first directory of the host's zones where there is no such unit.
+/// The first directory of the host's zones where there is no such unit, and no systemd.
 const PLAIN: &str = "zones";
+/// What zones are in on a host that systemd runs: to whoever reads the path of a cgroup as systemd's programs do, a slice, and in it a
+/// zone's unit. systemd-machined takes a machine whose first process is in a unit, and ps(1) finds a machine by it. No unit has
+/// this name, so that the path is nobody else's, also where an administrator puts the units of zones in a slice.
+const UNITS: &str = "zones.units.slice";
+/// What is there where systemd runs (sd_booted(3)).
+const BOOTED: &str = "/run/systemd/system";
 /// The zone's own, in its directory.
 const ZONE: &str = "zone";
 /// Where the zone's daemon and keeper may live.
@@ -145,7 +151,10 @@ pub enum CgroupError {
 pub(crate) struct Tree {
     mount: OwnedFd,
     point: PathBuf,
-    names: [String; 2],
+    /// The directories above the zone's two cgroups, from the top.
+    names: Vec<String>,
+    /// All that these can be.
+    places: Vec<Vec<String>>,
     /// The directory above the zone's own cgroup if it has CPUs of its own.
     own: String,
     /// Whether it has, and its cgroup is there.
@@ -161,15 +170,17 @@ impl Tree {
             Some(found) => found,
             None => elsewhere()?.ok_or(CgroupError::NoCgroup2)?,
         };
-        let first = if installation == Layout::host().id() {
-            host_directory(mount.as_fd(), zone).to_owned()
-        } else {
-            format!("zones-{installation}")
-        };
-        let plain = if first == SLICE { PLAIN } else { &first };
-        let own = format!("{plain}.cpus.{zone}");
+        let host = installation == Layout::host().id();
+        let first = if host { PLAIN.to_owned() } else { format!("zones-{installation}") };
+        let own = format!("{first}.cpus.{zone}");
         let apart = open_dir(mount.as_fd(), &own).is_ok();
-        Ok(Self { mount, point, names: [first, zone.to_string()], own, apart })
+        let places = if host { host_places(zone) } else { vec![vec![first, zone.to_string()]] };
+        let names = if host {
+            host_place(mount.as_fd(), &places, Path::new(BOOTED).is_dir())
+        } else {
+            places[0].clone()
+        };
+        Ok(Self { mount, point, names, places, own, apart })
     }
 
     /// The names of the directories above one of the zone's two cgroups.
@@ -228,15 +239,35 @@ fn elsewhere() -> Result<Option<(OwnedFd, PathBuf)>, CgroupError> {
     Ok(points.find_map(|point| Some((open_cgroup(point)?, point.clone()))))
 }
 
-/// The first directory of a zone of the host: the slice if there is one, but not for a zone that lives since before the slice.
-fn host_directory(mount: BorrowedFd<'_>, zone: &ZoneName) -> &'static str {
-    if open_dir(mount, SLICE).is_err() {
-        return PLAIN;
-    }
-    let before = open_dir(mount, PLAIN).and_then(|plain| open_dir(plain.as_fd(), zone.as_str()));
+/// Where the cgroups of a zone of the host can be: without systemd, and with it; each also in the slice.
+fn host_places(zone: &ZoneName) -> Vec<Vec<String>> {
+    let unit = format!("zone@{zone}.service");
+    let place = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    vec![
+        place(&[PLAIN, zone.as_str()]),
+        place(&[SLICE, zone.as_str()]),
+        place(&[UNITS, &unit]),
+        place(&[SLICE, UNITS, &unit]),
+    ]
+}
+
+/// Where those of a zone of the host are, among these: one that lives, or has a daemon there, stays where it is, whatever has come
+/// since, which may be the slice, or a version of these programs that has another place. So does what is left of one that has ended.
+fn host_place(mount: BorrowedFd<'_>, places: &[Vec<String>], systemd: bool) -> Vec<String> {
     // What a daemon could not remove because it lived there has nobody in it.
-    let lives = before.and_then(|dir| read(dir.as_fd(), "cgroup.events"));
-    if lives.is_ok_and(|events| events.lines().any(|line| line == "populated 1")) { PLAIN } else { SLICE }
+    let lives = |names: &&Vec<String>| {
+        let events = path_of(names).join("cgroup.events");
+        let events = events.to_str().and_then(|events| read(mount, events).ok());
+        events.is_some_and(|events| events.lines().any(|line| line == "populated 1"))
+    };
+    let remains = |names: &&Vec<String>| statat(mount, path_of(names).join(ZONE), AtFlags::empty()).is_ok();
+    let usual = || &places[2 * usize::from(systemd) + usize::from(open_dir(mount, SLICE).is_ok())];
+    let found = places.iter().find(lives).or_else(|| places.iter().find(remains));
+    found.unwrap_or_else(usual).clone()
+}
+
+fn path_of(names: &[String]) -> PathBuf {
+    names.iter().collect()
 }
 
 fn open_cgroup(point: &Path) -> Option<OwnedFd> {
@@ -301,7 +332,7 @@ pub fn make(layout: &Layout, zone: &ZoneName, spec: &CgroupSpec, base: u32) -> R
         cpus::take(&tree, wanted)?;
     }
     let dir = tree.make(ZONE)?;
-    if rustix::fs::statat(&dir, "cgroup.kill", AtFlags::empty()).is_err() {
+    if statat(&dir, "cgroup.kill", AtFlags::empty()).is_err() {
         return Err(CgroupError::NoKill(crate::kernel::release()));
     }
     bound(&tree, dir.as_fd(), spec)?;

@@ -5,6 +5,7 @@
 mod all;
 mod child;
 mod deadline;
+mod machine;
 mod notify;
 mod slots;
 mod unit;

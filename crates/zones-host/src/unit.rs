@@ -11,6 +11,7 @@ use zone_config::{Layout, State, ZoneConfig, ZoneName};
 
 use crate::child::Zoneadm;
 use crate::deadline::Deadline;
+use crate::machine::Machine;
 use crate::{Failed, failed, notify, settings, slots, watch};
 
 /// A keeper that is ill must not keep the host from going down.
@@ -38,7 +39,7 @@ pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
     } else {
         is_up(layout, zone);
     }
-    watch::until_over(layout, zone);
+    watch::until_over(layout, zone, &mut Machine::new(layout, zone));
     Ok(())
 }
 

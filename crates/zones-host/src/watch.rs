@@ -5,6 +5,8 @@ use std::time::Duration;
 use zone_config::{Layout, State, ZoneName};
 use zone_door::{CallError, Client, Event};
 
+use crate::machine::Machine;
+
 /// How long a daemon may take to answer; it answers at once.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How often to look again while nothing can be waited for: a daemon that is at it, or is to come.
@@ -13,14 +15,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// followed by another, which goes on with it.
 const LOOKS: u32 = 5;
 
-/// Returns when the zone is below ready and nobody is about to change that.
-pub(crate) fn until_over(layout: &Layout, zone: &ZoneName) {
+/// Returns when the zone is below ready and nobody is about to change that. Whenever it may be another incarnation, `machine` is
+/// told to look.
+pub(crate) fn until_over(layout: &Layout, zone: &ZoneName, machine: &mut Machine<'_>) {
     let run = layout.zone_run(zone);
     loop {
+        machine.follow();
         if let Ok(events) = Client::connect(&run).and_then(Client::monitor) {
             for event in events {
                 match event {
-                    Ok(Event::State { state, .. }) if state >= State::Ready => {}
+                    Ok(Event::State { state, .. }) if state >= State::Ready => machine.follow(),
                     Ok(Event::State { .. } | Event::Lost { .. }) if is_over(layout, zone) => return,
                     Ok(_) => {}
                     // The daemon has gone: another may come.

@@ -48,7 +48,7 @@ pub(super) const ALL: [Case; 21] = [
     Case { packages: true, boots: 3, seconds: 900, ..any("reboot", "reboot.sh", &[]) },
     Case { packages: true, ..any("sysv", "sysv.sh", &["debian12-sysvinit.tar"]) },
     any("limits", "limits.sh", &[]),
-    Case { seconds: 900, ..any("boot", "boot.sh", &[]) },
+    Case { seconds: 1200, ..any("boot", "boot.sh", &[]) },
     any("lxcfs", "lxcfs.sh", &["debian12-systemd.tar"]),
     any("live", "live.sh", &[]),
     any("rights", "rights.sh", &[]),

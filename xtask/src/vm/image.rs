@@ -34,13 +34,14 @@ impl Suite {
 }
 
 /// What is installed: a host as zones find it, what the scripts look at it with, and others' firewalls.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
     "systemd-sysv,dbus,udev,libpam-systemd,kmod,auditd,login,passwd,util-linux,procps,psmisc,less",
     "linux-image-amd64,user-mode-linux,initramfs-tools,zstd,xz-utils",
     "e2fsprogs,xfsprogs,btrfs-progs,dosfstools,genisoimage,nfs-kernel-server,fuse3,acl,attr,libcap2-bin,lxcfs",
     "jq,socat,strace,python3-minimal,busybox-static,debootstrap,ca-certificates",
     "iproute2,iputils-ping,iputils-arping,nftables,iptables,bind9-dnsutils,dnsmasq-base,curl,netcat-openbsd",
     "tcpdump,wireguard-tools",
+    "systemd-container,libnss-mymachines",
     "ufw",
     "firewalld",
     "docker.io",

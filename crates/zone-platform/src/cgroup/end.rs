@@ -2,16 +2,17 @@
 
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
-use super::{CgroupError, PLAIN, SLICE, SUPERVISOR, Tree, ZONE, open_dir, read, rmdir, write};
+use super::{CgroupError, SLICE, SUPERVISOR, Tree, ZONE, open_dir, path_of, read, rmdir, write};
 use crate::{Failed, holders};
 
 /// How long to wait before looking who does not end, and whether somebody has given up. What dies at all dies sooner.
@@ -176,23 +177,20 @@ fn wait_until_empty(dir: BorrowedFd<'_>, most: Duration) -> std::io::Result<()> 
 fn sweep_in(tree: &Tree) {
     // With it its CPUs go back to the host.
     let _ = rmdir(tree.mount.as_fd(), &tree.own);
-    let [first, zone] = &tree.names;
-    sweep_below(tree.mount.as_fd(), first, zone);
-    if first == SLICE {
-        // From before there was a slice.
-        sweep_below(tree.mount.as_fd(), PLAIN, zone);
-    }
+    // Wherever it has been: before there was a slice, or with an earlier version.
+    tree.places.iter().for_each(|names| sweep_below(tree.mount.as_fd(), names));
 }
 
-fn sweep_below(mount: BorrowedFd<'_>, first: &str, zone: &str) {
-    let Ok(above) = open_dir(mount, first) else { return };
-    if let Ok(dir) = open_dir(above.as_fd(), zone) {
-        let _ = rmdir(dir.as_fd(), SUPERVISOR);
-    }
-    let _ = rmdir(above.as_fd(), zone);
+pub(super) fn sweep_below(mount: BorrowedFd<'_>, names: &[String]) {
+    let path = path_of(names);
+    let supervisor = path.join(SUPERVISOR);
     // The slice is systemd's to remove.
-    if first != SLICE {
-        let _ = rmdir(mount, first);
+    let ours = |path: &&Path| !path.as_os_str().is_empty() && *path != Path::new(SLICE);
+    for path in supervisor.ancestors().take_while(ours) {
+        match unlinkat(mount, path, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(_) => return,
+        }
     }
 }
 

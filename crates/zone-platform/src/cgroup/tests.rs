@@ -118,17 +118,46 @@ fn installations_do_not_meet() {
 fn the_hosts_zones_go_to_the_slice_but_a_living_one_stays_where_it_is() {
     let place = tempfile::tempdir().unwrap();
     let mount = open_dir(CWD, place.path().to_str().unwrap()).unwrap();
-    let zone: ZoneName = "probe".parse().unwrap();
-    let directory = || host_directory(mount.as_fd(), &zone);
+    let places = host_places(&"probe".parse().unwrap());
+    let directory = |systemd| path_of(&host_place(mount.as_fd(), &places, systemd)).display().to_string();
+    let unit = "zones.units.slice/zone@probe.service";
+    let both = || (directory(false), directory(true));
     let events = place.path().join("zones/probe/cgroup.events");
-    assert_eq!(directory(), "zones");
+    assert_eq!(both(), ("zones/probe".into(), unit.into()));
     std::fs::create_dir_all(events.parent().unwrap()).unwrap();
     std::fs::write(&events, "populated 1\nfrozen 0\n").unwrap();
-    assert_eq!(directory(), "zones");
+    assert_eq!(both(), ("zones/probe".into(), "zones/probe".into()));
     std::fs::create_dir(place.path().join("zones.slice")).unwrap();
-    assert_eq!(directory(), "zones");
+    assert_eq!(both(), ("zones/probe".into(), "zones/probe".into()));
     std::fs::write(&events, "populated 0\nfrozen 0\n").unwrap();
-    assert_eq!(directory(), "zones.slice");
+    assert_eq!(both(), ("zones.slice/probe".into(), format!("zones.slice/{unit}")));
     std::fs::remove_dir_all(place.path().join("zones")).unwrap();
-    assert_eq!(directory(), "zones.slice");
+    assert_eq!(both(), ("zones.slice/probe".into(), format!("zones.slice/{unit}")));
+    // One that lives since before systemd's place was used.
+    std::fs::create_dir(place.path().join("zones.slice/probe")).unwrap();
+    std::fs::write(place.path().join("zones.slice/probe/cgroup.events"), "populated 1\n").unwrap();
+    assert_eq!(both(), ("zones.slice/probe".into(), "zones.slice/probe".into()));
+    // One that has ended, and is still to be removed.
+    std::fs::remove_dir_all(place.path().join("zones.slice/probe")).unwrap();
+    std::fs::create_dir_all(place.path().join("zones/probe/zone")).unwrap();
+    assert_eq!(both(), ("zones/probe".into(), "zones/probe".into()));
+}
+
+#[test]
+fn what_is_above_a_zones_cgroup_goes_with_it_but_for_what_is_systemds_or_anothers() {
+    let place = tempfile::tempdir().unwrap();
+    let mount = open_dir(CWD, place.path().to_str().unwrap()).unwrap();
+    let places = host_places(&"probe".parse().unwrap());
+    for names in &places {
+        std::fs::create_dir_all(place.path().join(path_of(names)).join(SUPERVISOR)).unwrap();
+    }
+    std::fs::create_dir(place.path().join("zones.units.slice/zone@web.service")).unwrap();
+    places.iter().for_each(|names| end::sweep_below(mount.as_fd(), names));
+    let left = |dir: &str| -> Vec<_> {
+        let entries = std::fs::read_dir(place.path().join(dir)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(left("zones.slice"), [""; 0]);
+    assert_eq!(left("zones.units.slice"), ["zone@web.service"]);
+    assert_eq!(left("").len(), 2, "{:?}", left(""));
 }
