@@ -36,7 +36,11 @@ pub(crate) struct Live {
 /// # Errors
 /// When there is none, or it is not installed, or the caller may not enter it.
 pub(crate) fn find(options: &Options) -> Result<Zone, Failure> {
-    let layout = Layout::new(options.root.clone())?.existing()?;
+    let layout = Layout::new(options.root.clone()).map_err(|error| match error.is_usage() {
+        true => Failure::Usage(error.to_string()),
+        false => error.into(),
+    })?;
+    let layout = layout.existing()?;
     let typed = &options.zone;
     if here::confined().is_some() {
         return Err(Failure::text("'zlogin' may only be used from the global zone"));

@@ -29,6 +29,9 @@ use zone_sys::Chain;
 
 const USAGE: &str = "zone-access: usage: zone-access [-R ROOT], as root; systemd or an init script starts it";
 
+/// What it exits with when the command line makes no sense.
+const USAGE_ERROR: u8 = 2;
+
 fn main() -> ExitCode {
     if zone_sys::stdio::asked_for_version("zone-access", env!("CARGO_PKG_VERSION")) {
         return ExitCode::SUCCESS;
@@ -41,12 +44,15 @@ fn main() -> ExitCode {
         [option, root] if option == "-R" => Some(PathBuf::from(root)),
         _ => {
             eprintln!("{USAGE}");
-            return ExitCode::from(2);
+            return ExitCode::from(USAGE_ERROR);
         }
     };
     let layout = match Layout::new(root) {
         Ok(layout) => layout,
-        Err(error) => return fail(&error),
+        Err(error) => {
+            let code = fail(&error);
+            return if error.is_usage() { ExitCode::from(USAGE_ERROR) } else { code };
+        }
     };
     if !rustix::process::geteuid().is_root() {
         eprintln!("zone-access: You lack sufficient privilege to run this command (all privs required)");

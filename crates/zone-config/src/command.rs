@@ -32,7 +32,7 @@ pub enum Template {
     Blank,
     /// `-t`: a copy of another zone's.
     Zone(String),
-    /// `-a`: that of a zone of illumos or Solaris that was detached, by its zonepath.
+    /// `-a`: that of a zone that was detached, here or on illumos or Solaris, by its zonepath.
     Detached(String),
     /// `-f`: what a file of illumos or Solaris says.
     File(String),
@@ -155,6 +155,11 @@ impl Command {
             Self::Exit { .. } => "exit",
             Self::Help { .. } => "help",
         }
+    }
+
+    /// Tells whether what follows is said of a resource, up to `end` or `cancel`.
+    pub fn enters_a_resource(&self) -> bool {
+        matches!(self, Self::Add { value: None, .. } | Self::Select { .. })
     }
 }
 

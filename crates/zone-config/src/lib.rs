@@ -35,6 +35,7 @@ pub mod brand;
 pub mod change;
 pub mod command;
 pub mod config;
+pub mod detached;
 pub mod device;
 pub mod document;
 pub mod file;

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use clap::builder::StyledStr;
-use clap::{Command, Parser};
+use clap::builder::{PossibleValue, StyledStr};
+use clap::{Arg, Command, Parser};
 
 use crate::{Locale, exact};
 
@@ -64,13 +64,46 @@ fn one(locale: Locale, mut command: Command) -> Command {
                 Some(text) => arg.help(text),
                 None => arg,
             };
-            match long {
+            let arg = match long {
                 Some(text) => arg.long_help(text),
                 None => arg,
-            }
+            };
+            with_values(locale, arg)
         });
     command.mut_subcommands(|verb| one(locale, verb))
 }
+
+/// Says which values an argument may have, where clap would do so in words of its own.
+fn with_values(locale: Locale, arg: Arg) -> Arg {
+    let shown = !arg.is_hide_possible_values_set() && arg.get_action().takes_values();
+    let values: Vec<_> =
+        arg.get_possible_values().into_iter().filter(|value| shown && !value.is_hide_set()).collect();
+    let (Some(help), Some(listed)) = (arg.get_help().map(ToString::to_string), exact(locale, POSSIBLE))
+    else {
+        return arg;
+    };
+    if values.is_empty() {
+        return arg;
+    }
+    let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+    let explained: String = values
+        .iter()
+        .map(|value| match value.get_help().map(ToString::to_string) {
+            Some(why) => format!("\n- {}: {}", value.get_name(), exact(locale, &why).unwrap_or(why)),
+            None => format!("\n- {}", value.get_name()),
+        })
+        .collect();
+    let is_explained = values.iter().any(|value| value.get_help().is_some());
+    let long = arg.get_long_help().map_or_else(|| help.clone(), ToString::to_string);
+    let long = match is_explained {
+        true => format!("{long}\n\n{listed}{explained}"),
+        false => format!("{long}\n\n{listed} {}", names.join(", ")),
+    };
+    arg.hide_possible_values(true).help(format!("{help} ({listed} {})", names.join(", "))).long_help(long)
+}
+
+/// What stands before the values that an argument may have.
+const POSSIBLE: &str = "Possible values:";
 
 /// All that a command line says of itself: the texts that [`in_language`] looks up.
 #[must_use]
@@ -92,6 +125,8 @@ fn gather(command: &Command, all: &mut Vec<String>) {
     all.extend(own.into_iter().flatten().map(ToString::to_string));
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
         all.extend([arg.get_help(), arg.get_long_help()].into_iter().flatten().map(ToString::to_string));
+        let values = if arg.is_hide_possible_values_set() { Vec::new() } else { arg.get_possible_values() };
+        all.extend(values.iter().filter_map(PossibleValue::get_help).map(ToString::to_string));
     }
     command.get_subcommands().for_each(|verb| gather(verb, all));
 }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 use copy::CpArgs;
 use lead::{
-    ApplyArgs, BootArgs, HaltArgs, InstallArgs, MarkArgs, RebootArgs, RenewArgs, SetArgs, ShutdownArgs,
-    UninstallArgs,
+    ApplyArgs, AttachArgs, BootArgs, DetachArgs, HaltArgs, InstallArgs, MarkArgs, RebootArgs, RenewArgs,
+    SetArgs, ShutdownArgs, UninstallArgs,
 };
 use watch::{ConsoleArgs, EventsArgs, ListArgs, LogArgs, PsArgs, StatArgs, StatusArgs, WaitArgs};
 use zone_config::State;
@@ -76,7 +76,7 @@ pub(crate) enum Verb {
     #[command(after_long_help = watch::PS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] ps [--json]")]
     Ps(PsArgs),
     /// Show what zones use of the machine, again and again
-    #[command(after_long_help = watch::STAT_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] stat [-i SECONDS] [-c COUNT] [--json]")]
+    #[command(after_long_help = watch::STAT_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] stat [-i SECONDS] [-c COUNT] [--plain | --json]")]
     Stat(StatArgs),
     /// Show what happens to zones
     #[command(after_long_help = watch::EVENTS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] events [-f] [--json]")]
@@ -90,6 +90,12 @@ pub(crate) enum Verb {
     /// Remove what install put there, and everything that was written since
     #[command(after_long_help = lead::UNINSTALL_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE uninstall [-F]")]
     Uninstall(UninstallArgs),
+    /// Make a zone configured again, and leave its files for an attach
+    #[command(after_long_help = lead::DETACH_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE detach [-n]")]
+    Detach(DetachArgs),
+    /// Make a zone of the files that are in its zonepath
+    #[command(after_long_help = lead::ATTACH_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE attach [-n] [-F]")]
+    Attach(AttachArgs),
     /// Set up the virtual platform and start nothing in it
     #[command(after_long_help = lead::READY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE ready")]
     Ready,

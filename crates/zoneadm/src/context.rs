@@ -129,7 +129,7 @@ impl Context {
     pub(crate) fn one(&self, refused: &str) -> Outcome<ZoneName> {
         match self.select()? {
             Selection::Zone(entry) => Ok(entry.name),
-            Selection::Nothing => Err(Failure::general(anyhow::anyhow!("no zone specified"))),
+            Selection::Nothing => Err(Failure::no_zone()),
             Selection::Global => Err(Failure::text(here::GLOBAL, refused)),
         }
     }

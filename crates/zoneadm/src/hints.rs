@@ -7,9 +7,13 @@ use crate::cli::Cli;
 use crate::message::{say, warn};
 
 /// Words that people bring along from other tools, and what is called so here. ZONE is the zone.
-const WORDS: [(&str, &str); 32] = [
+const WORDS: [(&str, &str); 36] = [
     ("attach-console", "zlogin -C ZONE"),
     ("cat", "zlogin ZONE cat FILE"),
+    (
+        "clone",
+        "zonecfg -z NEW create -t ZONE, and then, with ZONE halted, zoneadm -z NEW install -d its root",
+    ),
     ("config", "zonecfg -z ZONE"),
     ("copy", "zoneadm cp FILE ZONE:PATH, or zoneadm cp ZONE:PATH FILE"),
     ("create", "zonecfg -z ZONE create"),
@@ -27,10 +31,16 @@ const WORDS: [(&str, &str); 32] = [
     ("login", "zlogin ZONE"),
     ("logs", "zoneadm console ZONE --log"),
     ("ls", "zoneadm list -cv"),
+    ("migrate", "zoneadm -z ZONE detach, its directory copied to the other host, and attach there"),
+    (
+        "move",
+        "zoneadm -z ZONE detach, its directory renamed, zonecfg -z ZONE set zonepath=PATH, and then zoneadm -z ZONE attach",
+    ),
     ("poweroff", "zoneadm -z ZONE shutdown"),
     ("pull", "zoneadm cp ZONE:PATH FILE"),
     ("push", "zoneadm cp FILE ZONE:PATH"),
     ("remove", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
+    ("rename", "zoneadm -z ZONE detach, zonecfg -z ZONE set zonename=NEW, and then zoneadm -z NEW attach"),
     ("restart", "zoneadm -z ZONE shutdown -r, or at once: zoneadm -z ZONE reboot"),
     ("rm", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
     ("run", "zlogin ZONE COMMAND"),

@@ -34,6 +34,12 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Tells whether a verb, by its name, is for zones in this state: what `--all` means, and what completions offer.
+#[must_use]
+pub fn is_for(verb: &str, state: zone_config::State) -> bool {
+    many::is_for(verb, state)
+}
+
 /// Runs the program with the arguments of this process, and gives the status to exit with.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -57,7 +57,7 @@ pub(crate) fn run(cx: &Context, args: &ListArgs) -> Outcome {
 /// Which options go together.
 fn check(cx: &Context, args: &ListArgs) -> Outcome {
     if args.parsable && args.verbose {
-        return Err(Failure::general(anyhow::anyhow!("list -p and -v are mutually exclusive.")));
+        return Err(Failure::Usage("list -p and -v are mutually exclusive.".to_owned()));
     }
     if args.net && (args.parsable || args.verbose || args.json) {
         let text = "list: --net is a table of its own and cannot be given with -p, -v and --json";

@@ -48,7 +48,7 @@ fn chosen(cx: &Context, choice: &Choice, verb: &Verb) -> Outcome<Vec<Entry>> {
                 Failure::of(&entry.name)(anyhow::Error::new(error).context("could not get state"))
             })?;
             let state = live::state(live.as_ref(), entry.state);
-            if choice.has_states() { choice.wants(state) } else { verb.is_for(state) }
+            if choice.has_states() { choice.wants(state) } else { is_for(verb.name(), state) }
         } else {
             true
         };
@@ -57,6 +57,20 @@ fn chosen(cx: &Context, choice: &Choice, verb: &Verb) -> Outcome<Vec<Entry>> {
         }
     }
     Ok(zones)
+}
+
+/// Whether `--all` means zones in this state, for a verb by its name.
+pub(crate) fn is_for(verb: &str, state: State) -> bool {
+    match verb {
+        "install" | "attach" => state == State::Configured,
+        "uninstall" => matches!(state, State::Incomplete | State::Installed),
+        "detach" | "mark" | "ready" => state == State::Installed,
+        "verify" => state != State::Incomplete,
+        "boot" => state >= State::Installed && state != State::Running,
+        "shutdown" => matches!(state, State::Running | State::ShuttingDown),
+        "reboot" | "halt" | "apply" | "set" => state >= State::Ready,
+        _ => true,
+    }
 }
 
 impl Verb {
@@ -72,6 +86,8 @@ impl Verb {
             Self::Verify => "verify",
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
+            Self::Detach(_) => "detach",
+            Self::Attach(_) => "attach",
             Self::Ready => "ready",
             Self::Boot(_) => "boot",
             Self::Reboot(_) => "reboot",
@@ -95,20 +111,6 @@ impl Verb {
     /// Whether it makes sense to do it to several zones with the same words.
     fn takes_several(&self) -> bool {
         !matches!(self, Self::Console(_) | Self::Log(_) | Self::Cp(_))
-    }
-
-    /// Whether `--all` means zones in this state.
-    fn is_for(&self, state: State) -> bool {
-        match self {
-            Self::Install(_) => state == State::Configured,
-            Self::Uninstall(_) => matches!(state, State::Incomplete | State::Installed),
-            Self::Mark(_) | Self::Ready => state == State::Installed,
-            Self::Verify => state != State::Incomplete,
-            Self::Boot(_) => state >= State::Installed && state != State::Running,
-            Self::Shutdown(_) => matches!(state, State::Running | State::ShuttingDown),
-            Self::Reboot(_) | Self::Halt(_) | Self::Apply(_) | Self::Set(_) => state >= State::Ready,
-            _ => true,
-        }
     }
 
     /// Whether it prints JSON.
@@ -137,7 +139,11 @@ mod tests {
     fn all_means_those_that_the_verb_is_for() {
         let states = |line: &str| {
             let verb = verb(&format!("zoneadm --all {line}"));
-            State::ALL.into_iter().filter(|&state| verb.is_for(state)).map(State::as_str).collect::<Vec<_>>()
+            State::ALL
+                .into_iter()
+                .filter(|&state| is_for(verb.name(), state))
+                .map(State::as_str)
+                .collect::<Vec<_>>()
         };
         assert_eq!(states("install"), ["configured"]);
         assert_eq!(states("boot"), ["installed", "ready", "shutting_down", "down"]);

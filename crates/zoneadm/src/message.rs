@@ -33,6 +33,11 @@ pub(crate) enum Failure {
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
+    /// A command line that names no zone, for what is done to one.
+    pub(crate) fn no_zone() -> Self {
+        Self::Usage("no zone specified".to_owned())
+    }
+
     /// A failure that is about no one zone.
     pub(crate) fn general(error: impl Into<anyhow::Error>) -> Self {
         Self::Error { zone: None, error: error.into() }

@@ -15,6 +15,8 @@ pub(crate) enum Action {
     Verify,
     Install,
     Uninstall,
+    Detach,
+    Attach,
     Ready,
     Boot,
     Reboot,
@@ -40,6 +42,8 @@ impl Action {
             Self::Verify => "verify",
             Self::Install => "install",
             Self::Uninstall => "uninstall",
+            Self::Detach => "detach",
+            Self::Attach => "attach",
             Self::Ready => "ready",
             Self::Boot => "boot",
             Self::Reboot => "reboot",
@@ -65,7 +69,7 @@ impl Action {
     fn wants(self) -> Wants {
         match self {
             Self::Reboot | Self::Shutdown | Self::Apply | Self::Set => Wants::Up,
-            Self::Install | Self::Uninstall | Self::Mark => Wants::NotUp,
+            Self::Install | Self::Uninstall | Self::Detach | Self::Attach | Self::Mark => Wants::NotUp,
             Self::Verify | Self::Ready | Self::Boot | Self::Halt => Wants::Either,
         }
     }
@@ -75,11 +79,11 @@ impl Action {
         let clear = || format!("Run \"zoneadm -z {zone} uninstall\" first, which tells what it removes.");
         match (self, stored) {
             (Self::Uninstall, State::Configured) => Some(format!("is already in state '{stored}'.")),
-            (Self::Install, State::Installed) => Some(format!("is already {stored}.")),
-            (Self::Install | Self::Verify, State::Incomplete) => {
+            (Self::Install | Self::Attach, State::Installed) => Some(format!("is already {stored}.")),
+            (Self::Install | Self::Attach | Self::Verify, State::Incomplete) => {
                 Some(format!("zone is {stored}; uninstall required. {}", clear()))
             }
-            (Self::Install | Self::Uninstall | Self::Verify | Self::Mark, _) => None,
+            (Self::Install | Self::Uninstall | Self::Attach | Self::Verify | Self::Mark, _) => None,
             (_, State::Incomplete) => {
                 Some(format!("must be {} before {}. {}", State::Installed, self.name(), clear()))
             }
@@ -136,7 +140,7 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
     };
     let entry = match selected {
         Selection::Zone(entry) => entry,
-        Selection::Nothing => return Err(Failure::general(anyhow::anyhow!("no zone specified"))),
+        Selection::Nothing => return Err(Failure::no_zone()),
         Selection::Global => {
             return Err(Failure::text(
                 here::GLOBAL,
@@ -198,6 +202,8 @@ mod tests {
             (Action::Verify, State::Incomplete, "zone is incomplete; uninstall required."),
             (Action::Ready, State::Configured, "must be installed before ready."),
             (Action::Boot, State::Incomplete, "must be installed before boot. Run \"zoneadm"),
+            (Action::Detach, State::Configured, "must be installed before detach."),
+            (Action::Attach, State::Installed, "is already installed."),
             (Action::Halt, State::Configured, "must be installed before halt."),
         ] {
             assert!(text(action, state).starts_with(begins), "{action:?} {state}");

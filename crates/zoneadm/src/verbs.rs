@@ -1,9 +1,11 @@
 //! The subcommands, one file each.
 
 mod apply;
+mod attach;
 mod boot;
 mod console;
 mod cp;
+mod detach;
 mod events;
 mod halt;
 pub(crate) mod install;
@@ -45,6 +47,8 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Verify => verify::run(&cx),
         Verb::Install(args) => recorded(&cx, "install", || install::run(&cx, args)),
         Verb::Uninstall(args) => recorded(&cx, "uninstall", || uninstall::run(&cx, *args)),
+        Verb::Detach(args) => recorded(&cx, "detach", || detach::run(&cx, *args)),
+        Verb::Attach(args) => recorded(&cx, "attach", || attach::run(&cx, *args)),
         Verb::Ready => ready::run(&cx),
         Verb::Boot(args) => boot::run(&cx, args),
         Verb::Reboot(args) => reboot::run(&cx, args),

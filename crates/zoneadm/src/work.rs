@@ -135,15 +135,15 @@ fn draw(bar: &ProgressBar, begins: bool, progress: &Progress<'_>) {
     };
     if begins {
         let form = match (progress.total_bytes, total) {
-            (Some(_), _) => "{prefix} [{bar:30}] {bytes} of {total_bytes}, {eta} left  {wide_msg}",
-            (None, Some(_)) => "{prefix} [{bar:30}] {human_pos} of {human_len}, {eta} left  {wide_msg}",
+            (Some(_), _) => "{prefix} [{bar:30}] {bytes} / {total_bytes}  {eta}  {wide_msg}",
+            (None, Some(_)) => "{prefix} [{bar:30}] {human_pos} / {human_len}  {eta}  {wide_msg}",
             (None, None) => "{prefix} {spinner} {human_pos}  {wide_msg}",
         };
         // The forms are ours; a test sees that they are right.
         if let Ok(style) = ProgressStyle::with_template(form) {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_prefix(word(progress.phase));
+        bar.set_prefix(zone_locale::here(word(progress.phase)));
         bar.reset();
     }
     if let Some(total) = total {
@@ -170,10 +170,35 @@ pub(crate) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
-/// A count for people.
-pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
-    let word = if number == 1 { one } else { many };
-    format!("{} {word}", indicatif::HumanCount(number))
+/// What is counted for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thing {
+    Entry,
+    File,
+    DeviceNode,
+    Socket,
+    ExtendedAttribute,
+    AccessControlList,
+}
+
+/// A count for people. Each is a message of its own, so that other languages have their own words for one and for many.
+pub(crate) fn count(number: u64, thing: Thing) -> String {
+    let count = indicatif::HumanCount(number);
+    let is_one = number == 1;
+    match thing {
+        Thing::Entry if is_one => format!("{count} entry"),
+        Thing::Entry => format!("{count} entries"),
+        Thing::File if is_one => format!("{count} file"),
+        Thing::File => format!("{count} files"),
+        Thing::DeviceNode if is_one => format!("{count} device node"),
+        Thing::DeviceNode => format!("{count} device nodes"),
+        Thing::Socket if is_one => format!("{count} socket"),
+        Thing::Socket => format!("{count} sockets"),
+        Thing::ExtendedAttribute if is_one => format!("{count} extended attribute"),
+        Thing::ExtendedAttribute => format!("{count} extended attributes"),
+        Thing::AccessControlList if is_one => format!("{count} access control list"),
+        Thing::AccessControlList => format!("{count} access control lists"),
+    }
 }
 
 #[cfg(test)]
@@ -203,8 +228,8 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(count(1, "entry", "entries"), "1 entry");
-        assert_eq!(count(12_345, "entry", "entries"), "12,345 entries");
+        assert_eq!(count(1, Thing::Entry), "1 entry");
+        assert_eq!(count(12_345, Thing::Entry), "12,345 entries");
         assert_eq!(size(3 << 20), "3.00 MiB");
     }
 }

@@ -157,7 +157,7 @@ fn lists_of_zones_that_are_not_up() {
     assert_eq!(names("list -cn"), "a b c");
     assert_eq!(names("-z c list"), "c");
     assert_eq!(names("-z global list"), "global");
-    lab.zoneadm("list -pv").refused(1, "zoneadm: list -p and -v are mutually exclusive.");
+    lab.zoneadm("list -pv").refused(2, "zoneadm: list -p and -v are mutually exclusive.");
     lab.zoneadm("-z a list -c").refused(2, "cannot be given with -z");
     lab.zoneadm("-z nope list").refused(1, "zoneadm: zone 'nope': No such zone configured");
 
@@ -192,7 +192,7 @@ fn nobody_has_to_read_it() {
 #[test]
 fn sanity_comes_first() {
     let lab = Lab::new();
-    lab.zoneadm("boot").refused(1, "zoneadm: no zone specified");
+    lab.zoneadm("boot").refused(2, "zoneadm: no zone specified");
     lab.zoneadm("-z global halt").refused(1, "halt operation is invalid for the global zone.");
     lab.zoneadm("-z nope boot").refused(1, "zone 'nope': No such zone configured");
     lab.zoneadm("-z a/b boot").refused(1, "a zone name has letters");

@@ -6,9 +6,10 @@ use clap::{ArgAction, Parser};
 
 const EXAMPLES: &str = "\
 Commands are separated by ';' or line breaks; 'zonecfg help commands' lists them.
-When a command fails, a command line or file changes nothing.
+When a command fails, a command line or file changes nothing: a file is left there, of a command line the rest is
+looked at for what else is wrong.
 
-Exit status: 0 done, 1 failed, 2 wrong usage.
+Exit status: 0 done, 1 a command failed or makes no sense, 2 wrong usage of zonecfg itself.
 
 Examples:
   Describe a zone that shares the host's /usr:

@@ -173,6 +173,23 @@ pub enum Failure {
     Stream(#[from] io::Error),
 }
 
+impl Failure {
+    /// Tells whether no other command of a line could do better, for it is not the command that is wrong.
+    pub(crate) fn ends_a_command_line(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSuchZone(..)
+                | Self::Broken(_)
+                | Self::FileMissing { .. }
+                | Self::Exists { .. }
+                | Self::NobodyToAsk(_)
+                | Self::NotRunning(_)
+                | Self::ReadOnly { .. }
+                | Self::Stream(_)
+        )
+    }
+}
+
 fn lines(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }

@@ -13,7 +13,7 @@ use crate::editor::{self, EditError};
 use crate::error::Failure;
 use crate::help;
 use crate::line::{Reader, Typed};
-use crate::run::{Origin, given, report, report_syntax};
+use crate::run::{Ended, Origin, given, report_syntax, run_commands};
 use crate::session::Flow;
 use crate::talk::Talk;
 
@@ -43,23 +43,8 @@ const HOST: &str = "It is this host, whose limits are set by systemd or sysctl."
 pub(crate) fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
     let (text, origin) = given(args)?;
     let Some(text) = text else { return Ok(converse(talk)) };
-    for found in Script::new(&text, 1) {
-        match found {
-            Ok(located) => match execute(&located.command, talk) {
-                Ok(Flow::Next) => {}
-                Ok(Flow::Quit) => return Ok(0),
-                Err(failure) => {
-                    report(&failure, &origin, located.place, text.contains('\n'), talk);
-                    return Ok(1);
-                }
-            },
-            Err(error) => {
-                report_syntax(&error, &origin, talk);
-                return Ok(1);
-            }
-        }
-    }
-    Ok(0)
+    let ended = run_commands(&text, &origin, talk, execute);
+    Ok(u8::from(ended == Ended::Failed))
 }
 
 /// Does what a person types, until they leave.

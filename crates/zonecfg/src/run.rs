@@ -49,7 +49,10 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
     let zone = match (&args.zone, args.commands.as_slice()) {
         (Some(zone), _) => zone,
         (None, [help, topic @ ..]) if help == "help" && topic.len() < 3 => {
-            let text = help::about(topic.last().map(String::as_str))?;
+            let text = match help::about(topic.last().map(String::as_str)) {
+                Ok(text) => text,
+                Err(failure) => return usage(talk, &failure.to_string()),
+            };
             talk.out.write_all(zone_locale::here(&text).as_bytes())?;
             return Ok(0);
         }
@@ -134,33 +137,73 @@ pub enum Origin {
     CommandLine,
 }
 
-/// Does the commands of a text up to the first that fails; only when none does, what was committed is saved. Whether none did.
+/// How the commands of a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// All were done.
+    Finished,
+    /// One of them was to leave.
+    Left,
+    /// One failed at least, and that was said.
+    Failed,
+}
+
+/// Does the commands of a text, and saves what was committed if none fails. Whether none did.
 pub fn run_script(session: &mut Session, text: &str, origin: &Origin, talk: &mut Talk<'_>) -> bool {
+    match run_commands(text, origin, talk, |command, talk| session.execute(command, talk)) {
+        Ended::Left => true,
+        Ended::Failed => false,
+        Ended::Finished => match session.finish(talk) {
+            Ok(()) => true,
+            Err(failure) => {
+                talk.note(&Chain(&failure).to_string());
+                false
+            }
+        },
+    }
+}
+
+/// Has the commands of a text executed. A file is left with the first that fails. Of a command line the others are executed as well, so that
+/// whoever typed it sees at once all that is wrong with it.
+pub(crate) fn run_commands(
+    text: &str,
+    origin: &Origin,
+    talk: &mut Talk<'_>,
+    mut execute: impl FnMut(&Command, &mut Talk<'_>) -> Result<Flow, Failure>,
+) -> Ended {
+    let mut ended = Ended::Finished;
+    // What is said of a resource that could not be entered would be taken as said of the zone.
+    let mut in_no_resource = false;
     for found in Script::new(text, 1) {
-        let place = match &found {
-            Ok(located) => located.place,
-            Err(error) => error.place,
-        };
-        match found.map(|located| session.execute(&located.command, talk)) {
-            Ok(Ok(Flow::Next)) => {}
-            Ok(Ok(Flow::Quit)) => return true,
-            Ok(Err(failure)) => {
-                report(&failure, origin, place, text.contains('\n'), talk);
-                return false;
-            }
+        let command = found.as_ref().ok().map(|located| &located.command);
+        if in_no_resource {
+            in_no_resource = !matches!(command, Some(Command::End | Command::Cancel));
+            continue;
+        }
+        if ended == Ended::Failed && matches!(command, Some(Command::Exit { .. })) {
+            return ended;
+        }
+        let is_last = match &found {
+            Ok(located) => match execute(&located.command, talk) {
+                Ok(Flow::Next) => continue,
+                Ok(Flow::Quit) => return Ended::Left,
+                Err(failure) => {
+                    report(&failure, origin, located.place, text.contains('\n'), talk);
+                    in_no_resource = located.command.enters_a_resource();
+                    failure.ends_a_command_line()
+                }
+            },
             Err(error) => {
-                report_syntax(&error, origin, talk);
-                return false;
+                report_syntax(error, origin, talk);
+                false
             }
+        };
+        ended = Ended::Failed;
+        if is_last || *origin != Origin::CommandLine {
+            break;
         }
     }
-    match session.finish(talk) {
-        Ok(_) => true,
-        Err(failure) => {
-            talk.note(&Chain(&failure).to_string());
-            false
-        }
-    }
+    ended
 }
 
 /// Does what a person types, line by line, until they leave. Whether everything that was to be saved is.

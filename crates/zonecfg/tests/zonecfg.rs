@@ -192,6 +192,29 @@ fn a_command_file_that_fails_changes_nothing_and_says_where() {
 }
 
 #[test]
+fn a_command_line_that_fails_says_all_that_is_wrong_and_changes_nothing() {
+    let place = Place::new();
+    place.done("web", "create");
+    let before = place.files();
+    let line = "set autoboot=perhaps; add nett; set physical=eth0; end; frob; set hostname=www; commit; exit";
+    let ran = place.on("web", line);
+    assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{}", ran.err);
+    for said in ["perhaps", "did you mean \"net\"?", "frob"] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
+    assert!(!ran.err.contains("physical"), "what is in a resource that is none is not judged: {}", ran.err);
+    assert_eq!(place.files(), before, "neither by commit nor by exit");
+    // What is behind a failure is executed as well, and what no other command makes better is said once.
+    assert!(place.on("web", "set autoboot=perhaps; info hostname").out.starts_with("hostname:"));
+    let ran = place.on("nobody", "set autoboot=true; set hostname=www");
+    assert_eq!((ran.status, ran.err.matches("No such zone configured").count()), (1, 1), "{}", ran.err);
+    // A file ends where it fails.
+    let file = place.file("web.cfg", "set autoboot=perhaps\ninfo hostname\n");
+    let ran = place.zonecfg(&["-z", "web", "-f", &file]);
+    assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{}", ran.err);
+}
+
+#[test]
 fn what_exists_is_guarded() {
     let place = Place::new();
     place.done("web", "create");
@@ -400,6 +423,7 @@ fn usage_and_help() {
     );
     assert!(place.done("nothing", "help set").starts_with("usage:\tset PROPERTY=VALUE"));
     place.refused("nothing", "help nothing", "no help about 'nothing'");
+    assert_eq!(place.zonecfg(&["help", "nothing"]).status, 2);
     assert!(!place.layout.etc().exists());
 }
 

@@ -56,6 +56,7 @@ const HOLES: &[&str] = &[
     "removing",
     "measuring",
     "operation",
+    "working",
     "restarts",
 ];
 
@@ -88,6 +89,7 @@ const CLAP: &[&str] = &[
     "subcommand '{verb}' exists; to use it, remove the '--' before it",
     "For more information, try '{help}'.",
     "[possible values: {values}]",
+    "Possible values:",
     "Usage: {usage}",
     "invalid digit found in string",
     "number too large to fit in target type",

@@ -44,7 +44,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         Scope::Global,
         "Fbt:a:f:",
         "Begins a new configuration: with defaults, with nothing set (-b), as a copy of another zone's but for \
-         its zonepath (-t), or from one of illumos or Solaris: of a zone that was detached, in ZONEPATH (-a), or in FILE (-f), \
+         its zonepath (-t), or that of a zone that was detached, in ZONEPATH (-a), or from one of illumos or Solaris: such a zone as well, or in FILE (-f), \
          which is an XML of /etc/zones or what 'zonecfg export' wrote there. A commit names what of it was left out. \
          Nothing is written before commit. -F writes over an existing one.",
     ),

@@ -1,7 +1,7 @@
 //! Taking a zone's files away: look first ([`plan`]), then do it ([`execute`]).
 //!
-//! Only what an install puts into a zonepath is removed: `root`, `dev`, `logs`, `lastexit.toml`, `lastboot`
-//! and the directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
+//! Only what an install puts into a zonepath is removed: `root`, `dev`, `logs`, `lastexit.toml`, `lastboot`,
+//! what a detach left, and the directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
 //! between runs: after an interruption, planning and executing again removes what is left.
 
 use std::ffi::{CStr, OsString};
@@ -20,8 +20,8 @@ use crate::tree::{Visit, fixed_by, identity, is_fixed, loosen, walk};
 
 /// What is ours in a zonepath, with what a daemon that was killed may have left half written; the root last, so that
 /// an interrupted removal still looks like a zone.
-pub(crate) const STANDARD: [&CStr; 6] =
-    [c"dev", c"logs", c"lastboot", c".lastexit.toml.new", c"lastexit.toml", c"root"];
+pub(crate) const STANDARD: [&CStr; 7] =
+    [c"dev", c"logs", c"lastboot", c".lastexit.toml.new", c"lastexit.toml", c"detached.toml", c"root"];
 
 /// How many files that cannot be removed as they are a plan names.
 const MOST_NAMED: usize = 8;

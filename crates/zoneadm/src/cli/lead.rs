@@ -69,6 +69,53 @@ Examples:
   zoneadm -z web uninstall       asks first
   zoneadm -z web uninstall -F    for scripts, and for a zone whose install failed";
 
+/// `detach`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct DetachArgs {
+    /// Print what would be written into the zonepath, and change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+pub(super) const DETACH_HELP: &str = "\
+The zone is configured afterwards. Its files stay as they are; its configuration is put beside them, into
+detached.toml of the zonepath. Then the zonepath can be renamed or taken to another host, a new zone be configured
+from it, and attached. So a zone is given another zonepath, another name, or another host.
+
+Examples:
+  zoneadm -z web detach -n       print what would be put there
+  Give a zone another zonepath:
+    zoneadm -z web detach
+    mv /var/lib/zones/web /srv/web
+    zonecfg -z web 'set zonepath=/srv/web'
+    zoneadm -z web attach
+  Give it another name:
+    zoneadm -z web detach
+    zonecfg -z web 'set zonename=www'
+    zoneadm -z www attach";
+
+/// `attach`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// Only look whether it can be attached, and change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Take the files as they are, also if no zone was detached there, or one of another brand
+    #[arg(short = 'F', long)]
+    pub(crate) force: bool,
+}
+
+pub(super) const ATTACH_HELP: &str = "\
+The zone is installed afterwards, and is the machine that it was: host name, machine id and ssh host keys stay. What
+must hold of an installed zone is looked at before, and that no other zone uses the zonepath.
+
+Examples:
+  zoneadm -z web attach
+  zoneadm -z web attach -n                  only look whether that is possible
+  On another host, with the zonepath copied there (rsync -aHAX --numeric-ids):
+    zonecfg -z web 'create -a /var/lib/zones/web'
+    zoneadm -z web attach";
+
 pub(super) const READY_HELP: &str = "\
 The zone's namespaces and file systems then exist, and no program runs in them. boot continues from there;
 halt undoes it.

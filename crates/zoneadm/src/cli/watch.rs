@@ -104,6 +104,9 @@ pub(crate) struct StatArgs {
     /// For programs: an object of JSON on a line for each interval
     #[arg(long)]
     pub(crate) json: bool,
+    /// A table after each interval on a terminal, too
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) plain: bool,
 }
 
 pub(super) const STAT_HELP: &str = "\
@@ -111,8 +114,12 @@ pub(super) const STAT_HELP: &str = "\
 in how much of the interval some of the zone's threads had to wait for a CPU, for memory, for disks. \"-\" is
 what this host does not count.
 
+On a terminal it is a screen of its own, that is left with q: < and > choose the column that it is sorted by, r turns
+the order round, the arrows choose a zone, a space stops it. Elsewhere, with -c or with --plain, a table is printed
+after each interval.
+
 Examples:
-  zoneadm stat                 every second, until interrupted
+  zoneadm stat                 every second, until q
   zoneadm -z web stat -i 10 -c 6
   zoneadm stat -c 1 --json     once, for a program";
 

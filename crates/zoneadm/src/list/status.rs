@@ -158,11 +158,15 @@ fn screen(layout: &Layout, row: &Row, now: u64) -> Vec<String> {
 fn head(row: &Row, now: u64) -> String {
     let state = row.state.map_or(UNKNOWN, State::as_str);
     let since = row.daemon.as_ref().and_then(|daemon| daemon.since).or(row.live.map(|status| status.since));
-    let since = since.filter(|&since| since > 0).map_or_else(String::new, |since| {
-        format!(" since {} ({})", time::local(since), time::lasting(now.saturating_sub(since)))
-    });
-    let first = row.id().filter(|&pid| pid > 0).map_or_else(String::new, |pid| format!(", process {pid}"));
-    format!("{}: {state}{since}{first}", row.name)
+    let since = since.filter(|&since| since > 0);
+    let since = since.map(|since| (time::local(since), time::lasting(now.saturating_sub(since))));
+    let text = match (since, row.id().filter(|&pid| pid > 0)) {
+        (Some((since, lasting)), Some(pid)) => format!("{state} since {since} ({lasting}), process {pid}"),
+        (Some((since, lasting)), None) => format!("{state} since {since} ({lasting})"),
+        (None, Some(pid)) => format!("{state}, process {pid}"),
+        (None, None) => state.to_owned(),
+    };
+    format!("{}: {}", row.name, zone_locale::here(&text))
 }
 
 /// How it last ended, in words.

@@ -23,7 +23,7 @@ use zone_sys::clone::SingleThreaded;
 use crate::cli::copy::CpArgs;
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome, harmless, relay, warn_zone};
-use crate::work::count;
+use crate::work::{Thing, count};
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,13 +237,13 @@ impl<'a> Show<'a> {
                 0 => String::new(),
                 number => format!(", {number} there already"),
             };
-            relay(self.zone, &format!("{} copied{there}", count(self.copied, "file", "files")));
+            relay(self.zone, &format!("{} copied{there}", count(self.copied, Thing::File)));
         }
         self.failed > 0
     }
 }
 
-const FORM: &str = "{bytes} of {total_bytes} [{bar:30}] {bytes_per_sec}  {wide_msg}";
+const FORM: &str = "{bytes} / {total_bytes} [{bar:30}] {bytes_per_sec}  {wide_msg}";
 
 #[cfg(test)]
 mod tests {

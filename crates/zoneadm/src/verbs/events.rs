@@ -151,7 +151,7 @@ fn line(told: &Told, json: bool) -> String {
             format!("{process}{pid} was killed for want of memory")
         }
     };
-    harmless(&format!("{} {} {what}", told.time, told.zone)).into_owned()
+    harmless(&format!("{} {} {}", told.time, told.zone, zone_locale::here(&what))).into_owned()
 }
 
 fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {

@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use zone_config::file::FileLock;
-use zone_config::{Brand, IdRange, Index, Layout, Settings, State, ZoneConfig, ZoneName, idmap};
+use zone_config::{Brand, IdRange, Index, Layout, Settings, State, ZoneConfig, ZoneName, detached, idmap};
 use zone_install::identity::{self, Change};
 use zone_install::install::Summary;
 use zone_install::progress::Options;
@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::message::{Failure, Outcome, relay, warn_zone};
 use crate::sanity::{self, Action, Target};
 use crate::verbs::verify;
-use crate::work::{self, Display};
+use crate::work::{self, Display, Thing};
 
 use init::NoInit;
 use source::{Opened, Source};
@@ -37,7 +37,7 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     let checked = Checked::of(&target, args).and_then(|checked| {
         zone_fail::pass!("install.checked");
         let options = work::interruptible().map_err(Failure::of(zone))?.options;
-        begin(&target).map(|()| (checked, options))
+        advance(&target, State::Incomplete).map(|()| (checked, options))
     });
     let (checked, options) = match checked {
         Ok(checked) => checked,
@@ -97,6 +97,14 @@ struct Checked {
 impl Checked {
     fn of(target: &Target<'_>, args: &InstallArgs) -> Outcome<Self> {
         let zone = target.name();
+        let manifest = detached::manifest(&target.entry.zonepath);
+        if manifest.exists() {
+            let path = manifest.display();
+            return Err(Failure::text(
+                zone,
+                format_args!("Cannot install detached zone.  Use attach or remove {path}."),
+            ));
+        }
         let config = verify::installable(target)?;
         let brand = Brand::load(&config.brand).map_err(Failure::of(zone))?;
         let settings = Settings::load(target.layout).map_err(Failure::general)?;
@@ -222,14 +230,14 @@ impl Made<'_> {
     }
 }
 
-/// Takes the zone from configured to incomplete, unless somebody else was faster: the state that was looked at
-/// before the lock was taken may be an old one.
-fn begin(target: &Target<'_>) -> Outcome {
+/// Takes the zone from configured to a state, unless somebody else was faster: the one that was looked at before the
+/// lock was taken may be an old one.
+pub(crate) fn advance(target: &Target<'_>, to: State) -> Outcome {
     let zone = target.name();
     let state = Index::update(target.layout, |index| {
         let state = index.get(zone).map_or(State::Configured, |entry| entry.state);
         if state == State::Configured {
-            index.set_state(zone, State::Incomplete)?;
+            index.set_state(zone, to)?;
         }
         Ok::<_, zone_config::index::IndexError>(state)
     });
@@ -273,46 +281,37 @@ fn is_missing(config: &ZoneConfig) -> bool {
 }
 
 fn tell(zone: &ZoneName, config: &ZoneConfig, summary: &Summary, changes: &[Change]) {
-    let entries = work::count(summary.entries, "entry", "entries");
+    let entries = work::count(summary.entries, Thing::Entry);
     let root = config.root();
     relay(zone, &format!("installed in {}: {entries}, {}.", root.display(), work::size(summary.bytes)));
     let left = summary.left;
-    for (number, one, many, why) in [
-        (summary.devices_skipped, "device node", "device nodes", "left out: a zone gets a /dev of its own."),
-        (summary.sockets_skipped, "socket", "sockets", "left out: nobody listens there any more."),
-        (
-            left.xattrs,
-            "extended attribute",
-            "extended attributes",
-            "left out: the label or hash of the other machine's policy.",
-        ),
+    for (number, thing, why) in [
+        (summary.devices_skipped, Thing::DeviceNode, "left out: a zone gets a /dev of its own."),
+        (summary.sockets_skipped, Thing::Socket, "left out: nobody listens there any more."),
+        (left.xattrs, Thing::ExtendedAttribute, "left out: the label or hash of the other machine's policy."),
         (
             left.unsupported,
-            "extended attribute",
-            "extended attributes",
+            Thing::ExtendedAttribute,
             "left out: the file system of the zonepath has no place for it.",
         ),
         (
             left.acls,
-            "access control list",
-            "access control lists",
+            Thing::AccessControlList,
             "left out: it names users or groups that are not in the root's own /etc/passwd and /etc/group.",
         ),
         (
             left.flags,
-            "entry",
-            "entries",
+            Thing::Entry,
             "made without the file flags (chattr) it had: nobody in the zone could take them away again.",
         ),
         (
             summary.foreign_owners,
-            "entry",
-            "entries",
+            Thing::Entry,
             "with an owner or group above 65535, who is nobody inside the zone.",
         ),
     ] {
         if number > 0 {
-            relay(zone, &format!("{} {why}", work::count(number, one, many)));
+            relay(zone, &format!("{} {why}", work::count(number, thing)));
         }
     }
     if summary.rest {

@@ -18,7 +18,7 @@ use crate::message::{Failure, Outcome, relay, warn_zone};
 use crate::output::Output;
 use crate::sanity::{self, Action, Target};
 use crate::verbs::install::{leave, operation_lock, set_state};
-use crate::work::{self, Display, Interruptible};
+use crate::work::{self, Display, Interruptible, Thing};
 
 /// How long the daemon may take to leave after it was told of the uninstall.
 const DEPARTURE: Duration = Duration::from_secs(5);
@@ -72,8 +72,7 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     tell(&target, &removed);
     idmap::release(target.layout, zone).map_err(Failure::of(zone))?;
     zone_fail::pass!("uninstall.released");
-    // What the daemon and the keeper were in; where there is no cgroup2 there is nothing to remove.
-    let _ = zone_platform::cgroup::sweep(target.layout, zone, GOING);
+    sweep(&target);
     zone_fail::pass!("uninstall.swept");
     // Last: who is killed before can be told to do it again.
     set_state(&target, State::Configured)?;
@@ -81,8 +80,13 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     Ok(())
 }
 
+/// Removes what the daemon and the keeper were in; where there is no cgroup2 there is nothing to remove.
+pub(crate) fn sweep(target: &Target<'_>) {
+    let _ = zone_platform::cgroup::sweep(target.layout, target.name(), GOING);
+}
+
 /// An index that was edited by hand may give two zones one zonepath; what would be removed is then the other's.
-fn nobody_elses(target: &Target<'_>) -> Outcome {
+pub(crate) fn nobody_elses(target: &Target<'_>) -> Outcome {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let own = real(&target.entry.zonepath);
     let overlaps = |path: &Path| own.starts_with(path) || path.starts_with(&own);
@@ -110,12 +114,12 @@ fn describe(plan: &Plan) -> Outcome {
         out.said("This will be removed:")?;
     }
     for part in &plan.standard {
-        let entries = work::count(part.entries, "entry", "entries");
+        let entries = work::count(part.entries, Thing::Entry);
         let path = plan.zonepath().join(&part.name);
         out.said(&format!("  {} ({entries}, {})", path.display(), work::size(part.bytes)))?;
     }
     if plan.fixed > 0 {
-        let files = work::count(plan.fixed, "file", "files");
+        let files = work::count(plan.fixed, Thing::File);
         out.said(&format!("That includes {files} made immutable or append-only with chattr."))?;
     }
     if !plan.extra.is_empty() {
@@ -144,7 +148,7 @@ fn agreed(target: &Target<'_>, work: &Interruptible) -> Outcome<bool> {
 
 /// Sees that neither daemon nor keeper of the zone is left, and what their sockets were: the zone is not up, so the
 /// keeper holds a console at most, and the daemon has been told to leave. No other comes as long as the lock is held.
-fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
+pub(crate) fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
     let (layout, zone) = (target.layout, target.name());
     let run = layout.zone_run(zone);
     let daemon = FileLock::take_within(&layout.lock(zone), DEPARTURE).map_err(Failure::of(zone))?;
@@ -169,6 +173,6 @@ fn tell(target: &Target<'_>, removed: &Removed) {
     if let Some(left) = &removed.left {
         left.to_string().lines().for_each(|line| warn_zone(target.name(), line));
     }
-    let entries = work::count(removed.entries, "entry", "entries");
+    let entries = work::count(removed.entries, Thing::Entry);
     relay(target.name(), &format!("uninstalled: {entries} removed."));
 }

@@ -63,6 +63,18 @@ pub(crate) fn installable(target: &Target<'_>) -> Outcome<ZoneConfig> {
     findings.end(config)
 }
 
+/// What must hold before files that are there are made a zone's: what must hold of an installed one.
+pub(crate) fn attachable(target: &Target<'_>) -> Outcome {
+    let index = index(target)?;
+    let mut findings = Findings::beside_all(target, &index);
+    let config = findings.config()?;
+    match findings.check(&config) {
+        Ok(_) => findings.platform(&config, true),
+        Err(error) => findings.zonepath_error(&config, error),
+    }
+    findings.end(config).map(drop)
+}
+
 /// What is cheap and would otherwise show late or not at all: that the configuration can be read and is the one that
 /// was installed, and that nobody has put the zonepath into another's hands. The rest shows when the zone is made ready.
 pub(crate) fn before(target: &Target<'_>) -> Outcome {

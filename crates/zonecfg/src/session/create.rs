@@ -4,7 +4,7 @@ use std::path::Path;
 
 use zone_config::command::{Template, Term};
 use zone_config::document::Document;
-use zone_config::{Settings, ZoneName, schema, store};
+use zone_config::{Settings, ZoneName, detached, schema, store};
 
 use super::{Current, Session, above_configured};
 use crate::editor::Editor;
@@ -49,11 +49,14 @@ impl Session {
                 let template: ZoneName = name.parse()?;
                 store::load(&self.layout, &template)?
             }
+            Template::Detached(path) => detached::load(Path::new(path))?.unwrap_or_default(),
             _ => Document::default(),
         };
+        let ours =
+            matches!(template, Template::Detached(path) if detached::manifest(Path::new(path)).exists());
         let foreign = match template {
             Template::File(path) => Some(import::read(Path::new(path))?),
-            Template::Detached(path) => Some(import::read_detached(Path::new(path))?),
+            Template::Detached(path) if !ours => Some(import::read_detached(Path::new(path))?),
             _ => None,
         };
         let blank = *template == Template::Blank || *template == Template::Zone(BLANK_TEMPLATE.to_owned());

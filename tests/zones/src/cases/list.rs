@@ -153,7 +153,7 @@ fn one_zone_by_name_or_uuid(lab: &Lab) {
 }
 
 fn the_two_formats_exclude_each_other(lab: &Lab) {
-    lab.zoneadm(["list", "-pv"]).refuses().stderr_has("list -p and -v are mutually exclusive.");
+    lab.zoneadm(["list", "-pv"]).exits(2).stderr_has("list -p and -v are mutually exclusive.");
 }
 
 fn help_is_there(lab: &Lab) {
@@ -172,6 +172,19 @@ fn nonsense_is_exit_2(lab: &Lab) {
     let nothing = lab.zoneadm::<&str>([]);
     nothing.exits(2);
     lab.command::<&str>("zlogin", []).run().exits(2);
+    for verb in ["boot", "install", "halt", "log", "apply"] {
+        lab.zoneadm([verb]).exits(2).stderr_has("no zone specified");
+    }
+    for (program, words) in [
+        ("zoneadm", &["-R", "relative", "list"][..]),
+        ("zonecfg", &["-R", "relative", "-z", "web", "info"]),
+        ("zlogin", &["-R", "relative", "web"]),
+        ("zone-access", &["-R", "relative"]),
+    ] {
+        lab.command(program, words).run().exits(2).stderr_has("relative");
+    }
+    lab.command("zonecfg", ["help", "nonsense"]).run().exits(2).stderr_has("no help about 'nonsense'");
+    lab.command("zonename", ["nonsense"]).run().exits(2);
 }
 
 fn the_global_zone_is_left_alone(lab: &Lab) {
@@ -179,5 +192,4 @@ fn the_global_zone_is_left_alone(lab: &Lab) {
         let ran = lab.zoneadm(["-z", "global", verb]);
         ran.refuses().stderr_has(&format!("{verb} operation is invalid for the global zone."));
     }
-    lab.zoneadm(["boot"]).refuses().stderr_has("no zone specified");
 }

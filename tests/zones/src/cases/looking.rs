@@ -10,6 +10,7 @@ cases![
     columns_may_be_chosen,
     a_long_path_moves_no_column,
     what_is_used_is_counted,
+    what_is_used_is_a_screen_on_a_terminal,
     events_tell_a_boot_and_a_halt,
 ];
 
@@ -131,6 +132,56 @@ fn what_is_used_is_counted(lab: &Lab) {
     }
     zone.halt();
     zone.zoneadm(["stat", "-c", "1"]).exits(1).stderr_has("not running");
+}
+
+fn what_is_used_is_a_screen_on_a_terminal(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    let on = |columns: u16, term: &str, words: &[&str]| {
+        Terminal::start(lab.command("zoneadm", words.iter().copied()).env("TERM", term), 24, columns)
+    };
+    for (columns, all) in [(80, false), (200, true)] {
+        let mut screen = on(columns, "xterm", &["stat"]);
+        screen.shows("\x1b[?1049h");
+        let drawn = screen.shows("sorted by %CPU, the most first");
+        assert!(drawn.contains("%WAIT-CPU") && drawn.contains("SWAP") == all, "{columns}: {drawn:?}");
+        assert!(screen.is_raw(), "keys come one by one");
+        // What has not changed is not drawn again.
+        screen.types(">");
+        screen.shows("MEMORY");
+        screen.types("r");
+        screen.shows("least first");
+        screen.resize(30, 280 - columns);
+        screen.shows(if all { "%WAIT-CPU" } else { "SWAP" });
+        screen.types("q");
+        let (status, shown) = screen.end();
+        assert!(status.success(), "{shown:?}");
+        assert!(
+            shown.contains("\x1b[?25h") && shown.contains("\x1b[?1049l"),
+            "cursor and screen are back: {shown:?}"
+        );
+        assert!(screen.is_as_before(), "the terminal is given back as it was");
+    }
+    // ^C is a key there.
+    let mut screen = on(80, "xterm", &["-z", "web", "stat", "-i", "60"]);
+    screen.shows("sorted by");
+    screen.types("\x03");
+    assert!(screen.end().0.success() && screen.is_as_before());
+    // What cannot be drawn on, or is not to be, has tables as before.
+    for (term, words) in [("dumb", vec!["stat"]), ("xterm", vec!["stat", "--plain"])] {
+        let mut plain = on(80, term, &words);
+        let before = plain.shows("%WAIT-IO");
+        assert!(!before.contains("\x1b[?1049h") && !plain.is_raw(), "{before:?}");
+        plain.types("\x03");
+        let _ = plain.end();
+    }
+    let plain = on(80, "xterm", &["stat", "-c", "1"]).ends().1;
+    assert!(plain.contains("%WAIT-IO") && !plain.contains("\x1b[?1049h"), "{plain:?}");
+    zone.halt();
+    let (status, said) = on(80, "xterm", &["-z", "web", "stat"]).ends();
+    assert!(
+        status.code() == Some(1) && said.contains("not running") && !said.contains("\x1b[?1049h"),
+        "{said:?}"
+    );
 }
 
 fn events_tell_a_boot_and_a_halt(lab: &Lab) {

@@ -31,6 +31,7 @@ mod crash_apply;
 mod crash_client;
 mod crash_copy;
 mod crash_coverage;
+mod crash_detach;
 mod crash_ends;
 mod crash_fs;
 mod crash_install;
@@ -38,6 +39,7 @@ mod crash_keeper;
 mod crash_net;
 mod crash_zlogin;
 mod daemon;
+mod detached;
 mod devices;
 mod door;
 mod error_accept;
@@ -155,6 +157,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         live::CASES,
         install::CASES,
         uninstall::CASES,
+        detached::CASES,
         matrix::CASES,
         accepted::CASES,
         sparse::CASES,
@@ -216,6 +219,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_ends::CASES,
         crash_fs::CASES,
         crash_install::CASES,
+        crash_detach::CASES,
         crash_zlogin::CASES,
         crash_keeper::CASES,
         crash_net::CASES,
