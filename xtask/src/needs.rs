@@ -20,7 +20,7 @@ pub(crate) const fn need(program: &'static str, package: &'static str, reason: &
 }
 
 /// What the zones suite needs.
-pub(crate) const SUITE: [Need; 24] = [
+pub(crate) const SUITE: [Need; 26] = [
     need("unshare", "util-linux", "private namespaces for the suite"),
     need("busybox", "busybox-static", "the smallest root file systems"),
     need("tar", "tar", "archives to install from"),
@@ -44,6 +44,8 @@ pub(crate) const SUITE: [Need; 24] = [
     need("dig", "bind9-dnsutils", "names, asked by somebody who knows nothing of the C library"),
     need("nc", "netcat-openbsd", "ports, tried by somebody else"),
     need("tcpdump", "tcpdump", "the frames that arrive"),
+    need("zsh", "zsh", "what TAB completes"),
+    need("fish", "fish", "what TAB completes"),
     need("iperf3", "iperf3", "how much goes through a net"),
 ];
 

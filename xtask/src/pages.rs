@@ -2,11 +2,11 @@
 //! an option is written down twice. The pages of what has no options, and what a command line cannot know
 //! (files, other pages), are in docs/man.
 
+pub(crate) mod completions;
 mod man;
 
 use crate::{paths, say, sh};
-use anyhow::{Context, Result};
-use clap_complete::Shell;
+use anyhow::Result;
 
 /// The section of each program's page. `zonename` and `zlogin` are for users, too.
 const SECTIONS: [(&str, &str); 4] = [("zoneadm", "8"), ("zonecfg", "8"), ("zlogin", "1"), ("zonename", "1")];
@@ -16,16 +16,17 @@ pub(crate) fn make() -> Result<()> {
     let (pages, completions) = (paths::dist().join("man"), paths::dist().join("completions"));
     sh::make_dir(&pages)?;
     sh::make_dir(&completions)?;
-    let commands = [zoneadm::command(), zonecfg::command(), zlogin::command(), zonename::command()];
-    for (mut command, (name, section)) in commands.into_iter().zip(SECTIONS) {
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            clap_complete::generate_to(shell, &mut command, name, &completions)
-                .with_context(|| format!("the completions of {name} for {shell}"))?;
-        }
+    for (command, (name, section)) in commands().into_iter().zip(SECTIONS) {
         man::write(&command, name, section, &pages)?;
     }
+    completions::write(&completions)?;
     man::write_configuration(&pages)?;
     man::copy(&pages)?;
     say::note(&format!("{} and {}", pages.display(), completions.display()));
     Ok(())
+}
+
+/// The command lines, in the order of [`SECTIONS`].
+fn commands() -> [clap::Command; 4] {
+    [zoneadm::command(), zonecfg::command(), zlogin::command(), zonename::command()]
 }

@@ -1,7 +1,7 @@
 //! Running the zones suite: building what it tests, its Python, its report.
 
 use crate::count::Count;
-use crate::{guests, paths, say, sh};
+use crate::{guests, pages, paths, say, sh};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::num::NonZeroUsize;
@@ -102,6 +102,9 @@ pub(crate) fn copy_programs(place: &Path) -> Result<PathBuf> {
         let _ = std::fs::remove_file(&to);
         std::fs::copy(paths::debug().join(program), &to).with_context(|| format!("cannot copy {program}"))?;
     }
+    // What shells complete, as it is installed.
+    sh::make_dir(&bin.join("completions"))?;
+    pages::completions::write(&bin.join("completions"))?;
     // The examples of clients, by the place that they have where they are built.
     sh::make_dir(&bin.join("examples"))?;
     for example in EXAMPLES {

@@ -10,6 +10,7 @@ mod bad_files;
 mod bad_init;
 mod bad_place;
 mod clients;
+mod completions;
 mod console_debian;
 mod console_guest;
 mod console_hostile;
@@ -154,6 +155,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         several::CASES,
         cp::CASES,
         looking::CASES,
+        completions::CASES,
         live::CASES,
         install::CASES,
         uninstall::CASES,
