@@ -1,5 +1,5 @@
 //! What a halt does, and in which order: a pure list of what zsched says. Each step can be taken again, and a daemon that dies
-//! behind any of them leaves what the next one goes on with; the [model](crate::model) takes them one by one.
+//! behind any of them leaves what the next one goes on with; the model takes them one by one.
 
 use zsched::wire::Phase;
 
