@@ -205,7 +205,7 @@ fn a_command_line_that_fails_says_all_that_is_wrong_and_changes_nothing() {
     assert!(!ran.err.contains("physical"), "what is in a resource that is none is not judged: {}", ran.err);
     assert_eq!(place.files(), before, "neither by commit nor by exit");
     // What is behind a failure is executed as well, and what no other command makes better is said once.
-    assert!(place.on("web", "set autoboot=perhaps; info hostname").out.starts_with("hostname:"));
+    assert_eq!(place.on("web", "set autoboot=perhaps; info hostname").out, "[hostname: web]\n");
     let ran = place.on("nobody", "set autoboot=true; set hostname=www");
     assert_eq!((ran.status, ran.err.matches("No such zone configured").count()), (1, 1), "{}", ran.err);
     // A file ends where it fails.
