@@ -119,8 +119,9 @@ pub(super) fn again(zone: &Zone<'_>, command: &[&str], first: &Ran) {
     if command[0] == "uninstall" && state == "configured" {
         return;
     }
-    // What is not running cannot be rebooted any more.
-    let command = if command[0] == "reboot" && state != "running" { &["boot"] } else { command };
+    // What has gone cannot be rebooted any more; what is on its way out can.
+    let gone = ["installed", "ready"].contains(&state.as_str());
+    let command = if command[0] == "reboot" && gone { &["boot"] } else { command };
     let ran = zone.zoneadm(command);
     assert!(ran.code() == Some(0), "the plain command once more, after\n{first}\nin state {state}:\n{ran}");
 }
