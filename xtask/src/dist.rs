@@ -25,14 +25,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All programs as the demo and the suite run them.
+/// All programs as the demo and the suite run them. Of the whole workspace, as everybody builds: fewer packages have other
+/// features of what they share, which would all be built again.
 pub(crate) fn debug() -> Result<()> {
-    let mut build = sh::cargo();
-    build.arg("build");
-    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
-        build.args(["-p", program]);
-    }
-    sh::run(&mut build)
+    sh::run(sh::cargo().args(["build", "--workspace"]))
 }
 
 /// The same, static, for a system whose C library is another one; gives the folder.

@@ -77,15 +77,15 @@ pub(super) fn leaves_nothing(zone: &Zone<'_>, before: &World, at: &str) {
     assert!(left.is_empty(), "after a death at {at} the run directory has {left:?}");
 }
 
-/// What decides which double deaths are tried: the given number, else another one each day.
-fn seed() -> usize {
+/// What decides which pairs are tried: the given number, else another one each day.
+pub(super) fn seed() -> usize {
     let given = std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok());
     let today = || std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs() / 86_400);
     given.unwrap_or_else(|| usize::try_from(today()).unwrap_or_default())
 }
 
 /// A third of all pairs: in three days each has been tried.
-fn is_drawn(seed: usize, first: usize, second: usize) -> bool {
+pub(super) fn is_drawn(seed: usize, first: usize, second: usize) -> bool {
     (seed + first + second).is_multiple_of(3)
 }
 
