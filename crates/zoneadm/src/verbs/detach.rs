@@ -33,10 +33,11 @@ pub(crate) fn run(cx: &Context, args: DetachArgs) -> Outcome {
         let error = zone_install::Error::MountsBelow { zonepath: zonepath.to_owned(), mounts };
         return Err(Failure::of(zone)(error));
     }
-    detached::write(zonepath, &manifest).map_err(Failure::of(zone))?;
-    zone_fail::pass!("detach.written");
+    // Refused if the zone came up meanwhile: nothing was changed yet.
     let no_daemon = dismiss(&target)?;
     zone_fail::pass!("detach.dismissed");
+    detached::write(zonepath, &manifest).map_err(Failure::of(zone))?;
+    zone_fail::pass!("detach.written");
     set_state(&target, State::Configured)?;
     no_daemon.discard();
     zone_fail::pass!("detach.configured");
