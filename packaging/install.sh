@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs the programs, their units and, where they are there, pages and completions; or takes them away.
+# Installs the programs, their units and, where they are there, pages, completions and a file of settings; or takes them away.
 #
 #   install.sh [--uninstall] [--prefix PREFIX] [DESTDIR]
 #
-# Stands in the folder that it installs from: bin, systemd, man, completions, ansible. Everything goes below PREFIX, which is /usr unless it is
+# Stands in the folder that it installs from: bin, systemd, man, completions, ansible, zones.toml. Everything goes below PREFIX, which is /usr unless it is
 # given, but for what init systems find in their own places alone. With DESTDIR everything goes below it, for a package; without, systemd
 # is told, and from then on boots the zones that boot with the host. With --uninstall what it has installed by the same words goes again,
 # and nothing of the zones: while one is up it refuses, for without the programs nobody could log in to a zone or halt it.
@@ -26,11 +26,22 @@ case $prefix in /*) ;; *) echo "install.sh: $prefix is not an absolute path" >&2
 # systemd looks below these two, and in the administrator's place.
 case $prefix in /usr | /usr/local) units=$prefix/lib/systemd ;; *) units=/etc/systemd ;; esac
 
+# The folders that were not there before, which go when this is taken away; a package's own tools know them by themselves.
+record=$prefix/libexec/zones/.folders made=
+
+make() { # FOLDER: and those that it is in
+    if [ -z "$1" ] || [ -d "$1" ]; then return; fi
+    case $1 in */*) make "${1%/*}" ;; esac
+    mkdir "$1"
+    made="$made$1
+"
+}
+
 put() { # MODE FOLDER FILE...
     mode=$1 folder=$destination$2; shift 2
     for file; do
         [ -e "$file" ] || continue
-        mkdir -p "$folder"
+        make "$folder"
         # By another name first: a program that runs is replaced, never written to.
         case $file in
         # What names a program names the one below the prefix.
@@ -42,12 +53,13 @@ put() { # MODE FOLDER FILE...
     done
 }
 
-take() { # MODE FOLDER FILE...: the folders that are empty then go, too, as far as they are below the prefix
+take() { # MODE FOLDER FILE...: where nobody has recorded them, the folders that are empty then go, too, as far as they are below the prefix
     folder=$destination$2; shift 2
     for file; do
         [ -e "$file" ] || continue
         rm -f "$folder/${file##*/}"
     done
+    [ -z "$destination" ] && [ -e "$record" ] && return
     while case $folder in "$destination$prefix"/*) ;; *) false ;; esac && rmdir "$folder" 2> /dev/null; do
         folder=${folder%/*}
     done
@@ -78,8 +90,24 @@ $act 644 "$prefix/share/fish/vendor_completions.d" "$from"/completions/fish/*
 collection=$prefix/share/ansible/collections/ansible_collections/zones/linux
 $act 644 "$collection" "$from"/ansible/*.*
 for part in meta plugins/connection plugins/modules; do $act 644 "$collection/$part" "$from/ansible/$part"/*.*; done
+# Settings are the administrator's: what is there stays, and goes again only as it came.
+settings=$destination/etc/zones/zones.toml
+if [ "$act" = put ] && [ ! -e "$settings" ]; then
+    put 644 /etc/zones "$from/zones.toml"
+elif [ "$act" = take ] && cmp -s "$from/zones.toml" "$settings"; then
+    rm -f "$settings"
+    rmdir "${settings%/*}" 2> /dev/null || true
+fi
 [ -n "$destination" ] && exit 0 # pages are compressed, and scripts of init systems known, by the package's own tools
 for section in 1 5 7 8; do $act 644 "$prefix/share/man/man$section" "$from"/man/*."$section"; done
+
+if [ "$act" = take ] && [ -e "$record" ]; then
+    folders=$(sort -r "$record")
+    rm -f "$record"
+    echo "$folders" | while read -r folder; do rmdir "$folder" 2> /dev/null || true; done
+elif [ -n "$made" ]; then
+    printf %s "$made" >> "$record"
+fi
 
 if [ "$act" = take ]; then
     if [ -d /run/systemd/system ]; then

@@ -32,11 +32,41 @@ _zones_zoneadm() {
             *) verb=${verb:-$word} ;;
         esac
     done
+    case $verb,$prev in
+        # Of a list the last; what stands before is kept.
+        list,-s | *,--state)
+            local before=
+            [[ $cur == *,* ]] && before=${cur%,*},
+            COMPREPLY=($(compgen -P "$before" -W "$_zones_all_states" -- "${cur##*,}"))
+            return
+            ;;
+        set,*)
+            [[ $cur == -* ]] && _zoneadm "$@" && return
+            compopt -o nospace 2>/dev/null
+            _zones_no_files
+            # Behind "=", which readline takes for the end of a word, comes a value.
+            [[ ${COMP_WORDS[COMP_CWORD]} == = || ${COMP_WORDS[COMP_CWORD - 1]} == = ]] ||
+                COMPREPLY=($(compgen -W "${_zones_assignments[*]}" -- "$cur"))
+            return
+            ;;
+        cp,*)
+            # Files are the shell's own business.
+            if [[ $cur != -* && $cur != */* && -n $cur && $prev != : ]]; then
+                COMPREPLY=($(compgen -S : -W "$(_zones_ask list -n -s running)" -- "$cur"))
+                ((${#COMPREPLY[@]})) && compopt -o nospace 2>/dev/null && return
+            fi
+            ;;
+    esac
     case $prev,$cur in
         -z,* | console,[!-]* | console,) _zones_names "$(_zones_states "$verb")" && return ;;
         *,-z?*) _zones_names "$(_zones_states "$verb")" -z && return ;;
+        clone,[!-]* | clone,) _zones_names installed && return ;;
     esac
     _zoneadm "$@"
+    if [[ $cur != -* && $prev != -* ]]; then
+        _zones_no_options
+        [[ $verb == cp || $verb == move ]] || _zones_no_files
+    fi
     # Of one zone what can be done to it as it is.
     if [[ -z $verb && -n $zone && $zone != *[,*?[]* && $cur != -* ]]; then
         IFS=: read -r _ _ state _ < <(_zones_ask -z "$zone" list -p)
@@ -44,12 +74,39 @@ _zones_zoneadm() {
     fi
 }
 
+# Offers no options where none is begun, and files only where they make sense.
+_zones_no_options() {
+    local word
+    local -a kept=()
+    for word in "${COMPREPLY[@]}"; do
+        [[ $word == -* ]] || kept+=("$word")
+    done
+    COMPREPLY=("${kept[@]}")
+}
+
+_zones_no_files() {
+    compopt +o default +o bashdefault 2>/dev/null
+}
+
 _zones_zonecfg() {
-    local cur=$2
+    local cur=$2 at
+    local -a words=()
+    for ((at = 1; at < COMP_CWORD; at++)); do
+        case ${COMP_WORDS[at]} in
+            -z | -R | -f) ((++at)) ;;
+            -*) ;;
+            *) words+=("${COMP_WORDS[at]}") ;;
+        esac
+    done
     case $3,$2 in
         -z,*) _zones_names "" ;;
         *,-z?*) _zones_names "" -z ;;
-        *) _zonecfg "$@" ;;
+        -f,* | -R,* | *,-*) _zonecfg "$@" ;;
+        *)
+            _zones_no_files
+            ((${#words[@]} > 1)) || COMPREPLY=($(compgen -W "$(_zones_command_words "${words[0]}")" -- "$cur"))
+            [[ ${COMPREPLY[*]} == *= ]] && compopt -o nospace 2>/dev/null
+            ;;
     esac
 }
 
@@ -61,7 +118,7 @@ _zones_zlogin() {
             -e | -l | -R | --cwd | --env | --replay | --record) ((++at)) ;;
             -*) ;;
             # What is behind the zone is the zone's.
-            *) COMPREPLY=() && return ;;
+            *) _zones_no_files && COMPREPLY=() && return ;;
         esac
     done
     if ((at > COMP_CWORD)) || [[ $cur == -* ]]; then _zlogin "$@"; else _zones_names "$states"; fi

@@ -71,3 +71,14 @@ function __zones_possible
         __zones_all_verbs
     end
 end
+
+# What can follow on a command line of zonecfg: a command, and what that is about.
+function __zones_command
+    set -l words (commandline -opc)
+    set -e words[1]
+    while set -q words[1]; and string match -q -- '-*' $words[1]
+        contains -- $words[1] -z -f -R; and set -e words[1]
+        set -q words[1]; and set -e words[1]
+    end
+    test (count $words) -lt 2; and __zones_command_words $words[1]
+end

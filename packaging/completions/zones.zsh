@@ -53,3 +53,28 @@ _zones_possible() {
     verbs=(${=$(_zones_verbs $line[3])})
     (( $#verbs )) && commands=(${(M)commands:#(${(j.|.)~verbs}):*})
 }
+
+# What `set` can change: a property, and behind it a value that nobody knows.
+_zones_assign() {
+    local expl
+    compset -P '*=' && { _message value; return 1 }
+    _wanted properties expl property compadd -S '' -a _zones_assignments
+}
+
+# A file here, or a zone that runs and a colon.
+_zones_file() {
+    local -a running
+    if ! compset -P '*:'; then
+        running=(${^${(f)"$(_zones_ask list -n -s running)"}}:)
+        _alternative "zones:zone:compadd -S '' -a running" 'files:file:_files'
+    fi
+}
+
+# What can follow on a command line of zonecfg: a command, and what that is about.
+_zones_command() {
+    local -a found
+    (( CURRENT > 2 )) && return 1
+    found=($(_zones_command_words ${words[CURRENT - 1]}))
+    (( CURRENT == 1 )) && found=($(_zones_command_words))
+    compadd -S '' -- ${(M)found:#*=} || compadd -- ${found:#*=}
+}

@@ -137,6 +137,20 @@ is "the zone runs" "$pid" field web .pid
 ok "kill -9 of its daemon, and a command" sh -c "kill -9 $(daemon web); zoneadm -z web boot"
 ok "the next daemon tells systemd" unit_is web active
 ok "units of systemd's own are reset" systemctl reset-failed
+
+title "zsched is killed when no daemon is there"
+cp /etc/zones/zones.toml /tmp/zones.toml
+echo 'daemon-idle = 0' >> /etc/zones/zones.toml
+ok "its daemon is killed" die "$(daemon web)"
+ok "the next one" zoneadm -z web boot
+ok "leaves" until_is 30 "" served_by web
+zsched=$(field web .zsched.pid)
+ok "kill -9 of zsched" die "$zsched"
+ok "its unit has somebody start another" until_is 30 yes sh -c "zoneadm -z web list --json | jq -e '.[0].zsched.pid | . != null and . != $zsched' > /dev/null && echo yes"
+is "the same zone" "running $pid" field web '|.state + " " + (.pid | tostring)'
+ok "without a daemon again" until_is 30 "" served_by web
+is "its unit" active systemctl is-active zone@web
+mv /tmp/zones.toml /etc/zones/zones.toml
 mkdir -p /etc/systemd/logind.conf.d
 printf '[Login]\nKillUserProcesses=yes\nKillExcludeUsers=\n' > /etc/systemd/logind.conf.d/kill.conf
 systemctl restart systemd-logind
@@ -194,7 +208,7 @@ ok "it is found" zoneadm -z hand boot
 is "the same" "running $pid" field hand '|.state + " " + (.pid | tostring)'
 ok halt zoneadm -z hand halt
 is "it is gone" "" find /sys/fs/cgroup -path '*/zones/*' -name zone
-ok "and its daemon, which was beside it" until_is 60 "" daemon hand
+ok "and its daemon, which was beside it" until_is 60 "" served_by hand
 ok boot zoneadm -z hand boot
 ok active unit_is hand active
 has "now it is the usual one" '^0::/zones.units.slice/zone@hand.service/zone$' cat "/proc/$(field hand .pid)/cgroup"
@@ -239,6 +253,21 @@ ok "shutdown" /usr/libexec/zones/zones-host shutdown
 echo "      $((($(date +%s%N) - begun) / 1000000)) ms for four idle zones, one after another"
 for zone in late web db first; do is "$zone" installed state "$zone"; done
 rm -f /etc/zones/zones.toml
+
+title "One that ends before it is ready"
+printf '#!/bin/sh\nwhile :; do sleep 1; done\n' > /var/lib/zones/db/root/etc/rc
+ok boot zoneadm -z db boot
+ok "its unit waits until it is ready" unit_is db activating
+ok halt zoneadm -z db halt
+ok "and no longer than it runs" unit_is db inactive
+ok boot zoneadm -z db boot
+ok "its unit waits" unit_is db activating
+ok "and can be stopped meanwhile" systemctl stop zone@db
+is "nobody waits on" "" sh -c 'cat /sys/fs/cgroup/system.slice/system-zone.slice/zone@db.service/cgroup.procs 2>/dev/null'
+ok halt zoneadm -z db halt
+systemctl reset-failed
+
+title "A service that starts again"
 ok "a start that comes next" /usr/libexec/zones/zones-host begin
 no "a zone that there is not" '' systemctl start zone@nobody
 

@@ -60,7 +60,50 @@ die() { # PID: SIGKILL, and wait until it is no more
     kill -9 "$1" || return 1
     while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do sleep 0.1; done
 }
-daemon() { pgrep -f "zoneadmd.* -z $1( |\$)" | head -1; }
+served_by() { pgrep -f "zoneadmd.* -z $1( |\$)" | head -1; } # ZONE: its daemon, if one is there
+# daemon ZONE: its daemon, of a zone that is up with one that comes back if it has left, and stays for some seconds: somebody is connected.
+daemon() {
+    local answer
+    exec 8< <({ { printf '{"method":"org.zones.zoneadmd.GetStatus"}\0'; sleep 10; } | socat - "UNIX-CONNECT:/run/zones/$1/door"; } 2>/dev/null)
+    IFS= read -r -t 30 -d '' answer <&8
+    exec 8<&-
+    served_by "$1"
+}
+# lacks NEED: says what this host lacks of what an example needs, in the words of tests/zones/src/harness/manual.rs.
+lacks() {
+    case $1 in
+    /*) [ -e "$1" ] || echo "$1" ;;
+    cgroup2) grep -q 'cpu.*memory.*pids' /sys/fs/cgroup/cgroup.controllers || echo "controllers of cgroup version 2" ;;
+    nftables) nft add table netdev zones-try 2>/dev/null && nft delete table netdev zones-try || echo "rules of nf_tables for links" ;;
+    *) echo "$1, whatever that is" ;;
+    esac
+}
+# examples FILE FEW [COMMAND]: types the examples of a document, the blocks that are marked `sh`, of which there are more than FEW; after each
+# comes COMMAND. Each is one script in one shell, which stops at the first command that fails; what it exports goes no further.
+examples() {
+    local dir file need missing promised; dir=$(mktemp -d)
+    awk -v into="$dir/" '
+        /^```/ && open { open = 0; next }
+        /^```sh( |$)/ { file = sprintf("%s%02d", into, ++n); print "#", title > file; print "#", substr($0, 7) > file; open = 1; next }
+        open { print > file; next }
+        /^#/ { title = $0; sub(/^#+ /, "", title) }
+    ' "$1"
+    ok "$(basename "$1") has examples: $(ls "$dir" | wc -l)" test "$(ls "$dir" | wc -l)" -gt "$2"
+    for file in "$dir"/*; do
+        title "$(basename "$1"): $(sed -n '1s/^# //p' "$file")"
+        missing=$(for need in $(sed -n '2s/^# *//p' "$file"); do lacks "$need"; done)
+        if [ -n "$missing" ]; then skip "an example: this host has no $missing"; continue; fi
+        sed 1,2d "$file"
+        ok "it works as typed" sh -c "sh -eu $file > $file.out 2>&1 || { cat $file.out; exit 1; }"
+        while IFS= read -r promised; do
+            has "prints $promised" "$(sed 's/[][\.*^$+?(){}|/]/\\&/g' <<<"$promised")" cat "$file.out"
+        done < <(sed -n 's/.*# prints //p' "$file")
+        [ -z "${3-}" ] || $3
+    done
+    rm -r "$dir"
+}
+# web_goes: takes away the zone of an example.
+web_goes() { ok "the zone goes" sh -c 'zoneadm -z web halt && zoneadm -z web uninstall -F && zonecfg -z web delete -F'; }
 look() { # what could be left
     awk '{print "mount", $5, $9, $10}' /proc/self/mountinfo
     # The slice of all units of a template is systemd's own, which removes it when it likes.

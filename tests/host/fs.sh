@@ -8,6 +8,7 @@
 set -u
 . "$(dirname "$0")/common.sh"
 PATH=$1:$PATH
+phase() { zoneadm -z web list -p | cut -d: -f3; }
 fstype() { zlogin web stat -f -c %T "$1"; }
 
 the_host
@@ -33,6 +34,23 @@ ok "it is no more to be had" bash -c 'zoneadm -z other halt; zoneadm -z other un
 ok "nor here" bash -c 'zonecfg -z web "remove fs dir=/cd" && zoneadm -z web apply'
 ok "no loop device is left" until_is 20 '' losetup -a
 
+title "Images of other types"
+# TYPE SIZE WHAT-STAT-SAYS MAKER...: an image of a type that the kernel has comes and goes while the zone runs.
+image() {
+    local type=$1 size=$2 called=$3; shift 3
+    modprobe -q "$type"; grep -qw "$type" /proc/filesystems || { skip "$type: this kernel has none"; return; }
+    truncate -s "$size" "/srv/web/$type.img"
+    ok "$type: an image" "$@" "/srv/web/$type.img"
+    ok "$type: it is given" bash -c "zonecfg -z web 'add fs; set dir=/img; set special=/srv/web/$type.img; set type=$type; end' && zoneadm -z web apply"
+    is "$type: its type" "$called" fstype /img
+    ok "$type: the zone writes" zlogin web sh -c 'echo words > /img/file && grep -q words /img/file'
+    ok "$type: it goes" bash -c "zonecfg -z web 'remove fs dir=/img' && zoneadm -z web apply"
+}
+image vfat 40M msdos mkfs.vfat
+image xfs 320M xfs mkfs.xfs -q
+image btrfs 128M btrfs mkfs.btrfs -q
+ok "no loop device is left" until_is 20 '' losetup -a
+
 title "A directory of a server"
 mkdir -p /srv/export/open; chmod 1777 /srv/export/open; echo served > /srv/export/file; echo own > /srv/export/secret; chmod 600 /srv/export/secret
 no "the owners are the server's" 'for type nfs allowed: host' zonecfg -z web 'add fs; set dir=/net; set special=nas:/srv/export; set type=nfs; end'
@@ -43,7 +61,7 @@ echo '127.0.0.1 nas' >> /etc/hosts
 no "it does not serve" 'the server nas does not answer on port 2049' zoneadm -z web apply
 no "nor is it booted so" 'the server nas does not answer on port 2049' zoneadm -z web verify
 modprobe nfsd; mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
-ok "it serves" bash -c 'exportfs -o rw,insecure,no_subtree_check,fsid=0 127.0.0.1:/srv/export && rpc.nfsd -N 3 2 && rpc.mountd -N 3'
+ok "it serves" bash -c 'exportfs -o rw,insecure,no_subtree_check,fsid=0 127.0.0.1:/srv/export && rpc.nfsd -N 3 -G 10 -L 10 2 && rpc.mountd -N 3'
 # The root of what it exports is /.
 ok "configured by what it exports" zonecfg -z web 'select fs dir=/net; set special=nas:/; end'
 ok apply zoneadm -z web apply
@@ -61,6 +79,32 @@ ok "it can be had to be read only" zonecfg -z web 'select fs dir=/net; add optio
 ok reboot zoneadm -z web reboot
 no "it is" 'Read-only' zlogin web touch /net/open/more
 has "by the version that was asked for" ' /net nfs4 ro,.*vers=4.1' zlogin web cat /proc/mounts
+
+title "A server that goes away"
+ok "it can be written again" zonecfg -z web 'select fs dir=/net; remove options ro; end'
+ok reboot zoneadm -z web reboot
+zlogin web sh -c 'exec 3> /net/open/log; while echo more >&3; do :; done' &
+ok "somebody writes" until_is 20 yes sh -c '[ -s /srv/export/open/log ] && echo yes'
+ok "the server is let go" rpc.nfsd 0
+zlogin web ls -l /net/open > /dev/null 2>&1 &
+zlogin web sh -c 'echo late > /net/open/late; sync' > /dev/null 2>&1 &
+ok "who uses it waits" until_is 30 yes sh -c 'grep -qs "^State:.D" /proc/[0-9]*/status && echo yes'
+# Who wrote cannot be killed: the kernel waits for the server, and so does the halt, for as long as it may.
+echo 3 > /run/zones/patience
+no "a halt says who cannot be ended" 'cannot be killed: it waits in the kernel' timeout 100 zoneadm -z web halt
+is "the zone is not said to be halted" shutting_down phase
+shutdown=$(ls -d /sys/fs/nfs/[0-9]*/shutdown 2>/dev/null | head -1)
+if [ -n "$shutdown" ]; then
+    ok "what waits for it is given up" sh -c "echo 1 > $shutdown"
+else
+    skip "what waits for it is given up: this kernel cannot"
+    ok "the server comes back" rpc.nfsd -N 3 -G 10 -L 10 2
+fi
+ok "the zone is halted by itself" until_is 120 installed phase
+rm /run/zones/patience
+rpc.nfsd -N 3 -G 10 -L 10 2
+ok boot zoneadm -z web boot
+is "what was there is there" served zlogin web cat /net/file
 ok halt zoneadm -z web halt
 ok "the server is let go" bash -c 'rpc.nfsd 0; pkill -x rpc.mountd; exportfs -ua; umount /proc/fs/nfsd; true'
 

@@ -8,6 +8,7 @@
 # Needs jq, socat and procps. Ends with the count; each failure is printed where it stands.
 set -u
 . "$(dirname "$0")/common.sh"
+programs=$1
 PATH=$1:$PATH; shift
 
 renewed() { # ZONE UNIQID: waits for a running incarnation that is not this one
@@ -148,8 +149,28 @@ linux() {
     ok shutdown zoneadm -z "$name" shutdown -t 120
     is state installed state "$name"
     is "how it ended" shutdown field "$name" .last_exit.how
+    case $name in *systemd*) nested "$name";; esac
     ok uninstall zoneadm -z "$name" uninstall -F
     ok delete zonecfg -z "$name" delete -F
+}
+
+# What `nesting` lets run, on a host with cgroup version 2.
+nested() { # ZONE
+    local name=$1
+    title "Limits of a zone in a zone"
+    ok "the programs are there" zonecfg -z "$name" "set nesting=true; add fs; set dir=/opt/zones; set special=$programs; set type=lofs; set options=[ro]; end"
+    ok boot zoneadm -z "$name" boot
+    ok "the bus is there" until_is 120 yes zlogin "$name" sh -c 'test -S /run/dbus/system_bus_socket && echo yes'
+    inside() { zlogin "$name" env PATH="/opt/zones:/usr/sbin:/usr/bin:/sbin:/bin" "$@"; }
+    ok create inside zonecfg -z in 'create; set brand=sparse; set max-lwps=40; add capped-memory; set physical=64M; end'
+    ok install inside zoneadm -z in install
+    ok boot inside zoneadm -z in boot
+    is "what the kernel has" '40 67108864' inside zlogin in sh -c 'echo $(cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max)'
+    no "no more threads than that" '[Ff]ork' inside zlogin in sh -c 'i=0; while [ $i -lt 60 ]; do sleep 1000 & i=$((i + 1)); done'
+    ok "the zone around it goes on" zlogin "$name" true
+    ok "one more limit, while it runs" inside zoneadm -z in set max-lwps=50
+    is "and the kernel has it" 50 inside zlogin in cat /sys/fs/cgroup/pids.max
+    ok "both go" zoneadm -z "$name" halt
 }
 
 for what; do

@@ -4,7 +4,8 @@
 #   limits.sh PROGRAMS
 #
 # PROGRAMS is the folder of the programs. The zones are the host's own, so this belongs into a virtual machine that is
-# thrown away. Needs jq and python3. Ends with the count; each failure is printed where it stands.
+# thrown away. Types the examples of docs/limits.md, which is in `docs` beside that folder. Needs jq, python3 and lxcfs. Ends with the count;
+# each failure is printed where it stands.
 set -u
 . "$(dirname "$0")/common.sh"
 PATH=$1:$PATH
@@ -177,5 +178,9 @@ for zone in web free; do
     ok "uninstall $zone" zoneadm -z $zone uninstall -F
     ok "delete $zone" zonecfg -z $zone delete -F
 done
+
+ok "lxcfs is there" systemctl start lxcfs
+examples "$1/../docs/limits.md" 3 web_goes
+ok "lxcfs goes" systemctl stop lxcfs
 is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/*web*' -o -type d -path '*zones*/*free*'
 the_end

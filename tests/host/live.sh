@@ -4,7 +4,8 @@
 #   live.sh PROGRAMS
 #
 # PROGRAMS is the folder of the programs. The zones are the host's own, so this belongs into a virtual machine that is
-# thrown away. Needs jq and python3. Ends with the count; each failure is printed where it stands.
+# thrown away. Types the examples of docs/live.md, which is in `docs` beside that folder. Needs jq and python3. Ends with the count;
+# each failure is printed where it stands.
 set -u
 . "$(dirname "$0")/common.sh"
 PATH=$1:$PATH
@@ -134,5 +135,8 @@ title "The end"
 ok halt zoneadm -z web halt
 ok uninstall zoneadm -z web uninstall -F
 ok delete zonecfg -z web delete -F
+
+examples "$1/../docs/live.md" 2 web_goes
+ip link delete br0 2>/dev/null
 is "no cgroup is left" '' find /sys/fs/cgroup -type d -path '*zones*/*web*'
 the_end

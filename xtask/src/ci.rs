@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: everything that CI checks, in the order in which it is cheapest to fail.
 
-use crate::{check, say, sh, test, vm};
+use crate::{bench, check, say, sh, test, vm};
 use anyhow::Result;
 use clap::Parser;
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         say::note("SKIPPED: cargo-deny is not installed (cargo install cargo-deny --locked)");
     }
     let here = test::count(&All::parse_from(["test", "--skip-nothing"]).args)?;
+    let here = here.and(bench::count()?);
     Ok(test::close(here.and(vm::count()?)))
 }
 

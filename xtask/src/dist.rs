@@ -1,9 +1,10 @@
 //! `cargo xtask build`: the programs as they ship.
 
+use crate::arch::Arch;
 use crate::{pages, paths, say, sh};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// How to build.
 #[derive(clap::Args)]
@@ -11,12 +12,15 @@ pub(crate) struct Args {
     /// Static release programs in target/zones, each built by itself; pages and completions are made in any case
     #[arg(long)]
     release: bool,
+    /// For this processor; programs for another than the machine's are static, and in a folder of its name
+    #[arg(long, value_enum, default_value_t = Arch::here(), requires = "release")]
+    arch: Arch,
 }
 
 /// Builds.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.release {
-        release()?;
+        release(args.arch)?;
         pages::make()?;
     } else {
         debug()?;
@@ -31,44 +35,38 @@ pub(crate) fn debug() -> Result<()> {
     sh::run(sh::cargo().args(["build", "--workspace"]))
 }
 
-/// The same, static, for a system whose C library is another one; gives the folder.
-pub(crate) fn debug_static() -> Result<PathBuf> {
-    let host = host()?;
+/// The same, static, for a system whose C library or processor is another one, with programs that only tests have; gives the folder.
+pub(crate) fn debug_static(arch: Arch, also: &[&str]) -> Result<PathBuf> {
     let mut build = sh::cargo();
-    build.args(["build", "--target", &host]).env("RUSTFLAGS", STATIC);
-    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
+    build.arg("build").env("RUSTFLAGS", STATIC);
+    arch.builds(&mut build)?;
+    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS).chain(also) {
         build.args(["-p", program]);
     }
     say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
     sh::run(&mut build)?;
-    Ok(paths::target().join(host).join("debug"))
+    Ok(paths::target().join(arch.triple()).join("debug"))
 }
 
 /// What makes a program static. With --target the flags are for the program alone; macros must stay loadable.
 const STATIC: &str = "-C target-feature=+crt-static";
 
 /// All programs, static, one by one: features unify across a build of several, and would give the
-/// smallest what only the largest needs.
-pub(crate) fn release() -> Result<()> {
-    let host = host()?;
-    sh::make_dir(&paths::dist())?;
+/// smallest what only the largest needs. Gives their folder.
+pub(crate) fn release(arch: Arch) -> Result<PathBuf> {
+    let dist = paths::dist_for(arch);
+    sh::make_dir(&dist)?;
     for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
         let mut build = sh::cargo();
-        build.args(["build", "--release", "--target", &host, "-p", program]).env("RUSTFLAGS", STATIC);
+        build.args(["build", "--release", "-p", program]).env("RUSTFLAGS", STATIC);
+        arch.builds(&mut build)?;
         say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
         sh::run(&mut build)?;
-        let from = paths::target().join(&host).join("release").join(program);
-        let to = paths::dist().join(program);
+        let from = paths::target().join(arch.triple()).join("release").join(program);
+        let to = dist.join(program);
         let _ = std::fs::remove_file(&to);
         let size = std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
         say::note(&format!("{} {} kB", to.display(), size / 1024));
     }
-    Ok(())
-}
-
-/// The triple of the machine that we build on.
-fn host() -> Result<String> {
-    let text = sh::capture(Command::new("rustc").arg("-vV"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(line.context("rustc -vV names no host")?.to_owned())
+    Ok(dist)
 }

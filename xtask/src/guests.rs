@@ -1,5 +1,6 @@
 //! Real guests: root file systems with different inits, made from Debian packages by mmdebstrap.
 
+use crate::arch::Arch;
 use crate::{needs, paths, say, sh};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -60,19 +61,20 @@ pub(crate) const ALL: [Guest; 11] = [
 /// How many are made at once: dpkg works on one core, and the machines that this runs on have two.
 const AT_ONCE: usize = 2;
 
-/// Where the archives are.
-pub(crate) fn place() -> PathBuf {
-    paths::target().join("guests")
+/// Where the archives are that run on a processor.
+pub(crate) fn place(arch: Arch) -> PathBuf {
+    paths::target().join(format!("guests{}", arch.suffix()))
 }
 
 /// Makes the guests whose archives are not there yet.
-pub(crate) fn make(guests: &[Guest]) -> Result<()> {
-    let missing: Vec<&Guest> = guests.iter().filter(|guest| !archive(guest).is_file()).collect();
+pub(crate) fn make(guests: &[Guest], arch: Arch) -> Result<()> {
+    let missing: Vec<&Guest> = guests.iter().filter(|guest| !archive(guest, arch).is_file()).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let mirror = needs::mirror()?;
-    sh::make_dir(&place())?;
+    arch.runs()?;
+    sh::make_dir(&place(arch))?;
     let names: Vec<&str> = missing.iter().map(|guest| guest.name).collect();
     say::note(&format!("Making guests with mmdebstrap, once: {}", names.join(", ")));
     let queue = Mutex::new(missing.into_iter());
@@ -80,7 +82,7 @@ pub(crate) fn make(guests: &[Guest]) -> Result<()> {
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
             while let Some(guest) = next() {
-                make_one(guest, &mirror)?;
+                make_one(guest, arch, &mirror)?;
             }
             Ok(())
         };
@@ -92,19 +94,20 @@ pub(crate) fn make(guests: &[Guest]) -> Result<()> {
     })
 }
 
-fn archive(guest: &Guest) -> PathBuf {
-    place().join(format!("{}.tar", guest.name))
+fn archive(guest: &Guest, arch: Arch) -> PathBuf {
+    place(arch).join(format!("{}.tar", guest.name))
 }
 
-fn make_one(guest: &Guest, mirror: &str) -> Result<()> {
+fn make_one(guest: &Guest, arch: Arch, mirror: &str) -> Result<()> {
     let began = Instant::now();
-    let unfinished = place().join(format!("{}.part.tar", guest.name));
-    let log = place().join(format!("{}.log", guest.name));
+    let unfinished = place(arch).join(format!("{}.part.tar", guest.name));
+    let log = place(arch).join(format!("{}.log", guest.name));
     let file = std::fs::File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
     let mut command = Command::new("mmdebstrap");
     command
         .args(["--mode=root", "--variant=minbase", "--aptopt=Apt::Install-Recommends false"])
-        .arg("--aptopt=Acquire::Check-Valid-Until false")
+        .args(["--aptopt=Acquire::Check-Valid-Until false", "--skip=check/qemu"])
+        .arg(format!("--architectures={}", arch.debian()))
         .arg(format!("--include={},{COMMON}", guest.packages))
         .args(
             [guest.finish, COMMON_FINISH]
@@ -122,7 +125,7 @@ fn make_one(guest: &Guest, mirror: &str) -> Result<()> {
         bail!("making the guest {} failed; the end of {} says:\n{}", guest.name, log.display(), tail(&log));
     }
     // Under its own name only when it is whole.
-    std::fs::rename(&unfinished, archive(guest))?;
+    std::fs::rename(&unfinished, archive(guest, arch))?;
     say::note(&format!("{} made in {} s", guest.name, began.elapsed().as_secs()));
     Ok(())
 }

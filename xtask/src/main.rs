@@ -1,6 +1,7 @@
 //! What people and CI both run: `cargo xtask demo`, `check`, `test`, `soak`, `bench`, `build`, `dist`, `install`, `vm`, `messages`, `ci`.
 #![forbid(unsafe_code)]
 
+mod arch;
 mod bench;
 mod check;
 mod ci;

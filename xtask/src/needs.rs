@@ -12,15 +12,34 @@ pub(crate) struct Need {
     pub(crate) package: &'static str,
     /// What it is needed for.
     pub(crate) reason: &'static str,
+    /// Where it is, if it is no program.
+    pub(crate) file: Option<&'static str>,
+}
+
+impl Need {
+    fn is_missing(&self) -> bool {
+        match self.file {
+            Some(file) => !std::path::Path::new(file).exists(),
+            None => sh::which(self.program).is_none(),
+        }
+    }
 }
 
 /// Makes a row.
 pub(crate) const fn need(program: &'static str, package: &'static str, reason: &'static str) -> Need {
-    Need { program, package, reason }
+    Need { program, package, reason, file: None }
 }
 
+const IP: Need =
+    need("ip", "iproute2", "the networks that tests make, and the look for what is left of them");
+const NFT: Need = need("nft", "nftables", "the look for rules that are left, and rules of others");
+const DNSMASQ: Need = need("dnsmasq", "dnsmasq-base", "nameservers and DHCP servers that zones ask");
+
+/// What the unit tests need that root runs.
+pub(crate) const UNITS: [Need; 3] = [IP, NFT, DNSMASQ];
+
 /// What the zones suite needs.
-pub(crate) const SUITE: [Need; 26] = [
+pub(crate) const SUITE: [Need; 27] = [
     need("unshare", "util-linux", "private namespaces for the suite"),
     need("busybox", "busybox-static", "the smallest root file systems"),
     need("tar", "tar", "archives to install from"),
@@ -33,11 +52,12 @@ pub(crate) const SUITE: [Need; 26] = [
     need("asciinema", "asciinema", "the player of what zlogin records"),
     need("strace", "strace", "the order of what is written, for the loss of power"),
     need("lxcfs", "lxcfs", "what zones see of their limits"),
+    need("systemd-nspawn", "systemd-container", "containers in zones"),
     need("mkfs.ext4", "e2fsprogs", "disks that fill up or stand still"),
     need("mount", "mount", "disks that fill up or stand still"),
-    need("ip", "iproute2", "the networks that tests make, and the look for what is left of them"),
-    need("nft", "nftables", "the look for rules that are left, and rules of others"),
-    need("dnsmasq", "dnsmasq-base", "nameservers and DHCP servers that zones ask"),
+    IP,
+    NFT,
+    DNSMASQ,
     need("curl", "curl", "web servers, asked from zones and for them"),
     need("ping", "iputils-ping", "whether a zone reaches somebody"),
     need("arping", "iputils-arping", "who answers for an address"),
@@ -58,8 +78,7 @@ pub(crate) const GUESTS: [Need; 1] =
 /// # Errors
 /// When something is missing and cannot be installed here.
 pub(crate) fn provide(needs: &[&[Need]]) -> Result<()> {
-    let missing: Vec<&Need> =
-        needs.iter().copied().flatten().filter(|need| sh::which(need.program).is_none()).collect();
+    let missing: Vec<&Need> = needs.iter().copied().flatten().filter(|need| need.is_missing()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -79,7 +98,8 @@ pub(crate) fn provide(needs: &[&[Need]]) -> Result<()> {
 
 fn apt(words: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
-    command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
+    // Another that installs at this moment is waited for: an upgrade that the system does by itself, another checkout's tests.
+    command.args(["-o", "DPkg::Lock::Timeout=300"]).args(words).env("DEBIAN_FRONTEND", "noninteractive");
     say::command(&sh::line(&command));
     sh::run(&mut command)
 }

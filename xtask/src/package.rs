@@ -1,5 +1,6 @@
 //! `cargo xtask dist`: the package for Debian, made by Debian's own tools from what is in `packaging`, and an archive for others.
 
+use crate::arch::Arch;
 use crate::dist;
 use crate::needs::{self, Need, need};
 use crate::{pages, paths, say, sh};
@@ -22,6 +23,9 @@ pub(crate) struct Args {
     /// Pack the programs in this folder, as they are, instead of building them for release
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// For this processor
+    #[arg(long, value_enum, default_value_t = Arch::here())]
+    arch: Arch,
 }
 
 /// Makes it.
@@ -29,13 +33,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     needs::provide(&[&NEEDS])?;
     let programs = match &args.programs {
         Some(dir) => dir.clone(),
-        None => {
-            dist::release()?;
-            paths::dist()
-        }
+        None => dist::release(args.arch)?,
     };
-    let out = paths::dist().join("deb");
-    let package = make(&programs, VERSION, "xz", &out)?;
+    let out = paths::dist_for(args.arch).join("deb");
+    let package = make(&programs, VERSION, args.arch, "xz", &out)?;
     say::note(&format!("{} {} kB", package.display(), fs::metadata(&package)?.len() / 1024));
     // Tags that are explained are in the package's own lintian-overrides.
     sh::run(Command::new("lintian").args(["--fail-on", "error,warning"]).arg(&package))?;
@@ -68,10 +69,7 @@ pub(crate) fn install(args: &Install) -> Result<ExitCode> {
     }
     let programs = match &args.programs {
         Some(dir) => dir.clone(),
-        None => {
-            dist::release()?;
-            paths::dist()
-        }
+        None => dist::release(Arch::here())?,
     };
     let tree = paths::dist().join("install");
     lay_out(&programs, &tree)?;
@@ -81,18 +79,27 @@ pub(crate) fn install(args: &Install) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Packs the programs in a folder as a version, compressed in a way that dpkg-deb(1) knows, in a folder of its own, and gives the
+/// Packs the programs in a folder as a version for a processor, compressed in a way that dpkg-deb(1) knows, in a folder of its own, and gives the
 /// package's path.
 ///
 /// # Errors
 /// When something is missing, or Debian's tools refuse it.
-pub(crate) fn make(programs: &Path, version: &str, compression: &str, out: &Path) -> Result<PathBuf> {
+pub(crate) fn make(
+    programs: &Path,
+    version: &str,
+    arch: Arch,
+    compression: &str,
+    out: &Path,
+) -> Result<PathBuf> {
     let tree = out.join("tree");
     let _ = fs::remove_dir_all(out);
     lay_out(programs, &tree)?;
     fs::write(tree.join("debian/changelog"), changelog(version)?)?;
     let mut build = Command::new("dpkg-buildpackage");
     build.args(["--build=binary", "--no-sign", "--no-check-builddeps"]).current_dir(&tree);
+    if arch.is_foreign() {
+        build.args(["--host-arch", arch.debian()]);
+    }
     build.env("COMPRESSION", compression);
     say::command(&sh::line(&build));
     let built = build.output().context("cannot start dpkg-buildpackage")?;
@@ -146,6 +153,9 @@ fn lay_out(programs: &Path, tree: &Path) -> Result<()> {
     ] {
         sh::run(Command::new("cp").arg("-rT").arg(from).arg(tree.join(to)))?;
     }
+    let settings = tree.join("zones.toml");
+    fs::write(&settings, zone_config::settings::template())
+        .with_context(|| format!("cannot write {}", settings.display()))?;
     for page in files(&paths::top().join("docs"))?.iter().filter(|path| path.extension().is_some()) {
         copy(page, &tree.join("docs").join(page.file_name().unwrap_or_default()))?;
     }
@@ -183,7 +193,7 @@ fn changelog(version: &str) -> Result<String> {
         sh::capture(Command::new("git").args(["log", "-1", "--format=%cD"]).current_dir(paths::top()))?;
     let who = "Zones maintainers <zones@example.org>";
     Ok(format!(
-        "zones ({version}) unstable; urgency=medium\n\n  * A new version: see changelog.gz beside this file.\n\n -- {who}  {}\n",
+        "zones ({version}) unstable; urgency=medium\n\n  * Version {version}.\n\n -- {who}  {}\n",
         date.trim()
     ))
 }
@@ -242,6 +252,20 @@ mod tests {
         }
         assert!(installed.iter().filter(|name| name.contains("zoneadm")).count() >= 4, "{installed:?}");
         assert!(find(&unpacked.join("man")).contains(&"zones.7".to_owned()));
+        let settings = to.join("etc/zones/zones.toml");
+        let page = fs::read_to_string(unpacked.join("man/zones.toml.5")).unwrap();
+        for line in fs::read_to_string(&settings).unwrap().lines().filter(|line| !line.starts_with("# ")) {
+            let key = line.trim_start_matches('#').split(' ').next().unwrap_or_default().replace('-', "\\-");
+            assert!(page.contains(&key), "{key} is not in its page");
+        }
+        // One that somebody has changed is kept; one that nobody has goes with the rest.
+        fs::write(&settings, "parallelism = 2\n").unwrap();
+        install(&[]);
+        install(&["--uninstall"]);
+        assert_eq!(find(&to), ["zones.toml"]);
+        assert_eq!(fs::read_to_string(&settings).unwrap(), "parallelism = 2\n");
+        fs::remove_file(&settings).unwrap();
+        install(&[]);
         install(&["--uninstall"]);
         assert!(find(&to).is_empty(), "{:?}", find(&to));
     }

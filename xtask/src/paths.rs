@@ -1,5 +1,6 @@
 //! Where things are in the checkout.
 
+use crate::arch::Arch;
 use std::path::{Path, PathBuf};
 
 /// The top of the checkout.
@@ -21,6 +22,11 @@ pub(crate) fn debug() -> PathBuf {
 /// Where `cargo xtask build --release` puts them.
 pub(crate) fn dist() -> PathBuf {
     target().join("zones")
+}
+
+/// Where it puts those for a processor.
+pub(crate) fn dist_for(arch: Arch) -> PathBuf {
+    target().join(format!("zones{}", arch.suffix()))
 }
 
 /// The programs of the project, the smallest first.

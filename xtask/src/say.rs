@@ -1,16 +1,24 @@
 //! What the tasks print. Colour only where a terminal shows it (`anstream` strips it elsewhere).
 
 use anstyle::{AnsiColor, Style};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 const STRONG: Style = Style::new().bold();
 const COMMAND: Style = AnsiColor::Cyan.on_default();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// The title of a part of the work.
+/// When the first part of the work began.
+static BEGUN: OnceLock<Instant> = OnceLock::new();
+
+/// The title of a part of the work; of one that takes minutes, after how long it begins.
 pub(crate) fn title(text: &str) {
-    anstream::println!("\n{STRONG}{text}{STRONG:#}");
+    let after = match BEGUN.get_or_init(Instant::now).elapsed().as_secs() {
+        0..60 => String::new(),
+        seconds => format!(" (after {} min {} s)", seconds / 60, seconds % 60),
+    };
+    anstream::println!("\n{STRONG}{text}{STRONG:#}{after}");
 }
 
 /// A command as a person would type it.

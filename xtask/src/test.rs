@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the unit tests, the zones suite, and one closing line over both.
 
+use crate::arch::Arch;
 use crate::count::Count;
 use crate::{guests, needs, say, sh, units, zones};
 use anyhow::Result;
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     /// Only the unit tests and the core of the zones suite: what to run after each change
     #[arg(long, conflicts_with_all = ["units", "zones", "guests", "all_guests"])]
     quick: bool,
-    /// How many tests of the zones suite to run at the same time [default: twice the number of processors]
+    /// How many tests of the zones suite to run at the same time [default: three times the number of processors]
     #[arg(long, short, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
     /// A test that cannot be run here has failed
@@ -53,6 +54,10 @@ pub(crate) fn count(args: &Args) -> Result<Count> {
     let python = zones::python();
     if everything || args.units {
         say::title("Unit tests");
+        // Those that need root do nothing for anybody else, who could install nothing either.
+        if sh::is_root() {
+            needs::provide(&[&needs::UNITS])?;
+        }
         count = count.and(units::run(args.filter.as_deref(), python.as_deref(), args.skip_nothing)?);
     }
     if !args.units {
@@ -61,7 +66,7 @@ pub(crate) fn count(args: &Args) -> Result<Count> {
         let guests = !args.zones && !args.quick;
         needs::provide(&[&needs::SUITE, if guests { &needs::GUESTS } else { &[] }])?;
         if guests {
-            guests::make(if args.all_guests { &guests::ALL } else { &guests::USUAL })?;
+            guests::make(if args.all_guests { &guests::ALL } else { &guests::USUAL }, Arch::here())?;
         }
         say::title("Zones suite");
         let selection = match args {

@@ -1,5 +1,6 @@
 //! Running the zones suite: building what it tests, its Python, its report.
 
+use crate::arch::Arch;
 use crate::count::Count;
 use crate::{guests, pages, paths, say, sh};
 use anyhow::{Context, Result, bail};
@@ -54,7 +55,7 @@ pub(crate) fn run(run: &Suite<'_>) -> Result<Count> {
     let _ = std::fs::remove_file(&report);
     let mut suite = Command::new(bin.join("zones-suite"));
     suite.arg("--dir").arg(&place).arg("--report").arg(&report);
-    suite.arg("--guests").arg(guests::place());
+    suite.arg("--guests").arg(guests::place(Arch::here()));
     if let Some(python) = run.python {
         suite.arg("--python").arg(python);
     }

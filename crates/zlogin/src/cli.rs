@@ -103,9 +103,12 @@ pub(crate) struct Cli {
     pub(crate) words: Vec<OsString>,
 }
 
-pub(crate) const USAGE: &str = "zlogin [-R ROOT] [-tT] [-EQS] [-e CHAR] [-l USER] [--cwd DIR] [--env NAME[=VALUE]]... ZONE
-       zlogin [-R ROOT] [-tTn] [-EQS] [-e CHAR] [-l USER] [--cwd DIR] [--env NAME[=VALUE]]... ZONE COMMAND [ARGUMENT...]
-       zlogin [-R ROOT] -C [-dEQ] [-e CHAR] [--watch | --steal] [--replay BYTES | --no-replay] [--record FILE] ZONE";
+pub(crate) const USAGE: &str = "zlogin [-R ROOT] [-tT] [-EQS] [-e CHAR] [-l USER] [--cwd DIR]
+           [--env NAME[=VALUE]]... ZONE
+       zlogin [-R ROOT] [-tTn] [-EQS] [-e CHAR] [-l USER] [--cwd DIR]
+           [--env NAME[=VALUE]]... ZONE COMMAND [ARGUMENT...]
+       zlogin [-R ROOT] -C [-dEQ] [-e CHAR] [--watch | --steal]
+           [--replay BYTES | --no-replay] [--record FILE] ZONE";
 
 const HELP: &str = "\
 Examples:
@@ -119,9 +122,12 @@ Examples:
   zlogin -C web                     the console; boot the zone from elsewhere and look on
 
 Exit status:
-  That of the command or shell, or of the login(1) that ran the shell; 128 and the signal's number if a signal ended it; 126 if the command could not
-  be executed, 127 if it was not found; 1 if the zone could not be entered or went down, or if what it said
-  could not be written here or its input not be read; 2 for a wrong command line.";
+  0 to 255  that of the command or shell, or of the login(1) that ran the shell
+  128 + N   signal N ended it
+  126, 127  the command could not be executed; it was not found
+  1         the zone could not be entered, or it went down; what it said could
+            not be written here, or its input not be read
+  2         the command line makes no sense";
 
 /// Reads the command line, the program's name first. Help and version are printed.
 ///

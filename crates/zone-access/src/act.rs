@@ -10,7 +10,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
-use rustix::net::SocketType;
 use rustix::process::Signal;
 use zlogin::host::{self, Session};
 use zone_audit::Machine;
@@ -245,7 +244,7 @@ fn console(stream: &mut UnixStream, caller: Caller, layout: &Layout, zone: &Zone
     }
     let attempt = || {
         let run = layout.zone_run(zone);
-        zone_sys::unix::connect_in(&run, CONSOLE, SocketType::STREAM).map_err(|error| match error.errno() {
+        zsched::client::connect_served(&run, CONSOLE).map_err(|error| match error.errno() {
             Errno::NOENT | Errno::NOTDIR | Errno::CONNREFUSED => Missed::NotListening(error),
             _ => Missed::Final(error),
         })

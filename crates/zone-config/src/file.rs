@@ -2,9 +2,11 @@
 
 mod lock;
 mod read;
+mod together;
 
 pub use lock::{FileLock, is_removed};
 pub use read::{Unreadable, check_size, read_at_most, read_if_there, scan_lines};
+pub use together::{Next, replace_all};
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -118,16 +120,23 @@ fn swap_in(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> R
     let temporary = temporary(path);
     let written = zone_fail::fail!("file.write")
         .map_err(FileError::new("write", &temporary))
-        .and_then(|()| write_new(&temporary, contents, mode, durability))
+        .and_then(|()| write_new(&temporary, contents, mode))
+        .and_then(|file| match durability {
+            Durability::HostCrash => file.sync_all().map_err(FileError::new("sync", &temporary)),
+            Durability::ProcessCrash => Ok(()),
+        })
         .inspect(|()| zone_fail::pass!("file.written"))
-        .and_then(|()| {
-            let allowed = zone_fail::fail!("file.rename").map_err(io::Error::from);
-            allowed.and_then(|()| fs::rename(&temporary, path)).map_err(FileError::new("replace", path))
-        });
+        .and_then(|()| take_place(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Gives a file's next contents its name.
+fn take_place(temporary: &Path, path: &Path) -> Result<(), FileError> {
+    let allowed = zone_fail::fail!("file.rename").map_err(io::Error::from);
+    allowed.and_then(|()| fs::rename(temporary, path)).map_err(FileError::new("replace", path))
 }
 
 /// Where a file's next contents are written. Two writers of one file hold the same lock, so that one name is enough,
@@ -194,7 +203,7 @@ pub fn make_dir_to_stay(path: &Path, mode: u32) -> Result<(), FileError> {
     missing.into_iter().rev().try_for_each(|made| sync_dir(parent(made)))
 }
 
-fn write_new(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> Result<(), FileError> {
+fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<File, FileError> {
     // What a writer that was killed has left.
     remove_if_there(path)?;
     let mut file = OpenOptions::new()
@@ -207,10 +216,7 @@ fn write_new(path: &Path, contents: &[u8], mode: u32, durability: Durability) ->
     rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(mode))
         .map_err(FileError::new("set the mode of", path))?;
     file.write_all(contents).map_err(FileError::new("write", path))?;
-    match durability {
-        Durability::HostCrash => file.sync_all().map_err(FileError::new("sync", path)),
-        Durability::ProcessCrash => Ok(()),
-    }
+    Ok(file)
 }
 
 fn sync_dir(dir: &Path) -> Result<(), FileError> {

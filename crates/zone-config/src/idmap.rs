@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::{self, FileError, FileLock};
+use crate::file::{self, FileError, FileLock, Next};
 use crate::settings::SettingsError;
 use crate::{Layout, Settings, ZoneName};
 
@@ -213,17 +213,40 @@ pub fn lookup(layout: &Layout, zone: &ZoneName) -> Result<Option<IdRange>, IdMap
 /// When a file of ids cannot be read or written.
 pub fn release(layout: &Layout, zone: &ZoneName) -> Result<(), IdMapError> {
     let _lock = FileLock::take(&layout.index_lock())?;
+    release_locked(layout, zone)
+}
+
+/// As [`release`], for whoever has the lock.
+pub(crate) fn release_locked(layout: &Layout, zone: &ZoneName) -> Result<(), IdMapError> {
     let owner = owner(zone);
-    for path in registers(layout) {
-        ranges::edit(&path, &owner, None)?;
-    }
+    let registers = registers(layout).map(|path| ranges::edit(&path, &owner, None));
+    file::replace_all(&changes(registers)?)?;
     zone_fail::pass!("idmap.unregistered");
     // The record goes last: as long as it is there, the range is nobody else's.
-    Ok(ranges::edit(&layout.idmap(), zone.as_str(), None)?)
+    let record = ranges::edit(&layout.idmap(), zone.as_str(), None);
+    Ok(file::replace_all(&changes([record])?)?)
+}
+
+/// Those files that are to be changed at all.
+fn changes<const N: usize>(edited: [Result<Option<Next>, FileError>; N]) -> Result<Vec<Next>, FileError> {
+    edited.into_iter().filter_map(Result::transpose).collect()
 }
 
 fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<IdRange, IdMapError> {
     let _lock = FileLock::take(&layout.index_lock())?;
+    let (range, records) = given(layout, zone, host_etc)?;
+    file::make_dir_to_stay(&layout.etc(), 0o755)?;
+    file::replace_all(&records)?;
+    Ok(range)
+}
+
+/// Finds the range that a zone is to have, and what the files of ids are to be for it, in the order in which they are to be
+/// replaced: the record first, or nobody would give back what is registered. The caller has the lock.
+pub(crate) fn given(
+    layout: &Layout,
+    zone: &ZoneName,
+    host_etc: &Path,
+) -> Result<(IdRange, Vec<Next>), IdMapError> {
     let owner = owner(zone);
     let range = match lookup(layout, zone)? {
         Some(range) => range,
@@ -237,14 +260,10 @@ fn allocate_beside(layout: &Layout, zone: &ZoneName, host_etc: &Path) -> Result<
             chosen.ok_or_else(|| IdMapError::Full { zone: zone.clone(), first, last })?
         }
     };
-    // All three are written even when the record was there: a crash may have come between them.
-    file::make_dir_to_stay(&layout.etc(), 0o755)?;
-    ranges::edit(&layout.idmap(), zone.as_str(), Some(range))?;
-    zone_fail::pass!("idmap.recorded");
-    for path in registers(layout) {
-        ranges::edit(&path, &owner, Some(range))?;
-    }
-    Ok(range)
+    // All three are looked at even when the record was there: a crash may have come between them.
+    let [subuid, subgid] = registers(layout).map(|path| ranges::edit(&path, &owner, Some(range)));
+    let record = ranges::edit(&layout.idmap(), zone.as_str(), Some(range));
+    Ok((range, changes([record, subuid, subgid])?))
 }
 
 fn choose(layout: &Layout, zone: &ZoneName, taken: &[IdRange], first: u32, last: u32) -> Option<IdRange> {

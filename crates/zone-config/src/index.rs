@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::file::{self, FileError, FileLock};
+use crate::file::{self, FileError, FileLock, Next};
 use crate::lines;
 use crate::{Layout, State, ZoneName};
 
@@ -174,14 +174,29 @@ impl Index {
     {
         let _lock = FileLock::take(&layout.index_lock()).map_err(IndexError::from)?;
         zone_fail::pass!("index.locked");
+        let (answer, next) = Self::changed(layout, change)?;
+        if let Some(Next { path, contents, mode }) = next {
+            file::make_dir_to_stay(&layout.etc(), 0o755).map_err(IndexError::from)?;
+            file::replace(&path, &contents, mode).map_err(IndexError::from)?;
+        }
+        Ok(answer)
+    }
+
+    /// Lets `change` work on the index, and gives what the file is to be if that made a difference. The caller has the lock.
+    pub(crate) fn changed<T, E, F>(layout: &Layout, change: F) -> Result<(T, Option<Next>), E>
+    where
+        E: From<IndexError>,
+        F: FnOnce(&mut Self) -> Result<T, E>,
+    {
         let mut index = Self::load(layout)?;
         let before = index.lines.clone();
         let answer = change(&mut index)?;
-        if index.lines != before {
-            file::make_dir_to_stay(&layout.etc(), 0o755).map_err(IndexError::from)?;
-            file::replace(&index.path, &lines::print(&index.lines), 0o644).map_err(IndexError::from)?;
-        }
-        Ok(answer)
+        let next = (index.lines != before).then(|| Next {
+            contents: lines::print(&index.lines),
+            path: index.path,
+            mode: 0o644,
+        });
+        Ok((answer, next))
     }
 
     /// The zones, in the file's order.

@@ -225,6 +225,11 @@ impl Layout {
         self.run().join(".sharing")
     }
 
+    /// What is noted of the snapshots of zones that are up.
+    pub fn outlines(&self) -> PathBuf {
+        self.run().join(".outlines")
+    }
+
     /// Lists the zones that have a run directory: all that are up, and some that are not.
     pub fn run_zones(&self) -> impl Iterator<Item = ZoneName> {
         let entries = std::fs::read_dir(self.run()).into_iter().flatten().flatten();
@@ -235,6 +240,11 @@ impl Layout {
     /// Gives the path of a zone's configuration.
     pub fn config(&self, zone: &ZoneName) -> PathBuf {
         self.etc().join(format!("{zone}.toml"))
+    }
+
+    /// Gives the path of the record of a zone's move to another zonepath, which is there until all of it is done.
+    pub fn moving(&self, zone: &ZoneName) -> PathBuf {
+        self.etc().join(format!("{zone}.moving"))
     }
 
     /// Where a zone's files go unless its configuration says otherwise.
@@ -354,6 +364,7 @@ mod tests {
             layout.settings(),
             layout.network_lock(),
             layout.config(&zone),
+            layout.moving(&zone),
             layout.default_zonepath(&zone),
             layout.snapshot(&zone),
             layout.journal(&zone),

@@ -6,6 +6,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`name`], [`state`] | the two words every command line has |
+//! | [`operation`] | what leads a zone from one state to another |
 //! | [`layout`], [`here`] | where things are, under `-R ROOT`, and in which zone we are |
 //! | [`mod@file`] | files written whole and read up to a bound, and locks |
 //! | [`hash`] | a hash that is the same in every build |
@@ -17,6 +18,8 @@
 //! | [`order`] | in which order zones boot and go down, and circles in what they depend on |
 //! | [`settings`] | `/etc/zones/zones.toml`: what holds for all zones of an installation |
 //! | [`store`] | a configuration and its index line, changed together |
+//! | [`noted`] | what was read of the files of zones that are up |
+//! | [`moving`] | the record of a zone that is taken to another zonepath |
 //! | [`sharing`] | which zones may mount something of the host |
 //! | [`filesystem`], [`device`], [`net`], [`limits`] | what `fs`, `device`, `net` and `port` resources and limits may say |
 //! | [`pattern`], [`mod@nearest`] | names by a pattern, and what a mistyped word may have meant |
@@ -52,9 +55,12 @@ pub mod layout;
 pub mod lex;
 pub mod limits;
 mod lines;
+pub mod moving;
 pub mod name;
 pub mod nearest;
 pub mod net;
+pub mod noted;
+pub mod operation;
 pub mod order;
 pub mod pattern;
 pub mod privilege;
@@ -78,6 +84,8 @@ pub use idmap::IdRange;
 pub use index::{Entry, Index};
 pub use layout::{InstallationId, Layout};
 pub use name::ZoneName;
+pub use noted::Noted;
+pub use operation::Operation;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use state::State;

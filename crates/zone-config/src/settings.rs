@@ -1,6 +1,7 @@
 //! What an administrator says of the installation as a whole: `/etc/zones/zones.toml`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -10,9 +11,20 @@ use crate::idmap::{COUNT, FIRST, LAST};
 use crate::value::Kind;
 use crate::{Layout, ZoneName};
 
+mod template;
+
+pub use template::template;
+
 /// How long the zones of a host that goes down may take, in seconds, unless the file says otherwise: as long as Solaris' zones
 /// service has.
 pub const SHUTDOWN_TIME: u64 = 100;
+
+/// How long the daemon of a zone that is up stays when nothing needs it, unless the file says otherwise.
+pub const DAEMON_IDLE: Duration = Duration::from_secs(60);
+/// The word for a daemon that does not leave.
+const NEVER: &str = "never";
+/// The longest that can be set for one that does, in seconds.
+const LONGEST_IDLE: i64 = 86_400;
 
 /// The file as it stands there.
 #[derive(Deserialize)]
@@ -24,10 +36,11 @@ struct Document {
     mirror: Option<Spanned<String>>,
     first_id: Option<Spanned<i64>>,
     last_id: Option<Spanned<i64>>,
+    daemon_idle: Option<Spanned<toml::Value>>,
 }
 
-/// The settings of an installation. Nothing is set where the file, or a key of it, is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The settings of an installation. Nothing is set where the file, or a key of it, is missing, but for `daemon_idle`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many zones boot at the same time when the host boots, and go down.
     pub parallelism: Option<usize>,
@@ -41,6 +54,22 @@ pub struct Settings {
     pub first_id: Option<u32>,
     /// The last one.
     pub last_id: Option<u32>,
+    /// How long the daemon of a zone that is up stays when nothing needs it; none if it does not leave.
+    pub daemon_idle: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            parallelism: None,
+            shutdown_time: None,
+            zonepath_base: None,
+            mirror: None,
+            first_id: None,
+            last_id: None,
+            daemon_idle: Some(DAEMON_IDLE),
+        }
+    }
 }
 
 /// Why the settings cannot be obeyed.
@@ -118,6 +147,23 @@ impl Settings {
             let text = value.into_inner();
             if fits(&text) { Ok(Some(text)) } else { Err(bad(key, at, text, allowed.to_owned())) }
         };
+        let daemon_idle = match document.daemon_idle {
+            None => Some(DAEMON_IDLE),
+            Some(value) => {
+                let at = value.span().start;
+                match value.into_inner() {
+                    toml::Value::String(word) if word == NEVER => None,
+                    toml::Value::Integer(seconds) if (0..=LONGEST_IDLE).contains(&seconds) => {
+                        Some(Duration::from_secs(seconds.unsigned_abs()))
+                    }
+                    other => {
+                        let text = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+                        let allowed = format!("a whole number from 0 to {LONGEST_IDLE}, or \"{NEVER}\"");
+                        return Err(bad("daemon-idle", at, text, allowed));
+                    }
+                }
+            }
+        };
         let ids_end = document.last_id.as_ref().map(|value| value.span().start);
         let settings = Self {
             parallelism: number("parallelism", document.parallelism, 1, 1024)?
@@ -140,6 +186,7 @@ impl Settings {
                 .and_then(|number| u32::try_from(number).ok()),
             last_id: number("last-id", document.last_id, FIRST.into(), LAST.into())?
                 .and_then(|number| u32::try_from(number).ok()),
+            daemon_idle,
         };
         let (first, last) = settings.ids();
         if u64::from(first.next_multiple_of(COUNT)) + u64::from(COUNT) > u64::from(last) + 1 {
@@ -185,11 +232,15 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "parallelism = 3\nshutdown-time = 60\nzonepath-base = \"/srv/zones\"\n\
-                    mirror = \"http://mirror/debian\"\nfirst-id = 1048576\nlast-id = 2097151\n";
+                    mirror = \"http://mirror/debian\"\nfirst-id = 1048576\nlast-id = 2097151\n\
+                    daemon-idle = 5\n";
         let settings = read(text).unwrap();
         assert_eq!((settings.parallelism, settings.shutdown_time), (Some(3), Some(60)));
         assert_eq!(settings.mirror.as_deref(), Some("http://mirror/debian"));
         assert_eq!(settings.ids(), (1_048_576, 2_097_151));
+        assert_eq!(settings.daemon_idle, Some(Duration::from_secs(5)));
+        assert_eq!(read("daemon-idle = \"never\"\n").unwrap().daemon_idle, None);
+        assert_eq!(read("parallelism = 3\n").unwrap().daemon_idle, Some(DAEMON_IDLE));
         let zonepath = settings.zonepath(&Layout::host(), &"web".parse().unwrap());
         assert_eq!(zonepath, std::path::Path::new("/srv/zones/web"));
         assert_eq!(read("").unwrap(), Settings::default());
@@ -212,6 +263,11 @@ mod tests {
             ("mirror = \"ftp://x\"\n", "line 1: mirror is \"ftp://x\"; allowed: a URL"),
             ("first-id = 0\n", "line 1: first-id is \"0\"; allowed: a whole number from 524288"),
             ("first-id = 1000000\n\nlast-id = 1100000\n", "line 3: last-id is \"1100000\"; allowed: as much"),
+            (
+                "daemon-idle = -1\n",
+                "line 1: daemon-idle is \"-1\"; allowed: a whole number from 0 to 86400, or",
+            ),
+            ("\ndaemon-idle = \"later\"\n", "line 2: daemon-idle is \"later\"; allowed: a whole number"),
             ("[boot]\n", "line 1: unknown field `boot`"),
         ] {
             let error = read(text).unwrap_err();

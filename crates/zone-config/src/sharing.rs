@@ -66,6 +66,7 @@ pub fn forget(layout: &Layout, zone: &ZoneName) -> Result<(), IndexError> {
     let _lock = FileLock::take(&layout.index_lock())?;
     let index = Index::load(layout)?;
     if index.entries().next().is_none() {
+        file::remove_fast(&layout.outlines())?;
         return Ok(file::remove_fast(&layout.sharing())?);
     }
     // Somebody may have made another one of that name.

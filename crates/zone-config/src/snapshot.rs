@@ -15,7 +15,11 @@ use uuid::Uuid;
 
 use crate::config::MacProfile;
 use crate::file::{self, FileError};
-use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName, sharing};
+use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName};
+
+pub use outline::Outline;
+
+mod outline;
 
 /// The version that this program writes.
 ///
@@ -245,43 +249,6 @@ impl Snapshot {
     pub fn remove(layout: &Layout, zone: &ZoneName) -> Result<(), SnapshotError> {
         Self::remove_next(layout, zone)?;
         Ok(file::remove_fast(&layout.snapshot(zone))?)
-    }
-}
-
-/// As much of a live zone's snapshot as concerns other zones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outline {
-    /// The ids that the zone owns on the host.
-    pub ids: IdRange,
-    /// Whether it may mount anything of the host: if not, it does not.
-    pub shares: bool,
-}
-
-impl Outline {
-    /// Reads a zone's snapshot as far as needed; `None` if the zone has none, or what there is makes no sense.
-    ///
-    /// Whoever boots reads one of every zone that lives, and to parse them takes ten times as long as to read them. What is not as
-    /// this program writes it is parsed.
-    #[must_use]
-    pub fn load(layout: &Layout, zone: &ZoneName) -> Option<Self> {
-        let bytes = file::read_if_there(&layout.snapshot(zone), MOST).ok().flatten()?;
-        let text = str::from_utf8(&bytes).ok().filter(|text| text.ends_with(END));
-        let shares = sharing::may_share;
-        if let Some(text) = text
-            && let Some(ids) = Self::ids(text, zone)
-        {
-            return Some(Self { ids, shares: shares(text) });
-        }
-        let snapshot = Snapshot::load(layout, zone).ok()?;
-        Some(Self { ids: snapshot.idmap, shares: !snapshot.config.fs.is_empty() })
-    }
-
-    /// Finds the ids in the text of a snapshot that is of this version and this zone, as it is written.
-    fn ids(text: &str, zone: &ZoneName) -> Option<IdRange> {
-        let head = text.split_once("\n\n[confinement]\n")?.0;
-        let head = head.strip_prefix(format!("version = {VERSION}\nname = \"{zone}\"\n").as_str())?;
-        let (base, count) = head.rsplit_once("\n\n[idmap]\nbase = ")?.1.split_once("\ncount = ")?;
-        Some(IdRange { base: base.parse().ok()?, count: count.parse().ok()? })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::document::Document;
 use crate::file::{self, FileError, FileLock};
 use crate::idmap::{self, IdMapError};
 use crate::index::{Entry, Index, IndexError};
+use crate::schema::{self, ValueError};
 use crate::{IdRange, Layout, State, ZoneName, sharing};
 
 /// A change of a zone's configuration that cannot be.
@@ -52,6 +53,20 @@ pub enum StoreError {
     Ids(#[from] IdMapError),
 }
 
+/// A zonepath that could not be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum RelocateError {
+    /// The configuration cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It is none that a configuration can have.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The configuration or the index cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Reads what is set in a zone's configuration.
 ///
 /// # Errors
@@ -71,6 +86,29 @@ pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Document, ConfigError> {
 /// When a zone that is above configured would be renamed or moved, when `to` is in use, or when a file cannot be
 /// written; nothing is then changed.
 pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document) -> Result<(), StoreError> {
+    put(layout, zone, to, document, true)
+}
+
+/// Writes that a zone's files are in `zonepath` now, whatever state it is in. Who is killed within it does the same again.
+///
+/// # Errors
+/// When the configuration cannot be read or understood, or a file cannot be written; nothing is then changed.
+pub fn set_zonepath(layout: &Layout, zone: &ZoneName, zonepath: &Path) -> Result<(), RelocateError> {
+    let mut document = load(layout, zone)?;
+    if let Some(row) = schema::global("zonepath") {
+        document.globals.set(row, row.read(&zonepath.to_string_lossy())?);
+    }
+    Ok(put(layout, zone, zone, &document, false)?)
+}
+
+/// `sealed`: a zone that has files is neither renamed nor moved.
+fn put(
+    layout: &Layout,
+    zone: &ZoneName,
+    to: &ZoneName,
+    document: &Document,
+    sealed: bool,
+) -> Result<(), StoreError> {
     let zonepath = document.globals.text("zonepath").map(PathBuf::from).unwrap_or_default();
     let file = layout.config(to);
     if sharing::may_share(&document.to_toml()) {
@@ -85,12 +123,13 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
         file::check_size(&file, text.as_bytes(), file::DOCUMENT)?;
         match index.get(zone).cloned() {
             Some(entry) => {
-                let sealed = |change| StoreError::State { zone: zone.clone(), state: entry.state, change };
-                if entry.state != State::Configured && zone != to {
-                    return Err(sealed("set zonename"));
+                let refused = |change| StoreError::State { zone: zone.clone(), state: entry.state, change };
+                let sealed = sealed && entry.state != State::Configured;
+                if sealed && zone != to {
+                    return Err(refused("set zonename"));
                 }
-                if entry.state != State::Configured && entry.zonepath != zonepath {
-                    return Err(sealed("set zonepath"));
+                if sealed && entry.zonepath != zonepath {
+                    return Err(refused("set zonepath"));
                 }
                 index.rename(zone, to)?;
                 index.set_zonepath(to, zonepath)?;
@@ -129,6 +168,50 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
 fn mode_of(text: &[u8]) -> u32 {
     let document = Document::parse(&String::from_utf8_lossy(text), Path::new(""));
     document.map_or(0o600, |document| document.mode())
+}
+
+/// What became of a zone that was to be given files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It is incomplete now, and has these ids.
+    Incomplete(IdRange),
+    /// It was not configured any more, but in this state; nothing was changed.
+    Already(State),
+}
+
+/// Takes a configured zone to incomplete and gives it its ids, so that an uninstall finds what is made from here on. The disk is waited
+/// for once for all of it.
+///
+/// # Errors
+/// When there are no ids for it, or a file cannot be read or written; nothing is then changed.
+pub fn begin(layout: &Layout, zone: &ZoneName) -> Result<Begun, StoreError> {
+    let _lock = FileLock::take(&layout.index_lock())?;
+    zone_fail::pass!("index.locked");
+    let (before, index) = Index::changed(layout, |index| {
+        let state = index.get(zone).map_or(State::Configured, |entry| entry.state);
+        if state == State::Configured {
+            index.set_state(zone, State::Incomplete)?;
+        }
+        Ok::<_, StoreError>(state)
+    })?;
+    if before != State::Configured {
+        return Ok(Begun::Already(before));
+    }
+    let (range, ids) = idmap::given(layout, zone, Path::new("/etc"))?;
+    file::make_dir_to_stay(&layout.etc(), 0o755)?;
+    // The index first: what an incomplete zone has, an uninstall gives back.
+    let files: Vec<_> = index.into_iter().chain(ids).collect();
+    if let Err(error) = file::replace_all(&files) {
+        // If what was replaced cannot be put back, the first failure is the one to tell.
+        let _ = idmap::release_locked(layout, zone);
+        if let Ok(((), Some(index))) =
+            Index::changed(layout, |index| index.set_state(zone, State::Configured))
+        {
+            let _ = file::replace_all(&[index]);
+        }
+        return Err(error.into());
+    }
+    Ok(Begun::Incomplete(range))
 }
 
 /// Whether there is nothing of a zone's root that would be left without a name, and with ids that nobody would own.
@@ -208,6 +291,7 @@ fn delete_locked(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option
     })?;
     // The configuration goes last: as long as it is there, the zone can be deleted again.
     addresses::release(layout, zone)?;
+    file::remove(&layout.moving(zone))?;
     file::remove(&layout.config(zone))?;
     // A name too many is no harm, and the zone is deleted.
     let _ = sharing::forget(layout, zone);
@@ -225,8 +309,36 @@ fn is_missing(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema;
     use std::fs;
+
+    #[test]
+    fn a_zone_is_begun_once_with_ids_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let web: ZoneName = "web".parse().unwrap();
+        save(&layout, &web, &web, &document("/zones/web")).unwrap();
+        let configured = fs::read_to_string(layout.index()).unwrap();
+        // The last of the files cannot be written.
+        fs::create_dir_all(dir.path().join("etc/.subgid.new")).unwrap();
+        assert!(matches!(begin(&layout, &web), Err(StoreError::File(_))));
+        assert_eq!(fs::read_to_string(layout.index()).unwrap(), configured);
+        assert_eq!(idmap::lookup(&layout, &web).unwrap(), None);
+        fs::remove_dir(dir.path().join("etc/.subgid.new")).unwrap();
+        // The last of them cannot be replaced.
+        fs::create_dir(dir.path().join("etc/subgid")).unwrap();
+        assert!(begin(&layout, &web).is_err());
+        assert_eq!(fs::read_to_string(layout.index()).unwrap(), configured);
+        fs::remove_dir(dir.path().join("etc/subgid")).unwrap();
+        let Begun::Incomplete(ids) = begin(&layout, &web).unwrap() else { panic!() };
+        assert_eq!(idmap::lookup(&layout, &web).unwrap(), Some(ids));
+        let registered = |name| fs::read_to_string(dir.path().join("etc").join(name)).unwrap();
+        assert_eq!(
+            [registered("subuid"), registered("subgid")],
+            [(); 2].map(|()| format!("zone-web:{ids}\n"))
+        );
+        assert_eq!(Index::find(&layout, &web).unwrap().unwrap().state, State::Incomplete);
+        assert_eq!(begin(&layout, &web).unwrap(), Begun::Already(State::Incomplete));
+    }
 
     fn document(zonepath: &str) -> Document {
         let mut document = Document::default();
@@ -258,6 +370,9 @@ mod tests {
         assert!(matches!(delete(&layout, &db, false), Err(StoreError::State { .. })));
         assert_eq!(load(&layout, &db).unwrap(), document("/zones/db"));
         assert_eq!(recorded(), "db eth0 10.0.0.2\nother eth0 10.0.0.3\n");
+        set_zonepath(&layout, &db, Path::new("/zones/y")).unwrap();
+        assert_eq!(load(&layout, &db).unwrap(), document("/zones/y"));
+        assert_eq!(Index::find(&layout, &db).unwrap().unwrap().zonepath, Path::new("/zones/y"));
         assert_eq!(delete(&layout, &db, true).unwrap(), None);
         assert_eq!(recorded(), "other eth0 10.0.0.3\n");
         assert!(!layout.config(&db).exists());

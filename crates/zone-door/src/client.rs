@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::SocketType;
 use serde::Serialize;
@@ -107,14 +108,26 @@ impl Query {
 }
 
 impl Client {
-    /// Connects to the daemon of the zone whose run directory this is.
+    /// Connects to the daemon of the zone whose run directory this is, if there is one: none is started by that.
     ///
     /// # Errors
     /// [`CallError::NotListening`] if the socket or the directory is not there or nobody listens,
     /// [`CallError::Connect`] if anything else is wrong.
     pub fn connect(run_dir: &Path) -> Result<Self, CallError> {
+        Self::connected(run_dir, zsched::client::connect_served(run_dir, SOCKET_NAME))
+    }
+
+    /// The same, also where there is none as long as the zone lives: its zsched then starts one, which is waited for.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_waiting(run_dir: &Path) -> Result<Self, CallError> {
+        Self::connected(run_dir, zone_sys::unix::connect_in(run_dir, SOCKET_NAME, SocketType::STREAM))
+    }
+
+    fn connected(run_dir: &Path, socket: zone_sys::Result<OwnedFd>) -> Result<Self, CallError> {
         let path = run_dir.join(SOCKET_NAME);
-        match zone_sys::unix::connect_in(run_dir, SOCKET_NAME, SocketType::STREAM) {
+        match socket {
             Ok(socket) => Self::over(UnixStream::from(socket), path),
             Err(source) if matches!(source.errno(), Errno::NOENT | Errno::NOTDIR | Errno::CONNREFUSED) => {
                 Err(CallError::NotListening { path, source })

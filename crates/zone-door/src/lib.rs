@@ -16,7 +16,6 @@
 pub mod access;
 pub mod client;
 mod error;
-mod operation;
 mod params;
 mod request;
 pub mod server;
@@ -27,7 +26,6 @@ mod wire;
 
 pub use client::{CallError, Client};
 pub use error::DoorError;
-pub use operation::Operation;
 pub use request::Request;
 pub use server::{Handler, Reporter, Server};
 pub use service::ServiceError;
@@ -38,6 +36,7 @@ pub use uniqid::Uniqid;
 pub use wire::{Behalf, MAX_CALL};
 /// Who calls, as the kernel tells it: the process that connected, at that time.
 pub use zone_audit::Asker as Caller;
+pub use zone_config::Operation;
 pub use zone_config::State;
 pub use zone_config::change::Change;
 pub use zone_config::lastexit::How;

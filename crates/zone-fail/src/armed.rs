@@ -1,14 +1,16 @@
 //! What a build for tests has.
 
-use crate::{ERRORS, Errno, POINTS, Step};
+use crate::{ERRORS, Errno};
 use rustix::fs::{FlockOperation, flock, fstat};
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use crate::listing::ask;
 
 /// Says what is to happen where.
 const ORDERS: &str = "failpoint";
@@ -33,6 +35,14 @@ struct Armed {
 
 static ARMED: Mutex<Option<Armed>> = Mutex::new(None);
 
+/// An order for a process that is where no file of ours can be read.
+struct Along {
+    program: &'static str,
+    line: Line,
+}
+
+static ALONG: Mutex<Option<Along>> = Mutex::new(None);
+
 fn armed() -> MutexGuard<'static, Option<Armed>> {
     ARMED.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -54,6 +64,38 @@ pub fn become_program(program: &'static str) {
     if let Some(armed) = armed().as_mut() {
         armed.program = program;
     }
+}
+
+/// Takes along the order for `program`, a copy of this process that will be where no file can be read. It is noted as carried
+/// out here.
+pub fn take_along(program: &'static str) {
+    let armed = armed();
+    let Some(Armed { directory, .. }) = armed.as_ref() else { return };
+    let line = take_line(&directory.join(ORDERS), program);
+    if let Some(line) = &line {
+        let what = match line.order {
+            Order::Die => String::new(),
+            Order::Stop => format!(" {STOP} 0"),
+            Order::Fail(error) => format!(" {}", name_of(error)),
+        };
+        append(&directory.join(HIT), true, &format!("{program} {}{what}", line.place));
+    }
+    *ALONG.lock().unwrap_or_else(PoisonError::into_inner) = line.map(|line| Along { program, line });
+}
+
+/// What the order that was taken along says of a point, if `program` is whose it is.
+fn taken_along(program: &str, point: &str, kind: Kind) -> Option<Order> {
+    let mut along = ALONG.lock().unwrap_or_else(PoisonError::into_inner);
+    let line = &mut along.as_mut().filter(|along| along.program == program)?.line;
+    if !line.means(program, point, kind) {
+        return None;
+    }
+    line.count = line.count.saturating_sub(1);
+    let (order, due) = (line.order, line.count == 0);
+    if due && !line.always {
+        *along = None;
+    }
+    due.then_some(order)
 }
 
 /// Tells a process that is to be started of which zone it is.
@@ -130,6 +172,51 @@ enum Kind {
     Call,
 }
 
+/// A line of the orders.
+#[derive(Debug, Clone)]
+struct Line {
+    who: String,
+    place: String,
+    count: u32,
+    order: Order,
+    always: bool,
+}
+
+impl Line {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (who, place, count) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+        let order = match words.next() {
+            None => Order::Die,
+            Some(STOP) => Order::Stop,
+            Some(error) => Order::Fail(ERRORS.iter().find(|(name, _)| *name == error)?.1),
+        };
+        Some(Self {
+            who: who.to_owned(),
+            place: place.to_owned(),
+            count,
+            order,
+            always: words.next().is_some(),
+        })
+    }
+
+    /// Whether it is about this point of this program.
+    fn means(&self, program: &str, point: &str, kind: Kind) -> bool {
+        let is_place = matches!(self.order, Order::Die | Order::Stop);
+        self.who == program && is_place == (kind == Kind::Place) && (self.place == point || self.place == ANY)
+    }
+
+    fn write(&self) -> String {
+        let Self { who, place, count, order, always } = self;
+        let order = match order {
+            Order::Die => "",
+            Order::Stop => STOP,
+            Order::Fail(error) => name_of(*error),
+        };
+        format!("{who} {place} {count} {order}{}", if *always { " always" } else { "" }).trim_end().to_owned()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Die,
@@ -141,7 +228,7 @@ enum Order {
 #[derive(Debug)]
 struct Due {
     order: Order,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Notes that the point is come by, and whether something is to happen there.
@@ -154,6 +241,9 @@ fn due(name: &'static str, part: &str, kind: Kind) -> Option<Due> {
         Kind::Call => directory.join(CALLS),
     };
     append(&trace, false, &format!("{program} {point}"));
+    if let Some(order) = taken_along(program, &point, kind) {
+        return Some(Due { order, _lock: None });
+    }
     let due = first_order(&directory.join(ORDERS), program, &point, kind)?;
     match due.order {
         Order::Die => append(&directory.join(HIT), true, &format!("{program} {point}")),
@@ -174,6 +264,30 @@ fn name_of(error: Errno) -> &'static str {
 
 /// Counts the first order down if it means this point; gives it when it is due.
 fn first_order(orders: &Path, program: &str, point: &str, kind: Kind) -> Option<Due> {
+    let (file, text) = locked(orders)?;
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let mut line = Line::parse(first).filter(|line| line.means(program, point, kind))?;
+    let is_due = line.count <= 1;
+    line.count = line.count.saturating_sub(1).max(1);
+    let left = match (is_due, line.always) {
+        (true, false) => rest.to_owned(),
+        _ => format!("{}\n{rest}", line.write()),
+    };
+    rewrite(&file, &left)?;
+    is_due.then_some(Due { order: line.order, _lock: Some(file) })
+}
+
+/// Takes the first order away, if it is for this program.
+fn take_line(orders: &Path, program: &str) -> Option<Line> {
+    let (file, text) = locked(orders)?;
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let line = Line::parse(first).filter(|line| line.who == program)?;
+    rewrite(&file, rest)?;
+    Some(line)
+}
+
+/// The file of orders, locked, and what is in it.
+fn locked(orders: &Path) -> Option<(File, String)> {
     // Not made anew: whoever has just taken it away wants nothing to happen any more.
     let mut file = OpenOptions::new().read(true).write(true).open(orders).ok()?;
     flock(&file, FlockOperation::LockExclusive).ok()?;
@@ -182,109 +296,18 @@ fn first_order(orders: &Path, program: &str, point: &str, kind: Kind) -> Option<
     }
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let mut words = first.split_whitespace();
-    let (who, place, count) = (words.next()?, words.next()?, words.next()?.parse::<u32>().ok()?);
-    let (error, always) = (words.next(), words.next());
-    let order = match error {
-        None => Order::Die,
-        Some(STOP) => Order::Stop,
-        Some(error) => Order::Fail(ERRORS.iter().find(|(name, _)| *name == error)?.1),
-    };
-    let is_place = matches!(order, Order::Die | Order::Stop);
-    let means = is_place == (kind == Kind::Place) && (place == point || place == ANY);
-    if who != program || !means {
-        return None;
-    }
-    let error = error.map(|error| format!(" {error}")).unwrap_or_default();
-    let left = match (count > 1, always) {
-        (true, None) => format!("{who} {place} {}{error}\n{rest}", count - 1),
-        (true, Some(always)) => format!("{who} {place} {}{error} {always}\n{rest}", count - 1),
-        (false, None) => rest.to_owned(),
-        (false, Some(_)) => text.clone(),
-    };
+    Some((file, text))
+}
+
+fn rewrite(file: &File, text: &str) -> Option<()> {
     file.set_len(0).ok()?;
-    file.write_all_at(left.as_bytes(), 0).ok()?;
-    (count <= 1).then_some(Due { order, _lock: file })
+    file.write_all_at(text.as_bytes(), 0).ok()
 }
 
 fn append(file: &Path, create: bool, line: &str) {
     // One write, so that the lines of several processes stay whole. That it fails is the test's business.
     let opened = OpenOptions::new().create(create).append(true).open(file);
     let _ = opened.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
-}
-
-/// Prints the list, if `--failpoints` is the first word of the command line: as a table, or with `--json` behind
-/// it. `steps` are those of the platform.
-pub fn ask(steps: impl FnOnce() -> Vec<Step>) -> Option<ExitCode> {
-    let words: Vec<_> = std::env::args().skip(1).collect();
-    let json = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--failpoints"] => false,
-        ["--failpoints", "--json"] => true,
-        _ => return None,
-    };
-    let rows = rows(&steps());
-    let text = if json { self::json(&rows) } else { table(&rows) };
-    let printed = std::io::stdout().lock().write_all(text.as_bytes());
-    Some(if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Program, name, what is done before, what comes next, why no sweep comes there, and the errors of a call.
-type Row = [String; 6];
-
-fn rows(steps: &[Step]) -> Vec<Row> {
-    let row = |words: [&str; 6]| words.map(str::to_owned);
-    let mut rows: Vec<Row> = POINTS
-        .iter()
-        .map(|point| {
-            let (except, errors) = (point.except.unwrap_or(""), point.errors.join(" "));
-            row([point.program, point.name, point.after, point.before, except, &errors])
-        })
-        .collect();
-    for step in steps {
-        let name = step.name;
-        let mut add = |group: &str, after: String, before: &str| {
-            rows.push(row(["zoneadmd", &format!("{group}.{name}"), &after, before, "", ""]));
-        };
-        if step.built {
-            add("step", format!("step {name} is taken"), "the next step");
-        }
-        if step.built && step.kept {
-            add("intent", format!("the journal says that step {name} will be taken"), "it is taken");
-            add("done", format!("the journal says that step {name} was taken"), "the next step");
-        }
-        if step.kept {
-            add("undo", format!("step {name} is undone"), "the step before it is undone");
-        }
-        if step.changed {
-            add("update", format!("what a change of the zone means to step {name} is done"), "the next step");
-        }
-    }
-    rows
-}
-
-fn table(rows: &[Row]) -> String {
-    let width = |column: usize, title: &str| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(title.len())
-    };
-    let (program, name, after) = (width(0, "PROGRAM"), width(1, "POINT"), width(2, "AFTER"));
-    let line = |[one, two, three, four, _, errors]: &Row| {
-        let errors = if errors.is_empty() { String::new() } else { format!(" ({errors})") };
-        format!("{one:program$}  {two:name$}  {three:after$}  {four}{errors}\n")
-    };
-    let head = ["PROGRAM", "POINT", "AFTER", "BEFORE", "", ""].map(str::to_owned);
-    std::iter::once(&head).chain(rows).map(line).collect()
-}
-
-fn json(rows: &[Row]) -> String {
-    let object = |row: &Row| {
-        let fields = ["program", "name", "after", "before", "except", "errors"].into_iter().zip(row);
-        // The texts are ours: nothing in them needs an escape, and a test sees to that.
-        let fields: Vec<_> = fields.map(|(key, value)| format!("\"{key}\": \"{value}\"")).collect();
-        format!("  {{{}}}", fields.join(", "))
-    };
-    let objects: Vec<_> = rows.iter().map(object).collect();
-    format!("[\n{}\n]\n", objects.join(",\n"))
 }
 
 #[cfg(test)]
@@ -342,6 +365,25 @@ mod tests {
     }
 
     #[test]
+    fn an_order_is_taken_along_and_counted_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let orders = dir.path().join(ORDERS);
+        std::fs::write(&orders, "copier copy.part 2\nzoneadm * 1\n").unwrap();
+        assert!(take_line(&orders, "zoneadm").is_none(), "the first one is another's");
+        let line = take_line(&orders, "copier").unwrap();
+        assert_eq!(std::fs::read_to_string(&orders).unwrap(), "zoneadm * 1\n");
+        *ALONG.lock().unwrap() = Some(Along { program: "copier", line });
+        let passed = |program| taken_along(program, "copy.part", Kind::Place);
+        assert_eq!(passed("zoneadm"), None);
+        assert_eq!([passed("copier"), passed("copier"), passed("copier")], [None, Some(Order::Die), None]);
+        let line = Line::parse("copier copy.sync 1 EIO always").unwrap();
+        assert_eq!(line.write(), "copier copy.sync 1 EIO always");
+        *ALONG.lock().unwrap() = Some(Along { program: "copier", line });
+        let synced = || taken_along("copier", "copy.sync", Kind::Call);
+        assert_eq!([synced(), synced()], [Some(Order::Fail(Errno::IO)), Some(Order::Fail(Errno::IO))]);
+    }
+
+    #[test]
     fn orders_that_were_taken_back_while_somebody_waited_for_them_count_no_more() {
         let dir = tempfile::tempdir().unwrap();
         let orders = dir.path().join(ORDERS);
@@ -367,33 +409,5 @@ mod tests {
             assert!(!ordered(&orders, "zoneadmd", "a"), "{text:?}");
             assert!(failed(&orders, "zoneadmd", "a").is_none(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn the_errors_of_the_list_are_known() {
-        let known = |name: &&&str| ERRORS.iter().any(|(error, _)| error == *name);
-        for point in POINTS {
-            assert_eq!(point.errors.iter().filter(known).count(), point.errors.len(), "{point:?}");
-        }
-    }
-
-    #[test]
-    fn the_list_can_be_printed_and_has_no_name_twice() {
-        let rows = rows(&[
-            Step { name: "cgroup", built: true, kept: true, changed: true },
-            Step { name: "dev", built: true, kept: false, changed: false },
-            Step { name: "images", built: false, kept: true, changed: false },
-        ]);
-        assert_eq!(table(&rows).lines().count(), rows.len() + 1);
-        let names: std::collections::BTreeSet<_> = rows.iter().map(|row| (&row[0], &row[1])).collect();
-        assert_eq!(names.len(), rows.len());
-        for row in &rows {
-            assert!(row[..4].iter().all(|text| !text.is_empty()), "{row:?}");
-            assert!(row.iter().all(|text| !text.contains(['"', '\\']) && !text.contains(char::is_control)));
-        }
-        assert!(names.contains(&(&"zoneadmd".to_owned(), &"undo.cgroup".to_owned())));
-        assert!(!names.contains(&(&"zoneadmd".to_owned(), &"undo.dev".to_owned())));
-        assert!(names.contains(&(&"zoneadmd".to_owned(), &"undo.images".to_owned())));
-        assert!(!names.iter().any(|(_, name)| *name == "step.images" || *name == "done.images"));
     }
 }

@@ -26,6 +26,10 @@ pub const fn arm_as_told(_: &'static str) {}
 #[inline(always)]
 pub const fn become_program(_: &'static str) {}
 
+/// Does nothing: there are no orders to be taken along.
+#[inline(always)]
+pub const fn take_along(_: &'static str) {}
+
 /// Does nothing: the process that is to be started is told no zone.
 #[inline(always)]
 pub const fn pass_on(_: &mut Command) {}

@@ -22,6 +22,8 @@
 
 mod limit;
 mod list;
+#[cfg(any(debug_assertions, feature = "failpoints"))]
+mod listing;
 
 #[cfg_attr(any(debug_assertions, feature = "failpoints"), path = "armed.rs")]
 #[cfg_attr(not(any(debug_assertions, feature = "failpoints")), path = "disarmed.rs")]
@@ -29,7 +31,7 @@ mod points;
 
 pub use limit::limit;
 pub use list::{ERRORS, POINTS, Point, can_fail, is_listed};
-pub use points::{Promise, arm, arm_as_told, ask, become_program, fail, pass, pass_on, promise};
+pub use points::{Promise, arm, arm_as_told, ask, become_program, fail, pass, pass_on, promise, take_along};
 pub use rustix::io::Errno;
 
 /// A step of the platform, from whose name those of its points are made.

@@ -56,8 +56,17 @@ const fn daemon(name: &'static str, after: &'static str, before: &'static str) -
     point("zoneadmd", name, after, before)
 }
 
+const fn keeper(name: &'static str, after: &'static str, before: &'static str) -> Point {
+    point("zsched", name, after, before)
+}
+
 const fn client(name: &'static str, after: &'static str, before: &'static str) -> Point {
     point("zoneadm", name, after, before)
+}
+
+/// The process of a copy in the zone, which has no file to read its orders from: it takes them along.
+const fn inside(name: &'static str, after: &'static str, before: &'static str) -> Point {
+    point("copier", name, after, before)
 }
 
 const fn login(name: &'static str, after: &'static str, before: &'static str) -> Point {
@@ -72,6 +81,11 @@ pub const POINTS: &[Point] = &[
     daemon("start.keeper", "zsched is found or started", "the console is opened to clients"),
     daemon("start.console", "the console can be connected to", "the door is opened to callers"),
     daemon("start.door", "the door can be connected to", "zsched takes this one for its daemon"),
+    daemon(
+        "start.sockets",
+        "zsched has the sockets of console and door",
+        "what is left of a zone is looked at",
+    ),
     daemon("start.attached", "zsched has taken this one for its daemon", "what a dead one left is looked at"),
     daemon(
         "start.recovered",
@@ -104,8 +118,13 @@ pub const POINTS: &[Point] = &[
         "the links that it is to have are made",
     ),
     daemon("network.linked", "the zone's links are there, and down", "their rules are made"),
+    daemon(
+        "network.shared",
+        "the rules that zones share are there, and look at the zone's links",
+        "those of its own are made",
+    ),
     daemon("network.guarded", "the rules of the zone's links are there", "the ports of the host lead to it"),
-    daemon("network.published", "the ports of the host lead to the zone", "its links get their addresses"),
+    daemon("network.published", "the ports of the host lead to the zone", "its links are set up"),
     daemon("network.configured", "the zone's links are up", "the guest is told of them"),
     daemon("intent.create", "the journal says that the first process will be made", "zsched is asked for it"),
     daemon("step.namespaces", "network and IPC namespace are in hand", "the first process is made"),
@@ -136,7 +155,12 @@ pub const POINTS: &[Point] = &[
         "the bridge of the managed network, which no zone uses, is gone",
         "its rules are removed",
     ),
-    daemon("network.released", "the managed network is gone if nobody uses it", "it is at rest"),
+    daemon(
+        "network.released",
+        "the managed network is gone if nobody uses it",
+        "the rules that zones share are removed",
+    ),
+    daemon("network.unshared", "the rules that zones share are gone if nobody uses them", "it is at rest"),
     daemon("step.platform", "the platform is taken down", "the end is recorded"),
     daemon("halt.recorded", "the end is on record on disk", "zsched may forget it"),
     daemon("halt.consumed", "zsched has forgotten the zone", "the snapshot is removed"),
@@ -159,17 +183,28 @@ pub const POINTS: &[Point] = &[
     daemon("orphan.console", "a zone without anybody has a new console", "zsched is handed the zone"),
     daemon("orphan.adopted", "zsched has the zone that was without anybody", "that is said"),
     daemon("respawn.started", "another zsched is there for one that died", "it is handed the zone"),
-    daemon("respawn.adopted", "the other zsched has the zone", "that is said"),
+    daemon("respawn.adopted", "the other zsched has the zone", "it gets the sockets of console and door"),
+    daemon("respawn.sockets", "the other zsched has the sockets of console and door", "that is said"),
+    daemon("rest.idle", "nothing needs the daemon of a zone that is up", "zsched is told that it leaves"),
+    daemon("rest.told", "zsched knows that the daemon leaves", "door and console accept nobody any more"),
+    daemon("rest.written", "the console's log is written out", "the lock is given up"),
     daemon("end.idle", "nothing needs the daemon any more", "its sockets are removed"),
     daemon("end.cleared", "what a zsched left is removed that has no successor", "the sockets are removed"),
     daemon("end.door", "the door is gone", "the console's socket is removed"),
     daemon("end.console", "the console's socket is gone and no call is in flight", "zsched is let go"),
     daemon("end.keeper", "zsched is let go", "its socket is removed"),
     daemon("end.socket", "zsched's socket is gone", "the lock is given up"),
+    keeper("leave.told", "zsched knows that the daemon leaves", "the daemon is told so"),
+    keeper("leave.gone", "the daemon that leaves has gone", "it is seen who waits for the next one"),
+    keeper("callers.came", "somebody waits at door or console", "a daemon is started for him"),
     client("client.checked", "the command makes sense for this zone", "anything is done"),
     client("index.locked", "the index is locked", "it is read and changed"),
-    client("file.written", "the new file is written beside the old one", "it takes the old one's place"),
-    client("file.renamed", "the new file has the old one's place", "the directory is put on the disk"),
+    client("file.written", "the new files are written beside the old ones", "they take the old ones' places"),
+    client(
+        "file.renamed",
+        "a new file has the old one's place",
+        "the next has, or the directory is put on the disk",
+    ),
     client("start.locked", "nobody else starts a daemon", "one is started"),
     client("start.spawned", "the daemon's process is started", "its word is waited for"),
     client("start.served", "the daemon serves", "it is called"),
@@ -178,10 +213,8 @@ pub const POINTS: &[Point] = &[
     client("call.replied", "the answer is there", "it is told"),
     client("install.locked", "nobody else works on the zone's files", "source and zonepath are looked at"),
     client("install.checked", "source and zonepath are as they must be", "the index says incomplete"),
-    client("install.begun", "the index says incomplete", "the zonepath is made"),
-    client("install.prepared", "the zonepath is as it must be", "the zone gets its ids"),
-    client("idmap.recorded", "the zone's ids are recorded", "they are registered for other programs"),
-    client("install.ids", "the zone has its ids", "the root is filled"),
+    client("install.begun", "the index says incomplete, and the zone has its ids", "the zonepath is made"),
+    client("install.prepared", "the zonepath is as it must be", "the root is filled"),
     client("fill.begun", "the root is there and empty", "its first entry is made"),
     client("fill.entry", "an entry is made", "the next one"),
     client("debootstrap.started", "debootstrap runs", "it is listened to"),
@@ -209,6 +242,14 @@ pub const POINTS: &[Point] = &[
     client("copy.part", "some bytes of a file of a zone are in a part of it", "more are"),
     client("copy.named", "a file has its name", "its bytes are put on the disk, and it gets its time"),
     client("copy.settled", "what was copied is on the disk", "more is copied, or that is told"),
+    inside("copy.sent", "some bytes of a file of a zone are sent out of it", "more are"),
+    inside("copy.part", "some bytes of a file are in a part of it in a zone", "more are"),
+    inside(
+        "copy.named",
+        "a file in a zone has its name",
+        "its bytes are put on the disk, and it gets its time",
+    ),
+    inside("copy.settled", "what was copied into a zone is on the disk", "more is copied, or that is told"),
     client("detach.locked", "nobody else works on the zone's files", "the daemon is told to leave"),
     client(
         "detach.dismissed",
@@ -223,6 +264,24 @@ pub const POINTS: &[Point] = &[
     client("attach.ids", "the zone has its ids", "the index says installed"),
     client("attach.installed", "the index says installed", "the copy of the configuration is removed"),
     client("attach.over", "the copy of the configuration is gone", "that is told"),
+    client("move.locked", "nobody else works on the zone's files", "the daemon is told to leave"),
+    client(
+        "move.dismissed",
+        "there is neither daemon nor zsched",
+        "what an earlier move has left is removed",
+    ),
+    client("move.recorded", "it is on record where the zone goes", "the new zonepath is made"),
+    client("move.prepared", "the new zonepath is there and empty", "the old one gets its name"),
+    client("move.copying", "it is on record that the zone is copied", "its first entry is"),
+    client("move.there", "all of the zone is at the new zonepath", "the configuration says so"),
+    client("move.switched", "configuration and index say the new zonepath", "the old one is removed"),
+    client("move.cleared", "the old zonepath is gone", "the record of the move is removed"),
+    client("move.over", "nothing is left of the move", "that is told"),
+    client(
+        "clone.held",
+        "nobody can boot the zone that is copied",
+        "nobody else works on the new one's files",
+    ),
     point("installer", "worker.begun", "the decompressor runs", "it gives up its rights"),
     point("installer", "worker.midway", "some of the archive is passed on", "the rest"),
     point("installer", "worker.ended", "all of the archive is passed on", "it ends"),
@@ -269,6 +328,7 @@ pub const POINTS: &[Point] = &[
     call("zoneadm", "door.receive", "the answer is read", &["EINTR", "EIO"]),
     call("zoneadm", "fill.make", "an entry of the zone's root is made", &["ENOSPC", "EIO", "EMFILE"]),
     call("zoneadm", "copy.sync", "what was copied is put on the disk", &["EIO", "ENOSPC"]),
+    call("copier", "copy.sync", "what was copied into a zone is put on the disk", &["EIO", "ENOSPC"]),
     call("zoneadm", "remove.unlink", "an entry of the zonepath is removed", &["EIO"]),
 ];
 

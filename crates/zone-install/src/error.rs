@@ -191,6 +191,20 @@ pub enum Error {
         /// How many there are.
         count: u64,
     },
+    /// The file system of another zonepath has no place for what entries have.
+    #[error(
+        "the file system of {} has no place for {xattrs} extended attributes and {flags} file flags (chattr(1)) of the zone; \
+         choose a zonepath on another one",
+        shown(zonepath)
+    )]
+    NotKept {
+        /// The zonepath that was to be filled.
+        zonepath: PathBuf,
+        /// How many extended attributes.
+        xattrs: u64,
+        /// How many entries with file flags.
+        flags: u64,
+    },
     /// The kernel keeps a file immutable or append-only.
     #[error("cannot remove {}: it is immutable or append-only, and that cannot be cleared", shown(path))]
     StaysFixed {

@@ -8,6 +8,7 @@
 //! * [`install`]: filling the root of a zone of brand `linux` from a directory, an archive or a Debian mirror.
 //! * [`identity`]: making what was copied a machine of its own.
 //! * [`sparse`]: the private part of a zone of brand `sparse`.
+//! * [`relocate`]: taking it all to another place.
 //! * [`remove`]: taking it all away.
 //!
 //! Nothing here knows the zone's state or its configuration. The caller marks the zone `incomplete` before an
@@ -54,6 +55,7 @@ pub mod install;
 pub mod mounts;
 pub mod owners;
 pub mod progress;
+pub mod relocate;
 pub mod remove;
 pub mod sparse;
 #[cfg(test)]

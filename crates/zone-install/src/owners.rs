@@ -2,28 +2,31 @@
 //! is given, on the disk, to the ids that it has.
 
 use std::collections::HashSet;
-use std::ffi::CStr;
-use std::os::fd::OwnedFd;
+use std::ffi::{CStr, OsStr};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, openat, statat, syncfs,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags, chmodat, chownat, lgetxattr, lsetxattr,
+    openat, statat, syncfs,
 };
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::install::acl;
 use crate::progress::{Options, Phase};
 use crate::tree::{Visit, walk};
 
 /// What a change of owner takes away.
 const SET_ID: u32 = 0o6000;
 
-/// Gives the root in a zonepath and all in it to the ids from `base` on, as many as `count`; who is none of them becomes the last
-/// one. What only the host's ids mean, file capabilities, goes with that. All is on the disk then.
+/// Gives the root in a zonepath and all in it to the ids from `base` on, as many as `count`, in the order that their owners have from
+/// `first` on; who is none of them becomes the last one. What only the host's ids mean, file capabilities, goes with that. All is on the disk then.
 ///
 /// # Errors
 /// [`Error::Io`] naming what could not be given away; [`Error::Interrupted`].
-pub fn shift(zonepath: &Path, base: u32, count: u32, options: &Options) -> Result<(), Error> {
+pub fn shift(zonepath: &Path, first: u32, base: u32, count: u32, options: &Options) -> Result<(), Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let top =
         openat(CWD, zonepath, flags, Mode::empty()).map_err(|errno| Error::io("open", zonepath, errno))?;
@@ -31,28 +34,72 @@ pub fn shift(zonepath: &Path, base: u32, count: u32, options: &Options) -> Resul
         &top,
         zonepath,
         c"root",
-        &mut Shift { base, last: count.saturating_sub(1), options, seen: HashSet::new() },
+        &mut Shift {
+            first,
+            base,
+            last: count.saturating_sub(1),
+            options,
+            seen: HashSet::new(),
+            list: Vec::new(),
+        },
     )?;
     syncfs(&top).map_err(|errno| Error::io("sync the file system of", zonepath, errno))
 }
 
 struct Shift<'o> {
+    first: u32,
     base: u32,
     last: u32,
     options: &'o Options,
     /// Files that have more names than one, by device and number: they are given away by the first.
     seen: HashSet<(u64, u64)>,
+    /// Room for a list of what a file allows.
+    list: Vec<u8>,
 }
 
 impl Shift<'_> {
-    fn give(&self, parent: &OwnedFd, name: &CStr, stat: &Stat) -> Result<(), Errno> {
-        let shifted = |id: u32| self.base + id.min(self.last);
-        let (user, group) = (Uid::from_raw(shifted(stat.st_uid)), Gid::from_raw(shifted(stat.st_gid)));
+    fn shifted(&self, id: u32) -> u32 {
+        self.base + id.checked_sub(self.first).unwrap_or(self.last).min(self.last)
+    }
+
+    fn give(&mut self, parent: &OwnedFd, name: &CStr, stat: &Stat) -> Result<(), Errno> {
+        let (user, group) =
+            (Uid::from_raw(self.shifted(stat.st_uid)), Gid::from_raw(self.shifted(stat.st_gid)));
         chownat(parent, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
-        if stat.st_mode & SET_ID != 0 && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Symlink {
+            return Ok(());
+        }
+        self.give_list(parent, name, acl::ACCESS)?;
+        if kind == FileType::Directory {
+            self.give_list(parent, name, acl::DEFAULT)?;
+        }
+        if stat.st_mode & SET_ID != 0 {
             chmodat(parent, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
         }
         Ok(())
+    }
+}
+
+impl Shift<'_> {
+    /// Gives who is in a list of what a file allows their ids.
+    fn give_list(&mut self, parent: &OwnedFd, name: &CStr, attribute: &[u8]) -> Result<(), Errno> {
+        // There are no calls that take the name in a directory; the last step of this way follows no link.
+        let path = Path::new("/proc/self/fd")
+            .join(parent.as_raw_fd().to_string())
+            .join(OsStr::from_bytes(name.to_bytes()));
+        let mut list = std::mem::take(&mut self.list);
+        list.resize(acl::LONGEST, 0);
+        let found = lgetxattr(&path, attribute, list.as_mut_slice());
+        let given = match found {
+            Ok(length) if acl::shift(&mut list[..length], |id| self.shifted(id)) => {
+                lsetxattr(&path, attribute, &list[..length], XattrFlags::empty())
+            }
+            Ok(_) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(errno),
+        };
+        self.list = list;
+        given
     }
 }
 
@@ -98,7 +145,7 @@ mod tests {
         std::os::unix::fs::chown(root.join("a/su"), Some(7), Some(70_000)).unwrap();
         chmodat(CWD, root.join("a/su"), Mode::from_raw_mode(0o4755), AtFlags::empty()).unwrap();
         std::fs::hard_link(root.join("a/su"), root.join("a/b/su too")).unwrap();
-        shift(dir.path(), 8192, 8192, &Options::default()).unwrap();
+        shift(dir.path(), 0, 8192, 8192, &Options::default()).unwrap();
         let owner = |path: &str| {
             let meta = dir.path().join(path).symlink_metadata().unwrap();
             (meta.uid(), meta.gid(), meta.mode() & 0o7000)
@@ -109,6 +156,70 @@ mod tests {
         }
         assert_eq!(owner("root/a/b/su too"), (8199, 16_383, 0o4000), "by one of its names, and not twice");
         assert_eq!(owner("outside").0, 0);
+        // A copy of it that becomes another's.
+        shift(dir.path(), 8192, 16_384, 8192, &Options::default()).unwrap();
+        assert_eq!(owner("root/a/su"), (16_391, 24_575, 0o4000));
+    }
+
+    #[test]
+    fn lists_of_who_may_are_given_away() {
+        zone_testing::needs_root!();
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        std::fs::create_dir_all(root.join("a")).unwrap();
+        std::fs::write(root.join("a/file"), "x").unwrap();
+        symlink("../../outside", root.join("a/link")).unwrap();
+        std::fs::write(dir.path().join("outside"), "x").unwrap();
+        // user::rwx, user:7:rwx, group::r-x, group:70000:r-x, mask::rwx, other::---
+        let list = |ids: [u32; 2]| {
+            let nobody = u32::MAX;
+            let entries = [
+                (1u16, 7u16, nobody),
+                (2, 7, ids[0]),
+                (4, 5, nobody),
+                (8, 5, ids[1]),
+                (16, 7, nobody),
+                (32, 0, nobody),
+            ];
+            let mut bytes = 2u32.to_le_bytes().to_vec();
+            for (tag, may, id) in entries {
+                bytes.extend(tag.to_le_bytes());
+                bytes.extend(may.to_le_bytes());
+                bytes.extend(id.to_le_bytes());
+            }
+            bytes
+        };
+        let given = [
+            ("root/a", acl::ACCESS),
+            ("root/a", acl::DEFAULT),
+            ("root/a/file", acl::ACCESS),
+            ("outside", acl::ACCESS),
+        ];
+        for (path, attribute) in given {
+            match rustix::fs::setxattr(
+                dir.path().join(path),
+                attribute,
+                &list([7, 70_000]),
+                XattrFlags::empty(),
+            ) {
+                // A file system without them has nothing to give away.
+                Err(Errno::OPNOTSUPP) => return,
+                set => set.unwrap(),
+            }
+        }
+        chmodat(CWD, root.join("a/file"), Mode::from_raw_mode(0o6770), AtFlags::empty()).unwrap();
+        shift(dir.path(), 0, 8192, 8192, &Options::default()).unwrap();
+        let found = |path: &str, attribute: &[u8]| {
+            let mut value = vec![0; 1000];
+            let length = lgetxattr(dir.path().join(path), attribute, value.as_mut_slice()).unwrap();
+            value.truncate(length);
+            value
+        };
+        for (path, attribute) in &given[..3] {
+            assert_eq!(found(path, attribute), list([8199, 16_383]), "{path}");
+        }
+        assert_eq!(found("outside", acl::ACCESS), list([7, 70_000]), "not through the link");
+        assert_eq!(dir.path().join("root/a/file").metadata().unwrap().mode() & 0o7777, 0o6770);
     }
 
     #[test]
@@ -123,7 +234,7 @@ mod tests {
             rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
             at = openat(&at, "d", OFlags::RDONLY, Mode::empty()).unwrap();
         }
-        shift(dir.path(), 8192, 8192, &Options::default()).unwrap();
+        shift(dir.path(), 0, 8192, 8192, &Options::default()).unwrap();
         assert_eq!(rustix::fs::fstat(&at).unwrap().st_uid, 8192);
         chmodat(CWD, dir.path(), Mode::RWXU, AtFlags::empty()).unwrap();
         crate::remove::root(dir.path(), &Options::default(), &mut |_| ()).unwrap();
@@ -135,6 +246,6 @@ mod tests {
         std::fs::create_dir(dir.path().join("root")).unwrap();
         let options = Options::default();
         options.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(matches!(shift(dir.path(), 8192, 8192, &options), Err(Error::Interrupted { .. })));
+        assert!(matches!(shift(dir.path(), 0, 8192, 8192, &options), Err(Error::Interrupted { .. })));
     }
 }

@@ -12,12 +12,106 @@ use crate::{Locale, exact};
 /// # Errors
 /// What clap says, which may also be the help.
 pub fn parse<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, clap::Error> {
-    let locale = Locale::here();
-    if locale.is_english() {
-        return T::try_parse_from(args);
+    let args: Vec<OsString> = args.into_iter().collect();
+    // What is said is made only for who is told something.
+    if let Ok(parsed) = T::try_parse_from(&args) {
+        return Ok(parsed);
     }
-    let mut matches = in_language(locale, T::command()).try_get_matches_from(args)?;
+    let command = for_any_width(in_language(Locale::here(), T::command()));
+    let mut matches = command.try_get_matches_from(args)?;
     T::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut T::command()))
+}
+
+/// Leaves it to clap where the lines of a paragraph end: it knows how wide the terminal is.
+fn for_any_width(command: Command) -> Command {
+    let short = command.get_after_help().map(|text| paragraphs(&text.to_string()));
+    let long = command.get_after_long_help().map(|text| paragraphs(&text.to_string()));
+    let command = match short {
+        Some(text) => command.after_help(text),
+        None => command,
+    };
+    let command = match long {
+        Some(text) => command.after_long_help(text),
+        None => command,
+    };
+    let usage = command.clone().render_usage().to_string();
+    let command = match usage.strip_prefix("Usage: ") {
+        Some(usage) if usage.lines().any(|line| line.chars().count() > NARROW) => {
+            command.override_usage(folded(usage))
+        }
+        _ => command,
+    };
+    command.mut_subcommands(for_any_width)
+}
+
+/// How many columns a line of a usage has at most, of the 80 of a terminal.
+const NARROW: usize = 79;
+
+/// Goes on in the next line where a line of a usage is too long: between options, or within the brackets of one that is too long itself.
+fn folded(usage: &str) -> String {
+    const INDENT: usize = 11;
+    let mut lines = Vec::new();
+    for (at, line) in usage.lines().enumerate() {
+        // What stands before the first is clap's "Usage: ".
+        let (mut text, mut width) = (String::new(), if at == 0 { "Usage: ".len() } else { 0 });
+        let begin = line.len() - line.trim_start().len();
+        text.push_str(&line[..begin]);
+        width += begin;
+        let mut is_first = true;
+        for unit in units(line.trim_start()) {
+            let fits = |width: usize, word: &str| width + 1 + word.chars().count() <= NARROW;
+            let alone = INDENT + unit.chars().count() <= NARROW;
+            let words: Vec<&str> = if alone { vec![unit] } else { unit.split(' ').collect() };
+            for word in words {
+                if !is_first && fits(width, word) {
+                    text.push(' ');
+                    width += 1;
+                } else if !is_first {
+                    text.push('\n');
+                    text.push_str(&" ".repeat(INDENT));
+                    width = INDENT;
+                }
+                text.push_str(word);
+                width += word.chars().count();
+                is_first = false;
+            }
+        }
+        lines.push(text);
+    }
+    lines.join("\n")
+}
+
+/// Splits at the blanks that are in no brackets.
+fn units(line: &str) -> Vec<&str> {
+    let (mut depth, mut from, mut all) = (0_u32, 0, Vec::new());
+    for (at, c) in line.char_indices() {
+        match c {
+            '[' | '{' | '(' => depth += 1,
+            ']' | '}' | ')' => depth = depth.saturating_sub(1),
+            ' ' if depth == 0 => {
+                all.push(&line[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    all.push(&line[from..]);
+    all
+}
+
+/// Makes one line of each paragraph. What is indented stays as it is: examples, and tables.
+fn paragraphs(text: &str) -> String {
+    let goes_on = |line: &str| !line.is_empty() && !line.starts_with(' ');
+    let mut joined = String::with_capacity(text.len());
+    let mut before = "";
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            joined.push(if goes_on(before) && goes_on(line) { ' ' } else { '\n' });
+        }
+        joined.push_str(line);
+        before = line;
+    }
+    joined
 }
 
 /// Translates what a command line says of itself, and of its subcommands.
@@ -129,4 +223,33 @@ fn gather(command: &Command, all: &mut Vec<String>) {
         all.extend(values.iter().filter_map(PossibleValue::get_help).map(ToString::to_string));
     }
     command.get_subcommands().for_each(|verb| gather(verb, all));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paragraph_is_one_line_and_a_table_is_not() {
+        let text = "One\ntwo.\n\nThree:\n  zoneadm list    all\n  zoneadm help\n\nFour\nfive";
+        assert_eq!(
+            paragraphs(text),
+            "One two.\n\nThree:\n  zoneadm list    all\n  zoneadm help\n\nFour five"
+        );
+    }
+
+    #[test]
+    fn a_usage_fits_a_narrow_terminal() {
+        let short = "zoneadm help [SUBCOMMAND]\n       zoneadm list";
+        assert_eq!(folded(short), short);
+        let line = "zoneadm -z ZONE install [{-d DIRECTORY | -a ARCHIVE} [-p] | --debootstrap SUITE [--mirror URL] \
+                    [--include PKG,...]]";
+        assert_eq!(
+            folded(line),
+            "zoneadm -z ZONE install [{-d DIRECTORY | -a ARCHIVE} [-p] |\n           \
+             --debootstrap SUITE [--mirror URL] [--include PKG,...]]"
+        );
+        let two = format!("{} [-a A] [-b BBBBBBBB BBBBBBBB]", "x".repeat(50));
+        assert_eq!(folded(&two), format!("{} [-a A]\n           [-b BBBBBBBB BBBBBBBB]", "x".repeat(50)));
+    }
 }

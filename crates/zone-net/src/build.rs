@@ -191,7 +191,29 @@ pub fn create(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), Net
 /// # Errors
 /// What the kernel says.
 pub fn configure(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), NetError> {
-    namespace::within(netns, || inside::configure(interfaces)).map_err(NetError::Enter)??;
+    configure_inside(interfaces, netns, || ()).1?;
+    set_up(interfaces)
+}
+
+/// The first half of [`configure`]: what is inside, beside what is to be done `meanwhile`. As long as the host's end of a pair is down,
+/// nothing goes through it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn configure_inside<T>(
+    interfaces: &[Interface],
+    netns: BorrowedFd<'_>,
+    meanwhile: impl FnOnce() -> T,
+) -> (T, Result<(), NetError>) {
+    let (done, configured) = namespace::beside(netns, || inside::configure(interfaces), meanwhile);
+    (done, configured.map_err(NetError::Enter).flatten())
+}
+
+/// The second half of [`configure`]: the ends on the host, with the addresses and routes there.
+///
+/// # Errors
+/// What the kernel says.
+pub fn set_up(interfaces: &[Interface]) -> Result<(), NetError> {
     if interfaces.is_empty() {
         return Ok(());
     }
@@ -199,14 +221,14 @@ pub fn configure(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), 
     interfaces.iter().try_for_each(|interface| attach::set_up(&mut host, interface))
 }
 
-/// Lets a zone's port of a bridge send back what came from it: where frames on bridges go through the rules for packets
+/// Lets a zone's port of a bridge send back what came from it, or no longer: where frames on bridges go through the rules for packets
 /// (`net.bridge.bridge-nf-call-iptables`), a zone's connection to its own published port turns round in the bridge. The guard
 /// of the link keeps what is for all from coming back.
 ///
 /// # Errors
 /// The link is no port; what the kernel says.
-pub fn hairpin(name: &str) -> Result<(), NetError> {
-    Ok(Socket::here()?.run([rt::bridge::hairpin(name, true)])?)
+pub fn hairpin(name: &str, allowed: bool) -> Result<(), NetError> {
+    Ok(Socket::here()?.run([rt::bridge::hairpin(name, allowed)])?)
 }
 
 /// Has the host take packets to its `::1` that come by one of our links: the answers to connections from the host's own

@@ -40,13 +40,16 @@
 //!
 //! **A second look.** A zone's root may put an `ifb` device and a tc filter into its network; a frame that comes back
 //! from there is marked as classified, keeps that over the veth pair, and the kernel skips the ingress hook for it. So the
-//! ingress chain marks the frames that it has passed, and a chain at the next hook ([`Family::Bridge`]; for a link without
-//! bridge ARP, IPv4 and IPv6) drops those that are not marked, and takes the mark off. A zone cannot set the mark
-//! itself: a packet loses it when it changes its network namespace.
+//! ingress chain marks the frames that it has passed, and at the next hook ([`Family::Bridge`]; for a link without
+//! bridge ARP, IPv4 and IPv6) those that are not marked are dropped, and the mark is taken off. A zone cannot set the mark
+//! itself: a packet loses it when it changes its network namespace. Every frame of the host comes through that hook, so
+//! these rules are the same for all zones of an installation, in tables that these share: [`share`] has them be there,
+//! [`release_if_unused`] takes them away after the last zone.
 
 mod chains;
+mod own;
 mod protect;
-mod second;
+mod shared;
 
 #[cfg(test)]
 mod cases;
@@ -59,14 +62,16 @@ mod tests;
 use std::net::Ipv4Addr;
 
 use rustix::io::Errno;
+use zone_config::layout::InstallationId;
 
 use crate::Interface;
 use crate::interface::Attachment;
 use crate::names::Owner;
 use crate::nft::{self, Family, Transaction};
+use crate::rt;
 use crate::spec::Protection;
 
-/// The families that a guard has tables in.
+/// The families that the guard of a zone has tables in, or had by earlier programs.
 const FAMILIES: [Family; 5] = [Family::Netdev, Family::Bridge, Family::Arp, Family::Ip, Family::Ip6];
 
 /// Why a zone is not guarded.
@@ -93,6 +98,18 @@ pub enum Error {
         /// Why.
         source: nft::Error,
     },
+    /// The rules that all zones share were not changed.
+    #[error("cannot change the rules that the link protection of all zones shares")]
+    Shared {
+        /// Why.
+        source: nft::Error,
+    },
+    /// It is not known which links those rules are for.
+    #[error("cannot tell or change which links of the host the link protection is for")]
+    Groups {
+        /// Why.
+        source: rt::Error,
+    },
 }
 
 impl Error {
@@ -101,7 +118,8 @@ impl Error {
     pub fn errno(&self) -> Option<Errno> {
         match self {
             Self::NoPlace { .. } => None,
-            Self::Rules { source, .. } => source.errno(),
+            Self::Rules { source, .. } | Self::Shared { source } => source.errno(),
+            Self::Groups { source } => Some(source.errno()),
         }
     }
 }
@@ -142,13 +160,57 @@ pub fn check(interfaces: &[Interface]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Guards the links of a zone, replacing the rules that it had; the links have to be there. Idempotent. When a link
-/// goes, its chain goes too, or from Linux 6.16 on waits for the next of its name.
+/// What a zone has of the network, as far as its guard is about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Nets<'a> {
+    /// Its interfaces.
+    pub interfaces: &'a [Interface],
+    /// Whether ports of the host lead to one of them: then a port of a bridge may send back what came from it.
+    pub published: bool,
+}
+
+/// Tells whether there are rules for an interface.
+fn is_guarded(interface: &Interface) -> bool {
+    interface.protection.needs_rules() || interface.bandwidth.is_some()
+}
+
+/// Tells whether there are rules for any of these interfaces, so that [`share`] and [`release_if_unused`] are about them.
+#[must_use]
+pub fn is_any_guarded(interfaces: &[Interface]) -> bool {
+    interfaces.iter().any(is_guarded)
+}
+
+/// Tells that the rules that a zone shares with others are there.
+#[derive(Debug)]
+#[must_use]
+pub struct Shared(());
+
+/// Has the rules be there that all zones of an installation share, and be for the links of these interfaces, as far as
+/// they are there, or no longer be for them. Idempotent. The caller holds the lock of what zones share
+/// ([`crate::managed::lock`]): after it the rules stay as long as the links do.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn share(installation: InstallationId, interfaces: &[Interface]) -> Result<Shared, Error> {
+    shared::share(installation, interfaces).map(|()| Shared(()))
+}
+
+/// Removes the rules that zones share if there is no link any more that they are for, and tells whether they are gone.
+/// Idempotent. The caller holds the lock of what zones share ([`crate::managed::lock`]).
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn release_if_unused(installation: InstallationId) -> Result<bool, Error> {
+    shared::release(installation)
+}
+
+/// Guards the links of a zone, replacing the rules that it had; the links have to be there, and what it shares with others.
+/// Idempotent. When a link goes, its chain goes too, or from Linux 6.16 on waits for the next of its name.
 ///
 /// # Errors
 /// What [`check`] says, and what the kernel refuses; then the rules are what they were.
-pub fn apply(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
-    replace(owner, interfaces, Learned::Kept)
+pub fn apply(owner: Owner<'_>, nets: Nets<'_>, shared: &Shared) -> Result<(), Error> {
+    prepare(owner, nets)?.apply(shared)
 }
 
 /// Guards the links of a zone as [`apply`] does, and forgets what was learned of DHCP servers so far: for whoever knows
@@ -156,8 +218,9 @@ pub fn apply(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`apply`].
-pub fn apply_anew(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
-    replace(owner, interfaces, Learned::Forgotten)
+pub fn apply_anew(owner: Owner<'_>, nets: Nets<'_>, shared: &Shared) -> Result<(), Error> {
+    check(nets.interfaces)?;
+    prepare_with(owner, nets, Learned::Forgotten)?.apply(shared)
 }
 
 /// Tells whether a DHCP server on the bridge has granted a net this address, as far as that has to be known: where addresses
@@ -166,7 +229,7 @@ pub fn apply_anew(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Erro
 /// # Errors
 /// When the kernel does not tell.
 pub fn is_granted(owner: Owner<'_>, interface: &Interface, address: Ipv4Addr) -> Result<bool, Error> {
-    let learned = second::learned_by(&owner.table(), interface);
+    let learned = own::learned_by(&owner.table(), interface);
     let learned = learned.map_err(|source| Error::Rules { zone: owner.zone.to_string(), source })?;
     Ok(learned.is_none_or(|learned| learned.iter().any(|bytes| *bytes == address.octets())))
 }
@@ -178,24 +241,67 @@ enum Learned {
     Forgotten,
 }
 
-fn replace(owner: Owner<'_>, interfaces: &[Interface], of_servers: Learned) -> Result<(), Error> {
-    check(interfaces)?;
+/// Writes the rules for the links of a zone down, as [`apply`] makes them. Nothing is changed yet, and the links need not be there.
+///
+/// # Errors
+/// What [`check`] says, and that the kernel does not tell what was learned before.
+pub fn prepare<'a>(owner: Owner<'a>, nets: Nets<'a>) -> Result<Prepared<'a>, Error> {
+    check(nets.interfaces)?;
+    prepare_with(owner, nets, Learned::Kept)
+}
+
+fn prepare_with<'a>(owner: Owner<'a>, nets: Nets<'a>, of_servers: Learned) -> Result<Prepared<'a>, Error> {
+    let written = write(owner, nets, of_servers, true).map_err(|source| failed(owner, source))?;
+    Ok(Prepared { owner, nets, of_servers, written })
+}
+
+/// The rules for the links of a zone, written down.
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared<'a> {
+    owner: Owner<'a>,
+    nets: Nets<'a>,
+    of_servers: Learned,
+    written: nft::Prepared,
+}
+
+impl Prepared<'_> {
+    /// Guards the links, which have to be there by now, and what the zone shares with others.
+    ///
+    /// # Errors
+    /// What the kernel refuses; then the rules are what they were.
+    pub fn apply(self, _: &Shared) -> Result<(), Error> {
+        let Self { owner, nets, of_servers, written } = self;
+        let made = match written.commit() {
+            // Of the families that a kernel does not have there is nothing to remove.
+            Err(error) if nft::is_without_family(&error) => {
+                write(owner, nets, of_servers, false).and_then(nft::Prepared::commit)
+            }
+            made => made,
+        };
+        made.map_err(|source| failed(owner, source))
+    }
+}
+
+fn failed(owner: Owner<'_>, source: nft::Error) -> Error {
+    Error::Rules { zone: owner.zone.to_string(), source }
+}
+
+/// Writes the rules down, and that tables of families which are not needed any more go, too.
+fn write(
+    owner: Owner<'_>,
+    nets: Nets<'_>,
+    of_servers: Learned,
+    stale: bool,
+) -> Result<nft::Prepared, nft::Error> {
     let table = owner.table();
-    let write = |stale: bool| {
-        let mut transaction = Transaction::new();
-        let used = second::write(&mut transaction, &table, interfaces, of_servers)?;
-        if stale {
-            let unused = FAMILIES.into_iter().filter(|family| !used.contains(family));
-            unused.for_each(|family| transaction.absent(family, &table));
-        }
-        transaction.commit()
-    };
-    let written = match write(true) {
-        // Of the families that a kernel does not have there is nothing to remove.
-        Err(error) if nft::is_without_family(&error) => write(false),
-        written => written,
-    };
-    written.map_err(|source| Error::Rules { zone: owner.zone.to_string(), source })
+    let mut transaction = Transaction::new();
+    let used = own::write(&mut transaction, &table, nets, of_servers)?;
+    if stale {
+        let unused = FAMILIES.into_iter().filter(|family| !used.contains(family));
+        unused.for_each(|family| transaction.absent(family, &table));
+    }
+    Ok(transaction.prepare())
 }
 
 /// Removes all rules of a zone, its guard and its ports, at once. Idempotent; needs neither links nor configuration.

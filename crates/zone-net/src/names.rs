@@ -92,6 +92,16 @@ pub fn table(installation: InstallationId) -> String {
     if is_hosts_own(installation) { "zones".to_owned() } else { format!("zones/{}", short(installation)) }
 }
 
+/// Numbers the group of links that the host's ends of an installation's guarded nets are in. It is a large one: people, and what
+/// names groups (`/etc/iproute2/group`), begin with small ones, and 0 is that of all other links.
+#[must_use]
+pub fn group(installation: InstallationId) -> u32 {
+    const LEAST: u32 = 1 << 30;
+    // Positive as a signed number as well, which is what some programs take it for.
+    let digest = hash::fnv1a_after(hash::fnv1a(installation.to_string().as_bytes()), b"group");
+    LEAST | ((digest >> 32) as u32 & (LEAST - 1))
+}
+
 fn is_hosts_own(installation: InstallationId) -> bool {
     installation == zone_config::Layout::host().id()
 }
@@ -126,5 +136,9 @@ mod tests {
         let elsewhere = Layout::new(Some("/nowhere/at/all".into())).unwrap().id();
         assert!(bridge(elsewhere).len() <= 15);
         assert_ne!(table(elsewhere), table(installation));
+        assert_ne!(group(elsewhere), group(installation));
+        for group in [group(elsewhere), group(installation)] {
+            assert!(group >= 1 << 30 && i32::try_from(group).is_ok(), "{group}");
+        }
     }
 }

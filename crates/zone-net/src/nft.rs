@@ -20,6 +20,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dump::has_table;
 pub use dump::{FoundChain, FoundRule, FoundTable, chains, elements, present, rules, supported, tables};
 pub use error::{Error, Subject};
 pub use field::{Base, Field};
@@ -27,7 +28,7 @@ pub use rule::Rule;
 pub use set::{COUNTED, Interval, LEARNED, Set, SetType, intervals};
 pub use standing::settle;
 pub(crate) use transaction::is_without_family;
-pub use transaction::{Transaction, remove};
+pub use transaction::{Prepared, Transaction, remove};
 
 /// Which packets a table sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

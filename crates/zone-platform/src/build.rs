@@ -11,7 +11,7 @@ use crate::ahead::Ahead;
 use crate::check::{Check, Found, Purpose};
 use crate::confinement::Confinement;
 use crate::zoneroot::{Canonical, Kind, Making};
-use crate::{Failed, PlatformError, Spec, ZoneRoot, kernelfs, sparse};
+use crate::{Failed, PlatformError, Spec, ZoneRoot, kernelfs, network, sparse};
 
 /// Whoever has a platform built: makes namespaces that belong to the zone's user namespace, and may call it off.
 pub trait Namespaces: fmt::Debug {
@@ -86,6 +86,8 @@ pub struct Build<'a> {
     /// Who makes the zone's network namespace.
     pub(crate) namespaces: &'a mut dyn Namespaces,
     pub(crate) netns: Option<OwnedFd>,
+    /// The zone's network while it is made.
+    pub(crate) network: network::Begun,
     /// The namespace of its clocks.
     pub(crate) clocks: Option<OwnedFd>,
     /// The zone's IPC namespace, if it has limits.
@@ -151,6 +153,7 @@ impl<'a> Build<'a> {
             kept: Vec::new(),
             namespaces,
             netns: None,
+            network: network::Begun::default(),
             clocks: None,
             ipc: None,
             readonly: kernelfs::readonly(spec.privileges.opened.nesting),

@@ -31,7 +31,7 @@ mod usage;
 
 pub use end::{KillObserver, WaitToTheLimit, end, is_populated, kill, processes, sweep};
 pub use member::has;
-pub use usage::{Bounded, Pressure, Usage};
+pub use usage::{Bounded, Pressure, Usage, oom_kills};
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const MAGIC: u64 = 0x6367_7270;

@@ -73,6 +73,28 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_one_of_many_are_refused_as_soon_as_it_has_them() {
+        zone_testing::needs_root!();
+        let lab = Lab::new("linux");
+        let live = |number: u32| {
+            let mut other = lab.snapshot.clone();
+            other.name = format!("other{number}").parse().unwrap();
+            other.config.zonepath = lab.dir.path().join(other.name.as_str());
+            other.idmap.base += 65_536 * number;
+            lab.add_zone(other.name.as_str(), &other.config.zonepath);
+            other.save(&lab.layout).unwrap();
+            other
+        };
+        let mut others: Vec<_> = (1..=10).map(live).collect();
+        lab.build().unwrap();
+        assert!(lab.layout.outlines().exists(), "what was read is noted");
+        others[4].idmap.base = BASE;
+        others[4].save(&lab.layout).unwrap();
+        let error = chain(&lab.build().unwrap_err());
+        assert!(error.contains("are in use by zone other5, which runs with"), "{error}");
+    }
+
+    #[test]
     fn a_record_that_gives_two_zones_the_same_is_refused() {
         zone_testing::needs_root!();
         let lab = Lab::new("linux");

@@ -111,7 +111,8 @@ fn here(table: &[Mount]) -> Option<Connection> {
 
 /// Whether a zone has files of lxcfs, where that runs. With user namespaces in it none, if nobody asks: these get no `/proc` where something
 /// is mounted on it.
-fn is_wanted(spec: &Spec) -> bool {
+#[must_use]
+pub fn is_wanted(spec: &Spec) -> bool {
     spec.lxcfs.unwrap_or(!spec.privileges.opened.nesting)
 }
 

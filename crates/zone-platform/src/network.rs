@@ -12,7 +12,7 @@ mod tear_down;
 mod update;
 
 pub(crate) use asked::asked;
-pub(crate) use build::bring_up;
+pub(crate) use build::{Begun, begin, bring_up};
 pub use error::NetworkError;
 pub use inside::retell;
 pub(crate) use look::look;

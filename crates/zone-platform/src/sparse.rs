@@ -116,8 +116,8 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let directories = host_directories()?;
     if check.purpose == (Purpose::Verify { installed: true }) {
         let mut found = Vec::new();
-        for (dir, _) in directories {
-            found.extend(secrets::below(Path::new(&dir.to_string()), Path::new(NOBODYS))?);
+        for (at, dir) in directories {
+            found.extend(secrets::below(dir, Path::new(&at.to_string()), Path::new(NOBODYS))?);
         }
         if let Some(warning) = secrets::warning(&found) {
             check.warn(warning);

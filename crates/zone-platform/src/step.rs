@@ -62,6 +62,9 @@ pub struct Step {
     pub name: &'static str,
     /// Looks whether it could be built; `None` if nothing can be told before.
     pub check: Option<Look>,
+    /// Begins what takes the kernel long and needs no other step but the checks, beside the steps that are built meanwhile: the
+    /// bring-up waits for it.
+    pub begin: Option<BringUp>,
     /// Builds it; `None` if it is nothing but its check.
     pub bring_up: Option<BringUp>,
     /// Changes it in a live zone; `None` if it is what it is until the next boot.
@@ -71,7 +74,7 @@ pub struct Step {
 }
 
 /// A row to start from.
-const NONE: Step = Step { name: "", check: None, bring_up: None, update: None, tear_down: None };
+const NONE: Step = Step { name: "", check: None, begin: None, bring_up: None, update: None, tear_down: None };
 
 static STEPS: &[Step] = &[
     Step { name: "kernel", check: Some(|_| Ok(kernel::check()?)), ..NONE },
@@ -85,6 +88,7 @@ static STEPS: &[Step] = &[
         bring_up: Some(cgroup::bring_up),
         update: Some(Update { differs: |old, new| old.cgroup != new.cgroup, make: cgroup::update }),
         tear_down: Some(cgroup::tear_down),
+        ..NONE
     },
     Step { name: "root", check: Some(root::look), bring_up: Some(root::bring_up), ..NONE },
     Step { name: "kernel-fs", bring_up: Some(kernel_fs), ..NONE },
@@ -113,6 +117,7 @@ static STEPS: &[Step] = &[
     Step {
         name: "network",
         check: Some(network::look),
+        begin: Some(network::begin),
         bring_up: Some(network::bring_up),
         update: Some(Update { differs: |old, new| old.network != new.network, make: network::update }),
         tear_down: Some(network::tear_down),

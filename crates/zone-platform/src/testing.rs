@@ -92,6 +92,7 @@ impl Lab {
         let mut build = Build::new(&self.layout, &spec, self.pty.1.as_fd(), userns(), &mut namespaces)?;
         build.program = self.program();
         build.check()?;
+        steps().iter().filter_map(|step| step.begin).try_for_each(|begin| begin(&mut build))?;
         steps().iter().filter_map(|step| step.bring_up).try_for_each(|bring_up| bring_up(&mut build))?;
         build.finish()
     }

@@ -206,6 +206,13 @@ impl<F: AsFd> Ring<F> {
         self.header.logged
     }
 
+    /// Whether so much is in no log yet that it is time to have it logged: as much again is kept before anything of it is lost.
+    #[must_use]
+    pub fn log_is_due(&self) -> bool {
+        let kept = self.header.newest_cap - window(self.header.newest_cap);
+        self.header.total.saturating_sub(self.header.logged) >= kept / 2
+    }
+
     /// Random, made with the ring: an offset means something only together with it.
     #[must_use]
     pub fn id(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Starting zoneadmd.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use zone_config::file::{FileError, FileLock};
@@ -29,6 +30,9 @@ pub enum StartError {
     /// On this kernel it could only say that something is not implemented.
     #[error(transparent)]
     Kernel(#[from] zone_platform::kernel::KernelError),
+    /// Somebody takes the zone's files elsewhere, or copies them, which may take an hour.
+    #[error("{0} is at work on its files; wait until that has ended")]
+    Busy(String),
     /// The program could not be run.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -54,6 +58,9 @@ pub fn start(
     say: impl FnMut(&str),
 ) -> Result<Started, StartError> {
     let until = Instant::now() + limit;
+    if let Some(who) = at_work(layout, zone) {
+        return Err(StartError::Busy(who));
+    }
     let _lock = match FileLock::take(&layout.oplock(zone)) {
         Ok(lock) => Some(lock),
         // The daemon says what stands there, in its own words.
@@ -84,4 +91,12 @@ pub fn start(
         _ if ended.said.trim().is_empty() => Ok(Started::Beaten),
         status => Err(StartError::Refused { status }),
     }
+}
+
+/// Who holds the operation lock for longer than anybody would wait in silence. What a lock says of somebody who was killed is not so.
+fn at_work(layout: &Layout, zone: &ZoneName) -> Option<String> {
+    let held = FileLock::held_for(&layout.oplock(zone))?;
+    let (verb, pid) = held.split_once(' ')?;
+    let lives = pid.parse::<u32>().is_ok() && Path::new("/proc").join(pid).exists();
+    (["move", "clone"].contains(&verb) && lives).then(|| format!("\"zoneadm {verb}\" (process {pid})"))
 }

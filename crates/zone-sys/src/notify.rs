@@ -101,6 +101,7 @@ pub fn close(socket: impl AsFd) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fd::AsRawFd;
     use rustix::net::{SendFlags, sendto};
 
     #[test]
@@ -117,7 +118,15 @@ mod tests {
         let own =
             Sender { pid: rustix::process::getpid().as_raw_pid(), uid: rustix::process::getuid().as_raw() };
         crate::unix::send(&client, b"READY=1\nSTATUS=x", &[client.as_fd()]).unwrap();
-        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        // Of the one that is sent: tests beside this one open and close others.
+        let sent = std::fs::read_link(format!("/proc/self/fd/{}", client.as_raw_fd())).unwrap();
+        let open = || {
+            std::fs::read_dir("/proc/self/fd")
+                .unwrap()
+                .flatten()
+                .filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|link| link == sent))
+                .count()
+        };
         let before = open();
         let mut bytes = [0; 7];
         for stays in [true, true, false] {

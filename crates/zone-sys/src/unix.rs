@@ -1,7 +1,7 @@
 //! Unix sockets in a directory, their peers, and descriptors sent over them.
 
 use crate::{Arg, Error, Result};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{
@@ -102,6 +102,32 @@ pub fn connect_in(dir: &Path, name: &str, kind: SocketType) -> Result<OwnedFd> {
         .map_err(|e| Error::new("socket", e))?;
     persist(|| connect(&sock, &address)).map_err(|e| Error::new("connect", e))?;
     Ok(sock)
+}
+
+/// Whether it is to this socket that one comes at `dir/name`: the file may have been removed meanwhile, or be another's. In doubt
+/// it is not.
+#[must_use]
+pub fn is_bound_in(socket: impl AsFd, dir: &Path, name: &str) -> bool {
+    let Ok(file) = bound_file(socket) else { return false };
+    let path = dir.join(name);
+    match (rustix::fs::fstat(&file), rustix::fs::lstat(&path)) {
+        (Ok(bound), Ok(there)) => (bound.st_dev, bound.st_ino) == (there.st_dev, there.st_ino),
+        _ => false,
+    }
+}
+
+/// The file that a socket is bound to, wherever that is by now (unix(7) says nothing of it, Linux 4.14).
+fn bound_file(socket: impl AsFd) -> Result<OwnedFd> {
+    /// `SIOCPROTOPRIVATE`, the first request that is a protocol's own (linux/un.h).
+    const SIOCUNIXFILE: u32 = 0x89e0;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the request reads and writes no memory of ours; it makes a descriptor.
+    let file = unsafe { libc::ioctl(fd, SIOCUNIXFILE as _, 0) };
+    if file < 0 {
+        return Err(Error::last("ioctl").arg(Arg::Fd(fd)).arg(Arg::Word("SIOCUNIXFILE")));
+    }
+    // SAFETY: the kernel has just made it for us, close-on-exec, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(file) })
 }
 
 fn address(dir: &Path, name: &str) -> Result<(OwnedFd, SocketAddrUnix)> {
@@ -249,6 +275,11 @@ mod tests {
         let served = accept(&listener).unwrap();
         assert_eq!(peer(&served).unwrap().pid.unsigned_abs(), std::process::id());
         drop(client);
+        if rustix::process::geteuid().is_root() {
+            assert!(is_bound_in(&listener, &dir, "s") && !is_bound_in(&listener, &dir, "t"));
+            let other = bind_in(&dir, "s", SocketType::STREAM, 1).unwrap();
+            assert!(is_bound_in(&other, &dir, "s") && !is_bound_in(&listener, &dir, "s"));
+        }
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

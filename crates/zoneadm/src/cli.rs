@@ -6,11 +6,12 @@ pub(crate) mod watch;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand};
 use copy::CpArgs;
 use lead::{
-    ApplyArgs, AttachArgs, BootArgs, DetachArgs, HaltArgs, InstallArgs, MarkArgs, RebootArgs, RenewArgs,
-    SetArgs, ShutdownArgs, UninstallArgs,
+    ApplyArgs, AttachArgs, BootArgs, CloneArgs, DetachArgs, HaltArgs, InstallArgs, MarkArgs, MoveArgs,
+    RebootArgs, RenewArgs, SetArgs, ShutdownArgs, UninstallArgs,
 };
 use watch::{ConsoleArgs, EventsArgs, ListArgs, LogArgs, PsArgs, StatArgs, StatusArgs, WaitArgs};
 use zone_config::State;
@@ -44,7 +45,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) all: bool,
     /// Work on the zones in this state, of those of -z if that is given: running, or installed,ready
-    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', conflicts_with = "uuid")]
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = state_parser(), conflicts_with = "uuid")]
     pub(crate) states: Vec<State>,
     /// This zone of several; how the program calls itself.
     #[arg(long, value_name = "ZONE", hide = true)]
@@ -58,6 +59,11 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// Parses a state, of which clap knows the words for help, completion and what may have been meant.
+pub(crate) fn state_parser() -> impl TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.map(State::as_str)).try_map(|word| word.parse::<State>())
 }
 
 /// What to do.
@@ -96,6 +102,12 @@ pub(crate) enum Verb {
     /// Make a zone of the files that are in its zonepath
     #[command(after_long_help = lead::ATTACH_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE attach [-n] [-F]")]
     Attach(AttachArgs),
+    /// Make a zone of a copy of another one's files
+    #[command(after_long_help = lead::CLONE_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE clone [-m copy] SOURCE")]
+    Clone(CloneArgs),
+    /// Take a zone's files to another zonepath
+    #[command(after_long_help = lead::MOVE_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE move ZONEPATH")]
+    Move(MoveArgs),
     /// Set up the virtual platform and start nothing in it
     #[command(after_long_help = lead::READY_HELP, override_usage = "zoneadm [-R ROOT] -z ZONE ready")]
     Ready,

@@ -2,40 +2,38 @@
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use zone_config::nearest::nearest;
 
 use crate::cli::Cli;
 use crate::message::{say, warn};
 
 /// Words that people bring along from other tools, and what is called so here. ZONE is the zone.
-const WORDS: [(&str, &str); 36] = [
+const WORDS: [(&str, &str); 41] = [
     ("attach-console", "zlogin -C ZONE"),
     ("cat", "zlogin ZONE cat FILE"),
-    (
-        "clone",
-        "zonecfg -z NEW create -t ZONE, and then, with ZONE halted, zoneadm -z NEW install -d its root",
-    ),
     ("config", "zonecfg -z ZONE"),
     ("copy", "zoneadm cp FILE ZONE:PATH, or zoneadm cp ZONE:PATH FILE"),
     ("create", "zonecfg -z ZONE create"),
     ("delete", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
     ("destroy", "zoneadm -z ZONE uninstall, and then zonecfg -z ZONE delete"),
-    ("edit", "zonecfg -z ZONE"),
+    ("disable", "zonecfg -z ZONE set autoboot=false"),
+    ("down", "zoneadm -z ZONE shutdown"),
+    ("edit", "zonecfg -z ZONE edit"),
+    ("enable", "zonecfg -z ZONE set autoboot=true"),
     ("enter", "zlogin ZONE"),
     ("exec", "zlogin ZONE COMMAND"),
     ("execute", "zlogin ZONE COMMAND"),
     ("export", "zonecfg -z ZONE export"),
+    ("import", "zonecfg -z ZONE create -f FILE"),
     ("info", "zoneadm -z ZONE status, or zonecfg -z ZONE info"),
     ("inspect", "zoneadm -z ZONE status --json"),
+    ("journal", "zoneadm -z ZONE log"),
     ("kill", "zoneadm -z ZONE halt"),
     ("launch", "zoneadm -z ZONE boot"),
     ("login", "zlogin ZONE"),
     ("logs", "zoneadm console ZONE --log"),
     ("ls", "zoneadm list -cv"),
     ("migrate", "zoneadm -z ZONE detach, its directory copied to the other host, and attach there"),
-    (
-        "move",
-        "zoneadm -z ZONE detach, its directory renamed, zonecfg -z ZONE set zonepath=PATH, and then zoneadm -z ZONE attach",
-    ),
     ("poweroff", "zoneadm -z ZONE shutdown"),
     ("pull", "zoneadm cp ZONE:PATH FILE"),
     ("push", "zoneadm cp FILE ZONE:PATH"),
@@ -49,8 +47,14 @@ const WORDS: [(&str, &str); 36] = [
     ("start", "zoneadm -z ZONE boot"),
     ("stats", "zoneadm stat"),
     ("stop", "zoneadm -z ZONE shutdown, or at once: zoneadm -z ZONE halt"),
+    ("terminate", "zoneadm -z ZONE halt"),
     ("top", "zoneadm stat"),
+    ("up", "zoneadm -z ZONE boot"),
 ];
+
+/// Words of other tools for what is not there.
+const NOTHING_LIKE_IT: [&str; 9] =
+    ["checkpoint", "freeze", "pause", "restore", "resume", "snapshot", "suspend", "unfreeze", "unpause"];
 
 /// Says what is wrong with the command line of this process.
 pub(crate) fn report(error: &clap::Error) {
@@ -79,7 +83,10 @@ fn hint(error: &clap::Error, words: &[String]) -> Option<String> {
         _ => None,
     };
     match error.kind() {
-        ErrorKind::InvalidSubcommand => unknown_verb(value(ContextKind::InvalidSubcommand)?, words),
+        ErrorKind::InvalidSubcommand => {
+            let near_to_ours = error.get(ContextKind::SuggestedSubcommand).is_some();
+            unknown_verb(value(ContextKind::InvalidSubcommand)?, near_to_ours, words)
+        }
         ErrorKind::UnknownArgument => {
             let word = value(ContextKind::InvalidArg).filter(|word| !word.starts_with('-'))?;
             let verb = words.iter().find(|word| is_verb(word))?;
@@ -91,14 +98,20 @@ fn hint(error: &clap::Error, words: &[String]) -> Option<String> {
     }
 }
 
-fn unknown_verb(verb: &str, words: &[String]) -> Option<String> {
+fn unknown_verb(verb: &str, near_to_ours: bool, words: &[String]) -> Option<String> {
     let at = words.iter().position(|word| word == verb)?;
     let behind = words.get(at + 1).filter(|word| !word.starts_with('-'));
     if let Some(meant) = behind.filter(|word| is_verb(word)) {
         return Some(format!("a zone is named with -z, as in: zoneadm -z {verb} {meant}"));
     }
     let zone = zone_of(words).or(behind.map(String::as_str)).unwrap_or("ZONE");
-    let (_, here) = WORDS.iter().find(|(word, _)| *word == verb)?;
+    if NOTHING_LIKE_IT.contains(&verb) {
+        return Some(format!("there is no subcommand \"{verb}\", and nothing here that does the same"));
+    }
+    let theirs = || WORDS.iter().map(|(word, _)| *word);
+    let meant = theirs().find(|word| *word == verb);
+    let meant = meant.or_else(|| nearest(verb, theirs()).filter(|_| !near_to_ours))?;
+    let (_, here) = WORDS.iter().find(|(word, _)| *word == meant)?;
     Some(format!("there is no subcommand \"{verb}\"; what you mean may be: {}", here.replace("ZONE", zone)))
 }
 
@@ -137,7 +150,10 @@ mod tests {
         assert_eq!(start, "there is no subcommand \"start\"; what you mean may be: zoneadm -z web boot");
         assert_eq!(said("-z web start").unwrap(), start);
         assert_eq!(said("-zweb start").unwrap(), start);
+        assert!(said("-z web stopp").unwrap().contains("zoneadm -z web shutdown"), "mistyped");
         assert!(said("-R /x enter web").unwrap().ends_with(": zlogin web"));
+        assert!(said("-z web pause").unwrap().ends_with("nothing here that does the same"));
+        assert!(said("-z web edit").unwrap().ends_with(": zonecfg -z web edit"));
         assert!(said("logs").unwrap().ends_with("zoneadm console ZONE --log"));
     }
 

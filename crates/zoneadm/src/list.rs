@@ -28,21 +28,19 @@ pub(crate) fn run(cx: &Context, args: &ListArgs) -> Outcome {
     }
     let mut listing = Listing { cx, args, rows: Vec::new(), failed: false, forbidden: false };
     if let Some(choice) = &cx.choice {
-        for entry in choice.named(&cx.index()?)? {
-            let among = |state: Option<State>| args.in_state.is_empty() || wanted(args, state);
-            listing.add(&entry, |state| choice.is_wanted(state) && among(state));
-        }
+        let among = |state: Option<State>| args.in_state.is_empty() || wanted(args, state);
+        let entries = choice.named(&cx.index()?)?;
+        listing.add(&entries.iter().collect::<Vec<_>>(), |state| choice.is_wanted(state) && among(state));
         return listing.end();
     }
     match cx.select()? {
-        Selection::Zone(entry) => listing.add(&entry, |_| true),
+        Selection::Zone(entry) => listing.add(&[&entry], |_| true),
         Selection::Global => listing.rows.push(Row::global()),
         Selection::Nothing => {
             let index = cx.index()?;
             index.problems().iter().for_each(warn);
-            for entry in index.entries() {
-                listing.add(entry, |state| wanted(args, state));
-            }
+            let entries: Vec<&Entry> = index.entries().collect();
+            listing.add(&entries, |state| wanted(args, state));
             // What is up comes first, and the host before it. For programs the order of the index stays otherwise.
             let by_name = !args.parsable && !args.json;
             listing.rows.sort_by_key(|row| (!row.is_up(), by_name.then(|| row.name.clone())));
@@ -83,6 +81,58 @@ fn wanted(args: &ListArgs, state: Option<State>) -> bool {
     state.map_or(args.configured || args.installed, |state| state >= from)
 }
 
+/// So many zones are worth a thread: most of a look is waiting for who is asked.
+const SHARE: usize = 16;
+/// The most threads.
+const THREADS: usize = 8;
+
+/// What came of a look at one zone.
+#[derive(Default)]
+struct Looked {
+    row: Option<Row>,
+    failed: bool,
+    forbidden: bool,
+}
+
+/// Looks at a zone as far as is asked for.
+fn look(
+    cx: &Context,
+    args: &ListArgs,
+    columns: &[Column],
+    entry: &Entry,
+    wanted: impl Fn(Option<State>) -> bool,
+) -> Looked {
+    let mut looked = Looked::default();
+    let row = match Row::of(&cx.layout, entry, cx.names_one()) {
+        Ok(row) => row,
+        Err(Forbidden) => {
+            looked.forbidden = true;
+            Row::unseen(entry)
+        }
+    };
+    let Some(mut row) = row else { return Looked { failed: true, ..looked } };
+    if !wanted(row.state) {
+        return looked;
+    }
+    // A list of names is a list of names: it needs no configuration to be read.
+    let any = |needs: fn(Column) -> bool| columns.iter().any(|column| needs(*column));
+    if args.verbose || args.parsable || args.json || any(Column::needs_configuration) {
+        looked.failed = !row.complete(&cx.layout, args.json);
+    }
+    if args.verbose || args.json || any(Column::needs_daemon) {
+        row.ask_daemon(&cx.layout);
+    }
+    if args.net || args.json || any(Column::needs_network) {
+        row.look_at_network(&cx.layout);
+    }
+    if args.json || any(Column::needs_limits) {
+        row.look_at_limits(&cx.layout);
+    } else if args.verbose || any(Column::needs_kills) {
+        row.look_at_kills(&cx.layout);
+    }
+    Looked { row: Some(row), ..looked }
+}
+
 struct Listing<'a> {
     cx: &'a Context,
     args: &'a ListArgs,
@@ -92,38 +142,33 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Adds a zone if it is wanted. One that cannot be looked at has been told about and is left out.
-    fn add(&mut self, entry: &Entry, wanted: impl FnOnce(Option<State>) -> bool) {
-        let row = match Row::of(&self.cx.layout, entry, self.cx.names_one()) {
-            Ok(row) => row,
-            Err(Forbidden) => {
-                self.forbidden = true;
-                Row::unseen(entry)
-            }
+    /// Adds the zones that are wanted, in their order. One that cannot be looked at has been told about and is left out.
+    fn add(&mut self, entries: &[&Entry], wanted: impl Fn(Option<State>) -> bool + Sync) {
+        let (cx, args, columns) = (self.cx, self.args, self.columns().to_vec());
+        let look = |entries: &[&Entry]| -> Vec<Looked> {
+            entries.iter().map(|entry| look(cx, args, &columns, entry, &wanted)).collect()
         };
-        let Some(mut row) = row else {
-            self.failed = true;
-            return;
-        };
-        if !wanted(row.state) {
-            return;
+        let threads = entries.len().div_ceil(SHARE).clamp(1, THREADS);
+        let share = entries.len().div_ceil(threads).max(1);
+        let looked: Vec<Vec<Looked>> = std::thread::scope(|scope| {
+            let start = |share| std::thread::Builder::new().spawn_scoped(scope, move || look(share));
+            let mut shares = entries.chunks(share);
+            let mine = shares.next();
+            // Where there is no thread to be had, this one does it.
+            let others: Vec<_> = shares.map(|share| (share, start(share))).collect();
+            let mine = mine.map(look);
+            let end =
+                |(share, thread): (_, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)| match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    Err(_) => look(share),
+                };
+            mine.into_iter().chain(others.into_iter().map(end)).collect()
+        });
+        for Looked { row, failed, forbidden } in looked.into_iter().flatten() {
+            self.rows.extend(row);
+            self.failed |= failed;
+            self.forbidden |= forbidden;
         }
-        // A list of names is a list of names: it needs no configuration to be read.
-        let columns = self.columns().to_vec();
-        let any = |needs: fn(Column) -> bool| columns.iter().any(|column| needs(*column));
-        if self.args.verbose || self.args.parsable || self.args.json || any(Column::needs_configuration) {
-            self.failed |= !row.complete(&self.cx.layout);
-        }
-        if self.args.verbose || self.args.json || any(Column::needs_daemon) {
-            row.ask_daemon(&self.cx.layout);
-        }
-        if self.args.net || self.args.json || any(Column::needs_network) {
-            row.look_at_network(&self.cx.layout);
-        }
-        if self.args.verbose || self.args.json || any(Column::needs_limits) {
-            row.look_at_limits(&self.cx.layout);
-        }
-        self.rows.push(row);
     }
 
     /// The columns that were asked for: all of them for a program that names none.

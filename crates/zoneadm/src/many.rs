@@ -62,9 +62,9 @@ fn chosen(cx: &Context, choice: &Choice, verb: &Verb) -> Outcome<Vec<Entry>> {
 /// Whether `--all` means zones in this state, for a verb by its name.
 pub(crate) fn is_for(verb: &str, state: State) -> bool {
     match verb {
-        "install" | "attach" => state == State::Configured,
+        "install" | "attach" | "clone" => state == State::Configured,
         "uninstall" => matches!(state, State::Incomplete | State::Installed),
-        "detach" | "mark" | "ready" => state == State::Installed,
+        "detach" | "move" | "mark" | "ready" => state == State::Installed,
         "verify" => state != State::Incomplete,
         "boot" => state >= State::Installed && state != State::Running,
         "shutdown" => matches!(state, State::Running | State::ShuttingDown),
@@ -88,6 +88,8 @@ impl Verb {
             Self::Uninstall(_) => "uninstall",
             Self::Detach(_) => "detach",
             Self::Attach(_) => "attach",
+            Self::Clone(_) => "clone",
+            Self::Move(_) => "move",
             Self::Ready => "ready",
             Self::Boot(_) => "boot",
             Self::Reboot(_) => "reboot",
@@ -110,7 +112,7 @@ impl Verb {
 
     /// Whether it makes sense to do it to several zones with the same words.
     fn takes_several(&self) -> bool {
-        !matches!(self, Self::Console(_) | Self::Log(_) | Self::Cp(_))
+        !matches!(self, Self::Console(_) | Self::Log(_) | Self::Cp(_) | Self::Move(_))
     }
 
     /// Whether it prints JSON.
@@ -161,6 +163,8 @@ mod tests {
                 "console" => " --log",
                 "wait" => " --ready",
                 "cp" => " motd web:/etc",
+                "clone" => " db",
+                "move" => " /srv/web",
                 _ => "",
             };
             assert_eq!(verb(&format!("zoneadm {name}{more}")).name(), name);

@@ -7,7 +7,7 @@ use zsched::wire::Status;
 use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome};
-use crate::verbs::install;
+use crate::verbs::{install, relocate};
 
 /// The verbs that need a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(crate) enum Action {
     Uninstall,
     Detach,
     Attach,
+    Clone,
+    /// Being the one that is cloned.
+    Cloned,
+    Move,
     Ready,
     Boot,
     Reboot,
@@ -44,6 +48,8 @@ impl Action {
             Self::Uninstall => "uninstall",
             Self::Detach => "detach",
             Self::Attach => "attach",
+            Self::Clone | Self::Cloned => "clone",
+            Self::Move => "move",
             Self::Ready => "ready",
             Self::Boot => "boot",
             Self::Reboot => "reboot",
@@ -70,6 +76,7 @@ impl Action {
         match self {
             Self::Reboot | Self::Shutdown | Self::Apply | Self::Set => Wants::Up,
             Self::Install | Self::Uninstall | Self::Detach | Self::Attach | Self::Mark => Wants::NotUp,
+            Self::Clone | Self::Cloned | Self::Move => Wants::NotUp,
             Self::Verify | Self::Ready | Self::Boot | Self::Halt => Wants::Either,
         }
     }
@@ -79,11 +86,15 @@ impl Action {
         let clear = || format!("Run \"zoneadm -z {zone} uninstall\" first, which tells what it removes.");
         match (self, stored) {
             (Self::Uninstall, State::Configured) => Some(format!("is already in state '{stored}'.")),
-            (Self::Install | Self::Attach, State::Installed) => Some(format!("is already {stored}.")),
-            (Self::Install | Self::Attach | Self::Verify, State::Incomplete) => {
+            (Self::Install | Self::Attach | Self::Clone, State::Installed) => {
+                Some(format!("is already {stored}."))
+            }
+            (Self::Install | Self::Attach | Self::Clone | Self::Verify, State::Incomplete) => {
                 Some(format!("zone is {stored}; uninstall required. {}", clear()))
             }
-            (Self::Install | Self::Uninstall | Self::Attach | Self::Verify | Self::Mark, _) => None,
+            (Self::Install | Self::Uninstall | Self::Attach | Self::Clone | Self::Verify | Self::Mark, _) => {
+                None
+            }
             (_, State::Incomplete) => {
                 Some(format!("must be {} before {}. {}", State::Installed, self.name(), clear()))
             }
@@ -148,17 +159,38 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
             ));
         }
     };
-    let mut target = Target { action, layout: &cx.layout, entry, live: None };
+    let mut target = examine(&cx.layout, action, entry)?;
+    relocate::settle(&mut target)?;
+    zone_fail::arm("zoneadm", || target.layout.zone_run(target.name()));
+    zone_fail::pass!("client.checked");
+    Ok(target)
+}
+
+/// Makes sure that a zone can be cloned.
+pub(crate) fn cloned<'a>(layout: &'a Layout, source: Entry) -> Outcome<Target<'a>> {
+    let mut source = examine(layout, Action::Cloned, source)?;
+    relocate::settle(&mut source)?;
+    Ok(source)
+}
+
+/// Looks whether `action` is for the state that a zone is in.
+fn examine(layout: &Layout, action: Action, entry: Entry) -> Outcome<Target<'_>> {
+    let verb = action.name();
+    let mut target = Target { action, layout, entry, live: None };
     let zone = &target.entry.name;
     if action.wants() != Wants::Either {
-        let status = live::ask(&cx.layout, zone)
+        let status = live::ask(layout, zone)
             .map_err(|error| Failure::of(zone)(anyhow::Error::new(error).context("could not get state")))?;
         match (action.wants(), &status) {
             (Wants::Up, None) => return Err(Failure::text(zone, "not running")),
             (Wants::NotUp, Some(_)) => {
                 let state = live::state(status.as_ref(), target.entry.state);
                 let text = format!("{verb} operation is invalid for {state} zones.");
-                return Err(Failure::text(zone, text));
+                // Elsewhere the word means to go in.
+                return Err(match action {
+                    Action::Attach => Failure::text(zone, format!("{text} To enter it: zlogin {zone}")),
+                    _ => Failure::text(zone, text),
+                });
             }
             _ => {}
         }
@@ -173,11 +205,7 @@ pub(crate) fn check(cx: &Context, action: Action) -> Outcome<Target<'_>> {
     }
     match action.refusal(zone, target.entry.state) {
         Some(refusal) => Err(Failure::text(zone, refusal)),
-        None => {
-            zone_fail::arm("zoneadm", || target.layout.zone_run(target.name()));
-            zone_fail::pass!("client.checked");
-            Ok(target)
-        }
+        None => Ok(target),
     }
 }
 
@@ -204,12 +232,19 @@ mod tests {
             (Action::Boot, State::Incomplete, "must be installed before boot. Run \"zoneadm"),
             (Action::Detach, State::Configured, "must be installed before detach."),
             (Action::Attach, State::Installed, "is already installed."),
+            (Action::Clone, State::Installed, "is already installed."),
+            (Action::Clone, State::Incomplete, "zone is incomplete; uninstall required."),
+            (Action::Cloned, State::Configured, "must be installed before clone."),
+            (Action::Move, State::Configured, "must be installed before move."),
             (Action::Halt, State::Configured, "must be installed before halt."),
         ] {
             assert!(text(action, state).starts_with(begins), "{action:?} {state}");
         }
         for (action, state) in [
             (Action::Install, State::Configured),
+            (Action::Clone, State::Configured),
+            (Action::Cloned, State::Installed),
+            (Action::Move, State::Installed),
             (Action::Uninstall, State::Incomplete),
             (Action::Uninstall, State::Installed),
             (Action::Boot, State::Installed),

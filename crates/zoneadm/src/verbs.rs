@@ -3,6 +3,7 @@
 mod apply;
 mod attach;
 mod boot;
+mod clone;
 mod console;
 mod cp;
 mod detach;
@@ -14,6 +15,7 @@ mod mark;
 mod ps;
 mod ready;
 mod reboot;
+pub(crate) mod relocate;
 mod renew;
 mod set;
 mod shutdown;
@@ -49,6 +51,8 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
         Verb::Uninstall(args) => recorded(&cx, "uninstall", || uninstall::run(&cx, *args)),
         Verb::Detach(args) => recorded(&cx, "detach", || detach::run(&cx, *args)),
         Verb::Attach(args) => recorded(&cx, "attach", || attach::run(&cx, *args)),
+        Verb::Clone(args) => recorded(&cx, "clone", || clone::run(&cx, args)),
+        Verb::Move(args) => recorded(&cx, "move", || relocate::run(&cx, args)),
         Verb::Ready => ready::run(&cx),
         Verb::Boot(args) => boot::run(&cx, args),
         Verb::Reboot(args) => reboot::run(&cx, args),

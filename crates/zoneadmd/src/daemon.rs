@@ -1,15 +1,13 @@
 //! The state of the daemon, and what all of its parts do with it.
 
 use crate::blocking;
-use crate::context::OperationContext;
-use crate::current::Current;
 use crate::error::OpError;
 use crate::halts::Halts;
-use crate::readiness::Seen;
+use crate::known_readiness::{self, KnownReadiness};
 use crate::shutdown_state::ShutdownCell;
 use crate::slot::OperationSlot;
 use crate::stuck::Stuck;
-use crate::zone::Zone;
+use crate::watches::{Watch, Watches};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use tokio::sync::{Notify, broadcast, watch};
@@ -17,7 +15,11 @@ use zone_config::lastexit::LastExit;
 use zone_config::{Layout, State, ZoneName};
 use zone_console::server::Handle;
 use zone_console::{Locale, Notice};
-use zone_door::{DoorError, Event, OpResult, Operation, Reporter, Uniqid};
+use zone_door::{DoorError, Event, OpResult, Operation, Readiness, Reporter, Step, Uniqid};
+use zone_engine::Current;
+use zone_engine::OperationContext;
+use zone_engine::Zone;
+use zone_engine::{Observer, Timing};
 use zone_sys::Chain;
 use zsched::wire::Status;
 
@@ -38,7 +40,7 @@ pub(crate) struct Daemon {
     pub(crate) halts: Halts,
     pub(crate) events: broadcast::Sender<Event>,
     /// Whether the zone is ready, as far as that was found out.
-    pub(crate) readiness: RefCell<Option<Seen>>,
+    pub(crate) readiness: RefCell<Option<KnownReadiness>>,
     /// How the last incarnation ended, as read from disk.
     pub(crate) last_exit: RefCell<Option<LastExit>>,
     /// The orderly shutdown under way, which waits for init without the operation lock.
@@ -47,6 +49,28 @@ pub(crate) struct Daemon {
     pub(crate) uninstalling: Cell<bool>,
     /// Whoever started this daemon has made its call.
     pub(crate) called: Cell<bool>,
+    /// What it watches.
+    pub(crate) watches: Watches,
+    /// It may be needed no more: told to whoever waits for that, by what is told to nobody else.
+    pub(crate) stirred: Notify,
+}
+
+/// Who is told of an operation: the one who waits for it, and those that monitor the zone.
+#[derive(Debug)]
+struct Watchers {
+    reporter: Reporter,
+    events: broadcast::Sender<Event>,
+}
+
+impl Observer for Watchers {
+    fn step(&self, operation: Operation, step: &'static str) {
+        self.reporter.step(step);
+        let _ = self.events.send(Event::Step { operation, step: step.into() });
+    }
+
+    fn message(&self, text: String) {
+        self.reporter.message(text);
+    }
 }
 
 impl Daemon {
@@ -66,6 +90,8 @@ impl Daemon {
             shutdown: ShutdownCell::default(),
             uninstalling: Cell::new(false),
             called: Cell::new(false),
+            watches: Watches::default(),
+            stirred: Notify::new(),
         }
     }
 
@@ -75,6 +101,11 @@ impl Daemon {
 
     pub(crate) fn name(&self) -> &ZoneName {
         &self.zone.name
+    }
+
+    /// Tells whether the zone whose status this is is ready, as far as that was found out; `None` of one that does not run.
+    pub(crate) fn readiness_of(&self, status: &Status) -> Option<Readiness> {
+        known_readiness::told(self.readiness.borrow().as_ref(), status)
     }
 
     /// What zsched said last.
@@ -110,6 +141,12 @@ impl Daemon {
             tracing::info!("state: {state}");
             let _ = self.events.send(Event::State { state, uniqid });
         }
+    }
+
+    /// Notes whether something of this incarnation needs the daemon.
+    pub(crate) fn watches(&self, watch: &Watch, incarnation: &Status, needed: bool) {
+        watch.set(incarnation.uniqid, needed);
+        self.stirred.notify_one();
     }
 
     /// Asks zsched anew.
@@ -155,9 +192,8 @@ impl Daemon {
     pub(crate) fn context(&self, operation: Operation, reporter: Reporter) -> OperationContext {
         OperationContext {
             operation,
-            reporter,
+            observer: Box::new(Watchers { reporter, events: self.events.clone() }),
             current: self.slot.current(),
-            events: self.events.clone(),
             messages: Vec::new(),
             timings: Vec::new(),
             changes: None,
@@ -173,7 +209,11 @@ impl Daemon {
         match result {
             Ok(()) => Ok(OpResult {
                 messages: context.messages,
-                timings: context.timings,
+                timings: context
+                    .timings
+                    .into_iter()
+                    .map(|Timing { step, usec }| Step { name: step.into(), usec })
+                    .collect(),
                 state: self.state(),
                 changes: context.changes,
             }),
@@ -188,7 +228,7 @@ impl Daemon {
     pub(crate) async fn work<T: Send + 'static>(
         &self,
         mut context: OperationContext,
-        work: impl FnOnce(&Zone, &mut OperationContext) -> Result<T, OpError> + Send + 'static,
+        work: impl FnOnce(&Zone, &mut OperationContext) -> Result<T, zone_engine::Error> + Send + 'static,
     ) -> (OperationContext, Result<T, OpError>) {
         let zone = Arc::clone(&self.zone);
         let operation = context.operation;
@@ -201,12 +241,12 @@ impl Daemon {
         let done = tokio::select! {
             done = working => done,
             () = current.abandoned() => {
-                return (spare, Err(OpError::Abandoned(current.step().unwrap_or("start"))));
+                return (spare, Err(zone_engine::Error::Abandoned(current.step().unwrap_or("start")).into()));
             }
         };
         self.refresh();
         let (context, result) = match done {
-            Ok(done) => done,
+            Ok((context, result)) => (context, result.map_err(OpError::from)),
             Err(lost) => (spare, Err(lost.into())),
         };
         if result.as_ref().is_err_and(OpError::is_stuck) && self.status().exists() {

@@ -3,12 +3,8 @@
 
 use crate::blocking;
 use crate::daemon::Daemon;
-use crate::ending;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
+use crate::timer;
+use rustix::fd::AsFd;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,6 +48,7 @@ pub(crate) async fn keep(daemon: Rc<Daemon>) {
 
 /// Keeps those of one incarnation; never ends by itself.
 async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status, inherited: bool) {
+    daemon.watches.addresses.forget();
     if inherited && let Err(error) = change(daemon, incarnation, dhcp::restore).await {
         tracing::warn!("what DHCP servers have given was not given again: {error}");
     }
@@ -63,9 +60,10 @@ async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status, inherited: bool) {
             Vec::new()
         }
     };
+    daemon.watches(&daemon.watches.addresses, incarnation, !held.is_empty());
     let mut nets: Vec<_> = held.into_iter().map(|held| Net::new(held, dhcp::now())).collect();
     while let Some(net) = nets.iter_mut().filter(|net| net.at.is_some()).min_by_key(|net| net.at) {
-        sleep_until(net.at.unwrap_or_default()).await;
+        timer::until(net.at.unwrap_or_default()).await;
         net.see_to(daemon, incarnation).await;
     }
     // No net, or all that there are for ever.
@@ -237,25 +235,4 @@ fn told<T>(done: Result<Result<T, NetworkError>, blocking::NoResult>) -> Result<
         Ok(Err(error)) => Err(Chain(&error).to_string()),
         Err(error) => Err(Chain(&error).to_string()),
     }
-}
-
-/// Sleeps until a time since the host's boot. Leases go on while the host sleeps, as the runtime's own clock does not.
-async fn sleep_until(at: Duration) {
-    let left = at.saturating_sub(dhcp::now());
-    if left.is_zero() {
-        return;
-    }
-    match timer(at).and_then(|timer| ending::watch(timer).map_err(|_| Errno::IO)) {
-        Ok(timer) => drop(timer.readable().await),
-        Err(_) => tokio::time::sleep(left).await,
-    }
-}
-
-fn timer(at: Duration) -> Result<OwnedFd, Errno> {
-    let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-    let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
-    let never = Timespec::default();
-    let once = Itimerspec { it_interval: never, it_value: Timespec::try_from(at).map_err(|_| Errno::INVAL)? };
-    timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &once)?;
-    Ok(timer)
 }

@@ -28,7 +28,7 @@ pub(crate) enum NotExclusive {
 /// The lock; given up by dying, however.
 #[derive(Debug)]
 pub(crate) struct Exclusive {
-    _lock: File,
+    lock: File,
     /// A door of a daemon that is no more was found.
     pub(crate) stale: bool,
     /// What else is there is of an earlier boot of the host.
@@ -53,7 +53,18 @@ pub(crate) fn become_exclusive(layout: &Layout, zone: &ZoneName) -> Result<Exclu
     };
     let earlier = hostboot::note(&mut lock);
     let stale = run.join(zone_config::layout::DOOR).symlink_metadata().is_ok();
-    Ok(Exclusive { _lock: lock, stale, earlier })
+    Ok(Exclusive { lock, stale, earlier })
+}
+
+impl Exclusive {
+    /// From now on the daemon serves door and console: a second lock on the same file, of which one can see without taking it that it is
+    /// held (`zsched::client::connect_served`).
+    pub(crate) fn serves(&self) {
+        if let Err(error) = zone_sys::lock::take(&self.lock) {
+            // Then zsched is asked.
+            tracing::info!("{}", zone_sys::Chain(&error));
+        }
+    }
 }
 
 fn take(layout: &Layout, zone: &ZoneName, run: &Path) -> Result<OwnedFd, NotExclusive> {

@@ -1,16 +1,16 @@
 //! The operations that nobody at the door asked for: those that the zone's own end asks for, and those that carry on or undo what
 //! another daemon began. Whoever calls holds the operation lock.
 
-use crate::bootargs::{Asked, Platform};
-use crate::context::OperationContext;
 use crate::daemon::Daemon;
 use crate::error::OpError;
-use crate::journal::Intent;
-use crate::zone::Zone;
 use std::rc::Rc;
 use zone_config::lastexit::How;
 use zone_console::Notice;
 use zone_door::{Operation, Reporter};
+use zone_engine::OperationContext;
+use zone_engine::Zone;
+use zone_engine::bootargs::{Asked, Platform};
+use zone_engine::journal::Intent;
 use zone_sys::Chain;
 
 /// Halts the zone, whose first process has ended as `how` says.
@@ -53,7 +53,7 @@ pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, asked: Asked, restarts:
 async fn run<T: Send + 'static>(
     daemon: &Rc<Daemon>,
     operation: Operation,
-    work: impl FnOnce(&Zone, &mut OperationContext) -> Result<T, OpError> + Send + 'static,
+    work: impl FnOnce(&Zone, &mut OperationContext) -> Result<T, zone_engine::Error> + Send + 'static,
 ) -> (OperationContext, Result<T, OpError>) {
     let _running = daemon.slot.begin(operation);
     daemon.work(daemon.context(operation, Reporter::silent()), work).await

@@ -19,7 +19,7 @@ use zone_config::{Layout, ZoneName};
 use zone_console::log::{ConsoleLog, LogLimits};
 use zone_door::Operation;
 
-use crate::sync::lock;
+use zone_engine::sync::lock;
 
 /// The socket of systemd-journald(8).
 const JOURNAL: &str = "/run/systemd/journal/socket";

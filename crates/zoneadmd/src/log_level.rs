@@ -1,7 +1,7 @@
 //! Notices when somebody asks for more or fewer words, by a file in the zone's run directory.
 
 use crate::daemon::Daemon;
-use crate::{ending, log};
+use crate::{log, readable};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use zone_sys::Chain;
 /// Watches it as long as the daemon lives.
 pub(crate) async fn keep(daemon: Rc<Daemon>) {
     let watched = watch(&daemon).map_err(|errno| Chain(&errno).to_string());
-    let watched = watched.and_then(|fd| ending::watch(fd).map_err(|error| Chain(&error).to_string()));
+    let watched = watched.and_then(|fd| readable::watch(fd).map_err(|error| Chain(&error).to_string()));
     let watched = match watched {
         Ok(watched) => watched,
         Err(error) => return tracing::warn!("the level of the log stays as it is: {error}"),

@@ -24,10 +24,15 @@ const REST: Duration = Duration::from_millis(500);
 pub(crate) async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
     match watch() {
         Ok(table) => {
+            daemon.watches(&daemon.watches.views, incarnation, is_needed(daemon));
             // What came before this daemon, too.
             let mut settled: Option<Option<Connection>> = None;
             loop {
                 if settled != Some(lxcfs::connection()) {
+                    // Once one was seen it is expected back.
+                    if is_needed(daemon) {
+                        daemon.watches(&daemon.watches.views, incarnation, true);
+                    }
                     settled = see_to(daemon, incarnation).await;
                 }
                 let Ok(mut ready) = table.ready(Interest::PRIORITY).await else { break };
@@ -35,9 +40,22 @@ pub(crate) async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
                 tokio::time::sleep(REST).await;
             }
         }
-        Err(error) => tracing::warn!("nobody sees whether lxcfs is restarted: {error}"),
+        Err(error) => {
+            tracing::warn!("nobody sees whether lxcfs is restarted: {error}");
+            daemon.watches(&daemon.watches.views, incarnation, false);
+        }
     }
     std::future::pending::<()>().await;
+}
+
+/// Whether the zone has files of lxcfs, or would be given some by one that runs. One that comes to run where there was none is seen by
+/// the next daemon.
+fn is_needed(daemon: &Daemon) -> bool {
+    let wanted = || {
+        Snapshot::load(daemon.layout(), daemon.name())
+            .map_or(true, |snapshot| lxcfs::is_wanted(&Spec::of(&snapshot)))
+    };
+    lxcfs::connection().is_some() && wanted()
 }
 
 /// A descriptor that is ready with priority when the table of mounts has changed (proc_pid_mounts(5)).

@@ -14,10 +14,11 @@ mod daemon;
 mod world;
 
 use crate::matrix::{Beside, Decision};
-use crate::recovery::Recovery;
+use crate::rest::{Need, Seen};
 use crate::wish::{Policy, Wish};
 use zone_config::State;
 use zone_door::Operation;
+use zone_engine::recovery::Recovery;
 use zsched::wire::{End, Phase};
 
 /// The decisions that the actors take.
@@ -28,11 +29,13 @@ struct Rules {
     /// What one does beside a shutdown.
     beside: fn(Operation) -> Beside,
     /// What a new daemon does about what a dead one left.
-    recover: fn(Phase, Option<&crate::journal::Intent>, bool, bool) -> Recovery,
+    recover: fn(Phase, Option<&zone_engine::journal::Intent>, bool, bool) -> Recovery,
     /// What the end of a first process asks for.
     wish: fn(Option<End>, Policy, u32) -> Wish,
     /// Whether zsched starts a daemon.
-    needs_daemon: fn(Phase, bool) -> bool,
+    needs_daemon: fn(Phase, bool, bool) -> bool,
+    /// What a daemon is needed for, so that it does not leave.
+    need: fn(&Seen) -> Option<Need>,
 }
 
 impl Rules {
@@ -41,9 +44,10 @@ impl Rules {
         Self {
             decide: crate::matrix::decide,
             beside: crate::matrix::beside_shutdown,
-            recover: crate::recovery::plan,
+            recover: zone_engine::recovery::plan,
             wish: crate::wish::wish,
             needs_daemon: Phase::needs_daemon,
+            need: crate::rest::need,
         }
     }
 }

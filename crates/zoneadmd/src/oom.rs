@@ -3,12 +3,12 @@
 
 use crate::blocking;
 use crate::daemon::Daemon;
-use crate::ending;
+use crate::readable;
 use rustix::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
-use zone_config::{IdRange, Snapshot};
+use zone_config::{IdRange, Snapshot, ZoneConfig};
 use zone_console::Notice;
 use zone_door::Event;
 use zone_live::OomSeen;
@@ -26,6 +26,7 @@ const NAMED: usize = 8;
 /// Tells of one incarnation; never ends by itself.
 pub(crate) async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
     let mut told = Told { lost: None, ids: ids(daemon), uniqid: incarnation.uniqid };
+    look(daemon, incarnation);
     if let Some(events) = watch(daemon) {
         // What came before this daemon, too.
         while told.tell(daemon).await {
@@ -35,6 +36,17 @@ pub(crate) async fn keep_one(daemon: &Rc<Daemon>, incarnation: &Status) {
         }
     }
     std::future::pending::<()>().await;
+}
+
+/// Sees whether the zone has limits whose events are to be told when they happen. What is killed of one without is told by the next
+/// daemon.
+pub(crate) fn look(daemon: &Daemon, incarnation: &Status) {
+    let limited = daemon.zone.config().is_none_or(|config| is_limited(&config));
+    daemon.watches(&daemon.watches.limits, incarnation, limited);
+}
+
+fn is_limited(config: &ZoneConfig) -> bool {
+    !config.capped_memory.is_empty() || !config.dedicated_cpu.is_empty()
 }
 
 fn ids(daemon: &Daemon) -> Option<IdRange> {
@@ -49,7 +61,7 @@ fn watch(daemon: &Daemon) -> Option<AsyncFd<OwnedFd>> {
             return None;
         }
     };
-    ending::watch(watched).ok()
+    readable::watch(watched).ok()
 }
 
 /// What has been told.

@@ -1,17 +1,14 @@
 //! The door's side of the daemon: takes the operation lock, looks at the table, has the work done, tells the truth.
 
-use crate::apply::Given;
-use crate::bootargs::{BootArguments, Platform};
-use crate::context::OperationContext;
 use crate::daemon::Daemon;
-use crate::error::{NoSnapshot, OpError};
+use crate::error::OpError;
+use crate::init_lasts::init_lasts;
 use crate::matrix::{Action, Decision, decide};
+use crate::oom;
 use crate::operation_lock;
-use crate::preflight::init_lasts;
 use crate::shutdown;
 use crate::shutdown_state::Then;
 use crate::slot::OperationLock;
-use crate::zone::Zone;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +19,11 @@ use zone_config::lastexit::How;
 use zone_config::{State, ZoneConfig};
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Event, Handler, OpResult, Operation, Reporter, Request, Uniqid};
+use zone_engine::Given;
+use zone_engine::NoSnapshot;
+use zone_engine::OperationContext;
+use zone_engine::Zone;
+use zone_engine::bootargs::{BootArguments, Platform};
 use zone_locale::Locale;
 use zone_net::Interface;
 use zone_net::record::Record;
@@ -56,7 +58,7 @@ impl Handler for Door {
             last_exit: daemon.last_exit.borrow().clone().map(Into::into),
             consoles: daemon.console.clients().iter().map(console).collect(),
             nets: alive.then(|| nets(daemon)),
-            readiness: crate::readiness::of(daemon, &status),
+            readiness: daemon.readiness_of(&status),
         }
     }
 
@@ -136,6 +138,9 @@ async fn operate(
             return Err(DoorError::invalid_state(operation, state));
         }
         Decision::Invalid => return Err(DoorError::invalid_state(operation, state)),
+        Decision::Already(message) if operation == Operation::Boot && state > State::Running => {
+            return Err(on_its_way_down(daemon, message, state));
+        }
         Decision::Already(message) => {
             let messages = vec![message.into()];
             return Ok(OpResult { messages, timings: Vec::new(), state, changes: None });
@@ -157,6 +162,15 @@ async fn operate(
     run(daemon, lock, action, args, force, caller, context).await
 }
 
+/// Tells of a zone that is booted, as the table has it, and will not stay so: who asked for a boot has not got what they want.
+fn on_its_way_down(daemon: &Daemon, message: &str, state: State) -> DoorError {
+    let zone = daemon.name();
+    DoorError::failed(vec![format!(
+        "{message}, but it is {state}: it can be booted again when its last process has ended; \
+         \"zoneadm -z {zone} halt\" tells what it waits for."
+    )])
+}
+
 /// Gives a zone that is up what is configured, or a configuration that somebody gives, under the lock.
 async fn apply(
     daemon: &Rc<Daemon>,
@@ -172,6 +186,8 @@ async fn apply(
     context.current = daemon.slot.current();
     let work = move |zone: &Zone, context: &mut _| zone.apply(context, given.as_ref(), dry_run);
     let (context, result) = daemon.work(context, work).await;
+    oom::look(daemon, &daemon.status());
+    daemon.watches.addresses.forget();
     daemon.nets.notify_one();
     zone_fail::pass!("door.done");
     let succeeded = result.is_ok();
@@ -252,7 +268,7 @@ async fn orderly(
             return daemon.answer(context, result);
         }
     }
-    let followed = shutdown::shutdown(daemon, lock, timeout, then, caller, &mut context).await?;
+    let followed = shutdown::shutdown(daemon, lock, timeout, then, caller, (&mut context, &reporter)).await?;
     let Then::Boot(args) = followed else { return daemon.answer(context, Ok(())) };
     let lock = operation_lock::take(daemon, Operation::Boot, false, &reporter).await?;
     daemon.refresh();

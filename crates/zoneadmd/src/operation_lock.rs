@@ -1,12 +1,12 @@
 //! Taking the operation lock: one operation at a time. Who has to wait is told for what; a halt does not wait for a bring-up, a forced one
 //! for nobody.
 
-use crate::current::Current;
 use crate::daemon::Daemon;
 use crate::matrix::{Beside, beside_shutdown};
 use crate::slot::OperationLock;
 use std::rc::Rc;
 use std::time::Duration;
+use zone_engine::Current;
 
 use zone_door::{DoorError, Operation, Reporter};
 
@@ -77,7 +77,7 @@ async fn lock<'a>(
         waits_for(running, &current, reporter);
     }
     if force {
-        let limit = zone_fail::limit(&daemon.layout().run(), FORCED) + crate::current::GRACE;
+        let limit = zone_fail::limit(&daemon.layout().run(), FORCED) + zone_engine::GRACE;
         if let Some(lock) = daemon.slot.lock_within(limit).await {
             return Ok(lock);
         }

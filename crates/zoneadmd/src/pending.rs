@@ -35,7 +35,7 @@ async fn finish(daemon: &Rc<Daemon>) {
         return;
     }
     tracing::warn!("the processes that held the zone up have ended; carrying on");
-    let intent = crate::journal::unfinished(daemon.layout(), daemon.name());
+    let intent = zone_engine::journal::unfinished(daemon.layout(), daemon.name());
     match intent.filter(|intent| intent.uniqid == uniqid) {
         Some(intent) if intent.operation == Operation::Reboot => {
             internal::finish_reboot(daemon, intent).await;

@@ -6,11 +6,10 @@
 
 use crate::blocking;
 use crate::daemon::Daemon;
-use crate::ending;
-use crate::sync::lock;
-use crate::zone::Zone;
+use crate::known_readiness::KnownReadiness;
+use crate::readable;
+use crate::shutdown::run_inside;
 use rustix::fd::OwnedFd;
-use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,11 +18,11 @@ use tokio::time::Instant;
 use zone_config::Snapshot;
 use zone_config::readiness::{Found, ReadyBy, ReadyState};
 use zone_console::sanitize::harmless;
-use zone_door::{Event, Readiness, Uniqid};
+use zone_door::{Event, Uniqid};
 use zone_platform::Spec;
 use zone_platform::readiness::{LONGEST, Method, has_level, method, notification};
 use zone_sys::{Chain, notify};
-use zsched::wire::{Phase, Status};
+use zsched::wire::Status;
 
 /// How long it is waited before a zone is looked at again; each time is twice as long, up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_millis(20);
@@ -34,37 +33,10 @@ const CHECK: Duration = Duration::from_secs(30);
 const BATCH: usize = 16;
 const REST: Duration = Duration::from_millis(50);
 
-/// What is known of one incarnation.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    uniqid: u64,
-    readiness: Readiness,
-}
-
-impl Seen {
-    fn starting(uniqid: u64, by: ReadyBy) -> Self {
-        Self { uniqid, readiness: Readiness { state: ReadyState::Starting, by, since: None, text: None } }
-    }
-
-    fn of(found: &Found) -> Self {
-        let &Found { uniqid, state, by, since } = found;
-        let since = (state == ReadyState::Ready).then_some(since);
-        Self { uniqid, readiness: Readiness { state, by, since, text: None } }
-    }
-}
-
-/// What is told of the incarnation whose status this is.
-pub(crate) fn of(daemon: &Daemon, status: &Status) -> Option<Readiness> {
-    let seen = daemon.readiness.borrow();
-    let known = seen.as_ref().filter(|seen| seen.uniqid == status.uniqid).map(|seen| seen.readiness.clone());
-    (status.phase == Phase::Running)
-        .then(|| known.unwrap_or_else(|| Seen::starting(status.uniqid, ReadyBy::Init).readiness))
-}
-
 /// Looks after one incarnation; never ends by itself.
 pub(crate) async fn keep_one(daemon: &Rc<Daemon>, status: &Status) {
     if let Some(found) = Found::load(daemon.layout(), daemon.name(), status.uniqid) {
-        set(daemon, Seen::of(&found));
+        set(daemon, KnownReadiness::of(&found));
         close(daemon).await;
     } else {
         find_out(daemon, status).await;
@@ -77,7 +49,7 @@ async fn find_out(daemon: &Rc<Daemon>, status: &Status) {
         return unknown(daemon, status, ReadyBy::Init, "the snapshot of the zone cannot be read");
     };
     let by = method.by();
-    set(daemon, Seen::starting(status.uniqid, by));
+    set(daemon, KnownReadiness::starting(status.uniqid, by));
     if method != Method::Notify {
         close(daemon).await;
     }
@@ -106,7 +78,7 @@ async fn notified(daemon: &Rc<Daemon>, status: &Status) {
     const LOST: &str = "the socket at which the zone's init says that it is ready went down with zsched";
     let by = ReadyBy::Notify;
     let Some(socket) = socket(daemon, status.uniqid).await else { return unknown(daemon, status, by, LOST) };
-    let Ok(socket) = ending::watch(socket) else { return unknown(daemon, status, by, LOST) };
+    let Ok(socket) = readable::watch(socket) else { return unknown(daemon, status, by, LOST) };
     let mut bytes = [0; LONGEST];
     loop {
         let Ok(mut ready) = socket.readable().await else { return unknown(daemon, status, by, LOST) };
@@ -149,7 +121,7 @@ async fn check(daemon: &Rc<Daemon>) {
         let Some(Method::Check(command)) = asked(daemon).await else { return };
         let zone = Arc::clone(&daemon.zone);
         let words = ["/bin/sh", "-c", command.as_str()].map(str::to_owned);
-        let ran = blocking::run(move || zone.run_inside(&words, Instant::now() + CHECK)).await;
+        let ran = blocking::run(move || run_inside(&zone, &words, Instant::now() + CHECK)).await;
         match ran {
             Ok(Ok(())) => return,
             Ok(Err(error)) => say(daemon, daemon.status().uniqid, &Chain(&error).to_string()),
@@ -174,8 +146,9 @@ async fn level(first: i32, method: &Method) {
     }
 }
 
-fn set(daemon: &Daemon, seen: Seen) {
+fn set(daemon: &Daemon, seen: KnownReadiness) {
     *daemon.readiness.borrow_mut() = Some(seen);
+    daemon.stirred.notify_one();
 }
 
 /// Keeps what was said last of why it is not ready.
@@ -188,12 +161,12 @@ fn say(daemon: &Daemon, uniqid: u64, text: &str) {
 
 /// Puts on record what was found out, and then tells it.
 fn found(daemon: &Daemon, status: &Status, state: ReadyState, by: ReadyBy) {
-    let found = Found { uniqid: status.uniqid, state, by, since: crate::clock::now() };
+    let found = Found { uniqid: status.uniqid, state, by, since: zone_engine::clock::now() };
     if let Err(error) = found.save(daemon.layout(), daemon.name()) {
         tracing::warn!("a daemon after this one will not know whether the zone is ready: {}", Chain(&error));
     }
     zone_fail::pass!("readiness.recorded");
-    set(daemon, Seen::of(&found));
+    set(daemon, KnownReadiness::of(&found));
     if state == ReadyState::Ready {
         tracing::info!("it is ready, by {}", by.as_str());
         let _ = daemon.events.send(Event::Ready { uniqid: Uniqid(status.uniqid) });
@@ -216,33 +189,5 @@ async fn socket(daemon: &Rc<Daemon>, uniqid: u64) -> Option<OwnedFd> {
 async fn close(daemon: &Rc<Daemon>) {
     if let Some(socket) = socket(daemon, daemon.status().uniqid).await {
         let _ = notify::close(socket);
-    }
-}
-
-impl Zone {
-    fn notify_socket(&self, uniqid: u64) -> Option<OwnedFd> {
-        let kept = lock(&self.backup.notify)
-            .as_ref()
-            .filter(|(of, _)| *of == uniqid)
-            .and_then(|(_, socket)| socket.try_clone().ok());
-        if kept.is_some() {
-            return kept;
-        }
-        let kept = match self.keeper().kept() {
-            Ok(kept) => kept,
-            Err(error) => {
-                tracing::info!("{}", Chain(&error));
-                return None;
-            }
-        };
-        let is_socket = |fd: &OwnedFd| {
-            let stat = rustix::fs::fstat(fd);
-            stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
-        };
-        let socket = kept.into_iter().find(is_socket)?;
-        if let Ok(copy) = socket.try_clone() {
-            *lock(&self.backup.notify) = Some((uniqid, copy));
-        }
-        Some(socket)
     }
 }

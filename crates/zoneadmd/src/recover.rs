@@ -1,10 +1,7 @@
 //! What a new daemon does first: sees what a dead one left, and carries on or undoes, as `recovery` decides. This is the
 //! ordinary start, and mostly there is nothing to do.
 
-use crate::bootargs::Platform;
 use crate::daemon::Daemon;
-use crate::journal::{self, Intent, Journal};
-use crate::recovery::{Recovery, plan};
 use crate::shutdown_state::Then;
 use crate::{internal, shutdown, upcall};
 use std::rc::Rc;
@@ -12,6 +9,9 @@ use tokio::task::spawn_local;
 use zone_config::file;
 use zone_console::Notice;
 use zone_door::Operation;
+use zone_engine::bootargs::Platform;
+use zone_engine::journal::{self, Intent, Journal};
+use zone_engine::recovery::{Recovery, plan};
 use zone_sys::Chain;
 use zsched::wire::Status;
 
@@ -22,9 +22,6 @@ pub(crate) async fn recover(daemon: &Rc<Daemon>) {
     let status = daemon.status();
     let (layout, name) = (daemon.layout(), daemon.name());
     let left = file::is_left(&layout.snapshot(name)) || layout.journal(name).exists();
-    if status.exists() {
-        daemon.notice(Notice::Restarted);
-    }
     let intent = journal::unfinished(layout, name);
     // What was meant for an incarnation is nothing to the one after it.
     let meant = intent.as_ref().is_some_and(|intent| intent.uniqid == status.uniqid);

@@ -1,10 +1,8 @@
 //! The daemon at work: one thread, one event loop; long work runs beside it, one operation at a time.
 
-use crate::backup::KeeperBackup;
 use crate::daemon::Daemon;
 use crate::incarnations::{self, While};
 use crate::started::{StartError, Started};
-use crate::zone::Zone;
 use crate::{
     dhcp, ending, log, log_level, lxcfs, oom, operate, pending, readiness, recover, systemd, upcall,
 };
@@ -19,11 +17,13 @@ use zone_console::Notice;
 use zone_console::log::{ConsoleLog, LogLimits};
 use zone_console::server::{ConsoleServer, Limits, Setup};
 use zone_door::Server;
+use zone_engine::KeeperBackup;
+use zone_engine::Zone;
 use zone_ring::Ring;
 use zone_sys::Chain;
 use zsched::wire::{Phase, Status};
 
-/// Serves until the zone is below ready and nobody needs the daemon. `serving` is called once door
+/// Serves until nobody needs the daemon. `serving` is called once door
 /// and console answer.
 pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -40,15 +40,17 @@ pub(crate) fn run(started: Started, serving: impl FnOnce()) -> Result<(), StartE
 /// How long a daemon that starts may be busy with what a dead one left before it serves all the same.
 const RECOVERY: Duration = Duration::from_secs(2);
 
+/// How long whoever calls a daemon that comes back waits at most until what was said meanwhile is logged.
+const LOGGED: Duration = Duration::from_millis(200);
+
 async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
-    let Started { layout, name, exclusive, keeper, door, console, message } = started;
+    let Started { layout, name, exclusive, keeper, door, console, returns, message } = started;
     // Before there are threads, which inherit that it is blocked.
     let asked = zone_sys::signal::as_fd(&[zone_sys::signal::SIGTERM]);
-    let asked = ending::watch(asked.map_err(StartError::Signals)?).map_err(StartError::Runtime)?;
+    let asked = crate::readable::watch(asked.map_err(StartError::Signals)?).map_err(StartError::Runtime)?;
     log::start_file(&layout, &name);
-    let copies = keeper.console.manager.try_clone().and_then(|fd| Ok((fd, keeper.console.ring.try_clone()?)));
-    let (manager, kept) = copies.map_err(StartError::Descriptor)?;
-    let backup = KeeperBackup::new(manager, kept, keeper.child);
+    let backup = KeeperBackup::new(&keeper.console, [&console, &door], keeper.child)
+        .map_err(StartError::Descriptor)?;
     let ring = Ring::inherit(keeper.console.ring)
         .map_err(|source| StartError::Kept { keeper: keeper.status.keeper, source })?;
     let (server, handle) = ConsoleServer::new(
@@ -66,8 +68,14 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let (status_tx, mut status_rx) = mpsc::unbounded_channel::<Status>();
     let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary, backup, status_tx);
     zone.hold(&keeper.status);
+    log::is_of(keeper.status.exists().then_some(keeper.status.uniqid));
     let daemon = Rc::new(Daemon::new(zone, handle, keeper.status));
     let mut console_task = spawn_local(server.run());
+    if returns {
+        // Whoever is answered finds in the log what was said while no daemon was there.
+        let mut state = daemon.console.state();
+        let _ = tokio::time::timeout(LOGGED, state.wait_for(|state| state.logged)).await;
+    }
     let door_server = Server::new(Rc::new(operate::Door(Rc::clone(&daemon))));
     let mut door_task = spawn_local({
         let server = door_server.clone();
@@ -94,9 +102,14 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let addresses = spawn_local(dhcp::keep(Rc::clone(&daemon)));
     let level = spawn_local(log_level::keep(Rc::clone(&daemon)));
     let kills = spawn_local(incarnations::keep(Rc::clone(&daemon), While::Lives, oom::keep_one));
-    let unit = spawn_local(systemd::keep(Rc::clone(&daemon)));
+    let told = returns.then(|| daemon.status().uniqid);
+    let unit = spawn_local(systemd::keep(Rc::clone(&daemon), told));
     let views = spawn_local(incarnations::keep(Rc::clone(&daemon), While::Lives, lxcfs::keep_one));
     let readiness = spawn_local(incarnations::keep(Rc::clone(&daemon), While::Runs, readiness::keep_one));
+    // Before anybody is let in: who comes from now on has not seen it end.
+    if daemon.status().exists() && !returns {
+        daemon.notice(Notice::Restarted);
+    }
     message.into_iter().for_each(|message| daemon.notice(Notice::Text(message)));
     // Whatever a predecessor left comes before any request: it has the turn. But what hangs there must not keep the door shut.
     let recovery = {
@@ -114,9 +127,27 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
         }
     };
     let why = ending::wait(&daemon, &door_server, &mut keeper_task, &asked, lost).await;
+    if why == ending::Why::Rests {
+        // Nobody was accepted since it was seen that nobody is there; who comes waits for the next daemon.
+        door_task.abort();
+        keeper_task.abort();
+        daemon.console.stop(zone_console::frame::End::Restarting);
+        if !console_task.is_finished() {
+            let _ = console_task.await;
+        }
+        zone_fail::pass!("rest.written");
+        log::flush();
+        drop(exclusive);
+        return Ok(());
+    }
+    let gives_way = why == ending::Why::GivesWay;
+    let held = gives_way && ending::says_farewell(&daemon);
+    if held {
+        door_task.abort();
+    }
     door_server.begin_dying();
-    if why == ending::Why::GivesWay {
-        ending::give_way(&daemon, &door_server).await;
+    if gives_way {
+        ending::give_way(&daemon, &door_server, held).await;
         log::flush();
         drop(exclusive);
         return Ok(());
@@ -162,7 +193,7 @@ async fn replace_console(daemon: Rc<Daemon>) {
     let mut state = daemon.console.state();
     while state.wait_for(|state| state.manager_lost).await.is_ok() {
         tracing::warn!("the console was hung up; it is opened anew, for the next boot");
-        let Ok((manager, subsidiary)) = crate::keeper::pty() else { return };
+        let Ok((manager, subsidiary)) = zone_engine::keeper::pty() else { return };
         if daemon.zone.keeper().replace_console(manager.as_fd(), subsidiary.as_fd()).is_err() {
             return;
         }

@@ -2,15 +2,12 @@
 //! when time is up the zone is halted, and that is said.
 
 use crate::blocking;
-use crate::context::OperationContext;
 use crate::daemon::Daemon;
 use crate::error::{CommandFailed, NotAsked, OpError};
 use crate::external;
-use crate::journal::{Intent, Journal};
 use crate::operation_lock;
 use crate::shutdown_state::Then;
 use crate::slot::OperationLock;
-use crate::zone::Zone;
 use rustix::io::Errno;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -21,6 +18,9 @@ use zone_config::lastexit::How;
 use zone_config::{Snapshot, ZoneConfig};
 use zone_console::Notice;
 use zone_door::{Caller, DoorError, Operation, Reporter};
+use zone_engine::OperationContext;
+use zone_engine::Zone;
+use zone_engine::journal::{Intent, Journal};
 use zone_platform::Spec;
 use zone_platform::orderly::{self, Orderly};
 use zone_sys::Chain;
@@ -35,7 +35,7 @@ pub(crate) async fn shutdown(
     timeout: Option<u32>,
     then: Then,
     caller: Caller,
-    context: &mut OperationContext,
+    (context, reporter): (&mut OperationContext, &Reporter),
 ) -> Result<Then, DoorError> {
     let status = daemon.status();
     let configured = daemon.zone.config().unwrap_or_else(ZoneConfig::defaults).shutdown_timeout;
@@ -50,21 +50,22 @@ pub(crate) async fn shutdown(
     zone_fail::pass!("shutdown.noted");
     // The zone's own end needs the lock, and what is asked here concerns this incarnation only.
     drop(lock);
-    let result = see_through(daemon, status, limit, first, context).await;
+    let result = see_through(daemon, status, limit, first, (context, reporter)).await;
     crate::audit::record(daemon, Operation::Shutdown, Some(caller), result.is_ok());
     result.map(|()| then)
 }
 
 /// A shutdown whose daemon has died: this one asks init again.
 pub(crate) async fn carry_on(daemon: Rc<Daemon>, status: Status, limit: u64) {
-    let mut context = daemon.context(Operation::Shutdown, Reporter::silent());
-    let result = see_through(&daemon, status, limit, true, &mut context).await;
+    let reporter = Reporter::silent();
+    let mut context = daemon.context(Operation::Shutdown, reporter.clone());
+    let result = see_through(&daemon, status, limit, true, (&mut context, &reporter)).await;
     crate::audit::record(&daemon, Operation::Shutdown, None, result.is_ok());
 }
 
 /// Writes down what init is going to be asked for: its end must not be taken for a failure of its own by
 /// a daemon that knows nothing of it.
-fn note(daemon: &Daemon, status: &Status, limit: u64, then: &Then) -> Result<(), OpError> {
+fn note(daemon: &Daemon, status: &Status, limit: u64, then: &Then) -> Result<(), zone_engine::Error> {
     let number = u32::try_from(limit).unwrap_or(u32::MAX);
     let (up, args) = match then {
         Then::Nothing => (false, ""),
@@ -81,9 +82,8 @@ async fn see_through(
     status: Status,
     limit: u64,
     ask_it: bool,
-    context: &mut OperationContext,
+    (context, reporter): (&mut OperationContext, &Reporter),
 ) -> Result<(), DoorError> {
-    let reporter = context.reporter.clone();
     let deadline = Instant::now() + Duration::from_secs(limit);
     let asked = if ask_it {
         reporter.step("ask init");
@@ -116,7 +116,7 @@ async fn see_through(
             context.say(format!("zone did not shut down within {limit} seconds; halting it"));
         }
         zone_fail::pass!("shutdown.late");
-        escalate(daemon, &status, &reporter).await
+        escalate(daemon, &status, reporter).await
     };
     zone_fail::pass!("shutdown.over");
     daemon.shutdown.end(status.uniqid);
@@ -153,7 +153,7 @@ fn is_refusal(error: &OpError) -> bool {
 
 async fn ask_once(daemon: &Rc<Daemon>, status: Status, deadline: Instant) -> Result<Asked, OpError> {
     let zone = Arc::clone(&daemon.zone);
-    blocking::run(move || zone.ask(&status, deadline)).await?
+    blocking::run(move || ask_init(&zone, &status, deadline)).await?
 }
 
 /// Waits for the end as [`gone`] does, and repeats the request meanwhile, with a backoff: this init loses what it is told
@@ -224,61 +224,60 @@ async fn escalate(daemon: &Rc<Daemon>, status: &Status, reporter: &Reporter) -> 
     daemon.answer(context, result).map(|_| ())
 }
 
-impl Zone {
-    /// Asks init to shut the zone down, in the way that this init understands.
-    fn ask(&self, status: &Status, deadline: Instant) -> Result<Asked, OpError> {
-        let asked = self.keeper().fds();
-        let (now, fds) = match asked {
-            Ok(found) => found,
-            Err(ClientError::Refused { .. }) => return Ok(Asked::Heard),
-            Err(ClientError::NotRunning) => {
-                self.ensure_keeper().map_err(OpError::Respawn)?;
-                return Ok(Asked::NotYet);
-            }
-            Err(e) => return Err(e.into()),
-        };
-        if now.uniqid != status.uniqid {
-            return Ok(Asked::Heard);
+/// Asks init to shut the zone down, in the way that this init understands.
+fn ask_init(zone: &Zone, status: &Status, deadline: Instant) -> Result<Asked, OpError> {
+    let asked = zone.keeper().fds();
+    let (now, fds) = match asked {
+        Ok(found) => found,
+        Err(ClientError::Refused { .. }) => return Ok(Asked::Heard),
+        Err(ClientError::NotRunning) => {
+            zone.ensure_keeper().map_err(zone_engine::KeeperError::of_operation)?;
+            return Ok(Asked::NotYet);
         }
-        let snapshot = Snapshot::load(&self.layout, &self.name).map_err(|e| OpError::Snapshot(e.into()))?;
-        let spec = Spec::of(&snapshot);
-        let requests = orderly::requests(&spec, &spec.process.init);
-        let told = if requests.repeat { Asked::Delivered } else { Asked::Heard };
-        match requests.halt {
-            Orderly::Signal(number) if !listens(now.pid, number) => Ok(Asked::NotYet),
-            Orderly::Signal(number) => match zone_sys::pidfd::send_signal(&fds.pidfd, number) {
-                Ok(()) => Ok(told),
-                Err(e) if e.errno() == Errno::SRCH => Ok(Asked::Heard),
-                Err(e) => Err(NotAsked::Signal(e).into()),
-            },
-            Orderly::Command(words) => match self.run_inside(&words, deadline) {
-                // A request that works may well take down the command that made it.
-                Err(_) if self.is_gone(status) => Ok(Asked::Heard),
-                ran => ran.map(|()| told),
-            },
-        }
+        Err(e) => return Err(e.into()),
+    };
+    if now.uniqid != status.uniqid {
+        return Ok(Asked::Heard);
     }
+    let snapshot =
+        Snapshot::load(&zone.layout, &zone.name).map_err(|e| zone_engine::Error::Snapshot(e.into()))?;
+    let spec = Spec::of(&snapshot);
+    let requests = orderly::requests(&spec, &spec.process.init);
+    let told = if requests.repeat { Asked::Delivered } else { Asked::Heard };
+    match requests.halt {
+        Orderly::Signal(number) if !listens(now.pid, number) => Ok(Asked::NotYet),
+        Orderly::Signal(number) => match zone_sys::pidfd::send_signal(&fds.pidfd, number) {
+            Ok(()) => Ok(told),
+            Err(e) if e.errno() == Errno::SRCH => Ok(Asked::Heard),
+            Err(e) => Err(NotAsked::Signal(e).into()),
+        },
+        Orderly::Command(words) => match run_inside(zone, &words, deadline) {
+            // A request that works may well take down the command that made it.
+            Err(_) if is_gone(zone, status) => Ok(Asked::Heard),
+            ran => ran.map(|()| told),
+        },
+    }
+}
 
-    /// Whether the incarnation of `status` has ended.
-    fn is_gone(&self, status: &Status) -> bool {
-        self.keeper().status().is_ok_and(|now| now.uniqid != status.uniqid || now.phase == Phase::Down)
-    }
+/// Whether the incarnation of `status` has ended.
+fn is_gone(zone: &Zone, status: &Status) -> bool {
+    zone.keeper().status().is_ok_and(|now| now.uniqid != status.uniqid || now.phase == Phase::Down)
+}
 
-    /// Runs a command in the zone, by zlogin: what enters a zone must be small, and is there already.
-    pub(crate) fn run_inside(&self, words: &[String], deadline: Instant) -> Result<(), OpError> {
-        let zlogin = zone_config::Layout::program("zlogin");
-        let mut command = Command::new(&zlogin);
-        command.arg("-R").arg(self.layout.root()).arg("-Q").arg(self.name.as_str()).args(words);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env_clear();
-        let limit = deadline.saturating_duration_since(Instant::now());
-        let ran = external::run(command, limit).map_err(CommandFailed::from).and_then(|output| {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let stderr = || said.chars().filter(|c| !c.is_control()).take(200).collect();
-            let status = output.status;
-            if status.success() { Ok(()) } else { Err(CommandFailed::Status { status, stderr: stderr() }) }
-        });
-        ran.map_err(|source| NotAsked::Command { command: words.join(" "), source }.into())
-    }
+/// Runs a command in the zone, by zlogin: what enters a zone must be small, and is there already.
+pub(crate) fn run_inside(zone: &Zone, words: &[String], deadline: Instant) -> Result<(), OpError> {
+    let zlogin = zone_config::Layout::program("zlogin");
+    let mut command = Command::new(&zlogin);
+    command.arg("-R").arg(zone.layout.root()).arg("-Q").arg(zone.name.as_str()).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env_clear();
+    let limit = deadline.saturating_duration_since(Instant::now());
+    let ran = external::run(command, limit).map_err(CommandFailed::from).and_then(|output| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = || said.chars().filter(|c| !c.is_control()).take(200).collect();
+        let status = output.status;
+        if status.success() { Ok(()) } else { Err(CommandFailed::Status { status, stderr: stderr() }) }
+    });
+    ran.map_err(|source| NotAsked::Command { command: words.join(" "), source }.into())
 }
 
 /// Whether a process would notice a signal: it has a handler, or holds the signal back to read it

@@ -1,10 +1,10 @@
 //! The orderly shutdown under way: which incarnation is to end, and what follows its end.
 
-use crate::bootargs::BootArguments;
-use crate::current::Current;
 use std::cell::RefCell;
 use std::sync::Arc;
 use tokio::sync::Notify;
+use zone_engine::Current;
+use zone_engine::bootargs::BootArguments;
 
 /// What follows a shutdown.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +44,8 @@ impl ShutdownCell {
                 false
             }
             None => {
-                *under_way = Some(Shutdown { uniqid, then, current: Arc::default() });
+                *under_way =
+                    Some(Shutdown { uniqid, then, current: Arc::new(Current::telling(crate::log::takes)) });
                 true
             }
         }

@@ -1,11 +1,11 @@
 //! The one operation that may run at a time: who has the lock, which operation it is, and how others see and reach it.
 
-use crate::current::Current;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 use zone_door::Operation;
+use zone_engine::Current;
 
 /// The right to change the zone; given back when dropped.
 pub(crate) type OperationLock<'a> = MutexGuard<'a, ()>;
@@ -48,7 +48,7 @@ impl OperationSlot {
     pub(crate) fn begin(&self, operation: Operation) -> Running<'_> {
         self.operation.set(Some(operation));
         crate::log::is_at(Some(operation));
-        self.current.take();
+        self.current.replace(Arc::new(Current::telling(crate::log::takes)));
         Running(self)
     }
 }

@@ -1,8 +1,6 @@
 //! What a daemon that is about to serve has, and why there may be none.
 
 use crate::exclusive::{Exclusive, NotExclusive};
-use crate::keeper::Keeper;
-use crate::keeper_error::KeeperError;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::io;
@@ -10,6 +8,8 @@ use std::path::PathBuf;
 use zone_config::index::IndexError;
 use zone_config::layout::LayoutError;
 use zone_config::{Layout, State, ZoneName};
+use zone_engine::KeeperError;
+use zone_engine::keeper::Keeper;
 
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,8 @@ pub(crate) struct Started {
     pub(crate) keeper: Keeper,
     pub(crate) door: OwnedFd,
     pub(crate) console: OwnedFd,
+    /// Whether the daemon before this one left because nothing needed it: nothing has happened that anybody is to be told of.
+    pub(crate) returns: bool,
     /// What is to be said on the console.
     pub(crate) message: Option<String>,
 }

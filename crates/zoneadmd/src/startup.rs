@@ -3,19 +3,20 @@
 
 use crate::exclusive::{self, NotExclusive};
 use crate::handshake::{self, Side, Waiting};
-use crate::started::{NotListening, StartError, Started};
-use crate::{journal, keeper, log, orphan, respawn, serve};
+use crate::sockets::{self, Listener};
+use crate::started::{StartError, Started};
+use crate::{log, serve};
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::Errno;
-use rustix::net::SocketType;
 use rustix::thread::CapabilitySet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use zone_config::index::Index;
 use zone_config::layout::{CONSOLE, DOOR, ZSCHED};
 use zone_config::{Layout, State, ZoneName, here};
+use zone_engine::{journal, keeper, orphan, respawn};
 use zone_sys::Chain;
 use zone_sys::clone::SingleThreaded;
+use zsched::wire::Attendance;
 
 /// Checks, forks, serves. Returns in the parent when the daemon serves, in the daemon at its end.
 pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, StartError> {
@@ -99,12 +100,16 @@ fn prepare(
     }
     let keeper::Reached { client: zsched, started } =
         keeper::find_or_start(&layout, &name, warn).map_err(StartError::Keeper)?;
+    let sockets::Held { console, door, before } =
+        if started.is_none() { sockets::Held::by(&zsched) } else { Ok(sockets::Held::default()) }
+            .map_err(|error| StartError::Keeper(error.into()))?;
     zone_fail::pass!("start.keeper");
-    let console = listen(&run, CONSOLE, 64).map_err(StartError::Console)?;
+    let console = Listener::of_console(&run, console).map_err(StartError::Console)?;
     zone_fail::pass!("start.console");
     // After the console: whoever finds the door open may count on the console.
-    let door = listen(&run, DOOR, 256).map_err(StartError::Door)?;
+    let door = Listener::of_door(&run, door).map_err(StartError::Door)?;
     zone_fail::pass!("start.door");
+    exclusive.serves();
     let mut message = None;
     let mut child = None;
     let found = started.is_none();
@@ -113,6 +118,8 @@ fn prepare(
         message = orphan::take_over(proof, &layout, &name, &zsched, &console).map_err(StartError::Keeper)?;
     }
     let mut keeper = keeper::attach(zsched, child, &layout, &name).map_err(StartError::Keeper)?;
+    sockets::hand_over(&keeper.requests, &console, &door);
+    zone_fail::pass!("start.sockets");
     if found && !keeper.status.exists() {
         message = orphan::take_up(proof, &layout, &name, &mut keeper).map_err(StartError::Keeper)?;
     }
@@ -120,7 +127,7 @@ fn prepare(
         respawn::owe(&keeper.requests);
     }
     zone_fail::pass!("start.attached");
-    if exclusive.stale && keeper.status.exists() {
+    if exclusive.stale && keeper.status.exists() && !before.left_on_purpose() {
         let state = zone_live::state(Some(&keeper.status), State::Installed);
         let text = format!(
             "zone '{name}': WARNING: zone is in state '{state}', but zoneadmd does not appear to be available; \
@@ -131,7 +138,9 @@ fn prepare(
     if let Some(message) = &message {
         warn(&format!("zone '{name}': {message}"));
     }
-    Ok(Started { layout, name, exclusive, keeper, door, console, message })
+    let (console, door) = (console.socket, door.socket);
+    let returns = before == Attendance::Rests;
+    Ok(Started { layout, name, exclusive, keeper, door, console, returns, message })
 }
 
 /// Forgets what an earlier boot of the host left: nothing of it lives, and what it was about is nobody's wish any more.
@@ -151,16 +160,6 @@ fn forget(layout: &Layout, name: &ZoneName) {
             tracing::error!("{}", Chain(&error));
         }
     }
-}
-
-fn listen(run: &Path, name: &str, backlog: i32) -> Result<rustix::fd::OwnedFd, NotListening> {
-    zone_sys::unix::bind_in(run, name, SocketType::STREAM, backlog).map_err(|error| {
-        let path = run.join(name);
-        match error.errno() {
-            Errno::ISDIR => NotListening::Directory(path),
-            _ => NotListening::Other(path, error),
-        }
-    })
 }
 
 /// Root of the host with what zones need; not every capability there is, since some hosts keep a few

@@ -24,20 +24,24 @@ const TEMPLATES: [&str; 4] = [
 /// Where the program may be that tells systemd.
 const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
 
-/// Tells systemd of each incarnation that runs, as long as the daemon lives.
-pub(crate) async fn keep(daemon: Rc<Daemon>) {
+/// Tells systemd of each incarnation that runs, as long as the daemon lives. Of the one that was `told` of a daemon before this one has
+/// told, which left because all was done.
+pub(crate) async fn keep(daemon: Rc<Daemon>, mut told: Option<u64>) {
     // Units are the host's, and so are the zones that they are about.
     if !daemon.layout().is_default() || !Path::new(BOOTED).is_dir() {
-        return;
+        daemon.watches.unit.off();
+        return daemon.stirred.notify_one();
     }
     let mut changes = daemon.changes();
-    let mut told = None;
     loop {
         let status = *changes.borrow_and_update();
         if status.phase == Phase::Running && told != Some(status.uniqid) {
             told = Some(status.uniqid);
             tell(&daemon).await;
             continue;
+        }
+        if status.phase == Phase::Running {
+            daemon.watches(&daemon.watches.unit, &status, false);
         }
         if changes.changed().await.is_err() {
             return;

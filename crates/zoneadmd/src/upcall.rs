@@ -2,7 +2,6 @@
 //! kernel's upcall; what follows is the zone's wish (reboot, halt) or the policy for an init that ends.
 
 use crate::blocking;
-use crate::bootargs::Asked;
 use crate::daemon::Daemon;
 use crate::error::OpError;
 use crate::internal;
@@ -16,6 +15,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_local;
 use zone_config::lastexit::How;
 use zone_console::{InitEnd, Locale, Notice};
+use zone_engine::bootargs::Asked;
 use zone_live::how_it_ended;
 use zone_sys::Chain;
 use zsched::client::Client;
@@ -60,7 +60,9 @@ async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
     loop {
         let zone = Arc::clone(&daemon.zone);
         let ensured = blocking::run(move || zone.ensure_keeper()).await;
-        let ensured = ensured.map_err(OpError::from).and_then(|done| done.map_err(OpError::Respawn));
+        let ensured = ensured
+            .map_err(OpError::from)
+            .and_then(|done| Ok(done.map_err(zone_engine::KeeperError::of_operation)?));
         match ensured {
             Ok(_) => break,
             Err(error) => {
@@ -69,8 +71,13 @@ async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
                     return None;
                 }
                 if delay == FIRST_DELAY {
-                    let text =
-                        "WARNING: zsched has died and could not be replaced yet; the zone runs on".to_owned();
+                    let text = match error {
+                        OpError::Engine(zone_engine::Error::Respawn(_)) | OpError::Internal(_) => {
+                            "WARNING: zsched has died and could not be replaced yet; the zone runs on"
+                        }
+                        _ => "WARNING: zsched lives, but cannot be spoken to; the zone runs on",
+                    };
+                    let text = text.to_owned();
                     daemon.notice(Notice::Text(text));
                 }
             }

@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
@@ -62,4 +64,91 @@ pub struct Args {
     /// The commands, all words joined by blanks
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     pub commands: Vec<String>,
+}
+
+/// The options that have an argument, and those that have none.
+const OPTIONS: (&[u8], &[u8]) = (b"zfR", b"rnh?");
+
+/// Takes options that share a word apart, as getopt(3) does: `-zweb` is `-z web`, `-nzweb` is `-n -z web`. Else they would pass for
+/// the first word of a command, which may begin with a dash. A word that has another letter stays what it is.
+#[must_use]
+pub fn separated(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words = words.into_iter();
+    let mut all: Vec<OsString> = words.next().into_iter().collect();
+    while let Some(word) = words.next() {
+        let Some((options, has_argument)) = options_of(&word) else {
+            all.push(word);
+            break;
+        };
+        all.extend(options);
+        if has_argument {
+            all.extend(words.next());
+        }
+    }
+    all.extend(words);
+    all
+}
+
+/// The options of a word, and whether the last one's argument is the next word; `None` if it is none of options alone.
+fn options_of(word: &OsStr) -> Option<(Vec<OsString>, bool)> {
+    let letters = word.as_bytes().strip_prefix(b"-").filter(|letters| !letters.is_empty())?;
+    if letters.starts_with(b"-") {
+        // --running, --dry-run, --help: none has an argument. What follows -- is no option.
+        return (letters.len() > 1).then(|| (vec![word.to_owned()], false));
+    }
+    let mut options = Vec::new();
+    for (at, letter) in letters.iter().enumerate() {
+        let option = OsString::from_vec(vec![b'-', *letter]);
+        if OPTIONS.0.contains(letter) {
+            let argument = &letters[at + 1..];
+            options.push(option);
+            options.extend((!argument.is_empty()).then(|| OsString::from_vec(argument.to_vec())));
+            return Some((options, argument.is_empty()));
+        }
+        if !OPTIONS.1.contains(letter) {
+            return None;
+        }
+        options.push(option);
+    }
+    Some((options, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn apart(line: &str) -> String {
+        let words = separated(line.split(' ').map(OsString::from));
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn options_may_share_a_word() {
+        for (typed, read) in [
+            ("zonecfg -zweb info", "zonecfg -z web info"),
+            ("zonecfg -z web info -v", "zonecfg -z web info -v"),
+            ("zonecfg -nzweb -R/a info", "zonecfg -n -z web -R /a info"),
+            ("zonecfg -rz web -ffile", "zonecfg -r -z web -f file"),
+            ("zonecfg -z -n info", "zonecfg -z -n info"),
+            ("zonecfg --dry-run -zweb info", "zonecfg --dry-run -z web info"),
+            ("zonecfg -zweb -- -zdb", "zonecfg -z web -- -zdb"),
+            ("zonecfg -zweb add -nzx", "zonecfg -z web add -nzx"),
+            ("zonecfg -zweb -x", "zonecfg -z web -x"),
+            ("zonecfg -f - -zweb", "zonecfg -f - -z web"),
+        ] {
+            assert_eq!(apart(typed), read);
+        }
+        assert_eq!(separated(["zonecfg".into()]), ["zonecfg"]);
+    }
+
+    #[test]
+    fn the_letters_are_those_of_the_command_line() {
+        for argument in Args::command().get_arguments() {
+            let Some(letter) = argument.get_short() else { continue };
+            let list = if argument.get_action().takes_values() { OPTIONS.0 } else { OPTIONS.1 };
+            assert!(list.contains(&u8::try_from(letter).unwrap()), "-{letter}");
+        }
+    }
 }

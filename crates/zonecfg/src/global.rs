@@ -68,7 +68,7 @@ fn converse(talk: &mut Talk<'_>) -> u8 {
                 Ok(Ok(Flow::Next)) => {}
                 Ok(Ok(Flow::Quit)) => return 0,
                 Ok(Err(failure)) => talk.note(&Chain(&failure).to_string()),
-                Err(error) => report_syntax(&error, &Origin::CommandLine, talk),
+                Err(error) => report_syntax(&error, &Origin::CommandLine, false, talk),
             }
         }
     }

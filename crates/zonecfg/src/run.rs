@@ -10,7 +10,7 @@ use zone_config::lex::Place;
 use zone_config::{Layout, file, here};
 use zone_sys::Chain;
 
-use crate::args::Args;
+use crate::args::{self, Args};
 use crate::error::Failure;
 use crate::global;
 use crate::help;
@@ -23,7 +23,7 @@ const USAGE: u8 = 2;
 
 /// Runs the program with the arguments of this process, and gives the status to exit with.
 pub fn main() -> ExitCode {
-    let args = match zone_locale::help::parse::<Args>(std::env::args_os()) {
+    let args = match zone_locale::help::parse::<Args>(args::separated(std::env::args_os())) {
         Ok(args) => args,
         Err(error) if error.exit_code() == 0 => error.exit(),
         Err(error) => {
@@ -194,7 +194,7 @@ pub(crate) fn run_commands(
                 }
             },
             Err(error) => {
-                report_syntax(error, origin, talk);
+                report_syntax(error, origin, text.contains('\n'), talk);
                 false
             }
         };
@@ -248,7 +248,7 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
                 Ok(Ok(Flow::Next)) => {}
                 Ok(Ok(Flow::Quit)) => return true,
                 Ok(Err(failure)) => talk.note(&Chain(&failure).to_string()),
-                Err(error) => report_syntax(&error, &Origin::CommandLine, talk),
+                Err(error) => report_syntax(&error, &Origin::CommandLine, false, talk),
             }
         }
     }
@@ -291,13 +291,17 @@ pub(crate) fn report(
     }
 }
 
-pub(crate) fn report_syntax(error: &SyntaxError, origin: &Origin, talk: &mut Talk<'_>) {
+/// Says where a command makes no sense, by line and column where there are lines.
+pub(crate) fn report_syntax(error: &SyntaxError, origin: &Origin, many_lines: bool, talk: &mut Talk<'_>) {
     let Place { line, column } = error.place;
     let name = match origin {
-        Origin::File(name) => name,
-        Origin::CommandLine => "the command line",
+        Origin::File(name) => Some(name.as_str()),
+        Origin::CommandLine => many_lines.then_some("the command line"),
     };
-    talk.note(&format!("syntax error on line {line} of {name}, column {column}: {error}"));
+    match name {
+        Some(name) => talk.note(&format!("syntax error on line {line} of {name}, column {column}: {error}")),
+        None => talk.note(&format!("syntax error: {error}")),
+    }
     for usage in error.usage {
         talk.note(&format!("usage: {usage}"));
     }

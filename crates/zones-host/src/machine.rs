@@ -1,7 +1,7 @@
 //! Having systemd-machined know of a zone, where that runs: for `machinectl`, for `ps -o machine`, for names of zones by nss-mymachines.
 //!
 //! machined takes a machine whose first process is in a unit, which it reads off the path of that process' cgroup, and keeps it for as
-//! long as that unit is active. A zone's cgroup has the name of the zone's unit in its path and is no business of systemd's else;
+//! long as that unit is active. It is called like the zone, with `-` for each `_`, which no name of a host has. A zone's cgroup has the name of the zone's unit in its path and is no business of systemd's else;
 //! the unit's process is this one. So a machine is gone when the zone is, and when this process is, whatever has ended it. That
 //! machined is not there, or does not take it, is no reason for anything.
 
@@ -34,22 +34,32 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(crate) struct Machine<'a> {
     layout: &'a Layout,
     zone: &'a ZoneName,
+    /// What machined calls it.
+    name: String,
     told: Option<u64>,
 }
 
 impl<'a> Machine<'a> {
     /// Nobody was told yet.
     pub(crate) fn new(layout: &'a Layout, zone: &'a ZoneName) -> Self {
-        Self { layout, zone, told: None }
+        Self { layout, zone, name: name(zone), told: None }
     }
 
     /// Tells machined of the incarnation that lives, once.
     pub(crate) fn follow(&mut self) {
-        if !SERVICES.iter().any(|path| Path::new(path).exists()) {
+        // A zone of another root is not one of this host's.
+        if !self.layout.is_default() || !SERVICES.iter().any(|path| Path::new(path).exists()) {
             return;
         }
         let Some(status) = self.live().filter(|status| self.told != Some(status.uniqid)) else { return };
         self.told = Some(status.uniqid);
+        if let Some(other) = self.namesake() {
+            say(&format!(
+                "systemd-machined does not know zone '{}': there it would be {}, and that is zone '{other}'",
+                self.zone, self.name
+            ));
+            return;
+        }
         // That of an earlier incarnation, or of this one, told by a process before this one.
         self.forget();
         let told = call(&self.registration(&status));
@@ -64,6 +74,20 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// The zone that has the name before this one: the one that is called so, or else the first in the order of the alphabet of those that
+    /// would be. It may be up, or come up, and what is done to a machine of the name is meant for it.
+    fn namesake(&self) -> Option<ZoneName> {
+        if self.name == self.zone.as_str() {
+            return None;
+        }
+        let index = Index::load(self.layout).ok()?;
+        let of_the_name = index.entries().map(|entry| &entry.name).filter(|other| name(other) == self.name);
+        let rank = |zone: &ZoneName| (zone.as_str() != self.name, zone.to_string());
+        let first = of_the_name.min_by_key(|other| rank(other))?;
+        // This one may have been taken out of the index meanwhile.
+        (rank(first) < rank(self.zone)).then(|| first.clone())
+    }
+
     /// What lives of the zone, if it has a first process.
     fn live(&self) -> Option<Status> {
         let live = zone_live::ask(self.layout, self.zone, ANSWER).ok().flatten();
@@ -72,10 +96,10 @@ impl<'a> Machine<'a> {
 
     /// Has machined forget the machine of the zone's name, if that is ours.
     fn forget(&self) {
-        let path = format!("{PATH}/machine/{}", label(self.zone.as_str()));
+        let path = format!("{PATH}/machine/{}", label(&self.name));
         let property = ["get-property", NAME, &path, "org.freedesktop.machine1.Machine", "Service"];
         if busctl(&property.map(str::to_owned)).is_ok_and(|said| said.trim() == format!("s \"{OURS}\"")) {
-            let _ = call(&["UnregisterMachine", "s", self.zone.as_str()].map(str::to_owned));
+            let _ = call(&["UnregisterMachine", "s", &self.name].map(str::to_owned));
         }
     }
 
@@ -86,13 +110,18 @@ impl<'a> Machine<'a> {
         let root = entry.map(|entry| entry.zonepath.join("root").display().to_string());
         let links = Record::load(self.layout, self.zone).ok().flatten().map(|record| links(&record));
         registration(
-            self.zone.as_str(),
+            &self.name,
             uuid.as_ref().map_or(&[][..], |uuid| &uuid.as_bytes()[..]),
             status.pid,
             &root.unwrap_or_default(),
             &links.unwrap_or_default(),
         )
     }
+}
+
+/// What machined calls a zone. Those that differ only in `_` and `-` would be one; see [`Machine::namesake`].
+fn name(zone: &ZoneName) -> String {
+    zone.as_str().replace('_', "-")
 }
 
 /// In busctl's words: what kind of thing each is, and what it is.
@@ -151,6 +180,47 @@ mod tests {
         assert_eq!(label("web"), "web");
         assert_eq!(label("web-1.x_y"), "web_2d1_2ex_5fy");
         assert_eq!(label("9p"), "_39p");
+    }
+
+    #[test]
+    fn a_name_is_one_that_a_host_may_have() {
+        let name = |text: &str| name(&text.parse().unwrap());
+        assert_eq!(
+            (name("web.x"), name("a_b_c"), name("a-b")),
+            ("web.x".into(), "a-b-c".into(), "a-b".into())
+        );
+    }
+
+    #[test]
+    fn another_zones_name_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let (zone, other): (ZoneName, ZoneName) = ("a_b".parse().unwrap(), "a-b".parse().unwrap());
+        let machine = Machine::new(&layout, &zone);
+        assert_eq!(machine.namesake(), None);
+        let config = layout.index();
+        std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+        std::fs::write(config, "a-b:configured:/x:\n").unwrap();
+        assert_eq!(machine.namesake(), Some(other));
+    }
+
+    #[test]
+    fn of_those_that_would_be_called_the_same_one_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        let zone = |name: &str| name.parse::<ZoneName>().unwrap();
+        let index = layout.index();
+        std::fs::create_dir_all(index.parent().unwrap()).unwrap();
+        std::fs::write(&index, "a_b-c:configured:/y:\na-b_c:configured:/x:\na_b_d:configured:/z:\n").unwrap();
+        let before = |name: &str| Machine::new(&layout, &zone(name)).namesake();
+        assert_eq!(before("a-b_c"), None);
+        assert_eq!(before("a_b-c"), Some(zone("a-b_c")));
+        assert_eq!(before("a_b_d"), None);
+        // The one that is called so comes first, wherever it stands.
+        std::fs::write(&index, "a_b-c:configured:/y:\na-b_c:configured:/x:\na-b-c:configured:/z:\n").unwrap();
+        assert_eq!(before("a-b-c"), None);
+        assert_eq!(before("a-b_c"), Some(zone("a-b-c")));
+        assert_eq!(before("a_b-c"), Some(zone("a-b-c")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod child;
 mod deadline;
 mod machine;
 mod notify;
+mod ready;
 mod slots;
 mod unit;
 mod watch;

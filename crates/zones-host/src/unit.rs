@@ -12,7 +12,7 @@ use zone_config::{Layout, State, ZoneConfig, ZoneName};
 use crate::child::Zoneadm;
 use crate::deadline::Deadline;
 use crate::machine::Machine;
-use crate::{Failed, failed, notify, settings, slots, watch};
+use crate::{Failed, failed, notify, ready, settings, slots, watch};
 
 /// A keeper that is ill must not keep the host from going down.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -52,10 +52,8 @@ fn boot(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
 /// Tells systemd that the zone is up; when it is ready, if those are to wait for that who depend on it. One that does not become so
 /// runs all the same.
 fn is_up(layout: &Layout, zone: &ZoneName) {
-    const SECONDS: &str = "300";
     let waits = ZoneConfig::load(layout, zone).is_ok_and(|config| config.boot_wait == BootWait::Ready);
-    let is_ready = || Zoneadm::start(zone, &["wait", "--ready", "-t", SECONDS]).is_ok_and(Zoneadm::wait);
-    notify::notify(if !waits || is_ready() {
+    notify::notify(if !waits || ready::becomes_ready(layout, zone) {
         "READY=1\nSTATUS=The zone runs"
     } else {
         "READY=1\nSTATUS=The zone runs, and has not become ready"

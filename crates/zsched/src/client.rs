@@ -3,11 +3,13 @@
 mod error;
 mod exchange;
 mod fds;
+mod served;
 
 pub use error::{ClientError, Result};
 pub use fds::{ConsoleFds, NamespaceFds, ZoneFds};
+pub use served::connect_served;
 
-use crate::wire::{Adopt, Create, Kinds, Op, PACKET, Reply, Status};
+use crate::wire::{Adopt, Create, Kinds, Op, PACKET, Reply, SOCKETS, Status};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -20,6 +22,8 @@ use zone_sys::unix;
 pub const SOCKET: &str = "zsched";
 /// The name of the file there on which each zsched has a lock (`zone_sys::lock`) for as long as it lives.
 pub const LOCK: &str = "zsched.lock";
+/// The name of the file there on which a daemon has such a lock as long as it serves door and console.
+pub const DAEMON_LOCK: &str = "lock";
 
 /// How long a request may take. Making a zone is bounded by zsched itself, below this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -212,6 +216,31 @@ impl Client {
     /// If zsched does not answer.
     pub fn replace_console(&self, manager: BorrowedFd<'_>, subsidiary: BorrowedFd<'_>) -> Result<Status> {
         Ok(self.call(Op::Console, &[], &[manager, subsidiary])?.0)
+    }
+
+    /// Gives zsched the listening sockets of the zone's console and door to hold.
+    ///
+    /// # Errors
+    /// [`ClientError::TooOld`] from a zsched that holds none.
+    pub fn hold_sockets(&self, sockets: [BorrowedFd<'_>; SOCKETS]) -> Result<Status> {
+        Ok(self.call(Op::Sockets, &[], &sockets)?.0)
+    }
+
+    /// Gives the listening sockets that zsched holds, if it does: of console and door.
+    ///
+    /// # Errors
+    /// [`ClientError::TooOld`] from a zsched that holds none.
+    pub fn sockets(&self) -> Result<(Status, Option<[OwnedFd; SOCKETS]>)> {
+        let (status, mut fds) = self.call(Op::Sockets, &[], &[])?;
+        Ok((status, fds.take(0).zip(fds.take(1)).map(<[OwnedFd; SOCKETS]>::from)))
+    }
+
+    /// Says that the daemon leaves on purpose, and whether it `rests`: nothing needs it. It is gone when its connections are.
+    ///
+    /// # Errors
+    /// [`ClientError::TooOld`] from a zsched that makes no difference.
+    pub fn leave(&self, rests: bool) -> Result<Status> {
+        Ok(self.call(Op::Leave, &[u8::from(rests)], &[])?.0)
     }
 
     /// Asks zsched to end.

@@ -93,6 +93,11 @@ impl Clients {
         self.attached = Some(slot);
     }
 
+    /// Whether the one at `slot` is the daemon.
+    pub(crate) fn is_daemon(&self, slot: usize) -> bool {
+        self.attached == Some(slot)
+    }
+
     /// Whether a daemon is there.
     pub(crate) fn daemon(&self) -> Option<&OwnedFd> {
         self.get(self.attached?)

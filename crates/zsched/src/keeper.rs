@@ -4,6 +4,8 @@ use crate::clients::{Clients, MAX};
 use crate::create;
 use crate::namespaces::Prepared;
 use crate::report::Report;
+use crate::restraint::{Restraint, Unlogged};
+use crate::sockets::Sockets;
 use crate::upcall::Upcall;
 use crate::userns;
 use crate::zone::{Kept, Zone};
@@ -16,8 +18,8 @@ use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zone_sys::unix::{self, Fds};
 use zsched::wire::{
-    Adopt, CREATE_FDS, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, PROTOCOL, Phase, Reply,
-    Stage, Status,
+    Adopt, Attendance, CREATE_FDS, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, PROTOCOL, Phase,
+    Reply, SOCKETS, Stage, Status,
 };
 
 /// The console as zsched holds it: both ends, so that neither ever sees the other hang up.
@@ -35,6 +37,10 @@ pub(crate) struct Keeper {
     listener: OwnedFd,
     clients: Clients,
     console: Console,
+    sockets: Sockets,
+    /// How the daemon that was last here has gone, as far as it said so.
+    gone: Attendance,
+    restraint: Restraint,
     /// Whether reading the console works; not after a hangup, until a daemon brings a new pair.
     readable: bool,
     /// Whether the last thing that happened to the console was that it was opened anew.
@@ -58,7 +64,8 @@ const MANAGER: usize = MAX + 1;
 const FIRST: usize = MAX + 2;
 const STARTING: usize = MAX + 3;
 const SIGNALS: usize = MAX + 4;
-const TABLE: usize = MAX + 5;
+const CALLERS: usize = MAX + 5;
+const TABLE: usize = CALLERS + SOCKETS;
 
 impl Keeper {
     pub(crate) fn new(
@@ -73,6 +80,9 @@ impl Keeper {
             listener,
             clients: Clients::new(daemon),
             console,
+            sockets: Sockets::default(),
+            gone: Attendance::Died,
+            restraint: Restraint::default(),
             readable: true,
             reopened: false,
             zone: None,
@@ -87,21 +97,23 @@ impl Keeper {
     /// Serves until a daemon says that it is over.
     pub(crate) fn run(mut self) {
         loop {
-            let unheard = self.unheard();
-            if unheard {
+            let [unread, late] = self.restraint.look(self.unlogged());
+            let wanted = self.wants_daemon();
+            if wanted {
                 self.upcall.start_if_due(self.proof);
             }
             let doubt = self.zone.as_ref().and_then(Zone::patience);
             let rest = self.clients.rest();
-            let wait = if unheard { self.upcall.wait() } else { doubt };
-            let wait = wait.into_iter().chain(rest).min();
+            let wait = if wanted { self.upcall.wait() } else { doubt };
+            let wait = wait.into_iter().chain(rest).chain(unread).chain(late).min();
             let mut ready = [PollFlags::empty(); TABLE];
             let mut slots = [0; TABLE];
             {
                 let mut table: [PollFd<'_>; TABLE] =
                     std::array::from_fn(|_| PollFd::new(&self.listener, PollFlags::empty()));
                 let mut used = 0;
-                let watched = self.watched().filter(|(slot, _)| rest.is_none() || *slot != LISTENER);
+                let passed_over = [rest.map(|_| LISTENER), unread.map(|_| MANAGER)];
+                let watched = self.watched().filter(|(slot, _)| !passed_over.contains(&Some(*slot)));
                 for (slot, fd) in watched {
                     (table[used], slots[used]) = (PollFd::from_borrowed_fd(fd, PollFlags::IN), slot);
                     used += 1;
@@ -129,6 +141,9 @@ impl Keeper {
             if !ready[MANAGER].is_empty() {
                 self.drain();
             }
+            if ready[CALLERS..].iter().any(|flags| !flags.is_empty()) {
+                self.sockets.came();
+            }
             for (slot, flags) in ready[..MAX].iter().enumerate() {
                 if !flags.is_empty() && self.serve(slot) {
                     return;
@@ -145,6 +160,10 @@ impl Keeper {
         let console =
             (self.readable && self.clients.daemon().is_none()).then(|| self.console.manager.as_fd());
         let (first, signals) = self.zone.as_ref().map_or((None, None), Zone::watched);
+        let callers = self.sockets.watched().into_iter().enumerate();
+        let callers = callers
+            .filter_map(|(index, socket)| Some((CALLERS + index, socket?)))
+            .filter(|_| self.clients.daemon().is_none());
         let others = [
             (LISTENER, Some(self.listener.as_fd())),
             (MANAGER, console),
@@ -152,18 +171,32 @@ impl Keeper {
             (SIGNALS, signals),
             (STARTING, self.upcall.starting()),
         ];
-        self.clients.all().chain(others.into_iter().filter_map(|(what, fd)| Some((what, fd?))))
+        let others = others.into_iter().filter_map(|(what, fd)| Some((what, fd?)));
+        self.clients.all().chain(others).chain(callers)
     }
 
-    /// Whether a zone has ended, or is to come back, and no daemon is there to be told.
-    fn unheard(&self) -> bool {
-        self.status().phase.needs_daemon(self.owed) && self.clients.daemon().is_none()
+    /// Whether no daemon is there to be told that a zone has ended or is to come back, to serve whoever waits for one, or to log what is
+    /// kept.
+    fn wants_daemon(&self) -> bool {
+        self.clients.daemon().is_none()
+            && (self.status().phase.needs_daemon(self.owed, self.sockets.has_callers())
+                || self.restraint.is_due())
+    }
+
+    /// What the console has said since the daemon has left.
+    fn unlogged(&self) -> Unlogged {
+        let rests = self.clients.daemon().is_none() && self.gone == Attendance::Rests;
+        Unlogged::of(&self.console.ring, rests)
     }
 
     fn status(&self) -> Status {
         let mut status = self.zone.as_ref().map_or_else(Status::default, |zone| zone.status);
         status.keeper = rustix::process::getpid().as_raw_nonzero().get();
         status.version = VERSION;
+        status.daemon = match self.clients.daemon() {
+            Some(_) => Attendance::There,
+            None => self.gone,
+        };
         status
     }
 
@@ -221,17 +254,12 @@ impl Keeper {
             Err(e) if e.errno() == Errno::MSGSIZE => {
                 let refusal = Reply::Failed(Failure::new(Stage::Request, Errno::MSGSIZE));
                 if unix::send(socket, &refusal.encode(), &[]).is_err() {
-                    self.clients.close(slot);
+                    self.part(slot);
                 }
                 return false;
             }
             Ok(_) | Err(_) => {
-                if self.clients.daemon().is_some_and(|daemon| std::ptr::eq(daemon, socket)) {
-                    // The ring was written by the daemon until now.
-                    let _ = self.console.ring.reload();
-                }
-                self.prepared.take_if(|(by, _)| *by == slot);
-                self.clients.close(slot);
+                self.part(slot);
                 return false;
             }
         };
@@ -253,13 +281,29 @@ impl Keeper {
                 several.extend(fds.iter().map(AsFd::as_fd));
                 &several
             }
+            Out::Sockets => {
+                several.extend(self.sockets.all().iter().map(AsFd::as_fd));
+                &several
+            }
             Out::Console => &console,
             Out::Zone => zone.as_ref().map_or(&[], |fds| &fds[..]),
         };
         if unix::send(socket, &reply.encode(), borrowed).is_err() {
-            self.clients.close(slot);
+            self.part(slot);
         }
         last
+    }
+
+    /// Forgets a connection that has ended.
+    fn part(&mut self, slot: usize) {
+        if self.clients.is_daemon(slot) {
+            // The ring was written by the daemon until now.
+            let _ = self.console.ring.reload();
+            self.sockets.look_anew();
+            self.upcall.gone(self.gone == Attendance::Rests);
+        }
+        self.prepared.take_if(|(by, _)| *by == slot);
+        self.clients.close(slot);
     }
 
     fn carry_out(&mut self, slot: usize, n: usize, mut fds: Fds) -> Result<Out, Failure> {
@@ -328,7 +372,9 @@ impl Keeper {
             }
             Op::Attach => {
                 self.clients.attach(slot);
-                self.upcall.calm();
+                self.gone = Attendance::Died;
+                self.sockets.look_anew();
+                self.upcall.attached();
                 // A tracer that was in our way may be gone.
                 if let Some(zone) = &mut self.zone {
                     zone.trace();
@@ -365,6 +411,15 @@ impl Keeper {
                 };
                 (self.console.manager, self.console.subsidiary) = (manager, subsidiary);
                 self.readable = true;
+            }
+            Op::Sockets => match (fds.take(0), fds.take(1)) {
+                (Some(console), Some(door)) => self.sockets.hold([console, door]),
+                (None, None) => return Ok(Out::Sockets),
+                _ => return refuse(Stage::Request, Errno::BADF),
+            },
+            Op::Leave => {
+                self.gone = if body.first() == Some(&1) { Attendance::Rests } else { Attendance::Left };
+                zone_fail::pass!("leave.told");
             }
             Op::Quit if self.zone.is_some() => return refuse(Stage::Busy, Errno::BUSY),
             Op::Quit => {}
@@ -431,6 +486,7 @@ enum Out {
     Several(Vec<OwnedFd>),
     Console,
     Zone,
+    Sockets,
 }
 
 /// Room for a message, of which only the pages that requests need are ever memory.

@@ -12,4 +12,5 @@
 pub mod client;
 pub mod daemon;
 pub mod launch;
+pub mod process;
 pub mod wire;

@@ -8,6 +8,8 @@ mod first;
 mod keeper;
 mod namespaces;
 mod report;
+mod restraint;
+mod sockets;
 mod steps;
 mod tracer;
 mod upcall;

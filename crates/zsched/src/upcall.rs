@@ -1,5 +1,5 @@
-//! The upcall: when a zone's first process has ended and no zoneadmd is there to hear it, start one,
-//! again and again until the news has been dealt with. (On Solaris the kernel calls zoneadmd's door
+//! The upcall: when a zone's first process has ended and no zoneadmd is there to hear it, or somebody waits for one at its sockets,
+//! start one, again and again until the news has been dealt with. (On Solaris the kernel calls zoneadmd's door
 //! once a second for ever.)
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,6 +10,8 @@ use zsched::launch::Arguments;
 
 const FIRST_DELAY_MS: i64 = 50;
 const LAST_DELAY_MS: i64 = 30_000;
+/// A daemon that was there for so long was none that dies of what it finds. After one that was not the next is waited for no longer.
+const STEADY_MS: i64 = 1000;
 
 /// How to start a zoneadmd, and when to try next.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Upcall {
     starting: Option<OwnedFd>,
     delay_ms: i64,
     next_ms: i64,
+    /// When the daemon that was last here came.
+    since_ms: i64,
 }
 
 impl Upcall {
@@ -26,7 +30,7 @@ impl Upcall {
         let Arguments { zone, zoneadmd, root } = arguments;
         let line = CommandLine { zone: zone.clone(), root: Some(root.into()) };
         let block = line.block(zoneadmd, [])?;
-        Some(Self { block, starting: None, delay_ms: FIRST_DELAY_MS, next_ms: 0 })
+        Some(Self { block, starting: None, delay_ms: FIRST_DELAY_MS, next_ms: 0, since_ms: now_ms() })
     }
 
     /// Starts a daemon now if it is time and none is starting.
@@ -60,10 +64,22 @@ impl Upcall {
         }
     }
 
-    /// A daemon is there: the next silence is a new one.
-    pub(crate) fn calm(&mut self) {
-        self.delay_ms = FIRST_DELAY_MS;
-        self.next_ms = 0;
+    /// A daemon is there.
+    pub(crate) fn attached(&mut self) {
+        self.since_ms = now_ms();
+        self.delay_ms = self.delay_ms.min(STEADY_MS);
+        self.next_ms = self.next_ms.min(self.since_ms + self.delay_ms);
+    }
+
+    /// The daemon has gone: if it was there for a while, or `rests`, the next silence is a new one. One that came just now to leave
+    /// at once is not followed by the next without a pause.
+    pub(crate) fn gone(&mut self, rests: bool) {
+        zone_fail::pass!("leave.gone");
+        let steady = now_ms() - self.since_ms >= STEADY_MS;
+        if steady || rests {
+            self.delay_ms = FIRST_DELAY_MS;
+            self.next_ms = if steady { 0 } else { self.since_ms + FIRST_DELAY_MS };
+        }
     }
 
     /// How long to wait before the next try; `None` while one is under way.
@@ -73,7 +89,8 @@ impl Upcall {
     }
 }
 
-fn now_ms() -> i64 {
+/// The time since the host's boot, in milliseconds.
+pub(crate) fn now_ms() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }

@@ -54,8 +54,7 @@ impl Zone {
         }
         let Adopt { phase, uniqid, pid, since, end, ended, restarts, lost, .. } = *request;
         let adopted = Some(Adopted { at: seconds().max(1), witness: Witness::Nobody, lost });
-        let status =
-            Status { phase, uniqid, pid, since, end, ended, restarts, adopted, keeper: 0, version: [0; 3] };
+        let status = Status { phase, uniqid, pid, since, end, ended, restarts, adopted, ..Status::default() };
         let before = if pidfd.is_some() { 2 } else { 1 };
         let mut kept = Kept::default();
         for (index, slot) in kept.iter_mut().enumerate().take(usize::from(request.kept)) {

@@ -51,12 +51,15 @@ struct Args {
     /// How many zones to soak
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     zones: usize,
-    /// How many tests to run at the same time [default: twice the number of processors]
+    /// How many tests to run at the same time [default: three times the number of processors]
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
     /// Give everything so many times as long, on a machine that is emulated
     #[arg(long, value_name = "TIMES", default_value_t = 1)]
     slow: u32,
+    /// Have daemons leave after so many seconds, or "never", in the tests that do not say otherwise
+    #[arg(long, value_name = "SECONDS")]
+    daemon_idle: Option<String>,
     /// Run only the core of the suite, which takes a minute or two
     #[arg(long)]
     core: bool,
@@ -77,7 +80,8 @@ struct Args {
     inside: bool,
 }
 
-const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+/// How many tests run at the same time for each processor.
+const JOBS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 fn main() -> ExitCode {
     // Who starts the suite in the background of a script has it ignore SIGINT, which terminals here are to send.
@@ -107,7 +111,7 @@ fn run(args: Args) -> io::Result<ExitCode> {
     let full = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     let bin = full(&args.bin)?.or_else(|| here.parent().map(PathBuf::from)).unwrap_or_default();
     let (guests, python) = (full(&args.guests)?, full(&args.python)?);
-    let spec = LabSpec { dir: args.dir.clone(), bin, guests, python };
+    let spec = LabSpec { dir: args.dir.clone(), bin, guests, python, daemon_idle: args.daemon_idle.clone() };
     if let Some(name) = &args.one {
         return Ok(supervisor::run_here(&by_name(name)?, spec));
     }
@@ -124,6 +128,9 @@ fn run(args: Args) -> io::Result<ExitCode> {
             more.extend([option.to_owned(), value.display().to_string()]);
         }
     }
+    if let Some(idle) = &spec.daemon_idle {
+        more.extend(["--daemon-idle".to_owned(), idle.clone()]);
+    }
     if let Some(name) = &args.case {
         if namespaces::own_network() {
             namespaces::set_loopback_up()?;
@@ -137,8 +144,9 @@ fn run(args: Args) -> io::Result<ExitCode> {
     }
     let base = std::fs::canonicalize(&args.dir)?.join("run");
     // Most of a test is waiting.
-    let twice = || std::thread::available_parallelism().ok().map(|processors| processors.saturating_mul(TWO));
-    let jobs = args.jobs.or_else(twice).map_or(1, NonZeroUsize::get);
+    let usual =
+        || std::thread::available_parallelism().ok().map(|processors| processors.saturating_mul(JOBS));
+    let jobs = args.jobs.or_else(usual).map_or(1, NonZeroUsize::get);
     let run = runner::Run { base: &base, spec: &spec, jobs, arguments: &more };
     let tally = run.all(&selected(&args))?;
     conclude(&args, &tally)
@@ -151,7 +159,7 @@ fn soak(args: &Args, seed: u64, spec: LabSpec) -> io::Result<ExitCode> {
     std::fs::create_dir_all(&dir)?;
     let time = Duration::try_from_secs_f64(args.minutes * 60.0).map_err(io::Error::other)?;
     let spec = LabSpec { dir: dir.clone(), ..spec };
-    let report = soak::run(soak::Soak { seed, time, zones: args.zones }, &spec)?;
+    let report = soak::run(soak::Soak { seed, time, least: 0, zones: args.zones }, &spec)?;
     println!("{report}");
     if report.wrong.is_empty() {
         return Ok(ExitCode::SUCCESS);

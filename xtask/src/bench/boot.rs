@@ -218,7 +218,7 @@ pub(super) fn steps(output: &str) -> Vec<(String, u64)> {
 }
 
 /// Where cgroup v2 is mounted.
-fn cgroup2() -> Option<PathBuf> {
+pub(super) fn cgroup2() -> Option<PathBuf> {
     let info = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let line = info.lines().find(|line| line.contains(" - cgroup2 "))?;
     line.split(' ').nth(4).map(|place| Path::new(place).to_owned())

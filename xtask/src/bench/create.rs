@@ -19,38 +19,41 @@ pub(crate) struct Args {
     pub(super) rounds: usize,
 }
 
-const ZONE: &str = "made";
+/// The container of the peer.
+const PEER: &str = "made";
 
-/// Measures the making of zones.
+/// Measures the making of zones. Each round makes another one, and all are removed in the end: nobody installs what he has just
+/// uninstalled, and a file system may go a long way round files that were removed a moment ago (ext4 without a journal looks
+/// at each of their inodes, for minutes).
 pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     let place = stage.folder().join("lxc-create");
     sh::make_dir(&place)?;
     let place = place.to_string_lossy();
     let lxc = |program: &str, more: &[&str]| {
-        let words = [&[program, "-P", &place, "-n", ZONE][..], more].concat();
+        let words = [&[program, "-P", &place, "-n", PEER][..], more].concat();
         Job::Run { words: words.into_iter().map(str::to_owned).collect(), wanted: false }
     };
     let (lxc_create, lxc_destroy) = (lxc("lxc-create", &["-t", "none"]), lxc("lxc-destroy", &[]));
     let (mut ours, mut theirs) = (stage.worker()?, Worker::start(&[], &[])?);
     let mut peer = Ok(Samples::default());
     let (mut floor, synced) = (Samples::default(), stage.folder().join("floor"));
-    let (mut configure, mut install, mut both, mut away) = Default::default();
-    // The zone is known to the stage, which takes it away if this ends early.
-    stage.lab.zone(ZONE);
-    for round in 0..=args.rounds {
+    let (mut configure, mut install, mut both) = Default::default();
+    let mut away = Samples::default();
+    // The first of each pays for what is not in memory yet.
+    let names: Vec<String> = (0..=args.rounds).map(|round| format!("made{round}")).collect();
+    for (round, name) in names.iter().enumerate() {
+        // It is known to the stage, which takes it away if this ends early.
+        stage.lab.zone(name);
         let began = Instant::now();
         least(&synced)?;
         let least = u64::try_from(began.elapsed().as_micros())?;
-        let created = ours.has_done(&stage.job("zonecfg", &["-z", ZONE, "create; set brand=sparse"]))?.0;
-        let installed = ours.has_done(&stage.job("zoneadm", &["-z", ZONE, "install"]))?.0;
-        let removed = ours.has_done(&stage.job("zoneadm", &["-z", ZONE, "uninstall", "-F"]))?.0
-            + ours.has_done(&stage.job("zonecfg", &["-z", ZONE, "delete -F"]))?.0;
+        let created = ours.has_done(&stage.job("zonecfg", &["-z", name, "create; set brand=sparse"]))?.0;
+        let installed = ours.has_done(&stage.job("zoneadm", &["-z", name, "install"]))?.0;
         let made = peer.is_ok().then(|| {
             let made = theirs.has_done(&lxc_create)?.0;
             theirs.has_done(&lxc_destroy)?;
             anyhow::Ok(made)
         });
-        // The first of each pays for what is not in memory yet.
         let counted = round > 0;
         if counted {
             let add = |to: &mut Samples, usec| to.add(usec);
@@ -58,12 +61,18 @@ pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
             add(&mut configure, created);
             add(&mut install, installed);
             add(&mut both, created + installed);
-            add(&mut away, removed);
         }
         match (made, &mut peer) {
             (Some(Ok(usec)), Ok(samples)) if counted => samples.add(usec),
             (Some(Err(e)), _) => peer = Err(format!("{e:#}")),
             _ => {}
+        }
+    }
+    for (round, name) in names.iter().enumerate() {
+        let removed = ours.has_done(&stage.job("zoneadm", &["-z", name, "uninstall", "-F"]))?.0
+            + ours.has_done(&stage.job("zonecfg", &["-z", name, "delete -F"]))?.0;
+        if round > 0 {
+            away.add(removed);
         }
     }
     let table = Table::new("A sparse zone configured and installed", Unit::Milliseconds)

@@ -33,7 +33,11 @@ impl Machine {
             let version = said(&["dpkg-query", "-W", "-f", "${Version}", package]);
             (!version.is_empty()).then(|| format!("{package} {version}"))
         });
-        let programs = if build.debug { "debug build" } else { "release build, static, as it ships" };
+        let programs = match &build.bin {
+            Some(folder) => format!("the programs in {}", folder.display()),
+            None if build.debug => "debug build".to_owned(),
+            None => "release build, static, as it ships".to_owned(),
+        };
         let virtual_machine = if read("/proc/cpuinfo").contains(" hypervisor") { ", virtual" } else { "" };
         Ok(Self {
             facts: vec![
@@ -53,7 +57,7 @@ impl Machine {
                     "This project",
                     format!("{programs}, commit {}", said(&["git", "describe", "--always", "--dirty"])),
                 ),
-                ("Peers", versions.collect::<Vec<_>>().join(", ")),
+                ("Peers", versions.chain(super::peers::unpacked_version()).collect::<Vec<_>>().join(", ")),
                 ("Load before", stage::load()),
             ],
         })

@@ -2,10 +2,11 @@
 
 use super::worker::{Job, Worker};
 use crate::needs::{Need, need};
-use crate::sh;
+use crate::{paths, say, sh};
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where they are from.
 pub(super) const NEEDS: [Need; 5] = [
@@ -15,6 +16,39 @@ pub(super) const NEEDS: [Need; 5] = [
     need("systemd-nspawn", "systemd-container", "a manager to measure beside ours"),
     need("podman", "podman", "a manager with a bridge, to measure beside ours"),
 ];
+
+/// A peer that no package of the distribution has, and its features that want no library.
+const YOUKI: [&str; 4] = ["youki", "--no-default-features", "--features", "v1,v2"];
+
+/// Where that is built.
+fn built() -> PathBuf {
+    paths::target().join("peers")
+}
+
+/// Builds the peer that is in no package, once.
+///
+/// # Errors
+/// When it does not build, or is not to be had.
+pub(super) fn build() -> Result<()> {
+    if program(YOUKI[0]).is_some() {
+        return Ok(());
+    }
+    let mut install = sh::cargo();
+    install.args(["install", "--quiet", "--locked", "--root"]).arg(built()).args(YOUKI);
+    say::command(&sh::line(&install));
+    sh::run(&mut install)
+}
+
+/// Finds a peer's program: the machine's, or the one that was built here.
+fn program(name: &str) -> Option<PathBuf> {
+    sh::which(name).or_else(|| Some(built().join("bin").join(name)).filter(|built| built.exists()))
+}
+
+/// Tells the version of the peer that is in no package, if it is there.
+pub(super) fn unpacked_version() -> Option<String> {
+    let said = sh::capture(Command::new(program(YOUKI[0])?).arg("--version")).ok()?;
+    Some(said.lines().next()?.trim().to_owned())
+}
 
 /// A name for the container that no other has.
 const NAME: &str = "zones-bench";
@@ -74,13 +108,14 @@ pub(super) fn all(root: &Path, init: &str, dir: &Path, bridge: &str) -> Result<(
     for (program, made) in [
         ("crun", oci("crun", root, init, dir)),
         ("runc", oci("runc", root, init, dir)),
+        (YOUKI[0], oci(YOUKI[0], root, init, dir)),
         ("lxc-start", lxc(NAME, root, init, dir, None)),
         ("systemd-nspawn", nspawn(root, init)),
         ("lxc-start", lxc(NAME, root, init, dir, Some(bridge))),
         ("podman", podman(root, init, dir)),
     ] {
         let mut peer = made?;
-        let why = if sh::which(program).is_none() {
+        let why = if self::program(program).is_none() {
             "not installed".to_owned()
         } else {
             match peer.start().and_then(|_| peer.stop()) {
@@ -105,7 +140,7 @@ pub(super) fn bundle(name: &str, root: &Path, init: &str, dir: &Path) -> Result<
     let mount = |what: &str, at: &str, options: &[&str]| json!({ "destination": at, "type": what, "source": what, "options": options });
     let config = json!({
         "ociVersion": "1.0.0",
-        "process": { "user": { "uid": 0, "gid": 0 }, "args": [init], "cwd": "/" },
+        "process": { "user": { "uid": 0, "gid": 0 }, "args": [init], "env": ["PATH=/usr/bin:/bin"], "cwd": "/" },
         "root": { "path": root },
         "hostname": name,
         "mounts": [
@@ -121,18 +156,20 @@ pub(super) fn bundle(name: &str, root: &Path, init: &str, dir: &Path) -> Result<
 }
 
 /// An OCI runtime with a bundle of its own.
-fn oci(program: &str, root: &Path, init: &str, dir: &Path) -> Result<Peer> {
-    let bundle = bundle(program, root, init, dir)?;
+fn oci(name: &str, root: &Path, init: &str, dir: &Path) -> Result<Peer> {
+    let bundle = bundle(name, root, init, dir)?;
+    let program = program(name).map_or_else(|| name.to_owned(), |path| path.to_string_lossy().into_owned());
+    let program = program.as_str();
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let bundle = bundle.to_string_lossy();
-    let worker = if program == "crun" { without_cgroup2()? } else { Worker::start(&[], &[])? };
+    let worker = if name == "crun" { without_cgroup2()? } else { Worker::start(&[], &[])? };
     Ok(Peer {
-        name: format!("{program} run"),
+        name: format!("{name} run"),
         wired: false,
         worker,
         start: run(words(&[program, "run", "-d", "-b", &bundle, NAME])),
         stop: vec![run(words(&[program, "delete", "-f", NAME]))],
-        way_in: format!("{program} exec"),
+        way_in: format!("{name} exec"),
         enter: Ok(words(&[program, "exec", NAME])),
     })
 }

@@ -78,7 +78,9 @@ fn among(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
         table("zoneadm boot", Unit::Milliseconds, |figures| &figures.boot),
         table("zoneadm halt", Unit::Milliseconds, |figures| &figures.halt),
         table("zlogin true", Unit::Milliseconds, |figures| &figures.login),
-        table("Private memory of zoneadmd", Unit::Kilobytes, |figures| &figures.private),
+        table("Private memory of zoneadmd", Unit::Kilobytes, |figures| &figures.private).note(
+            "With the pages of its program in it: it is the only one, and has nobody to share them with.",
+        ),
     ])
 }
 

@@ -1,11 +1,21 @@
 //! What every measurement stands on: programs to measure, and a private root that is cleared however it ends.
 
+use super::guard;
 use super::worker::{Job, Worker};
-use crate::{dist, paths, sh};
-use anyhow::Result;
+use crate::arch::Arch;
+use crate::needs::{Need, need};
+use crate::{dist, paths};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use zone_sys::clone::Namespaces;
 use zones_suite::harness::{Lab, LabSpec};
+
+/// What every measurement needs.
+pub(super) const NEEDS: [Need; 3] = [
+    need("busybox", "busybox-static", "the smallest root file systems"),
+    need("ip", "iproute2", "the networks of the zones that are measured"),
+    need("nft", "nftables", "the rules of the floor with a net"),
+];
 
 /// Which programs are measured.
 #[derive(clap::Args)]
@@ -16,28 +26,40 @@ pub(super) struct Build {
     /// Measure the release as it was built last
     #[arg(long, global = true)]
     prebuilt: bool,
+    /// Measure the programs in this folder, on a machine that builds none
+    #[arg(long, global = true, value_name = "FOLDER", conflicts_with_all = ["debug", "prebuilt"])]
+    pub(super) bin: Option<PathBuf>,
 }
 
 /// A private installation of zones.
 pub(super) struct Stage {
     pub(super) lab: Lab,
     pub(super) bin: PathBuf,
-    dir: tempfile::TempDir,
+    dir: PathBuf,
 }
 
 impl Stage {
     /// Builds what is to be built, and sets the stage, in a network of this process' own.
     pub(super) fn set(build: &Build) -> Result<Self> {
-        sh::require_root("bench", "boots zones")?;
-        let bin = if build.debug { paths::debug() } else { paths::dist() };
-        if build.debug {
-            dist::debug()?;
-        } else if !build.prebuilt {
-            dist::release()?;
-        }
+        let bin = match &build.bin {
+            Some(folder) => {
+                std::fs::canonicalize(folder).with_context(|| format!("no folder {}", folder.display()))?
+            }
+            None if build.debug => {
+                dist::debug()?;
+                paths::debug()
+            }
+            None => {
+                if !build.prebuilt {
+                    dist::release(Arch::here())?;
+                }
+                paths::dist()
+            }
+        };
         own_network()?;
-        let dir = tempfile::Builder::new().prefix("zones-bench.").tempdir()?;
-        let spec = LabSpec { dir: dir.path().to_owned(), bin: bin.clone(), guests: None, python: None };
+        let dir = guard::folder().context("a measurement that nobody guards")?;
+        let spec =
+            LabSpec { dir: dir.clone(), bin: bin.clone(), guests: None, python: None, daemon_idle: None };
         Ok(Self { lab: Lab::new(spec), bin, dir })
     }
 
@@ -55,7 +77,7 @@ impl Stage {
 
     /// A folder for whatever else is needed.
     pub(super) fn folder(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 }
 

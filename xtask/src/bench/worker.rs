@@ -21,6 +21,8 @@ pub(super) enum Job {
     FloorStart { root: PathBuf, init: String, cgroup: Option<PathBuf>, bridge: Option<String> },
     /// Stop it.
     FloorStop,
+    /// Write into files, one after another.
+    Write { files: Vec<(PathBuf, String)> },
     /// Run a command to its end. Its output is waited for only if it is wanted: a manager that
     /// stays in the background may keep the pipe.
     Run { words: Vec<String>, wanted: bool },
@@ -86,6 +88,11 @@ fn perform(job: &Job, state: &mut State) -> Result<String> {
             state.floor = Some(Floor::start(root, init, cgroup.as_deref(), bridge.as_deref())?);
         }
         Job::FloorStop => state.floor.take().context("nothing was started")?.stop()?,
+        Job::Write { files } => {
+            for (path, text) in files {
+                std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
         Job::Run { words, wanted } => return run(words, *wanted, &mut state.errors),
         Job::Attend { words } => {
             let mut child = command(words, &state.errors)?.stdout(Stdio::piped()).spawn()?;

@@ -9,12 +9,13 @@ use super::key;
 use super::lex::{Token, tokens};
 
 /// The crates that speak to who calls. The others speak to the host's log, or to programs.
-const CRATES: [&str; 17] = [
+const CRATES: [&str; 18] = [
     "zlogin",
     "zone-access",
     "zone-config",
     "zone-console",
     "zone-door",
+    "zone-engine",
     "zone-install",
     "zone-live",
     "zone-net",
@@ -38,9 +39,11 @@ const NO_MESSAGES: &[(&str, &str)] = &[
     ("zone-net/src/guard/", "comments in rules of nftables"),
     ("zone-net/src/nft/standing.rs", "comments in rules of nftables"),
     ("zone-install/src/sparse/texts.rs", "files of zones"),
-    ("zoneadmd/src/journal.rs", "words of the journal"),
+    ("zone-engine/src/journal.rs", "words of the journal"),
     ("zoneadmd/src/log.rs", "the log, which is in English"),
     ("zone-live/src/record.rs", "words of a file"),
+    ("zone-config/src/snapshot/outline.rs", "words of a file"),
+    ("zone-config/src/settings/template.rs", "words of a file"),
     ("zoneadm/src/cli.rs", "the command line, which is asked itself"),
     ("zoneadm/src/cli/", "the command line, which is asked itself"),
     ("zonecfg/src/args.rs", "the command line, which is asked itself"),

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Command;
 use clap_complete::Shell;
 use zone_config::State;
+use zone_config::command::{COMMANDS, Scope};
+use zone_config::schema::{Applies, GLOBALS, Property, RESOURCES};
 
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
@@ -69,6 +71,35 @@ fn verbs_for(state: State) -> String {
     verbs.iter().filter(|verb| zoneadm::is_for(verb, state)).cloned().collect::<Vec<_>>().join(" ")
 }
 
+/// What `zoneadm set` can change of a zone that is up, as it is begun to be typed.
+fn assignments() -> Vec<String> {
+    let live = |row: &&Property| row.applies == Applies::Live;
+    let globals = GLOBALS.iter().filter(live).map(|row| format!("{}=", row.name));
+    let single = RESOURCES.iter().filter(|resource| resource.single);
+    let of_resources = single.flat_map(|resource| {
+        let rows = resource.properties.iter().filter(live);
+        rows.map(|row| format!("{}.{}=", resource.name, row.name))
+    });
+    globals.chain(of_resources).collect()
+}
+
+/// What can follow a command of zonecfg; the first is what can follow none.
+fn command_words() -> [(&'static str, Vec<String>); 5] {
+    let outside = COMMANDS.iter().filter(|row| row.scope != Scope::Resource);
+    let commands: Vec<String> = outside.map(|row| row.name.to_owned()).collect();
+    let resources: Vec<String> = RESOURCES.iter().map(|row| row.name.to_owned()).collect();
+    let globals: Vec<String> = GLOBALS.iter().map(|row| row.name.to_owned()).collect();
+    let assignments = globals.iter().map(|name| format!("{name}=")).collect();
+    let both = resources.iter().chain(&globals).cloned().collect();
+    [
+        ("''", commands),
+        ("set", assignments),
+        ("clear", globals),
+        ("add select remove", resources),
+        ("info", both),
+    ]
+}
+
 /// The table, as bash and zsh have them: what is for which state.
 fn tables() -> String {
     let mut text = "\n_zones_states() {\n    case $1 in\n".to_owned();
@@ -81,7 +112,16 @@ fn tables() -> String {
     for state in State::ALL {
         let _ = writeln!(text, "        {state}) echo {} ;;", verbs_for(state));
     }
-    text + "    esac\n}\n"
+    text += "    esac\n}\n\n";
+    text += "_zones_command_words() {\n    case $1 in\n";
+    for (commands, words) in command_words() {
+        let _ = writeln!(text, "        {}) echo {} ;;", commands.replace(' ', " | "), words.join(" "));
+    }
+    text += "    esac\n}\n\n";
+    let states: Vec<&str> = State::ALL.map(State::as_str).to_vec();
+    let _ = writeln!(text, "_zones_all_states=\"{}\"", states.join(" "));
+    let _ = writeln!(text, "_zones_assignments=({})", assignments().join(" "));
+    text
 }
 
 fn bash(program: &str, text: &str) -> String {
@@ -89,6 +129,16 @@ fn bash(program: &str, text: &str) -> String {
     // The last word on a program is the one that counts.
     format!("{text}{}{own}\ncomplete -F _zones_{program} -o bashdefault -o default {program}\n", tables())
 }
+
+/// What zsh does for arguments of ours: the program, what clap's line has, the function.
+const OF_ZSH: [(&str, &str, &str); 6] = [
+    ("zoneadm", "assignments -- ", "_zones_assign"),
+    ("zoneadm", "':from -- ", "_zones_file"),
+    ("zoneadm", "':to -- ", "_zones_file"),
+    ("zoneadm", "words -- ", "_message argument"),
+    ("zonecfg", "commands -- ", "_zones_command"),
+    ("zlogin", "words -- ", "_message command"),
+];
 
 fn zsh(program: &str, text: &str) -> Result<String> {
     let own = include_str!("../../../packaging/completions/zones.zsh");
@@ -103,6 +153,16 @@ fn zsh(program: &str, text: &str) -> Result<String> {
         if line.contains(":ZONE:_default'") || line.contains("zone -- ") {
             places += 1;
             lines.push(line.replace(":_default'", &format!(": {action}'")));
+            continue;
+        }
+        if let Some((.., action)) = OF_ZSH.iter().find(|(of, arg, _)| program == *of && line.contains(arg)) {
+            let (before, _) = line.rsplit_once(':').context("clap has no action")?;
+            lines.push(format!("{before}: {action}' \\"));
+            continue;
+        }
+        // Of a clone.
+        if line.contains("':source -- ") {
+            lines.push(line.replace(":_default'", ": _zones_names installed'"));
             continue;
         }
         if line.contains("_describe -t commands 'zoneadm commands'") {
@@ -125,6 +185,14 @@ fn fish(program: &str, text: &str) -> Result<String> {
         if let Some((verb, help)) = line.strip_prefix(verb_of).and_then(|rest| rest.split_once("\" -d ")) {
             let _ = write!(all, " {verb} {help}");
         } else if !(line.starts_with("complete ") && line.contains(" -s z ")) {
+            let line = match line.contains(" -r") {
+                // What clap asks fails where the value that is to be completed is missing.
+                true => line.replace(
+                    "-n \"__fish_zoneadm_needs_command\"",
+                    "-n 'test -z (__zones_operand -R -u -z --state)'",
+                ),
+                false => line.to_owned(),
+            };
             // It would look for files of one character.
             lines.push(line.replace(" -s ? ", " -s '?' "));
         }
@@ -134,12 +202,22 @@ fn fish(program: &str, text: &str) -> Result<String> {
             ensure!(!all.is_empty(), "clap has no verbs");
             "complete -c zoneadm -s z -d 'The zone to work on' -x -a '(__zones_of_verb)'\n\
              complete -c zoneadm -n __fish_zoneadm_needs_command -f -a '(__zones_possible)'\n\
-             complete -c zoneadm -n '__fish_zoneadm_using_subcommand console' -f -a '(__zones_names)'\n"
+             complete -c zoneadm -n '__fish_zoneadm_using_subcommand console' -f -a '(__zones_names)'\n\
+             complete -c zoneadm -n '__fish_zoneadm_using_subcommand clone' -f -a '(__zones_names installed)'\n\
+             complete -c zoneadm -n '__fish_zoneadm_using_subcommand set' -f -a '(__zones_assignments)'\n\
+             complete -c zoneadm -f\n\
+             complete -c zoneadm -n '__fish_zoneadm_using_subcommand mark' -f -a incomplete\n\
+             complete -c zoneadm -n '__fish_zoneadm_using_subcommand move' -F\n\
+             complete -c zoneadm -n '__fish_zoneadm_using_subcommand cp' -F -a '(__zones_ask list -n -s running)\\:'\n"
         }
-        "zonecfg" => "complete -c zonecfg -s z -d 'The zone to describe' -x -a '(__zones_names)'\n",
+        "zonecfg" => {
+            "complete -c zonecfg -s z -d 'The zone to describe' -x -a '(__zones_names)'\n\
+             complete -c zonecfg -f -a '(__zones_command)'\n"
+        }
         _ => {
             "complete -c zlogin -n 'test -z (__zones_operand -e -l -R --cwd --env --replay --record)' -f \
-             -a '(__zones_to_enter)'\n"
+             -a '(__zones_to_enter)'\n\
+             complete -c zlogin -n 'string length -q -- (__zones_operand -e -l -R --cwd --env --replay --record)' -f\n"
         }
     };
     let mut own = include_str!("../../../packaging/completions/zones.fish").to_owned();
@@ -155,6 +233,16 @@ fn fish(program: &str, text: &str) -> Result<String> {
         let _ = writeln!(own, "        case {state}\n            printf '{verbs}\\n'");
     }
     own += "    end\nend\n";
+    own += "\nfunction __zones_command_words\n    switch \"$argv[1]\"\n";
+    for (commands, words) in command_words() {
+        let _ = writeln!(own, "        case {commands}\n            printf '%s\\n' {}", words.join(" "));
+    }
+    own += "    end\nend\n";
+    let _ = writeln!(
+        own,
+        "\nfunction __zones_assignments\n    string match -q '*=*' -- (commandline -ct); or printf '%s\\n' {}\nend",
+        assignments().join(" ")
+    );
     if !all.is_empty() {
         let _ = writeln!(own, "\nfunction __zones_all_verbs\n    printf '%s\\t%s\\n'{all}\nend");
     }

@@ -80,20 +80,18 @@ fn render(
     let mut command = command.clone();
     let usage = command.render_usage().to_string();
     let after = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
-    let man = Man::new(command.clone())
-        .title(full.to_uppercase())
-        .section(section)
-        .source(format!("zones {}", env!("CARGO_PKG_VERSION")))
-        .manual("Zones")
-        .date("");
+    let man = Man::new(command.clone());
     let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    // By hand: clap_mangen leaves a date out that is empty, and what stands behind is then taken for it.
+    let (title, version) = (full.to_uppercase(), env!("CARGO_PKG_VERSION"));
+    writeln!(page, ".TH {} {section} \"\" \"zones {version}\" Zones", escape(&title))?;
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     writeln!(page, ".SH NAME\n{full} \\- {}", escape(&about))?;
     let usage = usage.trim_start_matches("Usage:").trim();
     writeln!(page, ".SH SYNOPSIS\n.nf")?;
     for line in usage.lines() {
-        writeln!(page, "{}", escape(line.trim()))?;
+        // What goes on in the next line stays indented.
+        writeln!(page, "{}", escape(line.strip_prefix("       ").unwrap_or(line).trim_end()))?;
     }
     writeln!(page, ".fi")?;
     man.render_description_section(&mut page)?;
@@ -115,7 +113,19 @@ fn render(
         writeln!(page, ".SH {heading}\n.nf\n{}\n.fi", escape(&text))?;
     }
     write!(page, "{more}")?;
-    Ok(String::from_utf8(page)?)
+    Ok(tidied(&String::from_utf8(page)?))
+}
+
+/// Mends what other formatters than groff warn of in what clap_mangen writes: line breaks beside an empty line, and the escape for a
+/// backslash, which is one of macros.
+fn tidied(page: &str) -> String {
+    let lines: Vec<&str> = page.lines().collect();
+    let beside_empty = |at: usize| {
+        let near = [at.checked_sub(1), Some(at + 1)];
+        near.into_iter().flatten().any(|at| lines.get(at) == Some(&""))
+    };
+    let kept = lines.iter().enumerate().filter(|&(at, line)| *line != ".br" || !beside_empty(at));
+    kept.map(|(_, line)| line.replace(r"\\", r"\e") + "\n").collect()
 }
 
 /// A help text, divided at its headings.
@@ -165,6 +175,12 @@ mod tests {
         let (before, parts) = divide("First.\n\nExamples:\n  a\n  b\n\nExit status: 0 done.\n");
         assert_eq!(before, "First.");
         assert_eq!(parts, [("EXAMPLES", "  a\n  b".into()), ("EXIT STATUS", "0 done.".into())]);
+    }
+
+    #[test]
+    fn what_is_generated_is_tidied() {
+        let page = ".TP\na\n.br\n\n.br\nb \\\\ c\n.br\nd\n";
+        assert_eq!(tidied(page), ".TP\na\n\nb \\e c\n.br\nd\n");
     }
 
     #[test]

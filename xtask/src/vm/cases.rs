@@ -12,6 +12,10 @@ pub(super) struct Case {
     pub(super) words: &'static [&'static str],
     /// Whether it finds the package beside itself, in each of [`VERSIONS`].
     pub(super) packages: bool,
+    /// Programs that only tests have, which it finds beside ours.
+    pub(super) also: &'static [&'static str],
+    /// Whether it is run only when it is named: what takes long, and is done elsewhere too.
+    pub(super) by_name: bool,
     /// How often its machine is booted.
     pub(super) boots: u32,
     /// What kernel it takes.
@@ -35,7 +39,7 @@ pub(super) enum Kernel {
 pub(super) const VERSIONS: [&str; 2] = ["0.0.1", "9.0.0"];
 
 /// The longest first: machines run side by side.
-pub(super) const ALL: [Case; 21] = [
+pub(super) const ALL: [Case; 22] = [
     net("net-managed", "PARTS=managed"),
     net("net-firewalls", "PARTS=policies"),
     net("net-bridges", "PARTS='bridge_vlan moved'"),
@@ -57,6 +61,14 @@ pub(super) const ALL: [Case; 21] = [
     any("life-systemd", "life.sh", &["debian12-systemd.tar"]),
     any("life-sysvinit", "life.sh", &["debian12-sysvinit.tar"]),
     any("life-sparse", "life.sh", &["sparse"]),
+    Case {
+        kernel: Kernel::Full,
+        also: &["zones-suite"],
+        by_name: true,
+        megabytes: 2048,
+        seconds: 3000,
+        ..any("core", "core.sh", &[])
+    },
 ];
 
 const fn any(name: &'static str, script: &'static str, words: &'static [&'static str]) -> Case {
@@ -66,6 +78,8 @@ const fn any(name: &'static str, script: &'static str, words: &'static [&'static
         environment: "",
         words,
         packages: false,
+        also: &[],
+        by_name: false,
         boots: 1,
         kernel: Kernel::Any,
         megabytes: 1024,
@@ -81,6 +95,8 @@ const fn net(name: &'static str, environment: &'static str) -> Case {
         environment,
         words: &[],
         packages: false,
+        also: &[],
+        by_name: false,
         boots: 1,
         kernel: Kernel::Full,
         megabytes: 1024,

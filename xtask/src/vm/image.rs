@@ -1,5 +1,6 @@
 //! The hosts that machines boot: a Debian with systemd and cgroup v2, made from its packages.
 
+use crate::arch::Arch;
 use crate::{guests, needs, paths, say, sh};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -33,10 +34,15 @@ impl Suite {
     }
 }
 
+/// Its kernels, and what makes an initial RAM disk for them.
+const KERNELS: &str = "linux-image-amd64,user-mode-linux,initramfs-tools,zstd,xz-utils";
+
+/// The same for arm64, where User-Mode Linux does not run. From Debian 13 on there is one with pages of 16 KiB, too.
+const ARM_KERNELS: [&str; 2] = ["linux-image-arm64,initramfs-tools,zstd,xz-utils", "linux-image-arm64-16k"];
+
 /// What is installed: a host as zones find it, what the scripts look at it with, and others' firewalls.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 9] = [
     "systemd-sysv,dbus,udev,libpam-systemd,kmod,auditd,login,passwd,util-linux,procps,psmisc,less",
-    "linux-image-amd64,user-mode-linux,initramfs-tools,zstd,xz-utils",
     "e2fsprogs,xfsprogs,btrfs-progs,dosfstools,genisoimage,nfs-kernel-server,fuse3,acl,attr,libcap2-bin,lxcfs",
     "jq,socat,strace,python3-minimal,busybox-static,debootstrap,ca-certificates",
     "iproute2,iputils-ping,iputils-arping,nftables,iptables,bind9-dnsutils,dnsmasq-base,curl,netcat-openbsd",
@@ -61,6 +67,8 @@ const DISK: &str = "8G";
 /// An image that was made.
 pub(crate) struct Image {
     dir: PathBuf,
+    /// What processor runs it.
+    pub(super) arch: Arch,
 }
 
 impl Image {
@@ -68,17 +76,23 @@ impl Image {
     ///
     /// # Errors
     /// When packages cannot be had, or something fails while it is made; the message has the end of its log.
-    pub(crate) fn of(suite: Suite, fresh: bool) -> Result<Self> {
-        let image = Self { dir: super::place().join(suite.name()) };
-        let stamp = stamp(suite);
+    pub(crate) fn of(suite: Suite, arch: Arch, fresh: bool) -> Result<Self> {
+        let dir = super::place().join(format!("{}{}", suite.name(), arch.suffix()));
+        let image = Self { dir, arch };
+        let stamp = stamp(suite, arch);
         if !fresh && std::fs::read_to_string(image.file("stamp")).is_ok_and(|made| made == stamp) {
             return Ok(image);
         }
         let mirror = needs::mirror()?;
+        arch.runs()?;
         let _ = std::fs::remove_dir_all(&image.dir);
         sh::make_dir(&image.dir)?;
         let began = Instant::now();
-        say::note(&format!("Making a host of Debian {} with mmdebstrap, once", suite.number()));
+        say::note(&format!(
+            "Making a host of Debian {} for {} with mmdebstrap, once",
+            suite.number(),
+            arch.debian()
+        ));
         image.make(suite, &mirror)?;
         // Whole only with this.
         std::fs::write(image.file("stamp"), stamp)?;
@@ -86,7 +100,8 @@ impl Image {
         Ok(image)
     }
 
-    /// One of its files: `disk.img`, `vmlinuz`, `initrd`, and `uml`, a root with what User-Mode Linux needs of the suite.
+    /// One of its files: `disk.img`, `vmlinuz`, `initrd`, both with `.16k` where there is such a kernel, and `uml`, a root with
+    /// what User-Mode Linux needs of the suite.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -112,7 +127,8 @@ impl Image {
         mmdebstrap
             .args(["--mode=root", "--variant=minbase", "--format=directory", "--skip=check/qemu"])
             .args(["--aptopt=Apt::Install-Recommends false", "--aptopt=Acquire::Check-Valid-Until false"])
-            .arg(format!("--include={}", PACKAGES.join(",")))
+            .arg(format!("--architectures={}", self.arch.debian()))
+            .arg(format!("--include={}", packages(suite, self.arch)))
             .arg(format!("--essential-hook={initrd}"))
             .arg(format!("--customize-hook={files}"))
             .arg(suite.name())
@@ -120,7 +136,9 @@ impl Image {
             .arg(format!("deb {mirror} {} main", suite.name()));
         self.step(&mut mmdebstrap)?;
         self.kernel(&root)?;
-        self.uml(&root)?;
+        if self.arch == Arch::Amd64 {
+            self.uml(&root)?;
+        }
         let disk = self.file("disk.img");
         let mut mke2fs = Command::new("mke2fs");
         mke2fs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=1"]);
@@ -128,13 +146,19 @@ impl Image {
         std::fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))
     }
 
-    /// Takes kernel and initial RAM disk out of a root.
+    /// Takes kernels and initial RAM disks out of a root.
     fn kernel(&self, root: &Path) -> Result<()> {
-        for (link, name) in [("vmlinuz", "vmlinuz"), ("initrd.img", "initrd")] {
-            let target =
-                std::fs::read_link(root.join(link)).with_context(|| format!("/{link} in the image"))?;
-            let from = root.join(target.strip_prefix("/").unwrap_or(&target));
-            std::fs::copy(&from, self.file(name))
+        let boot = root.join("boot");
+        let entries = std::fs::read_dir(&boot).with_context(|| format!("cannot read {}", boot.display()))?;
+        for from in entries.flatten().map(|entry| entry.path()) {
+            let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let to = match name.split_once('-') {
+                Some(("vmlinuz", _)) => "vmlinuz",
+                Some(("initrd.img", _)) => "initrd",
+                _ => continue,
+            };
+            let pages = if name.ends_with("-16k") { ".16k" } else { "" };
+            std::fs::copy(&from, self.file(&format!("{to}{pages}")))
                 .with_context(|| format!("cannot copy {}", from.display()))?;
         }
         Ok(())
@@ -170,9 +194,19 @@ impl Image {
     }
 }
 
+/// What is installed in an image.
+fn packages(suite: Suite, arch: Arch) -> String {
+    let kernels = match (arch, suite) {
+        (Arch::Amd64, _) => KERNELS.to_owned(),
+        (Arch::Arm64, Suite::Bookworm) => ARM_KERNELS[0].to_owned(),
+        (Arch::Arm64, Suite::Trixie) => ARM_KERNELS.join(","),
+    };
+    [PACKAGES[0], &kernels, &PACKAGES[1..].join(",")].join(",")
+}
+
 /// All that an image is made from: another stamp, another image.
-fn stamp(suite: Suite) -> String {
-    [suite.name(), &PACKAGES.join(","), INITRD, DISK, SERVICE, RUNNER, CONFIGURE].join("\n")
+fn stamp(suite: Suite, arch: Arch) -> String {
+    [suite.name(), &packages(suite, arch), INITRD, DISK, SERVICE, RUNNER, CONFIGURE].join("\n")
 }
 
 /// Which programs are missing to make an image.
@@ -182,7 +216,10 @@ pub(crate) const NEEDS: [needs::Need; 2] = [
 ];
 
 /// Tells whether programs that were built on this machine run in a suite: its C library must not be newer.
-pub(crate) fn runs_ours(suite: Suite) -> bool {
+pub(crate) fn runs_ours(suite: Suite, arch: Arch) -> bool {
+    if arch.is_foreign() {
+        return false;
+    }
     let release = std::fs::read_to_string(paths::OS_RELEASE).unwrap_or_default();
     let field = |name: &str| {
         let line = release.lines().find_map(|line| line.strip_prefix(name));

@@ -1,7 +1,8 @@
 //! One machine's life: boot, the command, its output, the end.
 
-use super::engine::{BOOT_SECONDS, Engine};
+use super::engine::{BOOT_SECONDS, Engine, Pages};
 use super::image::Image;
+use super::registers;
 use crate::sh;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Machine<'a> {
     /// What runs it.
     pub(super) engine: Engine,
+    /// How large its kernel's pages are.
+    pub(super) pages: Pages,
     /// Its memory, in MiB.
     pub(super) megabytes: u64,
     /// For how long after its boot its command may run.
@@ -49,6 +52,9 @@ impl Machine<'_> {
     pub(super) fn run(&self, image: &Image, mut line: impl FnMut(&str)) -> Result<Ended> {
         let dir = tempfile::Builder::new().prefix("run.").tempdir_in(super::place())?;
         self.pack(dir.path())?;
+        if self.engine == Engine::Uml {
+            registers::library(dir.path())?;
+        }
         let mut log = std::fs::File::create(self.log).with_context(|| format!("{}", self.log.display()))?;
         for _ in 1..self.boots {
             match self.boot(image, dir.path(), &mut log, &mut line)? {
@@ -67,7 +73,7 @@ impl Machine<'_> {
         log: &mut std::fs::File,
         line: &mut impl FnMut(&str),
     ) -> Result<Ended> {
-        let mut command = self.engine.command(image, dir, self.megabytes)?;
+        let mut command = self.engine.command(image, self.pages, dir, self.megabytes)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
         let child = command.spawn().with_context(|| format!("cannot start `{}`", sh::line(&command)))?;
         let mut running = Running(child);

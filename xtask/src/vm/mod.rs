@@ -5,11 +5,13 @@ mod cases;
 mod engine;
 mod image;
 mod machine;
+mod registers;
 mod test;
 
+use crate::arch::Arch;
 use crate::{dist, needs, paths, say, sh};
 use anyhow::{Context, Result};
-use engine::Engine;
+use engine::{Engine, Pages};
 use image::{Image, Suite};
 use machine::{Ended, Machine};
 use rustix::fs::FlockOperation;
@@ -43,6 +45,12 @@ pub(crate) struct Host {
     /// Make its image again, for newer packages
     #[arg(long)]
     fresh: bool,
+    /// The processor that it has; another one than the machine's is emulated, slowly
+    #[arg(long, value_enum, default_value_t = Arch::here())]
+    arch: Arch,
+    /// The size of its kernel's pages
+    #[arg(long, value_enum, default_value = "4k")]
+    pages: Pages,
 }
 
 #[derive(clap::Args)]
@@ -52,9 +60,9 @@ pub(crate) struct Host {
 struct Run {
     #[command(flatten)]
     host: Host,
-    /// What runs the machine
-    #[arg(long, value_enum, default_value = "uml")]
-    engine: Engine,
+    /// What runs the machine [default: uml, qemu for arm64]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// Its memory, in MiB
     #[arg(long, default_value_t = 1024)]
     memory: u64,
@@ -78,13 +86,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn command(args: &Run) -> Result<ExitCode> {
     sh::require_root("vm", "starts virtual machines")?;
-    needs::provide(&[&image::NEEDS, if args.engine == Engine::Qemu { &QEMU } else { &[] }])?;
+    let Host { suite, arch, pages, fresh } = args.host;
+    let engine = args.engine.unwrap_or(if arch == Arch::Amd64 { Engine::Uml } else { Engine::Qemu });
+    let emulator = [engine::emulator(arch)];
+    needs::provide(&[&image::NEEDS, if engine == Engine::Qemu { &emulator } else { &[] }])?;
     let _lock = lock()?;
-    let image = Image::of(args.host.suite, args.host.fresh)?;
-    let input = programs(args.host.suite)?;
+    let image = Image::of(suite, arch, fresh)?;
+    let input = programs(suite, arch, &[])?;
     let files = args.with.iter().map(std::fs::canonicalize).collect::<Result<Vec<_>, _>>()?;
     let machine = Machine {
-        engine: args.engine,
+        engine,
+        pages,
         megabytes: args.memory,
         seconds: args.seconds,
         input: input.path(),
@@ -111,10 +123,6 @@ impl Ended {
     }
 }
 
-/// What QEMU is installed from.
-const QEMU: [needs::Need; 1] =
-    [needs::need("qemu-system-x86_64", "qemu-system-x86", "machines with Debian's own kernel")];
-
 /// Where all of it is.
 fn place() -> PathBuf {
     paths::target().join("vm")
@@ -137,20 +145,20 @@ fn lock() -> Result<File> {
     Ok(lock)
 }
 
-/// Builds the programs so that they run in a suite, and gives a folder with what every machine finds: `bin`, `host`, `packaging`
-/// and `docs`.
-fn programs(suite: Suite) -> Result<tempfile::TempDir> {
-    let from = if image::runs_ours(suite) {
+/// Builds the programs so that they run in a suite, with those that only tests have, and gives a folder with what every machine
+/// finds: `bin`, `host`, `packaging` and `docs`.
+fn programs(suite: Suite, arch: Arch, also: &[&str]) -> Result<tempfile::TempDir> {
+    let from = if image::runs_ours(suite, arch) {
         dist::debug()?;
         paths::debug()
     } else {
-        dist::debug_static()?
+        dist::debug_static(arch, also)?
     };
     let folder = tempfile::Builder::new().prefix("run.programs.").tempdir_in(place())?;
     let bin = folder.path().join("bin");
     sh::make_dir(&bin)?;
-    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
-        let mut strip = Command::new("strip");
+    for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS).chain(also) {
+        let mut strip = Command::new(arch.strip());
         strip.arg("-o").arg(bin.join(program)).arg(from.join(program));
         sh::run(&mut strip)?;
     }

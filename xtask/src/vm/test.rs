@@ -1,10 +1,11 @@
 //! `cargo xtask vm test`: the scripts of tests/host, several machines at a time, one closing line.
 
 use super::cases::{ALL, Case, Kernel, VERSIONS};
-use super::engine::Engine;
+use super::engine::{self, Engine};
 use super::image::{self, Image};
 use super::machine::{Ended, Machine};
-use super::{Host, QEMU, lock, place, programs};
+use super::{Host, lock, place, programs};
+use crate::arch::Arch;
 use crate::count::Count;
 use crate::{guests, needs, package, say, sh};
 use anyhow::Result;
@@ -58,7 +59,7 @@ pub(crate) fn count() -> Result<Count> {
 fn selected(args: &Args) -> Result<Count> {
     sh::require_root("vm test", "starts virtual machines")?;
     let named = |case: &&Case| args.filters.iter().any(|filter| case.name.contains(filter));
-    let wanted = |case: &&Case| args.filters.is_empty() || named(case);
+    let wanted = |case: &&Case| args.filters.is_empty() && !case.by_name || named(case);
     let cases: Vec<&Case> = ALL.iter().filter(wanted).collect();
     say::title("Virtual machines");
     let _lock = lock()?;
@@ -93,25 +94,27 @@ fn next<'a>(queue: &Mutex<impl Iterator<Item = &'a Case>>) -> Option<&'a Case> {
 
 /// Makes or finds all that the machines are made of.
 fn stage(args: &Args, cases: &[&Case]) -> Result<(Image, tempfile::TempDir, Vec<PathBuf>)> {
-    let input = programs(args.host.suite)?;
+    let Host { suite, arch, fresh, .. } = args.host;
+    let also: BTreeSet<&str> = cases.iter().flat_map(|case| case.also).copied().collect();
+    let input = programs(suite, arch, &also.into_iter().collect::<Vec<_>>())?;
     needs::provide(&[&image::NEEDS])?;
     // Without QEMU the cases of User-Mode Linux are run all the same.
-    if let Err(e) = needs::provide(&[&QEMU]) {
+    if let Err(e) = needs::provide(&[&[engine::emulator(arch)]]) {
         say::note(&format!("{e:#}"));
     }
     let archives: BTreeSet<&str> = cases.iter().flat_map(|case| case.archives()).collect();
     if !archives.is_empty() {
-        guests::make(&guests::USUAL)?;
+        guests::make(&guests::USUAL, arch)?;
     }
     let mut packages = Vec::new();
     if cases.iter().any(|case| case.packages) {
         needs::provide(&[&package::NEEDS])?;
         let [first, second] = VERSIONS;
-        let older = package::make(&input.path().join("bin"), first, "none", &place().join("packages"))?;
+        let older = package::make(&input.path().join("bin"), first, arch, "none", &place().join("packages"))?;
         packages.push(package::with_version(&older, second)?);
         packages.push(older);
     }
-    Ok((Image::of(args.host.suite, args.host.fresh)?, input, packages))
+    Ok((Image::of(suite, arch, fresh)?, input, packages))
 }
 
 /// What all cases of a run have in common.
@@ -128,24 +131,29 @@ struct Run<'a> {
 impl Run<'_> {
     /// Runs one case, and says how it went.
     fn case(&self, case: &Case) -> Count {
-        let fit = if case.kernel == Kernel::Full { Engine::Qemu } else { Engine::Uml };
+        let Host { suite, arch, pages, .. } = self.args.host;
+        let full = case.kernel == Kernel::Full || arch != Arch::Amd64;
+        let fit = if full { Engine::Qemu } else { Engine::Uml };
         let engine = self.args.engine.unwrap_or(fit);
         let forgets =
             (case.boots > 1 && engine == Engine::Qemu).then(|| "its disk forgets at each boot".to_owned());
-        if let Some(why) = engine.missing().or(forgets) {
+        if let Some(why) = engine.missing(arch).or(forgets) {
             say::note(&format!("skipped: {}: {why}", case.name));
             return Count { skipped: 1, ..Count::default() };
         }
         say::note(&format!("{}: starts ({})", case.name, engine.name()));
         let began = Instant::now();
-        let log = place().join(format!("{}.{}.log", case.name, self.args.host.suite.name()));
+        let log = place().join(format!("{}.{}{}.log", case.name, suite.name(), arch.suffix()));
         let mut script = Script::default();
-        let mut files: Vec<PathBuf> = case.archives().map(|archive| guests::place().join(archive)).collect();
+        let mut files: Vec<PathBuf> =
+            case.archives().map(|archive| guests::place(arch).join(archive)).collect();
         files.extend(self.packages.iter().filter(|_| case.packages).cloned());
         let machine = Machine {
             engine,
+            pages,
             megabytes: case.megabytes,
-            seconds: case.seconds,
+            // Cases' times are those of machines that are not emulated, or of a processor that is like this one.
+            seconds: case.seconds * if arch.is_foreign() { 4 } else { 1 },
             input: self.input,
             files: &files,
             command: &case.command(),

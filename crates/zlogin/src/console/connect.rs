@@ -5,7 +5,6 @@ use crate::inside;
 use crate::options::Options;
 use crate::target::{self, Zone};
 use rustix::io::Errno;
-use rustix::net::SocketType;
 use std::cell::RefCell;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -145,11 +144,10 @@ impl Missed {
 
 fn once(zone: &Zone, ident: &Ident) -> Result<(UnixStream, Answer), Missed> {
     let run = zone.layout.zone_run(&zone.name);
-    let socket =
-        zone_sys::unix::connect_in(&run, CONSOLE, SocketType::STREAM).map_err(|e| match e.errno() {
-            errno @ (Errno::NOENT | Errno::NOTDIR | Errno::CONNREFUSED) => Missed::NotListening(errno),
-            errno => Missed::Connect(errno),
-        })?;
+    let socket = zsched::client::connect_served(&run, CONSOLE).map_err(|e| match e.errno() {
+        errno @ (Errno::NOENT | Errno::NOTDIR | Errno::CONNREFUSED) => Missed::NotListening(errno),
+        errno => Missed::Connect(errno),
+    })?;
     Ok(greeted(UnixStream::from(socket), ident)?)
 }
 

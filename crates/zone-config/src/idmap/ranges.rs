@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::IdRange;
-use crate::file::{self, FileError};
+use crate::file::{self, FileError, Next};
 
 /// Understands one line; comments and nonsense are `None`.
 pub(super) fn read_line(line: &str) -> Option<(&str, IdRange)> {
@@ -30,9 +30,9 @@ pub(super) fn read_ids(path: &Path) -> Result<Vec<IdRange>, FileError> {
     Ok(ids.map(|base| IdRange { base, count: 1 }).collect())
 }
 
-/// Makes a file have exactly this range of this owner, or none; every other line stays as it is, byte for
-/// byte. The file keeps its mode, and a symbolic link stays one.
-pub(super) fn edit(path: &Path, owner: &str, range: Option<IdRange>) -> Result<(), FileError> {
+/// What a file is to be that has exactly this range of this owner, or none, if it is not that already; every other line stays as it
+/// is, byte for byte. The file keeps its mode, and a symbolic link stays one.
+pub(super) fn edit(path: &Path, owner: &str, range: Option<IdRange>) -> Result<Option<Next>, FileError> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let old = file::read_if_there(path, file::TABLE)?;
     let wanted = range.map(|range| format!("{owner}:{range}\n").into_bytes());
@@ -41,7 +41,7 @@ pub(super) fn edit(path: &Path, owner: &str, range: Option<IdRange>) -> Result<(
     let (ours, mut kept): (Vec<&[u8]>, Vec<&[u8]>) =
         bytes.split_inclusive(|&b| b == b'\n').partition(|line| line.starts_with(prefix.as_bytes()));
     if ours.len() == usize::from(wanted.is_some()) && ours.first().copied() == wanted.as_deref() {
-        return Ok(());
+        return Ok(None);
     }
     if let Some(wanted) = &wanted {
         if kept.last().is_some_and(|last| !last.ends_with(b"\n")) {
@@ -50,5 +50,5 @@ pub(super) fn edit(path: &Path, owner: &str, range: Option<IdRange>) -> Result<(
         kept.push(wanted);
     }
     let mode = fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o7777);
-    file::replace(path, &kept.concat(), mode)
+    Ok(Some(Next { path: path.to_owned(), contents: kept.concat(), mode }))
 }

@@ -57,7 +57,9 @@ struct Written {
 impl LogFeed {
     pub(super) fn new(log: ConsoleLog, offset: u64) -> Self {
         let bucket = Bucket::new(log.limits().rate, log.limits().burst, Duration::ZERO);
-        Self { bucket: Some((bucket, Instant::now())), log: Some(log), offset, ..Self::default() }
+        let now = Instant::now();
+        // What nobody has logged so far has waited long enough.
+        Self { bucket: Some((bucket, now)), log: Some(log), offset, due: Some(now), ..Self::default() }
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
@@ -120,6 +122,11 @@ impl LogFeed {
         // Only a daemon to come reads it, and will at worst log something twice.
         let _ = ring.set_logged(self.offset);
         Poll::Ready(())
+    }
+
+    /// Whether there is a log, and it has all that was said.
+    pub(super) fn is_written_out(&self, ring: &Ring<OwnedFd>) -> bool {
+        self.log.is_some() && !self.failed && self.dropped == 0 && !self.has_more(ring)
     }
 
     fn has_more(&self, ring: &Ring<OwnedFd>) -> bool {

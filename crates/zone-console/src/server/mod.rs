@@ -116,6 +116,8 @@ pub struct State {
     pub manager_lost: bool,
     /// The size of the holder's window; 0 by 0 without a holder, or when it has not told.
     pub window: Size,
+    /// The log on disk has all that was said until now. Never so where there is none.
+    pub logged: bool,
 }
 
 impl State {

@@ -355,12 +355,14 @@ impl Relay {
 
     fn publish(&mut self) {
         let window = self.holder().map(|holder| self.clients[holder].window).unwrap_or_default();
+        let logged = self.log.is_written_out(&self.ring);
         self.state.send_if_modified(|state| {
             let attached =
                 || self.clients.iter().filter(|client| !client.is_closing()).map(|client| &client.info);
             let same = state.handshakes == self.handshakes.len()
                 && state.manager_lost == self.manager.is_lost()
                 && state.window == window
+                && state.logged == logged
                 && attached().eq(&state.clients);
             if !same {
                 *state = State {
@@ -368,6 +370,7 @@ impl Relay {
                     handshakes: self.handshakes.len(),
                     manager_lost: self.manager.is_lost(),
                     window,
+                    logged,
                 };
             }
             !same

@@ -26,7 +26,7 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::spawn_local;
 use zone_sys::reserve::Reserve;
 
@@ -267,6 +267,12 @@ impl<H: Handler> Server<H> {
     #[must_use]
     pub fn calls_in_flight(&self) -> usize {
         self.0.calls.in_flight()
+    }
+
+    /// How many clients are connected, and a way to wait for changes of that.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<usize> {
+        self.0.slots.borrow().changes()
     }
 
     /// How many clients are connected.

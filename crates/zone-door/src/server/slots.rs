@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// What a connection is doing. The order is the order in which connections are given up for a new one.
@@ -33,6 +34,8 @@ pub(super) struct Slots {
     table: Vec<Slot>,
     limit: usize,
     clock: u64,
+    /// How many there are, for whoever waits for a change of that.
+    count: watch::Sender<usize>,
 }
 
 /// A connection's place in the table; dropping it frees the place.
@@ -44,7 +47,7 @@ pub(super) struct Place {
 
 impl Slots {
     pub(super) fn new(limit: usize) -> Self {
-        Self { table: Vec::new(), limit, clock: 0 }
+        Self { table: Vec::new(), limit, clock: 0, count: watch::Sender::new(0) }
     }
 
     /// Takes a place, if need be from the connection that is missed least; `None` if all are at work.
@@ -56,6 +59,7 @@ impl Slots {
         table.clock += 1;
         let id = table.clock;
         table.table.push(Slot { id, activity: Activity::Silent, since: id, task: None });
+        table.tell();
         Some(Place { slots: Rc::clone(slots), id })
     }
 
@@ -79,7 +83,17 @@ impl Slots {
         if let Some(task) = self.table.swap_remove(index).task {
             task.abort();
         }
+        self.tell();
         true
+    }
+
+    /// To wait for changes of how many there are.
+    pub(super) fn changes(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    fn tell(&self) {
+        self.count.send_replace(self.table.len());
     }
 
     pub(super) fn len(&self) -> usize {
@@ -105,7 +119,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.slots.borrow_mut().table.retain(|slot| slot.id != self.id);
+        let mut slots = self.slots.borrow_mut();
+        slots.table.retain(|slot| slot.id != self.id);
+        slots.tell();
     }
 }
 

@@ -11,8 +11,13 @@ use rustix::fs::{FileType, OFlags};
 
 /// Version of the kernel's form (`POSIX_ACL_XATTR_VERSION`).
 const VERSION: u32 = 2;
+/// The attributes that hold lists: what a file allows, and what is made in a directory is to allow.
+pub(crate) const ACCESS: &[u8] = b"system.posix_acl_access";
+pub(crate) const DEFAULT: &[u8] = b"system.posix_acl_default";
+/// The longest value of an attribute.
+pub(crate) const LONGEST: usize = 65536;
 /// Entries that fit into the longest attribute (64 KiB), of 8 bytes each behind 4 of version.
-const MOST_ENTRIES: usize = (65536 - 4) / 8;
+const MOST_ENTRIES: usize = (LONGEST - 4) / 8;
 /// Bytes of a file of users or groups; a longer one is not read.
 const LONGEST_FILE: u64 = 4 << 20;
 
@@ -94,6 +99,22 @@ impl Acl {
         }
         Some(bytes)
     }
+}
+
+/// Gives the ids in a list, in the kernel's form, as `shifted` says; true when there was one.
+pub(crate) fn shift(list: &mut [u8], shifted: impl Fn(u32) -> u32) -> bool {
+    let mut any = false;
+    for entry in list.get_mut(4..).unwrap_or_default().chunks_exact_mut(8) {
+        let [tag, tag_high, _, _, id @ ..] = entry else { continue };
+        let tag = u16::from_le_bytes([*tag, *tag_high]);
+        if let (true, Ok(known)) =
+            (tag == Tag::User as u16 || tag == Tag::Group as u16, <[u8; 4]>::try_from(&*id))
+        {
+            id.copy_from_slice(&shifted(u32::from_le_bytes(known)).to_le_bytes());
+            any = true;
+        }
+    }
+    any
 }
 
 /// Reads `user:NAME:rwx`, with the number behind it where bsdtar has written one.
@@ -180,8 +201,6 @@ fn table(root: impl AsFd, path: &str) -> HashMap<Vec<u8>, u32> {
 mod tests {
     use super::*;
 
-    const ACCESS: &[u8] = b"system.posix_acl_access";
-
     fn parse(text: &str) -> Option<Acl> {
         Acl::parse(ACCESS, text.as_bytes())
     }
@@ -212,6 +231,19 @@ mod tests {
             [(1, 6, none), (2, 7, 12), (2, 5, 501), (4, 4, none), (8, 0, 77), (16, 4, none), (32, 4, none)],
             "in the kernel's order"
         );
+    }
+
+    #[test]
+    fn only_ids_are_shifted() {
+        let names = Names::default();
+        let mut list = parse("u::rw-,u:12:rwx,g::r--,g:7:---,m::rwx,o::r--").unwrap().encode(&names).unwrap();
+        assert!(shift(&mut list, |id| 8192 + id));
+        assert_eq!(
+            list,
+            parse("u::rw-,u:8204:rwx,g::r--,g:8199:---,m::rwx,o::r--").unwrap().encode(&names).unwrap()
+        );
+        let mut plain = parse("u::rw-,g::r--,o::r--").unwrap().encode(&names).unwrap();
+        assert!(!shift(&mut plain, |id| id + 1) && !shift(&mut [2, 0], |id| id));
     }
 
     #[test]

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::Summary;
 use super::contents::Copier;
-use super::target::{Meta, Target, Xattrs, keeps_xattr};
+use super::target::{Keeps, LOST_FOUND, Meta, Owner, Target, Xattrs, keeps_xattr, stays_xattr};
 use crate::error::Error;
 use crate::progress::{Meter, Options, Phase, Reporter};
 use crate::tree::is_fixed;
@@ -41,7 +41,7 @@ impl Directory {
                 zonepath: zonepath.to_owned(),
             });
         }
-        Source::open(real).map(Self)
+        Source::open(real, Keeps::Files).map(Self)
     }
 
     /// Its path without links.
@@ -92,9 +92,31 @@ pub fn from_directory(
 /// Called with each entry; `None` stands for a mount point.
 type Each<'e> = dyn FnMut(&Path, Option<Found>, &mut Meter<'_>) -> Result<(), Error> + 'e;
 
+/// Copies a whole zonepath to another one, which is empty, with all that there is of each entry: owners, times, devices, sockets, file
+/// flags and every extended attribute too. What the other file system has no place for is counted.
+///
+/// # Errors
+/// As [`Directory::copy`].
+pub(crate) fn all_of(
+    from: &Path,
+    to: &Path,
+    options: &Options,
+    report: &mut Reporter<'_>,
+) -> Result<Summary, Error> {
+    let mut source = Source::open(from.to_owned(), Keeps::All)?;
+    let mut meter = Meter::new(Phase::Measuring, options, report);
+    let (bytes, entries) = source.measure(&mut meter)?;
+    let mut target = Target::open_for(to, Keeps::All)?;
+    meter.phase(Phase::Copying, Some(bytes), Some(entries));
+    source.copy(&mut target, &mut meter)?;
+    meter.phase(Phase::Syncing, None, None);
+    target.finish()
+}
+
 struct Source {
     root: OwnedFd,
     path: PathBuf,
+    keeps: Keeps,
     /// First copy of each file that has several names, by device and inode.
     links: HashMap<(u64, u64), PathBuf>,
     copier: Copier,
@@ -108,15 +130,15 @@ struct Found {
 
 /// Bytes of contents, and entries, of a tree.
 pub(super) fn measure(tree: &Path, meter: &mut Meter<'_>) -> Result<(u64, u64), Error> {
-    Source::open(tree.to_owned())?.measure(meter)
+    Source::open(tree.to_owned(), Keeps::Files)?.measure(meter)
 }
 
 impl Source {
-    fn open(path: PathBuf) -> Result<Self, Error> {
+    fn open(path: PathBuf, keeps: Keeps) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, &path, flags, Mode::empty())
             .map_err(|errno| Error::io("open the source", &path, errno))?;
-        Ok(Self { root, path, links: HashMap::new(), copier: Copier::default() })
+        Ok(Self { root, path, keeps, links: HashMap::new(), copier: Copier::default() })
     }
 
     fn fault(&self, doing: &'static str, entry: &Path, source: impl Into<io::Error>) -> Error {
@@ -166,6 +188,9 @@ impl Source {
         while let Some(directory) = waiting.pop() {
             for name in self.names(&directory)? {
                 let entry = directory.join(name);
+                if self.keeps == Keeps::All && entry.as_os_str().as_bytes() == LOST_FOUND.to_bytes() {
+                    continue;
+                }
                 meter.entry(&entry)?;
                 let Some(found) = self.entry(&entry)? else {
                     each(&entry, None, meter)?;
@@ -225,7 +250,9 @@ impl Source {
     ) -> Result<(), Error> {
         let stat = &found.stat;
         let kind = FileType::from_raw_mode(stat.mode());
+        let all = self.keeps == Keeps::All;
         match kind {
+            _ if all => {}
             FileType::Socket => {
                 target.summary.sockets_skipped += 1;
                 return Ok(());
@@ -251,6 +278,9 @@ impl Source {
                 target.symlink(entry, &PathBuf::from(std::ffi::OsString::from_vec(text.into_bytes())), &meta)
             }
             FileType::Fifo => target.fifo(entry, &meta),
+            FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice => {
+                target.node(entry, kind, stat.rdev(), &meta)
+            }
             _ => {
                 let from = self.reopen(entry, found)?;
                 let to = target.create_file(entry)?;
@@ -268,18 +298,29 @@ impl Source {
     fn meta(&self, entry: &Path, found: &Found, target: &mut Target) -> Result<Meta, Error> {
         let stat = &found.stat;
         let xattrs = if stat.is_symlink() { Vec::new() } else { self.xattrs(entry, found, target)? };
-        target.summary.left.flags += u64::from(is_fixed(&found.fd, c""));
+        if is_fixed(&found.fd, c"") {
+            match self.keeps {
+                Keeps::Files => target.summary.left.flags += 1,
+                Keeps::All => target.fix(entry, self.flags(entry, found)?),
+            }
+        }
         Ok(Meta {
             mode: stat.mode() & 0o7777,
-            uid: stat.uid(),
-            gid: stat.gid(),
-            times: Timestamps {
+            owner: Some(Owner::new(stat.uid(), stat.gid())),
+            times: Some(Timestamps {
                 last_access: Timespec { tv_sec: stat.atime(), tv_nsec: stat.atime_nsec() },
                 last_modification: Timespec { tv_sec: stat.mtime(), tv_nsec: stat.mtime_nsec() },
-            },
+            }),
             xattrs,
             acls: Vec::new(),
         })
+    }
+
+    /// Whether it is immutable or append-only; only files and directories can be.
+    fn flags(&self, entry: &Path, found: &Found) -> Result<IFlags, Error> {
+        let flags = rustix::fs::ioctl_getflags(self.reopen(entry, found)?)
+            .map_err(|errno| self.fault("read the file flags of", entry, errno))?;
+        Ok(flags & (IFlags::IMMUTABLE | IFlags::APPEND))
     }
 
     fn xattrs(&self, entry: &Path, found: &Found, target: &mut Target) -> Result<Xattrs, Error> {
@@ -295,9 +336,13 @@ impl Source {
         let used = rustix::fs::listxattr(&link, &mut names).map_err(fault)?;
         let mut kept = Vec::new();
         for name in names[..used].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            if !keeps_xattr(name) {
-                target.summary.left.xattrs += 1;
-                continue;
+            match self.keeps {
+                Keeps::Files if !keeps_xattr(name) => {
+                    target.summary.left.xattrs += 1;
+                    continue;
+                }
+                Keeps::All if !stays_xattr(name) => continue,
+                _ => {}
             }
             let mut value = vec![0; 65536];
             match rustix::fs::getxattr(&link, name, &mut value) {

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 
 pub use archive::{Archive, Worker, decompress_worker, from_archive};
 pub use debootstrap::{Debootstrap, debootstrap};
+pub(crate) use directory::all_of;
 pub use directory::{Directory, from_directory};
+pub(crate) use target::LOST_FOUND;
 
 /// What was put there, and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

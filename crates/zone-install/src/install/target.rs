@@ -6,77 +6,49 @@
 //! followed: what is in the way is removed and the entry is made anew (`O_EXCL`).
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 mod attributes;
+mod meta;
 
 use self::attributes::Waiting;
+pub(crate) use self::attributes::{keeps_xattr, stays_xattr};
+use self::meta::Ourselves;
+pub(crate) use self::meta::{Meta, Owner, Xattrs, both};
 use super::Summary;
-use super::acl::Acl;
 use crate::error::{Error, Obstacle, is_full};
 
+/// What the file systems of the ext family have at their top.
+pub(crate) const LOST_FOUND: &CStr = c"lost+found";
 const DIR: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// How much may be written before the free space is looked at again.
 const LOOK_AFTER_BYTES: u64 = 32 << 20;
 const LOOK_AFTER_ENTRIES: u64 = 4096;
 
-/// Names and values of extended attributes.
-pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// What an entry has beside its name and contents.
-#[derive(Debug, Clone)]
-pub(crate) struct Meta {
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) times: Timestamps,
-    /// Only those that [`keeps_xattr`] lets through.
-    pub(crate) xattrs: Xattrs,
-    /// Access control lists with names in them.
-    pub(crate) acls: Vec<Acl>,
+/// What of the entries is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// What belongs to the files, and not to the machine that they come from.
+    Files,
+    /// All: it is the same machine, at another place.
+    All,
 }
 
-impl Meta {
-    /// Something of our own making: root's, and as old as this moment.
-    pub(crate) fn ours(mode: u32) -> Self {
-        let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
-        Self {
-            mode,
-            uid: us().as_raw(),
-            gid: our_group().as_raw(),
-            times: both(now),
-            xattrs: Vec::new(),
-            acls: Vec::new(),
-        }
-    }
-}
-
-/// Extended attributes that belong to the files rather than to the machine they came from. Labels and hashes
-/// (`security.selinux`, `security.ima`) are the host's policy, and `trusted.*` would steer an overlayfs.
-pub(crate) fn keeps_xattr(name: &[u8]) -> bool {
-    name.starts_with(b"user.")
-        || name == b"security.capability"
-        || name == b"system.posix_acl_access"
-        || name == b"system.posix_acl_default"
-}
-
-/// Both times the same.
-pub(crate) fn both(time: Timespec) -> Timestamps {
-    Timestamps { last_access: time, last_modification: time }
-}
-
-/// An open zone root.
+/// An open zone root, or a zonepath when all of it is kept.
 pub(crate) struct Target {
     root: OwnedFd,
     place: PathBuf,
+    keeps: Keeps,
+    /// What is made immutable or append-only when nothing of it is changed any more.
+    fixed: Vec<(PathBuf, IFlags)>,
     /// The last parent used: neighbours come together.
     parent: Option<(PathBuf, Rc<OwnedFd>)>,
     /// Owners, modes and times of directories, set when everything is in them: writing into a directory
@@ -85,6 +57,8 @@ pub(crate) struct Target {
     /// Access control lists that wait for the names in them.
     waiting: Waiting,
     unwatched: (u64, u64),
+    /// Who we are, and whether what we make here is ours by itself.
+    ourselves: Ourselves,
     pub(crate) summary: Summary,
 }
 
@@ -104,23 +78,33 @@ impl Target {
 
     /// Takes an empty directory as the root.
     pub(crate) fn open(place: &Path) -> Result<Self, Error> {
+        Self::open_for(place, Keeps::Files)
+    }
+
+    /// As [`Target::open`]. A zonepath may be the top of a file system, with what that has there.
+    pub(crate) fn open_for(place: &Path, keeps: Keeps) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let failed = |errno: Errno| Error::io("open", place, errno);
         let root = zone_sys::path::unlinked(CWD, place, flags, Mode::empty()).map_err(failed)?;
         for entry in rustix::fs::Dir::read_from(&root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if entry.file_name() != c"." && entry.file_name() != c".." {
+            let name = entry.file_name();
+            if name != c"." && name != c".." && (keeps == Keeps::Files || name != LOST_FOUND) {
                 return Err(Error::RootNotEmpty(place.to_owned()));
             }
         }
+        let ourselves = Ourselves::in_directory(&root).map_err(failed)?;
         zone_fail::pass!("fill.begun");
         Ok(Self {
             root,
             place: place.to_owned(),
+            keeps,
+            fixed: Vec::new(),
             parent: None,
             directories: Vec::new(),
             waiting: Waiting::default(),
             unwatched: (0, 0),
+            ourselves,
             summary: Summary::default(),
         })
     }
@@ -317,14 +301,17 @@ impl Target {
     /// bit and the capabilities, and every change moves the time.
     pub(crate) fn finish_file(&mut self, file: &File, entry: &Path, meta: &Meta) -> Result<(), Error> {
         let fault = |errno| self.fault("set the owner, mode or time of", entry, errno);
-        rustix::fs::fchown(file, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))
-            .map_err(fault)?;
+        if let Some(Owner { uid, gid }) = self.ourselves.owner_to_set(meta) {
+            rustix::fs::fchown(file, Some(uid), Some(gid)).map_err(fault)?;
+        }
         rustix::fs::fchmod(file, Mode::from_raw_mode(meta.mode)).map_err(fault)?;
         let lost = self.attributes(entry, meta, |name, value| {
             rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())
         })?;
-        let fault = |errno| self.fault("set the time of", entry, errno);
-        rustix::fs::futimens(file, &meta.times).map_err(fault)?;
+        if let Some(times) = &meta.times {
+            let fault = |errno| self.fault("set the time of", entry, errno);
+            rustix::fs::futimens(file, times).map_err(fault)?;
+        }
         self.summary.left.unsupported += lost;
         self.wait_for_names(file.as_fd(), entry, meta)?;
         self.count_owner(meta);
@@ -336,23 +323,32 @@ impl Target {
         self.place("create link", entry, |parent, name| rustix::fs::symlinkat(text, parent, name))?;
         let (parent, name) = self.locate(entry)?;
         let fault = |errno| self.fault("set the owner or time of", entry, errno);
-        rustix::fs::chownat(
-            &*parent,
-            name,
-            Some(Uid::from_raw(meta.uid)),
-            Some(Gid::from_raw(meta.gid)),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .map_err(fault)?;
-        rustix::fs::utimensat(&*parent, name, &meta.times, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        if let Some(Owner { uid, gid }) = self.ourselves.owner_to_set(meta) {
+            rustix::fs::chownat(&*parent, name, Some(uid), Some(gid), flags).map_err(fault)?;
+        }
+        if let Some(times) = &meta.times {
+            rustix::fs::utimensat(&*parent, name, times, flags).map_err(fault)?;
+        }
         self.count_owner(meta);
         self.grew(1, 0, entry)
     }
 
     /// Makes a named pipe.
     pub(crate) fn fifo(&mut self, entry: &Path, meta: &Meta) -> Result<(), Error> {
-        self.place("create fifo", entry, |parent, name| {
-            rustix::fs::mknodat(parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        self.node(entry, FileType::Fifo, 0, meta)
+    }
+
+    /// Makes a pipe, a socket or a device.
+    pub(crate) fn node(
+        &mut self,
+        entry: &Path,
+        kind: FileType,
+        device: u64,
+        meta: &Meta,
+    ) -> Result<(), Error> {
+        self.place("create node", entry, |parent, name| {
+            rustix::fs::mknodat(parent, name, kind, Mode::RUSR | Mode::WUSR, device)
         })?;
         let (parent, name) = self.locate(entry)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -408,9 +404,13 @@ impl Target {
         }
         self.set_named_lists()?;
         let top = Path::new("");
-        rustix::fs::fchmod(&self.root, Mode::from_raw_mode(0o755))
-            .and_then(|()| rustix::fs::fchown(&self.root, Some(us()), Some(our_group())))
-            .map_err(|errno| self.fault("set the owner or mode of", top, errno))?;
+        if self.keeps == Keeps::Files {
+            let Owner { uid, gid } = self.ourselves.owner();
+            rustix::fs::fchmod(&self.root, Mode::from_raw_mode(0o755))
+                .and_then(|()| rustix::fs::fchown(&self.root, Some(uid), Some(gid)))
+                .map_err(|errno| self.fault("set the owner or mode of", top, errno))?;
+        }
+        self.set_flags()?;
         zone_fail::pass!("fill.done");
         rustix::fs::syncfs(&self.root).map_err(|errno| self.fault("sync the file system of", top, errno))?;
         Ok(self.summary)
@@ -421,14 +421,17 @@ impl Target {
     fn by_path_fd(&mut self, fd: &OwnedFd, entry: &Path, meta: &Meta) -> Result<(), Error> {
         let link = magic(fd);
         let fault = |errno| self.fault("set the owner, mode or time of", entry, errno);
-        let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
-        rustix::fs::chownat(fd, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH).map_err(fault)?;
+        if let Some(Owner { uid, gid }) = self.ourselves.owner_to_set(meta) {
+            rustix::fs::chownat(fd, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH).map_err(fault)?;
+        }
         rustix::fs::chmodat(CWD, &link, Mode::from_raw_mode(meta.mode), AtFlags::empty()).map_err(fault)?;
         let lost = self.attributes(entry, meta, |name, value| {
             rustix::fs::setxattr(&link, name, value, XattrFlags::empty())
         })?;
-        let fault = |errno| self.fault("set the time of", entry, errno);
-        rustix::fs::utimensat(CWD, &link, &meta.times, AtFlags::empty()).map_err(fault)?;
+        if let Some(times) = &meta.times {
+            let fault = |errno| self.fault("set the time of", entry, errno);
+            rustix::fs::utimensat(CWD, &link, times, AtFlags::empty()).map_err(fault)?;
+        }
         self.summary.left.unsupported += lost;
         self.wait_for_names(fd.as_fd(), entry, meta)?;
         self.count_owner(meta);
@@ -436,7 +439,7 @@ impl Target {
     }
 
     fn count_owner(&mut self, meta: &Meta) {
-        if meta.uid >= Summary::IDS || meta.gid >= Summary::IDS {
+        if meta.owner.is_some_and(Owner::is_foreign) {
             self.summary.foreign_owners += 1;
         }
     }
@@ -445,13 +448,4 @@ impl Target {
 /// The `/proc` name of an open descriptor, for the calls that take no `O_PATH` descriptor.
 fn magic(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
-}
-
-/// The owner of what we make of our own: root. Somebody else can only be running unit tests.
-pub(crate) fn us() -> Uid {
-    rustix::process::geteuid()
-}
-
-pub(crate) fn our_group() -> Gid {
-    if us().is_root() { Gid::ROOT } else { rustix::process::getegid() }
 }

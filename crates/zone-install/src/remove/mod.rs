@@ -4,16 +4,17 @@
 //! what a detach left, and the directory itself. Anything else is the administrator's, and stays with a warning. Nothing is remembered
 //! between runs: after an interruption, planning and executing again removes what is left.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, shown};
+use crate::install::LOST_FOUND;
 use crate::mounts;
 use crate::progress::{Meter, Options, Phase, Reporter};
 use crate::tree::{Visit, fixed_by, identity, is_fixed, loosen, walk};
@@ -241,6 +242,40 @@ pub fn root(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Re
     walk(&directory, zonepath, c"root", &mut delete)?;
     rustix::fs::syncfs(&directory).map_err(|errno| Error::io("sync the file system of", zonepath, errno))?;
     Ok(delete.entries)
+}
+
+/// Removes a zonepath with all that is in it, whatever chattr(1) has made of it, when all of that is a copy of what is elsewhere, or was
+/// copied elsewhere.
+///
+/// # Errors
+/// As [`execute`].
+pub fn all(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Result<Removed, Error> {
+    let Some(directory) = open_zonepath(zonepath)? else { return Ok(Removed { entries: 0, left: None }) };
+    let mounts = mounts::below(zonepath)?;
+    if !mounts.is_empty() {
+        return Err(Error::MountsBelow { zonepath: zonepath.to_owned(), mounts });
+    }
+    loosen(&directory, c"")
+        .map_err(|errno| Error::StaysFixed { path: zonepath.to_owned(), source: errno.into() })?;
+    let mut meter = Meter::new(Phase::Removing, options, report);
+    meter.phase(Phase::Removing, None, None);
+    let mut delete = Delete { meter, fixed: Fixed::Clear, entries: 0 };
+    let failed = |errno: Errno| Error::io("read", zonepath, errno);
+    for name in names(&directory).map_err(failed)? {
+        if name.as_bytes() != LOST_FOUND.to_bytes() {
+            let name = CString::new(name.into_vec()).map_err(|_| failed(Errno::INVAL))?;
+            walk(&directory, zonepath, &name, &mut delete)?;
+        }
+    }
+    zone_fail::pass!("remove.entries");
+    let left = match remove_zonepath(zonepath, &directory)? {
+        Some(Left::UserData { names, .. }) if names == [OsStr::from_bytes(LOST_FOUND.to_bytes())] => {
+            Some(Left::MountPoint(zonepath.to_owned()))
+        }
+        left => left,
+    };
+    rustix::fs::syncfs(&directory).map_err(|errno| Error::io("sync the file system of", zonepath, errno))?;
+    Ok(Removed { entries: delete.entries, left })
 }
 
 /// `None` when it is not there.

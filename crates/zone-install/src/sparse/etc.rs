@@ -1,8 +1,14 @@
 //! What a sparse zone gets of the host's `/etc`.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode};
+use rustix::io::Errno;
 
 use super::Builder;
 use crate::error::Error;
@@ -105,12 +111,30 @@ const DEEPEST: usize = 12;
 /// Larger than this no configuration file is (the loader's cache of a big host has about 1 MB).
 const LARGEST: u64 = 16 << 20;
 
+/// How what is copied is opened: no link, and nothing that could make us wait.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
 /// Copies what the list names and the host has.
 pub(super) fn copy(builder: &mut Builder<'_>) -> Result<(), Error> {
     let etc = builder.host.join("etc");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = match rustix::fs::openat(CWD, &etc, flags, Mode::empty()) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(Error::io("copy", etc, errno)),
+    };
     for pattern in ALLOWED {
         for name in matches(&etc, pattern) {
-            one(builder, &Path::new("etc").join(name), 0)?;
+            let entry = Path::new("etc").join(&name);
+            let name = CString::new(name.into_os_string().into_vec());
+            let name = name.map_err(|error| Error::io("copy", &etc, io::Error::from(error)))?;
+            let found = rustix::fs::statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW);
+            let kind = match found {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(Error::io("copy", builder.host.join(&entry), errno)),
+            };
+            one(builder, &entry, At { directory: &directory, name: &name, kind }, 0)?;
         }
     }
     Ok(())
@@ -129,44 +153,123 @@ fn matches(etc: &Path, pattern: &str) -> Vec<PathBuf> {
     names
 }
 
-fn one(builder: &mut Builder<'_>, name: &Path, depth: usize) -> Result<(), Error> {
-    let from = builder.host.join(name);
-    let failed = |source| Error::io("copy", &from, source);
-    let stat = match from.symlink_metadata() {
-        Ok(stat) => stat,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    if stat.is_symlink() {
-        // The text alone: in the zone it leads to the host's /usr, to a file of the zone's, or to nothing.
-        let text = from.read_link().map_err(failed)?;
-        return builder.link(name, text);
+/// Something of the host's: in which directory, under which name, and what it was when the directory was read.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    directory: &'a OwnedFd,
+    name: &'a CStr,
+    kind: FileType,
+}
+
+impl At<'_> {
+    fn mode(self) -> Result<RawMode, Errno> {
+        Ok(rustix::fs::statat(self.directory, self.name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode)
     }
-    if !is_public(&stat) {
-        builder.made.withheld.push(Path::new("/").join(name));
-        return Ok(());
+
+    /// Opens it with its mode and size; `None` if not everybody may read it, whoever we are.
+    fn open(self) -> Result<Option<(OwnedFd, RawMode, u64)>, Errno> {
+        let fd = match rustix::fs::openat(self.directory, self.name, READ, Mode::empty()) {
+            // Root may open everything; unit tests may be run by somebody else.
+            Err(Errno::ACCESS) if !is_public(self.mode()?) => return Ok(None),
+            opened => opened?,
+        };
+        let stat = rustix::fs::fstat(&fd)?;
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        Ok(is_public(stat.st_mode).then_some((fd, stat.st_mode, size)))
     }
-    if stat.is_dir() {
-        if depth == DEEPEST {
-            return Ok(());
+}
+
+/// Copies one of the host's to the same place in the zone, with all that is below it.
+fn one(builder: &mut Builder<'_>, entry: &Path, at: At<'_>, depth: usize) -> Result<(), Error> {
+    let from = builder.host.join(entry);
+    let failed = |errno: Errno| Error::io("copy", &from, errno);
+    match at.kind {
+        FileType::Symlink => {
+            // The text alone: in the zone it leads to the host's /usr, to a file of the zone's, or to nothing.
+            let text = rustix::fs::readlinkat(at.directory, at.name, Vec::new()).map_err(failed)?;
+            builder.link(entry, OsStr::from_bytes(text.as_bytes()))
         }
-        builder.directory(name, stat.mode() & 0o755)?;
-        let mut names: Vec<_> = fs::read_dir(&from)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
-            .map_err(failed)?;
-        names.sort();
-        for below in names {
-            one(builder, &name.join(below), depth + 1)?;
+        FileType::Directory | FileType::RegularFile => {
+            let Some((fd, mode, size)) = at.open().map_err(failed)? else {
+                builder.made.withheld.push(Path::new("/").join(entry));
+                return Ok(());
+            };
+            // It may be another one by now.
+            match FileType::from_raw_mode(mode) {
+                FileType::Directory if depth < DEEPEST => {
+                    builder.directory(entry, mode & 0o755)?;
+                    for (name, kind) in below(&fd).map_err(failed)? {
+                        let entry = entry.join(OsStr::from_bytes(name.to_bytes()));
+                        one(builder, &entry, At { directory: &fd, name: &name, kind }, depth + 1)?;
+                    }
+                    Ok(())
+                }
+                FileType::RegularFile if size <= LARGEST => {
+                    let bytes = contents(&fd, size).map_err(failed)?;
+                    builder.file(entry, mode & 0o755, &bytes)
+                }
+                _ => Ok(()),
+            }
         }
-    } else if stat.is_file() && stat.len() <= LARGEST {
-        let bytes = fs::read(&from).map_err(failed)?;
-        builder.file(name, stat.mode() & 0o755, &bytes)?;
+        _ => {
+            if !is_public(at.mode().map_err(failed)?) {
+                builder.made.withheld.push(Path::new("/").join(entry));
+            }
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+/// What is in a directory, by name, with what the directory says that it is.
+fn below(directory: &OwnedFd) -> Result<Vec<(CString, FileType)>, Errno> {
+    let mut found = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            // Not every file system says.
+            FileType::Unknown => {
+                let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(stat.st_mode)
+            }
+            kind => kind,
+        };
+        found.push((name.to_owned(), kind));
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
+}
+
+/// Reads a file that has this size, mostly by one call; what has grown beyond the largest is cut.
+fn contents(file: &OwnedFd, size: u64) -> Result<Vec<u8>, Errno> {
+    let room = |size: u64| usize::try_from(size.min(LARGEST) + 1).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; room(size)];
+    let mut filled = 0;
+    loop {
+        match rustix::io::retry_on_intr(|| rustix::io::read(file, &mut bytes[filled..]))? {
+            0 => break,
+            got => filled += got,
+        }
+        // A byte more than there should be was asked for, and not given.
+        if filled as u64 == size {
+            break;
+        }
+        if filled == bytes.len() {
+            if filled as u64 > LARGEST {
+                break;
+            }
+            bytes.resize(room(filled as u64 * 2), 0);
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 /// The second fence: what not everybody on the host may read is nobody's business in the zone, list or no.
-fn is_public(stat: &Metadata) -> bool {
-    let needed = if stat.is_dir() { 0o005 } else { 0o004 };
-    stat.mode() & needed == needed
+fn is_public(mode: RawMode) -> bool {
+    let needed = if FileType::from_raw_mode(mode) == FileType::Directory { 0o005 } else { 0o004 };
+    mode & needed == needed
 }

@@ -104,6 +104,22 @@ fn the_top_is_the_hosts_own() {
 }
 
 #[test]
+fn all_of_it_is_roots_whatever_the_directory_gives_away() {
+    zone_testing::needs_root!();
+    let ground = Ground::new();
+    fs::create_dir(&ground.root).unwrap();
+    std::os::unix::fs::chown(&ground.root, None, Some(5)).unwrap();
+    chmod(&ground.root, 0o2755);
+    skeleton_of(&host(&ground), &ground.root, "web").unwrap();
+    for path in everything(&ground.root) {
+        let stat = path.symlink_metadata().unwrap();
+        let group = if ["shadow", "gshadow"].iter().any(|name| path.ends_with(name)) { 42 } else { 0 };
+        assert_eq!((stat.uid(), stat.gid()), (0, group), "{}", path.display());
+    }
+    assert_eq!((mode(&ground.root), ground.root.metadata().unwrap().gid()), (0o755, 0));
+}
+
+#[test]
 fn there_is_nothing_to_write_to_twice() {
     let ground = Ground::new();
     skeleton(&ground.root, "a").unwrap();

@@ -44,7 +44,8 @@ pub(super) fn create(
 pub(super) fn set_up(host: &mut Socket, interface: &Interface) -> Result<(), NetError> {
     match &interface.attachment {
         Attachment::Bridge { bridge, .. } => {
-            let end = link(host, &interface.host)?;
+            let gone = || NetError::Vanished(interface.inside.clone());
+            let end = host.link(&interface.host)?.ok_or_else(gone)?;
             if end.master.is_none() {
                 // A port of nothing reaches nobody, and nobody would tell.
                 return Err(NetError::Vanished(bridge.clone()));

@@ -60,8 +60,11 @@ pub fn tear_down_recorded(
     let mut requests = Vec::new();
     for interface in &record.interfaces {
         let Some(found) = pair(&mut host, &interface.host)? else { continue };
-        let request = if namespace_ends { cut(&found) } else { links::delete(found.index) };
-        requests.push(request.tolerating(GONE));
+        if namespace_ends {
+            requests.extend(cut(&found));
+        } else {
+            requests.push(links::delete(found.index).tolerating(GONE));
+        }
     }
     let mut errors = Vec::new();
     errors.extend(host.run(requests).err().map(NetError::from));
@@ -91,11 +94,13 @@ fn pair(host: &mut Socket, name: &str) -> Result<Option<Link>, NetError> {
     Ok(host.link(name)?.filter(|link| link.kind.as_deref() == Some("veth")))
 }
 
-/// Has an end of a pair take and give nothing any more: it is down, and a port of no bridge, which may go meanwhile.
-fn cut(end: &Link) -> Request<'static> {
-    let change = links::change(end.index).called(&end.name).down();
-    let change = if end.master.is_some() { change.master(0) } else { change };
-    change.request()
+/// Has an end of a pair take and give nothing any more: it is down, and a port of no bridge, which may go meanwhile. Only then it is
+/// in no group any more, by which its frames were looked at.
+fn cut(end: &Link) -> impl Iterator<Item = Request<'static>> {
+    let change = || links::change(end.index).called(&end.name);
+    let down = if end.master.is_some() { change().down().master(0) } else { change().down() };
+    let apart = (end.group != 0).then(|| change().group(0));
+    [Some(down), apart].into_iter().flatten().map(|change| change.request().tolerating(GONE))
 }
 
 /// Deletes the macvlans and ipvlans inside: while their namespace is on its way out, no other link may have their Ethernet

@@ -15,6 +15,7 @@ use super::message::{Identity, tests::reply};
 use super::wire::{Outcome, Question, ask, release};
 use super::{DhcpError, Lease, install};
 use crate::interface::Attachment;
+use crate::names::Owner;
 use crate::needs_program;
 use crate::rt::Socket;
 use crate::testing::{Zone, alone, has, json, namespace, run, within};
@@ -74,10 +75,20 @@ fn zone(name: &str) -> (Zone, Interface, Identity) {
     let mut net = zone.interface(0, Attachment::Bridge { bridge: "br0".to_owned(), vlan: None }, &[]);
     net.dhcp = true;
     build::create(std::slice::from_ref(&net), zone.fd()).unwrap();
-    guard::apply(zone.owner(), std::slice::from_ref(&net)).unwrap();
+    guarded(&zone, &net, guard::apply);
     build::configure(std::slice::from_ref(&net), zone.fd()).unwrap();
     let identity = Identity::of(&net, "web");
     (zone, net, identity)
+}
+
+fn guarded(
+    zone: &Zone,
+    net: &Interface,
+    apply: fn(Owner<'_>, guard::Nets<'_>, &guard::Shared) -> Result<(), guard::Error>,
+) {
+    let interfaces = std::slice::from_ref(net);
+    let shared = guard::share(zone.installation, interfaces).unwrap();
+    apply(zone.owner(), guard::Nets { interfaces, published: false }, &shared).unwrap();
 }
 
 fn bridge() {
@@ -133,7 +144,7 @@ fn a_lease_is_got_used_renewed_and_given_back() {
         let granted_to = |address| guard::is_granted(zone.owner(), &net, address).unwrap();
         assert!(granted_to(lease.address.addr()) && !granted_to(Ipv4Addr::new(10, 1, 0, 99)));
         net.addresses = vec![lease.address.into()];
-        guard::apply_anew(zone.owner(), std::slice::from_ref(&net)).unwrap();
+        guarded(&zone, &net, guard::apply_anew);
         assert!(!guard::is_granted(zone.owner(), &net, lease.address.addr()).unwrap(), "forgotten");
         install::install(zone.fd(), &net, 0, &lease, now()).unwrap();
         let there = addresses(&zone);

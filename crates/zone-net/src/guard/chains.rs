@@ -1,6 +1,6 @@
 //! The writing of chains and their rules into one table.
 
-use crate::nft::{Family, Hook, Rule, Set, Transaction};
+use crate::nft::{ChainType, Family, Field, Hook, HookPoint, Rule, Set, Transaction};
 
 /// The IPv6 protocol numbers, and those of IPv4, that rules are about.
 pub(super) const ICMP: u8 = 1;
@@ -9,6 +9,24 @@ pub(super) const ICMPV6: u8 = 58;
 
 /// What a frame is marked with between the two looks at it; no number of anybody's that we know.
 pub(super) const SEEN: u32 = 0x5a4f_4e45;
+
+/// When the second look is: before everybody, conntrack and the reassembly of fragments (-400) too, for it has to see what the first
+/// look saw.
+pub(super) const BEFORE_ALL: i32 = -1000;
+
+/// A place among those who filter at a hook.
+pub(super) fn hook(point: HookPoint, priority: i32) -> Hook<'static> {
+    Hook { kind: ChainType::Filter, point, priority, device: None }
+}
+
+/// Begins a rule for the frames that a bridge gives to the host alone, by their destination, and not by its prerouting hook.
+pub(super) fn to_host() -> Rule {
+    Rule::new().masked_is(
+        Field::ETHER_DESTINATION,
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xf0],
+        &[0x01, 0x80, 0xc2, 0, 0, 0],
+    )
+}
 
 /// The chains of one link in the table of a zone.
 pub(super) struct Chains<'a> {

@@ -10,6 +10,8 @@ use crate::lab::{Netns, Wire, veth};
 use crate::spec::Protection;
 use zone_config::{Layout, ZoneName};
 
+mod shared;
+
 /// A host with a bridge, a guarded zone and another zone on it.
 struct Bridged {
     host: Netns,
@@ -42,6 +44,12 @@ fn interface(host: &str, protection: Protection) -> Interface {
     }
 }
 
+/// Guards the links of a zone that no port of the host leads to.
+fn guard(owner: Owner<'_>, interfaces: &[Interface]) -> Result<(), Error> {
+    let shared = share(owner.installation, interfaces)?;
+    apply(owner, Nets { interfaces, published: false }, &shared)
+}
+
 fn bridged() -> Bridged {
     let (host, zone, other) = (Netns::new(), Netns::new(), Netns::new());
     // No IPv6 of their own, which would say things meanwhile.
@@ -59,7 +67,7 @@ fn bridged() -> Bridged {
 impl Bridged {
     fn apply(&self, interfaces: &[Interface]) {
         let zone: ZoneName = "web".parse().unwrap();
-        self.host.run(|| apply(owner(&zone), interfaces)).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        self.host.run(|| guard(owner(&zone), interfaces)).unwrap_or_else(|error| panic!("{}", chain(&error)));
     }
 
     /// Sends frames and tells which arrived, at the other zone and at the host alike. Nobody else says anything here, so
@@ -260,20 +268,21 @@ fn two_zones_and_two_installations_stand_side_by_side() {
     second.bandwidth = Some(1_000_000_000);
     lab.host.run(|| {
         for _ in 0..3 {
-            apply(all[0], &[interface("z1", Protection::default())]).unwrap();
-            apply(all[1], std::slice::from_ref(&second)).unwrap();
+            guard(all[0], &[interface("z1", Protection::default())]).unwrap();
+            guard(all[1], std::slice::from_ref(&second)).unwrap();
         }
         // The kernel is still busy with what was removed, and makes the next one wait.
         std::thread::sleep(std::time::Duration::from_millis(100));
         let started = std::time::Instant::now();
-        apply(all[2], &[interface("z1", Protection::default()), second.clone()]).unwrap();
+        guard(all[2], &[interface("z1", Protection::default()), second.clone()]).unwrap();
         println!("the guard of a zone with two nets: {:?}", started.elapsed());
     });
     let mut names: Vec<String> =
         lab.host.run(|| nft::tables().unwrap().into_iter().map(|table| table.name).collect());
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names, ["zones-web", "zones/1cf84d0e2a-web", "zones/1cf84d0e2a-web1"]);
+    let of_zones = ["zones-web", "zones/1cf84d0e2a-web", "zones/1cf84d0e2a-web1"];
+    assert_eq!(names, [&["zones"], &of_zones[..1], &["zones/1cf84d0e2a"], &of_zones[1..]].concat());
     lab.host.run(|| {
         for _ in 0..2 {
             remove(all[0]).unwrap();
@@ -285,7 +294,17 @@ fn two_zones_and_two_installations_stand_side_by_side() {
     // No rules are wanted any more: no table is left.
     second.protection = Protection { isolated: true, ..Protection::NONE };
     second.bandwidth = None;
-    lab.host.run(|| apply(all[1], &[second]).unwrap());
+    let first = interface("z1", second.protection);
+    lab.host.run(|| {
+        guard(all[1], &[first, second]).unwrap();
+        assert!(release_if_unused(all[1].installation).unwrap());
+        assert!(
+            !release_if_unused(here.installation).unwrap(),
+            "in whose group it is, is for that one to say"
+        );
+        lab.host.all(&["ip link delete z1", "ip link delete z2"]);
+        assert!(release_if_unused(here.installation).unwrap());
+    });
     assert_eq!(lab.host.sh("nft list ruleset"), "");
 }
 
@@ -299,7 +318,7 @@ fn a_zone_whose_links_are_gone_is_guarded_anew_or_not_at_all() {
     let before = lab.host.sh("nft list ruleset");
     let error = lab.host.run(|| {
         let nobody = interface("a-name-of-16-bytes", Protection::default());
-        apply(owner(&zone), &[interface("z2", Protection::default()), nobody]).unwrap_err()
+        guard(owner(&zone), &[interface("z2", Protection::default()), nobody]).unwrap_err()
     });
     let said = chain(&error);
     let subject = "chain a-name-of-16-bytes of table netdev zones/1cf84d0e2a-web";
@@ -313,7 +332,8 @@ fn a_zone_whose_links_are_gone_is_guarded_anew_or_not_at_all() {
     veth(&lab.host, "z1", &lab.zone, "eth1");
     lab.apply(&[interface("z1", Protection::default())]);
     lab.host.run(|| remove(owner(&zone)).unwrap());
-    assert_eq!(lab.host.sh("nft list ruleset"), "");
+    let rules = lab.host.sh("nft list ruleset");
+    assert!(!rules.contains("-web"), "{rules}");
 }
 
 #[test]
@@ -344,7 +364,7 @@ fn a_routed_net_is_guarded_for_the_host_itself() {
     let mut one = interface("z1", Protection::default());
     one.attachment = Attachment::Routed { uplink: None };
     let web: ZoneName = "web".parse().unwrap();
-    host.run(|| apply(owner(&web), &[one]).unwrap_or_else(|error| panic!("{}", chain(&error))));
+    host.run(|| guard(owner(&web), &[one]).unwrap_or_else(|error| panic!("{}", chain(&error))));
     let socket = host.run(|| {
         let socket = std::net::UdpSocket::bind("0.0.0.0:2000").unwrap();
         socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();

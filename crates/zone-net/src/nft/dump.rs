@@ -92,6 +92,20 @@ pub fn tables() -> Result<Vec<FoundTable>, Error> {
     none_without(found)
 }
 
+/// Tells whether there is a table of a family that has a name; there is none on a kernel without that family.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn has_table(family: Family, name: &str) -> Result<bool, Error> {
+    let attributes = vec![TableAttribute::Name(name.to_owned())];
+    let request = NfTablesMessage::GetTable(TableMessage { attributes });
+    match get("tables", family, request) {
+        Err(Error::List { source, .. }) if is_missing(source) => Ok(false),
+        Err(Error::Unsupported { .. }) => Ok(false),
+        found => Ok(found?.is_some()),
+    }
+}
+
 /// Lists the chains of a family; none if the kernel has no nf_tables.
 ///
 /// # Errors

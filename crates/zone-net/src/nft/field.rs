@@ -71,6 +71,8 @@ impl Field {
     pub const IN_NAME: Self = Self::Meta(MetaKey::Iifname, 16);
     /// The name of the link that it leaves by.
     pub const OUT_NAME: Self = Self::Meta(MetaKey::Oifname, 16);
+    /// The group of the link that it came by, 4 bytes in the machine's order.
+    pub const IN_GROUP: Self = Self::Meta(MetaKey::Iifgroup, 4);
     /// Reads the mark of a packet, 4 bytes in the machine's order.
     pub const MARK: Self = Self::Meta(MetaKey::Mark, 4);
     /// The kinds of addresses of an ARP message, and their lengths.

@@ -189,10 +189,13 @@ impl Transaction {
     /// # Errors
     /// What the kernel refuses and why; then none of the changes is made.
     pub fn commit(self) -> Result<(), Error> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        self.send(true)
+        self.prepare().commit()
+    }
+
+    /// Writes the changes as the kernel reads them, for whoever has time to do so before they are to be made.
+    #[must_use]
+    pub fn prepare(self) -> Prepared {
+        self.write(true)
     }
 
     /// Has the kernel check the changes without making them.
@@ -200,11 +203,10 @@ impl Transaction {
     /// # Errors
     /// What the kernel would refuse and why.
     pub fn check(self) -> Result<(), Error> {
-        self.send(false)
+        self.write(false).send()
     }
 
-    fn send(self, commit: bool) -> Result<(), Error> {
-        let socket = Socket::open()?;
+    fn write(self, commit: bool) -> Prepared {
         let mut bytes = control(ControlMessage::BatchBegin, 1);
         let mut subjects = Vec::with_capacity(self.messages.len());
         let last = self.messages.len().saturating_sub(1);
@@ -219,14 +221,36 @@ impl Transaction {
         if commit {
             bytes.extend(control(ControlMessage::BatchEnd, first_sequence(subjects.len())));
         }
-        let answers = socket.batch(&bytes)?;
+        Prepared { bytes, subjects }
+    }
+}
+
+/// Changes as the kernel reads them.
+#[derive(Debug)]
+pub struct Prepared {
+    bytes: Vec<u8>,
+    subjects: Vec<Subject>,
+}
+
+impl Prepared {
+    /// Makes the changes, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// What the kernel refuses and why; then none of the changes is made.
+    pub fn commit(self) -> Result<(), Error> {
+        if self.subjects.is_empty() { Ok(()) } else { self.send() }
+    }
+
+    fn send(self) -> Result<(), Error> {
+        let socket = Socket::open()?;
+        let answers = socket.batch(&self.bytes)?;
         socket.keep();
         if answers.is_empty() {
             return Err(Error::Answer("a transaction with nothing"));
         }
         match answers.into_iter().find_map(|answer| Some((answer.refused?, answer))) {
             None => Ok(()),
-            Some((source, answer)) => Err(refusal(source, answer, subjects)),
+            Some((source, answer)) => Err(refusal(source, answer, self.subjects)),
         }
     }
 }

@@ -330,6 +330,19 @@ impl Socket {
         self.dump_any(&RouteNetlinkMessage::GetLink(message), "list the ports", is_port)
     }
 
+    /// Tells whether a link is in a group. However many links there are, they are read up to the first that is, so the socket is of no
+    /// use afterwards.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn has_in_group(self, group: u32) -> Result<bool, Error> {
+        let mut message = LinkMessage::default();
+        message.header.interface_family = AddressFamily::Unspec;
+        message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let is_in = |payload: &[u8]| Some(Link::read(payload)?.group).filter(|of| *of == group);
+        self.dump_any(&RouteNetlinkMessage::GetLink(message), "list the links", is_in)
+    }
+
     /// Finds one link by index, name or alternative name; `None` if there is none.
     ///
     /// # Errors

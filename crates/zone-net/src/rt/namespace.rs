@@ -15,14 +15,27 @@ use zone_sys::clone::Namespaces;
 /// # Errors
 /// `EINVAL` if it is no network namespace, `EPERM` without the capabilities over it, `EAGAIN` without a thread.
 pub fn within<T: Send>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> Result<T, Errno> {
+    beside(netns, work, || ()).1
+}
+
+/// Runs `work` as [`within`] does, and meanwhile something else on the caller's thread.
+///
+/// # Errors
+/// Those of [`within`], beside what was done meanwhile.
+pub fn beside<T: Send, M>(
+    netns: BorrowedFd<'_>,
+    work: impl FnOnce() -> T + Send,
+    meanwhile: impl FnOnce() -> M,
+) -> (M, Result<T, Errno>) {
     thread::scope(|scope| {
         let enter = move || {
             move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
             Ok(work())
         };
         let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, enter);
-        let thread = thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        let done = meanwhile();
+        let thread = thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN));
+        (done, thread.and_then(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))))
     })
 }
 

@@ -73,7 +73,7 @@ impl Usage {
         Some(Self {
             memory: bounded(own, "memory.current", "memory.max"),
             swap: bounded(own, "memory.swap.current", "memory.swap.max"),
-            oom_kills: flat(own, "memory.events").get("oom_kill").copied(),
+            oom_kills: killed(own),
             threads: bounded(own, "pids.current", "pids.max"),
             threads_refused: threads.get("max").copied(),
             cpu_limit: read(own, "cpu.max").ok().and_then(|text| cpu_limit(&text)),
@@ -92,6 +92,18 @@ impl Usage {
                 .collect(),
         })
     }
+}
+
+/// Reads how many processes of a zone were killed for want of memory since its boot, and nothing else of it; `None` if that is not
+/// counted.
+#[must_use]
+pub fn oom_kills(layout: &Layout, zone: &ZoneName) -> Option<u64> {
+    let tree = Tree::find(layout.id(), zone).ok()?;
+    killed(tree.open(ZONE).ok()??.as_fd())
+}
+
+fn killed(own: BorrowedFd<'_>) -> Option<u64> {
+    flat(own, "memory.events").get("oom_kill").copied()
 }
 
 impl Pressure {

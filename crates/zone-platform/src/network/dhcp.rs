@@ -15,13 +15,14 @@ use zone_net::dhcp::{Identity, install};
 use zone_net::interface::Attachment;
 use zone_net::names::Owner;
 use zone_net::record::Record;
-use zone_net::{Interface, guard};
+use zone_net::{Interface, guard, managed};
 use zone_sys::Chain;
 
 pub use zone_net::dhcp::Lease;
 pub use zone_net::dhcp::lease::{Due, now};
 pub use zone_net::dhcp::wire::Outcome;
 
+use super::build::nets;
 use super::{NetworkError, publish};
 use crate::Build;
 
@@ -69,11 +70,23 @@ pub(super) fn first(
         return Ok(());
     }
     record.save(build.layout, owner.zone)?;
-    guard::apply(owner, &record.interfaces)?;
+    guard(build.layout, owner, record, guard::apply)?;
     for told in publish::again(owner, record)? {
         build.warn(told);
     }
     Ok(install_all(record, netns)?)
+}
+
+/// Guards the links of a zone by what they have by now. One that earlier programs have booted comes to what zones share.
+fn guard(
+    layout: &Layout,
+    owner: Owner<'_>,
+    record: &Record,
+    apply: fn(Owner<'_>, guard::Nets<'_>, &guard::Shared) -> Result<(), guard::Error>,
+) -> Result<(), NetworkError> {
+    let _lock = managed::lock(layout)?;
+    let shared = guard::share(owner.installation, &record.interfaces)?;
+    Ok(apply(owner, nets(&record.interfaces, &record.ports), &shared)?)
 }
 
 fn names(nets: &[Interface]) -> String {
@@ -211,7 +224,7 @@ pub fn restore(layout: &Layout, zone: &ZoneName) -> Result<(), NetworkError> {
         return Ok(());
     };
     let owner = Owner { installation: layout.id(), zone };
-    guard::apply(owner, &record.interfaces)?;
+    guard(layout, owner, &record, guard::apply)?;
     publish::again(owner, &record)?;
     Ok(install_all(&record, kept(layout, zone)?.as_fd())?)
 }
@@ -272,7 +285,7 @@ pub fn settle(layout: &Layout, zone: &ZoneName, net: &str, outcome: Outcome) -> 
     record.hold(net, new.clone());
     record.save(layout, zone)?;
     if before != after {
-        guard::apply_anew(owner, &record.interfaces)?;
+        guard(layout, owner, &record, guard::apply_anew)?;
         publish::again(owner, &record)?;
     }
     let Some(new) = new else { return Ok(before.map_or(Change::None, Change::Lost)) };

@@ -72,8 +72,8 @@ pub enum NetworkError {
     /// It is not known what the zone is.
     #[error("cannot read what the zone runs with")]
     Snapshot(#[source] Box<dyn Error + Send + Sync>),
-    /// The managed network stays where nobody uses it.
-    #[error("cannot take the managed network away, which no zone uses any more")]
+    /// What zones share stays where nobody uses it.
+    #[error("cannot take away what zones share of the network and none uses")]
     Released(#[source] Box<crate::PlatformError>),
     /// The zone's network cannot be found again.
     #[error("the zone's network namespace is not kept any more; 'zoneadm reboot' makes it anew")]

@@ -53,7 +53,19 @@ pub(super) fn publish(
     let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
     firewall::of_zone(owner, Some((link, &addresses)), ports, &bounded)?;
     if matches!(interface.attachment, Attachment::Bridge { .. }) && interface.protection.needs_rules() {
-        links::hairpin(&interface.host)?;
+        links::hairpin(&interface.host, true)?;
+    }
+    Ok(())
+}
+
+/// Has no port of a bridge send back what came from it, but for that to which ports of the host are to lead: another may have been
+/// that one.
+pub(super) fn keep_back(interfaces: &[Interface], ports: &[PortSpec]) -> Result<(), NetworkError> {
+    let led = reached(interfaces).filter(|_| !ports.is_empty()).map(|(interface, _)| interface);
+    for other in interfaces.iter().filter(|one| led.is_none_or(|led| led.host != one.host)) {
+        if matches!(other.attachment, Attachment::Bridge { .. }) {
+            links::hairpin(&other.host, false)?;
+        }
     }
     Ok(())
 }

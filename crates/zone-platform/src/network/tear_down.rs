@@ -52,8 +52,8 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     Ok(Record::remove(layout, zone).map_err(NetworkError::from)?)
 }
 
-/// Takes the managed network of the host away if no zone uses it. The kernel takes 40 to 120 ms for a bridge: who has halted a
-/// zone need not wait for that, and for one that reboots it would be made again.
+/// Takes the managed network of the host, and the rules that zones share, away if no zone uses them. The kernel takes 40 to
+/// 120 ms for a bridge: who has halted a zone need not wait for that, and for one that reboots it would be made again.
 ///
 /// # Errors
 /// What the kernel refuses.
@@ -61,5 +61,11 @@ pub fn release(layout: &Layout) -> Result<(), PlatformError> {
     let unbridged = || zone_fail::pass!("network.unbridged");
     managed::release_if_unused(layout, unbridged).map_err(NetworkError::from)?;
     zone_fail::pass!("network.released");
+    // Who has never shared anything needs no lock for it.
+    if layout.network_lock().exists() {
+        let _lock = managed::lock(layout).map_err(NetworkError::from)?;
+        guard::release_if_unused(layout.id()).map_err(NetworkError::from)?;
+    }
+    zone_fail::pass!("network.unshared");
     Ok(())
 }

@@ -18,8 +18,8 @@ use zone_net::spec::{NetSpec, NetworkSpec, PortSpec};
 use zone_net::{Interface, guard};
 use zone_sys::Chain;
 
-use super::build::lease;
-use super::publish::{answer_loopback, forward, publish_anew};
+use super::build::{lease, nets};
+use super::publish::{answer_loopback, forward, keep_back, publish_anew};
 use super::{NetworkError, dhcp, inside, release};
 use crate::change::Change;
 use crate::{Failed, PlatformError};
@@ -137,8 +137,8 @@ fn build(
     both.save(layout, zone)?;
     zone_fail::pass!("network.recorded");
     let ready = network.map(|network| managed::ensure(layout, network)).transpose()?;
-    let vlans = both.shares_vlan_link() && ready.is_none();
-    let lock = vlans.then(|| managed::lock(layout)).transpose()?;
+    let shares = both.shares_vlan_link() || guard::is_any_guarded(&both.interfaces);
+    let lock = (shares && ready.is_none()).then(|| managed::lock(layout)).transpose()?;
     let mut told = ready.as_ref().map(|ready| ready.told.clone()).unwrap_or_default();
     told.extend(forward(wanted, !ports.is_empty())?);
     let pin = layout.zone_netns(zone);
@@ -156,7 +156,11 @@ fn build(
     told.extend(missing.iter().map(|net| nowhere(net)));
     zone_fail::pass!("network.linked");
     // Before what is new is up: no frame passes before its rules.
-    guard::apply(owner, wanted)?;
+    let shared = guard::share(owner.installation, wanted)?;
+    zone_fail::pass!("network.shared");
+    // Before the rule goes that is there for it.
+    keep_back(wanted, ports)?;
+    guard::apply(owner, nets(wanted, ports), &shared)?;
     zone_fail::pass!("network.guarded");
     publish_anew(owner, wanted, ports)?;
     zone_fail::pass!("network.published");
@@ -177,6 +181,7 @@ fn build(
     zone_fail::pass!("network.configured");
     drop((ready, lock));
     told.into_iter().for_each(|sentence| change.warn(sentence));
+    let was_guarded = guard::is_any_guarded(&both.interfaces) && !guard::is_any_guarded(wanted);
     let mut left = both;
     (left.managed, left.interfaces, left.ports) = (network.is_some(), wanted.to_vec(), ports.clone());
     left.leases.retain(|net, _| wanted.iter().any(|kept| kept.dhcp && kept.inside == *net));
@@ -190,7 +195,7 @@ fn build(
     } else {
         left.save(layout, zone)?;
     }
-    if record.managed && network.is_none() {
+    if (record.managed && network.is_none()) || was_guarded {
         release(layout).map_err(|error| NetworkError::Released(Box::new(error)))?;
     }
     dhcp::give(change, &left, &other)?;

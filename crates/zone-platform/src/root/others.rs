@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, stat, statat};
 use zone_config::hostpath::{FileId, HostPath};
 use zone_config::snapshot::Outline;
-use zone_config::{IdRange, Index, Layout, Snapshot, State, ZoneName, hostboot, sharing};
+use zone_config::{IdRange, Index, Layout, Noted, Snapshot, State, ZoneName, hostboot, sharing};
 
 use super::RootError;
 use crate::mountinfo::Mount;
@@ -120,14 +120,26 @@ pub(crate) fn others(
 
 /// The zones that live, but for this one.
 fn running(layout: &Layout, zone: &ZoneName) -> BTreeMap<ZoneName, Live> {
+    /// So many snapshots are read rather than what is noted of them.
+    const FEW: usize = 8;
+    let names: Vec<ZoneName> = layout.run_zones().filter(|name| name != zone).collect();
     let forgets = hostboot::forgets(layout);
-    let one = |name: ZoneName| {
-        let outline =
-            Outline::load(layout, &name).filter(|_| forgets || !hostboot::is_over(layout, &name))?;
+    let mut noted = (names.len() > FEW).then(|| Noted::load(layout.outlines()));
+    let mut one = |name: ZoneName| {
+        // A note is of the present boot.
+        let load = || Outline::load(layout, &name).filter(|_| forgets || !hostboot::is_over(layout, &name));
+        let outline = match &mut noted {
+            Some(noted) => Outline::noted(noted, layout, &name, load),
+            None => load(),
+        }?;
         let mounts = if outline.shares { mounts_of(layout, &name) } else { Some(Vec::new()) };
         Some((name, Live { ids: outline.ids, mounts }))
     };
-    layout.run_zones().filter(|name| name != zone).filter_map(one).collect()
+    let running = names.into_iter().filter_map(&mut one).collect();
+    if let Some(noted) = noted {
+        noted.save();
+    }
+    running
 }
 
 /// What a zone that lives mounts.

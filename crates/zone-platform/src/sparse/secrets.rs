@@ -2,55 +2,92 @@
 //!
 //! A zone that has them reads all of it as its own root. There is nothing of the kind in what distributions ship, and to walk through
 //! /usr takes longer than to boot, so it is `verify` that looks, for what an administrator has put there.
+//!
+//! Each file has to be asked for its mode: nothing that the kernel tells of a directory or of a file system changes with the mode of a
+//! file in it, so whoever kept a record of what was looked at would miss a `chmod`. What cannot be a secret, by the type
+//! that the directory has of it, is not asked for.
 
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Statx, StatxFlags, statx};
+use rustix::io::Errno;
+use zone_sys::path::beneath;
 
 use crate::Failed;
 
 /// Read permission for everybody.
-const OTHERS_READ: u32 = 0o004;
+const OTHERS_READ: u16 = 0o004;
+/// What everybody needs of a directory to come to what is in it.
+const OTHERS_ENTER: u16 = 0o005;
 /// The bits of a program that runs as its owner or group; what it may do is no secret.
-const SET_ID: u32 = 0o6000;
+const SET_ID: u16 = 0o6000;
 
-/// Finds files and directories of root's below `dir` that others may not read, on its file system and not below
-/// `except`, in the order of their paths; of a directory that is one, nothing below is looked at.
+/// Finds files and directories of root's below `top` that others may not read, on its own mount and not below
+/// `except`, in the order of their paths, which begin with `name`; of a directory that is one, nothing below is looked at.
 ///
 /// # Errors
 /// When a directory cannot be read; what vanishes meanwhile is not there.
-pub(super) fn below(dir: &Path, except: &Path) -> Result<Vec<PathBuf>, Failed> {
-    let device = fs::symlink_metadata(dir).map_err(Failed::to("look at", dir.display()))?.dev();
-    let (mut found, mut left) = (Vec::new(), vec![dir.to_owned()]);
-    while let Some(dir) = left.pop() {
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Failed::to("read", dir.display())(error)),
+pub(super) fn below(top: impl AsFd, name: &Path, except: &Path) -> Result<Vec<PathBuf>, Failed> {
+    let (mut found, mut left) = (Vec::new(), vec![name.to_owned()]);
+    let mut buffer = Vec::with_capacity(64 << 10);
+    while let Some(path) = left.pop() {
+        let failed = |errno| Failed::to("read", path.display())(errno);
+        // On its mount alone, for that is what the zone gets; directories of one mount may have several devices (btrfs).
+        let within = path.strip_prefix(name).ok().filter(|within| *within != Path::new(""));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let dir = match beneath(&top, within.unwrap_or(Path::new(".")), flags) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => continue,
+            Err(errno) => return Err(failed(errno)),
         };
-        for entry in entries {
-            let entry = entry.map_err(Failed::to("read", dir.display()))?;
-            let Ok(metadata) = entry.metadata() else { continue };
-            let path = entry.path();
-            // Files of an overlay have the device of the file system that they come from.
-            if path == except || metadata.is_dir() && metadata.dev() != device {
-                continue;
-            }
-            if is_secret(&metadata) {
-                found.push(path);
-            } else if metadata.is_dir() {
-                left.push(path);
-            }
+        let at = |name: &[u8]| path.join(OsStr::from_bytes(name));
+        if within.is_some() && ask(dir.as_fd(), c"", AtFlags::EMPTY_PATH).is_ok_and(|file| is_secret(&file)) {
+            found.push(path);
+            continue;
+        }
+        let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(Errno::NOENT) => break,
+                Err(errno) => return Err(failed(errno)),
+            };
+            let name = entry.file_name();
+            let kind = match entry.file_type() {
+                FileType::RegularFile | FileType::Unknown => {
+                    let Ok(file) = ask(dir.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+                    let kind = FileType::from_raw_mode(file.stx_mode.into());
+                    if kind == FileType::RegularFile && is_secret(&file) {
+                        found.push(at(name.to_bytes()));
+                    }
+                    kind
+                }
+                kind => kind,
+            };
+            let further = kind == FileType::Directory && name != c"." && name != c"..";
+            left.extend(further.then(|| at(name.to_bytes())).filter(|path| path != except));
         }
     }
     found.sort();
     Ok(found)
 }
 
-fn is_secret(metadata: &Metadata) -> bool {
-    let can_hold_one = metadata.is_dir() || metadata.is_file() && metadata.mode() & SET_ID == 0;
-    can_hold_one && metadata.uid() == 0 && metadata.mode() & OTHERS_READ == 0
+/// Asks for nothing but what the answer hangs on.
+fn ask(dir: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<Statx, Errno> {
+    statx(dir, name, flags, StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID)
+}
+
+fn is_secret(file: &Statx) -> bool {
+    let mode = file.stx_mode;
+    let closed = match FileType::from_raw_mode(mode.into()) {
+        FileType::Directory => mode & OTHERS_ENTER != OTHERS_ENTER,
+        FileType::RegularFile => mode & (OTHERS_READ | SET_ID) == 0,
+        _ => false,
+    };
+    closed && file.stx_uid == 0
 }
 
 /// Says what was found, if anything was.
@@ -70,14 +107,23 @@ pub(super) fn warning(found: &[PathBuf]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mounts::workshop;
     use crate::testing::mode;
+    use rustix::fs::{CWD, Mode, openat};
+    use rustix::mount::mount_bind;
+    use std::fs;
+
+    fn found(dir: &Path) -> Vec<PathBuf> {
+        let top = openat(CWD, dir, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        below(top, dir, &dir.join("local")).unwrap()
+    }
 
     #[test]
     fn what_only_root_may_read_is_found() {
         zone_testing::needs_root!();
         let lab = tempfile::tempdir().unwrap();
         let dir = lab.path();
-        for sub in ["a", "a/closed", "local"] {
+        for sub in ["a", "a/closed", "a/listed", "local"] {
             fs::create_dir(dir.join(sub)).unwrap();
         }
         let files = [
@@ -86,6 +132,7 @@ mod tests {
             ("a/open", 0o644),
             ("a/su", 0o4750),
             ("a/closed/in", 0o600),
+            ("a/listed/in", 0o644),
             ("local/x", 0o600),
         ];
         for (name, bits) in files {
@@ -93,10 +140,37 @@ mod tests {
             mode(&dir.join(name), bits);
         }
         mode(&dir.join("a/closed"), 0o700);
+        mode(&dir.join("a/listed"), 0o744);
         std::os::unix::fs::chown(dir.join("a/open"), Some(7), None).unwrap();
         std::os::unix::fs::symlink("/etc/shadow", dir.join("a/link")).unwrap();
-        let found = below(dir, &dir.join("local")).unwrap();
-        assert_eq!(found, ["a/closed", "a/group", "a/key"].map(|name| dir.join(name)));
+        rustix::fs::mkfifoat(CWD, dir.join("a/fifo"), Mode::RUSR).unwrap();
+        assert_eq!(found(dir), ["a/closed", "a/group", "a/key", "a/listed"].map(|name| dir.join(name)));
+        // A mode that is changed changes nothing that the directory is known by.
+        mode(&dir.join("a/open"), 0o600);
+        std::os::unix::fs::chown(dir.join("a/open"), Some(0), None).unwrap();
+        assert!(found(dir).contains(&dir.join("a/open")));
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_not_the_zones() {
+        zone_testing::needs_root!();
+        let lab = tempfile::tempdir().unwrap();
+        let dir = lab.path();
+        for sub in ["a", "mounted"] {
+            fs::create_dir(dir.join(sub)).unwrap();
+        }
+        fs::write(dir.join("a/key"), "").unwrap();
+        mode(&dir.join("a/key"), 0o600);
+        let seen = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                workshop().unwrap();
+                mount_bind(dir.join("a"), dir.join("mounted")).unwrap();
+                assert!(dir.join("mounted/key").exists());
+                found(dir)
+            });
+            thread.join().unwrap()
+        });
+        assert_eq!(seen, [dir.join("a/key")]);
     }
 
     #[test]

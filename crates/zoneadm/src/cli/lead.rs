@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use zone_config::ZoneName;
 
 pub(super) const VERIFY_HELP: &str = "\
 Also done by install, ready, boot and reboot, so there is no need to do it first.
@@ -80,16 +81,11 @@ pub(crate) struct DetachArgs {
 pub(super) const DETACH_HELP: &str = "\
 The zone is configured afterwards. Its files stay as they are; its configuration is put beside them, into
 detached.toml of the zonepath. Then the zonepath can be renamed or taken to another host, a new zone be configured
-from it, and attached. So a zone is given another zonepath, another name, or another host.
+from it, and attached. So a zone is given another name or another host; for another zonepath there is move.
 
 Examples:
   zoneadm -z web detach -n       print what would be put there
-  Give a zone another zonepath:
-    zoneadm -z web detach
-    mv /var/lib/zones/web /srv/web
-    zonecfg -z web 'set zonepath=/srv/web'
-    zoneadm -z web attach
-  Give it another name:
+  Give a zone another name:
     zoneadm -z web detach
     zonecfg -z web 'set zonename=www'
     zoneadm -z www attach";
@@ -115,6 +111,52 @@ Examples:
   On another host, with the zonepath copied there (rsync -aHAX --numeric-ids):
     zonecfg -z web 'create -a /var/lib/zones/web'
     zoneadm -z web attach";
+
+/// `clone`.
+#[derive(Debug, Args)]
+pub(crate) struct CloneArgs {
+    /// How: the only method is "copy", which shares the blocks of files where the file system can
+    #[arg(short = 'm', value_name = "METHOD", value_parser = ["copy"])]
+    pub(crate) method: Option<String>,
+    /// A snapshot of the source; refused, as there are none here
+    #[arg(short = 's', value_name = "SNAPSHOT")]
+    pub(crate) snapshot: Option<String>,
+    /// The zone whose files are copied; it must be installed and not be running
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: ZoneName,
+}
+
+pub(super) const CLONE_HELP: &str = "\
+The zone must be configured already, and of the source's brand: \"create -t SOURCE\" of zonecfg makes it like the
+source, with a zonepath of its own. Only the source's root is copied, nothing that is mounted in it, and the
+source cannot be booted meanwhile. Another clone of the same source is waited for.
+
+As with an install, the copy becomes a machine of its own: the zone's host name, an empty machine id, no ssh host
+keys, no random seed. Users and their passwords are those of the source. A clone that is interrupted leaves the zone
+incomplete; uninstall -F clears that.
+
+Examples:
+  zoneadm -z web2 clone web
+  zoneadm -z web3,web4 clone web    several from one";
+
+/// `move`.
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// The new zonepath: it must be missing or empty, and be what an install wants of a zonepath
+    #[arg(value_name = "ZONEPATH")]
+    pub(crate) zonepath: PathBuf,
+}
+
+pub(super) const MOVE_HELP: &str = "\
+The zone must be installed and not be running. On the same file system the zonepath is renamed. Else all that is in
+it is copied, with owners, extended attributes, access control lists, hard links, device nodes and file flags; then
+the configuration names the new zonepath, and the old one is removed. The zone's ids stay what they are.
+
+Whoever is interrupted leaves the zone at the old zonepath or at the new one, where it can be booted. The same
+command again finishes the move; with the zonepath that \"list -v\" shows it removes what was left of it.
+
+Examples:
+  zoneadm -z web move /srv/zones/web";
 
 pub(super) const READY_HELP: &str = "\
 The zone's namespaces and file systems then exist, and no program runs in them. boot continues from there;

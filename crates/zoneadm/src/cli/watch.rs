@@ -24,7 +24,7 @@ pub(crate) struct ListArgs {
     #[arg(short = 'v')]
     pub(crate) verbose: bool,
     /// The zones in these states: running, or installed,ready
-    #[arg(short = 's', value_name = "STATE", value_delimiter = ',', conflicts_with_all = ["configured", "installed"])]
+    #[arg(short = 's', value_name = "STATE", value_delimiter = ',', value_parser = super::state_parser(), conflicts_with_all = ["configured", "installed"])]
     pub(crate) in_state: Vec<State>,
     /// A table of these columns, in this order
     #[arg(short = 'o', value_name = "COLUMN", value_delimiter = ',', conflicts_with_all = ["parsable", "verbose", "net", "json"])]
@@ -137,7 +137,8 @@ pub(crate) struct EventsArgs {
 pub(super) const EVENTS_HELP: &str = "\
 Without -f it is the state that each zone is in. With -f that, and then what happens: states, the steps of
 operations, notices of the console, ends, processes killed for want of memory. A zone that is configured later is
-followed as well. Nothing is started to answer. Times are those of this program's clock.
+followed as well. Nothing is started to answer but a daemon that has left since nothing needed it. Times are those of
+this program's clock.
 
 Examples:
   zoneadm events -f
@@ -174,7 +175,7 @@ pub(crate) struct WaitArgs {
     #[arg(long, conflicts_with = "state", required_unless_present = "state")]
     pub(crate) ready: bool,
     /// Until it is in this state
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_parser = super::state_parser())]
     pub(crate) state: Option<State>,
     /// How long at most (default: for ever)
     #[arg(short = 't', value_name = "SECONDS")]

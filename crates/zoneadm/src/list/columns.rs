@@ -10,9 +10,12 @@ use crate::time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Column {
     /// The process id of the first process, as the host sees it
+    #[value(alias = "zoneid")]
     Id,
+    #[value(alias = "zonename")]
     Name,
     State,
+    #[value(alias = "zonepath")]
     Path,
     Uuid,
     Brand,
@@ -73,7 +76,12 @@ impl Column {
 
     /// Whether the zone's cgroup has to be looked at for it.
     pub(super) fn needs_limits(self) -> bool {
-        matches!(self, Self::Memory | Self::Lwps | Self::Note)
+        matches!(self, Self::Memory | Self::Lwps)
+    }
+
+    /// Whether only what was killed in the zone has to be known for it.
+    pub(super) fn needs_kills(self) -> bool {
+        self == Self::Note
     }
 
     /// What stands in it. Programs get numbers and words without units; what is not known or does not apply is `-` for

@@ -114,6 +114,7 @@ mod tests {
             readiness: None,
             network: None,
             limits: None,
+            oom_kills: None,
         }
     }
 

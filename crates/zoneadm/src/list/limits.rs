@@ -100,7 +100,7 @@ impl Limits {
         };
         let mut lines = Vec::new();
         if let Some(memory) = &self.memory {
-            let killed = self.note().map_or_else(String::new, |note| format!("; {note}"));
+            let killed = self.oom_kills.and_then(killed).map_or_else(String::new, |note| format!("; {note}"));
             lines.push(("memory", format!("{}{killed}", of(memory, &bytes))));
         }
         if let Some(swap) = self.swap.as_ref().filter(|swap| swap.used > 0 || swap.limit.is_some()) {
@@ -126,13 +126,18 @@ impl Limits {
         lines
     }
 
-    /// What is to be said of it in a table: that something was killed.
-    pub(super) fn note(&self) -> Option<String> {
-        match self.oom_kills? {
-            0 => None,
-            1 => Some("1 process killed for want of memory".to_owned()),
-            many => Some(format!("{many} processes killed for want of memory")),
-        }
+    /// How many processes were killed for want of memory.
+    pub(super) fn oom_kills(&self) -> Option<u64> {
+        self.oom_kills
+    }
+}
+
+/// What is to be said in a table of so many processes that were killed for want of memory.
+pub(super) fn killed(oom_kills: u64) -> Option<String> {
+    match oom_kills {
+        0 => None,
+        1 => Some("1 process killed for want of memory".to_owned()),
+        many => Some(format!("{many} processes killed for want of memory")),
     }
 }
 

@@ -10,10 +10,11 @@ use zone_config::lastexit::{How, LastExit};
 use zone_config::readiness::Found;
 use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, change, file, here};
 use zone_door::{Change, Client};
+use zone_platform::cgroup;
 use zone_sys::Chain;
 use zsched::wire::{Phase, Status};
 
-use super::limits::Limits;
+use super::limits::{self, Limits};
 use super::network::Network;
 use crate::live;
 use crate::message::warn_zone;
@@ -68,6 +69,8 @@ pub(super) struct Row {
     pub(super) network: Option<Network>,
     /// What it uses of the machine, if that was looked at and it is up.
     pub(super) limits: Option<Limits>,
+    /// How many of its processes were killed for want of memory, if that was looked at, it is up, and somebody counts.
+    pub(super) oom_kills: Option<u64>,
 }
 
 impl Immutable {
@@ -159,16 +162,17 @@ impl Row {
             differs: None,
             network: None,
             limits: None,
+            oom_kills: None,
         }
     }
 
-    /// Reads the brand and the ip-type: from what a live zone runs with, else from its configuration. What cannot be
-    /// read stays unknown and is told about; the answer says whether all went well.
-    pub(super) fn complete(&mut self, layout: &Layout) -> bool {
+    /// Reads the brand and the ip-type: from what a live zone runs with, else from its configuration; and if it is `compared`, in what
+    /// the two differ. What cannot be read stays unknown and is told about; the answer says whether all went well.
+    pub(super) fn complete(&mut self, layout: &Layout, compared: bool) -> bool {
         let Some(zone) = &self.zone else { return true };
         let snapshot = self.live.and_then(|_| Snapshot::load(layout, zone).ok());
         let writable = snapshot.as_ref().map(|snapshot| snapshot.writable);
-        let stored = snapshot.as_ref().and_then(|_| ZoneConfig::load(layout, zone).ok());
+        let stored = snapshot.as_ref().filter(|_| compared).and_then(|_| ZoneConfig::load(layout, zone).ok());
         if let (Some(snapshot), Some(stored)) = (&snapshot, stored) {
             self.differs = Some(change::between(&snapshot.config.to_document(), &stored.to_document()));
         }
@@ -236,6 +240,16 @@ impl Row {
             && let Some(zone) = &self.zone
         {
             self.limits = Limits::of(layout, zone);
+            self.oom_kills = self.limits.as_ref().and_then(Limits::oom_kills);
+        }
+    }
+
+    /// Looks only whether something was killed in a zone that is up: that is worth a note.
+    pub(super) fn look_at_kills(&mut self, layout: &Layout) {
+        if self.id().is_some()
+            && let Some(zone) = &self.zone
+        {
+            self.oom_kills = cgroup::oom_kills(layout, zone);
         }
     }
 
@@ -252,7 +266,7 @@ impl Row {
         let exit = self.zone.as_ref().filter(|_| !runs).and_then(|_| self.last_exit());
         let failed = exit.and_then(|exit| failure(&exit, restarts.max(exit.restarts)));
         let root = self.immutable.and_then(Immutable::note);
-        let killed = self.limits.as_ref().and_then(Limits::note);
+        let killed = self.oom_kills.and_then(limits::killed);
         let notes: Vec<String> = self
             .at_work
             .clone()
@@ -282,6 +296,8 @@ impl Row {
         }
         match LastExit::load(&self.zonepath) {
             Ok(exit) => exit,
+            // Who may not know its state may not read this either, and is told so once, of all zones.
+            Err(_) if self.state.is_none() => None,
             Err(error) => {
                 warn_zone(zone, Chain(&error));
                 None

@@ -61,7 +61,7 @@ pub(crate) fn run(cx: &Context, args: StatusArgs) -> Outcome {
 
 fn look(layout: &Layout, entry: &Entry) -> Result<Option<Row>, Forbidden> {
     let Some(mut row) = Row::of(layout, entry, true)? else { return Ok(None) };
-    if !row.complete(layout) {
+    if !row.complete(layout, true) {
         return Ok(None);
     }
     row.ask_daemon(layout);

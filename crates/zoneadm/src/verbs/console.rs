@@ -1,12 +1,16 @@
 //! `zoneadm console --log`: what was said on a zone's console, from its log on disk.
 //!
-//! No daemon is asked, and none is started: the log is there when the zone is down, and when it is deleted.
+//! No daemon is needed: the log is there when the zone is down, and when it is deleted. But one that has left a zone that is up, since
+//! nothing needed it, comes back, since nobody else logs what the zone says; and it stays as long as the log is followed.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use zone_config::{Layout, ZoneName, here};
 use zone_console::log::{LogReader, Style};
+use zone_door::Client;
 
 use crate::cli::watch::ConsoleArgs;
 use crate::context::{Context, Selection};
@@ -14,12 +18,51 @@ use crate::message::{Failure, Outcome};
 use crate::output::Output;
 use crate::sanity;
 
+/// A daemon answers at once, or is ill.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How often to look for a daemon where there is none.
+const LOOK: Duration = Duration::from_millis(500);
+
 pub(crate) fn run(cx: &Context, args: &ConsoleArgs) -> Outcome {
     let cx = &named(cx, args)?;
     sanity::only_root_here("read the console log of a zone")?;
     let zone = &find(cx)?;
+    if args.follow {
+        have_logged(&cx.layout, zone)?;
+    } else {
+        // It has logged all that was said by the time that it answers.
+        let _ = Client::connect(&cx.layout.zone_run(zone)).err().and_then(|_| answered(&cx.layout, zone));
+    }
     let style = if io::stdout().is_terminal() { Style::Terminal } else { Style::Raw };
     copy(&cx.layout, zone, style, &mut Output::raw()?, args.follow)
+}
+
+/// Calls the daemon of the zone, if there is one, or was until nothing needed it any more, and holds on to it.
+fn answered(layout: &Layout, zone: &ZoneName) -> Option<Client> {
+    let mut door = super::events::reached(layout, zone)?;
+    door.set_timeout(Some(ANSWER)).ok()?;
+    door.status().ok()?;
+    door.set_timeout(None).ok()?;
+    Some(door)
+}
+
+/// Has the zone's daemon be there from now on, whenever the zone is up.
+fn have_logged(layout: &Layout, zone: &ZoneName) -> Outcome {
+    let first = answered(layout, zone);
+    let (layout, zone) = (layout.clone(), zone.clone());
+    let hold = move || {
+        let mut door = first;
+        loop {
+            if let Some(events) = door.and_then(|door| door.monitor().ok()) {
+                // Until it has gone: another may come.
+                events.map_while(Result::ok).for_each(drop);
+            }
+            thread::sleep(LOOK);
+            door = answered(&layout, &zone);
+        }
+    };
+    thread::Builder::new().spawn(hold).map_err(Failure::general)?;
+    Ok(())
 }
 
 /// The context with the zone that stands behind the verb, and a command line that is all there.

@@ -74,6 +74,8 @@ pub(crate) fn run(cx: &Context, args: &CpArgs) -> Outcome {
             send(source.map_err(|errno| (name_of(&inside), errno)), from, to, &mut |_| ())
         }),
     };
+    zone_fail::arm("zoneadm", || cx.layout.zone_run(&zone));
+    zone_fail::take_along("copier");
     let entered = host::work(proof, &cx.layout, zone.as_str(), ("copy", Asker::own()), &work);
     // What enters is zlogin's.
     zone_fail::become_program("zoneadm");
@@ -100,6 +102,7 @@ pub(crate) fn run(cx: &Context, args: &CpArgs) -> Outcome {
 
 /// What the process in the zone does: its pipes are its standard streams.
 fn serve(work: impl FnOnce(BufReader<File>, BufWriter<File>) -> Result<(), CopyError>) -> i32 {
+    zone_fail::become_program("copier");
     let own = |fd: rustix::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
     let (Ok(from), Ok(to)) = (own(rustix::stdio::stdin()), own(rustix::stdio::stdout())) else { return 1 };
     // What went wrong, the other side knows.

@@ -9,7 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use serde::Serialize;
 use zone_config::{Layout, State, ZoneName};
-use zone_door::{Client, Event};
+use zone_door::{CallError, Client, Event};
+use zsched::wire::Attendance;
 
 use crate::cli::watch::EventsArgs;
 use crate::context::Context;
@@ -96,7 +97,7 @@ fn watch(layout: &Layout, zone: &ZoneName, events: &Sender<Told>) -> Outcome {
     let follow = move || {
         let mut last = None;
         loop {
-            if let Ok(all) = Client::connect(&layout.zone_run(&zone)).and_then(Client::monitor) {
+            if let Some(all) = reached(&layout, &zone).and_then(|door| door.monitor().ok()) {
                 for event in all.map_while(Result::ok) {
                     // A stream begins with the state, which may be known.
                     if let Event::State { state, .. } = &event {
@@ -120,6 +121,19 @@ fn watch(layout: &Layout, zone: &ZoneName, events: &Sender<Told>) -> Outcome {
     };
     thread::Builder::new().spawn(follow).map_err(Failure::general)?;
     Ok(())
+}
+
+/// Connects to the zone's daemon if there is one; also to one that has left because nothing needed it: it is needed now.
+pub(super) fn reached(layout: &Layout, zone: &ZoneName) -> Option<Client> {
+    let run = layout.zone_run(zone);
+    let rests = || {
+        let live = live::ask_among_others(layout, zone).ok().flatten();
+        live.is_some_and(|status| status.daemon == Attendance::Rests)
+    };
+    match Client::connect(&run) {
+        Err(CallError::NotListening { .. }) if rests() => Client::connect_waiting(&run).ok(),
+        reached => reached.ok(),
+    }
 }
 
 /// The state of a zone that has no daemon; none if it is not known, or there is no such zone any more.

@@ -7,6 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use zone_config::file::FileLock;
+use zone_config::store::{self, Begun};
 use zone_config::{Brand, IdRange, Index, Layout, Settings, State, ZoneConfig, ZoneName, detached, idmap};
 use zone_install::identity::{self, Change};
 use zone_install::install::Summary;
@@ -29,18 +30,24 @@ pub(crate) use source::run_as_worker;
 
 pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     let target = sanity::check(cx, Action::Install)?;
+    put(&target, |target| Checked::of(target, args))
+}
+
+/// Installs what `look` has found to be as it must be.
+pub(crate) fn put<'a>(target: &Target<'a>, look: impl FnOnce(&Target<'a>) -> Outcome<Checked>) -> Outcome {
     let zone = target.name();
-    let lock = operation_lock(&target)?;
+    let lock = operation_lock(target)?;
     zone_fail::pass!("install.locked");
     // Whatever can be known is known before anything is changed: a zone that cannot be installed stays configured,
     // and nothing that is there is touched.
-    let checked = Checked::of(&target, args).and_then(|checked| {
+    let checked = look(target).and_then(|checked| {
         zone_fail::pass!("install.checked");
         let options = work::interruptible().map_err(Failure::of(zone))?.options;
-        advance(&target, State::Incomplete).map(|()| (checked, options))
+        let ids = begin(target)?;
+        Ok((checked, options, ids))
     });
-    let (checked, options) = match checked {
-        Ok(checked) => checked,
+    let (checked, options, ids) = match checked {
+        Ok(begun) => begun,
         Err(failure) => {
             leave(target.layout, zone, lock);
             return Err(failure);
@@ -48,25 +55,25 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
     };
     // What an incomplete zone has, an uninstall finds, should we be killed from here on.
     zone_fail::pass!("install.begun");
-    let Checked { config, source, brand } = checked;
-    let mut made = Made { config: &config, prepared: None, ids: None, options: &options };
-    if let Err(failure) = made.room(&target) {
+    let Checked { config, source, brand, first_id } = checked;
+    let mut made = Made { config: &config, prepared: None, options: &options };
+    if let Err(failure) = made.room(target) {
         failure.report();
-        made.undo(&target, false)?;
+        made.undo(target, false)?;
         leave(target.layout, zone, lock);
         return Err(Failure::Told);
     }
     let filled = fill(zone, &config, &brand, source, &options).and_then(|filled| {
         // In a zone: there are no owners but those on the disk.
-        if let (Some(_), Some(ids)) = (idmap::nested(), made.ids) {
-            owners::shift(&config.zonepath, ids.base, ids.count, &options).map_err(Failed::Fill)?;
+        if idmap::nested().is_some() {
+            owners::shift(&config.zonepath, first_id, ids.base, ids.count, &options).map_err(Failed::Fill)?;
         }
         Ok(filled)
     });
     match filled {
         Ok((summary, changes)) => {
             zone_fail::pass!("install.filled");
-            set_state(&target, State::Installed)?;
+            set_state(target, State::Installed)?;
             zone_fail::pass!("install.over");
             tell(zone, &config, &summary, &changes);
             Ok(())
@@ -76,7 +83,7 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
             failed.tell(zone, undone);
             zone_fail::pass!("install.failed");
             if undone {
-                made.undo(&target, failed.has_filled())?;
+                made.undo(target, failed.has_filled())?;
                 leave(target.layout, zone, lock);
             } else {
                 let remedy = format!("run \"zoneadm -z {zone} uninstall -F\", then install it again");
@@ -88,14 +95,50 @@ pub(crate) fn run(cx: &Context, args: &InstallArgs) -> Outcome {
 }
 
 /// What an install needs, of which everything has been looked at.
-struct Checked {
+pub(crate) struct Checked {
     config: ZoneConfig,
     brand: Brand,
     source: Opened,
+    /// The first of the ids that owners in the source have.
+    first_id: u32,
 }
 
 impl Checked {
     fn of(target: &Target<'_>, args: &InstallArgs) -> Outcome<Self> {
+        let zone = target.name();
+        let (config, brand) = Self::room(target)?;
+        let settings = Settings::load(target.layout).map_err(Failure::general)?;
+        let source =
+            Source::of(args, &brand, &settings)?.open(&config.zonepath).map_err(Failure::of(zone))?;
+        if let Some(tree) = source.tree() {
+            init::check(tree, init_of(&config, &brand)).map_err(Failure::of(zone))?;
+        }
+        Ok(Self { config, brand, source, first_id: 0 })
+    }
+
+    /// Of the files of another zone, which nobody changes meanwhile.
+    pub(crate) fn of_zone(target: &Target<'_>, name: &ZoneName, other: &ZoneConfig) -> Outcome<Self> {
+        let zone = target.name();
+        let (config, brand) = Self::room(target)?;
+        if config.brand != other.brand {
+            let (own, theirs) = (&config.brand, &other.brand);
+            let text =
+                format!("zone {name} is of brand {theirs}, this one of {own}; both must be of the same.");
+            return Err(Failure::text(zone, text));
+        }
+        let source = Opened::of_zone(&other.root(), &config.zonepath).map_err(Failure::of(zone))?;
+        let first_id = match idmap::nested() {
+            None => 0,
+            Some(_) => {
+                let ids = idmap::lookup(target.layout, name).map_err(Failure::of(name))?;
+                ids.map_or(0, |ids| ids.base)
+            }
+        };
+        Ok(Self { config, brand, source, first_id })
+    }
+
+    /// Where it is to be, of which everything has been looked at.
+    fn room(target: &Target<'_>) -> Outcome<(ZoneConfig, Brand)> {
         let zone = target.name();
         let manifest = detached::manifest(&target.entry.zonepath);
         if manifest.exists() {
@@ -107,13 +150,12 @@ impl Checked {
         }
         let config = verify::installable(target)?;
         let brand = Brand::load(&config.brand).map_err(Failure::of(zone))?;
-        let settings = Settings::load(target.layout).map_err(Failure::general)?;
-        let source =
-            Source::of(args, &brand, &settings)?.open(&config.zonepath).map_err(Failure::of(zone))?;
-        if let Some(tree) = source.tree() {
-            init::check(tree, init_of(&config, &brand)).map_err(Failure::of(zone))?;
-        }
-        Ok(Self { config, brand, source })
+        Ok((config, brand))
+    }
+
+    /// The configuration of the zone that is to be.
+    pub(crate) fn config(&self) -> &ZoneConfig {
+        &self.config
     }
 }
 
@@ -199,20 +241,17 @@ pub(crate) fn set_state(target: &Target<'_>, state: State) -> Outcome {
 struct Made<'a> {
     config: &'a ZoneConfig,
     prepared: Option<Prepared>,
-    ids: Option<IdRange>,
     options: &'a Options,
 }
 
 impl Made<'_> {
-    /// Makes the zonepath, telling what had to be changed, and gives the zone its ids.
+    /// Makes the zonepath, telling what had to be changed.
     fn room(&mut self, target: &Target<'_>) -> Outcome {
         let zone = target.name();
         let prepared = zonepath::prepare(&self.config.zonepath).map_err(Failure::of(zone))?;
         prepared.repairs.iter().for_each(|repair| warn_zone(zone, repair));
         self.prepared = Some(prepared);
         zone_fail::pass!("install.prepared");
-        self.ids = Some(idmap::allocate(target.layout, zone).map_err(Failure::of(zone))?);
-        zone_fail::pass!("install.ids");
         Ok(())
     }
 
@@ -230,6 +269,19 @@ impl Made<'_> {
     }
 }
 
+/// Takes the zone from configured to incomplete and gives it its ids, unless somebody else was faster.
+fn begin(target: &Target<'_>) -> Outcome<IdRange> {
+    let zone = target.name();
+    match store::begin(target.layout, zone).map_err(Failure::of(zone))? {
+        Begun::Incomplete(ids) => Ok(ids),
+        Begun::Already(other) => Err(already(zone, other)),
+    }
+}
+
+fn already(zone: &ZoneName, state: State) -> Failure {
+    Failure::text(zone, format_args!("is already {state}."))
+}
+
 /// Takes the zone from configured to a state, unless somebody else was faster: the one that was looked at before the
 /// lock was taken may be an old one.
 pub(crate) fn advance(target: &Target<'_>, to: State) -> Outcome {
@@ -243,7 +295,7 @@ pub(crate) fn advance(target: &Target<'_>, to: State) -> Outcome {
     });
     match state.map_err(Failure::of(zone))? {
         State::Configured => Ok(()),
-        other => Err(Failure::text(zone, format_args!("is already {other}."))),
+        other => Err(already(zone, other)),
     }
 }
 

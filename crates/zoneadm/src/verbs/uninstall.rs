@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zone_config::file::{self, FileLock};
 use zone_config::{Index, State, idmap, layout};
-use zone_door::Request;
+use zone_door::{Client, Console, Request};
 use zone_install::remove::{self, Fixed, Plan, Removed};
 use zone_install::zonepath::ZonepathError;
 use zone_locale::Locale;
@@ -22,6 +22,8 @@ use crate::work::{self, Display, Interruptible, Thing};
 
 /// How long the daemon may take to leave after it was told of the uninstall.
 const DEPARTURE: Duration = Duration::from_secs(5);
+/// How long a daemon that does not leave may take to say why.
+const ANSWER: Duration = Duration::from_secs(1);
 /// How long the daemon, whose lock is free, and the keeper may take to be gone from their cgroup.
 const GOING: Duration = Duration::from_secs(2);
 
@@ -152,10 +154,7 @@ pub(crate) fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
     let (layout, zone) = (target.layout, target.name());
     let run = layout.zone_run(zone);
     let daemon = FileLock::take_within(&layout.lock(zone), DEPARTURE).map_err(Failure::of(zone))?;
-    let daemon = daemon.ok_or_else(|| {
-        let text = "its zoneadmd does not leave; it may be at work, or somebody may be at the console.";
-        Failure::text(zone, text)
-    })?;
+    let daemon = daemon.ok_or_else(|| stays(target))?;
     match zsched::client::Client::connect(&run).and_then(|keeper| keeper.quit()) {
         Ok(()) | Err(zsched::client::ClientError::NotRunning) => {}
         Err(error) => return Err(Failure::of(zone)(error)),
@@ -167,6 +166,21 @@ pub(crate) fn dismiss(target: &Target<'_>) -> Outcome<FileLock> {
     }
     FileLock::discard_if_free(&layout.unit_lock(zone));
     Ok(daemon)
+}
+
+/// Says what keeps a daemon that does not leave.
+fn stays(target: &Target<'_>) -> Failure {
+    let asked = Client::connect(&target.layout.zone_run(target.name())).ok().and_then(|mut door| {
+        door.set_timeout(Some(ANSWER)).ok()?;
+        door.status().ok()
+    });
+    let text = match asked.as_ref().and_then(|status| status.consoles.first()) {
+        Some(Console { pid, uid, .. }) => {
+            format!("process {pid} of user {uid} is at its console; have that left ('~.'), and try again.")
+        }
+        None => "its zoneadmd does not leave; it may be at work.".to_owned(),
+    };
+    Failure::text(target.name(), text)
 }
 
 fn tell(target: &Target<'_>, removed: &Removed) {

@@ -63,6 +63,22 @@ pub(crate) fn installable(target: &Target<'_>) -> Outcome<ZoneConfig> {
     findings.end(config)
 }
 
+/// What must hold of the zonepath that a zone is moved to: what an install wants of it.
+pub(crate) fn relocatable(target: &Target<'_>, to: &Path) -> Outcome {
+    let index = index(target)?;
+    let mut findings = Findings::beside_all(target, &index);
+    let config = ZoneConfig { zonepath: to.to_owned(), ..findings.config()? };
+    match findings.beside_others(|name, others| zonepath::check_vacant(name, to, others)) {
+        Ok(warnings) => {
+            let told = warnings.iter().filter(|warning| !matches!(warning, Warning::Missing(_)));
+            told.for_each(|warning| warn_zone(target.name(), warning));
+        }
+        Err(error) => findings.zonepath_error(&config, error),
+    }
+    findings.platform(&config, false);
+    findings.end(config).map(drop)
+}
+
 /// What must hold before files that are there are made a zone's: what must hold of an installed one.
 pub(crate) fn attachable(target: &Target<'_>) -> Outcome {
     let index = index(target)?;

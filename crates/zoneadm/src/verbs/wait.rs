@@ -47,9 +47,10 @@ fn state_of(layout: &Layout, zone: &ZoneName, wanted: State, limit: Option<Durat
     let mut turns = Turns::new(limit);
     loop {
         let status = ask(layout, zone)?;
-        let index = Index::load(layout).map_err(Failure::of(zone))?;
-        let stored = index.get(zone).map_or(State::Configured, |entry| entry.state);
-        let state = live::state(status.as_ref(), stored);
+        let state = match &status {
+            Some(_) => live::state(status.as_ref(), State::Installed),
+            None => stored(layout, zone)?,
+        };
         if state == wanted {
             return Ok(());
         }
@@ -83,6 +84,8 @@ pub(crate) fn ready(
                 }
                 None => attend(layout, zone)?,
             }
+        } else {
+            stored(layout, zone)?;
         }
         if !turns.next() {
             let why = match status {
@@ -95,6 +98,12 @@ pub(crate) fn ready(
             ));
         }
     }
+}
+
+/// The state of a zone that is not up. For one that was deleted meanwhile nobody waits on.
+fn stored(layout: &Layout, zone: &ZoneName) -> Outcome<State> {
+    let entry = Index::find(layout, zone).map_err(Failure::of(zone))?;
+    entry.map(|entry| entry.state).ok_or_else(|| Failure::text(zone, "No such zone configured"))
 }
 
 fn ask(layout: &Layout, zone: &ZoneName) -> Outcome<Option<Status>> {

@@ -2,14 +2,14 @@
 
 use super::Rules;
 use super::world::{Client, Daemon, Effect, Entry, KILLED, POLICY, Request, Waiting, Work, World, Zone};
-use crate::halting::{self, Step};
-use crate::handover::Handover;
-use crate::journal::Intent;
 use crate::matrix::{Action, Beside, Decision};
-use crate::recovery::Recovery;
 use crate::wish::Wish;
 use zone_config::lastexit::How;
 use zone_door::Operation;
+use zone_engine::halting::{self, Step};
+use zone_engine::handover::Handover;
+use zone_engine::journal::Intent;
+use zone_engine::recovery::Recovery;
 use zone_live::how_it_ended;
 use zsched::wire::Phase;
 

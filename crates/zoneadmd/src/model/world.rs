@@ -2,6 +2,7 @@
 
 use super::Rules;
 use crate::matrix::{Action, Beside};
+use crate::rest::Seen;
 use crate::wish::Policy;
 use zone_config::State;
 use zone_config::lastexit::How;
@@ -80,6 +81,8 @@ pub(super) struct Daemon {
     /// The incarnation that was asked to shut down, without the lock, and whether a boot is to follow.
     pub(super) shutdown: Option<(u64, bool)>,
     pub(super) waiting: Vec<Waiting>,
+    /// Whether it has told zsched that nothing needs it, and accepts nobody any more.
+    pub(super) leaves: bool,
 }
 
 impl Daemon {
@@ -105,7 +108,9 @@ pub(super) struct Request {
 /// How far a client has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
-    /// It calls, or calls again since the daemon has gone under it.
+    /// It has not come yet.
+    Away,
+    /// It calls, and waits at the door; or calls again since the daemon has gone under it.
     Calls,
     /// It was read, and is not answered.
     Read,
@@ -135,6 +140,8 @@ pub(super) struct World {
     pub(super) deaths_of_daemons: u8,
     pub(super) deaths_of_zsched: u8,
     pub(super) ends: u8,
+    /// Whether daemons leave that nothing needs.
+    pub(super) idle: bool,
 }
 
 /// One step of one actor.
@@ -160,6 +167,12 @@ pub(super) enum Step {
     Respawn,
     /// Nothing needs it: it lets zsched go and ends.
     Leave,
+    /// Nothing needs it of a zone that is up: it tells zsched so.
+    Rest,
+    /// It has told zsched, and ends.
+    Gone,
+    /// A client comes to the door.
+    Come(usize),
     DaemonDies,
     ZschedDies,
     InitEnds(End),
@@ -183,8 +196,14 @@ impl World {
             deaths_of_daemons: deaths.0,
             deaths_of_zsched: deaths.1,
             ends,
+            idle: false,
             zone,
         }
+    }
+
+    /// The same with daemons that leave, and clients who come at any time and start none themselves where zsched lives.
+    pub(super) fn with_daemons_that_leave(self) -> Self {
+        Self { clients: [Client::Away; 2], idle: true, ..self }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -210,13 +229,16 @@ impl World {
     pub(super) fn steps(&self, rules: &Rules) -> Vec<Step> {
         let mut steps = Vec::new();
         let calls = self.clients.contains(&Client::Calls);
-        let upcall = self.zsched.is_some_and(|owed| (rules.needs_daemon)(self.phase(), owed));
-        if self.daemons.is_empty() && self.starting < 2 && (calls || upcall) {
+        let upcall = self.zsched.is_some_and(|owed| (rules.needs_daemon)(self.phase(), owed, calls));
+        let itself = calls && (self.zsched.is_none() || !self.idle);
+        if self.daemons.is_empty() && self.starting < 2 && (itself || upcall) {
             steps.push(Step::Start);
         }
         if self.starting > 0 {
             steps.push(Step::Lock);
         }
+        let away = (0..2).filter(|&client| self.clients[client] == Client::Away);
+        steps.extend(away.map(Step::Come));
         if let Some(daemon) = self.daemons.first() {
             self.steps_of(daemon, rules, &mut steps);
             if self.deaths_of_daemons > 0 {
@@ -233,6 +255,9 @@ impl World {
     }
 
     fn steps_of(&self, daemon: &Daemon, rules: &Rules, steps: &mut Vec<Step>) {
+        if daemon.leaves {
+            return steps.push(Step::Gone);
+        }
         if self.zsched.is_none() {
             return steps.push(Step::Respawn);
         }
@@ -255,10 +280,35 @@ impl World {
         {
             steps.push(Step::Late);
         }
-        let wanted = self.clients.iter().any(|client| *client != Client::Answered);
+        let wanted = self.clients.iter().any(|client| !matches!(client, Client::Away | Client::Answered));
         if daemon.rests() && self.zone.is_none() && !wanted {
             steps.push(Step::Leave);
         }
+        if self.idle && (rules.need)(&self.seen(daemon)).is_none() {
+            steps.push(Step::Rest);
+        }
+    }
+
+    /// What a daemon sees of itself and the zone.
+    fn seen(&self, daemon: &Daemon) -> Seen {
+        Seen {
+            phase: self.phase(),
+            operation: daemon.work.is_some() || !daemon.recovered,
+            shutdown: daemon.shutdown.is_some(),
+            connected: self.serves_anybody(),
+            waited_for: self.clients.contains(&Client::Calls),
+            ..Seen::QUIET
+        }
+    }
+
+    /// Whether a client is connected to the daemon.
+    fn serves_anybody(&self) -> bool {
+        self.clients.iter().any(|client| matches!(client, Client::Read | Client::Follows))
+    }
+
+    /// Whether a daemon that leaves cuts somebody off.
+    pub(super) fn cuts_off(&self) -> bool {
+        self.serves_anybody() && self.daemons.first().is_some_and(|daemon| daemon.leaves)
     }
 
     /// Whether the daemon takes up now what a client asks for. A boot waits until the end of a first process is dealt with.
@@ -268,7 +318,7 @@ impl World {
             Client::Follows => {
                 return daemon.shutdown.is_none() || (rules.beside)(Operation::Boot) != Beside::Waits;
             }
-            Client::Read | Client::Answered => return false,
+            Client::Away | Client::Read | Client::Answered => return false,
         };
         let waits = daemon.shutdown.is_some() && (rules.beside)(operation) == Beside::Waits;
         let comes_too_early = operation == Operation::Boot && self.phase() == Phase::Down;
@@ -300,14 +350,19 @@ impl World {
                 self.daemons.clear();
                 self.zsched = None;
             }
-            Step::DaemonDies => self.daemon_dies(),
+            Step::Rest => self.daemon().leaves = true,
+            Step::Gone => self.daemon_ends(),
+            Step::Come(client) => self.clients[client] = Client::Calls,
+            Step::DaemonDies => {
+                self.deaths_of_daemons -= 1;
+                self.daemon_ends();
+            }
             Step::ZschedDies => self.zsched_dies(),
             Step::InitEnds(end) => self.init_ends(end),
         }
     }
 
-    fn daemon_dies(&mut self) {
-        self.deaths_of_daemons -= 1;
+    fn daemon_ends(&mut self) {
         self.daemons.clear();
         for client in &mut self.clients {
             if matches!(client, Client::Read | Client::Follows) {

@@ -14,8 +14,14 @@ pub enum ClientError {
     #[error("could not speak with zsched")]
     Io(#[source] zone_sys::Error),
     /// It took the time that a request may take, and said nothing.
-    #[error("zsched does not answer: it is stopped, or has no memory to accept a connection")]
+    #[error("zsched does not answer: it hangs, or has no memory to accept a connection")]
     Silent,
+    /// The same, since a signal has stopped it.
+    #[error("zsched, process {pid}, is stopped and answers nobody: 'kill -CONT {pid}' lets it go on")]
+    Stopped {
+        /// Its number.
+        pid: i32,
+    },
     /// It lives, but this connection to it has ended. Whether it carried out what was asked last is not known.
     #[error("the connection to zsched broke, which is still running")]
     Broken,
@@ -73,7 +79,7 @@ impl ClientError {
     /// Whether zsched lives and does not serve this connection: another one would fare no better.
     #[must_use]
     pub fn is_unserved(&self) -> bool {
-        matches!(self, Self::Silent)
+        matches!(self, Self::Silent | Self::Stopped { .. })
             || matches!(self, Self::Refused { failure, .. } if failure.stage == Stage::Accept)
     }
 }

@@ -2,6 +2,7 @@
 //! told from a zsched that has.
 
 use super::{Client, ClientError, Result, lives};
+use crate::process::Process;
 use crate::wire::{Failure, Header, MAX_MESSAGE, OLDEST, Op, PACKET, PROTOCOL, Reply, Stage, Status};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
@@ -34,10 +35,14 @@ impl Client {
             zone_sys::Error::errno,
         );
         let (n, fds) = received.map_err(|e| match e.errno() {
-            Errno::CONNRESET => self.gone(),
+            Errno::CONNRESET => {
+                let gone = self.gone();
+                self.hang_up();
+                gone
+            }
             errno => {
                 self.hang_up();
-                if errno == Errno::AGAIN { ClientError::Silent } else { ClientError::Io(e) }
+                if errno == Errno::AGAIN { self.silent() } else { ClientError::Io(e) }
             }
         })?;
         if n == 0 {
@@ -113,6 +118,12 @@ impl Client {
             pause *= 2;
         }
         ClientError::Broken
+    }
+
+    /// Why nothing was said in all the time that an answer may take.
+    fn silent(&self) -> ClientError {
+        let stopped = Process::of_zone(&self.run_dir).into_iter().find(Process::is_stopped);
+        stopped.map_or(ClientError::Silent, |stopped| ClientError::Stopped { pid: stopped.pid })
     }
 
     /// Whose zsched it is, for messages.

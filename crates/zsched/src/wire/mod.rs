@@ -27,6 +27,7 @@
 //! | 2 | [`Op::Adopt`]; [`Status::adopted`] and [`Status::version`] |
 //! | 3 | [`Op::Namespaces`]; [`Create::namespaces`] and [`Create::kept`], which a request has only where they are not the usual ones |
 //! | 4 | [`Op::Kept`]; [`Adopt::kept`], which a zsched of before passes over |
+//! | 5 | [`Op::Sockets`], [`Op::Leave`]; [`Status::daemon`] |
 //!
 //! Nothing here allocates but what says so: zsched reads and writes these in place.
 
@@ -45,10 +46,10 @@ pub use create::{CREATE_FDS, Create, KEPT, Strings};
 pub use failure::{Failure, Stage};
 pub use namespaces::{Kinds, Origin, Origins};
 pub use reply::{PACKET, REPLY, Reply};
-pub use status::{Adopted, End, Lost, Phase, Status, Witness};
+pub use status::{Adopted, Attendance, End, Lost, Phase, Status, Witness};
 
 /// The protocol that this program speaks, with all before it down to [`OLDEST`].
-pub const PROTOCOL: u8 = 4;
+pub const PROTOCOL: u8 = 5;
 /// The oldest protocol that this program speaks.
 pub const OLDEST: u8 = 1;
 
@@ -121,10 +122,19 @@ pub enum Op {
     Namespaces = 12,
     /// The descriptors that are held with the incarnation since [`Create`] or [`Adopt`], in their order.
     Kept = 13,
+    /// With two descriptors: hold these listening sockets of the zone's console and door, in this order, in place of those before.
+    /// With none: the reply carries those that are held, if there are any. While no daemon is there zsched looks whether somebody
+    /// waits at them, and starts one for him; it accepts nobody itself.
+    Sockets = 14,
+    /// The daemon is about to leave, on purpose: it is not one that died. A byte may follow: 1 if that is because nothing needs it.
+    Leave = 15,
 }
 
+/// How many listening sockets go with [`Op::Sockets`].
+pub const SOCKETS: usize = 2;
+
 impl Op {
-    const ALL: [Op; 13] = [
+    const ALL: [Op; 15] = [
         Op::Status,
         Op::UserNamespace,
         Op::Create,
@@ -138,6 +148,8 @@ impl Op {
         Op::Adopt,
         Op::Namespaces,
         Op::Kept,
+        Op::Sockets,
+        Op::Leave,
     ];
 
     /// The operation of a message, if it names one.
@@ -151,6 +163,7 @@ impl Op {
     #[must_use]
     pub const fn protocol(self) -> u8 {
         match self {
+            Op::Sockets | Op::Leave => 5,
             Op::Kept => 4,
             Op::Namespaces => 3,
             Op::Adopt => 2,

@@ -1,7 +1,7 @@
 //! The packets from zsched.
 
 use super::codec::{Reader, Writer};
-use super::{Adopted, Failure, Header, Lost, OLDEST, PROTOCOL, Phase, Status, Witness};
+use super::{Adopted, Attendance, Failure, Header, Lost, OLDEST, PROTOCOL, Phase, Status, Witness};
 
 /// The bytes of a reply or event of this protocol.
 pub const REPLY: usize = 112;
@@ -53,6 +53,8 @@ impl Reply {
                 w.u32(adopted.1);
                 w.u32(adopted.2);
                 w.bytes(&status.version);
+                // From here on protocol 5.
+                w.bytes(&[status.daemon as u8]);
             }
             Reply::Failed(failure) => {
                 failure.numbers().into_iter().for_each(|number| w.u32(number));
@@ -79,7 +81,9 @@ impl Reply {
             (Witness::of(r.u32().unwrap_or(0)), Lost::from_bits_retain(r.u32().unwrap_or(0)));
         let adopted = (at != 0).then_some(Adopted { at, witness, lost });
         let version = r.take(3).and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default();
-        let status = Status { phase, uniqid, pid, since, end, ended, restarts, keeper, adopted, version };
+        let daemon = Attendance::of(r.take(1).map_or(0, |bytes| bytes[0]));
+        let status =
+            Status { phase, uniqid, pid, since, end, ended, restarts, keeper, adopted, version, daemon };
         match kind {
             DONE => Some(Reply::Done(status)),
             ENDED => Some(Reply::Ended(status)),

@@ -25,12 +25,12 @@ impl Phase {
             .find(|phase| *phase as u32 == number)
     }
 
-    /// Tells whether a zone in this phase needs a daemon, so that one has to be started where none is: one that has ended, and one
-    /// that is `owed` another life, until it runs. That may be one that is made ready a second time: a daemon that carries on
+    /// Tells whether a zone in this phase needs a daemon, so that one has to be started where none is: one whose door or console is
+    /// `waited_for` at, one that has ended, and one that is `owed` another life, until it runs. That may be one that is made ready a second time: a daemon that carries on
     /// takes down what the one before it had made.
     #[must_use]
-    pub fn needs_daemon(self, owed: bool) -> bool {
-        self == Self::Down || (owed && self != Self::Running)
+    pub fn needs_daemon(self, owed: bool, waited_for: bool) -> bool {
+        waited_for || self == Self::Down || (owed && self != Self::Running)
     }
 }
 
@@ -67,6 +67,45 @@ pub struct Status {
     pub adopted: Option<Adopted>,
     /// The version of the program zsched: major, minor, patch; zeroes for one of protocol 1.
     pub version: [u8; 3],
+    /// Whether a daemon is there.
+    pub daemon: Attendance,
+}
+
+/// Whether a zone's daemon is there, and if not, how it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Attendance {
+    /// Nothing is known of that: a zsched of before protocol 5 does not say.
+    #[default]
+    Unknown = 0,
+    /// It is.
+    There = 1,
+    /// It has gone without a word.
+    Died = 2,
+    /// It has left on purpose ([`super::Op::Leave`]), for another to take its place.
+    Left = 3,
+    /// It has left because nothing needed it.
+    Rests = 4,
+}
+
+impl Attendance {
+    /// The one of a number.
+    pub(super) fn of(number: u8) -> Self {
+        let known = [Self::There, Self::Died, Self::Left, Self::Rests];
+        known.into_iter().find(|known| *known as u8 == number).unwrap_or_default()
+    }
+
+    /// Whether a daemon has said that it would leave.
+    #[must_use]
+    pub fn left_on_purpose(self) -> bool {
+        matches!(self, Self::Left | Self::Rests)
+    }
+
+    /// Whether there is no daemon, so that zsched starts one for whoever connects to the zone's door or console.
+    #[must_use]
+    pub fn is_absent(self) -> bool {
+        matches!(self, Self::Died | Self::Left | Self::Rests)
+    }
 }
 
 /// What became of a zone when its zsched died.

@@ -8,6 +8,7 @@ fn status() -> Status {
     status.restarts = 3;
     status.adopted = Some(Adopted { at: 8, witness: Witness::Tracer, lost: Lost::OUTPUT });
     status.version = [1, 2, 3];
+    status.daemon = Attendance::Left;
     status
 }
 
@@ -15,7 +16,9 @@ fn status() -> Status {
 fn what_an_earlier_protocol_does_not_have_is_zero() {
     // 80 bytes is all that a status had in protocol 1.
     let packet = Reply::Done(status()).encode();
-    let expected = Status { adopted: None, version: [0; 3], ..status() };
+    let before_5 = Status { daemon: Attendance::Unknown, ..status() };
+    assert_eq!(Reply::decode(&packet[..99]), Some(Reply::Done(before_5)));
+    let expected = Status { adopted: None, version: [0; 3], ..before_5 };
     assert_eq!(Reply::decode(&packet[..80]), Some(Reply::Done(expected)));
     assert_eq!(Reply::decode(&packet[..79]), None);
 }

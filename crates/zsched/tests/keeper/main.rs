@@ -20,8 +20,8 @@ use std::process::{Child, Command};
 use zone_ring::{DEFAULT_FIRST_CAP, DEFAULT_NEWEST_CAP, Ring};
 use zsched::client::{Client, ClientError};
 use zsched::wire::{
-    Adopt, Create, End, Failure, Header, Kinds, Lost, OLDEST, Op, Origin, Origins, PACKET, PROTOCOL, Phase,
-    Reply, Stage, Status, Strings, Witness,
+    Adopt, Attendance, Create, End, Failure, Header, Kinds, Lost, OLDEST, Op, Origin, Origins, PACKET,
+    PROTOCOL, Phase, Reply, Stage, Status, Strings, Witness,
 };
 
 struct Fixture {
@@ -386,4 +386,43 @@ fn an_older_zsched_is_told_from_one_that_fails() {
     assert!(matches!(client.create(&shared, &[]), Err(ClientError::TooOld { .. })));
     drop(client);
     assert_eq!(older.join().unwrap(), [(12, 3), (3, 1), (3, 3)]);
+}
+
+#[test]
+fn it_holds_the_sockets_of_console_and_door_and_says_whether_a_daemon_is_there() {
+    let Some(fixture) = fixture("sockets") else { return };
+    let run = fixture.dir.path().join("run");
+    let names = ["console", "door"];
+    let made = names.map(|name| zone_sys::unix::bind_in(&run, name, SocketType::STREAM, 16).unwrap());
+    let (status, none) = fixture.client.sockets().unwrap();
+    assert!(none.is_none());
+    assert_eq!(status.daemon, Attendance::There, "who has started it");
+    fixture.client.hold_sockets(made.each_ref().map(AsFd::as_fd)).unwrap();
+    drop(made);
+    let (_, held) = fixture.client.sockets().unwrap();
+    for (held, name) in held.unwrap().into_iter().zip(names) {
+        assert!(zone_sys::unix::is_bound_in(&held, &run, name));
+        zsched::client::connect_served(&run, name).unwrap();
+    }
+    for (daemon, farewell) in [
+        (Attendance::Died, None),
+        (Attendance::Left, Some(false)),
+        (Attendance::Died, None),
+        (Attendance::Rests, Some(true)),
+        (Attendance::Died, None),
+    ] {
+        let next = Client::connect(&run).unwrap();
+        next.attach().unwrap();
+        assert_eq!(next.status().unwrap().daemon, Attendance::There);
+        if let Some(rests) = farewell {
+            next.leave(rests).unwrap();
+        }
+        drop(next);
+        // Another connection is served after that has ended.
+        let asked = Client::connect(&run).unwrap().status().unwrap();
+        assert_eq!(asked.daemon, daemon);
+        let refused = zsched::client::connect_served(&run, "door").unwrap_err();
+        assert_eq!(refused.errno(), rustix::io::Errno::CONNREFUSED, "nobody is there to serve");
+        zone_sys::unix::connect_in(&run, "door", SocketType::STREAM).unwrap();
+    }
 }

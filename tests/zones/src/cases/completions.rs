@@ -3,10 +3,14 @@
 use crate::harness::{Command, Lab, Terminal, cases, make_dir, skip, write_program};
 use std::path::{Path, PathBuf};
 
-cases![bash_completes_zones_and_verbs, zsh_completes_zones_and_verbs, fish_completes_zones_and_verbs];
+cases![
+    bash_completes_zones_and_verbs: 240,
+    zsh_completes_zones_and_verbs: 240,
+    fish_completes_zones_and_verbs: 240,
+];
 
 /// What is typed, up to the TAB, and what is executed then. There are zones `one-new`, which is configured, `one-off` and `one-on`, which runs.
-const LINES: [(&str, &str); 12] = [
+const LINES: [(&str, &str); 22] = [
     ("zoneadm boot -z o", "zoneadm boot -z one-off"),
     ("zoneadm halt -z o", "zoneadm halt -z one-on"),
     ("zoneadm install -zo", "zoneadm install -zone-new"),
@@ -16,8 +20,20 @@ const LINES: [(&str, &str); 12] = [
     ("zoneadm -z one-on shu", "zoneadm -z one-on shutdown"),
     ("zoneadm -z one-off un", "zoneadm -z one-off uninstall"),
     ("zoneadm console one-ne", "zoneadm console one-new"),
+    ("zoneadm -z one-new clone one-o", "zoneadm -z one-new clone one-off"),
     ("zoneadm uninst", "zoneadm uninstall"),
+    ("zoneadm clo", "zoneadm clone"),
+    // Words that are the programs' own.
+    ("zoneadm wait --state inst", "zoneadm wait --state installed"),
+    ("zoneadm --state insta", "zoneadm --state installed"),
+    ("zoneadm mark inco", "zoneadm mark incomplete"),
+    // Of what `set` changes the value is still to be typed.
+    ("zoneadm -z one-on set max-lw", "zoneadm -z one-on set max-lwps="),
+    ("zoneadm -z one-on cp one-o", "zoneadm -z one-on cp one-on:"),
     ("zonecfg -z one-n", "zonecfg -z one-new"),
+    ("zonecfg -z one-new comm", "zonecfg -z one-new commit"),
+    ("zonecfg -z one-new info secu", "zonecfg -z one-new info security-flags"),
+    ("zonecfg -z one-new set shut", "zonecfg -z one-new set shutdown-timeout="),
     ("zlogin o", "zlogin one-on"),
     ("zlogin -C one-of", "zlogin -C one-off"),
 ];

@@ -102,7 +102,8 @@ fn a_keeper_without_its_socket_is_removed(lab: &Lab) {
 }
 
 fn a_keeper_of_a_living_zone_without_its_socket_is_not_doubled(lab: &Lab) {
-    let zone = lab.tiny("web", ECHO);
+    // One that lives on when its console is hung up.
+    let zone = lab.tiny("web", "exec sleep 100000");
     zone.boot();
     let (keeper, first) = (zone.keeper(), zone.status().pid1());
     zone.kill_daemon();
@@ -110,10 +111,18 @@ fn a_keeper_of_a_living_zone_without_its_socket_is_not_doubled(lab: &Lab) {
         let _ = std::fs::remove_file(zone.run_dir().join(name));
     }
     let ran = zone.zoneadm(["boot"]);
-    ran.refuses().stderr_has(&keeper.to_string()).stderr_has("zsched");
+    ran.refuses().stderr_has("zsched was removed, so that nobody can speak to it");
+    ran.stderr_has(&format!("'kill -KILL {keeper}' ends zsched and hangs up the zone's console"));
+    // Nor does something else in its place make it one that died.
+    write(&zone.run_dir().join("zsched"), "no socket\n");
+    zone.zoneadm(["boot"]).refuses().stderr_has("zsched is not its socket");
     assert!(proc_status(first, "State").is_some_and(|state| !state.starts_with('Z')), "the zone lives");
-    // The remedy that was named.
+    // The remedy that was named: the zone runs on, under another one.
     kill_and_wait(keeper);
+    zone.zoneadm(["boot"]).stderr_has("the zone runs on under a new one");
+    zone.is("running");
+    assert_eq!(zone.status().pid1(), first);
+    assert_ne!(zone.keeper(), keeper);
     zone.zoneadm(["halt"]).ok();
     until("the zone has gone", || {
         proc_status(first, "State").is_none_or(|state| state.starts_with('Z')).then_some(())

@@ -84,14 +84,17 @@ pub(super) fn seed() -> usize {
     given.unwrap_or_else(|| usize::try_from(today()).unwrap_or_default())
 }
 
-/// A third of all pairs: in three days each has been tried.
-pub(super) fn is_drawn(seed: usize, first: usize, second: usize) -> bool {
-    (seed + first + second).is_multiple_of(3)
+/// One of so many pairs: in as many days each has been tried.
+pub(super) fn is_drawn(seed: usize, first: usize, second: usize, of: usize) -> bool {
+    (seed + first + second).is_multiple_of(of)
 }
 
+/// Of how many pairs one is tried in a day: in a week all have been.
+const WEEK: usize = 7;
+
 /// Runs `words` with the daemon killed at its first boundary, then at its second, and so on until there
-/// are no more; after each, `judge` gets the state before and what the command said. `second` is
-/// at how many boundaries of the recovery the next daemon is killed, too; 0 for none.
+/// are no more; after each, `judge` gets the state before and what the command said. With `second`,
+/// the next daemon is killed as well, at one of so many boundaries of its recovery; the sweep with 0 kills only the first.
 fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: Judge) {
     sweep_of(&zone(lab), prepare, words, second, judge);
 }
@@ -105,7 +108,9 @@ pub(super) fn sweep_of(zone: &Zone<'_>, prepare: Prepare, words: &[&str], second
     eprintln!("seed {seed}: set CRASH_SEED to it for the same double deaths");
     for first in 1.. {
         let mut more = false;
-        for second in (0..=second).filter(|&second| second == 0 || is_drawn(seed, first, second)) {
+        let seconds = if second == 0 { 0..=0 } else { 1..=second };
+        let is_tried = |at: &usize| second == 0 || is_drawn(seed, first, *at, second.min(WEEK));
+        for second in seconds.filter(is_tried) {
             prepare(zone);
             let before = zone.status();
             zone.die_at(&if second == 0 { vec![first] } else { vec![first, second] });

@@ -43,7 +43,8 @@ fn sweep(lab: &Lab, prepare: fn(&Zone<'_>), method: &str, judge: fn(&Status, &St
     eprintln!("seed {seed}: set CRASH_SEED to it for the same commands");
     for number in 1.. {
         let mut died = false;
-        let drawn = nexts.into_iter().enumerate().filter(|&(which, _)| is_drawn(seed, number, which));
+        let drawn =
+            nexts.into_iter().enumerate().filter(|&(which, _)| is_drawn(seed, number, which, nexts.len()));
         for (next, state) in drawn.map(|(_, next)| next) {
             prepare(&zone);
             if zone.daemon().is_none() {

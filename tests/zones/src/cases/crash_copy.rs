@@ -1,4 +1,4 @@
-//! A `zoneadm cp` that is killed at every point: nobody sees half of a file, the same command once more goes on with what is
+//! A `zoneadm cp` that is killed at every point, and its process in the zone: nobody sees half of a file, the same command once more goes on with what is
 //! there, and believes of that only what is on the disk.
 
 use super::crash::{be_up, leaves_nothing, zone};
@@ -66,8 +66,15 @@ fn nobody_copies(zone: &Zone<'_>, at: &str) {
     });
 }
 
-/// Kills `command` at each of its points, and gives it again.
-fn sweep(zone: &Zone<'_>, from: &Path, to: &Path, command: &dyn Fn() -> Command) {
+/// Kills `command` at each of its points, and gives it again; then the same of its process in the zone, which does there what
+/// `opposite`, a copy of the same files the other way, does here.
+fn sweep(
+    zone: &Zone<'_>,
+    from: &Path,
+    to: &Path,
+    command: &dyn Fn() -> Command,
+    opposite: &dyn Fn() -> Command,
+) {
     let world = World::look(&[]);
     let passed = zone.passed_by("zoneadm", || {
         command().run().ok();
@@ -89,21 +96,42 @@ fn sweep(zone: &Zone<'_>, from: &Path, to: &Path, command: &dyn Fn() -> Command)
         points += 1;
     }
     assert!(points >= 3, "{passed:?}");
+    let passed = zone.passed_by("zoneadm", || {
+        opposite().run().ok();
+    });
+    for Place { point, passage } in places(&passed).into_iter().filter(is_of_copy) {
+        let at = format!("{point} {passage} in the zone");
+        fs::remove_dir_all(to).expect("remove what was copied");
+        zone.dies(&[("copier", &point, passage)]);
+        let ran = command().run();
+        assert_eq!(zone.die_no_more(), [format!("copier {point}")], "{ran}");
+        ran.refuses().stderr_has(
+            "the copy was broken off: the process on the other side has ended before all was copied",
+        );
+        assert_eq!(ran.err().lines().count(), 1, "{at}\n{ran}");
+        nobody_copies(zone, &at);
+        whole(from, to, &at);
+        command().run().ok();
+        is_there(from, to, &at);
+        points += 1;
+    }
+    assert!(points >= 5, "{passed:?}");
     leaves_nothing(zone, &world, "the copies");
 }
 
 fn into_a_zone(lab: &Lab) {
     let zone = zone(lab);
     be_up(&zone);
-    let from = tree(&lab.path("here"));
-    sweep(&zone, &from, &zone.file("/root/tree"), &|| cp(lab, &from, "web:/root"));
+    let (from, got) = (tree(&lab.path("here")), got(lab));
+    sweep(&zone, &from, &zone.file("/root/tree"), &|| cp(lab, &from, "web:/root"), &|| cp_out(lab, &got));
 }
 
 fn out_of_a_zone(lab: &Lab) {
     let zone = zone(lab);
     be_up(&zone);
     let (from, got) = (tree(&zone.file("/root")), got(lab));
-    sweep(&zone, &from, &got.join("tree"), &|| cp_out(lab, &got));
+    let to = got.join("tree");
+    sweep(&zone, &from, &to, &|| cp_out(lab, &got), &|| cp(lab, &to, "web:/root/again"));
 }
 
 /// A file gets its time when its bytes are on the disk: one without is none that the next copy leaves alone.

@@ -56,7 +56,8 @@ fn is_clean(lab: &Lab, zone: &Zone<'_>, world: &World, at: &str) {
         let text = std::fs::read_to_string(lab.root().join(file)).unwrap_or_default();
         assert!(!text.contains(zone.name()), "{file} after a death at {at}: {text}");
     }
-    let known = ["index", ".index.new", "idmap", &format!("{}.toml", zone.name())].map(str::to_owned);
+    let known =
+        ["index", ".index.new", "idmap", ".idmap.new", &format!("{}.toml", zone.name())].map(str::to_owned);
     let etc = std::fs::read_dir(lab.etc()).into_iter().flatten().flatten();
     let others: Vec<_> = etc
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

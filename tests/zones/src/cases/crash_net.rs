@@ -105,7 +105,7 @@ fn the_last_bridge_goes_with_whoever_is_next(lab: &Lab) {
     let other = lab.sparse("other");
     let tables = || crate::harness::Command::new("nft").args(["list", "tables"]).run().ok().out();
     let bridges = || ip("-o link show type bridge").out();
-    for point in ["network.unbridged", "network.released"] {
+    for point in ["network.unbridged", "network.released", "network.unshared"] {
         be_up(&zone);
         zone.dies(&[("zoneadmd", point, 1)]);
         zone.zoneadm(["halt"]).ok();

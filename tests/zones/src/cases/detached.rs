@@ -15,6 +15,11 @@ fn a_detached_zone_is_attached_elsewhere(lab: &Lab) {
     zone.boot();
     zone.zoneadm(["detach"]).refuses().stderr_has("detach operation is invalid for running zones.");
     zone.halt();
+    let mut console = zone.console(&[]);
+    zone.zoneadm(["detach"]).refuses().stderr_has("is at its console; have that left ('~.'), and try again.");
+    console.types("\r~.");
+    let (status, screen) = console.ends();
+    assert_eq!(status.code(), Some(0), "{screen}");
     zone.zoneadm(["detach"]).ok().stderr_has("detached");
     zone.is("configured");
     assert_eq!(read(&old.join("detached.toml")), read(&lab.etc().join("web.toml")));

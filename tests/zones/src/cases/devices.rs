@@ -1,10 +1,9 @@
 //! `device` resources: what a zone gets of the host's devices, and what it does not.
 
-use crate::harness::{Example, Lab, cases, examples, read, skip};
+use crate::harness::{Lab, cases, read, skip};
 use std::path::Path;
 
 cases![
-    the_manual: 600,
     devices_that_no_zone_gets_are_refused,
     a_device_that_is_not_there_is_named,
     a_node_that_came_by_another_way_cannot_be_opened,
@@ -12,22 +11,6 @@ cases![
     a_daemon_that_dies_leaves_no_program,
     devices_come_and_go_while_the_zone_runs,
 ];
-
-const MANUAL: &str = include_str!("../../../../docs/devices.md");
-
-fn the_manual(lab: &Lab) {
-    let examples = examples(MANUAL);
-    assert!(examples.len() > 4, "the manual has its examples");
-    let (there, missing): (Vec<Example<'_>>, Vec<_>) = examples
-        .into_iter()
-        .partition(|example| example.needs.is_none_or(|device| Path::new(device).exists()));
-    let place = lab.path("srv");
-    there.iter().for_each(|example| example.run(lab, &[("/srv", &place.to_string_lossy())]));
-    std::fs::remove_dir_all(&place).ok();
-    if let Some(example) = missing.first() {
-        skip(format!("this machine has no {}", example.needs.unwrap_or_default()));
-    }
-}
 
 fn devices_that_no_zone_gets_are_refused(lab: &Lab) {
     let zone = lab.configured("web", "set brand=sparse");

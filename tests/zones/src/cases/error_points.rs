@@ -8,6 +8,7 @@ use crate::harness::world::World;
 use crate::harness::{Lab, Place, Point, cases, is_error, need_failpoints, places, skip, until, write};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 cases![
     the_daemon_in_ready: 600,
@@ -127,6 +128,22 @@ fn zoneadm_in_a_copy(lab: &Lab) {
         copy().ok();
         assert_eq!(time(), of_source);
         fs::remove_file(&to).expect("remove");
+    }
+    // The same inside, where a file goes into the zone.
+    let from = lab.path("in");
+    write(&from, "contents\n");
+    let copy = || lab.command("zoneadm", ["cp"]).args([&from]).args(["web:/root/in"]).run();
+    let inside = zone.file("/root/in");
+    for (error, text) in [("EIO", "Input/output error"), ("ENOSPC", "No space left on device")] {
+        zone.fails("copier", "copy.sync", 1, error, false);
+        let ran = copy();
+        assert_eq!(zone.fail_no_more(), [format!("copier copy.sync {error}")], "{ran}");
+        ran.refuses().stderr_has(text).stderr_has("could not write in");
+        let time = |path: &Path| fs::metadata(path).and_then(|stat| stat.modified()).expect("stat");
+        assert_ne!(time(&inside), time(&from), "it is not believed");
+        copy().ok();
+        assert_eq!(time(&inside), time(&from));
+        fs::remove_file(&inside).expect("remove");
     }
 }
 

@@ -8,6 +8,8 @@ cases![
     a_message_that_fails_once_is_sent_again,
     a_message_that_always_fails_fails_the_command_and_nothing_else,
     nothing_has_an_abstract_name,
+    an_answer_that_never_arrives_is_no_death,
+    a_stopped_keeper_is_said_to_be_stopped: 120,
     a_keeper_that_was_killed_is_still_noticed,
 ];
 
@@ -86,6 +88,42 @@ fn a_message_that_always_fails_fails_the_command_and_nothing_else(lab: &Lab) {
     }
     zone.halt();
     assert!(!is_alive(first));
+}
+
+fn an_answer_that_never_arrives_is_no_death(lab: &Lab) {
+    let zone = lab.tiny("web", "exec sleep 9999");
+    zone.boot();
+    let (keeper, first) = (zone.keeper(), zone.status().pid1());
+    let failing = Failing::make(&zone, "recvmsg:error=ECONNRESET:when=1+");
+    let ran = zone.zoneadm(["halt"]);
+    failing.ends();
+    ran.refuses().stderr_has(&format!(
+        "zsched, process {keeper}, keeps this zone alive, but what is said to it does not arrive"
+    ));
+    assert!(!ran.err().contains("has died") && !ran.err().contains("removed"), "{ran}");
+    zone.is("running");
+    assert_eq!((zone.keeper(), zone.status().pid1()), (keeper, first));
+    zone.halt();
+}
+
+fn a_stopped_keeper_is_said_to_be_stopped(lab: &Lab) {
+    let zone = lab.tiny("web", "exec sleep 9999");
+    zone.boot();
+    let (keeper, first) = (zone.keeper(), zone.status().pid1());
+    let signal = |signal| {
+        let pid =
+            rustix::process::Pid::from_raw(keeper).unwrap_or_else(|| panic!("{keeper} is no process id"));
+        rustix::process::kill_process(pid, signal).unwrap_or_else(|e| panic!("kill({pid:?}): {e}"));
+    };
+    signal(rustix::process::Signal::STOP);
+    let ran = zone.zoneadm(["reboot"]);
+    signal(rustix::process::Signal::CONT);
+    ran.refuses().stderr_has(&format!(
+        "zsched, process {keeper}, is stopped and answers nobody: 'kill -CONT {keeper}' lets it go on"
+    ));
+    assert!(!ran.err().contains("died"), "{ran}");
+    assert_eq!((zone.keeper(), zone.status().pid1()), (keeper, first));
+    zone.halt();
 }
 
 fn nothing_has_an_abstract_name(lab: &Lab) {

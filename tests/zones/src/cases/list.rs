@@ -6,6 +6,7 @@ cases![
     names_only,
     a_table,
     lines_for_programs,
+    many_are_looked_at_side_by_side,
     json_has_everything,
     nets_have_a_table,
     nets_are_in_json,
@@ -63,6 +64,31 @@ fn lines_for_programs(lab: &Lab) {
     let place = lab.root().join("with:colon");
     lab.configured("colon", &format!("set zonepath={}", place.display()));
     lab.zoneadm(["list", "-cp"]).ok().stdout_has("with\\:colon:");
+}
+
+fn many_are_looked_at_side_by_side(lab: &Lab) {
+    let names: Vec<String> = (0..40).map(|number| format!("z{number:02}")).collect();
+    for name in names.iter().rev() {
+        lab.configured(name, "");
+    }
+    // One that is up comes first, one that cannot be read is told of, and the others stay in their order.
+    lab.zoneadm(["-z", "z20", "install"]).ok();
+    lab.zoneadm(["-z", "z20", "ready"]).ok();
+    let spoilt = lab.root().join("etc/zones/z30.toml");
+    let whole = std::fs::read(&spoilt).expect("the configuration is read");
+    std::fs::write(&spoilt, "brand = 7\n").expect("it is spoilt");
+    let mut rest = names.clone();
+    rest.remove(20);
+    let wanted = format!("global\nz20\n{}\n", rest.join("\n"));
+    lab.zoneadm(["list", "-c"]).ok().stdout_is(&wanted);
+    let listed = lab.zoneadm(["list", "-cp"]);
+    listed.refuses().stderr_has("z30");
+    let out = listed.out();
+    let seen: Vec<&str> = out.lines().filter_map(|line| line.split(':').nth(1)).collect();
+    let by_index: Vec<&str> =
+        ["global", "z20"].into_iter().chain(rest.iter().rev().map(String::as_str)).collect();
+    assert_eq!(seen, by_index, "for programs the order of the index stays");
+    std::fs::write(&spoilt, whole).expect("it is mended");
 }
 
 fn json_has_everything(lab: &Lab) {

@@ -143,6 +143,7 @@ fn what_is_used_is_a_screen_on_a_terminal(lab: &Lab) {
         let mut screen = on(columns, "xterm", &["stat"]);
         screen.shows("\x1b[?1049h");
         let drawn = screen.shows("sorted by %CPU, the most first");
+        assert!(drawn.contains("q quit"), "how to leave is seen: {drawn:?}");
         assert!(drawn.contains("%WAIT-CPU") && drawn.contains("SWAP") == all, "{columns}: {drawn:?}");
         assert!(screen.is_raw(), "keys come one by one");
         // What has not changed is not drawn again.

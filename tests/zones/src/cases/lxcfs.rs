@@ -213,6 +213,8 @@ fn what_the_zone_makes_of_its_proc_holds_nobody_up(lab: &Lab) {
     let _lxcfs = Lxcfs::start(lab);
     let zone = lab.sparse_with("web", "add device; set match=/dev/fuse; end");
     zone.boot();
+    // The daemon looks at them once by itself, before it does this, and would give the one back that is taken away.
+    zone.zoneadm(["apply"]).ok();
     zone.sh("umount /proc/meminfo").ok();
     let mount = "exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none /proc; \
                  echo there; exec sleep 1000";

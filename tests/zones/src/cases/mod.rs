@@ -33,16 +33,21 @@ mod crash_client;
 mod crash_copy;
 mod crash_coverage;
 mod crash_detach;
+mod crash_door;
 mod crash_ends;
 mod crash_fs;
 mod crash_install;
 mod crash_keeper;
+mod crash_move;
 mod crash_net;
 mod crash_zlogin;
 mod daemon;
+mod daemon_rest;
 mod detached;
 mod devices;
+mod docs;
 mod door;
+mod door_open;
 mod error_accept;
 mod error_calls;
 mod error_points;
@@ -76,6 +81,7 @@ mod log;
 mod looking;
 mod lxcfs;
 mod matrix;
+mod moved;
 mod nesting;
 mod net_auto;
 mod net_dhcp;
@@ -161,6 +167,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         uninstall::CASES,
         detached::CASES,
         matrix::CASES,
+        moved::CASES,
         accepted::CASES,
         sparse::CASES,
         inside::CASES,
@@ -196,9 +203,12 @@ pub fn all() -> impl Iterator<Item = Case> {
         inherited::CASES,
         init_exit::CASES,
         daemon::CASES,
+        daemon_rest::CASES,
         keeper_calls::CASES,
         devices::CASES,
+        docs::CASES,
         door::CASES,
+        door_open::CASES,
         clients::CASES,
         console_life::CASES,
         console_wire::CASES,
@@ -222,8 +232,10 @@ pub fn all() -> impl Iterator<Item = Case> {
         crash_fs::CASES,
         crash_install::CASES,
         crash_detach::CASES,
+        crash_door::CASES,
         crash_zlogin::CASES,
         crash_keeper::CASES,
+        crash_move::CASES,
         crash_net::CASES,
         crash_copy::CASES,
         crash_coverage::CASES,

@@ -1,15 +1,18 @@
 //! Containers and sandboxes in a zone: what `nesting` opens, and what stays closed without it.
 
-use crate::harness::{Lab, Zone, cases, skip};
+use crate::harness::{Lab, Zone, cases, outside, skip, until};
 use std::path::Path;
 
 cases![
     a_sandbox_has_processes_of_its_own,
     without_nesting_none_is_made,
     podman_runs_an_image: 120,
+    nspawn_runs_a_command: 60,
+    nspawn_boots_a_system_in_a_debian: 240,
     a_sandbox_in_a_zone_with_limits_of_ipc,
     without_nesting_a_zone_is_no_host_of_zones,
     a_zone_in_a_zone: 120,
+    a_debian_in_a_zone: 180,
 ];
 
 /// A user, a mount and a PID namespace with a `/proc` of its own, as sandboxes of browsers and of `bwrap` have it.
@@ -61,6 +64,52 @@ fn podman_runs_an_image(lab: &Lab) {
     zone.zlogin_command(["sh", "-c", run]).within(100).run().ok().stdout_is("1 in a container\n");
 }
 
+const NSPAWN: &str = "/usr/bin/systemd-nspawn";
+/// Since 253 it takes away all that the zone has mounted before it mounts a `/proc`, and the kernel gives one only to whom it shows one.
+const VISIBLE: &str = "--bind=/proc:/run/visible";
+
+fn need_nspawn() {
+    if !Path::new(NSPAWN).exists() {
+        skip(format!("this host has no {NSPAWN} (Debian package systemd-container)"));
+    }
+}
+
+fn nspawn_runs_a_command(lab: &Lab) {
+    need_nspawn();
+    let zone = lab.sparse_with("web", "set nesting=true");
+    zone.boot();
+    zone.sh("tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id").ok();
+    let options = ["-q", "--register=no", "--keep-unit", "--volatile=yes", VISIBLE, "-M", "box", "-D", "/"];
+    let command = ["sh", "-c", "echo $$ in $(uname -n)"];
+    let words = [&[NSPAWN][..], &options, &command].concat();
+    zone.zlogin_command(words).within(50).run().ok().stdout_has("1 in box");
+}
+
+/// The guest has no such program, and that of a host of the same release needs nothing that the guest has not.
+fn nspawn_boots_a_system_in_a_debian(lab: &Lab) {
+    need_nspawn();
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if !release.contains("VERSION_CODENAME=bookworm") {
+        skip("this host is no Debian 12, whose systemd-nspawn runs in the guest");
+    }
+    let fs = format!("add fs; set dir={NSPAWN}; set special={NSPAWN}; set type=lofs; set options=[ro]; end");
+    let zone = lab.guest("web", "debian12-systemd", &format!("set nesting=true; {fs}"));
+    zone.zoneadm_within(120, ["boot", "--wait"]).ok();
+    let run = |line: &str| zone.zlogin_command(["sh", "-c", line]).within(100).run();
+    let options = format!("-q --register=no --keep-unit --volatile=yes {VISIBLE} -M box -D /");
+    run(&format!("{NSPAWN} {options} uname -n")).ok().stdout_has("box");
+    run(&format!("systemd-run -q -p Delegate=yes --unit=box {NSPAWN} {options} -b systemd.firstboot=no"))
+        .ok();
+    until("a whole system is up in it", || {
+        let said = run("journalctl -q --no-pager -u box");
+        said.out().contains("multi-user.target").then_some(())
+    });
+    run("systemctl show -P ControlGroup box").ok().stdout_is("/system.slice/box.service\n");
+    run("systemctl stop box").ok();
+    until("it is gone", || (run("systemctl is-active box").out() != "active\n").then_some(()));
+    zone.halt();
+}
+
 /// Its IPC namespace is the host's, and nobody makes another: all else of a sandbox is there.
 fn a_sandbox_in_a_zone_with_limits_of_ipc(lab: &Lab) {
     let zone = lab.sparse_with("web", "set nesting=true; set max-shm-ids=5; set max-msg-ids=5");
@@ -85,7 +134,8 @@ fn with_programs<'a>(lab: &'a Lab, more: &str) -> Zone<'a> {
     let bin = programs.parent().unwrap_or_else(|| Path::new("/")).display().to_string();
     let fs = format!("add fs; set dir=/opt/zones; set special={bin}; set type=lofs; set options=[ro]; end");
     let zone = lab.sparse_with("web", &format!("{more}{fs}"));
-    zone.boot();
+    // With a net it says what it has changed of the host.
+    zone.zoneadm(["boot"]).ok();
     zone
 }
 
@@ -126,4 +176,44 @@ fn a_zone_in_a_zone(lab: &Lab) {
     run("zoneadm -z in boot; zlogin in cat /root/file").ok().stdout_is("kept\n");
     run("zoneadm -z in halt; zoneadm -z in uninstall -F; zonecfg -z in delete -F").ok();
     run("ls -A /var/lib/zones /run/zones; cat /etc/zones/idmap").ok();
+}
+
+/// A Debian with systemd and a net of the managed network, in a zone with such a net: an address in a network of the outer
+/// zone's own, the way out of it through both, and nothing of it on the host.
+fn a_debian_in_a_zone(lab: &Lab) {
+    let archive = lab.guest_archive("debian12-systemd");
+    let internet = lab.internet();
+    let guests = archive.parent().unwrap_or_else(|| Path::new("/")).display().to_string();
+    let zone = with_programs(
+        lab,
+        &format!(
+            "set nesting=true; add net; end; \
+             add fs; set dir=/opt/guests; set special={guests}; set type=lofs; set options=[ro]; end; "
+        ),
+    );
+    let run = |line: &str| {
+        zone.zlogin_command(["sh", "-c", &format!("PATH=/opt/zones:$PATH; {line}")]).within(120).run()
+    };
+    run("zonecfg -z in 'create; set brand=linux; add net; end'").ok();
+    run("zoneadm -z in install -a /opt/guests/debian12-systemd.tar").ok();
+    run("zoneadm -z in boot").ok();
+    until("systemd has done what it had to", || {
+        let state = run("zlogin in systemctl is-system-running --wait");
+        assert!(!state.out().starts_with("degraded"), "{}", run("zlogin in systemctl --failed --no-pager"));
+        (state.out() == "running\n").then_some(())
+    });
+    // Lists of who may are the inner zone's ids, too.
+    run("zlogin in journalctl -b -p err --no-pager -q -t systemd-tmpfiles").ok().stdout_is("");
+    // It is a network of its own, behind that of the zone around.
+    let address =
+        |line: &str| run(line).ok().out().split_whitespace().nth(2).map(str::to_owned).unwrap_or_default();
+    let (outer, inner) =
+        (address("ip -br -4 address show eth0"), address("zlogin in ip -br -4 address show eth0"));
+    assert!(outer.contains('/') && inner.contains('/') && outer != inner, "{outer} {inner}");
+    let call = format!("exec 3<>/dev/tcp/{}/{}; cat <&3", outside::SERVER4, outside::WHO);
+    run(&format!("zlogin in bash -c '{call}'")).ok().stdout_is(&format!("{}\n", outside::HOST4));
+    run(&format!("zlogin in getent ahostsv4 {}", outside::NAME)).ok().stdout_has(outside::SERVER4);
+    drop(internet);
+    run("zoneadm -z in shutdown").ok();
+    run("zoneadm -z in list -p | cut -d: -f3").ok().stdout_is("installed\n");
 }

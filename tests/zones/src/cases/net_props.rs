@@ -119,7 +119,7 @@ fn without_an_address(lab: &Lab) {
 }
 
 fn many_zones_on_one_network(lab: &Lab) {
-    let names: Vec<String> = (0..8).map(|number| format!("zone{number}")).collect();
+    let names: Vec<String> = (0..11).map(|number| format!("zone{number}")).collect();
     let zones: Vec<Zone<'_>> = names.iter().map(|name| lab.sparse_with(name, "add net; end")).collect();
     // All at once: the first of them makes the network.
     let boots: Vec<_> = zones.iter().map(|zone| zone.zoneadm_command(["boot"]).within(120).start()).collect();

@@ -9,7 +9,7 @@ cases![
 ];
 
 /// What the archive has beside the programs.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("install.sh", include_str!("../../../../packaging/install.sh")),
     ("systemd/zone@.service", include_str!("../../../../packaging/systemd/zone@.service")),
     ("systemd/zones.service", include_str!("../../../../packaging/systemd/zones.service")),
@@ -20,6 +20,7 @@ const FILES: [(&str, &str); 10] = [
     ("init/openrc/zones", include_str!("../../../../packaging/init/openrc/zones")),
     ("man/zones.7", ".TH ZONES 7\n"),
     ("completions/bash/zoneadm", "# completion\n"),
+    ("zones.toml", "#parallelism = 4\n"),
 ];
 const PROGRAMS: [&str; 10] = [
     "zoneadm",
@@ -85,11 +86,18 @@ fn what_is_installed_by_hand_works_and_goes_again(lab: &Lab) {
     let (tree, prefix) = (unpacked(lab), lab.path("prefix"));
     let of_init = || {
         let all = below(Path::new("/etc")).into_iter();
-        let is = |path: &String| path.contains("init.d/") || path.contains(".d/S") || path.contains(".d/K");
+        let is = |path: &String| {
+            path.contains("init.d/")
+                || path.contains(".d/S")
+                || path.contains(".d/K")
+                || path.starts_with("systemd")
+        };
         // What update-rc.d(8) knows of the order of others.
         all.filter(|path| is(path) && !path.contains(".depend")).collect::<Vec<_>>()
     };
     let before = of_init();
+    // A folder that somebody else has made, as Debian has those of /usr/local.
+    make_dir(&prefix.join("share/man"), 0o755);
     let install = |words: &[&str]| {
         Command::new("sh")
             .args([tree.join("install.sh")])
@@ -146,7 +154,7 @@ fn what_is_installed_by_hand_works_and_goes_again(lab: &Lab) {
     has("sbin/zoneadm");
     program("sbin/zoneadm", &["-z", "web", "halt"]).ok();
     take().ok().stdout_has("what is the zones' own stays");
-    assert_eq!(below(&prefix), [""], "but for the prefix, which somebody has made");
+    assert_eq!(below(&prefix), ["", "share", "share/man"], "but for what was there before");
     assert_eq!(of_init(), before, "nothing is left in /etc");
     assert!(!Path::new("/etc/systemd/system/zone@.service").exists());
     // The zone is there as it was, for programs that come next.
@@ -168,11 +176,15 @@ fn a_package_takes_it_below_a_folder_of_its_own(lab: &Lab) {
     ] {
         assert!(has.iter().any(|path| path == name), "{name}: {has:?}");
     }
-    // Nothing of the host's was touched, and what the package's tools see to is theirs.
-    assert!(!has.iter().any(|path| path.starts_with("etc") || path.contains("/man/")), "{has:?}");
+    // Of what is the host's there are settings that set nothing, and what the package's tools see to is theirs.
+    let of_etc: Vec<&str> = has.iter().map(String::as_str).filter(|path| path.starts_with("etc")).collect();
+    assert_eq!(of_etc, ["etc", "etc/zones", "etc/zones/zones.toml"]);
+    assert!(!has.iter().any(|path| path.contains("/man/")), "{has:?}");
     install(&["--uninstall"]).ok();
-    let left: Vec<String> =
-        below(&package).into_iter().filter(|path| path != "usr" && !path.is_empty()).collect();
+    let left: Vec<String> = below(&package)
+        .into_iter()
+        .filter(|path| path != "usr" && path != "etc" && !path.is_empty())
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     install(&["--nonsense"]).exits(2).stderr_has("usage: install.sh");
     install(&["--prefix", "relative"]).exits(2).stderr_has("is not an absolute path");

@@ -138,7 +138,7 @@ fn note(disk: &Disk, told: &mut BTreeMap<PathBuf, BTreeSet<Vec<u8>>>) {
 }
 
 /// Whether every file is a version that was once whole, every line of the index has its configuration, every installed zone has its
-/// ids, and no ids are two zones'.
+/// ids, no ids are two zones', and none are registered that no zone has.
 fn whole(lab: &Lab, tree: &Tree, told: &BTreeMap<PathBuf, BTreeSet<Vec<u8>>>) -> Result<(), String> {
     for (path, file) in named(tree) {
         if let Some(file) = file
@@ -160,6 +160,15 @@ fn whole(lab: &Lab, tree: &Tree, told: &BTreeMap<PathBuf, BTreeSet<Vec<u8>>>) ->
         idmap.lines().filter_map(|line| line.split_once(':').map(|(_, range)| range)).collect();
     if ranges.iter().collect::<BTreeSet<_>>().len() != ranges.len() {
         return Err(format!("ids that are two zones': {idmap}"));
+    }
+    for register in ["etc/subuid", "etc/subgid"] {
+        let file = tree.get(&lab.root().join(register)).cloned().flatten().unwrap_or_default();
+        for line in String::from_utf8_lossy(&file).lines() {
+            // Nobody would ever give them back.
+            if !idmap.lines().any(|record| line.strip_prefix("zone-") == Some(record)) {
+                return Err(format!("{register} has ids of which there is no record: {line}"));
+            }
+        }
     }
     for line in text("index").lines() {
         let mut fields = line.split(':');

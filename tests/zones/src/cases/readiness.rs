@@ -13,6 +13,7 @@ cases![
     others_in_the_zone_cannot_tell_for_init,
     a_flood_of_notifications_holds_up_nobody,
     a_state_is_waited_for,
+    nobody_waits_for_a_deleted_zone,
     nobody_waits_in_vain_without_a_daemon,
     it_is_told_through_a_killed_zsched,
     it_is_lost_with_daemon_and_zsched,
@@ -151,6 +152,8 @@ fn one_that_dies_before_it_is_ready_is_told(lab: &Lab) {
     zone.zonecfg("set restart-init=false; set ready-check=false").ok();
     let waiting = zone.zoneadm_command(["boot", "--wait"]).start();
     zone.becomes("running");
+    // As long as the boot is at it, an end is one "as soon as it was started".
+    until("the boot is over", || zone.status().operation.is_none().then_some(()));
     release(&zone);
     let ran = waiting.wait();
     ran.exits(1)
@@ -201,6 +204,16 @@ fn a_state_is_waited_for(lab: &Lab) {
     let waiting = zone.zoneadm_command(["wait", "--state", "running"]).start();
     zone.boot();
     waiting.wait().ok();
+}
+
+fn nobody_waits_for_a_deleted_zone(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let waiting = [&["wait", "--ready"][..], &["wait", "--state", "running"]];
+    let waiting = waiting.map(|words| zone.zoneadm_command(words).start());
+    zone.remove();
+    for command in waiting {
+        command.wait().exits(1).stderr_has("zone 'web': No such zone configured");
+    }
 }
 
 fn nobody_waits_in_vain_without_a_daemon(lab: &Lab) {

@@ -104,8 +104,13 @@ fn a_poweroff_asked_for_meanwhile_is_not_lost(lab: &Lab) {
 
 /// Starts `verb`, kills the daemon `delay` after it serves, and gives what the command said.
 fn killed_during(zone: &Zone<'_>, verb: &str, delay: Duration) -> crate::harness::Ran {
-    let command = zone.zoneadm_command([verb]).start();
-    let daemon = until("a daemon serves", || zone.daemon());
+    let mut command = zone.zoneadm_command([verb]).start();
+    // A halt may be over, and its daemon gone, before anybody has looked.
+    let daemon = until("a daemon serves, or has served", || match zone.daemon() {
+        None => command.ended().then_some(None),
+        there => Some(there),
+    });
+    let Some(daemon) = daemon else { return command.wait() };
     // The delay is the blow itself, at another moment each time; nothing waits for it.
     std::thread::sleep(delay);
     if proc_status(daemon, "Pid").is_some() {

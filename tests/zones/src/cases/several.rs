@@ -12,6 +12,7 @@ cases![
     a_name_without_a_zone_does_nothing,
     a_terminal_has_a_line_for_each,
     the_words_of_others_are_understood,
+    help_fits_a_narrow_terminal,
     a_zone_that_is_being_installed_says_so,
     a_root_that_is_mistyped_is_no_new_world,
     every_program_has_a_version,
@@ -101,11 +102,36 @@ fn the_words_of_others_are_understood(lab: &Lab) {
     said(&["-z", "web", "bot"], "zoneadm: unrecognized subcommand 'bot'");
     zone.zonecfg("set autobot=true").exits(1).stderr_has("did you mean \"autoboot\"?");
     lab.zonecfg("new", "create; set ip-type=exclusiv").exits(1).stderr_has("did you mean \"exclusive\"?");
+    // Of one line no line and no column.
+    zone.zonecfg("clear").exits(1).stderr_has("zonecfg: syntax error: expected a property,");
+    zone.zonecfg("info\nclear").exits(1).stderr_has("syntax error on line 2 of the command line, column 1:");
     zone.zonecfg("remov net").exits(1).stderr_has("did you mean \"remove\"?");
     zone.zonecfg("add nte").exits(1).stderr_has("did you mean \"net\"?");
     zone.zonecfg("set bootargs=\"-s").exits(1).stderr_has("a quote that is not closed");
     lab.zonecfg("wbe", "info").exits(1).stderr_has("No such zone configured; did you mean \"web\"?");
     lab.command("zlogin", ["wbe"]).run().exits(1).stderr_has("unknown; did you mean \"web\"?");
+}
+
+fn help_fits_a_narrow_terminal(lab: &Lab) {
+    for words in [
+        &["zoneadm", "--help"][..],
+        &["zoneadm", "help", "install"],
+        &["zoneadm", "help", "boot"],
+        &["zoneadm", "help", "list"],
+        &["zonecfg", "--help"],
+        &["zlogin", "--help"],
+        // And the usage of a mistake.
+        &["zoneadm", "list", "--nonsense"],
+        &["zlogin"],
+    ] {
+        let terminal = Terminal::start(lab.command(words[0], &words[1..]), 24, 80);
+        let (_, screen) = terminal.ends();
+        let long: Vec<&str> = screen.lines().filter(|line| line.trim_end().chars().count() > 80).collect();
+        assert!(long.is_empty() && screen.contains("Usage"), "{words:?}: {long:?}");
+    }
+    // A paragraph is filled: no line breaks off behind a word or two.
+    let boot = Terminal::start(lab.command("zoneadm", ["help", "boot"]), 24, 80).ends().1;
+    assert!(!boot.lines().any(|line| line.trim_end() == "console (zlogin -C). With"), "{boot}");
 }
 
 fn a_zone_that_is_being_installed_says_so(lab: &Lab) {

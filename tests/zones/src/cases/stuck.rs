@@ -59,8 +59,10 @@ fn halt_says_who_holds_it_and_ends_by_itself(lab: &Lab) {
         .stderr_has(&format!("process {pid} ("));
     ran.stderr_has("cannot be killed: it waits in the kernel (state D)");
     zone.is("shutting_down");
-    // Never two of it.
-    let _ = zone.zoneadm(["boot"]);
+    // Never two of it, and nobody is told that it is as they want it.
+    let told = "zone is already booted, but it is shutting_down: it can be booted again when its last process has ended; \
+                \"zoneadm -z web halt\" tells what it waits for.";
+    zone.zoneadm(["boot"]).refuses().stderr_has(told);
     zone.is("shutting_down");
     zone.zoneadm(["uninstall", "-F"]).refuses();
     assert!(proc_status(pid, "State").is_some_and(|state| state.starts_with('D')));

@@ -23,6 +23,7 @@ cases![
     configurations_of_other_systems_are_taken_over,
     what_is_only_tried_is_not_saved,
     the_global_zone_is_shown,
+    options_may_share_a_word,
 ];
 
 /// A zone of illumos, as its host has it.
@@ -381,4 +382,18 @@ fn several_programs_write_the_index_at_once(lab: &Lab) {
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(listed, names);
+}
+
+/// As getopt(3) takes them, in every program.
+fn options_may_share_a_word(lab: &Lab) {
+    let web = lab.configured("web", "set brand=sparse");
+    let run = |program: &str, words: &[&str]| lab.command(program, words).run();
+    run("zonecfg", &["-zweb", "info", "brand"]).ok().stdout_is("brand: sparse\n");
+    run("zonecfg", &["-nzweb", "set autoboot=true"]).ok();
+    run("zonecfg", &["-zweb", "info", "autoboot"]).ok().stdout_is("autoboot: false\n");
+    run("zoneadm", &["-zweb", "list"]).ok().stdout_is("web\n");
+    run("zlogin", &["-nlroot", "web", "true"])
+        .refuses()
+        .stderr_has("cannot login to a zone which is 'configured'");
+    web.is("configured");
 }

@@ -97,7 +97,7 @@ impl Command {
     }
 
     /// The command with its terminal still to be given: for a pty.
-    pub(super) fn into_parts(self) -> (std::process::Command, String) {
+    pub(crate) fn into_parts(self) -> (std::process::Command, String) {
         let line = self.line();
         (self.inner, line)
     }

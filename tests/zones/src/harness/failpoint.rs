@@ -54,10 +54,22 @@ impl Zone<'_> {
     /// command said in the end.
     #[track_caller]
     pub fn stopped_at(&self, point: &str, command: super::Command, meanwhile: impl FnOnce()) -> super::Ran {
+        self.program_stopped_at("zoneadmd", point, command, meanwhile)
+    }
+
+    /// The same of any program.
+    #[track_caller]
+    pub fn program_stopped_at(
+        &self,
+        program: &str,
+        point: &str,
+        command: super::Command,
+        meanwhile: impl FnOnce(),
+    ) -> super::Ran {
         let _ = self.lab().points();
-        self.order(&format!("zoneadmd {point} 1 STOP\n"));
+        self.order(&format!("{program} {point} 1 STOP\n"));
         let running = command.start();
-        let pid = until(&format!("the daemon stops at {point}"), || {
+        let pid = until(&format!("{program} stops at {point}"), || {
             let hit = self.lines(HIT).pop()?;
             hit.rsplit_once(" STOP ")?.1.parse().ok().and_then(rustix::process::Pid::from_raw)
         });
@@ -66,7 +78,7 @@ impl Zone<'_> {
         meanwhile();
         self.take_back();
         let goes_on = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
-        goes_on.unwrap_or_else(|e| panic!("the daemon that has stopped at {point}: {e}"));
+        goes_on.unwrap_or_else(|e| panic!("{program}, which has stopped at {point}: {e}"));
         running.wait()
     }
 

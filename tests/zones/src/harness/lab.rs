@@ -19,6 +19,8 @@ pub struct LabSpec {
     pub guests: Option<PathBuf>,
     /// A Python that has the `varlink` package, if there is one.
     pub python: Option<PathBuf>,
+    /// What the test's installation has for `daemon-idle`, in place of the default.
+    pub daemon_idle: Option<String>,
 }
 
 /// The stage of one test.
@@ -31,8 +33,23 @@ impl Lab {
     /// Sets the stage.
     #[must_use]
     pub fn new(spec: LabSpec) -> Self {
-        make_dir(&spec.dir.join("root"), 0o755);
-        Self { spec, zones: RefCell::default() }
+        let lab = Self { spec, zones: RefCell::default() };
+        make_dir(&lab.root(), 0o755);
+        if let Some(idle) = &lab.spec.daemon_idle {
+            lab.daemons_leave_after(idle);
+        }
+        lab
+    }
+
+    /// Has daemons of this installation leave after so many seconds, or `"never"`, when nothing needs them.
+    #[track_caller]
+    pub fn daemons_leave_after(&self, idle: &str) {
+        make_dir(&self.etc(), 0o755);
+        // Whole at any time: a daemon that cannot read it does not leave.
+        let new = self.etc().join(format!("zones.toml.{:?}", std::thread::current().id()));
+        write(&new, format!("daemon-idle = {idle}\n"));
+        let there = self.etc().join("zones.toml");
+        fs::rename(&new, &there).unwrap_or_else(|e| panic!("{}: {e}", there.display()));
     }
 
     /// Where everything is.

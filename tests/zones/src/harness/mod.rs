@@ -35,7 +35,7 @@ pub use failpoint::{Point, is_crash, is_error, need_failpoints};
 pub use internet::{Internet, bridges_by_themselves, ip, outside};
 pub use lab::{Lab, LabSpec};
 pub(crate) use lab::{make_dir, read, set_mode, write, write_program};
-pub use manual::{Example, examples};
+pub use manual::{Example, examples, follow};
 pub use pty::Terminal;
 pub use status::{Attached, Exit, Readiness, Status};
 pub use sweep::{Identity, Place, identity, places};

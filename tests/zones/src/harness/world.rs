@@ -245,6 +245,18 @@ fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
+/// Removes the control groups of the installations below `folder`, whose processes have ended or are about to.
+pub fn remove_cgroups(folder: &Path) {
+    let own = installations(folder);
+    let mut found = cgroups();
+    found.retain(|dir| dir.iter().filter_map(|part| part.to_str()).any(|part| own.contains(part)));
+    // The deepest first.
+    found.sort_by_key(|dir| std::cmp::Reverse(dir.iter().count()));
+    for dir in found {
+        super::wait::within(std::time::Duration::from_secs(3), || fs::remove_dir(&dir).ok());
+    }
+}
+
 /// Removes by force what a failed test left, so that the next one begins with a clean machine.
 pub(super) fn sweep(left: &[String]) {
     let pids =

@@ -2,10 +2,14 @@
 
 use super::command::words;
 use super::{Command, Lab, Ran, Status, Terminal, until};
+use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A zone by its name.
 pub struct Zone<'lab> {
@@ -200,12 +204,30 @@ impl<'lab> Zone<'lab> {
         })
     }
 
-    /// The process that serves its door, by the kernel's word. `None` when nobody does.
+    /// The process that serves its door, by the kernel's word: who has its lock (proc_locks(5)). `None` when nobody does. Nobody is
+    /// connected to for that: whoever is in the door's queue has a daemon started for him when this one is killed.
     #[must_use]
     pub fn daemon(&self) -> Option<i32> {
-        let door =
-            zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
-        Some(zone_sys::unix::peer(&door).ok()?.pid)
+        let lock = self.served()?;
+        let inode = format!(":{}", rustix::fs::fstat(&lock).ok()?.st_ino);
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let pid = held.filter(|words| words.get(1) == Some(&"FLOCK")).find_map(|words| {
+            words.get(5).filter(|place| place.ends_with(&inode)).and(words.get(4)?.parse().ok())
+        });
+        pid.filter(|&pid: &i32| pid > 0)
+    }
+
+    /// The file of its daemon's locks, if a daemon serves the door.
+    fn served(&self) -> Option<fs::File> {
+        let lock = fs::File::open(self.run_dir().join("lock")).ok()?;
+        zone_sys::lock::is_taken(&lock).ok()?.then_some(lock)
+    }
+
+    /// A connection to its door, if a daemon serves it: without one the zone's zsched would start one for whoever connects.
+    fn served_door(&self) -> Option<OwnedFd> {
+        self.served()?;
+        zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()
     }
 
     /// What its daemon says of it, if there is one.
@@ -226,19 +248,7 @@ impl<'lab> Zone<'lab> {
     }
 
     fn door_call_if(&self, method: &str, parameters: &str) -> Option<Vec<u8>> {
-        use std::io::{Read, Write};
-        let door =
-            zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM).ok()?;
-        let mut door = std::os::unix::net::UnixStream::from(door);
-        door.set_read_timeout(Some(super::stretched(std::time::Duration::from_secs(20)))).ok()?;
-        let call = format!("{{\"method\":\"org.zones.zoneadmd.{method}\",\"parameters\":{parameters}}}\0");
-        door.write_all(call.as_bytes()).ok()?;
-        let mut reply = Vec::new();
-        let mut byte = [0];
-        while door.read(&mut byte).ok()? == 1 && byte[0] != 0 {
-            reply.push(byte[0]);
-        }
-        Some(reply)
+        ask(self.served_door()?, method, parameters).map(|(_, reply)| reply)
     }
 
     /// What its daemon says of it, at once.
@@ -248,10 +258,18 @@ impl<'lab> Zone<'lab> {
         self.door_status_if().unwrap_or_else(|| panic!("the daemon of zone '{}' must answer", self.name))
     }
 
-    /// Kills its daemon with SIGKILL and waits until it is no more. Gives the pid it had.
+    /// Kills its daemon with SIGKILL and waits until it is no more. Gives the pid it had. Of a zone that is up one is brought back
+    /// first if it has left.
     #[track_caller]
     pub fn kill_daemon(&self) -> i32 {
-        let pid = self.daemon().unwrap_or_else(|| panic!("zone '{}' has no zoneadmd to kill", self.name));
+        let found = self.daemon().map(|pid| (pid, None)).or_else(|| {
+            let door = zone_sys::unix::connect_in(&self.run_dir(), "door", rustix::net::SocketType::STREAM);
+            let answered = ask(door.ok()?, "GetStatus", "{}");
+            // As long as somebody is connected it does not leave again.
+            answered.and_then(|connection| Some((self.daemon()?, Some(connection))))
+        });
+        let (pid, _connection) =
+            found.unwrap_or_else(|| panic!("zone '{}' has no zoneadmd to kill", self.name));
         kill_and_wait(pid);
         pid
     }
@@ -285,6 +303,20 @@ impl<'lab> Zone<'lab> {
         self.zonecfg("delete -F").ok();
         self.daemon_leaves();
     }
+}
+
+/// Makes a call over a connection to a door, and gives it back with the answer.
+fn ask(door: OwnedFd, method: &str, parameters: &str) -> Option<(UnixStream, Vec<u8>)> {
+    let mut door = UnixStream::from(door);
+    door.set_read_timeout(Some(super::stretched(Duration::from_secs(20)))).ok()?;
+    let call = format!("{{\"method\":\"org.zones.zoneadmd.{method}\",\"parameters\":{parameters}}}\0");
+    door.write_all(call.as_bytes()).ok()?;
+    let mut reply = Vec::new();
+    let mut byte = [0];
+    while door.read(&mut byte).ok()? == 1 && byte[0] != 0 {
+        reply.push(byte[0]);
+    }
+    Some((door, reply))
 }
 
 /// Kills a process with SIGKILL and waits until the kernel has ended it.

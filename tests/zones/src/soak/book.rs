@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use super::Soak;
 
 /// Shared by all threads of a soak.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(super) struct Book {
     file: Mutex<File>,
     began: Instant,
     deadline: Instant,
+    /// How many steps there are to be whatever time they take.
+    least: usize,
     over: AtomicBool,
     pub(super) steps: AtomicUsize,
     pub(super) faults: AtomicUsize,
@@ -22,13 +26,14 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// A new one, in the file at `path`.
-    pub(super) fn open(path: &Path, time: Duration) -> std::io::Result<Self> {
+    /// A new one, in the file at `path`, of a soak of this kind.
+    pub(super) fn open(path: &Path, soak: &Soak) -> std::io::Result<Self> {
         let began = Instant::now();
         Ok(Self {
             file: Mutex::new(File::create(path)?),
             began,
-            deadline: began + time,
+            deadline: began + soak.time,
+            least: soak.least,
             over: AtomicBool::new(false),
             steps: AtomicUsize::new(0),
             faults: AtomicUsize::new(0),
@@ -58,9 +63,10 @@ impl Book {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether to stop: the time is over, or something is wrong.
+    /// Whether to stop: the time is over and enough was done, or something is wrong.
     pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed) || Instant::now() >= self.deadline
+        let is_enough = || self.steps.load(Ordering::Relaxed) >= self.least;
+        self.over.load(Ordering::Relaxed) || (Instant::now() >= self.deadline && is_enough())
     }
 
     /// All zones are done; who watches them may stop, too.

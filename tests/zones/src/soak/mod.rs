@@ -29,6 +29,8 @@ pub struct Soak {
     pub seed: u64,
     /// How long the zones are given work.
     pub time: Duration,
+    /// How many steps they take at least, though it be longer than that on a machine that has other things to do.
+    pub least: usize,
     /// How many.
     pub zones: usize,
 }
@@ -63,9 +65,12 @@ pub fn run(soak: Soak, spec: &LabSpec) -> io::Result<Report> {
         );
     }
     let log = spec.dir.join("soak.log");
-    let book = Book::open(&log, soak.time)?;
+    let book = Book::open(&log, &soak)?;
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch::watch(&book, spec.clone(), &names));
+        if spec.daemon_idle.is_none() {
+            scope.spawn(|| have_daemons_leave(&book, &Lab::new(spec.clone())));
+        }
         let drivers = names.iter().enumerate().map(|(number, name)| {
             let plan = plan::Plan::new(soak.seed, number);
             let (book, spec) = (&book, spec.clone());
@@ -100,6 +105,15 @@ pub fn run(soak: Soak, spec: &LabSpec) -> io::Result<Report> {
         lines: count(&book.lines),
         wrong,
     })
+}
+
+/// Has daemons that nothing needs leave at once, after a second, and not at all, in turn.
+fn have_daemons_leave(book: &Book, lab: &Lab) {
+    const EACH: Duration = Duration::from_secs(2);
+    for idle in ["0", "1", "\"never\""].iter().cycle().take_while(|_| !book.is_over()) {
+        lab.daemons_leave_after(idle);
+        std::thread::sleep(EACH);
+    }
 }
 
 /// What is there that was not, once it had time to go.

@@ -7,4 +7,8 @@ mount -t proc proc "$root/proc"
 mount --bind "$machine" "$root/machine"
 mount --bind "$images" "$root/images"
 mount --bind "$memory" "$root/memory"
+# What is loaded before it is a file that only the root in there has.
+mkdir -p "$root/etc"
+mount -t tmpfs tmpfs "$root/etc"
+echo /machine/ptrace.so > "$root/etc/ld.so.preload"
 TMPDIR=/memory exec chroot "$root" /usr/bin/linux.uml "$@"

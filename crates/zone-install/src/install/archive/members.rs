@@ -16,7 +16,7 @@ use super::pax::Records;
 use super::sparse::{self, Layout};
 use crate::error::Error;
 use crate::install::Left;
-use crate::install::target::{Meta, both};
+use crate::install::target::{Meta, Owner, both};
 
 /// The longest extension (name, link, records, sparse map) that is taken into memory. Attributes are at most
 /// 64 KiB each and names 4 KiB, so only a hostile or a very fragmented one is longer.
@@ -192,8 +192,8 @@ impl Members {
         let mode = header.mode().map_err(|_| self.malformed("has an unreadable mode"))? & 0o7777;
         let attributes::Attributes { xattrs, acls, left } = attributes::of(records);
         let times = both(Timespec { tv_sec: seconds, tv_nsec: nanos.into() });
-        let (uid, gid) = (id("uid", header.uid())?, id("gid", header.gid())?);
-        Ok((Meta { mode, uid, gid, times, xattrs, acls }, left))
+        let owner = Owner::new(id("uid", header.uid())?, id("gid", header.gid())?);
+        Ok((Meta { mode, owner: Some(owner), times: Some(times), xattrs, acls }, left))
     }
 
     fn gnu_layout(&mut self, header: &Header, size: u64) -> Result<Layout, Error> {

@@ -5,15 +5,34 @@ use std::ffi::OsStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
+use rustix::fs::{AtFlags, IFlags, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::{Meta, Target, magic};
+use super::{Keeps, Meta, Target, magic};
 use crate::error::Error;
 use crate::install::acl::{Acl, Names};
 
 /// Bytes of access control lists that are kept until the names in them can be looked up.
 const MOST_WAITING: usize = 32 << 20;
+
+/// Extended attributes that belong to the files rather than to the machine they came from. Labels and hashes
+/// (`security.selinux`, `security.ima`) are the host's policy, and `trusted.*` would steer an overlayfs.
+pub(crate) fn keeps_xattr(name: &[u8]) -> bool {
+    name.starts_with(b"user.")
+        || name == b"security.capability"
+        || name == b"system.posix_acl_access"
+        || name == b"system.posix_acl_default"
+}
+
+/// Labels and hashes: what the host's policy has of a file.
+fn is_policy(name: &[u8]) -> bool {
+    name.starts_with(b"security.") && name != b"security.capability"
+}
+
+/// Those that go along with a zone that stays on its host.
+pub(crate) fn stays_xattr(name: &[u8]) -> bool {
+    keeps_xattr(name) || is_policy(name) || name.starts_with(b"trusted.")
+}
 
 /// Access control lists whose names are looked up when all users are there.
 #[derive(Default)]
@@ -84,6 +103,28 @@ impl Target {
         Ok(())
     }
 
+    /// Makes immutable or append-only what is to be so, what is in a directory before the directory.
+    pub(super) fn set_flags(&mut self) -> Result<(), Error> {
+        for (entry, flags) in std::mem::take(&mut self.fixed).into_iter().rev() {
+            let open = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let set = zone_sys::path::beneath(&self.root, &entry, open)
+                .and_then(|fd| rustix::fs::ioctl_setflags(&fd, rustix::fs::ioctl_getflags(&fd)? | flags));
+            match set {
+                Ok(()) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL | Errno::PERM) => {
+                    self.summary.left.flags += 1;
+                }
+                Err(errno) => return Err(self.fault("set the file flags of", &entry, errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers that it is to be immutable or append-only.
+    pub(crate) fn fix(&mut self, entry: &Path, flags: IFlags) {
+        self.fixed.push((entry.to_owned(), flags));
+    }
+
     /// Sets the attributes; returns how many the file system has no place for.
     pub(super) fn attributes(
         &self,
@@ -94,7 +135,9 @@ impl Target {
         let mut lost = 0;
         for (name, value) in &meta.xattrs {
             let fault = |errno| self.fault("set an extended attribute of", entry, errno);
-            lost += u64::from(is_lost(set(name, value)).map_err(fault)?);
+            let is_lost = is_lost(set(name, value)).map_err(fault)?;
+            // Those of the host's policy are the host's to give.
+            lost += u64::from(is_lost && (self.keeps == Keeps::Files || !is_policy(name)));
         }
         Ok(lost)
     }

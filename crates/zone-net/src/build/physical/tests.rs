@@ -166,18 +166,111 @@ fn a_link_that_the_kernel_put_back_is_found() {
         let before = told();
         let zone = Zone::new("web");
         let record = move_in(&zone);
-        // As the kernel does it with hardware when a namespace goes.
-        let home = crate::rt::namespace::current().unwrap();
-        let mut inside = Socket::within(zone.fd()).unwrap();
-        let link = inside.link("eth0").unwrap().unwrap();
-        inside
-            .run([crate::rt::link::change(link.index).name("dev7").move_to(home.as_fd()).request()])
-            .unwrap();
-        // And as somebody on the host may do with what appears there.
-        run("ip link set dev7 up");
+        put_back(&zone);
         give_back(&record, None).unwrap();
         assert_eq!(told(), before);
     });
+}
+
+/// Puts a link back as the kernel does it with hardware when a namespace goes, and sets it up as somebody on the host may do
+/// with what appears there.
+fn put_back(zone: &Zone) {
+    let home = crate::rt::namespace::current().unwrap();
+    let mut inside = Socket::within(zone.fd()).unwrap();
+    let link = inside.link("eth0").unwrap().unwrap();
+    inside.run([crate::rt::link::change(link.index).name("dev7").move_to(home.as_fd()).request()]).unwrap();
+    run("ip link set dev7 up");
+}
+
+#[test]
+fn a_link_that_has_to_be_brought_again_comes_under_its_name() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        let _far = uplink();
+        let before = told();
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        put_back(&zone);
+        run("ip addr add 192.0.2.1/24 brd + dev dev7");
+        run("ip link property add dev dev7 altname up0");
+        let mut host = Socket::here().unwrap();
+        let link = host.link("dev7").unwrap().unwrap();
+        give_back::bring_again(&mut host, &record, &link, namespace().as_fd()).unwrap();
+        let link = host.link("up0").unwrap().unwrap();
+        assert_eq!(
+            (link.name.as_str(), link.up, link.mtu),
+            ("up0", false, 1450),
+            "as it is to be from then on"
+        );
+        assert_eq!(link.altnames, Vec::<String>::new());
+        assert!(host.addresses(Some(link.index)).unwrap().is_empty(), "as a new one");
+        give_back(&record, None).unwrap();
+        assert_eq!(told(), before);
+    });
+}
+
+/// Gives a link back, from the zone or from where the kernel has put it, while somebody on the host does something to it:
+/// once, at each moment at which that can be in turn.
+fn gives_back_amid(put: bool, lines: &[&str]) {
+    let mut moments = 0;
+    while !gives_back_interrupted(put, lines, moments) {
+        moments += 1;
+    }
+    assert!(moments > 4, "{moments}");
+}
+
+/// The same at one moment, which is too late if the link was back already.
+fn gives_back_interrupted(put: bool, lines: &[&str], at: usize) -> bool {
+    let mut moments = 0;
+    alone(|| {
+        let _far = uplink();
+        let before = told();
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        if put {
+            put_back(&zone);
+        }
+        let interfere = || {
+            let name = Socket::here().unwrap().link(record.index).unwrap().unwrap().name;
+            for line in lines {
+                let line = line.replace("up0", &name);
+                let mut words = line.split_whitespace();
+                // Some of it cannot be done at some of the moments.
+                let _ = std::process::Command::new(words.next().unwrap()).args(words).output().unwrap();
+            }
+        };
+        let netns = (!put).then(|| zone.fd());
+        give_back::give_back_amid(&record, netns, &mut || {
+            if moments == at {
+                interfere();
+            }
+            moments += 1;
+        })
+        .unwrap_or_else(|error| panic!("{lines:?} at {at}: {}", zone_sys::Chain(&error)));
+        assert_eq!(told(), before, "{lines:?} at {at}");
+    });
+    moments <= at
+}
+
+#[test]
+fn a_link_is_back_whatever_others_do_to_it_meanwhile() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    // networkd, which takes it for a new one, deletes what it has not given itself.
+    gives_back_amid(false, &["ip link set up0 up", "ip addr del 192.0.2.1/24 dev up0"]);
+    gives_back_amid(true, &["ip addr del 192.0.2.1/24 dev up0", "ip addr add 192.0.2.1/24 brd + dev up0"]);
+    // And gives its own.
+    let lines = &[
+        "ip link set up0 up",
+        "ip addr replace 192.0.2.1/24 brd + dev up0",
+        "ip route append 10.0.0.0/8 via 192.0.2.3 dev up0 metric 50 proto bird",
+    ];
+    gives_back_amid(false, lines);
+    gives_back_amid(true, lines);
+    gives_back_amid(false, &["ip link set up0 down"]);
+    gives_back_amid(true, &["ip link set up0 down"]);
+    gives_back_amid(false, &["ip addr flush dev up0 scope global"]);
 }
 
 #[test]
@@ -191,11 +284,15 @@ fn a_name_that_is_taken_is_said() {
         let record = move_in(&zone);
         run("ip link add up0 type bridge");
         let error = give_back(&record, Some(zone.fd())).unwrap_err();
+        let got = Socket::here().unwrap().link(record.index).unwrap().unwrap().name;
+        assert!(got.starts_with("zback"), "{got}");
         assert_eq!(
             zone_sys::Chain(&error).to_string(),
-            "the link 'up0' has come back from the zone as 'zback0': another link is called 'up0' by now"
+            format!(
+                "the link 'up0' has come back from the zone as '{got}': another link is called 'up0' by now"
+            )
         );
-        assert!(run("ip addr show dev zback0").contains("192.0.2.1/24"), "all else is restored");
+        assert!(run(&format!("ip addr show dev {got}")).contains("192.0.2.1/24"), "all else is restored");
         run("ip link del up0");
         give_back(&record, Some(zone.fd())).unwrap();
         assert_eq!(told(), before, "and the name, once it is free");

@@ -71,6 +71,26 @@ fn what_a_dead_zone_left_is_found() {
 }
 
 #[test]
+fn an_end_whose_namespace_goes_with_it_is_cut_off_meanwhile() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        managed();
+        let zone = Zone::new("web");
+        let net = zone.interface(0, on_bridge(), &["10.1.0.5/24"]);
+        bring_up(std::slice::from_ref(&net), zone.fd()).unwrap();
+        let end = || Socket::here().unwrap().link(&net.host).unwrap().unwrap();
+        run(&format!("ip link set {} group 4711", net.host));
+        assert!(end().up && end().master.is_some() && end().group == 4711);
+        let record = crate::record::Record::new(true, vec![net.clone()], Vec::new());
+        for _ in 0..2 {
+            tear_down_recorded(zone.owner(), &record, None, true).unwrap();
+            assert_eq!((end().up, end().master, end().group), (false, None, 0));
+        }
+    });
+}
+
+#[test]
 fn links_that_only_look_alike_stay() {
     zone_testing::needs_root!();
     needs_program!("ip");

@@ -72,6 +72,8 @@ fn the_network_is_made_once_and_goes_with_its_last_zone() {
         assert!(!layout.run().exists());
         write(&layout, &format!("{BOTH}mtu = 1400\n"));
         let network = Network::on_host(&layout).unwrap();
+        // A network namespace begins with what the machine's own has.
+        Setting::v4("all", "forwarding").set("0").unwrap();
         let ready = ensure(&layout, &network).unwrap();
         assert_eq!(ready.told.len(), 2, "{:?}", ready.told);
         assert_is_ready(&network, &layout);

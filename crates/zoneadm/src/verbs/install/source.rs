@@ -62,6 +62,8 @@ pub(crate) struct Opened {
 enum From {
     Sparse,
     Directory(Directory),
+    /// The root of another zone, which can be booted.
+    Zone(Directory),
     Archive(Box<Archive>),
     Debootstrap(Debootstrap),
 }
@@ -145,6 +147,15 @@ impl Kind {
 }
 
 impl Opened {
+    /// Opens the root of another zone.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn of_zone(root: &Path, zonepath: &Path) -> Result<Self, Error> {
+        let from = From::Zone(Directory::open(root, zonepath)?);
+        Ok(Self { from, given: root.to_owned(), keeps_identity: false })
+    }
+
     /// The tree of files, if it is one already.
     pub(crate) fn tree(&self) -> Option<&Path> {
         match &self.from {
@@ -161,7 +172,7 @@ impl Opened {
     /// What is to be said when there is no init in it; `None` when that comes with the host's /usr.
     pub(crate) fn needs_init(&self) -> Option<Sort> {
         match self.from {
-            From::Sparse => None,
+            From::Sparse | From::Zone(_) => None,
             From::Directory(_) => Some(Sort::Directory),
             From::Archive(_) => Some(Sort::Archive),
             From::Debootstrap(_) => Some(Sort::Debootstrap),
@@ -173,6 +184,7 @@ impl Opened {
         match self.from {
             From::Sparse => None,
             From::Debootstrap(_) => Some(Origin::New),
+            From::Zone(_) => Some(Origin::Copy),
             From::Directory(_) | From::Archive(_) => (!self.keeps_identity).then_some(Origin::Copy),
         }
     }
@@ -190,7 +202,7 @@ impl Opened {
     ) -> Result<Summary, Error> {
         match self.from {
             From::Sparse => sparse::skeleton(&zonepath.join("root"), hostname).map(|made| made.summary),
-            From::Directory(directory) => directory.copy(zonepath, options, report),
+            From::Directory(directory) | From::Zone(directory) => directory.copy(zonepath, options, report),
             From::Archive(archive) => archive.unpack(zonepath, options, report),
             From::Debootstrap(what) => install::debootstrap(&what, zonepath, options, report),
         }

@@ -175,7 +175,8 @@ impl View {
             (_, true) => "the least first",
         };
         let column = COLUMNS[self.sort].name;
-        format!("sorted by {column}, {way} | <, >: column | r: reverse | space: pause | q: quit")
+        // On 80 columns all of it is seen, and of a longer language how to leave.
+        format!("q quit  <> column  r reverse  space pause  sorted by {column}, {way}")
     }
 
     fn draw_table(&mut self, frame: &mut Frame<'_>, area: Rect) {

@@ -1,0 +1,36 @@
+//! What is looked at before a zone that runs is taken down to be booted again: nothing is taken down for what is known to fail.
+
+use crate::bootargs::BootArguments;
+use crate::context::OperationContext;
+use crate::error::Error;
+use crate::zone::Zone;
+use zone_config::Snapshot;
+use zone_platform::Spec;
+use zone_platform::verify::{Severity, verify};
+
+impl Zone {
+    /// Checks the configuration that the zone would boot with, and its init.
+    ///
+    /// # Errors
+    /// Everything that would keep the zone from booting.
+    pub fn preflight(&self, context: &mut OperationContext, args: &BootArguments) -> Result<(), Error> {
+        let mut snapshot = self.snapshot(args.clone().asked()).map_err(Error::Snapshot)?;
+        if args.parsed.init.is_some() {
+            snapshot.config.init.clone_from(&args.parsed.init);
+        }
+        let spec = Spec::of(&snapshot);
+        self.reach(context, &spec)?;
+        context.make("verify", |_| {
+            let mut findings = verify(&self.layout, &spec, true);
+            findings.retain(|finding| finding.severity == Severity::Error);
+            if findings.is_empty() { Ok(()) } else { Err(Error::Verify(findings)) }
+        })
+    }
+
+    /// The path of the init of the zone that lives.
+    #[must_use]
+    pub fn init(&self) -> String {
+        let snapshot = Snapshot::load(&self.layout, &self.name);
+        snapshot.map_or_else(|_| "???".into(), |snapshot| snapshot.config.init(&snapshot.brand).to_owned())
+    }
+}

@@ -1,0 +1,105 @@
+//! Keepers of this zone that nobody can reach: they run, but their socket was removed from under them, or what is sent to them
+//! does not arrive. To start one more would give the zone a second console, and a zone that lives would seem not to.
+//!
+//! Every keeper holds a lock on a file in the zone's run directory, taken by the daemon that started it. The kernel gives
+//! the lock to one of them only and takes it back when the holder is gone, so the usual start costs one `fcntl`. A lock that
+//! is held, or a file that was not there, is a reason to look through `/proc`.
+
+use crate::keeper_error::{KeeperError, Unreached};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::process::{Signal, pidfd_send_signal};
+use rustix::time::Timespec;
+use std::fs;
+use std::path::Path;
+use zone_config::{Layout, ZoneName};
+use zsched::client::{Client, SOCKET};
+use zsched::process::Process;
+
+/// A keeper that was dismissed is gone within this, and so is one that was killed.
+const DEPARTURE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Sees that the zone has no other keeper, and takes the lock for the one that is to be started. `None`
+/// when the lock cannot be had for reasons that are no keeper's; it protects, and is not needed. `warn`
+/// is told what was removed. The caller is the zone's daemon, of which there is one.
+///
+/// # Errors
+/// [`KeeperError::Living`] when one keeps a zone that lives.
+pub(crate) fn claim(
+    layout: &Layout,
+    zone: &ZoneName,
+    warn: impl FnOnce(&str),
+) -> Result<Option<OwnedFd>, KeeperError> {
+    let path = layout.keeper_lock(zone);
+    let was_there = path.exists();
+    let lock = take(&path);
+    if was_there && lock.is_some() {
+        return Ok(lock);
+    }
+    // One that was told to go may need a moment.
+    let found: Vec<Process> = find(layout, zone).into_iter().filter(|keeper| !leaves(keeper)).collect();
+    if let Some(living) = found.iter().find(|keeper| keeps_a_zone(keeper)) {
+        return Err(why(living, layout, zone).into());
+    }
+    // It is no second one.
+    let unheard = found.first().filter(|only| found.len() == 1 && listens(&why(only, layout, zone)));
+    let unheard = unheard.map(|only| only.pid);
+    let removed = found.iter().filter(|keeper| remove(keeper)).count();
+    if let Some(pid) = unheard {
+        warn(&format!(
+            "WARNING: zsched, process {pid}, which kept no zone, could not be spoken to; it was ended."
+        ));
+    } else if !found.is_empty() {
+        warn(&format!(
+            "WARNING: multiple zone console instances detected for zone '{zone}'; {removed} of {} successfully removed.",
+            found.len()
+        ));
+    }
+    Ok(lock.or_else(|| take(&path)))
+}
+
+/// The lock, if nobody has it.
+fn take(path: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok()?;
+    zone_sys::lock::take(&file).ok()?.then_some(file)
+}
+
+/// The keepers of the zone that run in our sight.
+fn find(layout: &Layout, zone: &ZoneName) -> Vec<Process> {
+    let root = layout.root().display().to_string();
+    Process::find(|arguments| arguments.zone == zone.as_str() && arguments.root == root)
+}
+
+/// Why a keeper that lives could not be spoken to.
+fn why(keeper: &Process, layout: &Layout, zone: &ZoneName) -> Unreached {
+    let run_dir = layout.zone_run(zone);
+    let (pid, socket) = (keeper.pid, run_dir.join(SOCKET));
+    let (is_there, socket) = (socket.symlink_metadata().is_ok(), socket.display().to_string());
+    match Client::connect(&run_dir) {
+        Ok(_) if keeper.is_stopped() => Unreached::Stopped { pid },
+        Ok(_) => Unreached::Deaf { pid },
+        Err(_) if is_there => Unreached::Replaced { pid, socket },
+        Err(_) => Unreached::Removed { pid, socket },
+    }
+}
+
+fn listens(why: &Unreached) -> bool {
+    matches!(why, Unreached::Stopped { .. } | Unreached::Deaf { .. })
+}
+
+/// Whether it goes by itself.
+fn leaves(keeper: &Process) -> bool {
+    poll(&mut [PollFd::new(&keeper.pidfd, PollFlags::IN)], Some(&DEPARTURE)).is_ok_and(|ready| ready == 1)
+}
+
+/// Whether it has a child: that is a zone's first process. In doubt it has.
+fn keeps_a_zone(keeper: &Process) -> bool {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", keeper.pid));
+    children.map_or_else(|_| !leaves(keeper), |children| !children.trim().is_empty())
+}
+
+fn remove(keeper: &Process) -> bool {
+    pidfd_send_signal(&keeper.pidfd, Signal::KILL).is_ok() && leaves(keeper)
+}

@@ -1,6 +1,0 @@
-//! The time of the day, as it is written down.
-
-/// Seconds since the epoch.
-pub(crate) fn now() -> u64 {
-    rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec.unsigned_abs()
-}

@@ -1,0 +1,43 @@
+//! Connecting to a zone's door or console for those that start a daemon themselves, or want none.
+
+use super::{Client, ClientError, DAEMON_LOCK};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::SocketType;
+use std::path::Path;
+use std::time::Duration;
+use zone_sys::unix;
+
+/// How long zsched may take to say whether there is a daemon. One that takes longer starts none either.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Connects to a zone's door or console, the socket `name` in `run_dir`, if a daemon serves it. zsched holds these sockets, so that
+/// one can connect without a daemon, too, and has one started by that, out of sight.
+///
+/// # Errors
+/// `ECONNREFUSED` and `ENOENT` if no daemon is there.
+pub fn connect_served(run_dir: &Path, name: &str) -> zone_sys::Result<OwnedFd> {
+    if is_deserted(run_dir) {
+        return Err(zone_sys::Error::new("connect", Errno::CONNREFUSED));
+    }
+    unix::connect_in(run_dir, name, SocketType::STREAM)
+}
+
+/// Whether there is a zsched and no daemon. In doubt that is for the socket to say.
+fn is_deserted(run_dir: &Path) -> bool {
+    let lock = std::fs::File::open(run_dir.join(DAEMON_LOCK));
+    if lock.is_ok_and(|lock| zone_sys::lock::is_taken(lock).unwrap_or(false)) {
+        return false;
+    }
+    // Nor has a daemon of before there was this lock one, and only zsched knows.
+    let asked = Client::connect(run_dir).and_then(|zsched| {
+        zsched.set_patience(PATIENCE)?;
+        zsched.status()
+    });
+    match asked {
+        Ok(status) => status.daemon.is_absent(),
+        Err(ClientError::NotRunning | ClientError::Broken | ClientError::Io(_)) => false,
+        // It lives and serves nobody: no daemon that it starts would get further, and one that is started for us says why.
+        Err(_) => true,
+    }
+}
