@@ -15,6 +15,7 @@ use zone_platform::PlatformError;
 use zone_platform::holders::{self, Holder};
 use zone_platform::verify::Finding;
 use zsched::client::ClientError;
+use zsched::wire::Stage;
 
 /// Why an operation came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -186,8 +187,13 @@ impl Error {
         matches!(self, Self::Stuck { .. } | Self::Platform(PlatformError::Cgroup(CgroupError::Alive { .. })))
     }
 
-    /// Whether it only says that zsched was not there, or that the connection to it was not.
+    /// Whether it says no more than that the zsched which had the zone is gone: it was not there, the connection to it was not, or
+    /// another has taken its place meanwhile and knows of no zone. What was decided by what the old one said has to be decided anew.
     pub fn is_keeper_death(&self) -> bool {
-        matches!(self, Self::Keeper(ClientError::NotRunning | ClientError::Broken))
+        match self {
+            Self::Keeper(ClientError::NotRunning | ClientError::Broken) => true,
+            Self::Keeper(ClientError::Refused { failure, .. }) => failure.stage == Stage::NoZone,
+            _ => false,
+        }
     }
 }

@@ -60,10 +60,12 @@ impl Zone {
 mod tests {
     use super::*;
     use crate::keeper_error::Unreached;
+    use rustix::io::Errno;
     use std::cell::{Cell, RefCell};
     use zone_config::Operation;
     use zone_sys::Chain;
     use zsched::client::ClientError;
+    use zsched::wire::{Failure, Stage};
 
     /// A zsched that is found as the script says, one answer after the other.
     struct Fake {
@@ -125,6 +127,24 @@ mod tests {
             if times == 1 { dead() } else { Ok(()) }
         });
         assert!(done.is_ok() && context.messages.is_empty());
+    }
+
+    #[test]
+    fn a_zsched_that_was_replaced_before_it_was_asked_is_the_same() {
+        // Whoever watches zsched has seen its death first, and the new one has no zone that waited at its gate.
+        let keeper = Fake::new(vec![Ok(Ensured::Lives)]);
+        let refused = |stage| -> Result<(), Error> {
+            let failure = Failure::new(stage, Errno::SRCH);
+            Err(ClientError::Refused { failure, errno: Errno::SRCH }.into())
+        };
+        let mut times = 0;
+        let done = retry(&keeper, &mut context(), |_, _| {
+            times += 1;
+            if times == 1 { refused(Stage::NoZone) } else { Ok(()) }
+        });
+        assert!(done.is_ok() && keeper.asked.get() == 1);
+        let done = retry(&keeper, &mut context(), |_, _| refused(Stage::Exec));
+        assert!(done.is_err() && keeper.asked.get() == 1, "what a zsched refuses is no death");
     }
 
     #[test]

@@ -15,6 +15,7 @@ cases![
     killed_again_and_again: 120,
     zlogin_goes_on,
     a_zone_without_its_keeper_can_be_cleared,
+    a_ready_zone_whose_keeper_is_killed_boots: 180,
     logins_survive_the_daemon,
 ];
 
@@ -165,6 +166,19 @@ fn zlogin_goes_on(lab: &Lab) {
     zone.boot();
     zone.kill_daemon();
     zone.zlogin(["echo", "still here"]).ok().stdout_is("still here\n");
+}
+
+fn a_ready_zone_whose_keeper_is_killed_boots(lab: &Lab) {
+    let zone = lab.sparse("web");
+    // Whether it is the boot that finds zsched dead, or the daemon that has replaced it by then, and is about to forget the zone.
+    for pause in [0, 1, 2, 3, 5, 8, 13, 21] {
+        zone.zoneadm(["ready"]).ok();
+        kill_and_wait(zone.keeper());
+        std::thread::sleep(Duration::from_millis(pause));
+        zone.zoneadm(["boot"]).ok();
+        zone.is("running");
+        zone.halt();
+    }
 }
 
 fn logins_survive_the_daemon(lab: &Lab) {
