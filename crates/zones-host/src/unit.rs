@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::fd::AsFd;
 use zone_config::config::{Autoshutdown, BootWait};
 use zone_config::file::FileLock;
 use zone_config::{Layout, State, ZoneConfig, ZoneName};
@@ -12,7 +13,7 @@ use zone_config::{Layout, State, ZoneConfig, ZoneName};
 use crate::child::Zoneadm;
 use crate::deadline::Deadline;
 use crate::machine::Machine;
-use crate::{Failed, failed, notify, ready, settings, slots, watch};
+use crate::{Failed, failed, notify, ready, say, settings, slots, watch};
 
 /// A keeper that is ill must not keep the host from going down.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -40,7 +41,26 @@ pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
         is_up(layout, zone);
     }
     watch::until_over(layout, zone, &mut Machine::new(layout, zone));
+    // From here on systemd takes a start for one that is to come after us. Whoever has booted the zone again before that has told systemd
+    // of a zone that it took for this one.
+    notify::notify_and_wait("STOPPING=1\nSTATUS=The zone is down");
+    if state(layout, zone).is_ok_and(|state| state >= State::Ready) {
+        start_after(layout, zone);
+    }
     Ok(())
+}
+
+/// Has systemd start the unit when this process has ended, for a zone that was booted meanwhile. Whoever waits for that has the unit's
+/// lock, as a daemon's systemctl does: should the zone be over by then, it is not booted.
+fn start_after(layout: &Layout, zone: &ZoneName) {
+    let lock = FileLock::try_take(&layout.unit_lock(zone)).ok().flatten();
+    // Somebody else is about to tell.
+    let Some(Ok(lock)) = lock.map(|lock| lock.as_fd().try_clone_to_owned()) else { return };
+    let mut systemctl = Command::new("systemctl");
+    systemctl.args(["--quiet", "--no-ask-password", "--job-mode=ignore-dependencies", "start"]);
+    if let Err(error) = systemctl.arg(format!("zone@{zone}.service")).stdin(lock).spawn() {
+        say(&format!("systemd is not told that the zone runs: {error}"));
+    }
 }
 
 /// Boots the zone when there is room for one more.
