@@ -5,9 +5,9 @@ use std::fmt;
 /// How many tests went how.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count {
-    /// Held.
+    /// How many tests held what they assert.
     pub(crate) passed: usize,
-    /// Did not.
+    /// How many did not.
     pub(crate) failed: usize,
     /// Were not tried.
     pub(crate) skipped: usize,

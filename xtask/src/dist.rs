@@ -17,7 +17,7 @@ pub(crate) struct Args {
     arch: Arch,
 }
 
-/// Builds.
+/// Builds the package and the archive.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.release {
         release(args.arch)?;

@@ -44,7 +44,7 @@ pub(crate) enum Say {
 /// What the receiver answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Done.
+    /// It was done as asked.
     Fine,
     /// It is there already.
     Have,

@@ -18,7 +18,7 @@ pub trait Observer: fmt::Debug + Send {
     fn message(&self, text: String);
 }
 
-/// Nobody.
+/// Tells nobody.
 impl Observer for () {
     fn step(&self, _: Operation, _: &'static str) {}
 
@@ -30,14 +30,14 @@ impl Observer for () {
 pub struct Timing {
     /// Its name.
     pub step: &'static str,
-    /// Microseconds.
+    /// How long it took, in microseconds.
     pub usec: u64,
 }
 
 /// One operation.
 #[derive(Debug)]
 pub struct OperationContext {
-    /// Which.
+    /// Which operation it is; an undo makes another of it.
     pub operation: Operation,
     /// Who is told of it while it runs.
     pub observer: Box<dyn Observer>,

@@ -58,7 +58,7 @@ pub enum Error {
     Network {
         /// Its bridge, or its table where that is all that is known.
         bridge: String,
-        /// Why.
+        /// What the kernel said to the transaction.
         source: nft::Error,
     },
     /// The ports of a zone were not changed.
@@ -66,7 +66,7 @@ pub enum Error {
     Ports {
         /// The zone.
         zone: ZoneName,
-        /// Why.
+        /// What the kernel said to the transaction.
         source: nft::Error,
     },
     /// A range of ports is no range, or leads beyond the last port.
@@ -93,7 +93,7 @@ pub enum Error {
     Listening {
         /// The file of proc(5).
         file: &'static str,
-        /// Why.
+        /// What the kernel said to the write.
         source: std::io::Error,
     },
 }

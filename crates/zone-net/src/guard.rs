@@ -95,19 +95,19 @@ pub enum Error {
     Rules {
         /// The zone.
         zone: String,
-        /// Why.
+        /// What the kernel said to the transaction.
         source: nft::Error,
     },
     /// The rules that all zones share were not changed.
     #[error("cannot change the rules that the link protection of all zones shares")]
     Shared {
-        /// Why.
+        /// What the kernel said to the transaction.
         source: nft::Error,
     },
     /// It is not known which links those rules are for.
     #[error("cannot tell or change which links of the host the link protection is for")]
     Groups {
-        /// Why.
+        /// What the kernel said to the list of links.
         source: rt::Error,
     },
 }

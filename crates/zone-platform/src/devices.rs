@@ -53,7 +53,7 @@ pub enum DeviceError {
     Never {
         /// Its path on the host.
         name: String,
-        /// Why.
+        /// Why none does, as the end of a sentence.
         reason: &'static str,
     },
     /// A disk that something on the host has opened for itself.

@@ -56,7 +56,7 @@ struct Figures {
     /// Bytes that came out and that should have.
     got: usize,
     wanted: usize,
-    /// Microseconds.
+    /// How long a byte's echo took, in microseconds.
     by_terminal: Samples,
     by_program: Samples,
     /// Why there are no more.

@@ -86,7 +86,7 @@ pub(crate) struct All {
     short: bool,
 }
 
-/// Measures.
+/// Measures what was asked for, and prints or writes the tables.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Agent { role, socket } => {

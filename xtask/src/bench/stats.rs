@@ -1,4 +1,4 @@
-//! Medians.
+//! Medians and percentiles of what was measured.
 
 /// What was measured of one thing, each in its table's unit.
 #[derive(Debug, Default, Clone)]

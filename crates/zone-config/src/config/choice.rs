@@ -21,7 +21,7 @@ choices! {
         Flexible = "flexible-configuration",
         /// Its data.
         Fixed = "fixed-configuration",
-        /// Nothing.
+        /// Nothing of the root can be written.
         Strict = "strict",
     }
 }

@@ -1,4 +1,4 @@
-//! Rules.
+//! Builds rules of nf_tables out of expressions.
 
 use netlink_packet_netfilter::nftables::{Operator, Verdict};
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Routes.
+//! Reads, adds and deletes routes of the kernel's tables.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -16,7 +16,7 @@ pub struct Usage {
     pub swap: Option<Bounded>,
     /// How many processes of the zone were killed for want of memory.
     pub oom_kills: Option<u64>,
-    /// Threads.
+    /// How many threads there are, of how many allowed.
     pub threads: Option<Bounded>,
     /// How many threads were refused.
     pub threads_refused: Option<u64>,

@@ -1,4 +1,4 @@
-//! Installing.
+//! Installing a zone from archives, directories and nothing, and what is refused.
 
 use crate::harness::tarball::{TarEntry, file, hard_link, symlink, tarball};
 use crate::harness::{Command, Lab, Zone, cases, make_dir, read, set_mode, skip, until, write};
