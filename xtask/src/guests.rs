@@ -29,6 +29,12 @@ const COMMON_FINISH: &str = r#"rm -f "$1"/etc/hostname; echo root:root | chroot 
 const BUSYBOX: &str = r#"ln -sf /bin/busybox "$1/sbin/init"
 printf '%s\n' '::sysinit:/bin/true' '::respawn:/sbin/getty -L 38400 console linux' '::shutdown:/bin/sync' > "$1/etc/inittab""#;
 
+/// Alpine's way of starting its network: each link that ifupdown-ng lists, one by one.
+const NETWORKING: &str = r#"printf '%s\n' '#!/sbin/openrc-run' 'depend() { provide net; }' 'start() {' '  ebegin "Starting networking"' \
+    '  for link in $(ifquery --list -a); do ifup "$link" || failed=1; done' '  eend ${failed:-0}' '}' > "$1/etc/init.d/networking"
+chmod 755 "$1/etc/init.d/networking"
+chroot "$1" rc-update add networking default"#;
+
 /// What a sysvinit root needs beside sysvinit itself.
 const SYSVINIT: &str = "sysvinit-core,sysv-rc,initscripts,insserv";
 
@@ -44,7 +50,7 @@ pub(crate) const USUAL: [Guest; 3] = [
 ];
 
 /// Every guest.
-pub(crate) const ALL: [Guest; 11] = [
+pub(crate) const ALL: [Guest; 12] = [
     guest("debian12-systemd", "bookworm", "systemd-sysv,dbus"),
     guest("debian12-sysvinit", "bookworm", SYSVINIT),
     Guest { name: "debian13-busybox", suite: "trixie", packages: "busybox-static", finish: BUSYBOX },
@@ -52,6 +58,12 @@ pub(crate) const ALL: [Guest; 11] = [
     guest("debian13-systemd", "trixie", "systemd-sysv,dbus"),
     guest("debian13-sysvinit", "trixie", SYSVINIT),
     guest("debian13-openrc", "trixie", "sysvinit-core,openrc,initscripts,insserv"),
+    Guest {
+        name: "debian13-ifupdown-ng",
+        suite: "trixie",
+        packages: "sysvinit-core,openrc,initscripts,insserv,ifupdown-ng,ifupdown-ng-compat,udhcpc,busybox-static",
+        finish: NETWORKING,
+    },
     guest("debian13-runit", "trixie", "runit-init,runit-services,getty-run"),
     guest("debian13-finit", "trixie", "finit-sysv,finit"),
     guest("debian13-shepherd", "trixie", "shepherd"),

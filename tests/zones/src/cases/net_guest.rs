@@ -10,6 +10,7 @@ cases![
     a_resolver_of_the_source_gives_way: 180,
     a_link_to_a_resolver_leads_somewhere: 180,
     ifupdown_takes_nothing_away: 180,
+    ifupdown_ng_takes_nothing_away: 300,
 ];
 
 /// Waits until systemd has reached its target, with every unit up.
@@ -220,4 +221,50 @@ fn ifupdown_takes_nothing_away(lab: &Lab) {
     assert!(said.starts_with("lo=lo\n") && !said.contains("eth0=eth0") && said.contains("udhcpc"), "{said}");
     zone.halt_whatever();
     ip("link delete br0").ok();
+}
+
+/// Waits until OpenRC has started its service, and sees that the link has what the host gave it, no more and no less, and no client asks
+/// for another address.
+#[track_caller]
+fn networking_left(zone: &Zone<'_>, given: Option<&[String; 2]>) -> [String; 2] {
+    until("OpenRC has started its networking", || {
+        (zone.zlogin(["rc-service", "networking", "status"]).code() == Some(0)).then_some(())
+    });
+    let has = addresses(zone);
+    if let Some(given) = given {
+        assert_eq!(&has, given);
+    }
+    zone.sh("ip -4 -o address show dev eth0 | grep -c inet").ok().stdout_is("1\n");
+    for family in ["-4", "-6"] {
+        zone.sh(&format!("ip {family} route show default | grep -c 'default via'")).ok().stdout_is("1\n");
+    }
+    zone.sh("cat /run/ifstate").ok().stdout_has("eth0=eth0");
+    zone.sh("cat /etc/resolv.conf").ok().stdout_has(&format!("nameserver {}\n", outside::ROUTER4));
+    zone.sh("cat /proc/[0-9]*/comm 2>/dev/null | grep -cxE 'udhcpc|dhcpcd|dhclient'").stdout_is("0\n");
+    zone.sh(&format!("busybox wget -q -O - http://{}/", outside::NAME)).ok().stdout_is(outside::PAGE);
+    has
+}
+
+/// The ifupdown of today's Alpine, started by OpenRC as Alpine does, in a guest as it was on a machine with a DHCP server, and then with
+/// an address of its own.
+fn ifupdown_ng_takes_nothing_away(lab: &Lab) {
+    let _internet = lab.internet();
+    let zone = lab.guest("ng", "debian13-ifupdown-ng", "add net; end");
+    let interfaces = |stanza: &str| {
+        let text = format!("auto lo\niface lo inet loopback\n\nauto eth0\n{stanza}\n");
+        write(&zone.file("/etc/network/interfaces"), text);
+    };
+    interfaces("iface eth0 inet dhcp");
+    zone.zoneadm(["boot"]).ok();
+    let given = networking_left(&zone, None);
+    interfaces(
+        "iface eth0 inet static\n    address 198.51.100.77\n    netmask 255.255.255.0\n    gateway 198.51.100.1",
+    );
+    zone.zoneadm(["reboot"]).ok();
+    networking_left(&zone, Some(&given));
+    // Without the list of what is up it would have done what the file says.
+    let _ = zone.sh("rm /run/ifstate; ifup eth0");
+    zone.sh("ip -4 -o address show dev eth0").ok().stdout_has("198.51.100.77");
+    zone.halt_whatever();
+    zone.zoneadm_within(180, ["uninstall", "-F"]).ok();
 }
