@@ -29,6 +29,25 @@ impl Client {
             return Err(ClientError::Refused { failure, errno: failure.errno });
         }
         self.send(message, fds)?;
+        loop {
+            let (reply, fds) = self.receive()?;
+            return match reply {
+                Reply::Done(status) => Ok((status, fds)),
+                Reply::Failed(failure) if failure.stage == Stage::Protocol => {
+                    let speaks = u8::try_from(failure.index).unwrap_or(u8::MAX);
+                    let needed = Header::of(message).map_or(PROTOCOL, |header| header.protocol);
+                    Err(ClientError::TooOld { zone: self.zone(), speaks, needed })
+                }
+                Reply::Failed(failure) => Err(ClientError::Refused { failure, errno: failure.errno }),
+                // Whoever has started a zsched is its daemon from the first moment: what it has handed over may end before it asks
+                // for the next thing. The answer to that tells as much.
+                Reply::Ended(_) => continue,
+            };
+        }
+    }
+
+    /// Waits for what comes next.
+    fn receive(&self) -> Result<(Reply, Fds)> {
         let mut packet = [0; PACKET];
         let received = beyond_reset(
             || unix::recv(&self.socket, &mut packet, RecvFlags::empty()),
@@ -48,19 +67,11 @@ impl Client {
         if n == 0 {
             return Err(self.gone());
         }
-        match self.decode(&packet[..n])? {
-            Some(Reply::Done(status)) => Ok((status, fds)),
-            Some(Reply::Failed(failure)) if failure.stage == Stage::Protocol => {
-                let speaks = u8::try_from(failure.index).unwrap_or(u8::MAX);
-                let needed = Header::of(message).map_or(PROTOCOL, |header| header.protocol);
-                Err(ClientError::TooOld { zone: self.zone(), speaks, needed })
-            }
-            Some(Reply::Failed(failure)) => Err(ClientError::Refused { failure, errno: failure.errno }),
-            Some(Reply::Ended(_)) | None => {
-                self.hang_up();
-                Err(ClientError::Protocol)
-            }
+        if let Some(reply) = self.decode(&packet[..n])? {
+            return Ok((reply, fds));
         }
+        self.hang_up();
+        Err(ClientError::Protocol)
     }
 
     /// Ends a connection on which an answer may still come: it would be taken for that of the next request.

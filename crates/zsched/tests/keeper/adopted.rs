@@ -41,6 +41,22 @@ fn how_an_adopted_zone_ends_is_told() {
 }
 
 #[test]
+fn an_end_that_is_told_before_the_next_answer_is_not_taken_for_it() {
+    let Some(fixture) = fixture("told") else { return };
+    fixture.create().unwrap();
+    fixture.boot("echo go!; read -r x").unwrap();
+    fixture.hears("go!");
+    let (_, fds) = fixture.client.fds().unwrap();
+    pidfd_send_signal(&fds.pidfd, Signal::KILL).unwrap();
+    // Whoever has started it is told, though he has not attached.
+    poll(&mut [PollFd::from_borrowed_fd(fixture.client.socket(), PollFlags::IN)], None).unwrap();
+    let (status, _) = fixture.client.attach().unwrap();
+    assert_eq!((status.phase, status.end), (Phase::Down, Some(End::Killed(9))));
+    assert!(fixture.client.event().unwrap().is_none());
+    fixture.client.consume(status.uniqid, false).unwrap();
+}
+
+#[test]
 fn an_adopted_zone_is_killed_as_any_other() {
     let kill = |fixture: &Fixture, _: &Status| {
         let (_, fds) = fixture.client.fds().unwrap();
