@@ -17,8 +17,10 @@ use crate::config::MacProfile;
 use crate::file::{self, FileError};
 use crate::{Brand, IdRange, Layout, ZoneConfig, ZoneName};
 
+pub use listed::Listed;
 pub use outline::Outline;
 
+mod listed;
 mod outline;
 
 /// The version that this program writes.
@@ -210,15 +212,18 @@ impl Snapshot {
         if !text.ends_with(END) {
             return Err(SnapshotError::Truncated { path });
         }
-        // Before all else: what another version means by the rest is not known.
-        let version = toml::from_str::<Versioned>(&text).map(|found| found.version);
-        if let Ok(found) = version
-            && !(OLDEST..=VERSION).contains(&found)
-        {
-            return Err(SnapshotError::Version { path, found });
-        }
+        let is_known = |version: u32| (OLDEST..=VERSION).contains(&version);
         match toml::from_str::<Self>(&text) {
-            Err(source) => Err(SnapshotError::Damaged { path, source: Box::new(source) }),
+            // What another version means by the rest is not known, and neither is what it would call damaged.
+            Err(source) => match toml::from_str::<Versioned>(&text) {
+                Ok(Versioned { version: found }) if !is_known(found) => {
+                    Err(SnapshotError::Version { path, found })
+                }
+                _ => Err(SnapshotError::Damaged { path, source: Box::new(source) }),
+            },
+            Ok(found) if !is_known(found.version) => {
+                Err(SnapshotError::Version { path, found: found.version })
+            }
             Ok(found) if found.name != *zone => Err(SnapshotError::OtherZone { path, found: found.name }),
             Ok(found) => Ok(found),
         }
