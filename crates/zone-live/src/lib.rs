@@ -45,7 +45,17 @@ pub fn state(live: Option<&Status>, stored: State) -> State {
 /// # Errors
 /// When there is a keeper and it does not answer, or when the caller may not ask it.
 pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Option<Status>, ClientError> {
-    match asked(layout, zone, patience, Client::status) {
+    known(layout, zone, patience, asked(layout, zone, patience, Client::status))
+}
+
+/// What is known of a zone whose keeper has given this answer.
+fn known(
+    layout: &Layout,
+    zone: &ZoneName,
+    patience: Duration,
+    answer: Result<Status, ClientError>,
+) -> Result<Option<Status>, ClientError> {
+    match answer {
         Ok(status) if status.exists() => Ok(Some(status)),
         // It may have ended between the two calls, as keepers of halted zones do; and one that was started for a zone whose
         // keeper was killed may not have it yet.
@@ -58,6 +68,54 @@ pub fn ask(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Optio
         }
         Err(error) => Err(error),
     }
+}
+
+/// A question to the keeper of a zone that is on its way. Whoever asks many keepers before he reads the first answer has them answer at
+/// the same time, and waits for none that is not ill.
+#[derive(Debug)]
+pub struct Question<'a> {
+    layout: &'a Layout,
+    zone: &'a ZoneName,
+    patience: Duration,
+    asked: Instant,
+    /// The connection on which it was asked, if it could be; the error if nobody could be connected to.
+    sent: Result<Option<Client>, ClientError>,
+}
+
+impl<'a> Question<'a> {
+    /// Asks what [`ask`] asks, and does not wait for the answer.
+    #[must_use]
+    pub fn ask(layout: &'a Layout, zone: &'a ZoneName, patience: Duration) -> Self {
+        let asked = Instant::now();
+        let sent =
+            connect(layout, zone, patience).map(|client| client.ask_status().is_ok().then_some(client));
+        Self { layout, zone, patience, asked, sent }
+    }
+
+    /// Gives the answer. The keeper may take as long as the patience, from when it was asked.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub fn answer(self) -> Result<Option<Status>, ClientError> {
+        let Self { layout, zone, patience, asked, sent } = self;
+        let answer = match sent {
+            Err(error) => return known(layout, zone, patience, Err(error)),
+            Ok(Some(client)) => wait_until(&client, asked, patience).and_then(|()| client.status_asked()),
+            Ok(None) => Err(ClientError::Broken),
+        };
+        match answer {
+            Err(ClientError::NotRunning | ClientError::Broken) => ask(layout, zone, patience),
+            Err(error) if error.is_crowded() => ask(layout, zone, patience),
+            answer => known(layout, zone, patience, answer),
+        }
+    }
+}
+
+/// Limits how long an answer may take by what is left of the patience, where some of it has gone by.
+fn wait_until(client: &Client, asked: Instant, patience: Duration) -> Result<(), ClientError> {
+    const LEAST: Duration = Duration::from_millis(1);
+    let gone = asked.elapsed();
+    if gone < patience / 10 { Ok(()) } else { client.set_patience(patience.saturating_sub(gone).max(LEAST)) }
 }
 
 /// Gives a status to processes of a zone that nobody knows.
@@ -120,9 +178,7 @@ fn asked<T>(
 }
 
 fn connect(layout: &Layout, zone: &ZoneName, patience: Duration) -> Result<Client, ClientError> {
-    let client = Client::connect(&layout.zone_run(zone))?;
-    client.set_patience(patience)?;
-    Ok(client)
+    Client::connect_for(&layout.zone_run(zone), patience)
 }
 
 /// Whether an error only says that the caller is not root.
@@ -169,5 +225,25 @@ mod tests {
         std::fs::write(layout.snapshot(&zone), "version = 1\n").unwrap();
         std::fs::write(layout.zone_run(&zone).join("zsched"), "").unwrap();
         assert_eq!(ask(), None);
+        assert_eq!(Question::ask(&layout, &zone, Duration::from_secs(3)).answer().unwrap(), None);
+    }
+
+    #[test]
+    fn a_question_ends_with_its_keeper_or_with_the_patience() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(root.path().to_owned())).unwrap();
+        let zone: ZoneName = "a".parse().unwrap();
+        let run = layout.zone_run(&zone);
+        std::fs::create_dir_all(&run).unwrap();
+        let kind = rustix::net::SocketType::SEQPACKET;
+        let listener = zone_sys::unix::bind_in(&run, zsched::client::SOCKET, kind, 8).unwrap();
+        let patience = Duration::from_millis(30);
+        let questions = [0, 1].map(|_| Question::ask(&layout, &zone, patience));
+        for question in questions {
+            assert!(matches!(question.answer(), Err(ClientError::Silent)), "nobody accepts it");
+        }
+        let question = Question::ask(&layout, &zone, Duration::from_secs(30));
+        drop(listener);
+        assert_eq!(question.answer().unwrap(), None, "it has gone since");
     }
 }

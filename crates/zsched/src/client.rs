@@ -61,11 +61,24 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotRunning`] if nobody listens there.
     pub fn connect(run_dir: &Path) -> Result<Self> {
-        match unix::connect_in(run_dir, SOCKET, SocketType::SEQPACKET) {
-            Ok(socket) => Self::over(socket, run_dir),
-            Err(e) if matches!(e.errno(), Errno::NOENT | Errno::CONNREFUSED) => Err(ClientError::NotRunning),
-            Err(e) => Err(ClientError::Io(e)),
-        }
+        Self::connect_for(run_dir, PATIENCE)
+    }
+
+    /// As [`Client::connect`], with a limit to how long an answer may take.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_for(run_dir: &Path, patience: Duration) -> Result<Self> {
+        let socket = match unix::connect_in(run_dir, SOCKET, SocketType::SEQPACKET) {
+            Ok(socket) => socket,
+            Err(e) if matches!(e.errno(), Errno::NOENT | Errno::CONNREFUSED) => {
+                return Err(ClientError::NotRunning);
+            }
+            Err(e) => return Err(ClientError::Io(e)),
+        };
+        let client = Self { socket, run_dir: run_dir.to_owned() };
+        client.set_patience(patience)?;
+        Ok(client)
     }
 
     /// A client over a socket that is already connected to the zsched whose socket is in `run_dir`.
@@ -105,6 +118,22 @@ impl Client {
     /// If zsched does not answer.
     pub fn status(&self) -> Result<Status> {
         Ok(self.call(Op::Status, &[], &[])?.0)
+    }
+
+    /// Asks how things stand, and does not wait: the answer is for [`Client::status_asked`] to read, before anything else is asked.
+    ///
+    /// # Errors
+    /// If zsched has gone.
+    pub fn ask_status(&self) -> Result<()> {
+        self.send(&Op::Status.header(), &[])
+    }
+
+    /// Reads the answer to [`Client::ask_status`].
+    ///
+    /// # Errors
+    /// If zsched does not answer.
+    pub fn status_asked(&self) -> Result<Status> {
+        Ok(self.answer(&Op::Status.header())?.0)
     }
 
     /// A new user namespace in which `map` (the text of `uid_map`, see user_namespaces(7)) holds for

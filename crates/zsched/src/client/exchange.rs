@@ -29,6 +29,11 @@ impl Client {
             return Err(ClientError::Refused { failure, errno: failure.errno });
         }
         self.send(message, fds)?;
+        self.answer(message)
+    }
+
+    /// Reads the answer to a message that was sent.
+    pub(super) fn answer(&self, message: &[u8]) -> Result<(Status, Fds)> {
         loop {
             let (reply, fds) = self.receive()?;
             return match reply {
@@ -84,7 +89,7 @@ impl Client {
 
     /// Sends a request. That the other end is gone is believed only where reading says so too; anything else may pass, and
     /// nothing has been sent.
-    fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    pub(super) fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
         let mut pause = PAUSE;
         for _ in 1..SENDS {
             match unix::send(&self.socket, message, fds).map_err(|e| (e.errno(), e)) {

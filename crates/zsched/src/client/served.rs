@@ -30,10 +30,7 @@ fn is_deserted(run_dir: &Path) -> bool {
         return false;
     }
     // Nor has a daemon of before there was this lock one, and only zsched knows.
-    let asked = Client::connect(run_dir).and_then(|zsched| {
-        zsched.set_patience(PATIENCE)?;
-        zsched.status()
-    });
+    let asked = Client::connect_for(run_dir, PATIENCE).and_then(|zsched| zsched.status());
     match asked {
         Ok(status) => status.daemon.is_absent(),
         Err(ClientError::NotRunning | ClientError::Broken | ClientError::Io(_)) => false,
