@@ -8,9 +8,10 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, openat, statat, unlinkat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
@@ -31,7 +32,7 @@ mod usage;
 
 pub use end::{KillObserver, WaitToTheLimit, end, is_populated, kill, processes, sweep};
 pub use member::has;
-pub use usage::{Bounded, Pressure, Usage, oom_kills};
+pub use usage::{Bounded, OomKills, Pressure, Usage};
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const MAGIC: u64 = 0x6367_7270;
@@ -164,17 +165,10 @@ pub(crate) struct Tree {
 impl Tree {
     /// Finds cgroup2 and the place in it of a zone of an installation; makes nothing.
     pub(crate) fn find(installation: InstallationId, zone: &ZoneName) -> Result<Self, CgroupError> {
-        let usual =
-            USUAL.iter().find_map(|point| Some((open_cgroup(Path::new(point))?, PathBuf::from(point))));
-        let (mount, point) = match usual {
-            Some(found) => found,
-            None => elsewhere()?.ok_or(CgroupError::NoCgroup2)?,
-        };
+        let (mount, point) = mounted()?;
         let host = installation == Layout::host().id();
-        let first = if host { PLAIN.to_owned() } else { format!("zones-{installation}") };
-        let own = format!("{first}.cpus.{zone}");
+        let (own, places) = places(installation, zone);
         let apart = open_dir(mount.as_fd(), &own).is_ok();
-        let places = if host { host_places(zone) } else { vec![vec![first, zone.to_string()]] };
         let names = if host {
             host_place(mount.as_fd(), &places, Path::new(BOOTED).is_dir())
         } else {
@@ -232,6 +226,23 @@ impl Tree {
     }
 }
 
+/// Opens the place where cgroup2 is mounted.
+fn mounted() -> Result<(OwnedFd, PathBuf), CgroupError> {
+    let usual = USUAL.iter().find_map(|point| Some((open_cgroup(Path::new(point))?, PathBuf::from(point))));
+    match usual {
+        Some(found) => Ok(found),
+        None => elsewhere()?.ok_or(CgroupError::NoCgroup2),
+    }
+}
+
+/// Names the directory of a zone of an installation that has CPUs of its own, and all the places that others can have.
+fn places(installation: InstallationId, zone: &ZoneName) -> (String, Vec<Vec<String>>) {
+    let host = installation == Layout::host().id();
+    let first = if host { PLAIN.to_owned() } else { format!("zones-{installation}") };
+    let own = format!("{first}.cpus.{zone}");
+    (own, if host { host_places(zone) } else { vec![vec![first, zone.to_string()]] })
+}
+
 /// Where cgroup2 is mounted when it is nowhere that one would look first: the last such mount, which is the visible one.
 fn elsewhere() -> Result<Option<(OwnedFd, PathBuf)>, CgroupError> {
     let table = mountinfo::read()?;
@@ -283,13 +294,21 @@ fn open_dir(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
 
 /// Reads one of the kernel's files in a cgroup; they are small.
 fn read(dir: BorrowedFd<'_>, name: &str) -> Result<String, Errno> {
-    use std::io::Read;
     let fd = openat(dir, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-    let mut text = String::new();
-    let read = std::fs::File::from(fd).read_to_string(&mut text);
-    read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    Ok(text)
+    read_open(&fd)
 }
+
+/// Reads such a file to its end. Its length, for which `File` would ask first, is zero always.
+fn read_open(fd: &OwnedFd) -> Result<String, Errno> {
+    let mut bytes = Vec::with_capacity(READ);
+    while retry_on_intr(|| rustix::io::read(fd, spare_capacity(&mut bytes)))? > 0 {
+        bytes.reserve(READ);
+    }
+    String::from_utf8(bytes).map_err(|_| Errno::ILSEQ)
+}
+
+/// How much of such a file is read at a time.
+const READ: usize = 1024;
 
 /// Writes one of the kernel's files in a cgroup, in one go.
 fn write(dir: BorrowedFd<'_>, name: &str, text: &str) -> Result<(), Errno> {

@@ -8,11 +8,18 @@ mod network;
 mod row;
 pub(crate) mod status;
 
+use std::sync::OnceLock;
+
 use clap::ValueEnum as _;
+use rustix::process::{Resource, getrlimit};
 use zone_config::{Entry, State, here};
+use zone_platform::cgroup::OomKills;
+use zsched::client::ClientError;
+use zsched::wire::Status;
 
 use crate::cli::watch::ListArgs;
 use crate::context::{Context, Selection};
+use crate::live;
 use crate::message::{Failure, Outcome, warn};
 use crate::output::Output;
 use crate::table::terminal_width;
@@ -83,6 +90,8 @@ fn wanted(args: &ListArgs, state: Option<State>) -> bool {
 
 /// So many zones are worth a thread: most of a look is waiting for who is asked.
 const SHARE: usize = 16;
+/// So many keepers at most are asked by a thread before it reads the first answer.
+const ASKED: usize = 16;
 /// The most threads.
 const THREADS: usize = 8;
 
@@ -94,43 +103,76 @@ struct Looked {
     forbidden: bool,
 }
 
-/// Looks at a zone as far as is asked for.
-fn look(
-    cx: &Context,
-    args: &ListArgs,
-    columns: &[Column],
-    entry: &Entry,
-    wanted: impl Fn(Option<State>) -> bool,
-) -> Looked {
-    let mut looked = Looked::default();
-    let row = match Row::of(&cx.layout, entry, cx.names_one()) {
-        Ok(row) => row,
-        Err(Forbidden) => {
-            looked.forbidden = true;
-            Row::unseen(entry)
+/// How to look at zones.
+struct Look<'a, W> {
+    cx: &'a Context,
+    args: &'a ListArgs,
+    columns: &'a [Column],
+    wanted: W,
+    /// How many keepers a thread asks at a time.
+    asked: usize,
+    /// What counts those that were killed in them, once that is asked for.
+    kills: OnceLock<OomKills>,
+}
+
+impl<W: Fn(Option<State>) -> bool> Look<'_, W> {
+    /// Looks at zones, some at a time: their keepers answer while others are asked, and while others are looked at.
+    fn at_all(&self, entries: &[&Entry]) -> Vec<Looked> {
+        let Context { layout, .. } = self.cx;
+        let some = |entries: &[&Entry]| {
+            let alone = self.cx.names_one();
+            let questions = entries.iter().map(|&entry| live::question(layout, &entry.name, alone));
+            // All are asked before the first answer is read.
+            let questions: Vec<_> = questions.collect();
+            let answered = entries.iter().zip(questions);
+            answered.map(|(entry, question)| self.at(entry, question.answer())).collect::<Vec<_>>()
+        };
+        entries.chunks(self.asked).flat_map(some).collect()
+    }
+
+    /// Looks at a zone as far as is asked for.
+    fn at(&self, entry: &Entry, asked: Result<Option<Status>, ClientError>) -> Looked {
+        let Self { cx, args, columns, wanted, kills, .. } = self;
+        let mut looked = Looked::default();
+        let row = match Row::of(entry, asked) {
+            Ok(row) => row,
+            Err(Forbidden) => {
+                looked.forbidden = true;
+                Row::unseen(entry)
+            }
+        };
+        let Some(mut row) = row else { return Looked { failed: true, ..looked } };
+        if !wanted(row.state) {
+            return looked;
         }
-    };
-    let Some(mut row) = row else { return Looked { failed: true, ..looked } };
-    if !wanted(row.state) {
-        return looked;
+        // A list of names is a list of names: it needs no configuration to be read.
+        let any = |needs: fn(Column) -> bool| columns.iter().any(|column| needs(*column));
+        if args.verbose || args.parsable || args.json || any(Column::needs_configuration) {
+            looked.failed = !row.complete(&cx.layout, args.json);
+        }
+        if args.verbose || args.json || any(Column::needs_daemon) {
+            row.ask_daemon(&cx.layout);
+        }
+        if args.json {
+            row.look_at_readiness(&cx.layout);
+        }
+        if args.net || args.json || any(Column::needs_network) {
+            row.look_at_network(&cx.layout);
+        }
+        if args.json || any(Column::needs_limits) {
+            row.look_at_limits(&cx.layout);
+        } else if args.verbose || any(Column::needs_kills) {
+            row.look_at_kills(kills.get_or_init(|| OomKills::open(&cx.layout)));
+        }
+        Looked { row: Some(row), ..looked }
     }
-    // A list of names is a list of names: it needs no configuration to be read.
-    let any = |needs: fn(Column) -> bool| columns.iter().any(|column| needs(*column));
-    if args.verbose || args.parsable || args.json || any(Column::needs_configuration) {
-        looked.failed = !row.complete(&cx.layout, args.json);
-    }
-    if args.verbose || args.json || any(Column::needs_daemon) {
-        row.ask_daemon(&cx.layout);
-    }
-    if args.net || args.json || any(Column::needs_network) {
-        row.look_at_network(&cx.layout);
-    }
-    if args.json || any(Column::needs_limits) {
-        row.look_at_limits(&cx.layout);
-    } else if args.verbose || any(Column::needs_kills) {
-        row.look_at_kills(&cx.layout);
-    }
-    Looked { row: Some(row), ..looked }
+}
+
+/// How many keepers each of some threads asks at a time: each takes a descriptor, and half of those that there may be are for what is
+/// read besides.
+fn asked(threads: usize) -> usize {
+    let most = getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most).ok());
+    most.map_or(ASKED, |most| (most / 2 / threads).clamp(1, ASKED))
 }
 
 struct Listing<'a> {
@@ -144,11 +186,10 @@ struct Listing<'a> {
 impl Listing<'_> {
     /// Adds the zones that are wanted, in their order. One that cannot be looked at has been told about and is left out.
     fn add(&mut self, entries: &[&Entry], wanted: impl Fn(Option<State>) -> bool + Sync) {
-        let (cx, args, columns) = (self.cx, self.args, self.columns().to_vec());
-        let look = |entries: &[&Entry]| -> Vec<Looked> {
-            entries.iter().map(|entry| look(cx, args, &columns, entry, &wanted)).collect()
-        };
+        let (cx, args, columns) = (self.cx, self.args, &self.columns().to_vec());
         let threads = entries.len().div_ceil(SHARE).clamp(1, THREADS);
+        let looks = Look { cx, args, columns, wanted, asked: asked(threads), kills: OnceLock::new() };
+        let look = |entries: &[&Entry]| looks.at_all(entries);
         let share = entries.len().div_ceil(threads).max(1);
         let looked: Vec<Vec<Looked>> = std::thread::scope(|scope| {
             let start = |share| std::thread::Builder::new().spawn_scoped(scope, move || look(share));

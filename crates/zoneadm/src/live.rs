@@ -6,7 +6,7 @@ use zone_config::{Layout, ZoneName};
 use zsched::client::{ClientError, ZoneFds};
 use zsched::wire::Status;
 
-pub(crate) use zone_live::{is_forbidden, state};
+pub(crate) use zone_live::{Question, is_forbidden, state};
 
 /// A keeper answers in microseconds unless it is just building a zone, which takes milliseconds. One that takes
 /// longer than this is stopped or ill; or the machine has so much else to do that seconds go by before it runs.
@@ -33,4 +33,10 @@ pub(crate) fn enter(layout: &Layout, zone: &ZoneName) -> Option<ZoneFds> {
 /// As [`ask`].
 pub(crate) fn ask_among_others(layout: &Layout, zone: &ZoneName) -> Result<Option<Status>, ClientError> {
     zone_live::ask(layout, zone, AMONG_OTHERS)
+}
+
+/// Asks the same of one zone of many, whose answer is to be read when those have been asked, too. Where it is `alone` nothing else waits
+/// for it.
+pub(crate) fn question<'a>(layout: &'a Layout, zone: &'a ZoneName, alone: bool) -> Question<'a> {
+    Question::ask(layout, zone, if alone { PATIENCE } else { AMONG_OTHERS })
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
+use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
-use super::{Tree, ZONE, cpus, read};
+use super::{Tree, ZONE, cpus, mounted, path_of, places, read, read_open};
 
 /// What a zone uses. A part without its controller on this host is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +75,7 @@ impl Usage {
         Some(Self {
             memory: bounded(own, "memory.current", "memory.max"),
             swap: bounded(own, "memory.swap.current", "memory.swap.max"),
-            oom_kills: killed(own),
+            oom_kills: killed(&flat(own, EVENTS)),
             threads: bounded(own, "pids.current", "pids.max"),
             threads_refused: threads.get("max").copied(),
             cpu_limit: read(own, "cpu.max").ok().and_then(|text| cpu_limit(&text)),
@@ -94,16 +96,54 @@ impl Usage {
     }
 }
 
-/// Reads how many processes of a zone were killed for want of memory since its boot, and nothing else of it; `None` if that is not
-/// counted.
-#[must_use]
-pub fn oom_kills(layout: &Layout, zone: &ZoneName) -> Option<u64> {
-    let tree = Tree::find(layout.id(), zone).ok()?;
-    killed(tree.open(ZONE).ok()??.as_fd())
+/// Tells how many processes of zones were killed for want of memory since their boots, and nothing else of them. What is the same for
+/// all zones of an installation is found once.
+#[derive(Debug)]
+pub struct OomKills {
+    installation: InstallationId,
+    /// Where cgroup2 is mounted; none on a host where it does not count memory.
+    mount: Option<OwnedFd>,
 }
 
-fn killed(own: BorrowedFd<'_>) -> Option<u64> {
-    flat(own, "memory.events").get("oom_kill").copied()
+impl OomKills {
+    /// Looks whether they are counted.
+    #[must_use]
+    pub fn open(layout: &Layout) -> Self {
+        let counts = |mount: &OwnedFd| {
+            let controllers = read(mount.as_fd(), "cgroup.controllers");
+            controllers.is_ok_and(|names| names.split_whitespace().any(|name| name == "memory"))
+        };
+        let mount = mounted().ok().map(|(mount, _)| mount).filter(counts);
+        Self { installation: layout.id(), mount }
+    }
+
+    /// Reads how many of a zone's were killed; `None` if that is not counted.
+    #[must_use]
+    pub fn of(&self, zone: &ZoneName) -> Option<u64> {
+        let mount = self.mount.as_ref()?;
+        let (own, places) = places(self.installation, zone);
+        let open = |names: &[String]| {
+            let path = path_of(names).join(ZONE).join(EVENTS);
+            openat(mount, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()
+        };
+        let mut found = std::iter::once(vec![own]).chain(places).filter_map(|names| open(&names));
+        match (found.next(), found.next()) {
+            (Some(events), None) => killed(&pairs(&read_open(&events).ok()?)),
+            (None, _) => None,
+            // What is left of an earlier life is in one of them: which it is takes more looking.
+            _ => {
+                let tree = Tree::find(self.installation, zone).ok()?;
+                killed(&flat(tree.open(ZONE).ok()??.as_fd(), EVENTS))
+            }
+        }
+    }
+}
+
+/// The file that tells what a cgroup's limits of memory have done.
+const EVENTS: &str = "memory.events";
+
+fn killed(events: &BTreeMap<String, u64>) -> Option<u64> {
+    events.get("oom_kill").copied()
 }
 
 impl Pressure {
@@ -133,7 +173,10 @@ fn bounded(dir: BorrowedFd<'_>, used: &str, limit: &str) -> Option<Bounded> {
 
 /// Reads lines of a word and a number.
 pub(super) fn flat(dir: BorrowedFd<'_>, file: &str) -> BTreeMap<String, u64> {
-    let text = read(dir, file).unwrap_or_default();
+    pairs(&read(dir, file).unwrap_or_default())
+}
+
+fn pairs(text: &str) -> BTreeMap<String, u64> {
     let pairs = text.lines().filter_map(|line| line.split_once(' '));
     pairs.filter_map(|(word, number)| Some((word.to_owned(), number.parse().ok()?))).collect()
 }

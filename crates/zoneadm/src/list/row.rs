@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use zone_config::config::MacProfile;
+use zone_config::config::{IpType, MacProfile};
 use zone_config::lastexit::{How, LastExit};
 use zone_config::readiness::Found;
+use zone_config::snapshot::Listed;
 use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, change, file, here};
 use zone_door::{Change, Client};
-use zone_platform::cgroup;
+use zone_platform::cgroup::OomKills;
 use zone_sys::Chain;
+use zsched::client::ClientError;
 use zsched::wire::{Phase, Status};
 
 use super::limits::{self, Limits};
@@ -107,16 +109,15 @@ impl Row {
         Self { name, brand, ip_type: Some(own_ip_type()), ..Self::global() }
     }
 
-    /// A zone's, its state found out; `None` when that failed, which has then been told. Where it is `alone` in the list,
-    /// nothing else waits for it.
-    pub(super) fn of(layout: &Layout, entry: &Entry, alone: bool) -> Result<Option<Self>, Forbidden> {
-        let ask = if alone { live::ask } else { live::ask_among_others };
-        match ask(layout, &entry.name) {
+    /// A zone's, with what has come of the question how it stands; `None` when that failed, which has then been told.
+    pub(super) fn of(
+        entry: &Entry,
+        asked: Result<Option<Status>, ClientError>,
+    ) -> Result<Option<Self>, Forbidden> {
+        match asked {
             Ok(status) => {
                 let state = live::state(status.as_ref(), entry.state);
-                let running = status.filter(|status| status.phase == Phase::Running);
-                let readiness = running.map(|status| Found::load(layout, &entry.name, status.uniqid));
-                Ok(Some(Self { state: Some(state), live: status, readiness, ..Self::bare(entry) }))
+                Ok(Some(Self { state: Some(state), live: status, ..Self::bare(entry) }))
             }
             // Nothing of these can be up, whoever asks.
             Err(error) if live::is_forbidden(&error) && entry.state < State::Installed => {
@@ -170,25 +171,25 @@ impl Row {
     /// the two differ. What cannot be read stays unknown and is told about; the answer says whether all went well.
     pub(super) fn complete(&mut self, layout: &Layout, compared: bool) -> bool {
         let Some(zone) = &self.zone else { return true };
-        let snapshot = self.live.and_then(|_| Snapshot::load(layout, zone).ok());
-        let writable = snapshot.as_ref().map(|snapshot| snapshot.writable);
-        let stored = snapshot.as_ref().filter(|_| compared).and_then(|_| ZoneConfig::load(layout, zone).ok());
-        if let (Some(snapshot), Some(stored)) = (&snapshot, stored) {
-            self.differs = Some(change::between(&snapshot.config.to_document(), &stored.to_document()));
-        }
-        let config = match snapshot {
-            Some(snapshot) => Ok(snapshot.config),
-            None => ZoneConfig::load(layout, zone),
+        let listed = match self.live {
+            Some(_) if compared => Snapshot::load(layout, zone).ok().map(|snapshot| {
+                let stored = ZoneConfig::load(layout, zone).ok();
+                let between = |stored: ZoneConfig| {
+                    change::between(&snapshot.config.to_document(), &stored.to_document())
+                };
+                self.differs = stored.map(between);
+                Listed::from(&snapshot)
+            }),
+            Some(_) => Listed::load(layout, zone),
+            None => None,
         };
-        match config {
-            Ok(config) => {
-                let profile = config.file_mac_profile;
-                self.immutable = (profile != MacProfile::None).then_some(Immutable { profile, writable });
-                self.brand = Some(config.brand);
-                self.ip_type = Some(match config.ip_type.as_str() {
-                    "exclusive" => "excl",
-                    other => other,
-                });
+        if let Some(Listed { brand, ip_type, profile, writable }) = listed {
+            self.set(brand, ip_type, profile, Some(writable));
+            return true;
+        }
+        match ZoneConfig::load(layout, zone) {
+            Ok(ZoneConfig { brand, ip_type, file_mac_profile, .. }) => {
+                self.set(brand, ip_type, file_mac_profile, None);
                 true
             }
             Err(error) => {
@@ -197,6 +198,15 @@ impl Row {
                 false
             }
         }
+    }
+
+    fn set(&mut self, brand: String, ip_type: IpType, profile: MacProfile, writable: Option<bool>) {
+        self.immutable = (profile != MacProfile::None).then_some(Immutable { profile, writable });
+        self.brand = Some(brand);
+        self.ip_type = Some(match ip_type {
+            IpType::Exclusive => "excl",
+            IpType::Shared => ip_type.as_str(),
+        });
     }
 
     /// Whether there is more of it than files.
@@ -221,7 +231,17 @@ impl Row {
             client.set_timeout(Some(PATIENCE)).ok()?;
             client.status().ok()
         };
-        self.daemon = self.zone.as_ref().and_then(ask);
+        // Where zsched has just said that there is none, nothing is asked again.
+        let absent = self.live.is_some_and(|status| status.daemon.is_absent());
+        self.daemon = self.zone.as_ref().filter(|_| !absent).and_then(ask);
+    }
+
+    /// Looks whether a zone that runs is ready, as far as that was found out.
+    pub(super) fn look_at_readiness(&mut self, layout: &Layout) {
+        let running = self.live.filter(|status| status.phase == Phase::Running);
+        if let (Some(zone), Some(status)) = (&self.zone, running) {
+            self.readiness = Some(Found::load(layout, zone, status.uniqid));
+        }
     }
 
     /// Looks at the nets of a zone that is up.
@@ -245,11 +265,11 @@ impl Row {
     }
 
     /// Looks only whether something was killed in a zone that is up: that is worth a note.
-    pub(super) fn look_at_kills(&mut self, layout: &Layout) {
+    pub(super) fn look_at_kills(&mut self, kills: &OomKills) {
         if self.id().is_some()
             && let Some(zone) = &self.zone
         {
-            self.oom_kills = cgroup::oom_kills(layout, zone);
+            self.oom_kills = kills.of(zone);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::cli::watch::{ListArgs, StatusArgs};
 use crate::context::{Context, Selection};
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
-use crate::{daemon, processes, time};
+use crate::{daemon, live, processes, time};
 
 /// How many lines of the console are shown of a zone that failed.
 const LINES: usize = 8;
@@ -60,11 +60,12 @@ pub(crate) fn run(cx: &Context, args: StatusArgs) -> Outcome {
 }
 
 fn look(layout: &Layout, entry: &Entry) -> Result<Option<Row>, Forbidden> {
-    let Some(mut row) = Row::of(layout, entry, true)? else { return Ok(None) };
+    let Some(mut row) = Row::of(entry, live::ask(layout, &entry.name))? else { return Ok(None) };
     if !row.complete(layout, true) {
         return Ok(None);
     }
     row.ask_daemon(layout);
+    row.look_at_readiness(layout);
     row.look_at_network(layout);
     row.look_at_limits(layout);
     Ok(Some(row))
