@@ -42,6 +42,7 @@ const NO_MESSAGES: &[(&str, &str)] = &[
     ("zone-engine/src/journal.rs", "words of the journal"),
     ("zoneadmd/src/log.rs", "the log, which is in English"),
     ("zone-live/src/record.rs", "words of a file"),
+    ("zone-config/src/snapshot/listed.rs", "words of a file"),
     ("zone-config/src/snapshot/outline.rs", "words of a file"),
     ("zone-config/src/settings/template.rs", "words of a file"),
     ("zoneadm/src/cli.rs", "the command line, which is asked itself"),
