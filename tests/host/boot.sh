@@ -65,15 +65,15 @@ ok "after all that it does first" sh -c "test \"\$(zlogin db stat -c %Y /tmp/is-
 ok "high priority before normal" before first db
 ok "low priority last" before web late
 has "the one that cannot is a failed unit" 'zone@bad.service' systemctl --failed --no-legend
-has "and says why" '/sbin/nope' journalctl -b -u zone@bad --no-pager
+finds "and says why" '/sbin/nope' journalctl -b -u zone@bad --no-pager
 
 has "others run" '^active$' systemctl is-active zone@web zone@late zone@db zone@first
 
 title "What the journal has"
 # The fields by which programs find what was done to a zone, as a real journald has kept them.
 is "of one zone and no other" web sh -c "journalctl -b -t zoneadmd -o json ZONE=web | jq -r .ZONE | sort -u"
-has "its incarnation" "^$(field web .uniqid)$" sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.UNIQID // empty' | sort -u"
-has "the steps of a boot" '^(root|cgroup|create)$' sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.STEP // empty' | sort -u"
+finds "its incarnation" "^$(field web .uniqid)$" sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.UNIQID // empty' | sort -u"
+finds "the steps of a boot" '^(root|cgroup|create)$' sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.STEP // empty' | sort -u"
 is "who asked" 0 sh -c "journalctl -b -o json ZONE=web OPERATION=boot | jq -r '.CALLER_UID // empty' | sort -u"
 is "one that is found by it" web sh -c "journalctl -b -o json UNIQID=$(field web .uniqid) | jq -r .ZONE | sort -u"
 has "the fields are known to it" '^ZONE$' journalctl --fields
@@ -82,7 +82,7 @@ ok "as much as usual from now on" zoneadm -z web log --level info
 title "By systemctl"
 ok stop systemctl stop zone@web
 is "web" installed state web
-has "its init was asked to" 'Zone (halted|shutting down)' log web
+finds "its init was asked to" 'Zone (halted|shutting down)' log web
 is "what it depends on runs on" running state db
 ok "start" systemctl start zone@web
 is "web" running state web
@@ -242,7 +242,7 @@ ok "one whose init does not react" kill -STOP "$(field hand .pid)"
 ok "as the host begins to go down" /usr/libexec/zones/zones-host begin
 has "it has three quarters of the time, not its own" 'did not shut down within [0-9] seconds; halting it' /usr/libexec/zones/zones-host shutdown
 is "and was halted" installed state hand
-has "its console says so" 'Zone halted' log hand
+finds "its console says so" 'Zone halted' log hand
 ok inactive unit_is hand inactive
 printf 'parallelism = 2\nshutdown-time = 40\n' > /etc/zones/zones.toml
 

@@ -26,6 +26,15 @@ has() {
     if grep -Eq -- "$wanted" <<<"$said"; then passed=$((passed + 1)); echo "ok    $what: $(grep -Em1 -- "$wanted" <<<"$said")"
     else failed=$((failed + 1)); printf 'FAIL  %s\n      %s\nwanted a line like %s\ngot    %s\n' "$what" "$*" "$wanted" "$said"; fi
 }
+# finds WHAT PATTERN COMMAND...: as `has`, of what somebody writes who may be a moment behind: it is looked again for half a minute.
+finds() {
+    local left=30
+    until "${@:3}" 2>&1 </dev/null | grep -Eq -- "$2"; do
+        left=$((left - 1)); [ "$left" -gt 0 ] || break
+        sleep 1
+    done
+    has "$@"
+}
 # no WHAT PATTERN COMMAND...: it must fail, with a line that matches.
 no() {
     local what=$1 wanted=$2 said; shift 2

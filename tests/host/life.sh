@@ -62,7 +62,7 @@ ok "nothing of the host is written" zlogin web sh -c '! touch /usr/x 2>/dev/null
 is "limits of a command" "$(zlogin web sh -c 'ulimit -n')" bash -c 'ulimit -n 100; zlogin web sh -c "ulimit -n"'
 zlogin web sh -c 'echo said on the console > /dev/console'
 has "zlogin -C" 'said on the console' on_terminal 3 '' 'zlogin -C web'
-has "console --log" 'said on the console' zoneadm -z web console --log
+finds "console --log" 'said on the console' zoneadm -z web console --log
 has "verify while it runs" '^0$' bash -c 'zoneadm -z web verify >&2; echo $?'
 before=$(field web .uniqid); zlogin web reboot
 ok "reboot from inside" renewed web "$before"

@@ -24,7 +24,7 @@ all_run() {
     ok "auth before web" before auth web
     ok "mail before late" before mail late
     has "the one that cannot is a failed unit" 'zone@bad.service' systemctl --failed --no-legend
-    has "and says why" '/sbin/nope' journalctl -b -u zone@bad --no-pager
+    finds "and says why" '/sbin/nope' journalctl -b -u zone@bad --no-pager
     is "no other is" 1 sh -c 'systemctl --failed --no-legend | grep -c zone'
     for zone in $zones; do is "$zone takes commands" here zlogin "$zone" echo here; done
     echo "      $(systemd-analyze critical-chain zones.target 2>&1 | sed -n 4,6p | tr -d '\n')"
@@ -47,7 +47,7 @@ case $boot in
     title "Second boot, after an orderly end"
     all_run
     is "how the zone ended that was booted by hand" shutdown field hand .last_exit.how
-    has "its console says so" 'Zone (halted|shutting down)' cat /var/log/zones/hand.console.log
+    finds "its console says so" 'Zone (halted|shutting down)' cat /var/log/zones/hand.console.log
     title "A loss of power"
     for zone in $zones; do echo "$zone $(field "$zone" .uniqid)"; done > /var/tmp/uniqids
     next_boot true ;;

@@ -53,26 +53,26 @@ ok "unmasked" sh -c 'systemctl unmask zone-access.socket && systemctl start zone
 title "What the audit has"
 if auditctl -s > /dev/null 2>&1 && [ "$(systemctl is-active auditd)" = active ]; then
     uuid=$(zoneadm list -cp | sed -n 's/^[^:]*:web:[^:]*:[^:]*:\([^:]*\):.*/\1/p') pid=$(field web .pid)
-    has "install" "op=install .*vm=web uuid=$uuid .*res=success" control 'op=install'
-    has "boot, of whom" "op=start reason=booted vm=web uuid=$uuid vm-pid=$pid sauid=manny suid=manny .*exe=.*zoneadmd .*res=success" control 'op=start'
-    has "who the zone is" "vm=web uuid=$uuid vm-pid=$pid" control vm=web VIRT_MACHINE_ID
-    has "its memory" 'resrc=mem reason=start old-mem=. new-mem=204800 ' control resrc=mem VIRT_RESOURCE
-    has "its processes" 'resrc=max-processes reason=start old-max-processes=. new-max-processes=200 ' control max-processes VIRT_RESOURCE
-    has "login" 'op=login reason=entered vm=web .*sauid=logan suid=logan .*res=success' control 'op=login.*logan.*success'
-    has "refused" 'op=halt reason=denied vm=web .*sauid=logan suid=logan .*res=failed' control 'op=halt'
+    finds "install" "op=install .*vm=web uuid=$uuid .*res=success" control 'op=install'
+    finds "boot, of whom" "op=start reason=booted vm=web uuid=$uuid vm-pid=$pid sauid=manny suid=manny .*exe=.*zoneadmd .*res=success" control 'op=start'
+    finds "who the zone is" "vm=web uuid=$uuid vm-pid=$pid" control vm=web VIRT_MACHINE_ID
+    finds "its memory" 'resrc=mem reason=start old-mem=. new-mem=204800 ' control resrc=mem VIRT_RESOURCE
+    finds "its processes" 'resrc=max-processes reason=start old-max-processes=. new-max-processes=200 ' control max-processes VIRT_RESOURCE
+    finds "login" 'op=login reason=entered vm=web .*sauid=logan suid=logan .*res=success' control 'op=login.*logan.*success'
+    finds "refused" 'op=halt reason=denied vm=web .*sauid=logan suid=logan .*res=failed' control 'op=halt'
     ok "console by who manages" sh -c 'timeout -s HUP 3 runuser -u manny -- zlogin -C web; [ $? -ne 1 ]'
-    has "console" 'op=console reason=attached vm=web .*suid=manny .*res=success' control op=console
+    finds "console" 'op=console reason=attached vm=web .*suid=manny .*res=success' control op=console
     ok "console by root" sh -c 'timeout -s HUP 3 zlogin -C web; [ $? -ne 1 ]'
-    has "console of root's" "op=console reason=attached vm=web uuid=$uuid .*suid=root .*exe=.*zlogin .*res=success" control 'op=console.*suid=root'
+    finds "console of root's" "op=console reason=attached vm=web uuid=$uuid .*suid=root .*exe=.*zlogin .*res=success" control 'op=console.*suid=root'
     ok "apply" sh -c 'zonecfg -z web "set max-processes=300" && zoneadm -z web apply'
-    has "apply" 'op=apply reason=asked vm=web .*suid=root' control op=apply
-    has "the limit changed" 'resrc=max-processes reason=update old-max-processes=200 new-max-processes=300 ' control 'reason=update' VIRT_RESOURCE
+    finds "apply" 'op=apply reason=asked vm=web .*suid=root' control op=apply
+    finds "the limit changed" 'resrc=max-processes reason=update old-max-processes=200 new-max-processes=300 ' control 'reason=update' VIRT_RESOURCE
     ok "halt" as manny zoneadm -z web halt
-    has "halt" 'op=stop reason=halted vm=web .*suid=manny .*res=success' control 'op=stop'
+    finds "halt" 'op=stop reason=halted vm=web .*suid=manny .*res=success' control 'op=stop'
     zoneadm -z web boot; zlogin web poweroff; until_is 20 installed state web > /dev/null
-    has "its own end" 'op=stop reason=poweroff vm=web .*zone=1 .*res=success' control 'op=stop'
-    has "aureport" 'VIRT_CONTROL yes' sh -c 'aureport --virt -i'
-    has "auvirt" 'web' sh -c 'auvirt --all-events'
+    finds "its own end" 'op=stop reason=poweroff vm=web .*zone=1 .*res=success' control 'op=stop'
+    finds "aureport" 'VIRT_CONTROL yes' sh -c 'aureport --virt -i'
+    finds "auvirt" 'web' sh -c 'auvirt --all-events'
 else
     skip "audit: this kernel has none"
     ok "halt" as manny zoneadm -z web halt
