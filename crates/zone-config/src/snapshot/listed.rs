@@ -1,6 +1,7 @@
 //! What a list shows of a zone that lives.
 
-use super::{END, MOST, Snapshot, VERSION};
+use super::outline::of_this_version;
+use super::{END, MOST, Snapshot};
 use crate::config::{IpType, MacProfile};
 use crate::{Layout, ZoneName, file};
 
@@ -31,8 +32,7 @@ impl Listed {
 
     /// Finds it in the text of a snapshot that is of this version and this zone, as it is written.
     pub(super) fn find(text: &str, zone: &ZoneName) -> Option<Self> {
-        let text = text.strip_suffix(END)?;
-        let text = text.strip_prefix(format!("version = {VERSION}\nname = \"{zone}\"\n").as_str())?;
+        let text = of_this_version(text.strip_suffix(END)?, zone)?;
         let (mut table, mut writable) = ("", false);
         let (mut brand, mut ip_type, mut profile) = (None, None, None);
         for line in text.split('\n') {

@@ -57,8 +57,13 @@ impl Outline {
     /// Finds the ids in the text of a snapshot that is of this version and this zone, as it is written.
     pub(super) fn ids(text: &str, zone: &ZoneName) -> Option<IdRange> {
         let head = text.split_once("\n\n[confinement]\n")?.0;
-        let head = head.strip_prefix(format!("version = {VERSION}\nname = \"{zone}\"\n").as_str())?;
+        let head = of_this_version(head, zone)?;
         let (base, count) = head.rsplit_once("\n\n[idmap]\nbase = ")?.1.split_once("\ncount = ")?;
         Some(IdRange { base: base.parse().ok()?, count: count.parse().ok()? })
     }
+}
+
+/// Gives what comes after the first lines of a snapshot that is of this version and this zone, as it is written.
+pub(super) fn of_this_version<'text>(text: &'text str, zone: &ZoneName) -> Option<&'text str> {
+    text.strip_prefix(format!("version = {VERSION}\nname = \"{zone}\"\n").as_str())
 }
