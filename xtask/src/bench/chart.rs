@@ -4,7 +4,7 @@ use super::report::{Row, Table, Who};
 use std::fmt::Write;
 
 /// The tables that are drawn, by how their titles begin.
-const DRAWN: [&str; 4] = ["Start", "Stop", "A command", "Memory of an idle zone, private"];
+const DRAWN: [&str; 4] = ["Start", "Stop", "A command", "Memory of an idle zone, private, of 100"];
 
 const WIDTH: f64 = 760.0;
 /// Where bars begin, and how long the longest is.

@@ -14,8 +14,8 @@ use std::path::Path;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Of how many zones
-    #[arg(short, long, default_value_t = 10)]
-    pub(super) zones: usize,
+    #[arg(short, long, value_delimiter = ',', default_values_t = [10, 100])]
+    pub(super) zones: Vec<usize>,
 }
 
 /// What one process has of the memory, in kB.
@@ -27,9 +27,15 @@ struct Memory {
     private: f64,
 }
 
-/// Measures memory.
+/// Measures memory, for each number of zones.
 pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
-    let names: Vec<String> = (0..args.zones).map(|number| format!("m{number}")).collect();
+    let tables = args.zones.iter().map(|&number| of_zones(stage, number)).collect::<Result<Vec<_>>>()?;
+    Ok(tables.into_iter().flatten().collect())
+}
+
+/// Measures memory with so many zones.
+fn of_zones(stage: &Stage, number: usize) -> Result<[Table; 2]> {
+    let names: Vec<String> = (0..number).map(|number| format!("m{number}")).collect();
     for name in &names {
         stage.lab.tiny(name, IDLE).boot();
     }
@@ -48,7 +54,7 @@ pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     }
     let table = |title: &str, of: fn(&Memory) -> f64| {
         let samples = |all: &[Memory]| all.iter().map(of).collect::<Samples>();
-        let mut table = Table::new(&format!("Memory of an idle zone, {title}"), Unit::Kilobytes)
+        let mut table = Table::new(&format!("Memory of an idle zone, {title}, of {number}"), Unit::Kilobytes)
             .row(Who::Ours, "zsched, all that stays", &samples(&zscheds))
             .row(Who::Ours, "zoneadmd, until it leaves", &samples(&daemons));
         for (name, found) in [("lxc monitor", &monitors), ("conmon, with crun", &conmons)] {
@@ -57,12 +63,9 @@ pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
                 Err(e) => table.left_out(Who::Peer, name, &format!("{e:#}")),
             };
         }
-        table.note(&format!(
-            "Of {} zones that run at once; the zones' own processes and the kernel's memory are not in it.",
-            names.len()
-        ))
+        table.note("All run at once; the zones' own processes and the kernel's memory are not in it.")
     };
-    Ok(vec![table("private", |memory| memory.private), table("PSS", |memory| memory.pss)])
+    Ok([table("private", |memory| memory.private), table("PSS", |memory| memory.pss)])
 }
 
 /// Tells what a process has that nobody else has, in kB.

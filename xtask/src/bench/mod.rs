@@ -142,7 +142,7 @@ impl All {
         vec![
             What::Boot(boot::Args { rounds: of(1, 30) }),
             What::Login(login::Args { rounds: of(1, 40) }),
-            What::Memory(memory::Args { zones: of(2, 10) }),
+            What::Memory(memory::Args { zones: if self.short { vec![2] } else { vec![10, 100] } }),
             What::Create(create::Args { rounds: of(1, 15) }),
             What::Limits(limits::Args { rounds: of(1, 15) }),
             What::Console(console::Args { size: of(1, 16), bytes: of(20, 2000), rounds: of(1, 4) }),
@@ -150,9 +150,9 @@ impl All {
             What::Scale(scale::Args {
                 configured: if self.short { vec![1, 30] } else { vec![1, 300, 1000] },
                 rounds: of(1, 12),
-                up: of(2, 100),
+                up: of(2, 1000),
             }),
-            What::Net(net::Args { zones: of(3, 100), rounds: of(1, 5), seconds: 1 }),
+            What::Net(net::Args { zones: of(3, 200), rounds: of(1, 5), seconds: 1 }),
         ]
     }
 }

@@ -88,6 +88,45 @@ fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<Table> {
     let killed = usec(began);
     // The bad one first: whoever stood behind it would wait for it.
     let order: Vec<&String> = std::iter::once(bad).chain(&names[..names.len() - 1]).collect();
+    let answered = call_all(stage, &order, jobs, began);
+    rustix::process::kill_process(keeper, Signal::CONT)?;
+    let (ill, well): (Vec<_>, Vec<_>) = answered.into_iter().partition(|answer| answer.zone == *bad);
+    let last = until_all(&well)?;
+    let once = |usec| std::iter::once(milliseconds(usec)).collect::<Samples>();
+    let title = format!("All daemons of {} zones killed at once", names.len());
+    let mut table = Table::new(&title, Unit::Milliseconds)
+        .row(Who::Ours, "until all daemons are dead", &once(killed))
+        .row(Who::Ours, &format!("until {} zones are adopted again", well.len()), &once(last));
+    for answer in ill {
+        table = table.row(Who::Ours, "the one whose zsched is stopped", &once(answer.at));
+        let said = answer.said.err().unwrap_or_default();
+        table.note = format!(
+            "{jobs} commands at a time. The last zone's zsched answers nothing, and the command says so: {said}"
+        );
+    }
+    Ok(table)
+}
+
+/// All daemons of these zones at once, whichever there are; gives how long it took until the last zone was adopted again, in
+/// microseconds.
+pub(super) fn killed_and_adopted(stage: &Stage, names: &[String], jobs: usize) -> Result<u64> {
+    let daemons: Vec<i32> = names.iter().filter_map(|name| stage.lab.zone(name).daemon()).collect();
+    let began = Instant::now();
+    daemons.into_iter().try_for_each(kill)?;
+    until_all(&call_all(stage, &names.iter().collect::<Vec<_>>(), jobs, began))
+}
+
+/// What came of a zone's command.
+struct Answer {
+    zone: String,
+    /// When it ended, in microseconds since the daemons were killed.
+    at: u64,
+    /// The error is what the command had to say.
+    said: Result<(), String>,
+}
+
+/// Has each zone's daemon asked something, so many at a time.
+fn call_all(stage: &Stage, order: &[&String], jobs: usize, began: Instant) -> Vec<Answer> {
     let (program, root) = (stage.bin.join("zoneadm"), stage.lab.root());
     let (next, answered) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -95,35 +134,23 @@ fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<Table> {
             scope.spawn(|| {
                 while let Some(name) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let said = call(&program, &root, name);
-                    answered.lock().unwrap_or_else(PoisonError::into_inner).push((
-                        (*name).clone(),
-                        usec(began),
-                        said,
-                    ));
+                    let answer = Answer { zone: (*name).clone(), at: usec(began), said };
+                    answered.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
                 }
             });
         }
     });
-    rustix::process::kill_process(keeper, Signal::CONT)?;
-    let answered = answered.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (ill, well): (Vec<_>, Vec<_>) = answered.into_iter().partition(|(name, ..)| name == bad);
-    if let Some((name, _, Err(why))) = well.iter().find(|(.., said)| said.is_err()) {
-        bail!("zone '{name}' was not adopted: {why}");
+    answered.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When the last zone was adopted; an error if one was not.
+fn until_all(answers: &[Answer]) -> Result<u64> {
+    for answer in answers {
+        if let Err(why) = &answer.said {
+            bail!("zone '{}' was not adopted: {why}", answer.zone);
+        }
     }
-    let last = well.iter().map(|(_, at, _)| *at).max().unwrap_or(0);
-    let once = |usec| std::iter::once(milliseconds(usec)).collect::<Samples>();
-    let title = format!("All daemons of {} zones killed at once", names.len());
-    let mut table = Table::new(&title, Unit::Milliseconds)
-        .row(Who::Ours, "until all daemons are dead", &once(killed))
-        .row(Who::Ours, &format!("until {} zones are adopted again", well.len()), &once(last));
-    for (_, at, said) in ill {
-        table = table.row(Who::Ours, "the one whose zsched is stopped", &once(at));
-        let said = said.err().unwrap_or_default();
-        table.note = format!(
-            "{jobs} commands at a time. The last zone's zsched answers nothing, and the command says so: {said}"
-        );
-    }
-    Ok(table)
+    Ok(answers.iter().map(|answer| answer.at).max().unwrap_or(0))
 }
 
 /// The process behind a zone's door.

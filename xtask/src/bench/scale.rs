@@ -3,7 +3,8 @@
 use super::boot::IDLE;
 use super::report::{Table, Unit, Who};
 use super::stage::Stage;
-use super::stats::Samples;
+use super::stats::{Samples, milliseconds};
+use crate::say;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
@@ -27,7 +28,7 @@ const ZONE: &str = "one";
 /// Measures by number.
 pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     let mut tables = among(stage, args)?;
-    tables.push(up(stage, args)?);
+    tables.extend(up(stage, args)?);
     Ok(tables)
 }
 
@@ -139,39 +140,55 @@ impl<'a> Crowd<'a> {
     }
 }
 
+/// How many commands call daemons at a time.
+const JOBS: usize = 8;
+
+/// How often all zones are listed.
+const LISTS_OF_ALL: usize = 5;
+
+/// Of how many boots, the first and the last, the medians are compared: a fifth of all, and no more than this.
+const SOME: usize = 100;
+
 /// Measures many zones that run.
-fn up(stage: &Stage, args: &Args) -> Result<Table> {
+fn up(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     let names: Vec<String> = (0..args.up).map(|number| format!("u{number}")).collect();
+    let title = format!("{} zones that run at once", names.len());
+    say::title(&title);
+    say::note("installing them");
+    for name in &names {
+        stage.lab.sparse(name);
+    }
     let mut worker = stage.worker()?;
-    let mut boots = Vec::new();
-    for name in &names {
-        stage.lab.tiny(name, IDLE);
-    }
-    for name in &names {
-        boots.push(worker.has_done(&stage.job("zoneadm", &["-z", name, "boot"]))?.0);
-    }
-    let mut list = Samples::default();
-    for _ in 0..5 {
-        list.add(worker.has_done(&stage.job("zoneadm", &["list", "-cv"]))?.0);
-    }
-    let mut halts = Samples::default();
-    for name in &names {
-        halts.add(worker.has_done(&stage.job("zoneadm", &["-z", name, "halt"]))?.0);
-    }
+    let mut ask = |words: &[&str]| worker.has_done(&stage.job("zoneadm", words)).map(|(usec, _)| usec);
+    say::note("booting them");
+    let boots = names.iter().map(|name| ask(&["-z", name, "boot"])).collect::<Result<Vec<_>>>()?;
+    let lists = (0..LISTS_OF_ALL).map(|_| ask(&["list", "-cv"])).collect::<Result<Vec<_>>>()?;
+    let zscheds = names.iter().map(|name| super::memory::private(stage.lab.zone(name).keeper()));
+    let zscheds = zscheds.collect::<Result<Samples>>()?;
+    let adopted = super::restart::killed_and_adopted(stage, &names, JOBS)?;
+    let (first_half, second_half) = names.split_at(names.len() / 2);
+    let halts = first_half.iter().map(|name| ask(&["-z", name, "halt"])).collect::<Result<Vec<_>>>()?;
+    let rest = ask(&["--all", "--state", "running", "halt"])?;
     for name in &names {
         stage.lab.zone(name).remove();
     }
-    let some = (boots.len() / 5).max(1);
-    let samples = |usecs: &[u64]| {
-        let mut samples = Samples::default();
-        usecs.iter().for_each(|usec| samples.add(*usec));
-        samples
-    };
-    Ok(Table::new(&format!("{} zones that run at once", names.len()), Unit::Milliseconds)
-        .row(Who::Ours, &format!("zoneadm boot, the first {some}"), &samples(&boots[..some]))
-        .row(Who::Ours, &format!("zoneadm boot, the last {some}"), &samples(&boots[boots.len() - some..]))
-        .row(Who::Ours, "zoneadm list -cv, of them all", &list)
-        .row(Who::Ours, "zoneadm halt, one after the other", &halts))
+    let some = (boots.len() / 5).clamp(1, SOME);
+    let samples = |usecs: &[u64]| usecs.iter().map(|usec| milliseconds(*usec)).collect::<Samples>();
+    let (first, last) = (&boots[..some], &boots[boots.len() - some..]);
+    let times = Table::new(&title, Unit::Milliseconds)
+        .row(Who::Ours, &format!("zoneadm boot, the first {some}"), &samples(first))
+        .row(Who::Ours, &format!("zoneadm boot, the last {some}"), &samples(last))
+        .row(Who::Ours, "zoneadm list -cv, of them all", &samples(&lists))
+        .row(Who::Ours, "all daemons killed, until all are adopted", &samples(&[adopted]))
+        .row(Who::Ours, "zoneadm halt, one after the other", &samples(&halts))
+        .row(Who::Ours, &format!("zoneadm --all halt, of {}", second_half.len()), &samples(&[rest]))
+        .note(&format!("Daemons leave after their minute; those that were there are killed, and {JOBS} commands at a time call."));
+    let memory = Table::new(&format!("Private memory of zsched, {title}"), Unit::Kilobytes).row(
+        Who::Ours,
+        "zsched",
+        &zscheds,
+    );
+    Ok(vec![times, memory])
 }
 
 #[cfg(test)]
