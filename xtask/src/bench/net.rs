@@ -31,6 +31,10 @@ const SOME: usize = 20;
 /// What measures throughput.
 pub(super) const NEEDS: [Need; 1] = [need("iperf3", "iperf3", "how much goes through a net")];
 
+/// The bridge that a zone's is held against, and the port of it.
+const BRIDGE: &str = "bench1";
+const PORT: &str = "bench1p";
+
 /// Where throughput is measured.
 const SERVER_PORT: &str = "5299";
 
@@ -82,14 +86,17 @@ fn many(stage: &Stage, args: &Args) -> Result<Table> {
     Ok(table)
 }
 
-/// Sends to the host and from it: over a bare veth pair, and from a zone of the managed network.
+/// Sends to the host and from it: over a bare veth pair, over one with a port of a bridge and nothing else, and from a zone of the
+/// managed network.
 fn throughput(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     let zone = stage.lab.sparse_with("fast", "add net; end");
     zone.zoneadm(["boot"]).ok();
     let router = zone.zlogin(["ip", "-j", "route", "show", "default"]).ok().out();
     let routes: Value = serde_json::from_str(&router).context("the zone's routes")?;
     let router = routes[0]["gateway"].as_str().context("the zone has no router")?.to_owned();
-    let bare = Bare::new()?;
+    let bare = Apart::connected(wire::bare_pair)?;
+    let _bridge = wire::Bridge::make(BRIDGE)?;
+    let bridged = Apart::connected(|pid| wire::bridged_pair(BRIDGE, PORT, pid, || Ok(())))?;
     let _server = Running::start(Command::new("iperf3").args(["-s", "-p", SERVER_PORT]))?;
     until_served(SERVER_PORT)?;
     let seconds = args.seconds.to_string();
@@ -101,14 +108,16 @@ fn throughput(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     let ways: [(&str, &[&str]); 2] = [("to the host", &[]), ("from the host", &["-R"])];
     let mut tables = Vec::new();
     for (name, way) in ways {
-        let (mut of_bare, mut of_zone) = (Samples::default(), Samples::default());
+        let [mut of_bare, mut of_bridge, mut of_zone]: [Samples; 3] = Default::default();
         for _ in 0..args.rounds {
-            of_bare.push(bare.measure(&client(wire::ROUTER, way))?);
+            of_bare.push(bare.measure(&client(wire::BARE.host, way))?);
+            of_bridge.push(bridged.measure(&client(wire::BRIDGED.host, way))?);
             of_zone.push(rate(&zone.zlogin(client(&router, way)).ok().out())?);
         }
         tables.push(
             Table::new(&format!("TCP {name}"), Unit::GigabitsPerSecond)
                 .row(Who::Floor, "a bare veth pair", &of_bare)
+                .row(Who::Floor, "the same, a port of a bridge, no rules", &of_bridge)
                 .row(Who::Ours, "a zone of the managed network", &of_zone),
         );
     }
@@ -125,13 +134,13 @@ fn rate(output: &str) -> Result<f64> {
     }
 }
 
-/// A network namespace that a bare veth pair leads to.
-struct Bare {
+/// A network namespace that a pair leads to.
+struct Apart {
     sleeper: Running,
 }
 
-impl Bare {
-    fn new() -> Result<Self> {
+impl Apart {
+    fn connected(connect: impl FnOnce(Pid) -> Result<()>) -> Result<Self> {
         let sleeper = Running::start(Command::new("unshare").args(["--net", "sleep", "infinity"]))?;
         let pid = sleeper.pid()?;
         // It is there when its namespace is no longer ours.
@@ -139,7 +148,7 @@ impl Bare {
         while std::fs::read_link(format!("/proc/{}/ns/net", pid.as_raw_nonzero()))? == ours {
             std::thread::yield_now();
         }
-        wire::bare_pair(pid)?;
+        connect(pid)?;
         Ok(Self { sleeper })
     }
 

@@ -13,10 +13,30 @@ use zone_net::nft::{ChainType, Family, Field, Hook, HookPoint, Rule, Transaction
 use zone_net::rt::link::{End, Generation, change, create_veth};
 use zone_net::rt::{Address, Route, Socket, address, bridge, link, namespace, route};
 
-/// The addresses of the bridge, which is the router; those of the container follow them.
-pub(in crate::bench) const ROUTER: &str = "10.213.77.1";
-const ROUTERS: [&str; 2] = ["10.213.77.1/24", "fd5a:77::1/64"];
-const ADDRESSES: [&str; 2] = ["10.213.77.2/24", "fd5a:77::2/64"];
+/// The addresses of a net.
+pub(in crate::bench) struct Net {
+    /// Where the container reaches the host.
+    pub(in crate::bench) host: &'static str,
+    /// The host's, which is the router, of each family.
+    routers: [&'static str; 2],
+    /// The container's.
+    addresses: [&'static str; 2],
+}
+
+/// The net of a bridge.
+pub(in crate::bench) const BRIDGED: Net = Net {
+    host: "10.213.77.1",
+    routers: ["10.213.77.1/24", "fd5a:77::1/64"],
+    addresses: ["10.213.77.2/24", "fd5a:77::2/64"],
+};
+
+/// The net of a pair that is no bridge's.
+pub(in crate::bench) const BARE: Net = Net {
+    host: "10.213.78.1",
+    routers: ["10.213.78.1/24", "fd5a:78::1/64"],
+    addresses: ["10.213.78.2/24", "fd5a:78::2/64"],
+};
+
 const MAC: Mac = Mac([0x02, 0x5a, 0x77, 0, 0, 2]);
 
 /// A bridge for the floor, until it is dropped.
@@ -29,13 +49,7 @@ impl Bridge {
         let mac = Mac([0x02, 0x5a, 0x77, 0, 0, 1]);
         socket.run([bridge::create(&bridge::Bridge { name, mac, mtu: None, filters_vlans: false })])?;
         let made = Self(name);
-        let index = socket.link(name)?.context("the bridge has gone")?.index;
-        let mut requests = Vec::new();
-        for net in ROUTERS {
-            requests.push(address::add(&Address::new(index, net.parse()?)));
-        }
-        requests.push(change(index).up().request());
-        socket.run(requests)?;
+        have(&mut socket, name, BRIDGED.routers)?;
         Ok(made)
     }
 }
@@ -57,19 +71,7 @@ impl Wire {
         /// Its last one may not have gone yet.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("floor{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = format!("/proc/{}/ns/net", pid.as_raw_nonzero());
-        let netns = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut socket = Socket::here()?;
-        let master = socket.link(bridge)?.context("the bridge has gone")?.index;
-        let end = End { name: &name, mac: Mac([0xfe, 0x5a, 0x77, 0, 0, 2]), mtu: None };
-        let peer = End { name: "eth0", mac: MAC, mtu: None };
-        socket.run([
-            create_veth(&end, &peer, netns.as_fd()),
-            change(&name).master(master).generation(Generation::None).request(),
-        ])?;
-        namespace::within(netns.as_fd(), inside)??;
-        guard(&name)?;
-        socket.run([change(&name).up().request()])?;
+        bridged_pair(bridge, &name, pid, || guard(&name))?;
         Ok(Self { table: name })
     }
 
@@ -81,8 +83,30 @@ impl Wire {
     }
 }
 
+/// Connects the network namespace of a process with a bridge by a pair whose port has this name. It is set up when it is `guarded`.
+pub(in crate::bench) fn bridged_pair(
+    bridge: &str,
+    name: &str,
+    pid: Pid,
+    guarded: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let path = format!("/proc/{}/ns/net", pid.as_raw_nonzero());
+    let netns = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut socket = Socket::here()?;
+    let master = socket.link(bridge)?.context("the bridge has gone")?.index;
+    let end = End { name, mac: Mac([0xfe, 0x5a, 0x77, 0, 0, 2]), mtu: None };
+    let peer = End { name: "eth0", mac: MAC, mtu: None };
+    socket.run([
+        create_veth(&end, &peer, netns.as_fd()),
+        change(name).master(master).generation(Generation::None).request(),
+    ])?;
+    namespace::within(netns.as_fd(), || inside(&BRIDGED))??;
+    guarded()?;
+    Ok(socket.run([change(name).up().request()])?)
+}
+
 /// Connects the network namespace of a process with the caller's by a pair alone: no bridge, no rule. The caller's end has the
-/// address [`ROUTER`].
+/// address of [`BARE`].
 pub(in crate::bench) fn bare_pair(pid: Pid) -> Result<()> {
     let path = format!("/proc/{}/ns/net", pid.as_raw_nonzero());
     let netns = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -90,27 +114,32 @@ pub(in crate::bench) fn bare_pair(pid: Pid) -> Result<()> {
     let end = End { name: "bare0", mac: Mac([0xfe, 0x5a, 0x77, 0, 0, 3]), mtu: None };
     let peer = End { name: "eth0", mac: MAC, mtu: None };
     socket.run([create_veth(&end, &peer, netns.as_fd())])?;
-    let index = socket.link("bare0")?.context("the link has gone")?.index;
+    have(&mut socket, "bare0", BARE.routers)?;
+    namespace::within(netns.as_fd(), || inside(&BARE))?
+}
+
+/// Gives a link of the host its addresses, and sets it up.
+fn have(socket: &mut Socket, name: &str, routers: [&str; 2]) -> Result<()> {
+    let index = socket.link(name)?.context("the link has gone")?.index;
     let mut requests = Vec::new();
-    for net in ROUTERS {
+    for net in routers {
         requests.push(address::add(&Address::new(index, net.parse()?)));
     }
     requests.push(change(index).up().request());
-    socket.run(requests)?;
-    namespace::within(netns.as_fd(), inside)?
+    Ok(socket.run(requests)?)
 }
 
 /// In the container's network.
-fn inside() -> Result<()> {
+fn inside(net: &Net) -> Result<()> {
     let mut socket = Socket::here()?;
     let index = socket.link("eth0")?.context("the link has gone")?.index;
     let mut requests = vec![change("lo").up().request()];
-    for net in ADDRESSES {
-        requests.push(address::add(&Address::new(index, net.parse()?)));
+    for address in net.addresses {
+        requests.push(address::add(&Address::new(index, address.parse()?)));
     }
     requests.push(change(index).up().request());
-    for net in ROUTERS {
-        let router: ipnet::IpNet = net.parse()?;
+    for router in net.routers {
+        let router: ipnet::IpNet = router.parse()?;
         requests.push(route::add(&Route::default_by(router.addr(), index)));
     }
     Ok(socket.run(requests)?)
@@ -124,7 +153,7 @@ fn guard(name: &str) -> Result<()> {
     let (kind, point) = (ChainType::Filter, HookPoint::NetdevIngress);
     rules.chain(family, name, chain, Some(&Hook { kind, point, priority: 0, device: Some(name) }));
     rules.rule(family, name, chain, Rule::new().ether().is_not(Field::ETHER_SOURCE, &MAC.0).drop());
-    for net in ADDRESSES {
+    for net in BRIDGED.addresses {
         let rule = match net.parse::<ipnet::IpNet>()?.addr() {
             IpAddr::V4(address) => Rule::new().ip().is_not(Field::IP_SOURCE, &address.octets()),
             IpAddr::V6(address) => Rule::new().ip6().is_not(Field::IP6_SOURCE, &address.octets()),
