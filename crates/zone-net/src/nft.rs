@@ -30,6 +30,10 @@ pub use standing::settle;
 pub(crate) use transaction::is_without_family;
 pub use transaction::{Prepared, Transaction, remove};
 
+/// How long the headers of a message are, netlink's and netfilter's after it.
+const NETLINK: usize = 16;
+const NETFILTER: usize = 4;
+
 /// Which packets a table sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {

@@ -11,7 +11,8 @@ use rustix::io::Errno;
 
 use super::error::Error;
 use super::socket::{Listed, Socket};
-use super::{ChainType, Family, HookPoint, Rule, Transaction};
+use super::{ChainType, Family, HookPoint, NETFILTER, Rule, Transaction};
+use crate::rt::attributes::{behind, find, text};
 
 /// Names a table of rules that was found, whoever has made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl FoundRule {
 /// What the kernel says.
 pub fn tables() -> Result<Vec<FoundTable>, Error> {
     let request = NfTablesMessage::GetTable(TableMessage { attributes: Vec::new() });
-    let found = list("tables", None, request, |family, message, _| {
+    let found = list("tables", None, request, |family, message| {
         let NfTablesMessage::NewTable(TableMessage { attributes }) = message else { return None };
         let name = attributes.into_iter().find_map(|attribute| match attribute {
             TableAttribute::Name(name) => Some(name),
@@ -112,7 +113,7 @@ pub(crate) fn has_table(family: Family, name: &str) -> Result<bool, Error> {
 /// What the kernel says.
 pub fn chains(family: Family) -> Result<Vec<FoundChain>, Error> {
     let request = NfTablesMessage::GetChain(ChainMessage { attributes: Vec::new() });
-    none_without(list("chains", Some(family), request, |family, message, _| chain_of(family, message)))
+    none_without(list("chains", Some(family), request, chain_of))
 }
 
 /// Finds a chain.
@@ -162,27 +163,24 @@ fn chain_of(family: Family, message: NfTablesMessage) -> Option<FoundChain> {
     Some(chain)
 }
 
-/// Lists the rules of the chains of a table; none if there is no such table.
+/// Lists the rules of the chains of a table, whatever is in them; none if there is no such table.
 ///
 /// # Errors
 /// What the kernel says.
 pub fn rules(family: Family, table: &str) -> Result<Vec<FoundRule>, Error> {
+    /// `NFTA_RULE_TABLE` and `NFTA_RULE_CHAIN` of linux/netfilter/nf_tables.h.
+    const TABLE: u16 = 1;
+    const CHAIN: u16 = 2;
     let attributes = vec![RuleAttribute::Table(table.to_owned())];
     let request = NfTablesMessage::GetRule(RuleMessage { attributes });
-    let found = list("rules", Some(family), request, |family, message, bytes| {
-        let NfTablesMessage::NewRule(RuleMessage { attributes }) = message else { return None };
-        let (table, chain) = (String::new(), String::new());
-        let mut rule = FoundRule { family, table, chain, message: bytes.to_vec() };
-        for attribute in attributes {
-            match attribute {
-                RuleAttribute::Table(table) => rule.table = table,
-                RuleAttribute::Chain(chain) => rule.chain = chain,
-                _ => {}
-            }
-        }
-        Some(rule)
-    });
-    none_without(found)
+    // Not by the library: its reader writes the bytes of everything down for an error that does not come.
+    let found = none_without(dumped("rules", Some(family), &request))?;
+    let rule = |message: Vec<u8>| {
+        let name = |kind| find(behind(&message, NETFILTER), kind).map(text);
+        let (family, table, chain) = (Family::of(*message.first()?)?, name(TABLE)?, name(CHAIN)?);
+        Some(FoundRule { family, table, chain, message })
+    };
+    Ok(found.into_iter().filter_map(|(_, message)| rule(message)).collect())
 }
 
 /// Lists the values of a set, none if there is no such set.
@@ -192,7 +190,7 @@ pub fn rules(family: Family, table: &str) -> Result<Vec<FoundRule>, Error> {
 pub fn elements(family: Family, table: &str, set: &str) -> Result<Vec<Vec<u8>>, Error> {
     let attributes = vec![SetElementList::Table(table.to_owned()), SetElementList::Set(set.to_owned())];
     let request = NfTablesMessage::GetSetElement(SetElementMessage { attributes });
-    let found = list("elements of a set", Some(family), request, |_, message, _| {
+    let found = list("elements of a set", Some(family), request, |_, message| {
         let NfTablesMessage::NewSetElement(SetElementMessage { attributes }) = message else { return None };
         let elements = attributes.into_iter().filter_map(|attribute| match attribute {
             SetElementList::Elements(elements) => Some(elements),
@@ -240,19 +238,27 @@ fn list<T>(
     what: &'static str,
     family: Option<Family>,
     request: NfTablesMessage,
-    of: impl Fn(Family, NfTablesMessage, &[u8]) -> Option<T>,
+    of: impl Fn(Family, NfTablesMessage) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
-    let socket = Socket::open()?;
-    let dumped = match socket.dump(what, family.map_or(0, Family::number), &request) {
+    let understood = dumped(what, family, &request)?.into_iter().filter_map(|listed| {
+        let (family, message) = understand(&listed)?;
+        of(family, message)
+    });
+    Ok(understood.collect())
+}
+
+fn dumped(
+    what: &'static str,
+    family: Option<Family>,
+    request: &NfTablesMessage,
+) -> Result<Vec<Listed>, Error> {
+    let mut socket = Socket::open()?;
+    let dumped = match socket.dump(what, family.map_or(0, Family::number), request) {
         Err(Error::List { source, .. }) if is_missing(source) => return Err(Error::Unsupported { source }),
         dumped => dumped?,
     };
     socket.keep();
-    let understood = dumped.into_iter().filter_map(|listed| {
-        let (family, message) = understand(&listed)?;
-        of(family, message, &listed.1)
-    });
-    Ok(understood.collect())
+    Ok(dumped)
 }
 
 fn get(
@@ -260,7 +266,7 @@ fn get(
     family: Family,
     request: NfTablesMessage,
 ) -> Result<Option<NfTablesMessage>, Error> {
-    let socket = Socket::open()?;
+    let mut socket = Socket::open()?;
     let got = socket.get(request, family.number()).map_err(|source| Error::List { what, source })?;
     socket.keep();
     Ok(got.and_then(|listed| Some(understand(&listed)?.1)))
@@ -286,7 +292,7 @@ fn is_missing(errno: Errno) -> bool {
 /// That it is missing.
 pub fn present() -> Result<(), Error> {
     let generation = NfTablesMessage::GetGen(GenMessage { attributes: Vec::new() });
-    let socket = Socket::open()?;
+    let mut socket = Socket::open()?;
     socket.get(generation, 0).map_err(|source| Error::Unsupported { source })?;
     socket.keep();
     Ok(())

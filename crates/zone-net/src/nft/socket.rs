@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Socket {
     fd: OwnedFd,
     netns: Option<Netns>,
+    /// What is received goes here.
+    buffer: Vec<u8>,
 }
 
 /// A network namespace: device and inode of its file.
@@ -87,11 +89,11 @@ impl Socket {
         }
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))
             .map_err(|source| Error::Socket { call: "setsockopt", source })?;
-        Ok(Self { fd: socket, netns })
+        Ok(Self { fd: socket, netns, buffer: vec![0; DATAGRAM] })
     }
 
     /// Sends a batch and collects what the kernel says to its messages; it has carried out all of it when `send` returns.
-    pub(super) fn batch(&self, bytes: &[u8]) -> Result<Vec<Answer>, Error> {
+    pub(super) fn batch(&mut self, bytes: &[u8]) -> Result<Vec<Answer>, Error> {
         // A batch is one datagram, and the kernel wants it to fit the buffer twice over.
         let wanted = bytes.len().saturating_mul(2).saturating_add(DATAGRAM);
         let fail = |call| move |source| Error::Socket { call, source };
@@ -100,10 +102,9 @@ impl Socket {
         }
         rustix::net::send(&self.fd, bytes, SendFlags::empty()).map_err(fail("send"))?;
         let mut answers = Vec::new();
-        let mut buffer = vec![0; DATAGRAM];
         loop {
-            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT) {
-                Ok((length, _)) => each(&buffer[..length], |message| {
+            match rustix::net::recv(&self.fd, &mut *self.buffer, RecvFlags::DONTWAIT) {
+                Ok((length, _)) => each(&self.buffer[..length], |message| {
                     if message.message_type() == MESSAGE_ERROR {
                         answers.push(Answer::of(message)?);
                     }
@@ -119,15 +120,14 @@ impl Socket {
     }
 
     /// Asks for one thing: `None` if there is none.
-    pub(super) fn get(&self, request: NfTablesMessage, family: u8) -> Result<Option<Listed>, Errno> {
+    pub(super) fn get(&mut self, request: NfTablesMessage, family: u8) -> Result<Option<Listed>, Errno> {
         const SEQUENCE: u32 = 1;
         let bytes = packet(request, family, NLM_F_REQUEST, SEQUENCE);
         rustix::net::send(&self.fd, &bytes, SendFlags::empty())?;
-        let mut buffer = vec![0; DATAGRAM];
         let (length, _) =
-            rustix::io::retry_on_intr(|| rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()))?;
+            rustix::io::retry_on_intr(|| rustix::net::recv(&self.fd, &mut *self.buffer, RecvFlags::empty()))?;
         let (mut refused, mut found) = (None, None);
-        let parsed = each(&buffer[..length], |message| {
+        let parsed = each(&self.buffer[..length], |message| {
             match message.message_type() {
                 MESSAGE_ERROR => refused = Answer::of(message)?.refused,
                 kind => found = Some((kind, message.payload().to_vec())),
@@ -144,7 +144,7 @@ impl Socket {
 
     /// Has the kernel list things.
     pub(super) fn dump(
-        &self,
+        &mut self,
         what: &'static str,
         family: u8,
         request: &NfTablesMessage,
@@ -162,7 +162,7 @@ impl Socket {
     }
 
     fn dump_once(
-        &self,
+        &mut self,
         what: &'static str,
         request: Vec<u8>,
         sequence: u32,
@@ -170,13 +170,13 @@ impl Socket {
         let fail = |source| Error::List { what, source };
         rustix::net::send(&self.fd, &request, SendFlags::empty()).map_err(fail)?;
         let mut found = Vec::new();
-        let mut buffer = vec![0; DATAGRAM];
         let (mut done, mut whole) = (false, true);
         while !done {
-            let received =
-                rustix::io::retry_on_intr(|| rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()));
+            let received = rustix::io::retry_on_intr(|| {
+                rustix::net::recv(&self.fd, &mut *self.buffer, RecvFlags::empty())
+            });
             let (length, _) = received.map_err(fail)?;
-            each(&buffer[..length], |message| {
+            each(&self.buffer[..length], |message| {
                 if message.sequence_number() != sequence {
                     return Ok(());
                 }

@@ -8,9 +8,8 @@ use netlink_packet_netfilter::nftables::{TableAttribute, TableMessage};
 use zone_config::hash;
 
 use super::error::{Error, Subject};
-use super::socket::packet;
 use super::transaction::{Transaction, user_data};
-use super::{Family, dump};
+use super::{Family, NETFILTER, NETLINK, dump};
 use crate::rt::attributes::{behind, each, find};
 
 /// Has a table be made of this and of nothing else: `content` is all of it but the table. Tells whether it had to be made.
@@ -40,12 +39,12 @@ fn stands(family: Family, table: &str, note: &[u8], content: &Transaction) -> Re
         return Ok(false);
     }
     for chain in content.subjects().filter_map(chain_name) {
-        let rules = content.contents().filter_map(|(subject, body)| match subject {
-            Subject::Rule(_, _, of, _) if of == chain => Some(packet(body.clone(), 0, 0, 0)),
+        let rules = content.contents().filter_map(|(subject, bytes)| match subject {
+            Subject::Rule(_, _, of, _) if of == chain => Some(bytes),
             _ => None,
         });
         let there = found.iter().filter(|rule| rule.chain == chain);
-        if !rules.zip(there).all(|(rule, there)| is_rule(behind(&rule, NETLINK), there.message())) {
+        if !rules.zip(there).all(|(rule, there)| is_rule(behind(rule, NETLINK), there.message())) {
             return Ok(false);
         }
         // A policy can be changed in its place; a hook cannot.
@@ -62,10 +61,6 @@ fn chain_name(subject: &Subject) -> Option<&str> {
         _ => None,
     }
 }
-
-/// How long the headers are, of netlink and of netfilter.
-const NETLINK: usize = 16;
-const NETFILTER: usize = 4;
 
 /// Tells whether a rule as the kernel has it does what a rule says that it was sent, both from netfilter's header on.
 fn is_rule(sent: &[u8], there: &[u8]) -> bool {
@@ -108,9 +103,8 @@ fn attributes(bytes: &[u8]) -> Vec<(u16, &[u8])> {
 
 impl Transaction {
     fn digest(&self, family: Family) -> u64 {
-        self.contents().fold(hash::fnv1a(family.name().as_bytes()), |digest, (_, body)| {
-            hash::fnv1a_after(digest, &packet(body.clone(), 0, 0, 0))
-        })
+        let begin = hash::fnv1a(family.name().as_bytes());
+        self.contents().fold(begin, |digest, (_, bytes)| hash::fnv1a_after(digest, bytes))
     }
 }
 

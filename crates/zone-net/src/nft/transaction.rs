@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::error::{Error, Subject};
 use super::socket::{Answer, Socket, packet, serialize};
-use super::{COUNTED, Family, Hook, LEARNED, Rule, Set, tables};
+use super::{COUNTED, Family, Hook, LEARNED, NETLINK, Rule, Set, tables};
 
 /// NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h: whom a batch is for.
 const SUBSYSTEM: u16 = 10;
@@ -35,7 +35,8 @@ struct Message {
     subject: Subject,
     family: Family,
     flags: u16,
-    body: NfTablesMessage,
+    /// As the kernel reads it, but for family, flags and sequence number, which are 0.
+    bytes: Vec<u8>,
 }
 
 impl Transaction {
@@ -52,7 +53,7 @@ impl Transaction {
     }
 
     fn push(&mut self, subject: Subject, family: Family, flags: u16, body: NfTablesMessage) {
-        self.messages.push(Message { subject, family, flags, body });
+        self.messages.push(Message { subject, family, flags, bytes: packet(body, 0, 0, 0) });
     }
 
     /// Removes a table that there is, with all that is in it.
@@ -97,9 +98,9 @@ impl Transaction {
         self.sets += other.sets;
     }
 
-    /// What it changes, in order.
-    pub(super) fn contents(&self) -> impl Iterator<Item = (&Subject, &NfTablesMessage)> {
-        self.messages.iter().map(|message| (&message.subject, &message.body))
+    /// What it changes, in order, as the kernel reads it; family, flags and sequence number are 0.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&Subject, &[u8])> {
+        self.messages.iter().map(|message| (&message.subject, message.bytes.as_slice()))
     }
 
     /// What its changes are about, in order.
@@ -215,7 +216,9 @@ impl Transaction {
             // One word of praise suffices: without it silence could also mean that nobody listened.
             let ack = if index == last { NLM_F_ACK } else { 0 };
             let flags = NLM_F_REQUEST | message.flags | ack;
-            bytes.extend(packet(message.body, message.family.number(), flags, sequence));
+            let at = bytes.len();
+            bytes.extend(message.bytes);
+            address(&mut bytes[at..], message.family, flags, sequence);
             subjects.push(message.subject);
         }
         if commit {
@@ -242,7 +245,7 @@ impl Prepared {
     }
 
     fn send(self) -> Result<(), Error> {
-        let socket = Socket::open()?;
+        let mut socket = Socket::open()?;
         let answers = socket.batch(&self.bytes)?;
         socket.keep();
         if answers.is_empty() {
@@ -266,6 +269,14 @@ fn refusal(source: Errno, answer: Answer, subjects: Vec<Subject>) -> Error {
         }
         None => Error::Transaction { said_text, source },
     }
+}
+
+/// Writes into a message what it was made without: struct nlmsghdr of linux/netlink.h, then struct nfgenmsg of
+/// linux/netfilter/nfnetlink.h.
+fn address(message: &mut [u8], family: Family, flags: u16, sequence: u32) {
+    message[6..8].copy_from_slice(&flags.to_ne_bytes());
+    message[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    message[NETLINK] = family.number();
 }
 
 /// The sequence number of a message: 1 is the header of the batch.

@@ -54,7 +54,7 @@ pub(super) fn u32_at(value: &[u8], offset: usize) -> Option<u32> {
 }
 
 /// A text that ends at a NUL. The kernel's names and aliases are bytes; what is no UTF-8 is replaced.
-pub(super) fn text(value: &[u8]) -> String {
+pub(crate) fn text(value: &[u8]) -> String {
     let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
     String::from_utf8_lossy(value.get(..end).unwrap_or_default()).into_owned()
 }
