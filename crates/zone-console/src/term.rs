@@ -82,7 +82,7 @@ pub fn reset(subsidiary: impl AsFd, size: Size) -> Result<(), Error> {
 
 fn settle(settings: &mut Termios) -> Result<(), Error> {
     settings.input_modes = InputModes::BRKINT | InputModes::ICRNL | InputModes::IXON | InputModes::IMAXBEL;
-    settings.output_modes = OutputModes::OPOST | OutputModes::ONLCR | OutputModes::TAB3;
+    settings.output_modes = OutputModes::OPOST | OutputModes::ONLCR | OutputModes::XTABS;
     settings.control_modes = ControlModes::CS8 | ControlModes::CREAD;
     settings.local_modes = LocalModes::ISIG
         | LocalModes::ICANON

@@ -442,7 +442,7 @@ fn each_boot_finds_the_terminal_as_solaris_has_it() {
     let settings = tcgetattr(&guest).unwrap();
     use rustix::termios::{ControlModes as C, InputModes as I, LocalModes as L, OutputModes as O};
     assert_eq!(settings.input_modes, I::BRKINT | I::ICRNL | I::IXON | I::IMAXBEL);
-    assert_eq!(settings.output_modes, O::OPOST | O::ONLCR | O::TAB3);
+    assert_eq!(settings.output_modes, O::OPOST | O::ONLCR | O::XTABS);
     assert_eq!(settings.control_modes & (C::CSIZE | C::CREAD | C::PARENB), C::CS8 | C::CREAD);
     let local = L::ISIG | L::ICANON | L::ECHO | L::ECHOE | L::ECHOK | L::ECHOCTL | L::ECHOKE | L::IEXTEN;
     assert_eq!(settings.local_modes, local);

@@ -117,7 +117,13 @@ pub fn next(pid: Pid) -> Result<Option<Event>> {
     }))
 }
 
-fn request(request: libc::c_uint, name: &'static str, pid: Pid, data: usize) -> Result<()> {
+/// A request of ptrace(2), of the type that the C library gives it.
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
+#[cfg(target_env = "musl")]
+type Request = libc::c_int;
+
+fn request(request: Request, name: &'static str, pid: Pid, data: usize) -> Result<()> {
     // SAFETY: these requests take numbers and touch no memory of ours.
     let ret = unsafe { libc::ptrace(request, pid.as_raw_nonzero().get(), ptr::null_mut::<u8>(), data) };
     if ret < 0 { Err(failed(name, pid)) } else { Ok(()) }
