@@ -23,6 +23,7 @@ pub mod mount;
 pub mod namespace;
 pub mod net;
 pub mod notify;
+pub mod pages;
 pub mod path;
 pub mod pidfd;
 pub mod proc;

@@ -16,6 +16,7 @@ use rustix::net::RecvFlags;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
+use zone_sys::pages::Pages;
 use zone_sys::unix::{self, Fds};
 use zsched::wire::{
     Adopt, Attendance, CREATE_FDS, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, PROTOCOL, Phase,
@@ -52,8 +53,12 @@ pub(crate) struct Keeper {
     prepared: Option<(usize, Prepared)>,
     last_uniqid: u64,
     upcall: Upcall,
-    message: Vec<u8>,
+    /// The request that is carried out.
+    message: Pages,
 }
+
+/// What the short requests fit into, which are all but the one that describes a zone.
+const ONE_PAGE: usize = 4096;
 
 /// How long to wait after a failure of the kernel's that passes by itself.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
@@ -74,8 +79,8 @@ impl Keeper {
         daemon: OwnedFd,
         console: Console,
         upcall: Upcall,
-    ) -> Self {
-        Self {
+    ) -> zone_sys::Result<Self> {
+        Ok(Self {
             proof,
             listener,
             clients: Clients::new(daemon),
@@ -90,8 +95,8 @@ impl Keeper {
             prepared: None,
             last_uniqid: 0,
             upcall,
-            message: buffer(),
-        }
+            message: Pages::new(MAX_MESSAGE)?,
+        })
     }
 
     /// Serves until a daemon says that it is over.
@@ -291,6 +296,10 @@ impl Keeper {
         if unix::send(socket, &reply.encode(), borrowed).is_err() {
             self.part(slot);
         }
+        // A zone is described once, and its keeper stays for years.
+        if n > ONE_PAGE {
+            self.message.give_back();
+        }
         last
     }
 
@@ -487,14 +496,4 @@ enum Out {
     Console,
     Zone,
     Sockets,
-}
-
-/// Room for a message, of which only the pages that requests need are ever memory.
-fn buffer() -> Vec<u8> {
-    // From this size on glibc takes pages of their own from the kernel (mallopt(3), M_MMAP_THRESHOLD), which are zero;
-    // what is smaller it takes from the heap and writes the zeroes itself, into 48 kB of memory.
-    const OWN_PAGES: usize = 256 * 1024;
-    let mut buffer = vec![0; OWN_PAGES];
-    buffer.truncate(MAX_MESSAGE);
-    buffer
 }

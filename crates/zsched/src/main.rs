@@ -61,7 +61,8 @@ fn start(arguments: &Arguments) -> Option<keeper::Keeper> {
     }
     zone_fail::arm("zsched", || Path::new(&arguments.root).join("run/zones").join(&arguments.zone));
     let upcall = upcall::Upcall::new(arguments)?;
-    Some(keeper::Keeper::new(proof, listener, daemon, keeper::Console { manager, subsidiary, ring }, upcall))
+    let console = keeper::Console { manager, subsidiary, ring };
+    keeper::Keeper::new(proof, listener, daemon, console, upcall).ok()
 }
 
 /// Seconds since the epoch.
