@@ -15,6 +15,15 @@ pub(crate) enum Arch {
     Arm64,
 }
 
+/// A C library that programs are linked with, statically.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Library {
+    /// glibc
+    Gnu,
+    /// musl
+    Musl,
+}
+
 /// What building for arm64 needs elsewhere.
 const CROSS: [Need; 3] = [
     need("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "the linker for arm64"),
@@ -51,11 +60,13 @@ impl Arch {
         }
     }
 
-    /// Rust's name for it.
-    pub(crate) fn triple(self) -> &'static str {
-        match self {
-            Self::Amd64 => "x86_64-unknown-linux-gnu",
-            Self::Arm64 => "aarch64-unknown-linux-gnu",
+    /// Rust's name for it, with a C library.
+    pub(crate) fn triple(self, library: Library) -> &'static str {
+        match (self, library) {
+            (Self::Amd64, Library::Gnu) => "x86_64-unknown-linux-gnu",
+            (Self::Amd64, Library::Musl) => "x86_64-unknown-linux-musl",
+            (Self::Arm64, Library::Gnu) => "aarch64-unknown-linux-gnu",
+            (Self::Arm64, Library::Musl) => "aarch64-unknown-linux-musl",
         }
     }
 
@@ -69,43 +80,44 @@ impl Arch {
         if self.is_foreign() { "aarch64-linux-gnu-strip" } else { "strip" }
     }
 
-    /// Makes a build of cargo's one for it, and sees to what that needs.
+    /// Makes a build of cargo's one for it and a C library, and sees to what that needs.
     ///
     /// # Errors
     /// When its standard library or its linker cannot be had here.
-    pub(crate) fn builds(self, cargo: &mut Command) -> Result<()> {
-        cargo.args(["--target", self.triple()]);
-        if !self.is_foreign() {
-            return Ok(());
-        }
-        if self == Self::Amd64 {
+    pub(crate) fn builds(self, library: Library, cargo: &mut Command) -> Result<()> {
+        cargo.args(["--target", self.triple(library)]);
+        if self.is_foreign() && self == Self::Amd64 {
             bail!("nobody has tried to build for {} on this machine", self.debian());
         }
-        needs::provide(&[&CROSS])?;
-        self.standard_library()?;
-        let linker = "aarch64-linux-gnu-gcc";
-        cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker);
-        cargo.env("CC_aarch64_unknown_linux_gnu", linker);
+        if self.is_foreign() || library == Library::Musl {
+            self.standard_library(library)?;
+        }
+        if self.is_foreign() {
+            needs::provide(&[&CROSS])?;
+            let linker = "aarch64-linux-gnu-gcc";
+            cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker);
+            cargo.env("CC_aarch64_unknown_linux_gnu", linker);
+        }
         Ok(())
     }
 
     /// Sees that the compiler has its standard library, which rustup brings.
-    fn standard_library(self) -> Result<()> {
+    fn standard_library(self, library: Library) -> Result<()> {
+        let triple = self.triple(library);
         let sysroot =
             sh::capture(Command::new("rustc").args(["--print", "sysroot"]).current_dir(crate::paths::top()))?;
-        let library = PathBuf::from(sysroot.trim()).join("lib/rustlib").join(self.triple()).join("lib");
-        if library.is_dir() {
+        if PathBuf::from(sysroot.trim()).join("lib/rustlib").join(triple).join("lib").is_dir() {
             return Ok(());
         }
         let mut rustup = Command::new("rustup");
-        rustup.args(["target", "add", self.triple()]).current_dir(crate::paths::top());
+        rustup.args(["target", "add", triple]).current_dir(crate::paths::top());
         say::command(&sh::line(&rustup));
         sh::run(&mut rustup).with_context(|| {
-            format!(
-                "the compiler has no standard library for {} (in Debian the package libstd-rust-dev:{})",
-                self.debian(),
-                self.debian()
-            )
+            let package = match library {
+                Library::Gnu => format!(" (in Debian the package libstd-rust-dev:{})", self.debian()),
+                Library::Musl => String::new(),
+            };
+            format!("the compiler has no standard library for {triple}{package}")
         })
     }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask build`: the programs as they ship.
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Library};
 use crate::{pages, paths, say, sh};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
@@ -39,13 +39,35 @@ pub(crate) fn debug() -> Result<()> {
 pub(crate) fn debug_static(arch: Arch, also: &[&str]) -> Result<PathBuf> {
     let mut build = sh::cargo();
     build.arg("build").env("RUSTFLAGS", STATIC);
-    arch.builds(&mut build)?;
+    arch.builds(Library::Gnu, &mut build)?;
     for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS).chain(also) {
         build.args(["-p", program]);
     }
     say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
     sh::run(&mut build)?;
-    Ok(paths::target().join(arch.triple()).join("debug"))
+    Ok(paths::target().join(arch.triple(Library::Gnu)).join("debug"))
+}
+
+/// The program of which each zone that is up has a process of its own, for as long as it is.
+pub(crate) const KEEPER: &str = "zsched";
+
+/// The keeper as it ships, of this profile; `None`, said with its reason, where there is no musl for it. With musl it has a third
+/// of the private memory and starts in a third of the time, and half of what is left is gone where it need not be relocated.
+pub(crate) fn keeper(arch: Arch, profile: &str) -> Result<Option<PathBuf>> {
+    const STAYS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+    if arch.is_foreign() {
+        return Ok(None);
+    }
+    let mut build = sh::cargo();
+    build.args(["build", "--profile", profile, "-p", KEEPER]).env("RUSTFLAGS", STAYS);
+    if let Err(e) = arch.builds(Library::Musl, &mut build) {
+        say::note(&format!("{e:#}: {KEEPER} is linked with glibc, and takes more memory"));
+        return Ok(None);
+    }
+    say::command(&format!("RUSTFLAGS='{STAYS}' {}", sh::line(&build)));
+    sh::run(&mut build)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(Some(paths::target().join(arch.triple(Library::Musl)).join(folder).join(KEEPER)))
 }
 
 /// What makes a program static. With --target the flags are for the program alone; macros must stay loadable.
@@ -57,16 +79,22 @@ pub(crate) fn release(arch: Arch) -> Result<PathBuf> {
     let dist = paths::dist_for(arch);
     sh::make_dir(&dist)?;
     for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS) {
-        let mut build = sh::cargo();
-        build.args(["build", "--release", "-p", program]).env("RUSTFLAGS", STATIC);
-        arch.builds(&mut build)?;
-        say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
-        sh::run(&mut build)?;
-        let from = paths::target().join(arch.triple()).join("release").join(program);
+        let keeper = if *program == KEEPER { keeper(arch, "release")? } else { None };
+        let from = keeper.map_or_else(|| with_glibc(arch, program), Ok)?;
         let to = dist.join(program);
         let _ = std::fs::remove_file(&to);
         let size = std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
         say::note(&format!("{} {} kB", to.display(), size / 1024));
     }
     Ok(dist)
+}
+
+/// One release program, static, with glibc.
+fn with_glibc(arch: Arch, program: &str) -> Result<PathBuf> {
+    let mut build = sh::cargo();
+    build.args(["build", "--release", "-p", program]).env("RUSTFLAGS", STATIC);
+    arch.builds(Library::Gnu, &mut build)?;
+    say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
+    sh::run(&mut build)?;
+    Ok(paths::target().join(arch.triple(Library::Gnu)).join("release").join(program))
 }

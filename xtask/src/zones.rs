@@ -2,7 +2,7 @@
 
 use crate::arch::Arch;
 use crate::count::Count;
-use crate::{guests, pages, paths, say, sh};
+use crate::{dist, guests, pages, paths, say, sh};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::num::NonZeroUsize;
@@ -98,11 +98,15 @@ const EXAMPLES: [&str; 1] = ["examples/life"];
 pub(crate) fn copy_programs(place: &Path) -> Result<PathBuf> {
     let bin = place.join("bin");
     sh::make_dir(&bin)?;
+    // The keeper is tested with the C library that it ships with.
+    let keeper = dist::keeper(Arch::here(), "dev")?;
     for program in paths::PROGRAMS.iter().chain(&paths::HOST_PROGRAMS).chain(&["zones-suite"]) {
         let to = bin.join(program);
         // A new file: one that is still being executed cannot be written to.
         let _ = std::fs::remove_file(&to);
-        std::fs::copy(paths::debug().join(program), &to).with_context(|| format!("cannot copy {program}"))?;
+        let from = keeper.as_ref().filter(|_| *program == dist::KEEPER);
+        let from = from.cloned().unwrap_or_else(|| paths::debug().join(program));
+        std::fs::copy(from, &to).with_context(|| format!("cannot copy {program}"))?;
     }
     // What shells complete, as it is installed.
     sh::make_dir(&bin.join("completions"))?;
