@@ -41,8 +41,8 @@ impl Zone {
     fn boot_once(&self, context: &mut OperationContext, asked: &Asked, ready: bool) -> Result<(), Error> {
         let mut journal = Journal::open(&self.layout, &self.name)?;
         journal.begin(&Intent::to(context.operation, asked.args.as_deref().unwrap_or_default()))?;
-        let made = if ready { self.ready(context, 0, asked.clone()).map(|_| ()) } else { Ok(()) };
-        let booted = made.and_then(|()| self.boot(context, asked.args.as_deref()));
+        let made = if ready { self.ready(context, 0, asked.clone()).map(drop) } else { Ok(()) };
+        let booted = made.and_then(|()| self.boot(context, asked.args.as_deref(), ready));
         self.settle(context, journal, booted)
     }
 
@@ -99,7 +99,7 @@ impl Zone {
             last.get_or_insert(ended);
         }
         let made = self.ready(context, restarts, asked.clone());
-        let booted = made.and_then(|_| self.boot(context, None));
+        let booted = made.and_then(|_| self.boot(context, None, true));
         if booted.is_err() {
             // Now it is a halt that has to be carried on.
             context.operation = Operation::Halt;

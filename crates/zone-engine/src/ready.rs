@@ -66,9 +66,8 @@ impl Zone {
         journal.intent("create")?;
         let (status, warning) = context.make("create", |_| {
             let status = self.create(&platform, &namespaces, restarts)?;
-            self.limit_locked_memory(&spec)?;
-            self.write_sysctls(&spec)?;
-            Ok((status, self.put_lxcfs(&spec)?))
+            zone_fail::pass!("create.made");
+            Ok((status, self.settle_first(&spec)?))
         })?;
         self.hold(&status);
         journal.done("create")?;
@@ -226,33 +225,31 @@ impl Zone {
         })
     }
 
-    /// Bounds what the first process, which waits, and all that come after it can lock in memory.
-    fn limit_locked_memory(&self, spec: &Spec) -> Result<(), Error> {
-        let Some(bytes) = spec.memlock else { return Ok(()) };
-        let (_, fds) = self.keeper().fds()?;
-        memlock::bound(fds.pidfd.as_fd(), bytes).map_err(Error::Locked)
-    }
-
-    /// Writes the kernel's settings that the zone has for itself, while its first process waits.
-    fn write_sysctls(&self, spec: &Spec) -> Result<(), Error> {
-        if spec.sysctls.is_empty() {
-            return Ok(());
-        }
-        let (_, fds) = self.keeper().fds()?;
-        Ok(zone_platform::sysctl::put(fds.pidfd.as_fd(), spec).map_err(PlatformError::from)?)
-    }
-
-    /// Puts the files of lxcfs in the zone's `/proc`, where lxcfs runs and the zone wants them; tells what is to be warned of.
-    fn put_lxcfs(&self, spec: &Spec) -> Result<Option<String>, Error> {
-        if !lxcfs::is_due(spec) {
+    /// Does for a first process, which waits, what it cannot do itself. Idempotent. Tells what is to be warned of.
+    fn settle_first(&self, spec: &Spec) -> Result<Option<String>, Error> {
+        let is_lxcfs_due = lxcfs::is_due(spec);
+        if spec.memlock.is_none() && spec.sysctls.is_empty() && !is_lxcfs_due {
             return Ok(None);
         }
         let (_, fds) = self.keeper().fds()?;
-        Ok(lxcfs::put(fds.pidfd.as_fd(), spec)?)
+        let first = fds.pidfd.as_fd();
+        // And so what all that come after it can lock in memory.
+        spec.memlock.map_or(Ok(()), |bytes| memlock::bound(first, bytes)).map_err(Error::Locked)?;
+        zone_platform::sysctl::put(first, spec).map_err(PlatformError::from)?;
+        if !is_lxcfs_due {
+            return Ok(None);
+        }
+        Ok(lxcfs::put(first, spec)?)
     }
 
-    /// Starts init in a zone that is ready; with the arguments that are `given`, else as the snapshot has them.
-    pub fn boot(&self, context: &mut OperationContext, given: Option<&str>) -> Result<Status, Error> {
+    /// Starts init in a zone that is ready, since `just_now` or longer; with the arguments that are `given`, else as the snapshot has
+    /// them.
+    pub fn boot(
+        &self,
+        context: &mut OperationContext,
+        given: Option<&str>,
+        just_now: bool,
+    ) -> Result<Status, Error> {
         let failed = |e: SnapshotError| Error::Snapshot(e.into());
         let mut snapshot = Snapshot::load(&self.layout, &self.name).map_err(failed)?;
         let frozen = snapshot.clone();
@@ -262,6 +259,11 @@ impl Zone {
         let args = BootArguments::of(&snapshot)?.parsed;
         let init = args.init.as_deref().unwrap_or_else(|| snapshot.config.init(&snapshot.brand)).to_owned();
         context.make("init", |_| check_init(&snapshot, &init))?;
+        if !just_now {
+            // Who made it ready may have died before that was done.
+            let warning = context.make("settle", |_| self.settle_first(&Spec::of(&snapshot)))?;
+            warning.into_iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
+        }
         zone_console::term::reset(self.subsidiary().as_fd(), self.window()).map_err(Error::Terminal)?;
         let mut argv = vec![init.clone()];
         argv.extend(snapshot.brand.init_args.iter().chain(&args.args).cloned());

@@ -1,9 +1,11 @@
 //! Settings of the kernel that a zone has for itself.
 
-use crate::harness::{Lab, cases, read};
+use super::crash_alone::call;
+use crate::harness::{Lab, cases, need_failpoints, read};
 
 cases![
     they_are_there_before_init,
+    they_are_there_although_the_daemon_died_before: 120,
     what_is_the_machines_is_refused,
     one_that_cannot_be_written_keeps_the_zone_down,
     a_shared_zone_cannot_change_those_of_its_network,
@@ -42,6 +44,21 @@ fn they_are_there_before_init(lab: &Lab) {
     assert_eq!(before, after, "the host has what it had");
     zone.zoneadm(["reboot"]).ok();
     zone.sh("cat /proc/sys/kernel/shmmax").ok().stdout_is("1048576\n");
+}
+
+fn they_are_there_although_the_daemon_died_before(lab: &Lab) {
+    let zone = lab.sparse_with("web", &sysctl("net.ipv4.tcp_syn_retries", "3"));
+    lab.command("zoneadmd", ["-z", "web"]).run().ok();
+    // Its first process is there, and has nothing yet; then it has, and waits still.
+    for (method, point) in [("Ready", "create.made"), ("Boot", "step.settle")] {
+        zone.dies(&[("zoneadmd", point, 1)]);
+        call(&zone, method);
+        zone.dead_or_done();
+        need_failpoints(&zone.die_no_more());
+        zone.is("ready");
+    }
+    zone.zoneadm(["boot"]).ok();
+    zone.sh("cat /proc/sys/net/ipv4/tcp_syn_retries").ok().stdout_is("3\n");
 }
 
 fn what_is_the_machines_is_refused(lab: &Lab) {
