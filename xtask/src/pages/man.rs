@@ -1,6 +1,6 @@
 //! The pages.
 
-use crate::paths;
+use crate::{paths, sh};
 use anyhow::{Context, Result};
 use clap::Command;
 use clap_mangen::Man;
@@ -63,7 +63,9 @@ pub(super) fn copy(to: &Path) -> Result<()> {
         let path = entry?.path();
         let number = path.extension().and_then(|end| end.to_str()).and_then(|end| end.parse::<u8>().ok());
         if let (Some(_), Some(name)) = (number, path.file_name()) {
-            std::fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+            let page = std::fs::read_to_string(&path);
+            let page = page.with_context(|| format!("cannot read {}", path.display()))?;
+            write_dated(&to.join(name), &page)?;
         }
     }
     Ok(())
@@ -162,13 +164,50 @@ fn read(name: &str) -> Result<String> {
 }
 
 fn save(to: &Path, name: &str, section: &str, page: &str) -> Result<()> {
-    let path = to.join(format!("{name}.{section}"));
-    std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
+    write_dated(&to.join(format!("{name}.{section}")), page)
+}
+
+/// Writes a page with the day of what it is made from in its title, which it has empty.
+fn write_dated(path: &Path, page: &str) -> Result<()> {
+    let page = with_date(page, &date());
+    std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn with_date(page: &str, date: &str) -> String {
+    let dated = |line: &str| match line.starts_with(".TH ") {
+        true => line.replacen(" \"\" ", &format!(" \"{date}\" "), 1),
+        false => line.to_owned(),
+    };
+    page.split_inclusive('\n').map(dated).collect()
+}
+
+/// The day of the last commit, or that of `$SOURCE_DATE_EPOCH`, as who builds packages again sets it; empty where there is neither.
+fn date() -> String {
+    let mut command = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(epoch) => {
+            let mut date = std::process::Command::new("date");
+            date.args(["-u", "-d", &format!("@{epoch}"), "+%F"]);
+            date
+        }
+        Err(_) => {
+            let mut git = std::process::Command::new("git");
+            git.args(["log", "-1", "--format=%cs"]).current_dir(paths::top());
+            git
+        }
+    };
+    sh::capture(&mut command).map(|date| date.trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_day_stands_in_the_title() {
+        let page = ".\\\" A comment.\n.TH ZSCHED 8 \"\" \"zones\" \"Zones\"\n.B \"\" x\n";
+        let dated = page.replacen("8 \"\"", "8 \"2026-11-30\"", 1);
+        assert_eq!(with_date(page, "2026-11-30"), dated);
+    }
 
     #[test]
     fn a_help_text_is_divided_at_its_headings() {
