@@ -154,32 +154,40 @@ pub(crate) struct Tree {
     point: PathBuf,
     /// The directories above the zone's two cgroups, from the top.
     names: Vec<String>,
-    /// All that these can be.
-    places: Vec<Vec<String>>,
-    /// The directory above the zone's own cgroup if it has CPUs of its own.
-    own: String,
+    /// Those above the zone's own cgroup if it has CPUs of its own; the first of them has the CPUs.
+    own: Vec<String>,
     /// Whether it has, and its cgroup is there.
     apart: bool,
+    /// All that these can be.
+    places: Places,
+}
+
+/// Where the cgroups of one zone can be: each place is the names of the directories above, from the top.
+#[derive(Debug)]
+struct Places {
+    /// Of one among others.
+    usual: Vec<Vec<String>>,
+    /// Of one that has CPUs of its own.
+    apart: Vec<Vec<String>>,
 }
 
 impl Tree {
     /// Finds cgroup2 and the place in it of a zone of an installation; makes nothing.
     pub(crate) fn find(installation: InstallationId, zone: &ZoneName) -> Result<Self, CgroupError> {
         let (mount, point) = mounted()?;
-        let host = installation == Layout::host().id();
-        let (own, places) = places(installation, zone);
-        let apart = open_dir(mount.as_fd(), &own).is_ok();
-        let names = if host {
-            host_place(mount.as_fd(), &places, Path::new(BOOTED).is_dir())
-        } else {
-            places[0].clone()
+        let places = Places::of(installation, zone);
+        let systemd = Path::new(BOOTED).is_dir();
+        let names = match &places.usual[..] {
+            [only] => only.clone(),
+            usual => host_place(mount.as_fd(), usual, systemd),
         };
-        Ok(Self { mount, point, names, places, own, apart })
+        let (own, apart) = place_apart(mount.as_fd(), &places.apart, systemd);
+        Ok(Self { mount, point, names, own, apart, places })
     }
 
     /// The names of the directories above one of the zone's two cgroups.
     fn above(&self, name: &str) -> &[String] {
-        if self.apart && name == ZONE { std::slice::from_ref(&self.own) } else { &self.names }
+        if self.apart && name == ZONE { &self.own } else { &self.names }
     }
 
     /// The zone's directory, above its own cgroup.
@@ -201,10 +209,11 @@ impl Tree {
         Ok(dir)
     }
 
-    /// Opens the zone's directory, above its own cgroup.
+    /// Opens what stands beside the cgroups of other zones: the zone's directory, or the first one of a zone with CPUs of its own.
     fn around(&self) -> Result<OwnedFd, Errno> {
-        let mut dir = open_dir(self.mount.as_fd(), &self.above(ZONE)[0])?;
-        for name in &self.above(ZONE)[1..] {
+        let names = if self.apart { &self.own[..1] } else { &self.names };
+        let mut dir = open_dir(self.mount.as_fd(), &names[0])?;
+        for name in &names[1..] {
             dir = open_dir(dir.as_fd(), name)?;
         }
         Ok(dir)
@@ -235,12 +244,32 @@ fn mounted() -> Result<(OwnedFd, PathBuf), CgroupError> {
     }
 }
 
-/// Names the directory of a zone of an installation that has CPUs of its own, and all the places that others can have.
-fn places(installation: InstallationId, zone: &ZoneName) -> (String, Vec<Vec<String>>) {
-    let host = installation == Layout::host().id();
-    let first = if host { PLAIN.to_owned() } else { format!("zones-{installation}") };
-    let own = format!("{first}.cpus.{zone}");
-    (own, if host { host_places(zone) } else { vec![vec![first, zone.to_string()]] })
+impl Places {
+    /// Those of a zone of an installation: of another one than the host's it is one of each kind.
+    fn of(installation: InstallationId, zone: &ZoneName) -> Self {
+        if installation == Layout::host().id() {
+            return Self::on_host(zone);
+        }
+        let first = format!("zones-{installation}");
+        let apart = vec![vec![format!("{first}.cpus.{zone}")]];
+        Self { usual: vec![vec![first, zone.to_string()]], apart }
+    }
+
+    /// Those of a zone of the host: without systemd, and with it; the usual ones each also in the slice.
+    fn on_host(zone: &ZoneName) -> Self {
+        let unit = format!("zone@{zone}.service");
+        let (alone, of_unit) = (format!("{PLAIN}.cpus.{zone}"), format!("zones.units.{zone}.slice"));
+        let place = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            usual: vec![
+                place(&[PLAIN, zone.as_str()]),
+                place(&[SLICE, zone.as_str()]),
+                place(&[UNITS, &unit]),
+                place(&[SLICE, UNITS, &unit]),
+            ],
+            apart: vec![place(&[&alone]), place(&[&of_unit, &unit])],
+        }
+    }
 }
 
 /// Where cgroup2 is mounted when it is nowhere that one would look first: the last such mount, which is the visible one.
@@ -248,18 +277,6 @@ fn elsewhere() -> Result<Option<(OwnedFd, PathBuf)>, CgroupError> {
     let table = mountinfo::read()?;
     let mut points = table.iter().rev().filter(|mount| mount.fstype == "cgroup2").map(|mount| &mount.point);
     Ok(points.find_map(|point| Some((open_cgroup(point)?, point.clone()))))
-}
-
-/// Where the cgroups of a zone of the host can be: without systemd, and with it; each also in the slice.
-fn host_places(zone: &ZoneName) -> Vec<Vec<String>> {
-    let unit = format!("zone@{zone}.service");
-    let place = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    vec![
-        place(&[PLAIN, zone.as_str()]),
-        place(&[SLICE, zone.as_str()]),
-        place(&[UNITS, &unit]),
-        place(&[SLICE, UNITS, &unit]),
-    ]
 }
 
 /// Where those of a zone of the host are, among these: one that lives, or has a daemon there, stays where it is, whatever has come
@@ -275,6 +292,13 @@ fn host_place(mount: BorrowedFd<'_>, places: &[Vec<String>], systemd: bool) -> V
     let usual = || &places[2 * usize::from(systemd) + usize::from(open_dir(mount, SLICE).is_ok())];
     let found = places.iter().find(lives).or_else(|| places.iter().find(remains));
     found.unwrap_or_else(usual).clone()
+}
+
+/// Where that of a zone with CPUs of its own is, among these, and whether it is there.
+fn place_apart(mount: BorrowedFd<'_>, places: &[Vec<String>], systemd: bool) -> (Vec<String>, bool) {
+    let found = places.iter().find(|names| open_dir(mount, &names[0]).is_ok());
+    let usual = || &places[usize::from(systemd).min(places.len() - 1)];
+    (found.unwrap_or_else(usual).clone(), found.is_some())
 }
 
 fn path_of(names: &[String]) -> PathBuf {

@@ -1,7 +1,8 @@
 //! CPUs of a zone's own: a partition of the kernel's cpuset controller.
 //!
 //! A partition takes its CPUs from its parent, and the parent has to be one, too. So the cgroup of such a zone is in a directory
-//! of its own at the top, where the parent is the root of all: `CGROUP2/zones.cpus.NAME/zone`. The daemon and the
+//! of its own at the top, where the parent is the root of all: `CGROUP2/zones.cpus.NAME/zone`, and on a host that systemd runs, so that
+//! its path is that of a unit, `CGROUP2/zones.units.NAME.slice/zone@NAME.service/zone`. The daemon and the
 //! keeper stay where those of all zones are, on the CPUs of the host. Which CPUs are whose the kernel alone knows: with the directory
 //! they go back, so what a daemon that was killed has left is given back by whoever removes it.
 
@@ -23,21 +24,22 @@ const TRIES: usize = 5;
 
 /// Looks whether a zone could have these CPUs now.
 pub(super) fn look(tree: &Tree, wanted: &OwnCpus) -> Result<(), CgroupError> {
-    let own = if tree.apart { open_dir(tree.mount.as_fd(), &tree.own).ok() } else { None };
+    let own = if tree.apart { open_dir(tree.mount.as_fd(), &tree.own[0]).ok() } else { None };
     choose(&free(tree.mount.as_fd(), own.as_ref())?, wanted).map(drop)
 }
 
 /// Makes the directory of a zone with CPUs of its own, and gives it those. What it has and is as it should be stays.
 pub(super) fn take(tree: &Tree, wanted: &OwnCpus) -> Result<(), CgroupError> {
     let mount = tree.mount.as_fd();
-    let place = tree.point.join(&tree.own);
+    let name = tree.own[0].as_str();
+    let place = tree.point.join(name);
     let failed = |operation| Failed::to(operation, place.display());
     enable_controllers(mount);
-    match mkdirat(mount, tree.own.as_str(), Mode::from_raw_mode(0o755)) {
+    match mkdirat(mount, name, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(failed("make cgroup")(errno).into()),
     }
-    let own = open_dir(mount, &tree.own).map_err(failed("open cgroup"))?;
+    let own = open_dir(mount, name).map_err(failed("open cgroup"))?;
     let mut said = String::new();
     for _ in 0..TRIES {
         let state = read(own.as_fd(), PARTITION).unwrap_or_default();

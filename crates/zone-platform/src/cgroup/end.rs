@@ -175,10 +175,10 @@ fn wait_until_empty(dir: BorrowedFd<'_>, most: Duration) -> std::io::Result<()> 
 }
 
 fn sweep_in(tree: &Tree) {
-    // With it its CPUs go back to the host.
-    let _ = rmdir(tree.mount.as_fd(), &tree.own);
-    // Wherever it has been: before there was a slice, or with an earlier version.
-    tree.places.iter().for_each(|names| sweep_below(tree.mount.as_fd(), names));
+    // Wherever it has been: before there was a slice, or with an earlier version. With those of a zone that had CPUs of its own these go
+    // back to the host.
+    let places = tree.places.apart.iter().chain(&tree.places.usual);
+    places.for_each(|names| sweep_below(tree.mount.as_fd(), names));
 }
 
 pub(super) fn sweep_below(mount: BorrowedFd<'_>, names: &[String]) {

@@ -118,7 +118,7 @@ fn installations_do_not_meet() {
 fn the_hosts_zones_go_to_the_slice_but_a_living_one_stays_where_it_is() {
     let place = tempfile::tempdir().unwrap();
     let mount = open_dir(CWD, place.path().to_str().unwrap()).unwrap();
-    let places = host_places(&"probe".parse().unwrap());
+    let places = Places::on_host(&"probe".parse().unwrap()).usual;
     let directory = |systemd| path_of(&host_place(mount.as_fd(), &places, systemd)).display().to_string();
     let unit = "zones.units.slice/zone@probe.service";
     let both = || (directory(false), directory(true));
@@ -147,7 +147,7 @@ fn the_hosts_zones_go_to_the_slice_but_a_living_one_stays_where_it_is() {
 fn what_is_above_a_zones_cgroup_goes_with_it_but_for_what_is_systemds_or_anothers() {
     let place = tempfile::tempdir().unwrap();
     let mount = open_dir(CWD, place.path().to_str().unwrap()).unwrap();
-    let places = host_places(&"probe".parse().unwrap());
+    let places = Places::on_host(&"probe".parse().unwrap()).usual;
     for names in &places {
         std::fs::create_dir_all(place.path().join(path_of(names)).join(SUPERVISOR)).unwrap();
     }
@@ -160,4 +160,22 @@ fn what_is_above_a_zones_cgroup_goes_with_it_but_for_what_is_systemds_or_another
     assert_eq!(left("zones.slice"), [""; 0]);
     assert_eq!(left("zones.units.slice"), ["zone@web.service"]);
     assert_eq!(left("").len(), 2, "{:?}", left(""));
+}
+
+#[test]
+fn one_with_cpus_of_its_own_is_where_a_unit_could_be_but_a_living_one_stays_where_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let mount = open_dir(CWD, place.path().to_str().unwrap()).unwrap();
+    let places = Places::on_host(&"probe".parse().unwrap()).apart;
+    let found = |systemd| place_apart(mount.as_fd(), &places, systemd);
+    let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let (alone, unit) = (own(&["zones.cpus.probe"]), own(&["zones.units.probe.slice", "zone@probe.service"]));
+    assert_eq!((found(false), found(true)), ((alone.clone(), false), (unit.clone(), false)));
+    std::fs::create_dir_all(place.path().join(path_of(&unit))).unwrap();
+    assert_eq!((found(false), found(true)), ((unit.clone(), true), (unit.clone(), true)));
+    end::sweep_below(mount.as_fd(), &unit);
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    // One of before.
+    std::fs::create_dir(place.path().join(path_of(&alone))).unwrap();
+    assert_eq!(found(true), (alone, true));
 }

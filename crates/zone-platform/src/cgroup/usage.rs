@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
-use super::{Tree, ZONE, cpus, mounted, path_of, places, read, read_open};
+use super::{Places, Tree, ZONE, cpus, mounted, path_of, read, read_open};
 
 /// What a zone uses. A part without its controller on this host is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,12 +121,12 @@ impl OomKills {
     #[must_use]
     pub fn of(&self, zone: &ZoneName) -> Option<u64> {
         let mount = self.mount.as_ref()?;
-        let (own, places) = places(self.installation, zone);
+        let Places { usual, apart } = Places::of(self.installation, zone);
         let open = |names: &[String]| {
             let path = path_of(names).join(ZONE).join(EVENTS);
             openat(mount, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()
         };
-        let mut found = std::iter::once(vec![own]).chain(places).filter_map(|names| open(&names));
+        let mut found = apart.into_iter().chain(usual).filter_map(|names| open(&names));
         match (found.next(), found.next()) {
             (Some(events), None) => killed(&pairs(&read_open(&events).ok()?)),
             (None, _) => None,
