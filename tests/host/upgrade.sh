@@ -79,6 +79,8 @@ ok "count" sh -c 'zonecfg -z count "create" && zoneadm -z count install'
 ip link add br0 type bridge && ip address add 198.51.100.1/24 dev br0 && ip link set br0 up
 ok "guest" sh -c "zonecfg -z guest 'create; set brand=linux; set depends=web; add net; set physical=eth0; set global-nic=br0;
     set address=198.51.100.7/24; set link-protection=none; end' && zoneadm -z guest install -a $archive"
+ok "a key for its root" sh -c "mkdir -p -m 700 /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519 &&
+    zonecfg -z guest 'add credential; set name=ssh.authorized_keys.root; set source=/root/.ssh/id_ed25519.pub; end'"
 mkdir -p /var/lib/zones/guest/root/var/log/journal
 systemctl daemon-reload
 ok "by systemd" systemctl start zone@web zone@guest
@@ -104,6 +106,8 @@ is "ps of all that it has" guest sh -c "ps -o machine= -p $(zoneadm -z guest ps 
 is "ps of what is the host's" - sh -c "ps -o machine= -p $$ | tr -d ' '"
 is "its name" 198.51.100.7 sh -c "getent ahostsv4 guest | awk 'NR == 1 {print \$1}'"
 ok "is pinged" ping -c1 -W5 -q guest
+ok "a server for ssh in it" zlogin guest sh -c 'mkdir -p /etc/dropbear && dropbear -R'
+is "is entered by ssh" "inside guest" ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR guest 'echo inside $(uname -n)'
 is "a shell by its own systemd" "inside guest" sh -c 'machinectl -q shell guest /bin/sh -c "echo inside; hostname" | tr -d "\r" | paste -sd" "'
 has "a login" 'login:$' login
 finds "its journal" 'Started|Reached target' journalctl -M guest --no-pager -n 200

@@ -42,16 +42,16 @@ const fn guest(name: &'static str, suite: &'static str, packages: &'static str) 
     Guest { name, suite, packages, finish: "" }
 }
 
-/// The guests that every run boots.
+/// The guests that every run boots. dropbear is a server for ssh that no init starts by itself.
 pub(crate) const USUAL: [Guest; 3] = [
-    guest("debian12-systemd", "bookworm", "systemd-sysv,dbus"),
+    guest("debian12-systemd", "bookworm", "systemd-sysv,dbus,dropbear-bin"),
     guest("debian12-sysvinit", "bookworm", SYSVINIT),
     Guest { name: "debian13-busybox", suite: "trixie", packages: "busybox-static", finish: BUSYBOX },
 ];
 
 /// Every guest.
 pub(crate) const ALL: [Guest; 12] = [
-    guest("debian12-systemd", "bookworm", "systemd-sysv,dbus"),
+    guest("debian12-systemd", "bookworm", "systemd-sysv,dbus,dropbear-bin"),
     guest("debian12-sysvinit", "bookworm", SYSVINIT),
     Guest { name: "debian13-busybox", suite: "trixie", packages: "busybox-static", finish: BUSYBOX },
     guest("debian11-systemd", "bullseye", "systemd-sysv,dbus"),
@@ -78,9 +78,9 @@ pub(crate) fn place(arch: Arch) -> PathBuf {
     paths::target().join(format!("guests{}", arch.suffix()))
 }
 
-/// Makes the guests whose archives are not there yet.
+/// Makes the guests whose archives are not there yet, or are of other packages.
 pub(crate) fn make(guests: &[Guest], arch: Arch) -> Result<()> {
-    let missing: Vec<&Guest> = guests.iter().filter(|guest| !archive(guest, arch).is_file()).collect();
+    let missing: Vec<&Guest> = guests.iter().filter(|guest| !guest.is_made(arch)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -106,14 +106,26 @@ pub(crate) fn make(guests: &[Guest], arch: Arch) -> Result<()> {
     })
 }
 
-fn archive(guest: &Guest, arch: Arch) -> PathBuf {
-    place(arch).join(format!("{}.tar", guest.name))
+impl Guest {
+    /// All that it is made from: another stamp, another guest.
+    fn stamp(&self) -> String {
+        [self.suite, self.packages, COMMON, self.finish, COMMON_FINISH].join("\n")
+    }
+
+    /// Where its archive is, and its stamp beside it.
+    fn place(&self, arch: Arch, kind: &str) -> PathBuf {
+        place(arch).join(format!("{}.{kind}", self.name))
+    }
+
+    fn is_made(&self, arch: Arch) -> bool {
+        let made = std::fs::read_to_string(self.place(arch, "stamp"));
+        self.place(arch, "tar").is_file() && made.is_ok_and(|made| made == self.stamp())
+    }
 }
 
 fn make_one(guest: &Guest, arch: Arch, mirror: &str) -> Result<()> {
     let began = Instant::now();
-    let unfinished = place(arch).join(format!("{}.part.tar", guest.name));
-    let log = place(arch).join(format!("{}.log", guest.name));
+    let (unfinished, log) = (guest.place(arch, "part.tar"), guest.place(arch, "log"));
     let file = std::fs::File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
     let mut command = Command::new("mmdebstrap");
     command
@@ -137,7 +149,8 @@ fn make_one(guest: &Guest, arch: Arch, mirror: &str) -> Result<()> {
         bail!("making the guest {} failed; the end of {} says:\n{}", guest.name, log.display(), tail(&log));
     }
     // Under its own name only when it is whole.
-    std::fs::rename(&unfinished, archive(guest, arch))?;
+    std::fs::rename(&unfinished, guest.place(arch, "tar"))?;
+    std::fs::write(guest.place(arch, "stamp"), guest.stamp())?;
     say::note(&format!("{} made in {} s", guest.name, began.elapsed().as_secs()));
     Ok(())
 }

@@ -47,7 +47,7 @@ const PACKAGES: [&str; 9] = [
     "jq,socat,strace,python3-minimal,busybox-static,debootstrap,ca-certificates",
     "iproute2,iputils-ping,iputils-arping,nftables,iptables,bind9-dnsutils,dnsmasq-base,curl,netcat-openbsd",
     "tcpdump,wireguard-tools",
-    "systemd-container,libnss-mymachines",
+    "systemd-container,libnss-mymachines,openssh-client",
     "ufw",
     "firewalld",
     "docker.io",
