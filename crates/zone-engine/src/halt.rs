@@ -15,7 +15,7 @@ use std::time::Duration;
 use zone_config::Operation;
 use zone_config::Snapshot;
 use zone_config::lastexit::{How, LastExit};
-use zone_platform::{TearDown, tear_down_steps};
+use zone_platform::{TearDown, cgroup, filesystems, tear_down_steps};
 use zsched::client::ClientError;
 use zsched::wire::{Phase, Status};
 
@@ -177,9 +177,31 @@ impl Zone {
         }
         zone_fail::pass!("kill.sent");
         // Nobody else has to wait for zsched's ear meanwhile.
-        Watch::new(context, self, status.pid).first_process(fds.pidfd.as_fd())?;
+        let first_process = |context: &OperationContext| {
+            Watch::new(context, self, status.pid).first_process(fds.pidfd.as_fd())
+        };
+        match first_process(context) {
+            Err(error) if error.is_stuck() && context.current.is_forced() && self.forsake(context) => {
+                first_process(context)?;
+            }
+            ended => ended?,
+        }
         // zsched reaps before it answers.
         Ok(self.keeper().status()?)
+    }
+
+    /// Has the kernel give up what it still wants of the zone's file servers, for which killed processes may wait. Tells whether there
+    /// was any. That is known to the kernel alone, and can be done again: a daemon that dies here is followed by one that halts the zone.
+    fn forsake(&self, context: &mut OperationContext) -> bool {
+        let Ok(snapshot) = Snapshot::load(&self.layout, &self.name) else { return false };
+        let processes = cgroup::processes(&self.layout, &self.name).unwrap_or_default();
+        let forsaken = filesystems::forsake(&snapshot, &processes);
+        for server in &forsaken {
+            context.warn(&format!(
+                "{server} does not answer, and is waited for no longer: what was not written there is lost"
+            ));
+        }
+        !forsaken.is_empty()
     }
 
     /// Undoes the platform's steps, the last first. All are tried; the first error is told.

@@ -75,8 +75,8 @@ impl KillObserver for Watch<'_> {
                 self.context.observer.message(text);
             }
         }
-        if current.is_abandoned() || current.is_out_of_grace(zone_fail::limit(&self.zone.layout.run(), GRACE))
-        {
+        let grace = zone_fail::limit(&self.zone.layout.run(), GRACE);
+        if current.is_abandoned() || current.is_out_of_grace(grace) && self.begun.elapsed() >= grace {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())

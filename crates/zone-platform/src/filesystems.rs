@@ -23,6 +23,7 @@ use crate::{Build, Failed, PlatformError, mountinfo};
 
 mod disk;
 mod elsewhere;
+mod forsake;
 mod gone;
 mod live;
 pub mod mounter;
@@ -33,6 +34,7 @@ mod source;
 
 pub(crate) use disk::Disk;
 pub use disk::DiskError;
+pub use forsake::forsake;
 pub use gone::Held;
 pub use live::Stays;
 pub(crate) use live::{differs, update};

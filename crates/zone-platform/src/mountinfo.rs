@@ -44,15 +44,13 @@ impl Mount {
 
 /// All mounts that this process sees, in the kernel's order: a later one at the same place hides an earlier one.
 pub(crate) fn read() -> Result<Vec<Mount>, Failed> {
-    let bytes = read_whole(TABLE).map_err(Failed::to("read", TABLE))?;
-    Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
+    Ok(parse_all(&read_whole(TABLE).map_err(Failed::to("read", TABLE))?))
 }
 
 /// All mounts that another process sees.
 pub(crate) fn read_of(process: i32) -> Result<Vec<Mount>, Failed> {
     let table = format!("/proc/{process}/mountinfo");
-    let bytes = read_whole(&table).map_err(Failed::to("read", table))?;
-    Ok(bytes.split(|&b| b == b'\n').filter_map(parse).collect())
+    Ok(parse_all(&read_whole(&table).map_err(Failed::to("read", table))?))
 }
 
 /// The mount that a descriptor is open on, of a table that has it.
@@ -72,6 +70,11 @@ fn read_whole(path: &str) -> std::io::Result<Vec<u8>> {
 /// The mounts below a directory, whose path has no symlinks; not one at the directory itself.
 pub(crate) fn below<'a>(mounts: &'a [Mount], dir: &'a Path) -> impl Iterator<Item = &'a Mount> {
     mounts.iter().filter(move |mount| mount.point != dir && mount.point.starts_with(dir))
+}
+
+/// The lines of a table.
+pub(crate) fn parse_all(table: &[u8]) -> Vec<Mount> {
+    table.split(|&b| b == b'\n').filter_map(parse).collect()
 }
 
 /// A line; one that is not understood is skipped, for fields may be added only where they do no harm.

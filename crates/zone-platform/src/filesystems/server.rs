@@ -130,7 +130,8 @@ impl Server {
     /// Mounts it, detached.
     pub(super) fn mount(&self, dir: &str, options: &Options<'_>) -> Result<OwnedFd, Unfit> {
         let address = self.address.map_or_else(|| self.find(), Ok)?.to_string();
-        let mut given = vec![("addr", address.as_str())];
+        // A file system of the zone's own, not one with what others have of the server: see `forsake`.
+        let mut given = vec![("addr", address.as_str()), ("nosharecache", "")];
         if !options.values.iter().any(|(name, _)| *name == "vers") {
             given.push(("vers", VERSION));
         }

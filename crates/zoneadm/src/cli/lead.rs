@@ -235,9 +235,10 @@ Programs in the zone get no warning; \"shutdown\" is the gentle way.
 A process that waits in the kernel, for a file server that is gone or a file system that is frozen, cannot be
 killed. halt then says which process it is and where it waits, and gives up after 30 seconds. The zone stays
 shutting down, and is halted by itself when the last such process has ended. With -F that takes two seconds;
-the zone's file systems are detached as far as those processes do not use them, and what is left is listed. A
-zone of which a process is left cannot be booted again. An operation of zoneadmd that hangs is taken over by
--F within seconds, where halt would wait for it.
+what the kernel still wants of the NFS servers of its fs resources is given up, and lost (Linux 6.5 and newer);
+its file systems are detached as far as those processes do not use them, and what is left is listed. A zone of
+which a process is left cannot be booted again. An operation of zoneadmd that hangs is taken over by -F within
+seconds, where halt would wait for it.
 
 Examples:
   zoneadm -z web halt
