@@ -1,5 +1,6 @@
-//! `reboot`, `halt`, `poweroff`, `shutdown` and `init LEVEL`: they ask process 1.
+//! `reboot [-- ARGUMENTS]`, `halt`, `poweroff`, `shutdown` and `init LEVEL`: they ask process 1.
 
+use crate::arguments;
 use crate::console;
 use crate::request::Request;
 use rustix::process::{Pid, kill_process};
@@ -23,6 +24,15 @@ struct Order {
     delay: Duration,
     /// Shown on the console.
     message: String,
+    /// What the zone is to boot with, if it reboots.
+    arguments: String,
+}
+
+impl Order {
+    fn to(request: Request) -> Self {
+        let (message, arguments) = (String::new(), String::new());
+        Self { request, force: false, delay: Duration::ZERO, message, arguments }
+    }
 }
 
 /// Why there is nothing to be done.
@@ -63,9 +73,13 @@ fn parse(name: &str, args: &[String]) -> Result<Order, Refusal> {
 }
 
 fn parse_plain(name: &str, request: Request, args: &[String]) -> Result<Order, Refusal> {
-    let mut order = Order { request, force: false, delay: Duration::ZERO, message: String::new() };
-    let usage = || format!("usage: {name} [-f]");
-    for arg in args {
+    let mut order = Order::to(request);
+    let usage = || match request {
+        Request::Reboot => format!("usage: {name} [-f] [-- ARGUMENTS]"),
+        _ => format!("usage: {name} [-f]"),
+    };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
         match arg.as_str() {
             "-f" | "-ff" | "--force" => order.force = true,
             "-p" | "--poweroff" => order.request = Request::PowerOff,
@@ -74,6 +88,9 @@ fn parse_plain(name: &str, request: Request, args: &[String]) -> Result<Order, R
             // There is no wtmp to write and no disk to flush: the file systems are the host's.
             "-n" | "-w" | "-d" | "--no-wall" | "--no-sync" | "--no-wtmp" => {}
             "--help" => return Err(Refusal::Nothing(usage())),
+            "--" if request == Request::Reboot => {
+                order.arguments = args.by_ref().map(String::as_str).collect::<Vec<_>>().join(" ");
+            }
             other => return Err(Refusal::Usage(format!("unknown argument '{other}'; {}", usage()))),
         }
     }
@@ -85,8 +102,7 @@ fn parse_shutdown(args: &[String]) -> Result<Order, Refusal> {
         "usage: shutdown [-r|-h|-H|-P] [-f] [now|+MINUTES] [message...], or shutdown -y -g SECONDS -i 0|5|6";
     let bad = |text: String| Refusal::Usage(format!("{text}; {USAGE}"));
     let wrong = |word: BadWord| bad(word.to_string());
-    let mut order =
-        Order { request: Request::PowerOff, force: false, delay: Duration::ZERO, message: String::new() };
+    let mut order = Order::to(Request::PowerOff);
     let mut words = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -127,7 +143,7 @@ fn parse_level(name: &str, args: &[String]) -> Result<Order, Refusal> {
     match args {
         [one] if matches!(one.as_str(), "q" | "Q" | "u" | "U") => Err(Refusal::Nothing(String::new())),
         [one] => match level(one) {
-            Ok(request) => Ok(Order { request, force: false, delay: Duration::ZERO, message: String::new() }),
+            Ok(request) => Ok(Order::to(request)),
             Err(text) => Err(Refusal::Usage(format!("{text}; {USAGE}"))),
         },
         _ => Err(Refusal::Usage(format!("'{name}' runs as process 1 of a zone; from elsewhere, {USAGE}"))),
@@ -168,6 +184,12 @@ fn carry_out(name: &str, args: &[String], order: &Order) -> ExitCode {
         console::say(&order.message);
     }
     std::thread::sleep(order.delay);
+    if order.request == Request::Reboot
+        && let Err(error) = arguments::leave(&order.arguments)
+    {
+        eprintln!("{name}: could not leave the arguments in {}: {error}", arguments::FILE);
+        return ExitCode::FAILURE;
+    }
     // Init begins by asking every process to end, this one too, which yet has its success to tell.
     for number in [signal::SIGTERM, signal::SIGHUP] {
         signal::ignore(number);
@@ -231,7 +253,8 @@ mod tests {
     }
 
     fn is(line: &str, request: Request, force: bool, delay: u64, message: &str) {
-        let expected = Order { request, force, delay: Duration::from_secs(delay), message: message.into() };
+        let (delay, message) = (Duration::from_secs(delay), message.into());
+        let expected = Order { force, delay, message, ..Order::to(request) };
         assert_eq!(order(line), Ok(expected), "{line}");
     }
 
@@ -252,9 +275,24 @@ mod tests {
     }
 
     #[test]
+    fn a_reboot_takes_arguments() {
+        for (line, arguments) in
+            [("reboot --", ""), ("reboot -- -s", "-s"), ("reboot -n -- -m verbose -f", "-m verbose -f")]
+        {
+            assert_eq!(
+                order(line),
+                Ok(Order { arguments: arguments.into(), ..Order::to(Request::Reboot) }),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for line in [
             "reboot now",
+            "halt -- -s",
+            "shutdown -r -- -s",
             "init",
             "init 3",
             "init 0 6",

@@ -8,6 +8,7 @@
 //! events it sleeps in one `poll(2)` without a time limit.
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod command;
 mod console;
 mod init;
