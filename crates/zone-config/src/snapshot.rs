@@ -62,6 +62,9 @@ pub struct Snapshot {
     /// is halted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootargs: Option<String>,
+    /// The boot arguments that the zone's own root has given for this incarnation: they hold before all others, and for no later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootargs_once: Option<String>,
     /// Whether the zone can write its whole root this once, whatever its `file-mac-profile`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writable: bool,
@@ -150,8 +153,19 @@ impl Snapshot {
     /// Takes a snapshot, as of now.
     pub fn new(name: ZoneName, uuid: Uuid, idmap: IdRange, brand: Brand, config: ZoneConfig) -> Self {
         let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let (bootargs, writable, confinement) = (None, false, None);
-        Self { version: VERSION, name, uuid, made, idmap, bootargs, writable, confinement, brand, config }
+        Self {
+            version: VERSION,
+            name,
+            uuid,
+            made,
+            idmap,
+            bootargs: None,
+            bootargs_once: None,
+            writable: false,
+            confinement: None,
+            brand,
+            config,
+        }
     }
 
     /// How much of its root the zone can write now.

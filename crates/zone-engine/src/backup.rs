@@ -1,5 +1,6 @@
 //! Everything that the daemon keeps for the case that zsched dies: what it takes to start another and hand it the running zone.
 
+use crate::kept::Kept;
 use crate::sync::lock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -19,8 +20,8 @@ pub struct KeeperBackup {
     pub(crate) sockets: [OwnedFd; SOCKETS],
     /// The zone.
     pub(crate) held: Mutex<Option<Held>>,
-    /// The socket at which the zone's init says that it is ready, and of which incarnation that is.
-    pub(crate) notify: Mutex<Option<(u64, OwnedFd)>>,
+    /// What zsched holds with the zone, and of which incarnation that is.
+    pub(crate) kept: Mutex<Option<(u64, Kept)>>,
     /// zsched, if this daemon has started it.
     pub(crate) child: Mutex<Option<OwnedFd>>,
     /// The connection on which the events of a new zsched come, until somebody listens to it.
@@ -53,7 +54,7 @@ impl KeeperBackup {
             ring: console.ring.try_clone()?,
             sockets: [to_console.try_clone()?, to_door.try_clone()?],
             held: Mutex::default(),
-            notify: Mutex::default(),
+            kept: Mutex::default(),
             child: Mutex::new(child),
             fresh: Mutex::default(),
             retired: AtomicBool::new(false),
@@ -91,6 +92,12 @@ impl KeeperBackup {
     /// What is to be said about deaths since this was last asked.
     pub fn take_messages(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.reported))
+    }
+
+    /// Forgets the zone. What is held of it holds on to its memory.
+    pub(crate) fn forget(&self) {
+        *lock(&self.held) = None;
+        *lock(&self.kept) = None;
     }
 
     /// Whether a zone is held, dead or alive.

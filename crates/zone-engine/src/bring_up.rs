@@ -65,7 +65,7 @@ impl Zone {
         }
     }
 
-    /// Halts the zone and boots it, with the arguments that are `given`, else with those that were given to what it is now. The
+    /// Halts the zone and boots it, with the arguments that are asked for, else with those that were given to what it is now. The
     /// journal holds the intent until it is through, so that a reboot survives the daemon.
     pub fn reboot(
         &self,
@@ -93,8 +93,8 @@ impl Zone {
         let uniqid = self.keeper().status()?.uniqid;
         let begun = Intent::to(Operation::Reboot, asked.args.as_deref().unwrap_or_default());
         let mut journal = Journal::open(&self.layout, &self.name)?;
-        let writable = asked.writable;
-        journal.begin(&Intent { uniqid, how: Some(how), number: restarts, writable, ..begun })?;
+        let (once, writable) = (asked.once.clone(), asked.writable);
+        journal.begin(&Intent { uniqid, how: Some(how), number: restarts, once, writable, ..begun })?;
         if let Some(ended) = self.halt(context, Some(how))? {
             last.get_or_insert(ended);
         }

@@ -33,6 +33,8 @@ pub struct Intent {
     pub up: bool,
     /// Whether it can then write its whole root this once.
     pub writable: bool,
+    /// The boot arguments that hold for that boot only.
+    pub once: Option<String>,
     /// The boot arguments that somebody gave; empty if the configured ones hold.
     pub args: String,
 }
@@ -41,7 +43,16 @@ impl Intent {
     /// An operation that ends nothing.
     pub fn to(operation: Operation, args: &str) -> Self {
         let up = operation != Operation::Halt;
-        Self { operation, uniqid: 0, how: None, number: 0, up, writable: false, args: args.into() }
+        Self {
+            operation,
+            uniqid: 0,
+            how: None,
+            number: 0,
+            up,
+            writable: false,
+            once: None,
+            args: args.into(),
+        }
     }
 
     /// Gives the boot arguments that somebody gave, if any.
@@ -63,6 +74,8 @@ const WAYS: [(How, &str); 8] = [
 ];
 /// How it spells that the zone is to be up, and that it can write its whole root then.
 const UP_WRITABLE: &str = "writable";
+/// And that so many of the bytes that follow are the arguments for that boot only.
+const UP_ONCE: &str = "once:";
 /// And that nothing is known of that.
 const NO_WAY: &str = "-";
 
@@ -77,16 +90,15 @@ impl Journal {
 
     /// An operation begins.
     pub fn begin(&mut self, intent: &Intent) -> Result<(), Error> {
-        let Intent { operation, uniqid, how, number, up, writable, args } = intent;
-        let up = if *writable {
-            UP_WRITABLE
-        } else if *up {
-            "true"
-        } else {
-            "false"
+        let Intent { operation, uniqid, how, number, up, writable, once, args } = intent;
+        let once = once.as_deref().unwrap_or_default();
+        let up = match (up, writable) {
+            _ if !once.is_empty() => format!("{UP_ONCE}{}", once.len()),
+            (_, true) => UP_WRITABLE.to_owned(),
+            (up, false) => up.to_string(),
         };
         let how = WAYS.iter().find(|(way, _)| Some(*way) == *how).map_or(NO_WAY, |(_, word)| word);
-        self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {args}"))?;
+        self.line(&format!("begin {operation} {uniqid} {how} {number} {up} {once}{args}"))?;
         zone_fail::pass!("journal.begin");
         Ok(())
     }
@@ -156,12 +168,19 @@ fn intent(words: &str) -> Option<Intent> {
     let way = words.next()?;
     let how = WAYS.iter().find(|(_, word)| *word == way).map(|(how, _)| *how);
     let number = words.next()?.parse().ok()?;
-    let (up, writable) = match words.next()? {
+    let (up, args) = (words.next()?, words.next().unwrap_or_default());
+    let (once, args) = match up.strip_prefix(UP_ONCE) {
+        Some(bytes) => {
+            args.split_at_checked(bytes.parse().ok()?).map(|(once, args)| (Some(once.into()), args))?
+        }
+        None => (None, args),
+    };
+    let (up, writable) = match up {
         UP_WRITABLE => (true, true),
+        _ if once.is_some() => (true, false),
         word => (word.parse().ok()?, false),
     };
-    let args = words.next().unwrap_or_default().trim().into();
-    Some(Intent { operation, uniqid, how, number, up, writable, args })
+    Some(Intent { operation, uniqid, how, number, up, writable, once, args: args.trim().into() })
 }
 
 /// Forgets everything: the zone is installed and nothing of it is left.
@@ -185,6 +204,7 @@ mod tests {
 
     #[test]
     fn rubbish_and_a_cut_line_are_passed_over() {
+        assert_eq!(parse("begin reboot 7 rebooted 0 once:9 -s\n"), None);
         assert_eq!(parse("begin fly 0 - 0 true \nbegin halt\nhello\n\0\n"), None);
         assert_eq!(parse("begin halt 0 - 0 false "), None, "the line was not finished, so nothing was begun");
         assert!(parse("\u{fffd}\nbegin halt 0 warp 0 false \nrubbish\n").is_some());
@@ -204,8 +224,15 @@ mod tests {
                 number: 7,
                 up: true,
                 writable: writable % 2 == 0,
+                once: None,
                 args: "-s".into(),
             };
+            Journal::open(&layout, &zone).unwrap().begin(&intent).unwrap();
+            assert_eq!(unfinished(&layout, &zone), Some(intent));
+        }
+        for args in ["", "-m verbose"] {
+            let once = Some("-s -m \u{e9}\u{20ac}".to_owned());
+            let intent = Intent { uniqid: 8, once, ..Intent::to(Operation::Reboot, args) };
             Journal::open(&layout, &zone).unwrap().begin(&intent).unwrap();
             assert_eq!(unfinished(&layout, &zone), Some(intent));
         }

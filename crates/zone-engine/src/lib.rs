@@ -7,7 +7,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`keeper`], `unreachable` | a zsched found or started, and those that nobody can reach |
-//! | `zone`, `backup`, `notify` | what a daemon holds of a zone and of its zsched |
+//! | `zone`, `backup`, `kept` | what a daemon holds of a zone and of its zsched |
 //! | `retry`, `respawn`, [`handover`] | operations that go on when zsched dies, and how another one gets the zone |
 //! | [`orphan`] | a zone that is found without a zsched |
 //! | `ready`, `bring_up`, `preflight`, [`bootargs`] | bringing it up |
@@ -31,8 +31,8 @@ pub mod handover;
 pub mod journal;
 pub mod keeper;
 mod keeper_error;
+mod kept;
 mod network_release;
-mod notify;
 pub mod orphan;
 mod preflight;
 mod ready;

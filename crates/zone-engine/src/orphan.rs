@@ -84,8 +84,11 @@ fn hand_over(
         }
     }
     zone_fail::pass!("orphan.console");
-    let zone = adopt(record, Phase::Running, lost);
-    let status = heir.adopt(&zone, &[fds.cgroup.as_fd(), fds.pidfd.as_fd()])?;
+    let run = zone_platform::reboot::run_of(fds.pidfd.as_fd());
+    let zone = Adopt { kept: u8::from(run.is_some()), ..adopt(record, Phase::Running, lost) };
+    let mut all = vec![fds.cgroup.as_fd(), fds.pidfd.as_fd()];
+    all.extend(run.as_ref().map(AsFd::as_fd));
+    let status = heir.adopt(&zone, &all)?;
     zone_fail::pass!("orphan.adopted");
     Ok((status, why))
 }

@@ -3,6 +3,7 @@
 use crate::bootargs::BootArguments;
 use crate::context::OperationContext;
 use crate::error::Error;
+use crate::ready::check_init;
 use crate::zone::Zone;
 use zone_config::Snapshot;
 use zone_platform::Spec;
@@ -25,6 +26,15 @@ impl Zone {
             findings.retain(|finding| finding.severity == Severity::Error);
             if findings.is_empty() { Ok(()) } else { Err(Error::Verify(findings)) }
         })
+    }
+
+    /// Checks the init that boot arguments name, if they name one.
+    ///
+    /// # Errors
+    /// What would keep the zone from starting it.
+    pub fn check_named_init(&self, args: &BootArguments) -> Result<(), Error> {
+        let Some(init) = &args.parsed.init else { return Ok(()) };
+        check_init(&self.snapshot(args.clone().asked()).map_err(Error::Snapshot)?, init)
     }
 
     /// The path of the init of the zone that lives.

@@ -143,9 +143,9 @@ impl Zone {
             None => idmap::allocate(&self.layout, &self.name)?,
         };
         let name = self.name.clone();
-        let Asked { args: bootargs, writable } = asked;
+        let Asked { args: bootargs, once: bootargs_once, writable } = asked;
         let snapshot = Snapshot::new(name, entry.uuid.unwrap_or_default(), range, brand, config);
-        Ok(Snapshot { bootargs, writable, ..snapshot })
+        Ok(Snapshot { bootargs, bootargs_once, writable, ..snapshot })
     }
 
     /// The namespaces that zsched has made meanwhile, in hand before there is a first process, unless they are `made` known already
@@ -325,7 +325,7 @@ impl Namespaces for MadeNamespaces<'_> {
 }
 
 /// Says in words what is wrong with an init, before the exec says it in a number.
-fn check_init(snapshot: &Snapshot, init: &str) -> Result<(), Error> {
+pub(crate) fn check_init(snapshot: &Snapshot, init: &str) -> Result<(), Error> {
     let tree = ZoneRoot::of(&Spec::of(snapshot)).map_err(PlatformError::from)?;
     tree.check_init(init).map_err(PlatformError::from)?;
     Ok(())

@@ -46,7 +46,7 @@ impl Zone {
     /// a record of it is on disk.
     pub fn hold(&self, status: &Status) {
         if !status.exists() {
-            *lock(&self.backup.held) = None;
+            self.backup.forget();
             return;
         }
         if let Some(known) =
@@ -68,7 +68,7 @@ impl Zone {
 
     /// Forgets the zone that was taken down.
     pub fn release_record(&self) {
-        *lock(&self.backup.held) = None;
+        self.backup.forget();
         if let Err(error) = Incarnation::remove(&self.layout, &self.name) {
             tracing::warn!("{}", Chain(&error));
         }
@@ -179,6 +179,7 @@ impl Zone {
         let owed = handover.owes(reboots);
         let (Handover::Zone(phase), Some(Held { status, fds })) = (handover, &mut *held) else {
             *held = None;
+            *lock(&self.backup.kept) = None;
             if owed {
                 owe(heir);
             }
@@ -189,12 +190,14 @@ impl Zone {
                 _ => format!("NOTICE: {DIED} and was replaced; no zone was up"),
             });
         };
-        let notify = lock(&self.backup.notify);
-        let notify = notify.as_ref().filter(|(of, _)| *of == status.uniqid && phase != Phase::Down);
-        let zone = handover::told(status, phase, crate::clock::now(), owed, u8::from(notify.is_some()));
+        let kept = lock(&self.backup.kept);
+        let kept = kept.as_ref().filter(|(of, _)| *of == status.uniqid).map(|(_, kept)| kept);
+        let kept: Vec<_> = kept.into_iter().flat_map(|kept| kept.handed_on(phase)).collect();
+        let count = u8::try_from(kept.len()).unwrap_or(u8::MAX);
+        let zone = handover::told(status, phase, crate::clock::now(), owed, count);
         let mut all = vec![fds.cgroup.as_fd()];
         all.extend((phase != Phase::Down).then(|| fds.pidfd.as_fd()));
-        all.extend(notify.map(|(_, socket)| socket.as_fd()));
+        all.extend(kept);
         let adopted = heir.adopt(&zone, &all)?;
         *status = adopted;
         Ok(words(&adopted))

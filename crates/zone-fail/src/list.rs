@@ -186,6 +186,7 @@ pub const POINTS: &[Point] = &[
     daemon("upcall.heard", "zsched has told of the end of the first process", "it is dealt with"),
     daemon("upcall.delayed", "init is to be started again", "a while is waited"),
     daemon("upcall.decided", "what the end asks for is known", "the zone is halted or booted again"),
+    daemon("upcall.arguments", "what the zone has left for its reboot is read", "the zone is booted again"),
     daemon("orphan.console", "a zone without anybody has a new console", "zsched is handed the zone"),
     daemon("orphan.adopted", "zsched has the zone that was without anybody", "that is said"),
     daemon("respawn.started", "another zsched is there for one that died", "it is handed the zone"),

@@ -21,7 +21,7 @@
 //! | [`ids`] | which ids of the host are the zone's |
 //! | [`privileges`], [`seccomp`] | what the zone's root may not do |
 //! | [`guest`] | what the guest is told |
-//! | [`orderly`] | how the guest's init is asked to stop |
+//! | [`orderly`], [`reboot`] | how the guest's init is asked to stop; what is said to a reboot from inside |
 //! | [`lxcfs`] | files of /proc that show what the zone may use |
 //! | [`holders`], [`reach`] | who holds a halt up; which file system does not answer |
 //! | [`enter`] | the way into a live zone |
@@ -61,6 +61,7 @@ pub mod orderly;
 pub mod privileges;
 pub mod reach;
 pub mod readiness;
+pub mod reboot;
 pub mod root;
 pub mod seccomp;
 mod sparse;

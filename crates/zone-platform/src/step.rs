@@ -17,7 +17,7 @@ use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError, Spec};
 use crate::{
     cgroup, clocks, credentials, dev, devices, filesystems, guest, ids, immutable, ipc, kernel, kernelfs,
-    lxcfs, memlock, network, orderly, privileges, root, sparse, sysctl, verify,
+    lxcfs, memlock, network, orderly, privileges, reboot, root, sparse, sysctl, verify,
 };
 
 /// What undoing a step may use: nothing that is only in memory.
@@ -198,6 +198,7 @@ fn kernel_fs(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let run = kernelfs::run(build.base(), build.spec.privileges.opened.nesting)?;
     guest::describe(run.as_fd(), build.spec, build.base())?;
     build.kept.push(guest::listen(run.as_fd(), build.base())?);
+    build.kept.push(reboot::hold(run.as_fd())?);
     build.run = Some(run.try_clone().map_err(Failed::to("duplicate the descriptor of", "/run"))?);
     build.attach(run, &Canonical::fixed("/run"), Kind::Directory, Making::Owned(build.base()))
 }

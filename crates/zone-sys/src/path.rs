@@ -5,11 +5,13 @@
 //! | [`beneath`] | none | none | refused when they lead out |
 //! | [`in_root`] | inside of the root | none | end at the root |
 //! | [`in_root_unlinked`] | none | all that are mounted there | end at the root |
+//! | [`in_root_at_hand`] | none | all that are mounted there | end at the root |
 //! | [`unlinked`] | none | all that are mounted there | as they are |
 //! | [`beneath_mounted`] | none | all that are mounted there | refused when they lead out |
 //!
 //! All of them open close-on-exec, allocate nothing for a path that is a C string, and give the kernel's own answer: `ELOOP` for a
-//! link that is not followed, `EXDEV` for a way out.
+//! link that is not followed, `EXDEV` for a way out. [`in_root_at_hand`] waits for no file system: where one would have to be asked the
+//! answer is `EAGAIN`.
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -43,6 +45,15 @@ pub fn in_root(root: impl AsFd, path: impl Arg, flags: OFlags) -> Result<OwnedFd
 pub fn in_root_unlinked(root: impl AsFd, path: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+/// Opens a path as [`in_root_unlinked`] does, by what the kernel has in memory: a file system that does not answer holds nobody up.
+///
+/// # Errors
+/// Those of openat2(2).
+pub fn in_root_at_hand(root: impl AsFd, path: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve | ResolveFlags::CACHED)
 }
 
 /// Opens what is below `dir`, by no link; file systems that are mounted on the way are entered. `mode` is that of a file that
@@ -91,6 +102,9 @@ mod tests {
         );
         assert_eq!(in_root_unlinked(&root, "/inside", flags).map(inode), Ok(of("root/inside")));
         assert_eq!(in_root_unlinked(&root, "link", flags).map(inode), Err(Errno::LOOP));
+        // What was looked up a moment ago is in memory, and a name that never was is not.
+        assert_eq!(in_root_at_hand(&root, "/inside", flags).map(inode), Ok(of("root/inside")));
+        assert_eq!(in_root_at_hand(&root, "never", flags).map(inode), Err(Errno::AGAIN));
         let none = Mode::empty();
         assert_eq!(unlinked(&root, "../outside", flags, none).map(inode), Ok(of("outside")));
         assert_eq!(unlinked(&root, "out/x", flags, none).map(inode), Err(Errno::LOOP));

@@ -1,16 +1,21 @@
 //! The operations that nobody at the door asked for: those that the zone's own end asks for, and those that carry on or undo what
 //! another daemon began. Whoever calls holds the operation lock.
 
+use crate::blocking;
 use crate::daemon::Daemon;
 use crate::error::OpError;
+use rustix::fd::AsFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use zone_config::lastexit::How;
 use zone_console::Notice;
+use zone_console::sanitize::harmless;
 use zone_door::{Operation, Reporter};
 use zone_engine::OperationContext;
 use zone_engine::Zone;
 use zone_engine::bootargs::{Asked, Platform};
 use zone_engine::journal::Intent;
+use zone_platform::reboot;
 use zone_sys::Chain;
 
 /// Halts the zone, whose first process has ended as `how` says.
@@ -29,10 +34,11 @@ pub(crate) async fn halt(daemon: &Rc<Daemon>, how: How) {
 /// Halts and boots: a reboot that the zone asked for, or a restart of its init (a PID namespace dies
 /// with its first process, so that is a new incarnation too).
 pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, asked: Asked, restarts: u32) {
-    let args = asked.args.unwrap_or_default();
-    let mut args = daemon.zone.boot_arguments(&args, Platform::New).unwrap_or_default();
-    args.writable = asked.writable;
+    let args = daemon.zone.boot_arguments(asked, Platform::New).unwrap_or_default();
     daemon.notice(Notice::Rebooting { args: args.text.clone() });
+    if args.once.is_some() && !args.parsed.invalid.is_empty() {
+        daemon.notice(Notice::BadArgs { args: args.parsed.invalid.join(" ") });
+    }
     if args.writable {
         daemon.notice(Notice::Writable);
     }
@@ -47,6 +53,33 @@ pub(crate) async fn again(daemon: &Rc<Daemon>, how: How, asked: Asked, restarts:
             daemon.notice(Notice::BootFailed);
         }
     }
+}
+
+/// Gives what the zone's own root has asked of the reboot with which incarnation `uniqid` has ended: the arguments that it has left, for
+/// that one boot. What is not fit is told, and the boot goes on with those of before.
+pub(crate) async fn asked_inside(daemon: &Rc<Daemon>, uniqid: u64) -> Asked {
+    let zone = Arc::clone(&daemon.zone);
+    let read = blocking::run(move || {
+        let Some(run) = zone.run_directory(uniqid) else { return Ok(Asked::default()) };
+        let once = reboot::arguments(run.as_fd()).map_err(|unfit| Chain(&unfit).to_string())?;
+        if once.is_none() {
+            return Ok(Asked::default());
+        }
+        let asked = Asked { once, ..Asked::default() };
+        let args = zone.boot_arguments(asked.clone(), Platform::New);
+        let args = args.map_err(|error| Chain(&error).to_string())?;
+        zone.check_named_init(&args).map_err(|error| Chain(&error).to_string())?;
+        Ok(asked)
+    });
+    let read = read.await.unwrap_or_else(|error| Err(Chain(&error).to_string()));
+    zone_fail::pass!("upcall.arguments");
+    read.unwrap_or_else(|why: String| {
+        tracing::warn!(
+            "the zone reboots without the arguments that it has left for that: {}",
+            harmless(&why)
+        );
+        Asked::default()
+    })
 }
 
 /// Does `work` under the name of `operation`.
@@ -73,7 +106,7 @@ pub(crate) async fn undo(daemon: &Rc<Daemon>, how: Option<How>) {
 /// Carries on a reboot that a dead daemon has begun.
 pub(crate) async fn finish_reboot(daemon: &Rc<Daemon>, intent: Intent) {
     tracing::warn!("a reboot was interrupted; carrying on");
-    let asked = Asked { args: intent.given(), writable: intent.writable };
+    let asked = Asked { args: intent.given(), once: intent.once, writable: intent.writable };
     again(daemon, intent.how.unwrap_or(How::Rebooted), asked, intent.number).await;
 }
 

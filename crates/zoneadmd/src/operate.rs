@@ -23,7 +23,7 @@ use zone_engine::Given;
 use zone_engine::NoSnapshot;
 use zone_engine::OperationContext;
 use zone_engine::Zone;
-use zone_engine::bootargs::{BootArguments, Platform};
+use zone_engine::bootargs::{Asked, BootArguments, Platform};
 use zone_locale::Locale;
 use zone_net::Interface;
 use zone_net::record::Record;
@@ -332,9 +332,9 @@ fn arguments(daemon: &Daemon, action: Action, request: &Request) -> Result<BootA
             return Ok(BootArguments::default());
         }
     };
-    let args = daemon.zone.boot_arguments(request.bootargs(), platform);
-    let mut args = args.map_err(|_| DoorError::boot_args_too_long())?;
-    args.writable = request.is_writable();
+    let (args, writable) = (Some(request.bootargs().to_owned()), request.is_writable());
+    let args = daemon.zone.boot_arguments(Asked { args, once: None, writable }, platform);
+    let args = args.map_err(|_| DoorError::boot_args_too_long())?;
     if args.writable && action == Action::Boot {
         return Err(ready_read_only(daemon));
     }

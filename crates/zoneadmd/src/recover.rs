@@ -9,7 +9,7 @@ use tokio::task::spawn_local;
 use zone_config::file;
 use zone_console::Notice;
 use zone_door::Operation;
-use zone_engine::bootargs::Platform;
+use zone_engine::bootargs::{Asked, Platform};
 use zone_engine::journal::{self, Intent, Journal};
 use zone_engine::recovery::{Recovery, plan};
 use zone_sys::Chain;
@@ -63,7 +63,8 @@ fn close(daemon: &Daemon, operation: Operation) {
 fn carry_on_shutdown(daemon: &Rc<Daemon>, status: Status, intent: Intent) {
     tracing::warn!("a shutdown was interrupted; carrying on");
     let then = if intent.up {
-        let args = daemon.zone.boot_arguments(&intent.args, Platform::New);
+        let args =
+            daemon.zone.boot_arguments(Asked { args: intent.given(), ..Asked::default() }, Platform::New);
         Then::Boot(args.unwrap_or_default())
     } else {
         Then::Nothing

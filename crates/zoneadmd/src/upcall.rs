@@ -179,10 +179,19 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let then = daemon.shutdown.take_then(status.uniqid);
     zone_fail::pass!("upcall.decided");
     match (wished, then) {
+        // Somebody outside has said how it is to come back.
+        (Wish::Reboot | Wish::Halt, Then::Boot(args)) => {
+            internal::again(&daemon, recorded, args.asked(), 0).await;
+        }
+        (Wish::Reboot, Then::Nothing) => {
+            let asked = match how {
+                How::Rebooted => internal::asked_inside(&daemon, status.uniqid).await,
+                _ => Asked::default(),
+            };
+            internal::again(&daemon, recorded, asked, 0).await;
+        }
         // With the arguments that hold.
-        (Wish::Reboot, _) => internal::again(&daemon, recorded, Asked::default(), 0).await,
         (Wish::Restart(_), _) => internal::again(&daemon, recorded, Asked::default(), restarts + 1).await,
-        (Wish::Halt, Then::Boot(args)) => internal::again(&daemon, recorded, args.asked(), 0).await,
         (Wish::Halt, Then::Nothing) => internal::halt(&daemon, recorded).await,
         (Wish::GiveUp, _) => {
             tracing::error!("{}", Notice::GivenUp.text(Locale::C, false));

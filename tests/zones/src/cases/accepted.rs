@@ -122,7 +122,7 @@ fn any_two_verbs_at_once_are_as_one_after_the_other(lab: &Lab) {
 }
 
 /// The arguments that the first process of a sparse zone was given.
-fn arguments(zone: &Zone<'_>) -> Vec<String> {
+pub(super) fn arguments(zone: &Zone<'_>) -> Vec<String> {
     let line = fs::read_to_string(format!("/proc/{}/cmdline", zone.status().pid1())).unwrap_or_default();
     line.split('\0').skip(1).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }

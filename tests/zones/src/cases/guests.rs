@@ -7,6 +7,7 @@ cases![
     debian12_systemd_is_shut_down_by_its_init: 240,
     debian12_systemd_that_ignores_it_is_halted: 240,
     debian12_systemd_in_single_user: 240,
+    debian12_systemd_reboots_with_arguments: 240,
     debian12_systemd_under_a_killed_daemon: 240,
     debian12_systemd_under_a_killed_zsched: 240,
     debian12_sysvinit: 240,
@@ -190,6 +191,28 @@ fn debian12_systemd_in_single_user(lab: &Lab) {
     let ran = zone.zlogin(["systemctl", "is-active", "multi-user.target"]);
     assert!(ran.out() != "active\n", "{ran}");
     zone.zoneadm_within(120, ["shutdown", "-t", "30"]).ok();
+}
+
+/// By both commands that systemd has for it; the one without arguments leaves single-user again.
+fn debian12_systemd_reboots_with_arguments(lab: &Lab) {
+    let zone = lab.guest("deb", "debian12-systemd", "");
+    zone.boot();
+    reaches_multi_user(&zone);
+    let reboots = |words: &[&str]| {
+        let before = zone.status();
+        let _ = zone.zlogin(words);
+        zone.runs_again(&before);
+        super::accepted::arguments(&zone)
+    };
+    assert_eq!(reboots(&["systemctl", "reboot", "--reboot-argument=--log-level=info"]), ["--log-level=info"]);
+    reaches_multi_user(&zone);
+    assert_eq!(reboots(&["reboot", "--", "-s"]), ["-s"]);
+    until("systemd is in single-user", || {
+        (zone.zlogin(["systemctl", "is-active", "rescue.target"]).out() == "active\n").then_some(())
+    });
+    assert!(reboots(&["reboot"]).is_empty());
+    reaches_multi_user(&zone);
+    zone.halt();
 }
 
 fn debian12_systemd_under_a_killed_daemon(lab: &Lab) {

@@ -99,6 +99,7 @@ mod packaging;
 mod power_loss;
 mod privileges;
 mod readiness;
+mod reboot_arguments;
 mod remains;
 mod restart;
 mod rights;
@@ -222,6 +223,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         console_leftovers::CASES,
         restart::CASES,
         readiness::CASES,
+        reboot_arguments::CASES,
         remains::CASES,
         crash::CASES,
         crash_alone::CASES,
