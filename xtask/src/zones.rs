@@ -108,6 +108,13 @@ pub(crate) fn copy_programs(place: &Path) -> Result<PathBuf> {
         let from = from.cloned().unwrap_or_else(|| paths::debug().join(program));
         std::fs::copy(from, &to).with_context(|| format!("cannot copy {program}"))?;
     }
+    // And with that of all others where its calls are made to fail.
+    let with_glibc = bin.join(dist::KEEPER).with_extension("glibc");
+    let _ = std::fs::remove_file(&with_glibc);
+    if keeper.is_some() {
+        std::fs::copy(paths::debug().join(dist::KEEPER), &with_glibc)
+            .with_context(|| format!("cannot copy {}", dist::KEEPER))?;
+    }
     // What shells complete, as it is installed.
     sh::make_dir(&bin.join("completions"))?;
     pages::completions::write(&bin.join("completions"))?;

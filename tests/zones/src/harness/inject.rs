@@ -106,6 +106,14 @@ pub struct Injector<'lab> {
     dir: PathBuf,
 }
 
+/// The program whose calls fail. Which calls a program makes is the C library's doing, too, and which of them fail is drawn by their
+/// numbers: of one that ships with another library than the rest it is the one with theirs.
+fn traced(lab: &Lab, name: &str) -> PathBuf {
+    let program = lab.program(name);
+    let with_glibc = program.with_extension("glibc");
+    if with_glibc.exists() { with_glibc } else { program }
+}
+
 impl<'lab> Injector<'lab> {
     /// Sets the programs up with `program` traced. Ends the test where there is no strace.
     #[track_caller]
@@ -121,10 +129,11 @@ impl<'lab> Injector<'lab> {
         for name in PROGRAMS {
             let (bin, real) = (injector.dir.join("bin").join(name), injector.dir.join("real").join(name));
             let (copy, link) = if name == program { (real, None) } else { (bin.clone(), Some(real)) };
+            let from = if name == program { traced(lab, name) } else { lab.program(name) };
             // A copy by name only: what is executed is found beside this name.
-            let linked = fs::hard_link(lab.program(name), &copy);
+            let linked = fs::hard_link(&from, &copy);
             linked
-                .or_else(|_| fs::copy(lab.program(name), &copy).map(drop))
+                .or_else(|_| fs::copy(&from, &copy).map(drop))
                 .unwrap_or_else(|e| panic!("{}: {e}", copy.display()));
             if let Some(link) = link {
                 symlink(&bin, &link).unwrap_or_else(|e| panic!("{}: {e}", link.display()));
