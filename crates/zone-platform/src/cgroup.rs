@@ -350,7 +350,11 @@ fn enable_controllers(dir: BorrowedFd<'_>) {
         .filter(|name| !enabled.split_whitespace().any(|enabled| enabled == *name))
         .map(|name| format!("+{name}"))
         .collect();
-    if missing.is_empty() || write(dir, "cgroup.subtree_control", &missing.join(" ")).is_ok() {
+    // Busy is a cgroup with processes in it, as that of a zone may be for the zones in it. It could still pass on those that count
+    // threads, and what is below it would be no place for processes any more.
+    if missing.is_empty()
+        || matches!(write(dir, "cgroup.subtree_control", &missing.join(" ")), Ok(()) | Err(Errno::BUSY))
+    {
         return;
     }
     // One that is refused has all refused.
