@@ -25,7 +25,7 @@ up() { # WHAT COMMAND...: it prints as many as there are to be
     local what=$1; shift
     is "$what are up" "$COUNT" "$@"
 }
-running() { zoneadm list -p | grep -c :running:; }
+running() { zoneadm list -p | grep -v ':global:' | grep -c :running:; }
 of_zones() { systemctl list-units --plain --no-legend --state=active 'zone@*' | awk '{print $1}'; }
 machines() { machinectl list --no-legend | grep -c systemd-nspawn; }
 
@@ -76,7 +76,7 @@ if command -v lxc-start > /dev/null; then
         printf 'lxc.rootfs.path = dir:/var/lib/machines/%s\nlxc.init.cmd = %s\nlxc.uts.name = %s\nlxc.net.0.type = empty\nlxc.mount.auto = proc:mixed sys:ro\nlxc.mount.entry = /usr usr none ro,bind 0 0\nlxc.apparmor.profile = unconfined\nlxc.start.auto = 1\nlxc.start.delay = 0\nlxc.signal.halt = SIGTERM\n' \
             "$name" "$init" "$name" > "/var/lib/lxc/$name/config"
     done
-    printf 'LXC_AUTO="true"\nBOOTGROUPS="onboot,"\nSHUTDOWNDELAY=60\nOPTIONS=\nSTOPOPTS="-a -A -s"\nUSE_LXC_BRIDGE="false"\n' > /etc/default/lxc
+    printf 'USE_LXC_BRIDGE="false"\n' > /etc/default/lxc-net
     systemctl stop lxc
     for _ in $(seq "$ROUNDS"); do
         took "lxc.service" systemctl start lxc
