@@ -58,8 +58,9 @@ fn it_moves_in_and_comes_back(lab: &Lab) {
     let inside = zone.status();
     zone.zoneadm(["reboot"]).ok();
     has_gone();
+    let rebooted = zone.status();
     let _ = zone.zlogin(["reboot"]);
-    zone.runs_again(&zone.status());
+    zone.runs_again(&rebooted);
     assert_ne!(zone.status().uniqid, inside.uniqid);
     zone.sh("ip -o address show dev lan0").ok().stdout_has("198.51.100.7/24");
     zone.halt_whatever();
