@@ -2,6 +2,7 @@
 
 use crate::harness::init::ECHO;
 use crate::harness::{Lab, Wire, cases, kill_and_wait, make_dir, proc_status, read, until, write};
+use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::fs::symlink;
 
 cases![
@@ -83,7 +84,9 @@ fn a_keeper_without_its_socket_is_removed(lab: &Lab) {
     let daemon = zone.daemon().unwrap_or_default();
     // Its daemon dies, and somebody tidies up.
     let held = Wire::connect(&zone);
-    terminal.signal(rustix::process::Signal::KILL);
+    // It does not see that its last client goes, upon which it would leave, and take zsched along.
+    stop(daemon);
+    terminal.signal(Signal::KILL);
     kill_and_wait(daemon);
     for name in ["zsched", "door", "console"] {
         let _ = std::fs::remove_file(zone.run_dir().join(name));
@@ -99,6 +102,13 @@ fn a_keeper_without_its_socket_is_removed(lab: &Lab) {
     let mut wire = Wire::attached(&zone, false);
     wire.says("here");
     wire.hears("here");
+}
+
+/// Stops a process, and waits until it is.
+fn stop(process: i32) {
+    let pid = Pid::from_raw(process).unwrap_or_else(|| panic!("{process} is no process id"));
+    kill_process(pid, Signal::STOP).unwrap_or_else(|e| panic!("kill({process}): {e}"));
+    until("it is stopped", || proc_status(process, "State").filter(|state| state.starts_with('T')));
 }
 
 fn a_keeper_of_a_living_zone_without_its_socket_is_not_doubled(lab: &Lab) {
