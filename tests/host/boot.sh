@@ -29,9 +29,7 @@ installed() { zonecfg -z "$1" "create; set brand=sparse; $2" && zoneadm -z "$1" 
 
 the_host
 
-title "The installation"
-cp -r "$1/../packaging" /tmp/installed && cp -r "$1" /tmp/installed/bin
-ok "install.sh" /tmp/installed/install.sh
+installation "$1"
 is "the target is enabled" enabled systemctl is-enabled zones.target
 is "programs are found" /usr/sbin/zoneadm sh -c 'command -v zoneadm'
 
@@ -283,10 +281,6 @@ for zone in late web db first bad hand; do
     ok "uninstall $zone" zoneadm -z "$zone" uninstall -F
     ok "delete $zone" zonecfg -z "$zone" delete -F
 done
-systemctl stop zones.target
-systemctl reset-failed
-systemctl daemon-reload
-# systemd's own, for all instances of a template.
-systemctl stop system-zone.slice
+no_units zones.target
 nothing_left
 the_end

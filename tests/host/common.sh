@@ -111,6 +111,20 @@ examples() {
     done
     rm -r "$dir"
 }
+# installation PROGRAMS: installs them, with what is in `packaging` beside their folder, as a host has them that has no package.
+installation() {
+    title "The installation"
+    cp -r "$1/../packaging" /tmp/installed && cp -r "$1" /tmp/installed/bin
+    ok "install.sh" /tmp/installed/install.sh
+}
+# no_units UNIT...: stops these, and has systemd forget what units have been.
+no_units() {
+    [ $# -eq 0 ] || systemctl stop "$@"
+    systemctl reset-failed
+    systemctl daemon-reload
+    # systemd's own, for all instances of a template.
+    systemctl stop system-zone.slice
+}
 # web_goes: takes away the zone of an example.
 web_goes() { ok "the zone goes" sh -c 'zoneadm -z web halt && zoneadm -z web uninstall -F && zonecfg -z web delete -F'; }
 look() { # what could be left

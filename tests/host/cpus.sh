@@ -14,9 +14,7 @@ place() { cut -d: -f3 "/proc/$(field web .pid)/cgroup"; }
 
 the_host
 
-title "The installation"
-cp -r "$1/../packaging" /tmp/installed && cp -r "$1" /tmp/installed/bin
-ok "install.sh" /tmp/installed/install.sh
+installation "$1"
 
 title "One of two"
 ok create zonecfg -z web 'create; set brand=sparse; add dedicated-cpu; set ncpus=1-4; set importance=3; end'
@@ -78,10 +76,6 @@ for zone in web more; do
     ok "uninstall $zone" zoneadm -z $zone uninstall -F
     ok "delete $zone" zonecfg -z $zone delete -F
 done
-systemctl stop zones.target zone-access.service
-systemctl reset-failed
-systemctl daemon-reload
-# systemd's own, for all instances of a template.
-systemctl stop system-zone.slice
+no_units zones.target zone-access.service
 nothing_left
 the_end

@@ -32,9 +32,7 @@ machines() { machinectl list --no-legend | grep -c systemd-nspawn; }
 the_host
 nproc
 
-title "The installation"
-cp -r "$1/../packaging" /tmp/installed && cp -r "$1" /tmp/installed/bin
-ok "install.sh" /tmp/installed/install.sh
+installation "$1"
 for zone in $names; do zonecfg -z "$zone" 'create; set autoboot=true' && zoneadm -z "$zone" install || break; done > /tmp/made 2>&1
 is "zones" "$COUNT" sh -c 'zoneadm list -cp | grep -c :installed:'
 root=/var/lib/zones/z01/root

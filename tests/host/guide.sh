@@ -11,19 +11,13 @@ export GUEST; GUEST=$(readlink -f "$2")
 
 the_host
 
-title "The installation"
-cp -r "$1/../packaging" /tmp/installed && cp -r "$1" /tmp/installed/bin
-ok "install.sh" /tmp/installed/install.sh
+installation "$1"
 
 examples "$1/../docs/guide.md" 10
 
 title "The end"
 rm -rf /srv/shared
 # By itself it leaves a minute after the last who called.
-systemctl stop zones.target zone-access.service
-systemctl reset-failed
-systemctl daemon-reload
-# systemd's own, for all instances of a template.
-systemctl stop system-zone.slice
+no_units zones.target zone-access.service
 nothing_left
 the_end

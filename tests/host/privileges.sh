@@ -33,9 +33,7 @@ if ! grep -qx "VERSION_CODENAME=$of_archive" /etc/os-release; then
     exit
 fi
 
-title "The installation"
-cp -r "$1/../packaging" /tmp/installed && cp -r "$1" /tmp/installed/bin
-ok "install.sh" /tmp/installed/install.sh
+installation "$1"
 
 title "systemd-nspawn in a Debian"
 ok create zonecfg -z web 'create; set brand=linux; set nesting=true'
@@ -89,10 +87,6 @@ has "it runs" '^running' zlogin web sh -eu -c "$(cat /tmp/inner)"
 web_goes
 
 title "The end"
-systemctl stop zones.target zone-access.service
-systemctl reset-failed
-systemctl daemon-reload
-# systemd's own, for all instances of a template.
-systemctl stop system-zone.slice
+no_units zones.target zone-access.service
 nothing_left
 the_end

@@ -16,9 +16,7 @@ control() { ausearch -m "${2:-VIRT_CONTROL}" -i 2>/dev/null | grep -E "$1" | tai
 
 the_host
 
-title "The installation"
-cp -r "$1/../packaging" /tmp/installed && cp -r "$1" /tmp/installed/bin
-ok "install.sh" /tmp/installed/install.sh
+installation "$1"
 has "the group" '^zones:' getent group zones
 is "the socket" active systemctl is-active zone-access.socket
 is "nobody serves before somebody calls" inactive systemctl is-active zone-access.service
@@ -84,9 +82,6 @@ ok "delete" zonecfg -z web delete -F
 systemctl stop zone-access.socket zone-access.service zones.target
 # The unit hears of its zone's end a moment later.
 until_is 20 "" systemctl --no-legend --plain list-units --state=active,activating,deactivating 'zone@*' > /dev/null
-systemctl reset-failed
-systemctl daemon-reload
-# systemd's own, for all instances of a template.
-systemctl stop system-zone.slice
+no_units
 nothing_left
 the_end

@@ -154,8 +154,6 @@ done
 ok "purge without zones" apt purge zones
 is "nothing is left of it" "" sh -c 'ls -d /etc/zones /var/lib/zones /var/log/zones /usr/libexec/zones /etc/init.d/zones 2>/dev/null'
 ip link del br0
-systemctl reset-failed
-systemctl daemon-reload
-systemctl stop system-zone.slice
+no_units
 nothing_left
 the_end

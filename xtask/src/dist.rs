@@ -4,7 +4,7 @@ use crate::arch::{Arch, Library};
 use crate::{pages, paths, say, sh};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// How to build.
 #[derive(clap::Args)]
@@ -51,23 +51,28 @@ pub(crate) fn debug_static(arch: Arch, also: &[&str]) -> Result<PathBuf> {
 /// The program of which each zone that is up has a process of its own, for as long as it is.
 pub(crate) const KEEPER: &str = "zsched";
 
-/// The keeper as it ships, of this profile; `None`, said with its reason, where there is no musl for it. With musl it has a third
-/// of the private memory and starts in a third of the time, and half of what is left is gone where it need not be relocated.
+/// The keeper as it ships, of this profile; `None`, said with its reason, where there is no musl for it. Of 92 kB of private memory
+/// 64 are left with musl, and 48 where it need not be relocated, either; it starts in a third of the time.
 pub(crate) fn keeper(arch: Arch, profile: &str) -> Result<Option<PathBuf>> {
     const STAYS: &str = "-C target-feature=+crt-static -C relocation-model=static";
     if arch.is_foreign() {
         return Ok(None);
     }
     let mut build = sh::cargo();
-    build.args(["build", "--profile", profile, "-p", KEEPER]).env("RUSTFLAGS", STAYS);
-    if let Err(e) = arch.builds(Library::Musl, &mut build) {
+    if let Err(e) = arch.builds(Library::Musl, build.arg("build")) {
         say::note(&format!("{e:#}: {KEEPER} is linked with glibc, and takes more memory"));
         return Ok(None);
     }
-    say::command(&format!("RUSTFLAGS='{STAYS}' {}", sh::line(&build)));
+    one(build, arch.triple(Library::Musl), profile, KEEPER, STAYS).map(Some)
+}
+
+/// Builds one program by a command that knows what for; gives its place.
+fn one(mut build: Command, triple: &str, profile: &str, program: &str, flags: &str) -> Result<PathBuf> {
+    build.args(["--profile", profile, "-p", program]).env("RUSTFLAGS", flags);
+    say::command(&format!("RUSTFLAGS='{flags}' {}", sh::line(&build)));
     sh::run(&mut build)?;
     let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(Some(paths::target().join(arch.triple(Library::Musl)).join(folder).join(KEEPER)))
+    Ok(paths::target().join(triple).join(folder).join(program))
 }
 
 /// What makes a program static. With --target the flags are for the program alone; macros must stay loadable.
@@ -92,9 +97,6 @@ pub(crate) fn release(arch: Arch) -> Result<PathBuf> {
 /// One release program, static, with glibc.
 fn with_glibc(arch: Arch, program: &str) -> Result<PathBuf> {
     let mut build = sh::cargo();
-    build.args(["build", "--release", "-p", program]).env("RUSTFLAGS", STATIC);
-    arch.builds(Library::Gnu, &mut build)?;
-    say::command(&format!("RUSTFLAGS='{STATIC}' {}", sh::line(&build)));
-    sh::run(&mut build)?;
-    Ok(paths::target().join(arch.triple(Library::Gnu)).join("release").join(program))
+    arch.builds(Library::Gnu, build.arg("build"))?;
+    one(build, arch.triple(Library::Gnu), "release", program, STATIC)
 }

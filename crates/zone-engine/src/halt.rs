@@ -180,11 +180,12 @@ impl Zone {
         let first_process = |context: &OperationContext| {
             Watch::new(context, self, status.pid).first_process(fds.pidfd.as_fd())
         };
-        match first_process(context) {
-            Err(error) if error.is_stuck() && context.current.is_forced() && self.forsake(context) => {
-                first_process(context)?;
-            }
-            ended => ended?,
+        let ended = first_process(context);
+        let is_stuck = ended.as_ref().is_err_and(Error::is_stuck);
+        if is_stuck && context.current.is_forced() && self.forsake(context) {
+            first_process(context)?;
+        } else {
+            ended?;
         }
         // zsched reaps before it answers.
         Ok(self.keeper().status()?)

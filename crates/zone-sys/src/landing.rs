@@ -4,25 +4,17 @@
 //! signal, SIGKILL included, cuts in two (it is acted upon on the way back to the program). Where that
 //! memory is a file's, no byte is ever only in a process that may be gone the next moment.
 
+use crate::mapping::Mapping;
 use crate::{Arg, Error, Result};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
-use std::ffi::c_void;
 use std::ops::Range;
-use std::ptr::NonNull;
 
 /// The first bytes of a file, mapped shared. Nobody but the kernel writes through it, and nobody
 /// reads: to look at the bytes, read the file. So a page that cannot be had is an `EFAULT` of the
 /// read and no SIGBUS, and nothing that other processes do to the file matters here.
 #[derive(Debug)]
-pub struct Landing {
-    start: NonNull<c_void>,
-    len: usize,
-}
-
-// SAFETY: the mapping belongs to the process, not to a thread, and there is no access to it but
-// through the kernel.
-unsafe impl Send for Landing {}
+pub struct Landing(Mapping);
 
 impl Landing {
     /// Maps the first `len` bytes of `file`. Processes forked later do not inherit the mapping.
@@ -32,21 +24,12 @@ impl Landing {
     pub fn new(file: impl AsFd, len: usize) -> Result<Self> {
         let fd = file.as_fd().as_raw_fd();
         let failed = |error: Error| error.arg(Arg::Fd(fd)).arg(Arg::Num(len as u64));
-        // SAFETY: the kernel chooses an address at which nothing is mapped.
-        let start = unsafe {
-            let access = libc::PROT_READ | libc::PROT_WRITE;
-            libc::mmap(std::ptr::null_mut(), len, access, libc::MAP_SHARED, fd, 0)
-        };
-        if start == libc::MAP_FAILED {
-            return Err(failed(Error::last("mmap")));
-        }
-        let start = NonNull::new(start).ok_or_else(|| failed(Error::new("mmap", Errno::INVAL)))?;
-        let landing = Self { start, len };
+        let mapping = Mapping::new(Some(file.as_fd()), len).map_err(failed)?;
         // SAFETY: the range is the mapping just made. That it is not inherited changes nothing here.
-        if unsafe { libc::madvise(start.as_ptr(), len, libc::MADV_DONTFORK) } != 0 {
+        if unsafe { libc::madvise(mapping.start.as_ptr(), len, libc::MADV_DONTFORK) } != 0 {
             return Err(failed(Error::last("madvise")));
         }
-        Ok(landing)
+        Ok(Self(mapping))
     }
 
     /// Reads from `from` into the bytes `first` of the file and, when these are full, into `second`.
@@ -59,23 +42,16 @@ impl Landing {
         let failed = |error: Error| error.arg(Arg::Fd(fd));
         let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 2];
         for (part, range) in parts.iter_mut().zip([first, second]) {
-            if range.start > range.end || range.end > self.len {
+            if range.start > range.end || range.end > self.0.len {
                 return Err(failed(Error::new("readv", Errno::FAULT)));
             }
-            part.iov_base = self.start.as_ptr().wrapping_byte_add(range.start);
+            part.iov_base = self.0.start.as_ptr().wrapping_byte_add(range.start);
             part.iov_len = range.len();
         }
         // SAFETY: both parts lie in the mapping, which lives as long as `self`, and to which there is
         // no reference; the kernel writes there as any other process might that has the file.
         let read = unsafe { libc::readv(fd, parts.as_ptr(), 2) };
         usize::try_from(read).map_err(|_| failed(Error::last("readv")))
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        // SAFETY: the range is the mapping that `new` made, and nothing refers to it.
-        unsafe { libc::munmap(self.start.as_ptr(), self.len) };
     }
 }
 

@@ -19,6 +19,7 @@ pub mod inherit;
 pub mod landing;
 pub mod lock;
 pub mod loopdev;
+mod mapping;
 pub mod mount;
 pub mod namespace;
 pub mod net;

@@ -5,7 +5,7 @@ use super::report::{Table, Unit, Who};
 use super::stage::Stage;
 use super::stats::{Samples, milliseconds};
 use crate::say;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;
 
@@ -151,6 +151,7 @@ const SOME: usize = 100;
 
 /// Measures many zones that run.
 fn up(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
+    ensure!(args.up >= 2, "at least two zones that run are needed");
     let names: Vec<String> = (0..args.up).map(|number| format!("u{number}")).collect();
     let title = format!("{} zones that run at once", names.len());
     say::title(&title);
@@ -180,7 +181,7 @@ fn up(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
         .row(Who::Ours, &format!("zoneadm boot, the last {some}"), &samples(last))
         .row(Who::Ours, "zoneadm list -cv, of them all", &samples(&lists))
         .row(Who::Ours, "all daemons killed, until all are adopted", &samples(&[adopted]))
-        .row(Who::Ours, "zoneadm halt, one after the other", &samples(&halts))
+        .row(Who::Ours, &format!("zoneadm halt, one after the other, of {}", first_half.len()), &samples(&halts))
         .row(Who::Ours, &format!("zoneadm --all halt, of {}", second_half.len()), &samples(&[rest]))
         .note(&format!("Daemons leave after their minute; those that were there are killed, and {JOBS} commands at a time call."));
     let memory = Table::new(&format!("Private memory of zsched, {title}"), Unit::Kilobytes).row(
