@@ -149,17 +149,29 @@ impl Zone {
         Ok(Ensured::Respawned)
     }
 
-    /// Tells zsched to end.
+    /// Tells zsched to end, and ends it if it keeps no zone and cannot be told: it would stay, with the zone's door and console, and start a
+    /// daemon for whoever comes, which could tell it as little.
     ///
     /// # Errors
     /// [`ClientError::NotRunning`] when nobody listens at its socket, or another when it keeps a zone.
     pub fn dismiss(&self) -> zsched::client::Result<()> {
         let mut keeper = self.keeper();
         self.backup.retire();
-        match keeper.quit() {
-            Err(ClientError::NotRunning) => {
-                *keeper = Client::connect(&self.layout.zone_run(&self.name))?;
-                keeper.quit()
+        let asked = match keeper.quit() {
+            Err(ClientError::NotRunning | ClientError::Broken) => {
+                Client::connect(&self.layout.zone_run(&self.name)).and_then(|again| {
+                    *keeper = again;
+                    keeper.quit()
+                })
+            }
+            done => done,
+        };
+        match asked {
+            Err(error) if !error.is_answer() => {
+                tracing::warn!("zsched could not be dismissed: {}", Chain(&error));
+                let ended =
+                    crate::unreachable::end(&self.layout, &self.name, |text| tracing::warn!("{text}"));
+                if ended { Ok(()) } else { Err(error) }
             }
             done => done,
         }

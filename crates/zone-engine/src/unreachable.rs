@@ -47,9 +47,7 @@ pub(crate) fn claim(
     let unheard = unheard.map(|only| only.pid);
     let removed = found.iter().filter(|keeper| remove(keeper)).count();
     if let Some(pid) = unheard {
-        warn(&format!(
-            "WARNING: zsched, process {pid}, which kept no zone, could not be spoken to; it was ended."
-        ));
+        warn(&was_ended(pid));
     } else if !found.is_empty() {
         warn(&format!(
             "WARNING: multiple zone console instances detected for zone '{zone}'; {removed} of {} successfully removed.",
@@ -57,6 +55,25 @@ pub(crate) fn claim(
         ));
     }
     Ok(lock.or_else(|| take(&path)))
+}
+
+/// Ends the zone's keepers that keep none, and cannot be told to go. Says whether none is left; `warn` is told of each that was ended.
+/// The caller is the zone's daemon, of which there is one, and there is no zone.
+pub(crate) fn end(layout: &Layout, zone: &ZoneName, mut warn: impl FnMut(&str)) -> bool {
+    // One that was heard after all may need a moment.
+    let found = find(layout, zone).into_iter().filter(|keeper| !leaves(keeper));
+    let mut gone = |keeper: &Process| {
+        let removed = !keeps_a_zone(keeper) && remove(keeper);
+        if removed {
+            warn(&was_ended(keeper.pid));
+        }
+        removed
+    };
+    found.fold(true, |all, keeper| gone(&keeper) && all)
+}
+
+fn was_ended(pid: i32) -> String {
+    format!("WARNING: zsched, process {pid}, which kept no zone, could not be spoken to; it was ended.")
 }
 
 /// The lock, if nobody has it.

@@ -19,6 +19,16 @@ mod xml;
 
 pub use adopt::adopt;
 
+/// The brand here that is like one of illumos or Solaris; `None` for a word that is none of theirs.
+pub fn brand(there: &str) -> Option<&'static str> {
+    words::is_brand(there).then(|| words::brand(there, false))
+}
+
+/// The line that tells of it.
+pub fn brand_told(there: &str, here: &str) -> String {
+    format!("brand {there} (it is {here})")
+}
+
 /// The manifest in the zonepath of a zone that was detached.
 pub const DETACHED: &str = "SUNWdetached.xml";
 

@@ -7,7 +7,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use zone_config::command::Command;
+use zone_config::brand::{Brand, BrandError};
+use zone_config::command::{Command, Term};
 use zone_config::config::ConfigError;
 use zone_config::document::{Document, Problem};
 use zone_config::nearest::did_you_mean;
@@ -21,7 +22,7 @@ use crate::complete::Place;
 use crate::editor::{EditError, Editor};
 use crate::error::Failure;
 use crate::talk::{Answer, Talk};
-use crate::{help, live, show};
+use crate::{help, import, live, show};
 
 mod access;
 mod create;
@@ -198,7 +199,7 @@ impl Session {
         };
         let index = Index::load(&self.layout).unwrap_or_default();
         let zones = index.entries().map(|entry| entry.name.to_string()).collect();
-        Place { resource, zones, brands: zone_config::Brand::known() }
+        Place { resource, zones, brands: Brand::known() }
     }
 
     /// The zone that may have been meant by a name that no zone has.
@@ -225,7 +226,7 @@ impl Session {
         match command {
             Command::Create { force, template } => self.create(*force, template, talk)?,
             Command::Add { what, value } => self.editor()?.add(what, value.as_ref())?,
-            Command::Set { property, value } => self.editor()?.set(property, value)?,
+            Command::Set { property, value } => self.set(property, value)?,
             Command::Clear { property } => self.editor()?.clear(property)?,
             Command::Remove { force, what, qualifiers, value } => {
                 let editor = self.editor()?;
@@ -304,6 +305,23 @@ impl Session {
             Answer::No => Ok(Flow::Next),
             Answer::Nobody => Err(Failure::NotSaved),
         }
+    }
+
+    /// Sets a property. A brand that only illumos or Solaris has becomes the one here that is like it, so that their command files are
+    /// gone through to the end; the commit tells of it.
+    fn set(&mut self, property: &str, value: &Term) -> Result<(), Failure> {
+        let editor = self.editor()?;
+        let there = match value {
+            Term::Word(word) if property == "brand" && editor.open().is_none() => word,
+            _ => return Ok(editor.set(property, value)?),
+        };
+        let unknown = matches!(Brand::load(there), Err(BrandError::Unknown { .. }));
+        let Some(here) = import::brand(there).filter(|_| unknown) else {
+            return Ok(editor.set(property, value)?);
+        };
+        editor.set(property, &Term::Word(here.to_owned()))?;
+        self.left_out.push(import::brand_told(there, here));
+        Ok(())
     }
 
     fn check_access(&self, command: &Command) -> Result<(), Failure> {

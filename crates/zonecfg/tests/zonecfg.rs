@@ -178,8 +178,8 @@ fn a_command_file_that_fails_changes_nothing_and_says_where() {
         ),
         ("create -b", "Zone web failed to verify"),
         (
-            "create\nset brand=solaris\nexit",
-            "On line 3 of FILE: Zone web failed to verify\n  brand cannot be used: no brand \"solaris\"",
+            "create\nset brand=fish\nexit",
+            "On line 3 of FILE: Zone web failed to verify\n  brand cannot be used: no brand \"fish\"",
         ),
         ("info", "On line 1 of FILE: web: No such zone configured"),
     ] {
@@ -479,6 +479,23 @@ fn what_has_no_meaning_on_linux_is_kept_and_told_in_one_line() {
     let file = place.file("copy.cfg", &exported);
     assert_eq!(place.zonecfg(&["-z", "web2", "-f", &file]).status, 0);
     assert_eq!(place.done("web2", "export"), exported);
+}
+
+#[test]
+fn a_brand_of_illumos_becomes_the_one_that_is_like_it() {
+    let place = Place::new();
+    let file =
+        place.file("web.cfg", "create -b\nset zonepath=/zones/web\nset brand=lipkg\nset autoboot=true\n");
+    let ran = place.zonecfg(&["-z", "web", "-f", &file]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let told = "zonecfg: note: left out, for there is nothing like it here: brand lipkg (it is linux)\n";
+    assert!(ran.err.ends_with(told), "{}", ran.err);
+    assert_eq!(
+        place.done("web", "export").lines().filter(|line| line.contains("brand")).collect::<Vec<_>>(),
+        ["set brand=linux"]
+    );
+    // What neither has is no brand.
+    place.refused("web", "set brand=fish", "no brand \"fish\"");
 }
 
 #[test]

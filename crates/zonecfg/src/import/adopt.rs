@@ -82,7 +82,7 @@ impl Adopting<'_> {
         // What is the default need not be said.
         let set = here == brand::DEFAULT || self.editor.set("brand", &Term::Word(here.to_owned())).is_ok();
         if !set || here != there {
-            self.leave(format!("brand {there} (it is {here})"));
+            self.leave(super::brand_told(there, here));
         }
     }
 

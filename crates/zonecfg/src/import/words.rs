@@ -13,6 +13,36 @@ const SYSTEM: [&str; 4] = ["/lib", "/platform", "/sbin", "/usr"];
 /// Where devices are that no Linux has.
 const NO_DEVICES: [&str; 6] = ["/dev/dsk", "/dev/rdsk", "/dev/zvol", "/dev/md", "/dev/cfg", "/dev/lofi"];
 
+/// The brands of illumos, its distributions and Solaris, but for the name that is one of ours.
+const BRANDS: [&str; 21] = [
+    "bhyve",
+    "cluster",
+    "emu",
+    "illumos",
+    "ipkg",
+    "joyent",
+    "joyent-minimal",
+    "kvm",
+    "labeled",
+    "lipkg",
+    "lx",
+    "native",
+    "omicron1",
+    "pkgsrc",
+    "propolis-server",
+    "sn1",
+    "solaris",
+    "solaris10",
+    "solaris8",
+    "solaris9",
+    "solaris-kz",
+];
+
+/// Whether it is a brand there.
+pub(super) fn is_brand(there: &str) -> bool {
+    BRANDS.contains(&there)
+}
+
 /// The brand here of a zone whose brand there is this, if it is another; `shares` when it has `/usr` from its host.
 pub(super) fn brand(there: &str, shares: bool) -> &'static str {
     if SHARING.contains(&there) || shares { "sparse" } else { "linux" }

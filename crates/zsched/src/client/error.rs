@@ -76,6 +76,12 @@ impl ClientError {
         )
     }
 
+    /// Whether it says all there is to say: there is no zsched, or it was heard and has refused.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::NotRunning) || matches!(self, Self::Refused { .. }) && !self.is_unserved()
+    }
+
     /// Whether zsched lives and does not serve this connection: another one would fare no better.
     #[must_use]
     pub fn is_unserved(&self) -> bool {

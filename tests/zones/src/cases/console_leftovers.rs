@@ -11,6 +11,7 @@ cases![
     a_directory_in_its_place,
     a_keeper_without_its_socket_is_removed,
     a_keeper_of_a_living_zone_without_its_socket_is_not_doubled,
+    a_keeper_that_hears_nothing_goes_with_its_daemon,
 ];
 
 fn a_dead_daemons_socket(lab: &Lab) {
@@ -102,6 +103,26 @@ fn a_keeper_without_its_socket_is_removed(lab: &Lab) {
     let mut wire = Wire::attached(&zone, false);
     wire.says("here");
     wire.hears("here");
+}
+
+fn a_keeper_that_hears_nothing_goes_with_its_daemon(lab: &Lab) {
+    let zone = lab.tiny("web", ECHO);
+    let mut terminal = zone.console(&[]);
+    zone.zoneadm(["ready"]).ok();
+    let keeper = zone.keeper();
+    zone.halt();
+    terminal.shows("[NOTICE: Zone halted]");
+    stop(keeper);
+    drop(terminal.ends_by("\r~."));
+    // Its last client has gone. It cannot dismiss zsched.
+    zone.daemon_leaves();
+    until("zsched has gone", || {
+        proc_status(keeper, "State").is_none_or(|state| state.starts_with('Z')).then_some(())
+    });
+    for name in ["zsched", "door", "console"] {
+        assert!(!zone.run_dir().join(name).exists(), "{name} is left");
+    }
+    zone.boot();
 }
 
 /// Stops a process, and waits until it is.
