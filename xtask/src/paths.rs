@@ -38,3 +38,10 @@ pub(crate) const HOST_PROGRAMS: [&str; 3] = ["zone-generator", "zones-host", "zo
 
 /// What tells which distribution this machine runs.
 pub(crate) const OS_RELEASE: &str = "/etc/os-release";
+
+/// Where cgroup v2 is mounted on this machine.
+pub(crate) fn cgroup2() -> Option<PathBuf> {
+    let info = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let line = info.lines().find(|line| line.contains(" - cgroup2 "))?;
+    line.split(' ').nth(4).map(PathBuf::from)
+}

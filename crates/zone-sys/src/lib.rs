@@ -33,6 +33,7 @@ pub mod reserve;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;
+pub mod stack;
 pub mod stdio;
 pub mod trace;
 pub mod tty;

@@ -9,7 +9,6 @@ use crate::sockets::Sockets;
 use crate::upcall::Upcall;
 use crate::userns;
 use crate::zone::{Kept, Zone};
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -20,8 +19,11 @@ use zone_sys::pages::Pages;
 use zone_sys::unix::{self, Fds};
 use zsched::wire::{
     Adopt, Attendance, CREATE_FDS, Create, Failure, Header, Kinds, MAX_MESSAGE, OLDEST, Op, PROTOCOL, Phase,
-    Reply, SOCKETS, Stage, Status,
+    Reply, Stage, Status,
 };
+
+mod wait;
+use wait::{CALLERS, FIRST, Happened, LISTENER, MANAGER, SIGNALS, STARTING};
 
 /// The console as zsched holds it: both ends, so that neither ever sees the other hang up.
 #[derive(Debug)]
@@ -57,21 +59,6 @@ pub(crate) struct Keeper {
     message: Pages,
 }
 
-/// What the short requests fit into, which are all but the one that describes a zone.
-const ONE_PAGE: usize = 4096;
-
-/// How long to wait after a failure of the kernel's that passes by itself.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
-
-/// What is polled besides the connections, whose numbers are those of their slots.
-const LISTENER: usize = MAX;
-const MANAGER: usize = MAX + 1;
-const FIRST: usize = MAX + 2;
-const STARTING: usize = MAX + 3;
-const SIGNALS: usize = MAX + 4;
-const CALLERS: usize = MAX + 5;
-const TABLE: usize = CALLERS + SOCKETS;
-
 impl Keeper {
     pub(crate) fn new(
         proof: SingleThreaded,
@@ -100,84 +87,42 @@ impl Keeper {
     }
 
     /// Serves until a daemon says that it is over.
+    #[inline(never)]
     pub(crate) fn run(mut self) {
+        // Two frames, of which the large one is gone while nothing happens: for years, perhaps.
         loop {
-            let [unread, late] = self.restraint.look(self.unlogged());
-            let wanted = self.wants_daemon();
-            if wanted {
-                self.upcall.start_if_due(self.proof);
-            }
-            let doubt = self.zone.as_ref().and_then(Zone::patience);
-            let rest = self.clients.rest();
-            let wait = if wanted { self.upcall.wait() } else { doubt };
-            let wait = wait.into_iter().chain(rest).chain(unread).chain(late).min();
-            let mut ready = [PollFlags::empty(); TABLE];
-            let mut slots = [0; TABLE];
-            {
-                let mut table: [PollFd<'_>; TABLE] =
-                    std::array::from_fn(|_| PollFd::new(&self.listener, PollFlags::empty()));
-                let mut used = 0;
-                let passed_over = [rest.map(|_| LISTENER), unread.map(|_| MANAGER)];
-                let watched = self.watched().filter(|(slot, _)| !passed_over.contains(&Some(*slot)));
-                for (slot, fd) in watched {
-                    (table[used], slots[used]) = (PollFd::from_borrowed_fd(fd, PollFlags::IN), slot);
-                    used += 1;
-                }
-                match poll(&mut table[..used], wait.as_ref()) {
-                    Ok(_) => table[..used]
-                        .iter()
-                        .zip(slots)
-                        .for_each(|(entry, slot)| ready[slot] = entry.revents()),
-                    Err(Errno::INTR) => continue,
-                    // A shortage of memory: it passes, or nothing helps, but not by trying without a pause.
-                    Err(_) => {
-                        std::thread::sleep(PAUSE);
-                        continue;
-                    }
-                }
-            }
-            // The end of the first process comes before requests, so that they see it.
-            if doubt.is_some() || !ready[FIRST].is_empty() || !ready[SIGNALS].is_empty() {
-                self.look_at_first();
-            }
-            if !ready[STARTING].is_empty() {
-                self.upcall.started();
-            }
-            if !ready[MANAGER].is_empty() {
-                self.drain();
-            }
-            if ready[CALLERS..].iter().any(|flags| !flags.is_empty()) {
-                self.sockets.came();
-            }
-            for (slot, flags) in ready[..MAX].iter().enumerate() {
-                if !flags.is_empty() && self.serve(slot) {
-                    return;
-                }
-            }
-            if !ready[LISTENER].is_empty() {
-                self.clients.accept(&self.listener);
+            let happened = self.wait();
+            if self.act(&happened) {
+                return;
             }
         }
     }
 
-    /// What to poll, each at most once, with what it is: the slot of a connection or one of the constants above.
-    fn watched(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
-        let console =
-            (self.readable && self.clients.daemon().is_none()).then(|| self.console.manager.as_fd());
-        let (first, signals) = self.zone.as_ref().map_or((None, None), Zone::watched);
-        let callers = self.sockets.watched().into_iter().enumerate();
-        let callers = callers
-            .filter_map(|(index, socket)| Some((CALLERS + index, socket?)))
-            .filter(|_| self.clients.daemon().is_none());
-        let others = [
-            (LISTENER, Some(self.listener.as_fd())),
-            (MANAGER, console),
-            (FIRST, first),
-            (SIGNALS, signals),
-            (STARTING, self.upcall.starting()),
-        ];
-        let others = others.into_iter().filter_map(|(what, fd)| Some((what, fd?)));
-        self.clients.all().chain(others).chain(callers)
+    /// Does what is to be done about it. True if that was the last thing to do.
+    #[inline(never)]
+    fn act(&mut self, Happened { ready, doubt }: &Happened) -> bool {
+        // The end of the first process comes before requests, so that they see it.
+        if *doubt || !ready[FIRST].is_empty() || !ready[SIGNALS].is_empty() {
+            self.look_at_first();
+        }
+        if !ready[STARTING].is_empty() {
+            self.upcall.started();
+        }
+        if !ready[MANAGER].is_empty() {
+            self.drain();
+        }
+        if ready[CALLERS..].iter().any(|flags| !flags.is_empty()) {
+            self.sockets.came();
+        }
+        for (slot, flags) in ready[..MAX].iter().enumerate() {
+            if !flags.is_empty() && self.serve(slot) {
+                return true;
+            }
+        }
+        if !ready[LISTENER].is_empty() {
+            self.clients.accept(&self.listener);
+        }
+        false
     }
 
     /// Whether no daemon is there to be told that a zone has ended or is to come back, to serve whoever waits for one, or to log what is
@@ -295,10 +240,6 @@ impl Keeper {
         };
         if unix::send(socket, &reply.encode(), borrowed).is_err() {
             self.part(slot);
-        }
-        // A zone is described once, and its keeper stays for years.
-        if n > ONE_PAGE {
-            self.message.give_back();
         }
         last
     }

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
+#[inline(never)]
 fn start(arguments: &Arguments) -> Option<keeper::Keeper> {
     let proof = SingleThreaded::assert().ok()?;
     let (listener, daemon) = (inherited(launch::LISTENER)?, inherited(launch::DAEMON)?);

@@ -6,10 +6,10 @@ use super::report::{Table, Unit, Who};
 use super::stage::Stage;
 use super::stats::Samples;
 use super::worker::{Job, Worker};
-use crate::say;
+use crate::{paths, say};
 use anyhow::Result;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use zones_suite::harness::Zone;
 
 /// How to measure.
@@ -95,7 +95,7 @@ impl Pair {
             start: Job::FloorStart {
                 root: root.to_owned(),
                 init: INIT.to_owned(),
-                cgroup: cgroup2().map(|mount| mount.join(format!("zones-bench-{zone}"))),
+                cgroup: paths::cgroup2().map(|mount| mount.join(format!("zones-bench-{zone}"))),
                 bridge: bridge.map(str::to_owned),
             },
             boot: zoneadm(&["boot", "--timings", "--json"]),
@@ -215,13 +215,6 @@ pub(super) fn steps(output: &str) -> Vec<(String, u64)> {
         collect(&value, &mut steps);
     }
     steps
-}
-
-/// Where cgroup v2 is mounted.
-pub(super) fn cgroup2() -> Option<PathBuf> {
-    let info = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let line = info.lines().find(|line| line.contains(" - cgroup2 "))?;
-    line.split(' ').nth(4).map(|place| Path::new(place).to_owned())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::report::{Table, Unit, Who};
 use super::stage::Stage;
 use super::stats::{Samples, milliseconds};
 use super::worker::{Job, Worker};
+use crate::paths;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,7 @@ struct Floor {
 impl Floor {
     /// Makes both, of which nothing counts: a zone has a cgroup and an IPC namespace without limits, too.
     fn make() -> Result<Self> {
-        let cgroup = boot::cgroup2().context("cgroup version 2 is not mounted")?.join("zones-bench-limits");
+        let cgroup = paths::cgroup2().context("cgroup version 2 is not mounted")?.join("zones-bench-limits");
         std::fs::create_dir(&cgroup).with_context(|| format!("cannot make {}", cgroup.display()))?;
         let worker = Worker::start(&["unshare", "--ipc"], &[]);
         let worker = worker.inspect_err(|_| drop(std::fs::remove_dir(&cgroup)))?;

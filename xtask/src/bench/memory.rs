@@ -8,6 +8,7 @@ use super::stats::Samples;
 use super::worker::Job;
 use crate::sh;
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal};
 use std::path::Path;
 
 /// How to measure.
@@ -35,15 +36,19 @@ pub(super) fn measure(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
 
 /// Measures memory with so many zones.
 fn of_zones(stage: &Stage, number: usize) -> Result<[Table; 2]> {
-    let names: Vec<String> = (0..number).map(|number| format!("m{number}")).collect();
+    let names: Vec<String> = (0..number).map(|zone| format!("m{number}x{zone}")).collect();
     for name in &names {
         stage.lab.tiny(name, IDLE).boot();
     }
     let (mut zscheds, mut daemons) = (Vec::new(), Vec::new());
     for name in &names {
         let zone = stage.lab.zone(name);
+        let daemon = zone.daemon().context("the zone has no daemon")?;
+        daemons.push(of(daemon)?);
+        // As it would leave by itself, after its minute.
+        rustix::process::kill_process(Pid::from_raw(daemon).context("no process")?, Signal::TERM)?;
+        zone.daemon_leaves();
         zscheds.push(of(zone.keeper())?);
-        daemons.push(of(zone.daemon().context("the zone has no daemon")?)?);
     }
     let first = stage.lab.zone(&names[0]);
     let root = first.file("/");
@@ -55,7 +60,7 @@ fn of_zones(stage: &Stage, number: usize) -> Result<[Table; 2]> {
     let table = |title: &str, of: fn(&Memory) -> f64| {
         let samples = |all: &[Memory]| all.iter().map(of).collect::<Samples>();
         let mut table = Table::new(&format!("Memory of an idle zone, {title}, of {number}"), Unit::Kilobytes)
-            .row(Who::Ours, "zsched, all that stays", &samples(&zscheds))
+            .row(Who::Ours, "zsched, all that stays, without a daemon", &samples(&zscheds))
             .row(Who::Ours, "zoneadmd, until it leaves", &samples(&daemons));
         for (name, found) in [("lxc monitor", &monitors), ("conmon, with crun", &conmons)] {
             table = match found {

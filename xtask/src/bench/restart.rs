@@ -6,6 +6,7 @@ use super::stats::{Samples, milliseconds};
 use crate::say;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -112,7 +113,13 @@ fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<Table> {
 pub(super) fn killed_and_adopted(stage: &Stage, names: &[String], jobs: usize) -> Result<u64> {
     let daemons: Vec<i32> = names.iter().filter_map(|name| stage.lab.zone(name).daemon()).collect();
     let began = Instant::now();
-    daemons.into_iter().try_for_each(kill)?;
+    for daemon in daemons {
+        // One may leave by itself in this moment.
+        match kill(daemon) {
+            Err(e) if e.downcast_ref() == Some(&Errno::SRCH) => {}
+            done => done?,
+        }
+    }
     until_all(&call_all(stage, &names.iter().collect::<Vec<_>>(), jobs, began))
 }
 

@@ -224,11 +224,10 @@ impl Stage {
 
 /// The directory of a process's cgroup v2.
 fn cgroup_of(pid: i32) -> Option<PathBuf> {
-    let info = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mount = info.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?.to_owned();
+    let mount = paths::cgroup2()?;
     let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
-    Some(Path::new(&mount).join(path))
+    Some(mount.join(path))
 }
 
 /// Whether a process has `root` in its arguments or environment, or was started from below it.

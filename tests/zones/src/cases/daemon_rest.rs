@@ -54,7 +54,20 @@ fn it_leaves_and_nobody_who_only_looks_brings_one_back(lab: &Lab) {
     }
     zone.zlogin(["true"]).ok();
     assert!(zone.nobody_is_daemon(), "zlogin needs none");
+    let keeper = now.zsched.map_or(0, |it| it.pid);
+    let most = 4 * rustix::param::page_size() / 1024;
+    until("zsched has given back what it does not need of its stack", || {
+        stack(keeper).filter(|size| *size <= most)
+    });
     leaves_nothing(&zone, &world, "a daemon that left");
+}
+
+/// How much of a process's stack is in memory, in kB.
+fn stack(pid: i32) -> Option<usize> {
+    let maps = read(&std::path::Path::new("/proc").join(pid.to_string()).join("smaps"));
+    let (_, stack) = maps.split_once("[stack]")?;
+    let size = stack.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+    size.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
 fn it_is_back_for_whoever_connects(lab: &Lab) {
