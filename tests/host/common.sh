@@ -139,12 +139,15 @@ look() { # what could be left
     ip neighbour show proxy | sed 's/^/proxy /'
     nft list ruleset 2>/dev/null | sed 's/^/rule /'
 }
+complaints() { dmesg | grep -c 'BUG\|WARNING:\|Oops'; } # the kernel's
+complained=0
 # the_host: says what it is, and remembers what is there.
 the_host() {
     title "The host"
     uname -rv; systemctl --version | head -1
     echo "cgroup: $(stat -fc %T /sys/fs/cgroup): $(cat /sys/fs/cgroup/cgroup.controllers)"
     look | sort > /tmp/before
+    complained=$(complaints)
 }
 # nothing_left: of all that the_host has seen nothing more is there.
 nothing_left() {
@@ -158,5 +161,5 @@ nothing_left() {
     is "ranges of ids" "" sh -c 'cat /etc/zones/idmap 2>/dev/null; grep -s zone /etc/subuid /etc/subgid'
     is "addresses" "" sh -c 'cat /etc/zones/addresses 2>/dev/null'
     is "files of the zones" "" sh -c 'find /run/zones /etc/zones /var/lib/zones -mindepth 1 2>/dev/null | grep -v "/index$\|/idmap$\|/addresses$\|/network.toml$\|/.sharing$\|lock"'
-    is "kernel log" 0 sh -c 'dmesg | grep -c "BUG\|WARNING:\|Oops"'
+    is "complaints of the kernel" "$complained" complaints
 }

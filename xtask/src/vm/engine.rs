@@ -1,9 +1,9 @@
-//! What runs a machine: User-Mode Linux, a kernel that is a program, or QEMU.
+//! What runs a machine: User-Mode Linux, a kernel that is a program; QEMU; or the kernel that is here.
 
 use super::image::Image;
 use crate::arch::Arch;
 use crate::needs::{Need, need};
-use crate::sh;
+use crate::{paths, sh};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,8 @@ pub(crate) enum Engine {
     Uml,
     /// QEMU: Debian's own kernel, as fast as /dev/kvm lets it or several times slower
     Qemu,
+    /// Namespaces: no machine, but this one's kernel and what that has, as fast as here
+    Namespaces,
 }
 
 /// How long after their start machines have done nothing yet: the kernel and systemd. In seconds, generous.
@@ -26,18 +28,34 @@ impl Engine {
         match self {
             Self::Uml => "User-Mode Linux",
             Self::Qemu => "QEMU",
+            Self::Namespaces => "this kernel, in namespaces",
         }
     }
 
     /// Tells why it cannot run an image for a processor here, if it cannot.
     pub(super) fn missing(self, arch: Arch) -> Option<String> {
-        if self == Self::Uml && arch != Arch::Amd64 {
-            return Some(format!("there is no {} for {}", self.name(), arch.debian()));
-        }
-        // User-Mode Linux is in the image.
         let need = emulator(arch);
-        (self == Self::Qemu && sh::which(need.program).is_none())
-            .then(|| format!("{} is not installed (package {})", need.program, need.package))
+        match self {
+            // It is in the image.
+            Self::Uml => {
+                (arch != Arch::Amd64).then(|| format!("there is no {} for {}", self.name(), arch.debian()))
+            }
+            Self::Qemu => sh::which(need.program)
+                .is_none()
+                .then(|| format!("{} is not installed (package {})", need.program, need.package)),
+            Self::Namespaces if arch.is_foreign() => {
+                Some(format!("{} runs nothing for {}", self.name(), arch.debian()))
+            }
+            Self::Namespaces if paths::cgroup2().is_none() => Some("cgroup version 2 is not mounted here".to_owned()),
+            Self::Namespaces => (!has_rules()).then(|| {
+                "this kernel lacks rules of nf_tables for bridges and links, or nft is not installed (package nftables)".to_owned()
+            }),
+        }
+    }
+
+    /// Whether what a machine has written is there in its next boot.
+    pub(super) fn remembers(self) -> bool {
+        self == Self::Uml
     }
 
     /// Gives the command that runs a machine on a throw-away copy of an image. `dir` is the machine's own folder, with
@@ -46,6 +64,7 @@ impl Engine {
         match self {
             Self::Uml => uml(image, dir, megabytes),
             Self::Qemu => qemu(image, pages, dir, megabytes),
+            Self::Namespaces => namespaces(image, dir),
         }
     }
 }
@@ -103,8 +122,8 @@ fn qemu(image: &Image, pages: Pages, dir: &Path, megabytes: u64) -> Result<Comma
     // QEMU's throw-away copy is there.
     command.arg(emulator(image.arch).program).env("TMPDIR", dir);
     command.args(["-nodefaults", "-display", "none", "-no-reboot", "-smp", "2"]);
-    let kvm = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok() && virtualizes();
-    let accelerator = if kvm && !image.arch.is_foreign() { "kvm" } else { "tcg,thread=multi,tb-size=512" };
+    let accelerator =
+        if has_kvm() && !image.arch.is_foreign() { "kvm" } else { "tcg,thread=multi,tb-size=512" };
     command.args(["-accel", accelerator]);
     // With an emulated processor that has all that there is, the kernel does not trust its clock and reads a slow one, and has more
     // to save at each switch: programs start in a third more time. The pointers that a processor for arm64 signs take most of an
@@ -138,12 +157,42 @@ fn qemu(image: &Image, pages: Pages, dir: &Path, megabytes: u64) -> Result<Comma
     Ok(command)
 }
 
+fn namespaces(image: &Image, dir: &Path) -> Result<Command> {
+    let script = dir.join("namespaces.sh");
+    std::fs::write(&script, include_str!("guest/namespaces.sh"))
+        .context("the script that starts a machine")?;
+    let mut command = contained();
+    command.args(["--mount", "--propagation", "private", "--uts", "--ipc", "sh"]).arg(script);
+    command.arg(image.file("disk.img")).arg(dir).arg(group(dir)?);
+    // What systemd takes from a kernel's command line it takes from its own where it is told that it has no machine for itself.
+    command.args(QUIET.split(' ').filter(|word| *word != "rw"));
+    Ok(command)
+}
+
+/// The control group of a machine that is not one, by the machine's own folder.
+pub(super) fn group(dir: &Path) -> Result<std::path::PathBuf> {
+    let name = dir.file_name().context("a machine's folder without a name")?.to_string_lossy().into_owned();
+    Ok(paths::cgroup2().context("cgroup version 2 is not mounted")?.join(format!("zones-vm.{name}")))
+}
+
+/// Whether this kernel has rules for all that nets of zones are made of.
+fn has_rules() -> bool {
+    let tables = "add table inet t; add table bridge t; add table netdev t; add table ip t; add chain ip t n { type nat hook prerouting priority 0; }";
+    let nft = Command::new("unshare").args(["--net", "nft", tables]).output();
+    nft.is_ok_and(|output| output.status.success())
+}
+
 /// Begins a command whose processes end with it, and it with the thread that has started it, whatever ends that; that reach
 /// no network, either.
 fn contained() -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--net"]);
     command
+}
+
+/// Whether QEMU is as fast as the processor.
+pub(super) fn has_kvm() -> bool {
+    std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok() && virtualizes()
 }
 
 /// Whether the processor can run machines: without that a /dev/kvm is another hypervisor's, and does not boot every kernel.

@@ -1,6 +1,6 @@
 //! One machine's life: boot, the command, its output, the end.
 
-use super::engine::{BOOT_SECONDS, Engine, Pages};
+use super::engine::{self, BOOT_SECONDS, Engine, Pages};
 use super::image::Image;
 use super::registers;
 use crate::sh;
@@ -76,7 +76,8 @@ impl Machine<'_> {
         let mut command = self.engine.command(image, self.pages, dir, self.megabytes)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
         let child = command.spawn().with_context(|| format!("cannot start `{}`", sh::line(&command)))?;
-        let mut running = Running(child);
+        let group = if self.engine == Engine::Namespaces { Some(engine::group(dir)?) } else { None };
+        let mut running = Running { child, group };
         let lines = running.lines()?;
         let mut deadline = Instant::now() + Duration::from_secs(BOOT_SECONDS);
         let mut begun = false;
@@ -117,13 +118,17 @@ impl Machine<'_> {
 }
 
 /// A machine that runs, until this is dropped.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// The control group that its processes are in, where the kernel is not its own.
+    group: Option<PathBuf>,
+}
 
 impl Running {
     /// Gives the lines of its console as they come.
     fn lines(&mut self) -> Result<Receiver<String>> {
         let (to, from) = channel();
-        let console = BufReader::new(self.0.stdout.take().context("a machine without a console")?);
+        let console = BufReader::new(self.child.stdout.take().context("a machine without a console")?);
         std::thread::spawn(move || {
             for line in console.split(b'\n') {
                 let Ok(line) = line else { return };
@@ -140,7 +145,27 @@ impl Running {
 impl Drop for Running {
     /// Ends it, and with it all that is in its namespace: nothing on its disk matters.
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(group) = &self.group {
+            remove_group(group);
+        }
+    }
+}
+
+/// Removes a control group with all below it. Its processes have been killed, and may need a moment.
+pub(super) fn remove_group(group: &Path) {
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_group(&entry.path());
+        }
+    }
+    for _ in 0..100 {
+        match std::fs::remove_dir(group) {
+            Err(e) if e.kind() == std::io::ErrorKind::ResourceBusy => {
+                std::thread::sleep(Duration::from_millis(50))
+            }
+            _ => return,
+        }
     }
 }

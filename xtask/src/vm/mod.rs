@@ -139,6 +139,7 @@ fn lock() -> Result<File> {
     }
     for entry in std::fs::read_dir(place())?.flatten() {
         if entry.file_name().to_string_lossy().starts_with("run.") && entry.path().is_dir() {
+            engine::group(&entry.path()).iter().for_each(|group| machine::remove_group(group));
             std::fs::remove_dir_all(entry.path())?;
         }
     }

@@ -132,11 +132,16 @@ impl Run<'_> {
     /// Runs one case, and says how it went.
     fn case(&self, case: &Case) -> Count {
         let Host { suite, arch, pages, .. } = self.args.host;
-        let full = case.kernel == Kernel::Full || arch != Arch::Amd64;
-        let fit = if full { Engine::Qemu } else { Engine::Uml };
+        let fit = match case.kernel {
+            Kernel::Any if arch == Arch::Amd64 => Engine::Uml,
+            Kernel::Rules if !engine::has_kvm() && Engine::Namespaces.missing(arch).is_none() => {
+                Engine::Namespaces
+            }
+            _ => Engine::Qemu,
+        };
         let engine = self.args.engine.unwrap_or(fit);
         let forgets =
-            (case.boots > 1 && engine == Engine::Qemu).then(|| "its disk forgets at each boot".to_owned());
+            (case.boots > 1 && !engine.remembers()).then(|| "its disk forgets at each boot".to_owned());
         if let Some(why) = engine.missing(arch).or(forgets) {
             say::note(&format!("skipped: {}: {why}", case.name));
             return Count { skipped: 1, ..Count::default() };
