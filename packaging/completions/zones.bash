@@ -58,7 +58,7 @@ _zones_zoneadm() {
             ;;
     esac
     case $prev,$cur in
-        -z,* | console,[!-]* | console,) _zones_names "$(_zones_states "$verb")" && return ;;
+        -z,* | console,[!-]* | console, | status,[!-]* | status,) _zones_names "$(_zones_states "$verb")" && return ;;
         *,-z?*) _zones_names "$(_zones_states "$verb")" -z && return ;;
         clone,[!-]* | clone,) _zones_names installed && return ;;
     esac

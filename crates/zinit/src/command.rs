@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
-use zone_sys::signal;
+use zone_sys::{Chain, signal};
 
 /// The exit status of a command line that makes no sense.
 const USAGE: u8 = 2;
@@ -187,7 +187,7 @@ fn carry_out(name: &str, args: &[String], order: &Order) -> ExitCode {
     if order.request == Request::Reboot
         && let Err(error) = arguments::leave(&order.arguments)
     {
-        eprintln!("{name}: could not leave the arguments in {}: {error}", arguments::FILE);
+        eprintln!("{name}: could not leave the arguments in {}: {}", arguments::FILE, Chain(&error));
         return ExitCode::FAILURE;
     }
     // Init begins by asking every process to end, this one too, which yet has its success to tell.
@@ -206,7 +206,7 @@ fn carry_out(name: &str, args: &[String], order: &Order) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(errno) => {
-            eprintln!("{name}: could not {} the zone: {errno}", order.request.word());
+            eprintln!("{name}: could not {} the zone: {}", order.request.word(), Chain(&errno));
             ExitCode::FAILURE
         }
     }
@@ -232,7 +232,7 @@ fn hand_over(name: &str, args: &[String]) -> ExitCode {
         let path = Path::new(dir).join(name);
         if identity(&path).is_some_and(|found| Some(found) != own) {
             let error = Command::new(&path).args(args).exec();
-            eprintln!("{name}: could not execute {}: {error}", path.display());
+            eprintln!("{name}: could not execute {}: {}", path.display(), Chain(&error));
             return ExitCode::FAILURE;
         }
     }

@@ -87,11 +87,15 @@ fn start(proof: SingleThreaded, make: impl FnOnce(Option<OwnedFd>) -> Command) -
             let mut command = make(console);
             command.env_remove(crate::init::NOTIFY_SOCKET);
             let error = command.exec();
-            say(&format!("could not execute {}: {error}", command.get_program().display()));
+            say(&format!(
+                "could not execute {}: {}",
+                command.get_program().display(),
+                zone_sys::Chain(&error)
+            ));
             exit_now(NOT_EXECUTED)
         }
         Err(error) => {
-            say(&format!("could not start a process: {}", error.errno()));
+            say(&format!("could not start a process: {}", zone_sys::Chain(&error)));
             None
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     let (proof, signals) = match (SingleThreaded::assert(), watch_signals()) {
         (Ok(proof), Ok(signals)) => (proof, signals),
         (Err(error), _) | (_, Err(error)) => {
-            console::say(&format!("could not start: {error}: {}", error.errno()));
+            console::say(&format!("could not start: {}", zone_sys::Chain(&error)));
             return ExitCode::FAILURE;
         }
     };
@@ -54,7 +54,11 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
             if let Some(request) = Request::of_signal(number) {
                 console::say(&format!("the zone is going down for {}", request.word()));
                 let errno = shutdown::run(request, &signals);
-                console::say(&format!("the kernel refused the {}: {errno}", request.word()));
+                console::say(&format!(
+                    "the kernel refused the {}: {}",
+                    request.word(),
+                    zone_sys::Chain(&errno)
+                ));
                 return ExitCode::FAILURE;
             }
         }

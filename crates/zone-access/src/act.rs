@@ -153,7 +153,9 @@ fn run(words: &[String], locale: &str, caller: Caller) -> Result<Done, Refusal> 
         let status = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
         Ok(Done { status, output: text(&mut output)?, errors: text(&mut errors)? })
     };
-    run().map_err(|error: std::io::Error| failed(format!("could not run zoneadm: {error}")))
+    run().map_err(|error: std::io::Error| {
+        failed(format!("could not run zoneadm: {}", zone_sys::Chain(&error)))
+    })
 }
 
 fn text(file: &mut File) -> std::io::Result<String> {

@@ -32,7 +32,8 @@ pub(crate) fn run(
 ) -> Result<(), Refusal> {
     let room = Room::take(layout, caller.uid)?;
     let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = started.map_err(|error| failed(format!("could not run zoneadm: {error}")))?;
+    let mut child =
+        started.map_err(|error| failed(format!("could not run zoneadm: {}", zone_sys::Chain(&error))))?;
     let ended = see(stream, &mut child);
     room.leave();
     if let Some(ended) = ended {

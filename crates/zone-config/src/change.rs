@@ -160,7 +160,7 @@ pub fn merged(live: &Document, wanted: &Document) -> Document {
             resources.insert(at.min(resources.len()), was.clone());
         }
     }
-    Document { globals, resources }
+    Document { globals, resources, ..Document::default() }
 }
 
 /// Whether a zone that lives can have it before it boots anew.

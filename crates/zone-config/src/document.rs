@@ -28,7 +28,21 @@ pub struct Document {
     pub globals: Properties,
     /// Its resources, in the order they were added.
     pub resources: Vec<Instance>,
+    /// The text that it was read from, if what that has of comments and order is to be kept instead of the file's.
+    pub text: Handwritten,
 }
+
+/// A text that a person wrote, with comments in it. It says nothing that the rest of a document does not: any two are equal.
+#[derive(Clone, Debug, Default)]
+pub struct Handwritten(pub Option<String>);
+
+impl PartialEq for Handwritten {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Handwritten {}
 
 /// A resource that was added: its type and what is set in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

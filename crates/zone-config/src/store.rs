@@ -79,6 +79,12 @@ pub fn load(layout: &Layout, zone: &ZoneName) -> Result<Document, ConfigError> {
     Ok(Document::parse(&String::from_utf8_lossy(&bytes), &path)?)
 }
 
+/// The text of a zone's configuration as it is on disk, with its comments; empty where there is none that can be read.
+pub fn written(layout: &Layout, zone: &ZoneName) -> String {
+    let bytes = file::read_if_there(&layout.config(zone), file::DOCUMENT).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Writes a zone's configuration, with a line in the index when it has none yet, under the name `to`, which is
 /// another than `zone` when the zone is renamed.
 ///
@@ -117,9 +123,8 @@ fn put(
     }
     let mut before = None;
     let changed = Index::update(layout, |index| {
-        let old =
-            file::read_if_there(&layout.config(zone), file::DOCUMENT).ok().flatten().unwrap_or_default();
-        let text = document.to_toml_over(&String::from_utf8_lossy(&old));
+        let old = document.text.0.clone().unwrap_or_else(|| written(layout, zone));
+        let text = document.to_toml_over(&old);
         file::check_size(&file, text.as_bytes(), file::DOCUMENT)?;
         match index.get(zone).cloned() {
             Some(entry) => {

@@ -84,6 +84,19 @@ pub fn as_fd(numbers: &[Number]) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Lets `numbers` through again that [`as_fd`] has blocked for this thread. One that has come meanwhile and was not read takes effect.
+pub fn unblock(numbers: &[Number]) {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is initialised by sigemptyset before anything else; the calls only read it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for &number in numbers {
+            libc::sigaddset(set.as_mut_ptr(), number);
+        }
+        libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// The next signal read from a descriptor of [`as_fd`], and the pid of its sender; `None` if there
 /// is none now.
 ///

@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 use clap::ValueEnum as _;
 use zone_config::ZoneName;
 use zone_door::access::{Access, AccessError, Ask, Begun, Done, List, Look, Refusal, Verb as Wish};
+use zone_sys::Chain;
 
 use crate::choice::Choice;
 use crate::cli::Verb;
@@ -13,7 +14,7 @@ use crate::context::{Context, Selection};
 use crate::daemon::locale;
 use crate::list::Column;
 use crate::message::{Failure, Outcome, harmless, say, warn};
-use crate::table::terminal_width;
+use crate::table::{begin, terminal_width};
 
 /// Has it done by zone-access. `None`: it is for this process to do, or to refuse, since the user is root, the verb is root's,
 /// or this host has no zone-access.
@@ -140,8 +141,8 @@ fn pass_on(done: &Done, width: Option<usize>) -> Outcome {
     }
     let mut stdout = io::stdout().lock();
     let printed = if stdout.is_terminal() {
-        let cut = |line: &str| line.chars().take(width.unwrap_or(usize::MAX)).collect::<String>();
-        done.output.lines().try_for_each(|line| writeln!(stdout, "{}", harmless(&cut(line))))
+        let cut = |line| begin(line, width.unwrap_or(usize::MAX));
+        done.output.lines().try_for_each(|line| writeln!(stdout, "{}", harmless(cut(line))))
     } else {
         stdout.write_all(done.output.as_bytes())
     };
@@ -185,7 +186,7 @@ fn unwritten(error: io::Error) -> Outcome {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Err(Failure::Unread);
     }
-    warn(format_args!("could not write to standard output: {error}"));
+    warn(format_args!("could not write to standard output: {}", Chain(&error)));
     Err(Failure::Told)
 }
 

@@ -3,7 +3,8 @@
 use zone_config::nearest::did_you_mean;
 use zone_config::{Entry, Index, State, ZoneName, here, pattern};
 
-use crate::cli::Cli;
+use crate::cli::watch::StatusArgs;
+use crate::cli::{Cli, Verb};
 use crate::message::{Failure, Outcome, warn};
 
 /// What was said of the zones.
@@ -18,7 +19,7 @@ pub(crate) struct Choice {
 impl Choice {
     /// Reads what was typed; `None` if it names one zone or none.
     pub(crate) fn of(cli: &Cli) -> Outcome<Option<Self>> {
-        let text = cli.zone.as_deref();
+        let text = named(cli)?;
         if cli.all && (text.is_some() || cli.uuid.is_some()) {
             return Err(Failure::Usage("--all and a zone that is named: give one of the two".to_owned()));
         }
@@ -92,6 +93,20 @@ impl Choice {
     }
 }
 
+/// What was said of the zones by name: by `-z`, or behind the verb where it takes them there.
+///
+/// # Errors
+/// When they were named in two places.
+pub(crate) fn named(cli: &Cli) -> Outcome<Option<&str>> {
+    let Verb::Status(StatusArgs { zone: Some(zone), .. }) = &cli.verb else { return Ok(cli.zone.as_deref()) };
+    if cli.zone.as_ref().is_some_and(|other| other != zone) || cli.uuid.is_some() || cli.all {
+        return Err(Failure::Usage(
+            "status: the zone was named twice; name it once, by -z, by -u or after \"status\"".to_owned(),
+        ));
+    }
+    Ok(Some(zone))
+}
+
 fn unknown(word: &str, index: &Index) -> Failure {
     if pattern::is_pattern(word) {
         return Failure::general(anyhow::anyhow!("no zone has a name like '{word}'; nothing was done"));
@@ -142,6 +157,7 @@ mod tests {
         assert_eq!(choice("zoneadm -z web boot"), None);
         assert_eq!(choice("zoneadm boot -z web"), None);
         assert_eq!(choice("zoneadm list"), None);
+        assert_eq!(choice("zoneadm status web"), None);
     }
 
     #[test]
@@ -149,6 +165,7 @@ mod tests {
         let of = |line: &str| names(&choice(line).unwrap());
         assert_eq!(of("zoneadm -z db,web* boot").unwrap(), "db web1 web2");
         assert_eq!(of("zoneadm boot -z web2,web*").unwrap(), "web2 web1");
+        assert_eq!(of("zoneadm status web*").unwrap(), "web1 web2");
         assert_eq!(of("zoneadm --all halt").unwrap(), "web1 web2 db");
         assert_eq!(of("zoneadm halt --all").unwrap(), "web1 web2 db");
         assert_eq!(of("zoneadm --state running,ready halt").unwrap(), "web1 web2 db");

@@ -73,7 +73,7 @@ pub(crate) enum Verb {
     #[command(after_long_help = watch::LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [-s STATE,...] [-o COLUMN,...] [--csv] [--net] [--json]")]
     List(ListArgs),
     /// Show what there is to know of a zone, on one screen
-    #[command(after_long_help = watch::STATUS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] status [--json]")]
+    #[command(after_long_help = watch::STATUS_HELP, override_usage = "zoneadm [-R ROOT] status [--json] [ZONE,...]\n       zoneadm [-R ROOT] [-z ZONE,... | -u UUID] status [--json]")]
     Status(StatusArgs),
     /// Copy files into a zone, or out of it
     #[command(after_long_help = copy::CP_HELP, override_usage = "zoneadm [-R ROOT] cp [-rq] SOURCE ZONE:PATH\n       zoneadm [-R ROOT] cp [-rq] ZONE:PATH DESTINATION")]

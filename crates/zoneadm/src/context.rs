@@ -3,7 +3,7 @@
 use zone_config::nearest::did_you_mean;
 use zone_config::{Entry, Index, Layout, Snapshot, State, Uuid, ZoneName, here};
 
-use crate::choice::Choice;
+use crate::choice::{Choice, named};
 use crate::cli::Cli;
 use crate::live;
 use crate::message::{Failure, Outcome, warn};
@@ -44,7 +44,7 @@ impl Context {
             })
         });
         let choice = if cli.one.is_some() { None } else { Choice::of(cli)? };
-        let zone = cli.one.clone().or_else(|| cli.zone.clone().filter(|_| choice.is_none()));
+        let zone = cli.one.clone().or(named(cli)?.filter(|_| choice.is_none()).map(str::to_owned));
         Ok(Self { layout, zone, uuid: uuid.transpose()?, choice })
     }
 

@@ -56,6 +56,9 @@ const WORDS: [(&str, &str); 41] = [
 const NOTHING_LIKE_IT: [&str; 9] =
     ["checkpoint", "freeze", "pause", "restore", "resume", "snapshot", "suspend", "unfreeze", "unpause"];
 
+/// Options that stand before the subcommand alone, and what follows them.
+const BEFORE: [(&str, &str); 3] = [("-R", "ROOT"), ("-u", "UUID"), ("--state", "STATE")];
+
 /// Says what is wrong with the command line of this process.
 pub(crate) fn report(error: &clap::Error) {
     let words: Vec<String> =
@@ -88,8 +91,16 @@ fn hint(error: &clap::Error, words: &[String]) -> Option<String> {
             unknown_verb(value(ContextKind::InvalidSubcommand)?, near_to_ours, words)
         }
         ErrorKind::UnknownArgument => {
-            let word = value(ContextKind::InvalidArg).filter(|word| !word.starts_with('-'))?;
+            let word = value(ContextKind::InvalidArg)?;
             let verb = words.iter().find(|word| is_verb(word))?;
+            if let Some((option, what)) = BEFORE.into_iter().find(|(option, _)| word == *option) {
+                return Some(format!(
+                    "{verb}: {option} stands before the subcommand, as in: zoneadm {option} {what} {verb}"
+                ));
+            }
+            if word.starts_with('-') {
+                return None;
+            }
             zone_of(words)
                 .is_none()
                 .then(|| format!("{verb}: a zone is named with -z, as in: zoneadm -z {word} {verb}"))
@@ -163,6 +174,10 @@ mod tests {
         assert_eq!(said("web boot").unwrap(), "a zone is named with -z, as in: zoneadm -z web boot");
         assert_eq!(said("-z web boot now"), None);
         assert_eq!(said("-z web boot --now"), None);
+        let state = "halt: --state stands before the subcommand, as in: zoneadm --state STATE halt";
+        assert_eq!(said("halt --state ready").unwrap(), state);
+        assert_eq!(said("halt --state=ready").unwrap(), state);
+        assert!(said("boot -R /x").unwrap().ends_with("zoneadm -R ROOT boot"));
         assert_eq!(said("bot"), None, "clap's own question is the better one");
     }
 }

@@ -28,7 +28,12 @@ impl Steps {
             return None;
         }
         let (sender, receiver) = mpsc::channel();
-        let thread = std::thread::Builder::new().spawn(move || draw(operation, &receiver)).ok()?;
+        let thread = std::thread::Builder::new().spawn(move || {
+            // Who interrupts is heard by the thread that waits for the daemon, and told what goes on.
+            zone_sys::signal::block_all();
+            draw(operation, &receiver);
+        });
+        let thread = thread.ok()?;
         Some(Self { sender: Some(sender), thread: Some(thread) })
     }
 

@@ -125,6 +125,16 @@ fn cut(text: &str, width: usize) -> String {
     format!("…{}", &text[from..])
 }
 
+/// The beginning of a text that is too wide.
+pub(crate) fn begin(text: &str, width: usize) -> &str {
+    let mut left = width;
+    for (at, character) in text.char_indices() {
+        let Some(rest) = left.checked_sub(character.width().unwrap_or(0)) else { return &text[..at] };
+        left = rest;
+    }
+    text
+}
+
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
@@ -163,6 +173,11 @@ mod tests {
         assert_eq!(lines[2], "4711 日本   …b/zones/日本 excl boot");
         assert!(lines[..2].iter().all(|line| line.width() == 30), "{lines:?}");
         assert_eq!(table().lines(Some(80)), table().lines(None));
+    }
+
+    #[test]
+    fn a_wide_text_is_cut_by_its_columns() {
+        assert_eq!((begin("sleep 9", 5), begin("日本語", 5), begin("日本", 4)), ("sleep", "日本", "日本"));
     }
 
     #[test]

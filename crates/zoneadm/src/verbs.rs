@@ -41,7 +41,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
     }
     match &cli.verb {
         Verb::List(args) => list::run(&cx, args),
-        Verb::Status(args) => list::status::run(&cx, *args),
+        Verb::Status(args) => list::status::run(&cx, args),
         Verb::Cp(args) => cp::run(&cx, args),
         Verb::Ps(args) => ps::run(&cx, *args),
         Verb::Stat(args) => stat::run(&cx, args),

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use zone_config::command::{COMMANDS, Scope};
+use zone_config::command::{self, COMMANDS, CommandSpec, Scope};
 use zone_config::schema::{GLOBALS, Property, RESOURCES, Resource};
 use zone_config::value::Kind;
+
+use crate::editor::PARTS;
 
 /// How many names of files are offered at most.
 const MOST: usize = 500;
@@ -27,24 +29,30 @@ pub fn complete(line: &str, place: &Place) -> (usize, Vec<String>) {
     let command = &line[from..];
     let start = command.rfind([' ', '\t', '=', '[', ',', '(']).map_or(0, |at| at + 1);
     let word = &command[start..];
-    let before: Vec<&str> = command[..start].split_whitespace().collect();
-    let after_equals = command[..start].trim_end_matches(['[', ',']).contains('=');
+    let before: Vec<&str> = command[..start].split_whitespace().filter(|word| !is_flag(word)).collect();
+    // Before the value that is begun, be it the first of a list.
+    let assigned = command[..start].rsplit_once('=').filter(|(_, list)| is_list(list));
+    let assigned = assigned.and_then(|(text, _)| text.split_whitespace().last());
     let mut found = match before.as_slice() {
         [] => commands(place),
-        ["set", rest @ ..] if after_equals => {
-            let property = rest.first().map(|text| text.split('=').next().unwrap_or_default());
-            property
-                .and_then(|name| property_of(name, place))
-                .map_or_else(Vec::new, |property| values(property, word, place))
+        [name] if word.starts_with('-') => command::spec(name).map(CommandSpec::options).unwrap_or_default(),
+        ["set", ..] if assigned.is_some() => {
+            values_of(assigned.and_then(|name| property_of(name, place)), word, place)
         }
-        ["set"] => with(&properties(place), "="),
-        ["clear"] => properties(place),
+        ["select" | "info" | "remove", name, ..] if assigned.is_some() => {
+            let row = resource(name).and_then(|resource| resource.property(assigned?));
+            values_of(row, word, place)
+        }
+        ["set"] => with(&all_properties(word, place), "="),
+        ["clear"] => all_properties(word, place),
         ["add" | "remove"] => match place.resource {
             Some(_) => properties(place),
             None => RESOURCES.iter().map(|row| row.name.to_owned()).collect(),
         },
-        ["add" | "remove", name] if place.resource.is_some() => {
-            property_of(name, place).map_or_else(Vec::new, |property| values(property, word, place))
+        ["add" | "remove", name, list @ ..]
+            if place.resource.is_some() && list.iter().all(|list| is_list(list)) =>
+        {
+            values_of(property_of(name, place), word, place)
         }
         ["select" | "info" | "remove", name, ..] if place.resource.is_none() => match resource(name) {
             Some(resource) => with(&names(resource.properties), "="),
@@ -55,11 +63,12 @@ pub fn complete(line: &str, place: &Place) -> (usize, Vec<String>) {
             let all = RESOURCES.iter().map(|row| row.name).chain(GLOBALS.iter().map(|row| row.name));
             all.map(str::to_owned).collect()
         }
-        ["create"] => ["-F", "-b", "-t", "-a", "-f"].map(str::to_owned).to_vec(),
+        ["create"] => command::spec("create").map(CommandSpec::options).unwrap_or_default(),
         ["create", .., "-t"] => place.zones.clone(),
         ["export", "-f"] | ["create", .., "-a" | "-f"] => files(word),
         ["help"] => {
             let all = COMMANDS.iter().map(|row| row.name).chain(RESOURCES.iter().map(|row| row.name));
+            let all = all.chain(["commands", "syntax", "usage"]);
             all.chain(GLOBALS.iter().map(|row| row.name)).map(str::to_owned).collect()
         }
         _ => Vec::new(),
@@ -72,6 +81,16 @@ pub fn complete(line: &str, place: &Place) -> (usize, Vec<String>) {
         found.iter_mut().for_each(|name| name.push(' '));
     }
     (from + start, found)
+}
+
+/// An option without a word of its own, behind which a command goes on as without it.
+fn is_flag(word: &str) -> bool {
+    matches!(word, "-F" | "--json")
+}
+
+/// Whether this begins a list that is not closed yet, or nothing.
+fn is_list(text: &str) -> bool {
+    text.is_empty() || (text.starts_with('[') && text.ends_with(['[', ',']))
 }
 
 fn commands(place: &Place) -> Vec<String> {
@@ -94,13 +113,32 @@ fn properties(place: &Place) -> Vec<String> {
     place.resource.map_or_else(|| names(GLOBALS), |resource| names(resource.properties))
 }
 
+/// Those of the scope; where a resource is named before one, those of the resource.
+fn all_properties(word: &str, place: &Place) -> Vec<String> {
+    let single = |name: &str| resource(name).filter(|row| row.single && place.resource.is_none());
+    match word.split_once(PARTS) {
+        Some((name, _)) => single(name).map_or_else(Vec::new, |row| {
+            let begin = &word[..=name.len()];
+            names(row.properties).iter().map(|name| format!("{begin}{name}")).collect()
+        }),
+        None => properties(place),
+    }
+}
+
 fn resource(name: &str) -> Option<&'static Resource> {
     RESOURCES.iter().find(|row| row.name == name)
 }
 
 fn property_of(name: &str, place: &Place) -> Option<&'static Property> {
+    if let (None, Some((of, name))) = (place.resource, name.split_once(PARTS)) {
+        return resource(of)?.property(name);
+    }
     let rows: &'static [Property] = place.resource.map_or(GLOBALS, |resource| resource.properties);
     rows.iter().find(|row| row.name == name)
+}
+
+fn values_of(property: Option<&'static Property>, word: &str, place: &Place) -> Vec<String> {
+    property.map_or_else(Vec::new, |property| values(property, word, place))
 }
 
 /// What a property may be, as far as that can be listed.
@@ -114,12 +152,23 @@ fn values(property: &Property, word: &str, place: &Place) -> Vec<String> {
         Kind::Choice(choice) | Kind::Words(choice) => words(choice),
         Kind::Zones => place.zones.clone(),
         Kind::Lower => words(&["auto"]).into_iter().chain(links()).collect(),
+        Kind::Link => links(),
         Kind::Addresses => words(&["dhcp"]),
         Kind::CpuList => online().into_iter().collect(),
+        Kind::Cpus | Kind::WholeCpus => {
+            std::thread::available_parallelism().iter().map(ToString::to_string).collect()
+        }
         Kind::Path | Kind::Devices => files(word),
         _ if property.name == "special" => files(word),
+        _ if property.name == "user" => users(),
         _ => Vec::new(),
     }
+}
+
+/// The users of the host that are in its files.
+fn users() -> Vec<String> {
+    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect()
 }
 
 /// The links of the host.
@@ -184,6 +233,16 @@ mod tests {
         assert_eq!(words("add opt", Some("fs")), "options");
         assert_eq!(words("select fs di", None), "dir=");
         assert_eq!(words("info autob", None), "autoboot");
+        assert_eq!(words("info --json autob", None), "autoboot");
+        assert_eq!(
+            words("set capped-memory:", None),
+            "capped-memory:locked=|capped-memory:physical=|capped-memory:swap="
+        );
+        assert_eq!(words("clear capped-memory.ph", None), "capped-memory.physical");
+        assert_eq!(words("set fs:di", None), "", "there can be several");
+        assert_eq!(words("delete -", None), "-F");
+        assert_eq!(words("export -", None), "--json|-f");
+        assert_eq!(words("remove -F po", None), "port");
     }
 
     #[test]
@@ -194,5 +253,12 @@ mod tests {
         assert_eq!(words("create -t w", None), "web");
         assert_eq!(words("set dir=/pro", Some("fs")), "/proc/");
         assert_eq!(words("set nothing=", None), "");
+        assert_eq!(words("add auths [login,ma", Some("admin")), "manage");
+        assert_eq!(words("set auths=[login,ma", Some("admin")), "manage");
+        assert_eq!(words("set auths=[login] ", Some("admin")), "");
+        assert_eq!(words("set user=roo", Some("admin")), "root");
+        assert_eq!(words("select fs type=tm", None), "tmpfs");
+        assert_eq!(words("select fs type=tmpfs di", None), "dir=");
+        assert_eq!(words("set dedicated-cpu:ncpus=", None).parse::<usize>().is_ok(), true);
     }
 }

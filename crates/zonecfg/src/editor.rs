@@ -15,7 +15,7 @@ pub use error::EditError;
 pub(crate) use error::already;
 
 /// What is between a resource and a property of it: Solaris' sign, and the one of every other language.
-const PARTS: [char; 2] = [':', '.'];
+pub(crate) const PARTS: [char; 2] = [':', '.'];
 
 /// A configuration that is being edited.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -53,7 +53,7 @@ fn converse(talk: &mut Talk<'_>) -> u8 {
     let mut reader = match Reader::new() {
         Ok(reader) => reader,
         Err(error) => {
-            talk.note(&format!("cannot read from the terminal: {error}"));
+            talk.note(&format!("cannot read from the terminal: {}", Chain(&error)));
             return 1;
         }
     };

@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
     let status = match start(&args, &mut talk) {
         Ok(status) => status,
         Err(error) => {
-            talk.note(&format!("{error:#}"));
+            talk.note(&Chain(error.as_ref()).to_string());
             FAILED
         }
     };
@@ -224,7 +224,7 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
     let mut reader = match Reader::new() {
         Ok(reader) => reader,
         Err(error) => {
-            talk.note(&format!("cannot read from the terminal: {error}"));
+            talk.note(&format!("cannot read from the terminal: {}", Chain(&error)));
             return false;
         }
     };
@@ -232,16 +232,15 @@ fn converse(session: &mut Session, talk: &mut Talk<'_>) -> bool {
         let line = match reader.read(&session.prompt(), session.place()) {
             Typed::Line(line) => line,
             Typed::Cleared => continue,
-            Typed::End => {
-                talk.person = false;
-                return match session.exit(false, talk) {
-                    Ok(_) => true,
-                    Err(failure) => {
-                        talk.note(&Chain(&failure).to_string());
-                        false
-                    }
-                };
-            }
+            // As `exit`, which asks about what cannot be saved; who has gone answers nothing.
+            Typed::End => match session.exit(false, talk) {
+                Ok(Flow::Quit) => return true,
+                Ok(Flow::Next) => continue,
+                Err(failure) => {
+                    talk.note(&Chain(&failure).to_string());
+                    return false;
+                }
+            },
         };
         for found in Script::new(&line, 1) {
             match found.map(|located| execute(session, &located.command, talk)) {

@@ -296,7 +296,7 @@ impl Session {
             Failure::ResourceOpen => "Resource incomplete; really quit",
             _ => "Configuration not saved; really quit",
         };
-        talk.note(&failure.to_string());
+        talk.note(&Chain(&failure).to_string());
         if force {
             return Ok(Flow::Quit);
         }

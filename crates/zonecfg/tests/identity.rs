@@ -41,7 +41,7 @@ fn any_document() -> impl Strategy<Value = Document> {
         of_types.push(proptest::collection::vec(instance, 0..3).boxed());
     }
     (globals, of_types).prop_map(|(globals, of_types)| {
-        let mut document = Document { globals, resources: Vec::new() };
+        let mut document = Document { globals, ..Document::default() };
         for instance in of_types.into_iter().flatten() {
             let is_second = |other: &Instance| instance.resource.single || other.key() == instance.key();
             if !document.of(instance.resource.name).any(is_second) {

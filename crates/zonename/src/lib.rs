@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use zone_config::here;
+use zone_sys::Chain;
 
 /// Print the name of the zone one is in
 #[derive(Parser)]
@@ -40,7 +41,7 @@ pub fn main() -> ExitCode {
     match writeln!(std::io::stdout(), "{name}").context("cannot write to standard output") {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("zonename: {}", zone_locale::here(&format!("{error:#}")));
+            eprintln!("zonename: {}", zone_locale::here(&Chain(error.as_ref()).to_string()));
             ExitCode::FAILURE
         }
     }

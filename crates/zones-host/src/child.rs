@@ -24,7 +24,10 @@ impl Zoneadm {
         let mut command = Command::new(&program);
         // What waits for us to be ready is nothing to the zone's daemon.
         command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null()).arg("-z").arg(zone.as_str()).args(words);
-        command.spawn().map(Self).map_err(|error| format!("cannot run {}: {error}", program.display()))
+        command
+            .spawn()
+            .map(Self)
+            .map_err(|error| format!("cannot run {}: {}", program.display(), zone_sys::Chain(&error)))
     }
 
     /// Waits for its end, and tells whether it has done it.

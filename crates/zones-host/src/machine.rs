@@ -154,7 +154,7 @@ fn call(words: &[String]) -> Result<String, String> {
 fn busctl(words: &[String]) -> Result<String, String> {
     let mut command = Command::new("busctl");
     command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null()).arg(TIMEOUT).args(words);
-    let said = command.output().map_err(|error| format!("cannot run busctl: {error}"))?;
+    let said = command.output().map_err(|error| format!("cannot run busctl: {}", zone_sys::Chain(&error)))?;
     match said.status.success() {
         true => Ok(String::from_utf8_lossy(&said.stdout).into_owned()),
         false => Err(String::from_utf8_lossy(&said.stderr).trim().to_owned()),

@@ -16,7 +16,7 @@ const READ: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// Sends assignments, one a line. Without a socket to send them to nobody wants to know.
 pub(crate) fn notify(text: &str) {
     if let Some(Err(error)) = socket().map(|socket| socket?.send(text.as_bytes())) {
-        crate::say(&format!("systemd cannot be told how the zone fares: {error}"));
+        crate::say(&format!("systemd cannot be told how the zone fares: {}", zone_sys::Chain(&error)));
     }
 }
 

@@ -59,7 +59,7 @@ fn start_after(layout: &Layout, zone: &ZoneName) {
     let mut systemctl = Command::new("systemctl");
     systemctl.args(["--quiet", "--no-ask-password", "--job-mode=ignore-dependencies", "start"]);
     if let Err(error) = systemctl.arg(format!("zone@{zone}.service")).stdin(lock).spawn() {
-        say(&format!("systemd is not told that the zone runs: {error}"));
+        say(&format!("systemd is not told that the zone runs: {}", zone_sys::Chain(&error)));
     }
 }
 

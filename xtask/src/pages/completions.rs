@@ -203,6 +203,7 @@ fn fish(program: &str, text: &str) -> Result<String> {
             "complete -c zoneadm -s z -d 'The zone to work on' -x -a '(__zones_of_verb)'\n\
              complete -c zoneadm -n __fish_zoneadm_needs_command -f -a '(__zones_possible)'\n\
              complete -c zoneadm -n '__fish_zoneadm_using_subcommand console' -f -a '(__zones_names)'\n\
+             complete -c zoneadm -n '__fish_zoneadm_using_subcommand status' -f -a '(__zones_names)'\n\
              complete -c zoneadm -n '__fish_zoneadm_using_subcommand clone' -f -a '(__zones_names installed)'\n\
              complete -c zoneadm -n '__fish_zoneadm_using_subcommand set' -f -a '(__zones_assignments)'\n\
              complete -c zoneadm -f\n\

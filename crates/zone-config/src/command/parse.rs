@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::table::{COMMANDS, CommandSpec, spec};
+use super::table::{COMMANDS, CommandSpec, has_json, spec};
 use super::{Command, Qualifier, Template, Term};
 use crate::lex::{Lexer, Place, Token, TokenKind};
 use crate::nearest::did_you_mean;
@@ -199,7 +199,7 @@ impl<'a> Parser<'a> {
             match word.as_str() {
                 "--" => return Ok(options),
                 "-?" | "--help" => options.help = true,
-                "--json" if matches!(self.spec.name, "info" | "export") => options.json = true,
+                "--json" if has_json(self.spec.name) => options.json = true,
                 _ => self.letters(word, place, &mut options)?,
             }
         }

@@ -26,6 +26,20 @@ pub struct CommandSpec {
     pub(super) options: &'static str,
 }
 
+impl CommandSpec {
+    /// Lists its options as they are typed.
+    pub fn options(&self) -> Vec<String> {
+        let letters = self.options.chars().filter(|letter| *letter != ':').map(|letter| format!("-{letter}"));
+        let json = has_json(self.name).then(|| "--json".to_owned());
+        letters.chain(json).collect()
+    }
+}
+
+/// Whether a command prints JSON for who asks for it.
+pub(super) fn has_json(command: &str) -> bool {
+    matches!(command, "info" | "export")
+}
+
 const fn row(
     name: &'static str,
     usage: &'static [&'static str],

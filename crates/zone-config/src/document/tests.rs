@@ -32,8 +32,11 @@ pub(crate) fn any_document() -> impl Strategy<Value = Document> {
         }),
         0..4,
     );
-    (properties(Document::stored_globals().collect()), resources)
-        .prop_map(|(globals, resources)| Document { globals, resources })
+    (properties(Document::stored_globals().collect()), resources).prop_map(|(globals, resources)| Document {
+        globals,
+        resources,
+        ..Document::default()
+    })
 }
 
 proptest! {

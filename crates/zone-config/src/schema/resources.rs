@@ -415,7 +415,7 @@ pub static RESOURCES: &[Resource] = &[
                 "auths",
                 Kind::Words(&AUTHS),
                 Unset::Required,
-                "What that user may do: login is zlogin; manage is zoneadm's ready, boot, reboot, halt, shutdown and apply, and the console; clonefrom is kept, for zones cannot be cloned yet.",
+                "What that user may do: login is zlogin; manage is zoneadm's ready, boot, reboot, halt, shutdown and apply, and the console; clonefrom is kept, for cloning is root's.",
             )
             .at_once(),
         ],

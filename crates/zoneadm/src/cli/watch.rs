@@ -58,8 +58,11 @@ Examples:
   zoneadm -z web list -v --json      everything about one zone";
 
 /// `status`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// The zone, or several as with -z, if they were not named by -z or -u
+    #[arg(id = "status_zone", value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
     /// For programs: the same as list --json
     #[arg(long)]
     pub(crate) json: bool,
@@ -72,7 +75,7 @@ who is at its console, and what of its configuration it does not have yet. Of a 
 the last lines of the console. Without a zone it is \"list -cv\". Nothing is started to answer.
 
 Examples:
-  zoneadm -z web status
+  zoneadm status web
   zoneadm -z 'web*' status
   zoneadm -z web status --json";
 
@@ -201,7 +204,7 @@ pub(crate) struct LogArgs {
     /// Go on with what is said from now on, until interrupted
     #[arg(short = 'f', long)]
     pub(crate) follow: bool,
-    /// Only what was said since then: 2026-11-28, "2026-11-28 15:30" in UTC, or 30s, 10m, 2h, 7d ago
+    /// Only what was said since then: 2026-11-28, "2026-11-28 15:30", 2026-11-28T15:30:00Z, or 30s, 10m, 2h, 7d ago
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
     /// For programs: a line of JSON for each message
@@ -240,7 +243,7 @@ impl Level {
 pub(super) const LOG_HELP: &str = "\
 What the zone's daemon has said and done, and the states that the zone has come to, with the operation and its step. It is
 in ROOT/var/log/zones/ZONE.log and bounded, there when the zone is down, and the same where there is a journal:
-\"journalctl ZONE=web\" has it with the fields UNIQID, OPERATION, STEP and CALLER_UID. Times are UTC. What the zone says on
+\"journalctl ZONE=web\" has it with the fields UNIQID, OPERATION, STEP and CALLER_UID. Times are local, with --json UTC. What the zone says on
 its console is in another log (zoneadm console ZONE --log).
 
 A level holds for daemons that come later, too, until the host is booted anew. The usual one is info.

@@ -31,18 +31,39 @@ pub(super) struct Waiting<'a> {
     signals: Option<OwnedFd>,
 }
 
+/// Those that end whoever waits.
+const ENDING: [signal::Number; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// What comes behind the operation is interrupted as always.
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.signals.take().is_some() {
+            signal::unblock(&ENDING);
+        }
+    }
+}
+
 impl<'a> Waiting<'a> {
     /// `shown`: what the daemon reports is drawn as it comes.
     pub(super) fn new(layout: &'a Layout, zone: &'a ZoneName, operation: Operation, shown: bool) -> Self {
-        Self { layout, zone, operation, told: None, shown, silences: 0, signals: None }
+        let mut waiting = Self { layout, zone, operation, told: None, shown, silences: 0, signals: None };
+        if shown {
+            waiting.hear();
+        }
+        waiting
+    }
+
+    /// From now on an interrupt is heard here.
+    fn hear(&mut self) {
+        if self.signals.is_none() {
+            self.signals = signal::as_fd(&ENDING).ok();
+        }
     }
 
     /// Time has passed.
     pub(super) fn look(&mut self) {
-        if self.signals.is_none() {
-            // Only now: what takes no time is not interrupted in a way that needs words.
-            self.signals = signal::as_fd(&[SIGINT, SIGTERM, SIGHUP]).ok();
-        }
+        // Only now: what takes no time, and shows nothing, is not interrupted in a way that needs words.
+        self.hear();
         if matches!(self.signals.as_ref().map(signal::read), Some(Ok(Some(_)))) {
             self.leave();
         }

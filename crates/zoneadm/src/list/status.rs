@@ -20,7 +20,7 @@ const LINES: usize = 8;
 /// How much of the console's log is kept to find them in.
 const TAIL: usize = 16 * 1024;
 
-pub(crate) fn run(cx: &Context, args: StatusArgs) -> Outcome {
+pub(crate) fn run(cx: &Context, args: &StatusArgs) -> Outcome {
     if let Some(name) = here::confined() {
         return show(&cx.layout, &[Row::here(name)], args);
     }
@@ -71,7 +71,7 @@ fn look(layout: &Layout, entry: &Entry) -> Result<Option<Row>, Forbidden> {
     Ok(Some(row))
 }
 
-fn show(layout: &Layout, rows: &[Row], args: StatusArgs) -> Outcome {
+fn show(layout: &Layout, rows: &[Row], args: &StatusArgs) -> Outcome {
     let mut out = Output::new();
     if args.json {
         out.json(&rows.iter().map(json::Zone::of).collect::<Vec<_>>())?;

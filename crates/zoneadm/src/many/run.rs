@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use zone_config::Entry;
+use zone_sys::Chain;
 
 use super::show::Show;
 use crate::cli::Verb;
@@ -121,7 +122,7 @@ impl Work {
             let _ = events.send(Event::Begin(at));
             let ended = self.one(at, events).unwrap_or_else(|error| {
                 let name = &self.zones[at];
-                let line = format!("zoneadm: zone '{name}': cannot start zoneadm: {error}");
+                let line = format!("zoneadm: zone '{name}': cannot start zoneadm: {}", Chain(&error));
                 let _ = events.send(Event::Line(at, line));
                 Ended { ok: false, out: String::new() }
             });

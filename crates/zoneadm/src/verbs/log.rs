@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use zone_config::{Layout, ZoneName, file};
 use zone_console::log::{LogError, LogReader, Style};
@@ -14,7 +15,7 @@ use crate::cli::watch::{Level, LogArgs};
 use crate::context::Context;
 use crate::message::{Failure, Outcome, harmless};
 use crate::output::Output;
-use crate::sanity;
+use crate::{sanity, time};
 
 pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
     sanity::only_root_here("read the log of a zone")?;
@@ -23,9 +24,9 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
         return set(&cx.layout, zone, level);
     }
     let since = match &args.since {
-        Some(text) => Some(since(text, now()).ok_or_else(|| {
+        Some(text) => Some(since(text, now(), &TimeZone::system()).ok_or_else(|| {
             let allowed =
-                "write it as 2026-11-28, as \"2026-11-28 15:30\" in UTC, or as 30s, 10m, 2h or 7d ago";
+                "write it as 2026-11-28, as \"2026-11-28 15:30\", as 2026-11-28T15:30:00Z, or as 30s, 10m, 2h or 7d ago";
             Failure::Usage(format!("log: \"{text}\" is no time; {allowed}"))
         })?),
         None => None,
@@ -36,7 +37,8 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Outcome {
         let text = format!("no log {} yet; it begins with the first \"zoneadm boot\"", path.display());
         return Err(Failure::text(zone, text));
     }
-    let mut lines = Lines { out: &mut Output::raw()?, rest: Vec::new(), since, json: args.json };
+    let (zone_of_time, rest) = (TimeZone::system(), Vec::new());
+    let mut lines = Lines { out: &mut Output::raw()?, rest, since, json: args.json, zone: zone_of_time };
     let done = LogReader::open(&dir, &name, Style::Raw).and_then(|mut log| log.copy(&mut lines, args.follow));
     done.map_err(|error| unshown(zone, error))
 }
@@ -80,6 +82,8 @@ struct Lines<'a> {
     rest: Vec<u8>,
     since: Option<String>,
     json: bool,
+    /// The time zone of whoever reads it.
+    zone: TimeZone,
 }
 
 impl Write for Lines<'_> {
@@ -87,7 +91,7 @@ impl Write for Lines<'_> {
         self.rest.extend_from_slice(bytes);
         while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
-            if let Some(text) = shown(&line[..end], self.since.as_deref(), self.json) {
+            if let Some(text) = shown(&line[..end], self.since.as_deref(), self.json, &self.zone) {
                 writeln!(self.out, "{text}")?;
             }
         }
@@ -100,7 +104,7 @@ impl Write for Lines<'_> {
 }
 
 /// A line as it is shown; nothing for one that is too old, or makes no sense.
-fn shown(line: &[u8], since: Option<&str>, json: bool) -> Option<String> {
+fn shown(line: &[u8], since: Option<&str>, json: bool, zone: &TimeZone) -> Option<String> {
     let text = std::str::from_utf8(line).ok()?;
     let Line { time, level, message, operation, step } = serde_json::from_str(text).ok()?;
     if since.is_some_and(|since| time.as_str() < since) {
@@ -115,6 +119,7 @@ fn shown(line: &[u8], since: Option<&str>, json: bool) -> Option<String> {
         _ => String::new(),
     };
     let word = if level == "info" { String::new() } else { format!(" {level}:") };
+    let time = time::logged(&time, zone);
     Some(harmless(&format!("{time}{at}{word} {message}")).into_owned())
 }
 
@@ -123,7 +128,8 @@ fn now() -> u64 {
 }
 
 /// The beginning of the times that are late enough, in the form of the log, which is sorted as it is read.
-fn since(text: &str, now: u64) -> Option<String> {
+fn since(text: &str, now: u64, zone: &TimeZone) -> Option<String> {
+    let written = |seconds| utc(seconds).trim_end_matches('Z').to_owned();
     if let Some(number) = text.strip_suffix(['s', 'm', 'h', 'd']) {
         let unit = match text.as_bytes().last()? {
             b's' => 1,
@@ -132,13 +138,9 @@ fn since(text: &str, now: u64) -> Option<String> {
             _ => 86_400,
         };
         let ago = number.parse::<u64>().ok()?.checked_mul(unit)?;
-        return Some(utc(now.saturating_sub(ago)).trim_end_matches('Z').to_owned());
+        return Some(written(now.saturating_sub(ago)));
     }
-    let text = text.trim_end_matches('Z').replacen(' ', "T", 1);
-    const FORM: &str = "0000-00-00T00:00:00";
-    let fits = |(is, form): (char, char)| if form == '0' { is.is_ascii_digit() } else { is == form };
-    let whole = [10, 16, 19].contains(&text.len());
-    (whole && text.chars().zip(FORM.chars()).all(fits)).then_some(text)
+    time::typed(text, zone).map(written)
 }
 
 #[cfg(test)]
@@ -147,8 +149,9 @@ mod tests {
 
     #[test]
     fn times_are_compared_as_they_are_written() {
-        assert_eq!(since("2026-11-28", 0).as_deref(), Some("2026-11-28"));
-        assert_eq!(since("2026-11-28 15:30", 0).as_deref(), Some("2026-11-28T15:30"));
+        let since = |text, now| since(text, now, &TimeZone::fixed(jiff::tz::offset(1)));
+        assert_eq!(since("2026-11-28", 0).as_deref(), Some("2026-11-27T23:00:00"));
+        assert_eq!(since("2026-11-28 15:30", 0).as_deref(), Some("2026-11-28T14:30:00"));
         assert_eq!(since("2026-11-28T15:30:07Z", 0).as_deref(), Some("2026-11-28T15:30:07"));
         assert_eq!(since("2h", 7200 + 86_400).as_deref(), Some("1970-01-02T00:00:00"));
         assert_eq!(since("9999999d", 5).as_deref(), Some("1970-01-01T00:00:00"));
@@ -160,8 +163,10 @@ mod tests {
     #[test]
     fn lines_are_for_people_or_programs() {
         let line = br#"{"time":"2026-11-28T15:30:00.123Z","level":"warning","message":"a \u001b[2J","operation":"boot","step":"root"}"#;
+        let shown =
+            |line: &[u8], since, json| shown(line, since, json, &TimeZone::fixed(jiff::tz::offset(1)));
         let text = shown(line, None, false).unwrap();
-        assert!(text.starts_with("2026-11-28T15:30:00.123Z [boot root] warning: a "), "{text}");
+        assert!(text.starts_with("2026-11-28T16:30:00.123+01:00 [boot root] warning: a "), "{text}");
         assert!(!text.contains('\u{1b}'));
         assert_eq!(shown(line, Some("2026-11-28T15:30"), true).unwrap().as_bytes(), line);
         assert_eq!(shown(line, Some("2026-11-28T15:31"), true), None);
@@ -171,7 +176,8 @@ mod tests {
     #[test]
     fn lines_may_come_in_parts() {
         let mut out = Vec::new();
-        let mut lines = Lines { out: &mut out, rest: Vec::new(), since: None, json: false };
+        let zone = TimeZone::UTC;
+        let mut lines = Lines { out: &mut out, rest: Vec::new(), since: None, json: false, zone };
         lines.write_all(b"{\"time\":\"t\",\"level\":\"info\",").unwrap();
         lines.write_all(b"\"message\":\"m\"}\nrubbish\n{").unwrap();
         assert_eq!(out, b"t m\n");

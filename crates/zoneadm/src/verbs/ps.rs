@@ -9,7 +9,7 @@ use crate::message::{Failure, Outcome};
 use crate::output::Output;
 use crate::processes::{self, Process};
 use crate::sanity;
-use crate::table::{Table, number, terminal_width, text};
+use crate::table::{Table, begin, number, terminal_width, text};
 
 /// A process, and whose it is.
 #[derive(Serialize)]
@@ -73,9 +73,7 @@ pub(crate) fn run(cx: &Context, args: PsArgs) -> Outcome {
     for line in table.lines(width) {
         // What does not fit is of the command, and there are other means to see all of it.
         let line = line.trim_end();
-        out.line(
-            &width.map_or_else(|| line.to_owned(), |width| line.chars().take(width).collect::<String>()),
-        )?;
+        out.line(width.map_or(line, |width| begin(line, width)))?;
     }
     out.end()
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use zone_config::ZoneName;
-use zone_config::document::Document;
-use zone_config::file;
+use zone_config::document::{Document, Handwritten};
 use zone_config::schema::{Applies, GLOBALS};
+use zone_config::{file, store};
 use zone_sys::Chain;
 
 use super::Session;
@@ -33,7 +33,12 @@ impl Session {
         }
         let (zone, before) = (editor.zone.clone(), editor.document.clone());
         let sealed = self.disk.state.filter(|state| *state > zone_config::State::Configured);
-        let mut text = before.to_toml();
+        // With what people have written into the file beside it; what runs has no file of theirs.
+        let shown = match (&self.live, &self.disk.name) {
+            (None, Some(name)) => before.to_toml_over(&store::written(&self.layout, name)),
+            _ => before.to_toml(),
+        };
+        let mut text = shown.clone();
         loop {
             text = typed(&zone, &text).map_err(|source| Failure::Edited { zone: zone.clone(), source })?;
             let understood = Document::parse(&text, Path::new("the edited text"))
@@ -41,11 +46,11 @@ impl Session {
             let found = understood.and_then(|document| {
                 match changed(&before, &document).filter(|_| sealed.is_some()) {
                     Some(name) => Err(format!("Zone {zone} already installed; set {name} not allowed.")),
-                    None => Ok(document),
+                    None => Ok(Document { text: Handwritten(Some(text.clone())), ..document }),
                 }
             });
             match found {
-                Ok(document) if document == before => {
+                Ok(document) if text == shown || (self.live.is_some() && document == before) => {
                     talk.note("nothing was changed");
                     return Ok(());
                 }

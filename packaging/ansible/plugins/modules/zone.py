@@ -180,7 +180,10 @@ def edits(module, wanted, before):
     """The commands of zonecfg that make what is wanted of what is there."""
     lines = []
     for name, value in wanted.items():
-        if is_resources(value):
+        if value == [] and not is_resources(before.get(name, [])):
+            # A property that is a list.
+            lines.append("clear %s" % name)
+        elif is_resources(value):
             if before.get(name):
                 lines.append("remove -F %s" % name)
             for resource in value:

@@ -1,12 +1,13 @@
 //! Operations that were accepted: what others are told and get meanwhile, and what holds until the next one.
 
-use crate::harness::{Lab, Zone, cases, started_at, until, write_program};
+use crate::harness::{Lab, Terminal, Zone, cases, started_at, until, write_program};
 use std::fs;
 
 cases![
     a_boot_waits_for_a_shutdown_and_then_boots: 120,
     each_verb_beside_a_shutdown: 300,
     any_two_verbs_at_once_are_as_one_after_the_other: 600,
+    an_interrupt_says_what_goes_on: 120,
     configured_arguments_hold_for_what_the_zone_does_itself: 120,
     given_arguments_hold_until_others_are_given: 120,
     a_ready_zone_boots_as_it_was_made_ready,
@@ -72,6 +73,29 @@ fn each_verb_beside_a_shutdown(lab: &Lab) {
     zone.zoneadm(["boot"]).ok().stderr_has("zone is already booted");
     shutdown.wait().ok();
     zone.is("running");
+}
+
+fn an_interrupt_says_what_goes_on(lab: &Lab) {
+    let zone = lab.booted_tiny(DEAF);
+    // On a terminal, where a line shows the step, and without one.
+    for columns in [80, 200] {
+        let mut terminal = Terminal::start(zone.zoneadm_command(["shutdown", "-t", "20"]), 24, columns);
+        terminal.shows("shutdown: ask init");
+        terminal.types("\u{3}");
+        terminal.shows("zone 'web': interrupted; its zoneadmd goes on with the shutdown (now: ask init");
+        assert_eq!(terminal.ends().0.code(), Some(1));
+        assert_eq!(zone.status().operation.as_deref(), Some("shutdown"), "it goes on");
+        // Who waits for what comes behind an operation is not deaf to an interrupt.
+        zone.zonecfg("set ready-check=false").ok();
+        let mut waiting = Terminal::start(zone.zoneadm_command(["boot", "--wait=600"]), 24, columns);
+        waiting.shows("boot: waiting for shutdown to finish");
+        zone.zoneadm(["halt"]).ok();
+        zone.becomes("running");
+        until("the wait has begun", || zone.status().operation.is_none().then_some(()));
+        waiting.types("\u{3}");
+        assert!(!waiting.ends().0.success());
+        zone.is("running");
+    }
 }
 
 /// The state after a verb that is given in `state`, and its exit status.

@@ -36,6 +36,7 @@ const PLAY: &str = r#"
         wait: 60
         config:
           hostname: www
+          depends: [db]
           attr: [{name: owner, type: string, value: "the web team"}]
       check_mode: true
       register: would
@@ -58,14 +59,14 @@ const PLAY: &str = r#"
     - zones.linux.zone:
         name: web
         zones_root: "{{ root }}"
-        config: {hostname: null, shutdown-timeout: 30, attr: [{name: owner, type: string, value: me}]}
+        config: {hostname: null, depends: [], shutdown-timeout: 30, attr: [{name: owner, type: string, value: me}]}
         apply: true
       register: live
       diff: true
     - assert:
         that:
           - live.changed and live.state == "running"
-          - '"hostname" not in live.config and live.config["shutdown-timeout"] == 30'
+          - '"hostname" not in live.config and "depends" not in live.config and live.config["shutdown-timeout"] == 30'
     - add_host: {name: web, ansible_connection: zones.linux.zone, ansible_zones_root: "{{ root }}"}
 
 - hosts: web

@@ -10,7 +10,7 @@ cases![
 ];
 
 /// What is typed, up to the TAB, and what is executed then. There are zones `one-new`, which is configured, `one-off` and `one-on`, which runs.
-const LINES: [(&str, &str); 22] = [
+const LINES: [(&str, &str); 23] = [
     ("zoneadm boot -z o", "zoneadm boot -z one-off"),
     ("zoneadm halt -z o", "zoneadm halt -z one-on"),
     ("zoneadm install -zo", "zoneadm install -zone-new"),
@@ -20,6 +20,7 @@ const LINES: [(&str, &str); 22] = [
     ("zoneadm -z one-on shu", "zoneadm -z one-on shutdown"),
     ("zoneadm -z one-off un", "zoneadm -z one-off uninstall"),
     ("zoneadm console one-ne", "zoneadm console one-new"),
+    ("zoneadm status one-ne", "zoneadm status one-new"),
     ("zoneadm -z one-new clone one-o", "zoneadm -z one-new clone one-off"),
     ("zoneadm uninst", "zoneadm uninstall"),
     ("zoneadm clo", "zoneadm clone"),

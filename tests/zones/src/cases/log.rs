@@ -37,6 +37,10 @@ fn what_becomes_of_a_zone_is_logged(lab: &Lab) {
     // Since now there is nothing, since before there is all of it.
     zone.zoneadm(["log", "--since", "2999-01-01"]).ok().stdout_is("");
     assert_eq!(zone.zoneadm(["log", "--since", "1h"]).ok().out().lines().count(), lines.len());
+    // Times are the reader's.
+    let east = zone.zoneadm_command(["log"]).env("TZ", "UTC-5").run();
+    assert!(east.ok().out().lines().all(|line| line.contains("+05:00 ")), "{east}");
+    zone.zoneadm(["log", "--since", "2999-01-01T00:00:00+05:00"]).ok().stdout_is("");
     zone.zoneadm(["log", "--since", "soon"]).exits(2).stderr_has("is no time");
     let file = lab.root().join("var/log/zones/web.log");
     let mode = std::fs::metadata(file).unwrap_or_else(|e| panic!("{e}")).permissions().mode();

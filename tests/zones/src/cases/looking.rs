@@ -36,6 +36,11 @@ fn status_is_one_screen(lab: &Lab) {
     lab.zoneadm(["status"]).ok().stdout_has("  ID NAME ").stdout_has(" web ");
     let other = lab.sparse("db");
     other.boot();
+    lab.zoneadm(["status", "db"]).ok().stdout_has("db: running since 20");
+    lab.zoneadm(["status", "web", "-z", "db"]).exits(2).stderr_has("status: the zone was named twice");
+    lab.zoneadm(["status", "wbe"]).exits(1).stderr_has("No such zone configured; did you mean \"web\"?");
+    let both = lab.zoneadm(["status", "web,db"]);
+    both.ok().stdout_has("web: installed\n").stdout_has("\n\ndb: running since 20");
     let both = lab.zoneadm(["status", "-z", "web,db"]);
     both.ok().stdout_has("web: installed\n").stdout_has("\n\ndb: running since 20");
     other.halt();

@@ -1,6 +1,6 @@
 //! Several zones with one command, and words that are not ours.
 
-use crate::harness::{Lab, Terminal, cases};
+use crate::harness::{Command, Lab, Terminal, cases};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io::Write as _;
@@ -16,6 +16,7 @@ cases![
     a_zone_that_is_being_installed_says_so,
     a_root_that_is_mistyped_is_no_new_world,
     every_program_has_a_version,
+    reasons_are_words_in_every_program,
     what_one_zone_does_opens_nothing_of_another,
 ];
 
@@ -97,6 +98,8 @@ fn the_words_of_others_are_understood(lab: &Lab) {
         "zoneadm: there is no subcommand \"start\"; what you mean may be: zoneadm -z web boot\n",
     );
     said(&["boot", "web"], "zoneadm: boot: a zone is named with -z, as in: zoneadm -z web boot\n");
+    let state = "zoneadm: halt: --state stands before the subcommand, as in: zoneadm --state STATE halt\n";
+    said(&["halt", "--state", "ready"], state);
     said(&["-z", "web", "rm"], "zoneadm -z web uninstall, and then zonecfg -z web delete\n");
     said(&["exec", "web", "ls"], "zlogin web COMMAND\n");
     said(&["-z", "web", "bot"], "zoneadm: unrecognized subcommand 'bot'");
@@ -173,9 +176,18 @@ fn a_root_that_is_mistyped_is_no_new_world(lab: &Lab) {
 
 fn every_program_has_a_version(lab: &Lab) {
     let mut said = Vec::new();
-    for program in
-        ["zoneadm", "zonecfg", "zlogin", "zonename", "zoneadmd", "zsched", "zinit", "zone-generator"]
-    {
+    for program in [
+        "zoneadm",
+        "zonecfg",
+        "zlogin",
+        "zonename",
+        "zoneadmd",
+        "zsched",
+        "zinit",
+        "zone-generator",
+        "zone-access",
+        "zones-host",
+    ] {
         let ran = lab.command(program, ["--version"]).run();
         let out = ran.ok().quiet().out();
         let (name, version) = out.trim_end().split_once(' ').unwrap_or_else(|| panic!("{ran}"));
@@ -184,6 +196,19 @@ fn every_program_has_a_version(lab: &Lab) {
     }
     said.dedup();
     assert_eq!(said.len(), 1, "{said:?}");
+}
+
+fn reasons_are_words_in_every_program(lab: &Lab) {
+    lab.configured("web", "");
+    lab.command("zonecfg", ["-z", "web", "-f", "/no/such/file"])
+        .run()
+        .exits(1)
+        .stderr_is("zonecfg: cannot read the command file /no/such/file: No such file or directory\n");
+    Command::new("sh")
+        .args(["-c", "exec \"$0\" > /dev/full", &lab.program("zonename").display().to_string()])
+        .run()
+        .exits(1)
+        .stderr_is("zonename: cannot write to standard output: No space left on device\n");
 }
 
 /// What has a file of another zone opened since the last look, whoever it was.

@@ -7,8 +7,10 @@ cases![
     keys_edit_the_line_and_tab_completes_it,
     an_interrupt_clears_the_line_and_nothing_else,
     the_end_of_input_saves,
+    the_end_of_input_loses_nothing_unasked,
     a_long_text_has_a_pager,
     an_editor_gets_the_whole,
+    comments_are_edited_as_well,
     what_does_not_verify_is_not_committed,
 ];
 
@@ -84,6 +86,30 @@ fn the_end_of_input_saves(lab: &Lab) {
     zone.zonecfg("info bootargs").ok().stdout_is("bootargs: -m verbose\n");
 }
 
+fn the_end_of_input_loses_nothing_unasked(lab: &Lab) {
+    let zone = lab.zone("web");
+    let mut terminal = begin(lab, 80);
+    terminal.types("create\r");
+    terminal.shows("zonecfg:web> ");
+    terminal.types("add fs\r");
+    terminal.shows("zonecfg:web:fs> ");
+    terminal.types("\u{4}");
+    terminal.shows("Resource incomplete; really quit (y/[n])? ");
+    terminal.types("n\r");
+    terminal.shows("zonecfg:web:fs> ");
+    terminal.types("cancel\r");
+    terminal.shows("zonecfg:web> ");
+    terminal.types("set autoboot=true\r");
+    terminal.shows("zonecfg:web> ");
+    terminal.types("add fs\r");
+    terminal.shows("zonecfg:web:fs> ");
+    terminal.types("\u{4}");
+    terminal.shows("really quit (y/[n])? ");
+    terminal.types("y\r");
+    assert!(terminal.ends().0.success());
+    zone.zonecfg("info").exits(1).stderr_has("No such zone configured");
+}
+
 fn a_long_text_has_a_pager(lab: &Lab) {
     lab.configured("web", "");
     let pager = lab.path("pager");
@@ -118,6 +144,24 @@ fn an_editor_gets_the_whole(lab: &Lab) {
     let (status, screen) = edit(lab, "true").ends();
     assert!(status.success() && screen.contains("nothing was changed"), "{screen}");
     zone.zonecfg("edit").exits(1).stderr_has("edit wants a terminal");
+}
+
+fn comments_are_edited_as_well(lab: &Lab) {
+    let zone = lab.configured("web", "set autoboot=false; set bootargs=-v");
+    let file = lab.etc().join("web.toml");
+    let written = fs::read_to_string(&file).unwrap_or_default();
+    fs::write(&file, format!("{written}# mine\nmax-lwps = 500\n")).unwrap_or_else(|e| panic!("{e}"));
+    let seen = lab.path("seen");
+    let script = format!("cp \"$1\" {}; echo '# yours' >> \"$1\"", seen.display());
+    let (status, screen) = edit(lab, &script).ends();
+    assert!(status.success(), "{screen}");
+    let seen = fs::read_to_string(seen).unwrap_or_default();
+    assert!(seen.contains("# mine\nmax-lwps = 500\n"), "{seen}");
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(text, format!("{seen}# yours\n"));
+    zone.zonecfg("set max-lwps=600").ok();
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    assert!(text.contains("# mine\nmax-lwps = 600\n") && text.ends_with("# yours\n"), "{text}");
 }
 
 fn what_does_not_verify_is_not_committed(lab: &Lab) {
