@@ -69,7 +69,7 @@ pub(crate) fn end(layout: &Layout, zone: &ZoneName, mut warn: impl FnMut(&str)) 
         }
         removed
     };
-    found.fold(true, |all, keeper| gone(&keeper) && all)
+    found.filter(|keeper| !gone(keeper)).count() == 0
 }
 
 fn was_ended(pid: i32) -> String {

@@ -259,6 +259,6 @@ mod tests {
         assert_eq!(words("set user=roo", Some("admin")), "root");
         assert_eq!(words("select fs type=tm", None), "tmpfs");
         assert_eq!(words("select fs type=tmpfs di", None), "dir=");
-        assert_eq!(words("set dedicated-cpu:ncpus=", None).parse::<usize>().is_ok(), true);
+        assert!(words("set dedicated-cpu:ncpus=", None).parse::<usize>().is_ok());
     }
 }

@@ -163,7 +163,7 @@ pub(super) fn remove_group(group: &Path) {
     for _ in 0..100 {
         match std::fs::remove_dir(group) {
             Err(e) if e.kind() == std::io::ErrorKind::ResourceBusy => {
-                std::thread::sleep(Duration::from_millis(50))
+                std::thread::sleep(Duration::from_millis(50));
             }
             _ => return,
         }
