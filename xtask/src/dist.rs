@@ -29,10 +29,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All programs as the demo and the suite run them. Of the whole workspace, as everybody builds: fewer packages have other
+/// All programs as the demo and the suite run them. Of the whole workspace and with its tests: fewer packages, or no tests, have other
 /// features of what they share, which would all be built again.
 pub(crate) fn debug() -> Result<()> {
-    sh::run(sh::cargo().args(["build", "--workspace"]))
+    sh::run(sh::cargo().args(["build", "--workspace", "--all-targets"]))
 }
 
 /// The same, static, for a system whose C library or processor is another one, with programs that only tests have; gives the folder.

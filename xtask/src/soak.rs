@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: zones that live through commands and deaths, for as long as one likes.
 
-use crate::{paths, say, sh, zones};
+use crate::{dist, paths, say, sh, zones};
 use anyhow::Result;
 use std::process::{Command, ExitCode};
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     sh::require_root("soak", "boots zones")?;
     let place = paths::target().join("zones-soak");
-    sh::run(sh::cargo().args(["build", "--workspace"]))?;
+    dist::debug()?;
     let bin = zones::copy_programs(&place)?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let seed = args.seed.unwrap_or(now.as_secs());

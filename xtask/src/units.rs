@@ -1,7 +1,7 @@
 //! The unit tests of all crates, by cargo-nextest where it is installed.
 
 use crate::count::Count;
-use crate::{paths, say, sh};
+use crate::{dist, paths, say, sh};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 /// that needs what is not there fails.
 pub(crate) fn run(filter: Option<&str>, python: Option<&Path>, skip_nothing: bool) -> Result<Count> {
     // A program's tests may run another program, which cargo builds for no test.
-    sh::run(sh::cargo().args(["build", "--workspace"]))?;
+    dist::debug()?;
     let nextest = sh::which("cargo-nextest").is_some();
     let mut command = sh::cargo();
     if nextest {

@@ -47,9 +47,7 @@ struct Report {
 /// Builds all programs and runs the suite on them.
 pub(crate) fn run(run: &Suite<'_>) -> Result<Count> {
     let place = paths::target().join("zones-suite");
-    sh::run(sh::cargo().args(["build", "--workspace"]))?;
-    // With the features that the unit tests have of what is shared.
-    sh::run(sh::cargo().args(["build", "--workspace", "--examples"]))?;
+    dist::debug()?;
     let bin = copy_programs(&place)?;
     let report = place.join("report.json");
     let _ = std::fs::remove_file(&report);

@@ -9,6 +9,7 @@ use std::{env, fs};
 use serde::{Deserialize, Serialize};
 
 use crate::file::{self, FileError};
+use crate::nearest::did_you_mean;
 
 /// The brand of a zone whose configuration names none.
 pub const DEFAULT: &str = "sparse";
@@ -65,7 +66,7 @@ fn default_orderly() -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum BrandError {
     /// No file and no built-in of that name.
-    #[error("no brand {name:?}; there are {}", .known.join(", "))]
+    #[error("no brand {name:?}; there are {}{}", .known.join(", "), did_you_mean(.name, .known.iter().map(String::as_str)))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -151,6 +152,8 @@ mod tests {
         assert!(!linux.host_usr && !linux.login_path.contains("/native"));
         let unknown = Brand::load_from(&[], "solaris").unwrap_err();
         assert_eq!(unknown.to_string(), "no brand \"solaris\"; there are linux, sparse");
+        let near = BrandError::Unknown { name: "spars".to_owned(), known: known_in(&[]) };
+        assert_eq!(near.to_string(), "no brand \"spars\"; there are linux, sparse; did you mean \"sparse\"?");
         assert!(matches!(Brand::load_from(&[], "../linux"), Err(BrandError::Unknown { .. })));
     }
 

@@ -21,6 +21,16 @@ pub struct Place {
     pub zones: Vec<String>,
     /// The host's brands.
     pub brands: Vec<String>,
+    /// What the zone's resources have: of which type, which property, and its value as it is typed.
+    pub there: Vec<(&'static str, &'static str, String)>,
+}
+
+impl Place {
+    /// What a property has in the zone's resources of a type.
+    fn values(&self, resource: &str, property: &str) -> Vec<String> {
+        let of = self.there.iter().filter(|(of, name, _)| *of == resource && *name == property);
+        of.map(|(_, _, value)| value.clone()).collect()
+    }
 }
 
 /// What stands on the line from the start of the last word on, and what that word may become. `line` ends where the cursor is.
@@ -40,8 +50,9 @@ pub fn complete(line: &str, place: &Place) -> (usize, Vec<String>) {
             values_of(assigned.and_then(|name| property_of(name, place)), word, place)
         }
         ["select" | "info" | "remove", name, ..] if assigned.is_some() => {
+            let there = assigned.map(|property| place.values(name, property)).unwrap_or_default();
             let row = resource(name).and_then(|resource| resource.property(assigned?));
-            values_of(row, word, place)
+            if there.is_empty() { values_of(row, word, place) } else { there }
         }
         ["set"] => with(&all_properties(word, place), "="),
         ["clear"] => all_properties(word, place),
@@ -208,6 +219,7 @@ mod tests {
             resource: resource_name.and_then(resource),
             zones: vec!["db".into(), "web".into()],
             brands: vec!["linux".into(), "sparse".into()],
+            there: vec![("fs", "dir", "/data".into()), ("net", "physical", "eth0".into())],
         };
         complete(line, &place)
     }
@@ -259,6 +271,8 @@ mod tests {
         assert_eq!(words("set user=roo", Some("admin")), "root");
         assert_eq!(words("select fs type=tm", None), "tmpfs");
         assert_eq!(words("select fs type=tmpfs di", None), "dir=");
+        assert_eq!(words("select fs dir=", None), "/data");
+        assert_eq!(words("remove net physical=e", None), "eth0");
         assert!(words("set dedicated-cpu:ncpus=", None).parse::<usize>().is_ok());
     }
 }

@@ -157,9 +157,9 @@ pub enum Failure {
         /// The command that was refused.
         command: &'static str,
     },
-    /// Help was asked for about a word that no table has.
-    #[error("no help about '{0}'; 'help commands' lists the commands, 'help syntax' the rest")]
-    NoHelp(String),
+    /// Help was asked for about a word that no table has; and the question what may have been meant.
+    #[error("no help about '{0}'; 'help commands' lists the commands, 'help syntax' the rest{1}")]
+    NoHelp(String, String),
     /// The file that `export -f` names cannot be written.
     #[error("cannot write {}", .path.display())]
     Export {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use zone_config::command::{self, COMMANDS, CommandSpec, Scope};
 use zone_config::document::{Document, Instance};
+use zone_config::nearest::did_you_mean;
 use zone_config::schema::{self, GLOBALS, Property, RESOURCES, Resource, Unset};
 
 use crate::error::Failure;
@@ -37,8 +38,15 @@ pub fn about(topic: Option<&str>) -> Result<String, Failure> {
         (_, Some(spec), ..) => Ok(one_command(spec)),
         (_, _, Some(row), _) => Ok(one_resource(row)),
         (_, _, _, Some(row)) => Ok(one_property(None, row)),
-        _ => in_resources(topic).ok_or_else(|| Failure::NoHelp(topic.to_owned())),
+        _ => in_resources(topic).ok_or_else(|| Failure::NoHelp(topic.to_owned(), meant(topic))),
     }
+}
+
+/// The topic that may have been meant by a word that is none.
+fn meant(topic: &str) -> String {
+    let commands = COMMANDS.iter().map(|spec| spec.name);
+    let rows = RESOURCES.iter().map(|row| row.name).chain(GLOBALS.iter().map(|row| row.name));
+    did_you_mean(topic, commands.chain(rows))
 }
 
 fn commands() -> String {
@@ -154,7 +162,8 @@ mod tests {
         for topic in ["commands", "syntax", "?"] {
             assert!(about(Some(topic)).unwrap().ends_with(".\n"), "{topic}");
         }
-        assert!(matches!(about(Some("nothing")), Err(Failure::NoHelp(_))));
+        assert!(about(Some("autobot")).unwrap_err().to_string().ends_with("; did you mean \"autoboot\"?"));
+        assert!(matches!(about(Some("nothing")), Err(Failure::NoHelp(..))));
     }
 
     #[test]

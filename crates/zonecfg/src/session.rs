@@ -11,14 +11,12 @@ use zone_config::brand::{Brand, BrandError};
 use zone_config::command::{Command, Term};
 use zone_config::config::ConfigError;
 use zone_config::document::{Document, Problem};
-use zone_config::nearest::did_you_mean;
 use zone_config::order::{self, DependsError};
 use zone_config::snapshot::SnapshotError;
-use zone_config::{Index, Layout, Snapshot, State, ZoneName, change, hostboot, store};
+use zone_config::{Index, Layout, Settings, Snapshot, State, ZoneName, change, hostboot, store};
 
 use zone_sys::Chain;
 
-use crate::complete::Place;
 use crate::editor::{EditError, Editor};
 use crate::error::Failure;
 use crate::talk::{Answer, Talk};
@@ -27,6 +25,7 @@ use crate::{help, import, live, show};
 mod access;
 mod create;
 mod edit;
+mod hints;
 mod told;
 
 /// Whether the session goes on after a command.
@@ -191,23 +190,6 @@ impl Session {
         &self.zone
     }
 
-    /// What may be typed next.
-    pub fn place(&self) -> Place {
-        let resource = match &self.current {
-            Current::Here(editor) => editor.open().map(|open| open.resource),
-            _ => None,
-        };
-        let index = Index::load(&self.layout).unwrap_or_default();
-        let zones = index.entries().map(|entry| entry.name.to_string()).collect();
-        Place { resource, zones, brands: Brand::known() }
-    }
-
-    /// The zone that may have been meant by a name that no zone has.
-    pub fn meant(&self) -> String {
-        let Ok(index) = Index::load(&self.layout) else { return String::new() };
-        did_you_mean(self.zone.as_str(), index.entries().map(|entry| entry.name.as_str()))
-    }
-
     /// Whether there is a configuration to work on.
     pub fn has_zone(&self) -> bool {
         !matches!(self.current, Current::None)
@@ -248,7 +230,10 @@ impl Session {
                 show::info(talk.out, self.editor()?, *json, what.as_deref(), qualifiers)?;
             }
             Command::Export { json, file } => {
-                let text = show::export(self.editor()?, *json);
+                let layout = self.layout.clone();
+                let editor = self.editor()?;
+                let usual = Settings::load(&layout)?.zonepath(&layout, &editor.zone);
+                let text = show::export(editor, *json, Some(&usual));
                 match file {
                     Some(path) => fs::write(path, text)
                         .map_err(|source| Failure::Export { path: PathBuf::from(path), source })?,

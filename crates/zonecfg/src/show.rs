@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 use zone_config::Brand;
@@ -54,14 +55,17 @@ pub fn info(
     Ok(out.write_all(text.as_bytes())?)
 }
 
-/// The commands that make a configuration again, or with `json` what was set.
-pub fn export(editor: &Editor, json: bool) -> String {
+/// The commands that make a configuration again, or with `json` what was set. A zonepath that is the `usual` one is left to `create`, so that
+/// the zone has its own under another name, and in another ROOT.
+pub fn export(editor: &Editor, json: bool, usual: Option<&Path>) -> String {
     if json {
         let text = serde_json::to_string_pretty(&export_json(editor));
         return text.unwrap_or_default() + "\n";
     }
-    let mut text = "create -b\n".to_owned();
-    for row in GLOBALS.iter().filter(|row| row.stored) {
+    let zonepath = editor.document.globals.get("zonepath").map(Value::to_string);
+    let is_usual = zonepath.is_some() && zonepath.as_deref().map(Path::new) == usual;
+    let mut text = if is_usual { "create\n" } else { "create -b\n" }.to_owned();
+    for row in GLOBALS.iter().filter(|row| row.stored && !(is_usual && row.name == "zonepath")) {
         if let Some(value) = editor.document.globals.get(row.name) {
             let _ = writeln!(text, "set {}={}", row.name, word(value));
         }

@@ -58,7 +58,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
         let editor = Editor::new("web".parse().unwrap(), document, None);
-        let exported = show::export(&editor, false);
+        let exported = show::export(&editor, false, None);
 
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut talk = Talk { out: &mut out, err: &mut err, person: false, program: "zonecfg" };

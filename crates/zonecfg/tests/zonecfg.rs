@@ -269,13 +269,11 @@ fn templates() {
     let place = Place::new();
     place.done("web", "create; set bootargs=-v; set hostname=www");
     place.done("copy", "create -t web");
-    let path = place.layout.default_zonepath(&"copy".parse().unwrap());
-    let exported = place.done("copy", "export");
-    assert_eq!(
-        exported,
-        format!("create -b\nset zonepath={}\nset bootargs=-v\nset hostname=www\n", path.display())
-    );
+    assert_eq!(place.done("copy", "export"), "create\nset bootargs=-v\nset hostname=www\n");
+    let exported = place.done("copy", "set zonepath=/zones/copy; export");
+    assert_eq!(exported, "create -b\nset zonepath=/zones/copy\nset bootargs=-v\nset hostname=www\n");
     place.refused("new", "create -t nothing", "nothing: No such zone configured");
+    place.refused("new", "create -t cpoy", "cpoy: No such zone configured; did you mean \"copy\"?");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn imported(text: &str) -> (String, String) {
     let mut editor = Editor::new("new".parse().unwrap(), Document::default(), None);
     let left_out = adopt(parse(text).unwrap(), &mut editor);
     assert_eq!(editor.document.verify(), [], "{left_out:?}");
-    (show::export(&editor, false), left_out.join(", "))
+    (show::export(&editor, false, None), left_out.join(", "))
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use zone_config::command::{Template, Term};
+use zone_config::config::ConfigError;
 use zone_config::document::Document;
 use zone_config::{Settings, ZoneName, detached, schema, store};
 
@@ -47,7 +48,13 @@ impl Session {
             Template::Zone(name) if name == BLANK_TEMPLATE => Document::default(),
             Template::Zone(name) if name != DEFAULT_TEMPLATE => {
                 let template: ZoneName = name.parse()?;
-                store::load(&self.layout, &template)?
+                match store::load(&self.layout, &template) {
+                    Err(ConfigError::NoSuchZone(_)) => {
+                        let meant = self.meant_by(&template);
+                        return Err(Failure::NoSuchZone(template, meant));
+                    }
+                    loaded => loaded?,
+                }
             }
             Template::Detached(path) => detached::load(Path::new(path))?.unwrap_or_default(),
             _ => Document::default(),
