@@ -147,18 +147,19 @@ impl<'lab> Injector<'lab> {
         self.dir.join("log")
     }
 
+    /// Has the program traced from now on, with a log of its own.
     fn script(&self, options: &str) {
-        let (log, real) = (self.log(), self.dir.join("real").join(self.program));
-        // Appended to: a zone's life may take several daemons.
-        let text = format!(
-            "#!/bin/sh\nexec {STRACE} -D -f -b execve -qq -A -o {} {options} {} \"$@\"\n",
-            log.display(),
-            real.display()
-        );
         write(&self.log(), "");
+        // Appended to: a zone's life may take several daemons.
+        self.runs(&format!("{STRACE} -D -f -b execve -qq -A -o {} {options} ", self.log().display()));
+    }
+
+    /// Has the program run behind these words.
+    fn runs(&self, words: &str) {
+        let real = self.dir.join("real").join(self.program);
         let path = self.dir.join("bin").join(self.program);
         let _ = fs::remove_file(&path);
-        write_program(&path, &text);
+        write_program(&path, &format!("#!/bin/sh\nexec {words}{} \"$@\"\n", real.display()));
     }
 
     /// A command of these programs, told of the private root.
@@ -203,6 +204,8 @@ impl<'lab> Injector<'lab> {
             })
             .collect::<Vec<_>>()
         };
+        // Nor in one that is started by somebody who goes on, such as a zsched that takes the place of one that failed.
+        self.runs("");
         until("no program is traced any more", || {
             // The kernel lets go of what a dead tracer traced.
             for pid in tracers().into_iter().filter_map(Pid::from_raw) {
