@@ -42,7 +42,7 @@ pub(super) const VERSIONS: [&str; 2] = ["0.0.1", "9.0.0"];
 
 /// The longest first: machines run side by side.
 pub(super) const ALL: [Case; 23] = [
-    net("net-bridges", "PARTS='bridge_vlan moved tunnel'"),
+    Case { seconds: 1500, ..net("net-bridges", "PARTS='bridge_vlan moved tunnel'") },
     Case { kernel: Kernel::Rules, ..net("net-managed", "PARTS=managed") },
     Case { kernel: Kernel::Rules, ..net("net-firewalls", "PARTS='policies shared'") },
     Case { kernel: Kernel::Rules, words: &["debian12-systemd.tar"], ..net("net-guest", "PARTS=guest") },
