@@ -232,8 +232,9 @@ impl Session {
             Command::Export { json, file } => {
                 let layout = self.layout.clone();
                 let editor = self.editor()?;
-                let usual = Settings::load(&layout)?.zonepath(&layout, &editor.zone);
-                let text = show::export(editor, *json, Some(&usual));
+                // What is wrong with the host's settings is no reason to show nothing.
+                let usual = Settings::load(&layout).ok().map(|all| all.zonepath(&layout, &editor.zone));
+                let text = show::export(editor, *json, usual.as_deref());
                 match file {
                     Some(path) => fs::write(path, text)
                         .map_err(|source| Failure::Export { path: PathBuf::from(path), source })?,

@@ -59,6 +59,9 @@ pub(crate) struct Keeper {
     message: Pages,
 }
 
+/// What the short requests fit into, which are all but the one that describes a zone.
+const ONE_PAGE: usize = 4096;
+
 impl Keeper {
     pub(crate) fn new(
         proof: SingleThreaded,
@@ -240,6 +243,10 @@ impl Keeper {
         };
         if unix::send(socket, &reply.encode(), borrowed).is_err() {
             self.part(slot);
+        }
+        // A zone is described once, and its keeper stays for years.
+        if n > ONE_PAGE {
+            self.message.give_back();
         }
         last
     }

@@ -77,7 +77,7 @@ fn each_verb_beside_a_shutdown(lab: &Lab) {
 
 fn an_interrupt_says_what_goes_on(lab: &Lab) {
     let zone = lab.booted_tiny(DEAF);
-    // On a terminal, where a line shows the step, and without one.
+    // From the first moment in which a line shows the step.
     for columns in [80, 200] {
         let mut terminal = Terminal::start(zone.zoneadm_command(["shutdown", "-t", "20"]), 24, columns);
         terminal.shows("shutdown: ask init");

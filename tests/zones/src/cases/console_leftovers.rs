@@ -97,9 +97,7 @@ fn a_keeper_without_its_socket_is_removed(lab: &Lab) {
     ran.ok().stderr_has(
         "WARNING: multiple zone console instances detected for zone 'web'; 1 of 1 successfully removed.",
     );
-    until("the other keeper has gone", || {
-        proc_status(keeper, "State").is_none_or(|state| state.starts_with('Z')).then_some(())
-    });
+    goes(keeper);
     let mut wire = Wire::attached(&zone, false);
     wire.says("here");
     wire.hears("here");
@@ -116,13 +114,18 @@ fn a_keeper_that_hears_nothing_goes_with_its_daemon(lab: &Lab) {
     drop(terminal.ends_by("\r~."));
     // Its last client has gone. It cannot dismiss zsched.
     zone.daemon_leaves();
-    until("zsched has gone", || {
-        proc_status(keeper, "State").is_none_or(|state| state.starts_with('Z')).then_some(())
-    });
+    goes(keeper);
     for name in ["zsched", "door", "console"] {
         assert!(!zone.run_dir().join(name).exists(), "{name} is left");
     }
     zone.boot();
+}
+
+/// Waits until a process has ended.
+fn goes(process: i32) {
+    until(&format!("process {process} has gone"), || {
+        proc_status(process, "State").is_none_or(|state| state.starts_with('Z')).then_some(())
+    });
 }
 
 /// Stops a process, and waits until it is.
@@ -155,8 +158,6 @@ fn a_keeper_of_a_living_zone_without_its_socket_is_not_doubled(lab: &Lab) {
     assert_eq!(zone.status().pid1(), first);
     assert_ne!(zone.keeper(), keeper);
     zone.zoneadm(["halt"]).ok();
-    until("the zone has gone", || {
-        proc_status(first, "State").is_none_or(|state| state.starts_with('Z')).then_some(())
-    });
+    goes(first);
     zone.boot();
 }

@@ -22,7 +22,8 @@ const FILES: [(&str, &str); 11] = [
     ("completions/bash/zoneadm", "# completion\n"),
     ("zones.toml", "#parallelism = 4\n"),
 ];
-const PROGRAMS: [&str; 10] = [
+/// All programs that are installed.
+pub(super) const PROGRAMS: [&str; 10] = [
     "zoneadm",
     "zonecfg",
     "zlogin",

@@ -1,5 +1,6 @@
 //! Several zones with one command, and words that are not ours.
 
+use super::packaging::PROGRAMS;
 use crate::harness::{Command, Lab, Terminal, cases};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
@@ -176,18 +177,7 @@ fn a_root_that_is_mistyped_is_no_new_world(lab: &Lab) {
 
 fn every_program_has_a_version(lab: &Lab) {
     let mut said = Vec::new();
-    for program in [
-        "zoneadm",
-        "zonecfg",
-        "zlogin",
-        "zonename",
-        "zoneadmd",
-        "zsched",
-        "zinit",
-        "zone-generator",
-        "zone-access",
-        "zones-host",
-    ] {
+    for program in PROGRAMS {
         let ran = lab.command(program, ["--version"]).run();
         let out = ran.ok().quiet().out();
         let (name, version) = out.trim_end().split_once(' ').unwrap_or_else(|| panic!("{ran}"));
