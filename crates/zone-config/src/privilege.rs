@@ -3,6 +3,8 @@
 //! A zone lives in a user namespace, where a capability is one over the namespace's own things only. The bounding set is the
 //! second fence: it keeps what no zone needs from meeting a kernel that forgot to ask which namespace it is asked in.
 
+use crate::nearest::did_you_mean;
+
 /// The capabilities of capabilities(7), in the order of their numbers, without `CAP_`. The kernel has had the last
 /// of them, `checkpoint_restore`, since 5.9.
 pub const NAMES: [&str; 41] = [
@@ -48,6 +50,9 @@ pub const NAMES: [&str; 41] = [
     "bpf",
     "checkpoint_restore",
 ];
+
+/// The names of sets of capabilities.
+const SETS: [&str; 4] = ["default", "all", "zone", "none"];
 
 /// Without these no init changes users, ends its processes, or reboots.
 pub const REQUIRED: [&str; 4] = ["kill", "setgid", "setuid", "sys_boot"];
@@ -278,9 +283,26 @@ pub fn number(name: &str) -> Option<usize> {
 /// Whether a word may stand in `limitpriv`: a set's name, a capability, a privilege, or one of these after `!` or `-`.
 pub(crate) fn is_word(word: &str) -> bool {
     let plain = word.strip_prefix(['!', '-']).unwrap_or(word);
-    matches!(plain, "default" | "all" | "zone" | "none")
-        || meaning(plain).is_some()
-        || number(plain).is_some()
+    SETS.contains(&plain) || meaning(plain).is_some() || number(plain).is_some()
+}
+
+/// Lists the words that change something: those that may be given to a zone, or `taken` from it.
+pub fn words(taken: bool) -> impl Iterator<Item = &'static str> {
+    let kept = if taken { &REQUIRED[..] } else { &PROHIBITED };
+    let of_linux = NAMES.into_iter().filter(move |name| !kept.contains(name));
+    let of_solaris = SOLARIS.iter().filter_map(move |(name, meaning)| match meaning {
+        Is(_, removes) => (!taken || !removes.iter().any(|name| kept.contains(name))).then_some(*name),
+        Nothing | Prohibited => None,
+    });
+    SETS.into_iter().chain(of_linux).chain(of_solaris)
+}
+
+/// Asks whether another word was meant by one that may not stand in `limitpriv`; `None` for one that may.
+pub(crate) fn meant(word: &str) -> Option<String> {
+    let plain = word.strip_prefix(['!', '-']).unwrap_or(word).to_ascii_lowercase();
+    let plain = plain.strip_prefix("cap_").or_else(|| plain.strip_prefix("priv_")).unwrap_or(&plain);
+    let known = SETS.into_iter().chain(NAMES).chain(SOLARIS.iter().map(|(name, _)| *name));
+    (!is_word(word)).then(|| did_you_mean(plain, known))
 }
 
 #[cfg(test)]
@@ -307,6 +329,19 @@ mod tests {
         assert_eq!(number("cap_"), None);
         assert!(is_word("!net_raw") && is_word("default") && !is_word("!!all"));
         assert!(is_word("dtrace_user") && is_word("!PRIV_PROC_FORK") && !is_word("!proc_fly"));
+    }
+
+    #[test]
+    fn words_that_are_offered_mean_something() {
+        for word in words(false) {
+            assert!(
+                of(&format!("default,{word}")).is_ok_and(|limit| limit.idle.is_empty()) || word == "none",
+                "{word}"
+            );
+        }
+        for word in words(true).filter(|word| !SETS.contains(word)) {
+            assert!(of(&format!("default,!{word}")).is_ok(), "{word}");
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nearest;
 use crate::value::{Kind, Value};
 
 mod globals;
@@ -200,7 +199,7 @@ impl Resource {
 
 /// A value that its property does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{property}: {given} is not allowed; allowed: {allowed}{}", self.meant())]
+#[error("{property}: {given} is not allowed; allowed: {allowed}{meant}")]
 pub struct ValueError {
     /// The property.
     pub property: &'static str,
@@ -208,23 +207,20 @@ pub struct ValueError {
     pub given: String,
     /// What is allowed instead.
     pub allowed: String,
+    /// The question whether a word was meant that is allowed, or nothing.
+    pub meant: String,
 }
 
 impl ValueError {
-    /// The word of those that are allowed that may have been meant.
-    fn meant(&self) -> String {
-        let words = self.allowed.split(", ").filter(|word| !word.contains(' '));
-        nearest::did_you_mean(self.given.trim_matches('"'), words)
-    }
-
     pub(crate) fn new(property: &Property, mut given: String) -> Self {
+        let meant = property.kind.meant(&given);
         // Enough to find it by.
         const SHOWN: usize = 200;
         if let Some((at, _)) = given.char_indices().nth(SHOWN) {
             given.truncate(at);
             given.push_str("...");
         }
-        Self { property: property.name, given, allowed: property.kind.allowed() }
+        Self { property: property.name, given, allowed: property.kind.allowed(), meant }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{Pattern, mode};
 use crate::filesystem::OPTIONS;
+use crate::nearest::did_you_mean;
 use crate::net::{self, Address, DHCP, HostPorts, Mac};
 use crate::{ZoneName, bootargs, limits, privilege, sysctl};
 
@@ -202,6 +203,20 @@ impl Kind {
         }
     }
 
+    /// Asks whether a word was meant that is allowed, by what was given and is not; empty if none is near.
+    pub(crate) fn meant(self, given: &str) -> String {
+        let given = given.trim_matches(['"', '[', ']']);
+        let mut items = given.split(',').map(str::trim);
+        match self {
+            Self::Privileges => items.find_map(privilege::meant).unwrap_or_default(),
+            Self::Words(words) => {
+                let wrong = items.find(|item| !words.contains(item)).unwrap_or_default();
+                did_you_mean(wrong, words.iter().copied())
+            }
+            _ => did_you_mean(given, self.allowed().split(", ").filter(|word| !word.contains(' '))),
+        }
+    }
+
     /// Understands one word; `None` when it is not allowed. A list takes it as its items, separated by commas.
     pub fn read(self, word: &str) -> Option<Value> {
         let text = |allowed: bool| allowed.then(|| Value::Text(word.to_owned()));
@@ -359,6 +374,19 @@ mod tests {
         for bad in ["", "0x", "ffffffff", "123456789", "12g", "-1", "+1"] {
             assert_eq!(Kind::HostId.read(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_typo_in_a_list_of_words_is_asked_about() {
+        let asked = |word: &str| format!("; did you mean \"{word}\"?");
+        assert_eq!(Kind::Privileges.meant("\"default,!net_rwa,fly\""), asked("net_raw"));
+        assert_eq!(Kind::Privileges.meant("[CAP_SYS_ADMN]"), asked("sys_admin"));
+        assert_eq!(Kind::Privileges.meant("[deafult]"), asked("default"));
+        assert_eq!(Kind::Privileges.meant("[default,proc_onwer]"), asked("proc_owner"));
+        assert_eq!(Kind::Privileges.meant("\"default,fly\""), "");
+        assert_eq!(Kind::Words(&["login", "manage"]).meant("[login,mange]"), asked("manage"));
+        assert_eq!(Kind::Choice(&["lofs", "tmpfs"]).meant("\"tmpsf\""), asked("tmpfs"));
+        assert_eq!(Kind::Addresses.meant("\"dhpc\""), asked("dhcp"));
     }
 
     proptest! {

@@ -178,6 +178,10 @@ fn a_command_file_that_fails_changes_nothing_and_says_where() {
         ),
         ("create -b", "Zone web failed to verify"),
         (
+            "create\nset limitpriv=default,!net_rwa",
+            "!net_rwa\" is not allowed; allowed: a list of 'default', 'all', 'none', a capability such as net_raw or a privilege of Solaris such as proc_owner, with '!' before one that is taken away; did you mean \"net_raw\"?",
+        ),
+        (
             "create\nset brand=fish\nexit",
             "On line 3 of FILE: Zone web failed to verify\n  brand cannot be used: no brand \"fish\"",
         ),
