@@ -83,6 +83,13 @@ pub const OPTIONS: [(FsType, &str); 9] = [
     ),
 ];
 
+/// Lists the options of a type of file system, those that have a value with `=` behind them; without a type, of any.
+#[must_use]
+pub fn option_words(fstype: Option<FsType>) -> Vec<&'static str> {
+    let of = OPTIONS.iter().filter(|(of, _)| fstype.is_none_or(|fstype| fstype == *of));
+    of.flat_map(|(_, words)| words.split(", ")).collect()
+}
+
 /// Understands one mount option of a type of file system.
 ///
 /// # Errors

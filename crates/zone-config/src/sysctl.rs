@@ -1,7 +1,7 @@
 //! The settings of the kernel that a `sysctl` resource may name: those that each zone has for itself, by its namespaces.
 
 /// What a zone has by its IPC and UTS namespace, and no limit stands for.
-const OWN: [&str; 11] = [
+pub const OWN: [&str; 11] = [
     "fs.mqueue.msg_default",
     "fs.mqueue.msg_max",
     "fs.mqueue.msgsize_default",

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use zone_config::command::{self, COMMANDS, CommandSpec, Scope};
+use zone_config::config::FsType;
 use zone_config::schema::{GLOBALS, Property, RESOURCES, Resource};
 use zone_config::value::Kind;
+use zone_config::{filesystem, privilege, sysctl};
 
 use crate::editor::PARTS;
 
@@ -17,6 +19,8 @@ const MOST: usize = 500;
 pub struct Place {
     /// The resource that is open.
     pub resource: Option<&'static Resource>,
+    /// The type of the file system that is open, as far as it is set.
+    pub fstype: Option<FsType>,
     /// The names of all zones.
     pub zones: Vec<String>,
     /// The host's brands.
@@ -37,7 +41,7 @@ impl Place {
 pub fn complete(line: &str, place: &Place) -> (usize, Vec<String>) {
     let from = line.rfind(';').map_or(0, |at| at + 1);
     let command = &line[from..];
-    let start = command.rfind([' ', '\t', '=', '[', ',', '(']).map_or(0, |at| at + 1);
+    let start = command.rfind([' ', '\t', '=', '[', ',', '(', '"']).map_or(0, |at| at + 1);
     let word = &command[start..];
     let before: Vec<&str> = command[..start].split_whitespace().filter(|word| !is_flag(word)).collect();
     // Before the value that is begun, be it the first of a list.
@@ -101,7 +105,8 @@ fn is_flag(word: &str) -> bool {
 
 /// Whether this begins a list that is not closed yet, or nothing.
 fn is_list(text: &str) -> bool {
-    text.is_empty() || (text.starts_with('[') && text.ends_with(['[', ',']))
+    let text = text.strip_prefix('"').unwrap_or(text);
+    text.is_empty() || text.ends_with(['[', ','])
 }
 
 fn commands(place: &Place) -> Vec<String> {
@@ -170,10 +175,38 @@ fn values(property: &Property, word: &str, place: &Place) -> Vec<String> {
             std::thread::available_parallelism().iter().map(ToString::to_string).collect()
         }
         Kind::Path | Kind::Devices => files(word),
+        Kind::Options => words(&filesystem::option_words(place.fstype)),
+        Kind::Privileges => privileges(word),
+        Kind::Sysctl => settings(word),
         _ if property.name == "special" => files(word),
         _ if property.name == "user" => users(),
         _ => Vec::new(),
     }
+}
+
+/// The privileges; behind `!` or `-` those that can be taken away.
+fn privileges(word: &str) -> Vec<String> {
+    let taken = word.get(..1).filter(|mark| matches!(*mark, "!" | "-"));
+    let mark = taken.unwrap_or_default();
+    privilege::words(taken.is_some()).map(|name| format!("{mark}{name}")).collect()
+}
+
+/// The settings of the kernel that a zone has for itself; those of the network part by part, as the kernel here has them.
+fn settings(word: &str) -> Vec<String> {
+    const NETWORK: &str = "net.";
+    let Some(above) = word.rfind('.').map(|at| &word[..=at]).filter(|above| above.starts_with(NETWORK))
+    else {
+        return sysctl::OWN.into_iter().chain([NETWORK]).map(str::to_owned).collect();
+    };
+    let dir = Path::new("/proc/sys").join(sysctl::path(above.trim_end_matches('.')));
+    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let named = entries.filter_map(|entry| {
+        // A dot of a link's name is written as a slash.
+        let name = entry.file_name().into_string().ok()?.replace('.', "/");
+        let dot = if entry.file_type().ok()?.is_dir() { "." } else { "" };
+        Some(format!("{above}{name}{dot}")).filter(|name| sysctl::is_own(name.trim_end_matches('.')))
+    });
+    named.take(MOST).collect()
 }
 
 /// The users of the host that are in its files.
@@ -217,6 +250,7 @@ mod tests {
     fn found(line: &str, resource_name: Option<&str>) -> (usize, Vec<String>) {
         let place = Place {
             resource: resource_name.and_then(resource),
+            fstype: None,
             zones: vec!["db".into(), "web".into()],
             brands: vec!["linux".into(), "sparse".into()],
             there: vec![("fs", "dir", "/data".into()), ("net", "physical", "eth0".into())],
@@ -258,6 +292,19 @@ mod tests {
     }
 
     #[test]
+    fn mount_options_are_those_of_the_type() {
+        let options = |line: &str, fstype| {
+            let place = Place { resource: resource("fs"), fstype, ..Place::default() };
+            complete(line, &place).1.join("|")
+        };
+        assert_eq!(options("add options n", Some(FsType::Tmpfs)), "nodev|noexec|nosuid|nr_inodes=");
+        assert_eq!(options("add options [ro,nos", Some(FsType::Lofs)), "nosub|nosuid");
+        assert_eq!(options("set options=[ro,u", Some(FsType::Overlay)), "upper=");
+        assert_eq!(options("add options v", None), "vers=");
+        assert_eq!(options("add options v", Some(FsType::Ext4)), "");
+    }
+
+    #[test]
     fn values() {
         assert_eq!(found("set autoboot=t", None), (13, vec!["true".into()]));
         assert_eq!(words("set brand=", None), "linux|sparse");
@@ -273,6 +320,18 @@ mod tests {
         assert_eq!(words("select fs type=tmpfs di", None), "dir=");
         assert_eq!(words("select fs dir=", None), "/data");
         assert_eq!(words("remove net physical=e", None), "eth0");
+        assert_eq!(words("set limitpriv=default,!net_r", None), "!net_raw|!net_rawaccess");
+        assert_eq!(words("set limitpriv=\"default,sys_ad", None), "sys_admin");
+        assert_eq!(words("set limitpriv=\"def", None), "default");
+        assert_eq!(words("set limitpriv=sys_mod", None), "", "no zone is given that");
+        assert_eq!(words("set limitpriv=[default,-mk", None), "-mknod");
+        assert_eq!(words("set name=kernel.shmm", Some("sysctl")), "kernel.shmmax");
+        assert_eq!(words("set name=ne", Some("sysctl")), "net.");
+        assert_eq!(
+            words("set name=net.ipv4.ip_forw", Some("sysctl")),
+            "net.ipv4.ip_forward|net.ipv4.ip_forward_update_priority|net.ipv4.ip_forward_use_pmtu"
+        );
+        assert_eq!(words("set name=net.ipv4.con", Some("sysctl")), "net.ipv4.conf.");
         assert!(words("set dedicated-cpu:ncpus=", None).parse::<usize>().is_ok());
     }
 }

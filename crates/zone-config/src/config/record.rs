@@ -167,7 +167,8 @@ macro_rules! choices {
                 }
             }
 
-            pub(crate) fn of(word: &str) -> Option<Self> {
+            /// The one that a word of a configuration means.
+            pub fn of(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|choice| choice.as_str() == word)
             }
         }

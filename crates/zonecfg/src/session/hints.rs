@@ -1,5 +1,6 @@
 //! What a person may type next, or may have meant.
 
+use zone_config::config::FsType;
 use zone_config::document::Instance;
 use zone_config::lex::quote;
 use zone_config::nearest::did_you_mean;
@@ -27,10 +28,13 @@ impl Session {
             };
             rows.filter_map(value).collect::<Vec<_>>()
         };
+        let open = editor.and_then(|editor| editor.open());
+        let fstype = open.and_then(|open| open.values.text("type"));
         Place {
-            resource: editor.and_then(|editor| editor.open()).map(|open| open.resource),
+            resource: open.map(|open| open.resource),
             zones: index.entries().map(|entry| entry.name.to_string()).collect(),
             brands: Brand::known(),
+            fstype: fstype.and_then(FsType::of),
             there: editor.iter().flat_map(|editor| &editor.document.resources).flat_map(set).collect(),
         }
     }
