@@ -133,7 +133,8 @@ impl Work {
             let _ = sender.send((name, result));
         });
         if let Err(error) = begun {
-            let _ = self.sender.send((zone.clone(), Err(Some(format!("zone '{zone}': no thread: {error}")))));
+            let why = format!("zone '{zone}': no thread: {}", Chain(&error));
+            let _ = self.sender.send((zone.clone(), Err(Some(why))));
         }
         self.under_way.insert(zone);
     }

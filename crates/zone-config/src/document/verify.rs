@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use zone_sys::Chain;
+
 use super::{Document, Instance, Properties};
 use crate::config::{FsOwners, FsType};
 use crate::device::Pattern;
@@ -66,10 +68,7 @@ impl Document {
         if let Some(brand) = self.globals.text("brand")
             && let Err(error) = Brand::load(brand)
         {
-            let reason = match std::error::Error::source(&error) {
-                Some(source) => format!("cannot be used: {error}: {source}"),
-                None => format!("cannot be used: {error}"),
-            };
+            let reason = format!("cannot be used: {}", Chain(&error));
             problems.push(Problem { resource: None, property: "brand", reason });
         }
         for resource in RESOURCES {

@@ -28,6 +28,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::spawn_local;
+use zone_sys::Chain;
 use zone_sys::reserve::Reserve;
 
 use self::calls::Calls;
@@ -298,6 +299,6 @@ fn is_shortage(error: &std::io::Error) -> bool {
 
 /// What a caller is answered for whom there is no descriptor.
 fn no_room(error: &std::io::Error) -> Vec<u8> {
-    let text = format!("zoneadmd cannot accept this call, nothing was done: {error}");
+    let text = format!("zoneadmd cannot accept this call, nothing was done: {}", Chain(error));
     crate::wire::encode(&DoorError::failed(vec![text])).unwrap_or_default()
 }

@@ -134,7 +134,7 @@ pub fn decompress_worker() -> ExitCode {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => CUT_SHORT.into(),
         Err(error) => {
             // Nobody is left to tell when this fails.
-            let _ = writeln!(io::stderr(), "{error}");
+            let _ = writeln!(io::stderr(), "{}", zone_sys::Chain(&error));
             ExitCode::FAILURE
         }
     }
