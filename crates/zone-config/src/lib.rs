@@ -15,6 +15,7 @@
 //! | [`index`] | `/etc/zones/index`: which zones there are, and how far each has come |
 //! | [`schema`], [`value`], [`privilege`], [`document`] | the table of properties, and a configuration as that table sees it |
 //! | [`config`] | the same configuration, typed |
+//! | [`across`] | what configurations of several zones name of what there is once |
 //! | [`order`] | in which order zones boot and go down, and circles in what they depend on |
 //! | [`settings`] | `/etc/zones/zones.toml`: what holds for all zones of an installation |
 //! | [`store`] | a configuration and its index line, changed together |
@@ -32,6 +33,7 @@
 //! | [`snapshot`], [`lastexit`], [`bootargs`] | what a live zone was started with, and how the last one ended |
 #![forbid(unsafe_code)]
 
+pub mod across;
 pub mod addresses;
 pub mod bootargs;
 pub mod brand;

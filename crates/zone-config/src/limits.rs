@@ -69,6 +69,17 @@ pub fn cpu_list(text: &str) -> Option<OwnCpus> {
     Some(OwnCpus::These(all))
 }
 
+/// Writes CPUs, by their numbers in order, as [`cpu_list`] reads them: `2-3,6`.
+#[must_use]
+pub fn cpu_text(cpus: &[u64]) -> String {
+    let runs = cpus.chunk_by(|one, next| one + 1 == *next);
+    let text = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(u64::to_string).collect(),
+    });
+    text.collect::<Vec<_>>().join(",")
+}
+
 fn range(text: &str) -> Option<(u64, u64)> {
     let number = |text: &str| text.parse().ok().filter(|number: &u64| number.to_string() == text);
     match text.split_once('-') {
@@ -266,6 +277,7 @@ mod tests {
             assert_eq!(whole_cpus(bad), None, "{bad}");
         }
         assert_eq!(cpu_list("4,1-2,2"), Some(OwnCpus::These(vec![1, 2, 4])));
+        assert_eq!(cpu_text(&[0, 2, 3, 4, 6, 7]), "0,2-4,6-7");
         for bad in ["", "1,", "a", "0-8192", "1 2"] {
             assert_eq!(cpu_list(bad), None, "{bad}");
         }

@@ -15,7 +15,7 @@ mod rules;
 
 pub use mac::{BadMac, Mac};
 pub use port::{HostPorts, MOST_PORTS, PROTOCOLS};
-pub(crate) use rules::{complete, mismatch, problems};
+pub(crate) use rules::{Net, complete, host_ports, mismatch, problems, protocols};
 
 /// The word of `global-nic` for the managed network.
 pub const AUTO: &str = "auto";

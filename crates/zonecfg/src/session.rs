@@ -4,14 +4,14 @@
 //! or notes what is to be saved when the whole command line or file has succeeded: what failed half-way
 //! has changed nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use zone_config::brand::{Brand, BrandError};
 use zone_config::command::{Command, Term};
 use zone_config::config::ConfigError;
-use zone_config::document::{Document, Problem};
-use zone_config::order::{self, DependsError};
+use zone_config::document::Document;
 use zone_config::snapshot::SnapshotError;
 use zone_config::{Index, Layout, Settings, Snapshot, State, ZoneName, change, hostboot, store};
 
@@ -27,6 +27,7 @@ mod create;
 mod edit;
 mod hints;
 mod told;
+mod verify;
 
 /// Whether the session goes on after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Session {
     live: Option<String>,
     /// What a configuration of another system has that the one in hand has not; a commit tells of it.
     left_out: Vec<String>,
+    /// The notes that a commit does not repeat.
+    said: BTreeSet<String>,
     read_only: bool,
     dry_run: bool,
 }
@@ -140,6 +143,7 @@ impl Session {
             at_once,
             live: None,
             left_out: Vec::new(),
+            said: BTreeSet::new(),
             read_only,
             dry_run: false,
         }
@@ -242,7 +246,7 @@ impl Session {
                 }
             }
             Command::Edit => self.edit(talk)?,
-            Command::Verify => self.verify()?,
+            Command::Verify => self.verify(talk)?,
             Command::Commit => self.commit(talk)?,
             Command::Revert { force } => self.revert(*force, talk)?,
             Command::Delete { force } => self.delete(*force, talk)?,
@@ -357,38 +361,11 @@ impl Session {
         }
     }
 
-    fn verify(&mut self) -> Result<(), Failure> {
-        let editor = self.editor()?;
-        if editor.open().is_some() {
-            return Err(Failure::ResourceOpen);
-        }
-        let (zone, mut problems) = (editor.zone.clone(), editor.document.verify());
-        let circles = self.depends(&zone)?.into_iter().filter(|error| !error.is_harmless());
-        problems.extend(circles.map(|error| Problem {
-            resource: None,
-            property: "depends",
-            reason: error.to_string(),
-        }));
-        if problems.is_empty() { Ok(()) } else { Err(Failure::Verify { zone, problems }) }
-    }
-
-    /// What is wrong with the zones that the edited one depends on, beside the others as they are saved.
-    fn depends(&self, zone: &ZoneName) -> Result<Vec<DependsError>, Failure> {
-        let Current::Here(editor) = &self.current else { return Ok(Vec::new()) };
-        let depends = editor.document.globals.list("depends");
-        if depends.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(order::check(&self.layout, &Index::load(&self.layout)?, zone, depends))
-    }
-
     fn commit(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
-        self.verify()?;
+        let notes = self.verified()?;
         if self.live.is_none() {
             self.tell_pending(talk);
-            let zone = self.editor()?.zone.clone();
-            // Verified: there is no circle.
-            self.depends(&zone)?.iter().for_each(|error| talk.note(&format!("note: depends {error}")));
+            notes.into_iter().for_each(|note| self.note_once(note, talk));
         }
         let editor = self.editor()?;
         let (to, document) = (editor.zone.clone(), editor.document.clone());

@@ -107,6 +107,70 @@ fn zones_that_wait_for_each_other_are_refused_and_one_that_is_not_there_is_told_
 }
 
 #[test]
+fn what_other_zones_have_is_told_once_and_refused_if_it_is_the_zonepath() {
+    let place = Place::new();
+    let net = |address: &str| format!("add net; set global-nic=br0; set address={address}; end");
+    let port = "add port; set host=8080; set to=80; end";
+    let cpus = "add dedicated-cpu; set cpus=2-3; end";
+    place.done("db", &format!("create; set zonepath=/zones/db; {}; {port}; {cpus}", net("192.0.2.5/24")));
+    let note = |what: &str| format!("zonecfg: note: {what} is configured for zone db, too\n");
+    let notes = [
+        note("net eth0: address 192.0.2.5"),
+        note("port 8080: the host's port 8080"),
+        note("dedicated-cpu: CPU 3"),
+    ]
+    .concat();
+    let web = format!("create; {}; {port}; {}", net("192.0.2.5"), cpus.replace("2-3", "3-4"));
+    // Said when it is asked for, and not again when the same is saved.
+    for (commands, said) in [
+        (web.as_str(), notes.clone()),
+        ("verify; commit", notes.clone()),
+        ("verify; verify", notes.repeat(2)),
+        ("set autoboot=true; verify; commit; set autoboot=false", notes.clone()),
+        ("set zonename=www", notes.clone()),
+    ] {
+        let ran = place.on("web", commands);
+        assert_eq!((ran.status, ran.err), (0, said), "{commands}");
+    }
+    let file = place.file("www.cfg", "set autoboot=true\nverify\ncommit\n");
+    let ran = place.zonecfg(&["-z", "www", "-f", &file]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, notes.as_str()));
+    assert_eq!(place.on("www", "remove port; remove dedicated-cpu; remove net").err, "");
+
+    // Two zones cannot have one zonepath, and none can be within another.
+    for path in ["/zones/db", "/zones/db/root/srv", "/zones"] {
+        let said = "zonepath overlaps the zonepath of zone db, /zones/db: give one of the two another";
+        place.refused("mail", &format!("create; set zonepath={path}"), said);
+    }
+    // Who has files cannot give way, and is only told.
+    place.done("mail", "create; set zonepath=/zones/mail");
+    place.set_state("mail", State::Installed);
+    let index = fs::read_to_string(place.layout.index()).unwrap();
+    fs::write(place.layout.index(), index.replace("/zones/db:", "/zones/mail/db:")).unwrap();
+    let ran = place.on("mail", "set autoboot=true");
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(ran.err.starts_with("zonecfg: note: zonepath overlaps"), "{}", ran.err);
+}
+
+#[test]
+fn a_brand_that_cannot_be_read_is_told_in_words() {
+    let place = Place::new();
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("zonecfg");
+    fs::copy(env!("CARGO_BIN_EXE_zonecfg"), &program).unwrap();
+    // Beside the program is where brands are looked for.
+    fs::create_dir(dir.path().join("brands")).unwrap();
+    std::os::unix::fs::symlink("odd.toml", dir.path().join("brands/odd.toml")).unwrap();
+    let mut command = Command::new(program);
+    command.args(place.command().get_args()).args(["-z", "web", "create; set brand=odd"]);
+    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(
+        said.contains("brand cannot be used: cannot ") && said.contains("odd.toml: Too many levels of symbolic links\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_zonepath_is_where_the_installation_has_them() {
     let place = Place::new();
     fs::create_dir_all(place.layout.etc()).unwrap();
@@ -146,15 +210,18 @@ fn a_zone_is_described_shown_copied_and_deleted() {
     );
 
     let exported = place.done("web", "export");
+    // With a zonepath of its own.
+    let exported = exported.replace("=/zones/web", "=/zones/web2");
     let file = place.file("copy.cfg", &exported);
     assert_eq!(place.zonecfg(&["-z", "web2", "-f", &file]).status, 0);
     assert_eq!(place.done("web2", "export"), exported);
     let copy = fs::read_to_string(place.layout.config(&"web2".parse().unwrap())).unwrap();
-    assert_eq!(copy, fs::read_to_string(place.layout.config(&web)).unwrap());
+    let original = fs::read_to_string(place.layout.config(&web)).unwrap();
+    assert_eq!(copy, original.replace("/zones/web", "/zones/web2"));
 
     place.done("web", "delete -F");
     assert!(!place.layout.config(&web).exists());
-    assert_eq!(fs::read_to_string(place.layout.index()).unwrap(), "web2:configured:/zones/web:\n");
+    assert_eq!(fs::read_to_string(place.layout.index()).unwrap(), "web2:configured:/zones/web2:\n");
     place.refused("web", "info", "zonecfg: web: No such zone configured");
 }
 

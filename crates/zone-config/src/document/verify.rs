@@ -134,6 +134,14 @@ fn not_specified(row: &Property) -> String {
 }
 
 impl Instance {
+    /// Names it by its key, or else by its type alone.
+    pub(crate) fn named(&self) -> String {
+        match self.key() {
+            Some(key) => format!("{} {key}", self.resource.name),
+            None => self.resource.name.to_owned(),
+        }
+    }
+
     /// What it is called in errors: by its key, or else by its position among those of its type, from 0.
     fn title(&self, position: usize) -> String {
         match self.key() {

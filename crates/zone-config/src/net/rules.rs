@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use super::{AUTO, Address, DHCP, HostPorts, MOST_NETS, MTU_IPV6};
 use crate::config::{IpType, NetMode};
 use crate::document::{Document, Instance, Problem, Properties};
-use crate::schema;
 use crate::value::Value;
 
 /// Sets what a new `net` is when nothing was said: the first free of eth0, eth1, ... on the managed network.
@@ -28,14 +27,15 @@ pub(crate) fn complete(document: &Document, net: &mut Instance) {
 }
 
 /// What a net's properties say together.
-struct Net<'a> {
+pub(crate) struct Net<'a> {
     values: &'a Properties,
     lower: Option<&'a str>,
     mode: NetMode,
 }
 
 impl<'a> Net<'a> {
-    fn of(values: &'a Properties) -> Self {
+    /// Reads them as far as they make sense.
+    pub(crate) fn of(values: &'a Properties) -> Self {
         let mode = values.text("mode").and_then(NetMode::of).unwrap_or_default();
         Self { values, lower: values.text("global-nic"), mode }
     }
@@ -50,11 +50,12 @@ impl<'a> Net<'a> {
     }
 
     /// The link of the host that it takes for itself alone.
-    fn taken(&self) -> Option<&'a str> {
+    pub(crate) fn taken(&self) -> Option<&'a str> {
         self.moves_in().then(|| self.lower.or(self.values.text("physical"))).flatten()
     }
 
-    fn addresses(&self) -> impl Iterator<Item = Address> {
+    /// Its own addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> {
         self.values.list("address").iter().filter_map(|word| word.parse().ok())
     }
 
@@ -167,6 +168,20 @@ fn addresses(net: &Net<'_>) -> Option<(&'static str, String)> {
     None
 }
 
+/// Reads which ports of the host a `port` is about.
+pub(crate) fn host_ports(port: &Instance) -> Option<HostPorts> {
+    port.values.text("host")?.parse().ok()
+}
+
+/// Lists the protocols that a `port` is for.
+pub(crate) fn protocols(port: &Instance) -> Vec<String> {
+    let row = port.resource.property("protocol");
+    match row.and_then(|row| port.values.effective(row)) {
+        Some(Value::List(words)) => words,
+        _ => Vec::new(),
+    }
+}
+
 fn port(values: &Properties) -> Option<(&'static str, String)> {
     let host: HostPorts = values.text("host")?.parse().ok()?;
     let Some(Value::Number(to)) = values.get("to") else { return None };
@@ -180,10 +195,6 @@ pub(crate) fn problems(document: &Document) -> Vec<Problem> {
     let mut problem = |resource: String, property, reason| {
         problems.push(Problem { resource: Some(resource), property, reason });
     };
-    let title = |instance: &Instance| match instance.key() {
-        Some(key) => format!("{} {key}", instance.resource.name),
-        None => instance.resource.name.to_owned(),
-    };
     let shared = document.globals.text("ip-type") == Some(IpType::Shared.as_str());
     let mut owners: HashMap<String, String> = HashMap::new();
     let mut links: Vec<(bool, String, Option<&str>)> = Vec::new();
@@ -191,7 +202,7 @@ pub(crate) fn problems(document: &Document) -> Vec<Problem> {
         let net = Net::of(&instance.values);
         if position == MOST_NETS {
             problem(
-                title(instance),
+                instance.named(),
                 "physical",
                 format!("is one net too many: a zone has at most {MOST_NETS}"),
             );
@@ -204,46 +215,40 @@ pub(crate) fn problems(document: &Document) -> Vec<Problem> {
             let reason = format!(
                 "is the link {link}, which {other} names too: a link that moves in is one net's alone"
             );
-            problem(title(instance), if net.lower.is_some() { "global-nic" } else { "physical" }, reason);
+            problem(instance.named(), if net.lower.is_some() { "global-nic" } else { "physical" }, reason);
         }
-        links.push((net.taken().is_some(), title(instance), link));
+        links.push((net.taken().is_some(), instance.named(), link));
         let has_no_hook = net.moves_in() || matches!(net.mode, NetMode::Macvlan | NetMode::Ipvlan);
         let asked = instance.values.list("link-protection").iter().any(|word| word != "none");
         if has_no_hook && asked && !shared {
             let reason = "cannot be had there: the zone's root has the link to itself; allowed: none, or ip-type=shared";
-            problem(title(instance), "link-protection", reason.to_owned());
+            problem(instance.named(), "link-protection", reason.to_owned());
         }
         let addresses = net.addresses().map(|address| ("address", address.ip.to_string()));
         let mac = instance.values.text("mac-addr").map(|mac| ("mac-addr", mac.to_lowercase()));
         for (property, word) in addresses.chain(mac) {
             match owners.get(&word) {
                 // Twice in one is said by itself.
-                Some(other) if *other == title(instance) => {}
-                Some(other) => problem(title(instance), property, format!("has {word}, as {other} has")),
-                None => drop(owners.insert(word, title(instance))),
+                Some(other) if *other == instance.named() => {}
+                Some(other) => problem(instance.named(), property, format!("has {word}, as {other} has")),
+                None => drop(owners.insert(word, instance.named())),
             }
         }
     }
     let mut ports: Vec<(String, HostPorts, Vec<String>)> = Vec::new();
-    let protocols = schema::resource("port").and_then(|port| port.property("protocol"));
     for instance in document.of("port") {
-        let Some(host) = instance.values.text("host").and_then(|host| host.parse::<HostPorts>().ok()) else {
-            continue;
-        };
-        let words = match protocols.and_then(|row| instance.values.effective(row)) {
-            Some(Value::List(words)) => words,
-            _ => Vec::new(),
-        };
+        let Some(host) = host_ports(instance) else { continue };
+        let words = protocols(instance);
         let meets = |(_, other, others): &&(String, HostPorts, Vec<String>)| {
             other.meets(&host) && others.iter().any(|word| words.contains(word))
         };
         if let Some((other, ..)) = ports.iter().find(meets) {
-            problem(title(instance), "host", format!("has a port that {other} has"));
+            problem(instance.named(), "host", format!("has a port that {other} has"));
         }
         if document.of("net").next().is_none() {
-            problem(title(instance), "host", "leads nowhere: the zone has no net".to_owned());
+            problem(instance.named(), "host", "leads nowhere: the zone has no net".to_owned());
         }
-        ports.push((title(instance), host, words));
+        ports.push((instance.named(), host, words));
     }
     problems
 }

@@ -69,7 +69,15 @@ impl Session {
             .then(|| format!("left out, for there is nothing like it here: {}", left_out.join(", ")));
         let told: Vec<_> = kept.into_iter().chain(lost).collect();
         if !told.is_empty() {
-            talk.note(&format!("note: {}", told.join("; ")));
+            self.note_once(format!("note: {}", told.join("; ")), talk);
+        }
+    }
+
+    /// Tells what this session has not told yet.
+    pub(super) fn note_once(&mut self, note: String, talk: &mut Talk<'_>) {
+        if !self.said.contains(&note) {
+            talk.note(&note);
+            self.said.insert(note);
         }
     }
 }
