@@ -29,6 +29,11 @@ pub fn brand_told(there: &str, here: &str) -> String {
     format!("brand {there} (it is {here})")
 }
 
+/// Tells whether a line is about the brand.
+pub fn is_brand_told(line: &str) -> bool {
+    line.split(' ').next() == Some("brand")
+}
+
 /// The manifest in the zonepath of a zone that was detached.
 pub const DETACHED: &str = "SUNWdetached.xml";
 

@@ -301,16 +301,16 @@ impl Session {
     /// gone through to the end; the commit tells of it.
     fn set(&mut self, property: &str, value: &Term) -> Result<(), Failure> {
         let editor = self.editor()?;
-        let there = match value {
+        let brand = match value {
             Term::Word(word) if property == "brand" && editor.open().is_none() => word,
             _ => return Ok(editor.set(property, value)?),
         };
-        let unknown = matches!(Brand::load(there), Err(BrandError::Unknown { .. }));
-        let Some(here) = import::brand(there).filter(|_| unknown) else {
-            return Ok(editor.set(property, value)?);
-        };
-        editor.set(property, &Term::Word(here.to_owned()))?;
-        self.left_out.push(import::brand_told(there, here));
+        let unknown = matches!(Brand::load(brand), Err(BrandError::Unknown { .. }));
+        let here = import::brand(brand).filter(|_| unknown);
+        editor.set(property, &Term::Word(here.unwrap_or(brand).to_owned()))?;
+        // Of the brands that were set the last one counts.
+        self.left_out.retain(|told| !import::is_brand_told(told));
+        self.left_out.extend(here.map(|here| import::brand_told(brand, here)));
         Ok(())
     }
 

@@ -563,6 +563,10 @@ fn a_brand_of_illumos_becomes_the_one_that_is_like_it() {
         place.done("web", "export").lines().filter(|line| line.contains("brand")).collect::<Vec<_>>(),
         ["set brand=linux"]
     );
+    // Of two the last counts, and one that is set again is told of once.
+    let again = place.on("two", "create; set brand=lipkg; set brand=lipkg; verify; commit; set brand=lipkg");
+    assert_eq!((again.status, again.err.as_str()), (0, told), "{}", again.err);
+    assert_eq!(place.on("three", "create; set brand=lipkg; set brand=linux").err, "");
     // What neither has is no brand.
     place.refused("web", "set brand=fish", "no brand \"fish\"");
 }
