@@ -125,6 +125,14 @@ impl<'t> Search<'t> {
     /// The same for what has not been looked at.
     fn anew(&mut self, text: &'t str) -> Option<Found> {
         let mut best = self.whole(text);
+        // What is wrong with a property stands behind its name, which is no word of a message.
+        let behind = text.split_once(' ').filter(|(name, _)| is_property(name));
+        if let Some((name, reason)) = behind
+            && let Some(found) = self.best(reason)
+            && best.as_ref().is_none_or(|best| found.known > best.known)
+        {
+            best = Some(Found { known: found.known, text: format!("{name} {}", found.text) });
+        }
         if best.as_ref().is_none_or(|best| best.known < text.len()) {
             for between in BETWEEN {
                 for (at, _) in text.match_indices(between) {
@@ -251,6 +259,11 @@ fn may_be(template: &str, text: &str) -> bool {
     text.starts_with(first) && text.ends_with(last)
 }
 
+/// Whether a word can be the name of a property.
+fn is_property(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
 /// Whether a hole is between quotes: what is in there is somebody's name for something.
 fn is_quoted(before: Option<&str>, next: Option<&str>) -> bool {
     let before = before.and_then(|text| text.chars().next_back());
@@ -301,6 +314,22 @@ mod tests {
             assert_eq!(german(english), own);
             assert_eq!(translate(Locale::C, english), english);
             assert!(matches!(translate(Locale::C, english), Cow::Borrowed(_)));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_property_stands_behind_its_name() {
+        for (text, said) in [
+            (
+                "  zonepath overlaps the zonepath of zone db, /zones/db: give one of the two another",
+                "  zonepath überschneidet sich mit dem Zonenpfad der Zone db, /zones/db: einer der beiden einen anderen geben",
+            ),
+            (
+                "  dedicated-cpu: ncpus excludes cpus; allowed: one of them",
+                "  dedicated-cpu: ncpus schließt cpus aus; erlaubt: eines von beiden",
+            ),
+        ] {
+            assert_eq!(german(text), said);
         }
     }
 
