@@ -251,7 +251,13 @@ mod tests {
             assert!(installed.contains(&unit), "{unit}: {installed:?}");
         }
         assert!(installed.iter().filter(|name| name.contains("zoneadm")).count() >= 4, "{installed:?}");
-        assert!(find(&unpacked.join("man")).contains(&"zones.7".to_owned()));
+        // A page for each program.
+        let pages = find(&unpacked.join("man"));
+        for program in all() {
+            let page = |section| pages.contains(&format!("{program}.{section}"));
+            assert!(page('1') || page('8'), "{program} has no page: {pages:?}");
+        }
+        assert!(pages.contains(&"zones.7".to_owned()));
         let settings = to.join("etc/zones/zones.toml");
         let page = fs::read_to_string(unpacked.join("man/zones.toml.5")).unwrap();
         for line in fs::read_to_string(&settings).unwrap().lines().filter(|line| !line.starts_with("# ")) {
