@@ -1,6 +1,6 @@
 //! Zonepaths and roots that cannot be used, and kernels that lack something.
 
-use crate::harness::{Command, Lab, Ran, Zone, cases, make_dir, set_mode, skip};
+use crate::harness::{Command, Lab, Ran, Zone, cases, make_dir, set_mode, skip, write};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
@@ -23,35 +23,44 @@ cases![
     a_deep_root_is_no_obstacle,
 ];
 
+/// Has a zone's zonepath written by hand where it can also stand, in its configuration and in the index.
+fn by_hand(lab: &Lab, zone: &Zone<'_>, place: &Path) {
+    let own = zone.path().display().to_string();
+    for file in [format!("{}.toml", zone.name()), "index".to_owned()] {
+        let file = lab.etc().join(file);
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        assert!(text.contains(&own), "{text}");
+        write(&file, text.replace(&own, &place.display().to_string()));
+    }
+}
+
 fn another_zones_path(lab: &Lab) {
     let one = lab.sparse("one");
     let place = one.path();
-    let ran = lab.zonecfg("two", &format!("create; set zonepath={}", place.display()));
-    if ran.code() == Some(0) {
-        let two = lab.zone("two");
-        two.zoneadm(["install"])
-            .refuses()
-            .stderr_has("one")
-            .stderr_has("two")
-            .stderr_has(&place.to_string_lossy());
-        // Both are told, for either may be the one that is wrong.
-        one.zoneadm(["verify"]).refuses().stderr_has("two");
-        two.remove();
-    } else {
-        ran.stderr_has(&place.to_string_lossy());
-    }
+    let two = lab.configured("two", "");
+    two.zonecfg(&format!("set zonepath={}", place.display()))
+        .refuses()
+        .stderr_has("zonepath overlaps the zonepath of zone one, ")
+        .stderr_has(&place.to_string_lossy());
+    by_hand(lab, &two, &place);
+    two.zoneadm(["install"])
+        .refuses()
+        .stderr_has("one")
+        .stderr_has("two")
+        .stderr_has(&place.to_string_lossy());
+    // Both are told, for either may be the one that is wrong.
+    one.zoneadm(["verify"]).refuses().stderr_has("two");
+    two.remove();
     one.boot();
 }
 
 fn a_path_below_another_zones(lab: &Lab) {
     let one = lab.sparse("one");
     let place = one.path().join("root/srv/two");
-    let ran = lab.zonecfg("two", &format!("create; set zonepath={}", place.display()));
-    if ran.code() == Some(0) {
-        lab.zone("two").zoneadm(["install"]).refuses().stderr_has("overlap");
-    } else {
-        ran.stderr_has("overlap");
-    }
+    let two = lab.configured("two", "");
+    two.zonecfg(&format!("set zonepath={}", place.display())).refuses().stderr_has("overlaps");
+    by_hand(lab, &two, &place);
+    two.zoneadm(["install"]).refuses().stderr_has("overlap");
     assert!(!place.exists());
 }
 
@@ -116,7 +125,7 @@ fn a_zonepath_that_others_own_or_write(lab: &Lab) {
 
 fn a_zonepath_that_is_a_file(lab: &Lab) {
     let place = lab.path("file");
-    crate::harness::write(&place, "x");
+    write(&place, "x");
     let zone = lab.configured("web", &format!("set brand=sparse; set zonepath={}", place.display()));
     zone.zoneadm(["install"]).refuses().stderr_has(&place.to_string_lossy()).stderr_has("directory");
     zone.is("configured");
