@@ -94,7 +94,7 @@ fn console() -> Result<ConsoleFds, KeeperError> {
 }
 
 /// Starts a zsched with this console (manager, subsidiary, kept output), and gives the daemon's connection to it and its
-/// pidfd. It holds `lock` for as long as it lives, and knows nothing of it. May be called with threads.
+/// pidfd. It holds `lock` for as long as it lives, and shows in that file how things stand. May be called with threads.
 pub fn launch(
     layout: &Layout,
     zone: &ZoneName,

@@ -3,12 +3,13 @@
 //!
 //! Every keeper holds a lock on a file in the zone's run directory, taken by the daemon that started it. The kernel gives
 //! the lock to one of them only and takes it back when the holder is gone, so the usual start costs one `fcntl`. A lock that
-//! is held, or a file that was not there, is a reason to look through `/proc`.
+//! is held is a reason to look through `/proc`, which takes the longer the more zones are up; and so is a file that was not there, if the zone
+//! has processes: without any, a keeper whose files somebody has removed keeps no zone, and goes with its daemon.
 
 use crate::keeper_error::{KeeperError, Unreached};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, ftruncate, openat};
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::time::Timespec;
 use std::fs;
@@ -34,7 +35,9 @@ pub(crate) fn claim(
     let path = layout.keeper_lock(zone);
     let was_there = path.exists();
     let lock = take(&path);
-    if was_there && lock.is_some() {
+    // In doubt it has some.
+    let has_processes = || zone_platform::cgroup::is_populated(layout, zone).unwrap_or(true);
+    if lock.is_some() && (was_there || !has_processes()) {
         return Ok(lock);
     }
     // One that was told to go may need a moment.
@@ -80,6 +83,11 @@ fn was_ended(pid: i32) -> String {
 fn take(path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok()?;
+    if zone_sys::lock::is_taken(&file).ok()? {
+        return None;
+    }
+    // What a dead one has shown there (`zsched::shown`) is not to be seen again once there is a living one.
+    ftruncate(&file, 0).ok()?;
     zone_sys::lock::take(&file).ok()?.then_some(file)
 }
 

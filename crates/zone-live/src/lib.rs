@@ -1,6 +1,6 @@
 //! What lives of a zone.
 //!
-//! Nobody stores that a zone is ready or running: its keeper, zsched, is asked. Where the keeper was killed, the
+//! Nobody stores that a zone is ready or running: its keeper, zsched, is asked, or looked at where there are many. Where the keeper was killed, the
 //! zone's processes run on, and are found by a record that the daemon made of the first of them: by its number and the time
 //! of its start, in the zone's own cgroup, as the first process of a PID namespace, and held by a pidfd. Without either the
 //! index tells, whatever files a crash may have left in the run directory.
@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use std::time::{Duration, Instant};
 use zone_config::{Layout, State, ZoneName};
 use zsched::client::{Client, ClientError, ZoneFds};
+use zsched::shown;
 use zsched::wire::{Phase, Status};
 
 pub use end::{how_it_ended, last_exit};
@@ -78,8 +79,16 @@ pub struct Question<'a> {
     zone: &'a ZoneName,
     patience: Duration,
     asked: Instant,
-    /// The connection on which it was asked, if it could be; the error if nobody could be connected to.
-    sent: Result<Option<Client>, ClientError>,
+    way: Way,
+}
+
+/// How a question is answered.
+#[derive(Debug)]
+enum Way {
+    /// By what the keeper shows.
+    Seen(Status),
+    /// On the connection on which it was asked, if it could be; with the error if nobody could be connected to.
+    Sent(Result<Option<Client>, ClientError>),
 }
 
 impl<'a> Question<'a> {
@@ -89,7 +98,17 @@ impl<'a> Question<'a> {
         let asked = Instant::now();
         let sent =
             connect(layout, zone, patience).map(|client| client.ask_status().is_ok().then_some(client));
-        Self { layout, zone, patience, asked, sent }
+        Self { layout, zone, patience, asked, way: Way::Sent(sent) }
+    }
+
+    /// The same where many are looked at: a zone that lives is as its keeper shows it, and the keeper sleeps on. What ends a first process is
+    /// seen as soon as the keeper has seen it. All else is asked.
+    #[must_use]
+    pub fn look(layout: &'a Layout, zone: &'a ZoneName, patience: Duration) -> Self {
+        match shown::look(&layout.zone_run(zone)).filter(Status::lives) {
+            Some(status) => Self { layout, zone, patience, asked: Instant::now(), way: Way::Seen(status) },
+            None => Self::ask(layout, zone, patience),
+        }
     }
 
     /// Gives the answer. The keeper may take as long as the patience, from when it was asked.
@@ -97,11 +116,14 @@ impl<'a> Question<'a> {
     /// # Errors
     /// As [`ask`].
     pub fn answer(self) -> Result<Option<Status>, ClientError> {
-        let Self { layout, zone, patience, asked, sent } = self;
-        let answer = match sent {
-            Err(error) => return known(layout, zone, patience, Err(error)),
-            Ok(Some(client)) => wait_until(&client, asked, patience).and_then(|()| client.status_asked()),
-            Ok(None) => Err(ClientError::Broken),
+        let Self { layout, zone, patience, asked, way } = self;
+        let answer = match way {
+            Way::Seen(status) => return Ok(Some(status)),
+            Way::Sent(Err(error)) => return known(layout, zone, patience, Err(error)),
+            Way::Sent(Ok(Some(client))) => {
+                wait_until(&client, asked, patience).and_then(|()| client.status_asked())
+            }
+            Way::Sent(Ok(None)) => Err(ClientError::Broken),
         };
         match answer {
             Err(ClientError::NotRunning | ClientError::Broken) => ask(layout, zone, patience),

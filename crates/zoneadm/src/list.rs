@@ -150,8 +150,10 @@ impl<W: Fn(Option<State>) -> bool> Look<'_, W> {
         if args.verbose || args.parsable || args.json || any(Column::needs_configuration) {
             looked.failed = !row.complete(&cx.layout, args.json);
         }
-        if args.verbose || args.json || any(Column::needs_daemon) {
+        if args.json {
             row.ask_daemon(&cx.layout);
+        } else if args.verbose || any(Column::needs_daemon) {
+            row.look_at_work(&cx.layout);
         }
         if args.json {
             row.look_at_readiness(&cx.layout);

@@ -35,8 +35,8 @@ pub(crate) fn ask_among_others(layout: &Layout, zone: &ZoneName) -> Result<Optio
     zone_live::ask(layout, zone, AMONG_OTHERS)
 }
 
-/// Asks the same of one zone of many, whose answer is to be read when those have been asked, too. Where it is `alone` nothing else waits
-/// for it.
+/// Asks the same of one zone of many, whose answer is to be read when those have been asked, too, or only looks at what its keeper shows.
+/// Where it is `alone` nothing else waits for it, and it is asked.
 pub(crate) fn question<'a>(layout: &'a Layout, zone: &'a ZoneName, alone: bool) -> Question<'a> {
-    Question::ask(layout, zone, if alone { PATIENCE } else { AMONG_OTHERS })
+    if alone { Question::ask(layout, zone, PATIENCE) } else { Question::look(layout, zone, AMONG_OTHERS) }
 }

@@ -1,7 +1,9 @@
 //! The state of the daemon, and what all of its parts do with it.
 
+use crate::at_work::AtWork;
 use crate::blocking;
 use crate::error::OpError;
+use crate::exclusive::Exclusive;
 use crate::halts::Halts;
 use crate::known_readiness::{self, KnownReadiness};
 use crate::shutdown_state::ShutdownCell;
@@ -9,6 +11,7 @@ use crate::slot::OperationSlot;
 use crate::stuck::Stuck;
 use crate::watches::{Watch, Watches};
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::{Notify, broadcast, watch};
 use zone_config::lastexit::LastExit;
@@ -28,6 +31,8 @@ use zsched::wire::Status;
 pub(crate) struct Daemon {
     pub(crate) zone: Arc<Zone>,
     pub(crate) console: Handle,
+    /// Whether it does anything, as others see it.
+    pub(crate) at_work: Rc<AtWork>,
     /// What zsched said last.
     status: watch::Sender<Status>,
     /// The operation that runs.
@@ -74,20 +79,22 @@ impl Observer for Watchers {
 }
 
 impl Daemon {
-    pub(crate) fn new(zone: Zone, console: Handle, status: Status) -> Self {
+    pub(crate) fn new(zone: Zone, console: Handle, status: Status, exclusive: &Rc<Exclusive>) -> Self {
+        let at_work = Rc::new(AtWork::new(exclusive));
         let last_exit = zone.zonepath().and_then(|path| LastExit::load(&path).ok().flatten());
         Self {
             zone: Arc::new(zone),
             console,
             status: watch::Sender::new(status),
-            slot: OperationSlot::default(),
+            slot: OperationSlot::new(Rc::clone(&at_work)),
             stuck: Stuck::default(),
             nets: Notify::new(),
             halts: Halts::default(),
             events: broadcast::Sender::new(256),
             readiness: RefCell::default(),
             last_exit: RefCell::new(last_exit),
-            shutdown: ShutdownCell::default(),
+            shutdown: ShutdownCell::new(Rc::clone(&at_work)),
+            at_work,
             uninstalling: Cell::new(false),
             called: Cell::new(false),
             watches: Watches::default(),

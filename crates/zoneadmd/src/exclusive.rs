@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use zone_config::file::is_removed;
 use zone_config::{Layout, ZoneName, hostboot};
+use zone_sys::lock::Kind;
 
 /// Why this is not the zone's daemon.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +59,16 @@ pub(crate) fn become_exclusive(layout: &Layout, zone: &ZoneName) -> Result<Exclu
 
 impl Exclusive {
     /// From now on the daemon serves door and console: a second lock on the same file, of which one can see without taking it that it is
-    /// held (`zsched::client::connect_served`).
+    /// held (`zsched::client::connect_served`), and of which kind ([`Self::works`]).
     pub(crate) fn serves(&self) {
-        if let Err(error) = zone_sys::lock::take(&self.lock) {
-            // Then zsched is asked.
+        self.works(true);
+    }
+
+    /// Whether the daemon that serves is at work: then the second lock is an exclusive one (`zsched::client::is_at_work`).
+    pub(crate) fn works(&self, works: bool) {
+        let kind = if works { Kind::Exclusive } else { Kind::Shared };
+        if let Err(error) = zone_sys::lock::take_as(&self.lock, kind) {
+            // Then zsched is asked, or the daemon itself.
             tracing::info!("{}", zone_sys::Chain(&error));
         }
     }

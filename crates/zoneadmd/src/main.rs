@@ -2,6 +2,7 @@
 //! knows it asks of zsched and reads from disk.
 #![forbid(unsafe_code)]
 
+mod at_work;
 mod audit;
 mod blocking;
 mod daemon;

@@ -45,6 +45,7 @@ const LOGGED: Duration = Duration::from_millis(200);
 
 async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartError> {
     let Started { layout, name, exclusive, keeper, door, console, returns, message } = started;
+    let exclusive = Rc::new(exclusive);
     // Before there are threads, which inherit that it is blocked.
     let asked = zone_sys::signal::as_fd(&[zone_sys::signal::SIGTERM]);
     let asked = crate::readable::watch(asked.map_err(StartError::Signals)?).map_err(StartError::Runtime)?;
@@ -69,7 +70,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     let zone = Zone::new(layout, name, keeper.requests, keeper.console.subsidiary, backup, status_tx);
     zone.hold(&keeper.status);
     log::is_of(keeper.status.exists().then_some(keeper.status.uniqid));
-    let daemon = Rc::new(Daemon::new(zone, handle, keeper.status));
+    let daemon = Rc::new(Daemon::new(zone, handle, keeper.status, &exclusive));
     let mut console_task = spawn_local(server.run());
     if returns {
         // Whoever is answered finds in the log what was said while no daemon was there.
@@ -118,6 +119,7 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     };
     let _ = tokio::time::timeout(RECOVERY, recovery).await;
     zone_fail::pass!("start.recovered");
+    daemon.at_work.show();
     serving();
 
     let lost = async {

@@ -1,6 +1,8 @@
 //! The orderly shutdown under way: which incarnation is to end, and what follows its end.
 
+use crate::at_work::AtWork;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use zone_engine::Current;
@@ -27,11 +29,17 @@ struct Shutdown {
 /// zone's own end can be dealt with.
 #[derive(Debug, Default)]
 pub(crate) struct ShutdownCell {
+    at_work: Rc<AtWork>,
     under_way: RefCell<Option<Shutdown>>,
     over: Notify,
 }
 
 impl ShutdownCell {
+    /// One that holds none.
+    pub(crate) fn new(at_work: Rc<AtWork>) -> Self {
+        Self { at_work, ..Self::default() }
+    }
+
     /// Begins the shutdown of an incarnation; `false` if one is under way already, which is joined then. A boot that is to
     /// follow is not forgotten because somebody else does not ask for it.
     pub(crate) fn begin(&self, uniqid: u64, then: Then) -> bool {
@@ -44,6 +52,7 @@ impl ShutdownCell {
                 false
             }
             None => {
+                self.at_work.shuts_down(true);
                 *under_way =
                     Some(Shutdown { uniqid, then, current: Arc::new(Current::telling(crate::log::takes)) });
                 true
@@ -67,6 +76,7 @@ impl ShutdownCell {
     pub(crate) fn end(&self, uniqid: u64) {
         if self.is_of(uniqid) {
             self.under_way.take();
+            self.at_work.shuts_down(false);
             self.over.notify_waiters();
         }
     }

@@ -1,6 +1,8 @@
 //! The one operation that may run at a time: who has the lock, which operation it is, and how others see and reach it.
 
+use crate::at_work::AtWork;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
@@ -11,14 +13,20 @@ use zone_engine::Current;
 pub(crate) type OperationLock<'a> = MutexGuard<'a, ()>;
 
 /// The lock, and the operation that runs under it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OperationSlot {
+    at_work: Rc<AtWork>,
     lock: Mutex<()>,
     operation: Cell<Option<Operation>>,
     current: RefCell<Arc<Current>>,
 }
 
 impl OperationSlot {
+    /// A free one.
+    pub(crate) fn new(at_work: Rc<AtWork>) -> Self {
+        Self { at_work, lock: Mutex::default(), operation: Cell::default(), current: RefCell::default() }
+    }
+
     /// Takes the lock if nobody has it.
     pub(crate) fn try_lock(&self) -> Option<OperationLock<'_>> {
         self.lock.try_lock().ok()
@@ -46,6 +54,7 @@ impl OperationSlot {
 
     /// Shows that `operation` runs, until the guard is dropped. The caller holds the lock.
     pub(crate) fn begin(&self, operation: Operation) -> Running<'_> {
+        self.at_work.operates(true);
         self.operation.set(Some(operation));
         crate::log::is_at(Some(operation));
         self.current.replace(Arc::new(Current::telling(crate::log::takes)));
@@ -62,5 +71,6 @@ impl Drop for Running<'_> {
         self.0.operation.set(None);
         crate::log::is_at(None);
         self.0.current.take();
+        self.0.at_work.operates(false);
     }
 }

@@ -7,7 +7,7 @@ mod served;
 
 pub use error::{ClientError, Result};
 pub use fds::{ConsoleFds, NamespaceFds, ZoneFds};
-pub use served::connect_served;
+pub use served::{connect_served, is_at_work};
 
 use crate::wire::{Adopt, Create, Kinds, Op, PACKET, Reply, SOCKETS, Status};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

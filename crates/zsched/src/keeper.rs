@@ -8,6 +8,7 @@ use crate::restraint::{Restraint, Unlogged};
 use crate::sockets::Sockets;
 use crate::upcall::Upcall;
 use crate::userns;
+use crate::window::Window;
 use crate::zone::{Kept, Zone};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -55,6 +56,7 @@ pub(crate) struct Keeper {
     prepared: Option<(usize, Prepared)>,
     last_uniqid: u64,
     upcall: Upcall,
+    window: Window,
     /// The request that is carried out.
     message: Pages,
 }
@@ -69,6 +71,7 @@ impl Keeper {
         daemon: OwnedFd,
         console: Console,
         upcall: Upcall,
+        window: Window,
     ) -> zone_sys::Result<Self> {
         Ok(Self {
             proof,
@@ -85,6 +88,7 @@ impl Keeper {
             prepared: None,
             last_uniqid: 0,
             upcall,
+            window,
             message: Pages::new(MAX_MESSAGE)?,
         })
     }
@@ -153,9 +157,15 @@ impl Keeper {
         status
     }
 
+    /// Shows how things stand to who does not ask, before anybody is told who does.
+    fn show(&mut self) {
+        self.window.show(&self.status());
+    }
+
     /// Something happened to the first process: if it has ended, the daemon is told.
     fn look_at_first(&mut self) {
         if self.zone.as_mut().is_some_and(Zone::look) {
+            self.show();
             let event = Reply::Ended(self.status()).encode();
             if let Some(daemon) = self.clients.daemon() {
                 let _ = unix::send(daemon, &event, &[]);
@@ -218,6 +228,7 @@ impl Keeper {
         };
         let carried = self.carry_out(slot, n, fds);
         let last = Op::of(&self.message[..n]) == Some(Op::Quit) && carried.is_ok();
+        self.show();
         let (reply, out) = match carried {
             Ok(out) => (Reply::Done(self.status()), out),
             Err(failure) => (Reply::Failed(failure), Out::Nothing),

@@ -11,8 +11,11 @@ pub const DAEMON: RawFd = 4;
 pub const MANAGER: RawFd = 5;
 /// The subsidiary side of that pty.
 pub const SUBSIDIARY: RawFd = 6;
-/// The memory of the console's kept output. What comes after it is only held.
+/// The memory of the console's kept output.
 pub const RING: RawFd = 7;
+/// The file on which a zsched has a lock for as long as it lives, and in which it shows how things stand (`shown`); not there if the lock
+/// was not to be had. What comes after it is only held.
+pub const LOCK: RawFd = 8;
 
 /// The arguments of a zsched.
 #[derive(Debug, Clone, PartialEq, Eq)]

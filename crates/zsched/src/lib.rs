@@ -13,4 +13,5 @@ pub mod client;
 pub mod daemon;
 pub mod launch;
 pub mod process;
+pub mod shown;
 pub mod wire;

@@ -14,11 +14,13 @@ mod steps;
 mod tracer;
 mod upcall;
 mod userns;
+mod window;
 mod zone;
 
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::process::ExitCode;
+use window::Window;
 use zone_ring::Ring;
 use zone_sys::clone::SingleThreaded;
 use zone_sys::process::inherited;
@@ -54,6 +56,7 @@ fn start(arguments: &Arguments) -> Option<keeper::Keeper> {
     let (manager, subsidiary) = (inherited(launch::MANAGER)?, inherited(launch::SUBSIDIARY)?);
     // To be read only: it is the daemon's to write until its connection ends.
     let ring = Ring::open(inherited(launch::RING)?).ok()?;
+    let lock = inherited(launch::LOCK);
     zone_sys::process::cloexec_from(launch::LISTENER.unsigned_abs()).ok()?;
     zone_sys::signal::ignore(zone_sys::signal::SIGPIPE);
     // A terminal's hangup, an operator's ^C and what is sent by accident must never reach the keeper. SIGTERM ends it.
@@ -63,7 +66,7 @@ fn start(arguments: &Arguments) -> Option<keeper::Keeper> {
     zone_fail::arm("zsched", || Path::new(&arguments.root).join("run/zones").join(&arguments.zone));
     let upcall = upcall::Upcall::new(arguments)?;
     let console = keeper::Console { manager, subsidiary, ring };
-    keeper::Keeper::new(proof, listener, daemon, console, upcall).ok()
+    keeper::Keeper::new(proof, listener, daemon, console, upcall, Window::new(lock)).ok()
 }
 
 /// Seconds since the epoch.

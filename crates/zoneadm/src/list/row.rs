@@ -13,7 +13,7 @@ use zone_config::{Entry, Layout, Snapshot, State, Uuid, ZoneConfig, ZoneName, ch
 use zone_door::{Change, Client};
 use zone_platform::cgroup::OomKills;
 use zone_sys::Chain;
-use zsched::client::ClientError;
+use zsched::client::{ClientError, is_at_work};
 use zsched::wire::{Phase, Status};
 
 use super::limits::{self, Limits};
@@ -223,6 +223,21 @@ impl Row {
         }
     }
 
+    /// Asks the zone's daemon, if one runs that does anything, and looks who else is at work.
+    pub(super) fn look_at_work(&mut self, layout: &Layout) {
+        let Some(zone) = &self.zone else { return };
+        if self.has_no_daemon() || !is_at_work(&layout.zone_run(zone)) {
+            self.at_work = at_work(layout, zone);
+        } else {
+            self.ask_daemon(layout);
+        }
+    }
+
+    /// Whether zsched has just said that there is no daemon.
+    fn has_no_daemon(&self) -> bool {
+        self.live.is_some_and(|status| status.daemon.is_absent())
+    }
+
     /// Asks the zone's daemon, if one runs, and looks who else is at work.
     pub(super) fn ask_daemon(&mut self, layout: &Layout) {
         self.at_work = self.zone.as_ref().and_then(|zone| at_work(layout, zone));
@@ -231,9 +246,8 @@ impl Row {
             client.set_timeout(Some(PATIENCE)).ok()?;
             client.status().ok()
         };
-        // Where zsched has just said that there is none, nothing is asked again.
-        let absent = self.live.is_some_and(|status| status.daemon.is_absent());
-        self.daemon = self.zone.as_ref().filter(|_| !absent).and_then(ask);
+        // Where there is none nothing is asked.
+        self.daemon = self.zone.as_ref().filter(|_| !self.has_no_daemon()).and_then(ask);
     }
 
     /// Looks whether a zone that runs is ready, as far as that was found out.

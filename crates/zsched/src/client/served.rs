@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use rustix::net::SocketType;
 use std::path::Path;
 use std::time::Duration;
+use zone_sys::lock::{self, Kind};
 use zone_sys::unix;
 
 /// How long zsched may take to say whether there is a daemon. One that takes longer starts none either.
@@ -23,10 +24,17 @@ pub fn connect_served(run_dir: &Path, name: &str) -> zone_sys::Result<OwnedFd> {
     unix::connect_in(run_dir, name, SocketType::STREAM)
 }
 
+/// Whether the daemon that serves a zone is at work, as far as it shows that: one of before it did, or that starts, may be.
+#[must_use]
+pub fn is_at_work(run_dir: &Path) -> bool {
+    let held = std::fs::File::open(run_dir.join(DAEMON_LOCK)).ok().map(lock::held);
+    !matches!(held, Some(Ok(Some(Kind::Shared))))
+}
+
 /// Whether there is a zsched and no daemon. In doubt that is for the socket to say.
 fn is_deserted(run_dir: &Path) -> bool {
-    let lock = std::fs::File::open(run_dir.join(DAEMON_LOCK));
-    if lock.is_ok_and(|lock| zone_sys::lock::is_taken(lock).unwrap_or(false)) {
+    let file = std::fs::File::open(run_dir.join(DAEMON_LOCK));
+    if file.is_ok_and(|file| lock::is_taken(file).unwrap_or(false)) {
         return false;
     }
     // Nor has a daemon of before there was this lock one, and only zsched knows.

@@ -32,6 +32,7 @@ impl Keeper {
     /// Waits until something happens, or is to be looked at. Starts a daemon where one is wanted.
     #[inline(never)]
     pub(super) fn wait(&mut self) -> Happened {
+        self.show();
         let [unread, late] = self.restraint.look(self.unlogged());
         let wanted = self.wants_daemon();
         if wanted {

@@ -1,12 +1,15 @@
 //! `zoneadm list`, help and usage.
 
-use crate::harness::{Lab, cases};
+use crate::harness::{Lab, cases, kill_and_wait, need_failpoints, proc_status, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 cases![
     names_only,
     a_table,
     lines_for_programs,
     many_are_looked_at_side_by_side,
+    no_keeper_is_woken_for_a_list,
+    a_keeper_that_shows_nothing_is_asked,
     json_has_everything,
     nets_have_a_table,
     nets_are_in_json,
@@ -89,6 +92,54 @@ fn many_are_looked_at_side_by_side(lab: &Lab) {
         ["global", "z20"].into_iter().chain(rest.iter().rev().map(String::as_str)).collect();
     assert_eq!(seen, by_index, "for programs the order of the index stays");
     std::fs::write(&spoilt, whole).expect("it is mended");
+}
+
+/// Two zones, of which one stays as it is installed: so none is alone in a list.
+fn no_keeper_is_woken_for_a_list(lab: &Lab) {
+    lab.sparse("aaa");
+    let zone = lab.tiny("web", "exec sleep 9999");
+    let listed = |state: &str| {
+        lab.zoneadm(["list", "-cp"]).ok().stdout_has(&format!(":web:{state}:")).quiet();
+    };
+    zone.zoneadm(["ready"]).ok();
+    listed("ready");
+    zone.zoneadm(["boot"]).ok();
+    listed("running");
+    let keeper = zone.keeper();
+    let process = Pid::from_raw(keeper).unwrap_or_else(|| panic!("{keeper} is no process id"));
+    let signal = |signal| kill_process(process, signal).unwrap_or_else(|e| panic!("kill({keeper}): {e}"));
+    // One that would have to answer cannot.
+    signal(Signal::STOP);
+    until("it is stopped", || proc_status(keeper, "State").filter(|state| state.starts_with('T')));
+    listed("running");
+    signal(Signal::CONT);
+    // What it has shown is not believed of one that is dead, nor of the next before that has a zone.
+    zone.zoneadm(["halt"]).ok();
+    listed("installed");
+    zone.boot();
+    let (before, first) = (zone.keeper(), zone.status().pid1());
+    kill_and_wait(before);
+    listed("running");
+    zone.waits_for("another keeper has it", |now| {
+        now.zsched.as_ref().is_some_and(|keeper| keeper.pid != before && keeper.adopted.is_some())
+    });
+    lab.zoneadm(["list", "-p"]).ok().stdout_has(&format!("\n{first}:web:running:"));
+    zone.halt();
+}
+
+fn a_keeper_that_shows_nothing_is_asked(lab: &Lab) {
+    lab.sparse("aaa");
+    let zone = lab.tiny("web", "exec sleep 9999");
+    for (error, always) in [("ENOSPC", true), ("EIO", false)] {
+        zone.fails("zsched", "status.show", 1, error, always);
+        zone.zoneadm(["boot"]).ok();
+        lab.zoneadm(["list", "-p"]).ok().stdout_has(":web:running:").quiet();
+        let failed = zone.fail_no_more();
+        need_failpoints(&failed);
+        assert!(failed.iter().all(|failed| *failed == format!("zsched status.show {error}")), "{failed:?}");
+        zone.halt();
+        lab.zoneadm(["list", "-cp"]).ok().stdout_has(":web:installed:").quiet();
+    }
 }
 
 fn json_has_everything(lab: &Lab) {
