@@ -5,8 +5,10 @@
 //! missing, or that two have written at a time, costs no more than the time to read.
 
 use std::collections::BTreeMap;
-use std::os::linux::fs::MetadataExt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 
 use crate::{ZoneName, file, hostboot};
 
@@ -14,6 +16,8 @@ use crate::{ZoneName, file, hostboot};
 #[derive(Debug)]
 pub struct Noted {
     path: PathBuf,
+    /// The directory that the notes are in: from there it is a short way to each file, which is what a note costs.
+    dir: Option<OwnedFd>,
     known: BTreeMap<ZoneName, Note>,
     asked: BTreeMap<ZoneName, Note>,
     is_new: bool,
@@ -35,18 +39,20 @@ impl Noted {
             let (boot, lines) = text.split_once('\n')?;
             (hostboot::present()? == boot).then(|| lines.lines().filter_map(parse).collect())
         });
-        Self { path, known: known.unwrap_or_default(), asked: BTreeMap::new(), is_new: false }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = path.parent().and_then(|dir| openat(CWD, dir, flags, Mode::empty()).ok());
+        Self { path, dir, known: known.unwrap_or_default(), asked: BTreeMap::new(), is_new: false }
     }
 
-    /// What a zone's file says: what is noted of it, else what `read` gives, in a line. `None` if there is no such file, or nothing
-    /// can be read of it.
+    /// What a zone's file says, which is named from the directory of the notes on: what is noted of it, else what `read` gives, in a line.
+    /// `None` if there is no such file, or nothing can be read of it.
     pub fn of(
         &mut self,
         zone: &ZoneName,
         file: &Path,
         read: impl FnOnce() -> Option<String>,
     ) -> Option<String> {
-        let stamp = stamp(file)?;
+        let stamp = self.stamp(file)?;
         if let Some(note) = self.known.remove(zone).filter(|note| note.stamp == stamp) {
             let text = note.text.clone();
             self.asked.insert(zone.clone(), note);
@@ -54,11 +60,24 @@ impl Noted {
         }
         let text = read()?;
         // Else it is not known which of the two was read.
-        if self::stamp(file).as_ref() == Some(&stamp) {
+        if self.stamp(file).as_ref() == Some(&stamp) {
             self.is_new = true;
             self.asked.insert(zone.clone(), Note { stamp, text: text.clone() });
         }
         Some(text)
+    }
+
+    /// What tells a file from what it was before, and from others.
+    fn stamp(&self, file: &Path) -> Option<String> {
+        let found = match &self.dir {
+            Some(dir) => statat(dir, file, AtFlags::SYMLINK_NOFOLLOW),
+            None => statat(CWD, self.path.with_file_name("").join(file), AtFlags::SYMLINK_NOFOLLOW),
+        };
+        let found = found.ok()?;
+        let (seconds, nanoseconds) = (found.st_ctime, found.st_ctime_nsec);
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        let size = is_file.then_some(found.st_size)?;
+        Some(format!("{:x}:{:x}:{size:x}:{seconds:x}.{nanoseconds:x}", found.st_dev, found.st_ino))
     }
 
     /// Notes what was read, if anything was. That it cannot be written is no failure of anybody's: it is read again then.
@@ -76,14 +95,6 @@ fn parse(line: &str) -> Option<(ZoneName, Note)> {
     Some((zone.parse().ok()?, Note { stamp: stamp.to_owned(), text: text.to_owned() }))
 }
 
-/// What tells a file from what it was before, and from others.
-fn stamp(path: &Path) -> Option<String> {
-    let found = std::fs::symlink_metadata(path).ok()?;
-    let (seconds, nanoseconds) = (found.st_ctime(), found.st_ctime_nsec());
-    let size = Some(found.st_size()).filter(|_| found.is_file())?;
-    Some(format!("{:x}:{:x}:{size:x}:{seconds:x}.{nanoseconds:x}", found.st_dev(), found.st_ino()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +108,8 @@ mod tests {
             was_read = true;
             fs::read_to_string(file).ok()
         };
-        let told = noted.of(&"web".parse().unwrap(), file, read);
+        let name = file.file_name().unwrap();
+        let told = noted.of(&"web".parse().unwrap(), Path::new(name), read);
         noted.save();
         (told, was_read)
     }
@@ -141,7 +153,7 @@ mod tests {
             fs::rename(&other, &file).unwrap();
             read
         };
-        assert_eq!(noted.of(&"web".parse().unwrap(), &file, read).as_deref(), Some("one"));
+        assert_eq!(noted.of(&"web".parse().unwrap(), Path::new("file"), read).as_deref(), Some("one"));
         noted.save();
         assert_eq!(ask(&notes, &file), (Some("two".to_owned()), true));
     }

@@ -40,7 +40,8 @@ impl Outline {
         load: impl FnOnce() -> Option<Self>,
     ) -> Option<Self> {
         let read = || load().map(Self::line);
-        Self::of_line(&noted.of(zone, &layout.snapshot(zone), read)?)
+        let (run, snapshot) = (layout.run(), layout.snapshot(zone));
+        Self::of_line(&noted.of(zone, snapshot.strip_prefix(run).ok()?, read)?)
     }
 
     fn line(self) -> String {
