@@ -105,6 +105,7 @@ mod restart;
 mod rights;
 mod rights_look;
 mod several;
+mod shells;
 mod soaked;
 mod sparse;
 mod stuck;
@@ -160,6 +161,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         rights_look::CASES,
         packaging::CASES,
         several::CASES,
+        shells::CASES,
         cp::CASES,
         looking::CASES,
         completions::CASES,

@@ -83,12 +83,21 @@ impl<'lab> Host<'lab> {
     /// Gives a program that a user is going to run.
     #[must_use]
     pub fn command(&self, user: &str, program: &str, args: &[&str]) -> Command {
-        let uid = USERS.iter().find(|(name, _)| *name == user).map_or(0, |(_, uid)| *uid).to_string();
-        Command::new("setpriv")
-            .args(["--reuid", &uid, "--regid", &uid, "--clear-groups"])
-            .args([self.lab.program(program)])
-            .args(args)
-            .env("ZONES_ROOT", self.lab.root())
+        let program = self.lab.program(program);
+        self.of(user, &[&program.to_string_lossy()]).args(args).env("ZONES_ROOT", self.lab.root())
+    }
+
+    /// Gives any command line that a user is going to run.
+    #[must_use]
+    pub fn of(&self, user: &str, words: &[&str]) -> Command {
+        let uid = Self::uid(user).to_string();
+        Command::new("setpriv").args(["--reuid", &uid, "--regid", &uid, "--clear-groups"]).args(words)
+    }
+
+    /// The user's number.
+    #[must_use]
+    pub fn uid(user: &str) -> u32 {
+        USERS.iter().find(|(name, _)| *name == user).map_or(0, |(_, uid)| *uid)
     }
 
     /// Runs a program as a user.
@@ -110,10 +119,7 @@ impl<'lab> Host<'lab> {
                print $s $text; $s->flush; my $got = ''; while (sysread($s, my $part, 65536)) {{ $got .= $part }} $got }} {script}",
             folder.display()
         );
-        let uid = USERS.iter().find(|(name, _)| *name == user).map_or(0, |(_, uid)| *uid).to_string();
-        Command::new("setpriv")
-            .args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "perl", "-e"])
-            .args([whole])
+        self.of(user, &["perl", "-e", &whole])
     }
 }
 
