@@ -165,7 +165,8 @@ fn a_brand_that_cannot_be_read_is_told_in_words() {
     command.args(place.command().get_args()).args(["-z", "web", "create; set brand=odd"]);
     let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
     assert!(
-        said.contains("brand cannot be used: cannot ") && said.contains("odd.toml: Too many levels of symbolic links\n"),
+        said.contains("brand cannot be used: cannot ")
+            && said.contains("odd.toml: Too many levels of symbolic links\n"),
         "{said}"
     );
 }
