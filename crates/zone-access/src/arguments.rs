@@ -55,7 +55,7 @@ pub(crate) fn of(
     match ask {
         Ask::List(list) => words.extend(of_list(list)?),
         Ask::Status(look) | Ask::Ps(look) => words.extend(of_look(look, &["--json"])?),
-        Ask::Stat(look) => words.extend(of_look(look, &["-i", "-c", "--json"])?),
+        Ask::Stat(look) => words.extend(of_look(look, &["-i", "-c", "--json", "--width"])?),
         Ask::Events(look) => words.extend(of_look(look, &["-f", "--json"])?),
         Ask::Ready(verb) => words.extend(of_verb(verb, &[])?),
         Ask::Boot(verb) => words.extend(of_verb(verb, &["--wait", "-s", "-w", "--"])?),
@@ -118,6 +118,7 @@ fn of_list(list: &List) -> Result<Vec<String>, Refusal> {
     ];
     let given = flags.into_iter().filter(|(given, _)| *given);
     let mut words: Vec<String> = given.map(|(_, flag)| flag.to_owned()).collect();
+    words.extend(list.width.map(|width| format!("--width={width}")));
     if !list.in_state.is_empty() {
         words.extend(["-s".to_owned(), listed(&list.in_state)]);
     }
@@ -144,6 +145,7 @@ fn of_look(look: &Look, takes: &[&str]) -> Result<Vec<String>, Refusal> {
         (look.interval.is_some(), "-i", number(look.interval)),
         (look.count.is_some(), "-c", number(look.count)),
         (look.json, "--json", None),
+        (look.width.is_some(), "--width", number(look.width.map(u64::from))),
     ];
     let mut words = Vec::new();
     for (_, flag, value) in given.into_iter().filter(|(given, ..)| *given) {
@@ -238,6 +240,7 @@ mod tests {
             (Ask::Ps(Look::default()), "ps"),
             (Ask::Ps(Look { all: true, json: true, ..Look::default() }), "--all ps --json"),
             (Ask::Stat(Look { zones: Some("web*,db".into()), ..Look::default() }), "-z web*,db stat"),
+            (Ask::Stat(Look { width: Some(80), ..Look::default() }), "stat --width 80"),
             (
                 Ask::Events(Look { states: states.clone(), ..Look::default() }),
                 "--state running,shutting_down events",
@@ -247,9 +250,10 @@ mod tests {
                     in_state: states,
                     columns: vec!["name".into(), "ip-type".into()],
                     csv: true,
+                    width: Some(80),
                     ..List::default()
                 }),
-                "list --csv -s running,shutting_down -o name,ip-type",
+                "list --csv --width=80 -s running,shutting_down -o name,ip-type",
             ),
         ] {
             assert_eq!(of_several(&ask).as_deref(), Ok(words));

@@ -14,7 +14,7 @@ use crate::context::{Context, Selection};
 use crate::daemon::locale;
 use crate::list::Column;
 use crate::message::{Failure, Outcome, harmless, say, warn};
-use crate::table::{begin, terminal_width};
+use crate::table::{begin, terminal_width, width};
 
 /// Has it done by zone-access. `None`: it is for this process to do, or to refuse, since the user is root, the verb is root's,
 /// or this host has no zone-access.
@@ -60,6 +60,11 @@ fn everybody_may(verb: &Verb, zone: Option<&ZoneName>) -> bool {
 }
 
 /// The call; `None` for what is root's.
+/// How wide tables may be: what is run for us has no terminal.
+fn columns(asked: Option<u16>) -> Option<u16> {
+    width(asked).and_then(|width| u16::try_from(width).ok())
+}
+
 fn ask(cx: &Context, verb: &Verb, zone: Option<&ZoneName>) -> Option<Ask> {
     let choice = cx.choice.as_ref();
     let zones = choice.and_then(Choice::text);
@@ -89,13 +94,16 @@ fn ask(cx: &Context, verb: &Verb, zone: Option<&ZoneName>) -> Option<Ask> {
                 in_state: args.in_state.clone(),
                 columns: args.columns.iter().filter_map(word).collect(),
                 csv: args.csv,
+                width: columns(args.width).filter(|_| !(args.parsable || args.csv || args.json)),
             }));
         }
         Verb::Status(args) => return Some(Ask::Status(Look { json: args.json, ..look })),
         Verb::Ps(args) => return Some(Ask::Ps(Look { json: args.json, ..look })),
         Verb::Stat(args) => {
             let interval = Some(args.interval);
-            return Some(Ask::Stat(Look { interval, count: args.count, json: args.json, ..look }));
+            let (count, json) = (args.count, args.json);
+            let width = columns(args.width).filter(|_| !json);
+            return Some(Ask::Stat(Look { interval, count, json, width, ..look }));
         }
         Verb::Events(args) => {
             return Some(Ask::Events(Look { follow: args.follow, json: args.json, ..look }));

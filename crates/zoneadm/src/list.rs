@@ -22,7 +22,7 @@ use crate::context::{Context, Selection};
 use crate::live;
 use crate::message::{Failure, Outcome, warn};
 use crate::output::Output;
-use crate::table::terminal_width;
+use crate::table::width;
 
 pub(crate) use columns::Column;
 use row::{Forbidden, Row};
@@ -244,12 +244,12 @@ impl Listing<'_> {
         let lines = if self.args.csv {
             columns::table(columns, &self.rows, true).csv()
         } else if !columns.is_empty() {
-            let lines = columns::table(columns, &self.rows, false).lines(terminal_width());
+            let lines = columns::table(columns, &self.rows, false).lines(width(self.args.width));
             lines.iter().map(|line| line.trim_end().to_owned()).collect()
         } else if self.args.net {
-            format::nets(&self.rows).lines(terminal_width())
+            format::nets(&self.rows).lines(width(self.args.width))
         } else if self.args.verbose {
-            format::table(&self.rows).lines(terminal_width())
+            format::table(&self.rows).lines(width(self.args.width))
         } else {
             let line = if self.args.parsable { format::parsable } else { |row: &Row| row.name.clone() };
             self.rows.iter().map(line).collect()

@@ -104,6 +104,11 @@ impl Table {
     }
 }
 
+/// How wide tables may be: what was asked for, else what the terminal has.
+pub(crate) fn width(asked: Option<u16>) -> Option<usize> {
+    asked.map(usize::from).or_else(terminal_width)
+}
+
 /// The columns of the terminal that standard output is; none if it is something else.
 pub(crate) fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();

@@ -88,6 +88,8 @@ pub struct List {
     pub columns: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
     pub csv: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u16>,
 }
 
 /// Which zones to look at, with the options that the verbs have which look; those that one does not have are refused.
@@ -114,6 +116,8 @@ pub struct Look {
     pub count: Option<u64>,
     #[serde(skip_serializing_if = "is_false")]
     pub json: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u16>,
     pub locale: String,
 }
 
@@ -318,11 +322,12 @@ mod tests {
                 in_state: vec![State::Running],
                 columns: vec!["name".into()],
                 csv: true,
+                width: Some(80),
                 ..List::default()
             }),
             Ask::Status(Look { zone: Some("web".into()), json: true, ..Look::default() }),
             Ask::Ps(Look { all: true, states: vec![State::ShuttingDown], ..Look::default() }),
-            Ask::Stat(Look { interval: Some(2), count: Some(1), ..Look::default() }),
+            Ask::Stat(Look { interval: Some(2), count: Some(1), width: Some(80), ..Look::default() }),
             Ask::Events(Look { zones: Some("a,b".into()), follow: true, ..Look::default() }),
             Ask::Ready(verb()),
             Ask::Boot(Verb { bootargs: vec!["-s".into()], writable: true, ..verb() }),

@@ -38,6 +38,9 @@ pub(crate) struct ListArgs {
     /// For programs: everything that is known, as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// How wide tables may be (default: as the terminal)
+    #[arg(long, value_name = "COLUMNS", conflicts_with_all = ["parsable", "csv", "json"])]
+    pub(crate) width: Option<u16>,
 }
 
 pub(super) const LIST_HELP: &str = "\
@@ -110,6 +113,9 @@ pub(crate) struct StatArgs {
     /// A table after each interval on a terminal, too
     #[arg(long, conflicts_with = "json")]
     pub(crate) plain: bool,
+    /// How wide tables may be (default: as the terminal)
+    #[arg(long, value_name = "COLUMNS", conflicts_with = "json")]
+    pub(crate) width: Option<u16>,
 }
 
 pub(super) const STAT_HELP: &str = "\

@@ -4,15 +4,17 @@ use std::io::{self, IsTerminal as _};
 use std::thread;
 use std::time::Duration;
 
-use used::{Report, bytes, count, number, percent, report};
+use columns::{COLUMNS, NAME, fitting};
+use used::{Report, count, report};
 
 use crate::cli::watch::StatArgs;
 use crate::context::Context;
 use crate::message::{Failure, Outcome};
 use crate::output::Output;
 use crate::sanity;
-use crate::table::{self, Table, terminal_width, text};
+use crate::table::{Table, width};
 
+mod columns;
 mod screen;
 mod terminal;
 mod used;
@@ -28,7 +30,7 @@ pub(crate) fn run(cx: &Context, args: &StatArgs) -> Outcome {
     while left != Some(0) {
         thread::sleep(interval);
         let now = count(cx)?;
-        print(&report(&before, &now), args.json)?;
+        print(&report(&before, &now), args)?;
         before = now;
         left = left.map(|left| left - 1);
     }
@@ -42,44 +44,22 @@ fn is_for_a_person(args: &StatArgs) -> bool {
     asked && can_draw && io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
-fn print(report: &Report, json: bool) -> Outcome {
+fn print(report: &Report, args: &StatArgs) -> Outcome {
     let mut out = Output::new();
-    if json {
+    if args.json {
         let text = serde_json::to_string(report).map_err(Failure::general)?;
         out.line(&text)?;
         return out.end();
     }
     out.line(&report.time)?;
-    let heads = [
-        text("ZONE", 12),
-        table::number("%CPU", 6),
-        table::number("MEMORY", 11),
-        table::number("OF", 11),
-        table::number("SWAP", 11),
-        table::number("LWPS", 6),
-        table::number("OF", 6),
-        table::number("%WAIT-CPU", 6),
-        table::number("%WAIT-MEM", 6),
-        table::number("%WAIT-IO", 6),
-    ];
-    let mut table = Table::new(heads);
+    let width = width(args.width);
+    let fit = u16::try_from(width.unwrap_or(usize::MAX)).unwrap_or(u16::MAX);
+    let columns: Vec<_> = fitting(fit, NAME).into_iter().map(|at| &COLUMNS[at]).collect();
+    let mut table = Table::new(columns.iter().map(|column| column.head()));
     for used in &report.zones {
-        let wait = |name| percent(used.wait(name));
-        let cells = vec![
-            used.zone.clone(),
-            percent(used.cpu_percent),
-            bytes(used.memory_bytes),
-            bytes(used.memory_limit),
-            bytes(used.swap_bytes),
-            number(used.lwps),
-            number(used.lwps_limit),
-            wait("cpu"),
-            wait("memory"),
-            wait("io"),
-        ];
-        table.row(cells, None);
+        table.row(columns.iter().map(|column| (column.cell)(used)).collect(), None);
     }
-    for line in table.lines(terminal_width()) {
+    for line in table.lines(width) {
         out.line(line.trim_end())?;
     }
     out.end()

@@ -62,8 +62,9 @@ const LOOKS: [Line; 5] = [
 ];
 
 /// For root.
-const ROOTS: [Line; 9] = [
+const ROOTS: [Line; 10] = [
     ("zoneadm stat", Screen, "sorted by %CPU", 0),
+    ("zoneadm stat -c 1", Table, "web ", 0),
     ("zoneadm list -cv", Table, " web ", 0),
     ("zoneadm -z nowhere boot", Sentence, "zoneadm: zone 'nowhere': No such zone configured", 1),
     ("zoneadm -z spare boot", Sentence, "zoneadm: zone 'spare': ", 1),
@@ -74,10 +75,10 @@ const ROOTS: [Line; 9] = [
     ("zoneadm -z cold uninstall", Question, "Are you sure you want to uninstall zone cold (y/[n])? ", 1),
 ];
 
-/// For a user who may look, and nothing else. What zone-access runs for him does not know how wide his terminal is, so that a table with
-/// zonepaths is as wide as they are.
-const USERS: [Line; 6] = [
-    ("zoneadm list -c -o name,state,ip-type", Table, "web ", 0),
+/// For a user who may look, and nothing else.
+const USERS: [Line; 7] = [
+    ("zoneadm list -cv", Table, " web ", 0),
+    ("zoneadm stat -c 1", Table, "web ", 0),
     ("zoneadm -z web halt", Sentence, "zoneadm: ", 1),
     ("zoneadm -z cold uninstall", Sentence, "zoneadm: ", 1),
     ("zoneadm -z spare install", Sentence, "zoneadm: ", 1),
