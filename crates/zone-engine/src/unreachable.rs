@@ -9,7 +9,7 @@
 use crate::keeper_error::{KeeperError, Unreached};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, ftruncate, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::time::Timespec;
 use std::fs;
@@ -87,7 +87,7 @@ fn take(path: &Path) -> Option<OwnedFd> {
         return None;
     }
     // What a dead one has shown there (`zsched::shown`) is not to be seen again once there is a living one.
-    ftruncate(&file, 0).ok()?;
+    zsched::shown::clear(&file).ok()?;
     zone_sys::lock::take(&file).ok()?.then_some(file)
 }
 

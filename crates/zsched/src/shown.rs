@@ -8,7 +8,7 @@
 use crate::client::LOCK;
 use crate::wire::{PACKET, REPLY, Reply, Status};
 use rustix::fd::AsFd;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fstat, ftruncate, openat};
 use rustix::io::{Errno, pread, pwrite};
 use std::path::Path;
 
@@ -30,13 +30,31 @@ pub fn show(file: impl AsFd, status: &Status) -> Result<(), Errno> {
     }
 }
 
+/// Takes away what was shown. The file keeps its place on the disk, or in memory, so that there is room for what is shown next; where that
+/// cannot be, it is emptied.
+///
+/// # Errors
+/// What `ftruncate(2)` says.
+pub fn clear(file: impl AsFd) -> Result<(), Errno> {
+    match fstat(&file) {
+        Ok(found) if found.st_size == 0 => Ok(()),
+        Ok(found)
+            if u64::try_from(found.st_size).is_ok_and(|size| size <= RECORD as u64)
+                && pwrite(&file, &[0; RECORD], 0) == Ok(RECORD) =>
+        {
+            Ok(())
+        }
+        _ => ftruncate(file, 0),
+    }
+}
+
 /// Reads how things stand with the zone whose zsched has its file in `run_dir`. `None` if there is no zsched, or one that shows nothing,
 /// or is about to show something else: then it takes a question to know.
 #[must_use]
 pub fn look(run_dir: &Path) -> Option<Status> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(CWD, run_dir.join(LOCK), flags, Mode::empty()).ok()?;
-    // Before the reading: whoever takes the lock has emptied the file, so what is in it is not of one before.
+    // Before the reading: whoever takes the lock has cleared the file, so what is in it is not of one before.
     if !zone_sys::lock::is_taken(&file).ok()? {
         return None;
     }
@@ -49,7 +67,8 @@ pub fn look(run_dir: &Path) -> Option<Status> {
 fn of_record(record: &[u8]) -> Option<Status> {
     let (one, other) = record.split_at(record.len() / 2);
     match Reply::decode(one).filter(|_| one == other)? {
-        Reply::Done(status) => Some(status),
+        // Of nobody: it was taken away.
+        Reply::Done(status) => Some(status).filter(|status| status.keeper != 0),
         _ => None,
     }
 }
@@ -76,13 +95,18 @@ mod tests {
             show(&ours, &status).unwrap();
             assert_eq!(look(dir.path()), Some(status));
         }
+        clear(&ours).unwrap();
+        assert_eq!(look(dir.path()), None, "it was taken away");
+        assert!(ours.metadata().unwrap().len() > 0, "and there is room for more");
+        show(&ours, &Status { phase: Phase::Ready, keeper: 99, ..Status::default() }).unwrap();
+        assert!(look(dir.path()).is_some());
         drop(ours);
         assert_eq!(look(dir.path()), None, "who has written is gone");
     }
 
     #[test]
     fn half_a_record_is_none() {
-        let status = Status { phase: Phase::Running, uniqid: 7, ..Status::default() };
+        let status = Status { phase: Phase::Running, uniqid: 7, keeper: 99, ..Status::default() };
         let later = Status { uniqid: 8, ..status };
         let bytes = |status| Reply::Done(status).encode();
         let record = [bytes(status), bytes(status)].concat();

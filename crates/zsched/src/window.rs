@@ -1,7 +1,6 @@
 //! What is shown to whoever only looks ([`zsched::shown`]), and what of it has changed.
 
 use rustix::fd::OwnedFd;
-use rustix::fs::ftruncate;
 use zsched::shown;
 use zsched::wire::Status;
 
@@ -32,7 +31,7 @@ impl Window {
             zone_fail::pass!("status.shown");
         } else {
             // What was true before is not shown any longer, either.
-            let _ = ftruncate(file, 0);
+            let _ = shown::clear(file);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::crash::{be_up, leaves_nothing, zone};
 use crate::harness::world::World;
-use crate::harness::{Lab, Zone, cases, proc_status, read, until, write};
+use crate::harness::{Lab, Zone, cases, need_failpoints, proc_status, read, until, write};
 use rustix::process::{Pid, Signal, kill_process};
 
 cases![
+    it_dies_between_what_it_shows_and_its_answer: 180,
     it_brings_a_daemon_for_a_reboot,
     it_brings_a_daemon_for_a_poweroff,
     it_brings_one_daemon_after_another: 300,
@@ -35,6 +36,30 @@ pub(super) fn up_and_alone(zone: &Zone<'_>) -> crate::harness::Status {
     });
     zone.kill_daemon();
     before
+}
+
+/// What it has shown is believed of nobody else.
+fn it_dies_between_what_it_shows_and_its_answer(lab: &Lab) {
+    let zone = zone(lab);
+    let world = World::look(&[]);
+    for deed in ["boot", "halt"] {
+        zone.zoneadm([if deed == "boot" { "ready" } else { "boot" }]).ok();
+        let keeper = zone.keeper();
+        zone.dies(&[("zsched", "status.shown", 1)]);
+        let ran = zone.zoneadm_within(60, [deed]);
+        let died = zone.die_no_more();
+        need_failpoints(&died);
+        assert_eq!(died, ["zsched status.shown"], "{ran}");
+        zone.waits_for("it settles", |now| {
+            now.operation.is_none() && now.zsched.as_ref().is_none_or(|now| now.pid != keeper)
+        });
+        let state = zone.status().state;
+        lab.zoneadm(["list", "-cp"]).ok().stdout_has(&format!(":web:{state}:"));
+        be_up(&zone);
+        lab.zoneadm(["list", "-cp"]).ok().stdout_has(":web:running:");
+        zone.halt();
+        leaves_nothing(&zone, &world, deed);
+    }
 }
 
 fn it_brings_a_daemon_for_a_reboot(lab: &Lab) {

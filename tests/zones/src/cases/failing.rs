@@ -119,10 +119,12 @@ pub(super) fn again(zone: &Zone<'_>, command: &[&str], first: &Ran) {
     if command[0] == "uninstall" && state == "configured" {
         return;
     }
-    // What has gone cannot be rebooted any more; what is on its way out can.
-    let gone = ["installed", "ready"].contains(&state.as_str());
-    let command = if command[0] == "reboot" && gone { &["boot"] } else { command };
-    let ran = zone.zoneadm(command);
+    // What has gone cannot be rebooted any more; what is on its way out can, or has gone meanwhile.
+    let gone = |state: &str| command[0] == "reboot" && ["installed", "ready"].contains(&state);
+    let mut ran = zone.zoneadm(if gone(&state) { &["boot"] } else { command });
+    if ran.code() != Some(0) && !gone(&state) && gone(&zone.status().state) {
+        ran = zone.zoneadm(["boot"]);
+    }
     assert!(ran.code() == Some(0), "the plain command once more, after\n{first}\nin state {state}:\n{ran}");
 }
 

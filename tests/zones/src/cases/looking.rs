@@ -1,6 +1,6 @@
 //! What `zoneadm` shows of zones: `status`, `ps`, `stat`, `events`, and the columns of `list`.
 
-use crate::harness::{Lab, Terminal, cases};
+use crate::harness::{Lab, Terminal, cases, until};
 
 cases![
     status_is_one_screen,
@@ -69,8 +69,11 @@ fn processes_have_their_numbers_in_the_zone(lab: &Lab) {
     let zone = lab.booted_sparse();
     zone.sh("sleep 4711 >/dev/null 2>&1 & exec true").ok();
     let first = zone.status().pid1();
-    let all = zone.zoneadm(["ps", "--json"]);
-    let all = all.ok().json();
+    // The shell's child is a shell until it is what it is to be.
+    let all = until("sleep is executed", || {
+        let ran = zone.zoneadm(["ps", "--json"]);
+        ran.ok().out().contains("\"sleep 4711\"").then(|| ran.json())
+    });
     let of = |what: &dyn Fn(&serde_json::Value) -> bool| {
         all.as_array().into_iter().flatten().find(|row| what(row)).cloned()
     };
