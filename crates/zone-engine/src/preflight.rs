@@ -7,7 +7,7 @@ use crate::ready::check_init;
 use crate::zone::Zone;
 use zone_config::Snapshot;
 use zone_platform::Spec;
-use zone_platform::verify::{Severity, verify};
+use zone_platform::verify;
 
 impl Zone {
     /// Checks the configuration that the zone would boot with, and its init.
@@ -22,8 +22,7 @@ impl Zone {
         let spec = Spec::of(&snapshot);
         self.reach(context, &spec)?;
         context.make("verify", |_| {
-            let mut findings = verify(&self.layout, &spec, true);
-            findings.retain(|finding| finding.severity == Severity::Error);
+            let findings = verify::errors(&self.layout, &spec);
             if findings.is_empty() { Ok(()) } else { Err(Error::Verify(findings)) }
         })
     }

@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Verify {
         /// Whether it has, or should have, a root.
         installed: bool,
+        /// Whether what somebody may be surprised by is looked for as well, however long that takes.
+        warns: bool,
     },
     /// To build the zone if nothing is.
     BringUp,

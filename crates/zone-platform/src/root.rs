@@ -190,7 +190,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         Some(_) => spec.ids.or(ids::recorded(check.layout, &spec.zone)?).map_or(0, |ids| ids.base),
     };
     let claims = check.claims()?;
-    if purpose == (Purpose::Verify { installed: false }) {
+    if matches!(purpose, Purpose::Verify { installed: false, .. }) {
         return Ok(place(claims, spec).map(drop)?);
     }
     let root = find(claims, spec, owner)?;

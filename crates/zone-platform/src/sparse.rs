@@ -114,7 +114,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         return Ok(());
     }
     let directories = host_directories()?;
-    if check.purpose == (Purpose::Verify { installed: true }) {
+    if check.purpose == (Purpose::Verify { installed: true, warns: true }) {
         let mut found = Vec::new();
         for (at, dir) in directories {
             found.extend(secrets::below(dir, Path::new(&at.to_string()), Path::new(NOBODYS))?);

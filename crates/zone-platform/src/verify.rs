@@ -27,19 +27,31 @@ pub struct Finding {
 /// Checks a zone. `installed` says whether it has, or should have, a root.
 #[must_use]
 pub fn verify(layout: &Layout, spec: &Spec, installed: bool) -> Vec<Finding> {
+    look(layout, spec, Purpose::Verify { installed, warns: true })
+}
+
+/// Checks a zone that has a root for what would keep it from booting, and for nothing else: whoever asks waits for that.
+#[must_use]
+pub fn errors(layout: &Layout, spec: &Spec) -> Vec<Finding> {
+    let mut findings = look(layout, spec, Purpose::Verify { installed: true, warns: false });
+    findings.retain(|finding| finding.severity == Severity::Error);
+    findings
+}
+
+fn look(layout: &Layout, spec: &Spec, purpose: Purpose) -> Vec<Finding> {
     let error = |error: PlatformError| Finding { severity: Severity::Error, text: Chain(&error).to_string() };
     if let Err(silent) = reach::check(layout, spec, |_| true) {
         // Nothing else can be looked at without the risk to hang.
         return vec![error(silent.into())];
     }
-    let (errors, warnings) = Check::run(layout, spec, Purpose::Verify { installed }).into_findings();
+    let (errors, warnings) = Check::run(layout, spec, purpose).into_findings();
     let warning = |text: String| Finding { severity: Severity::Warning, text: format!("WARNING: {text}") };
     errors.into_iter().map(error).chain(warnings.into_iter().map(warning)).collect()
 }
 
 /// Looks whether the init of an installed zone is there. A boot looks itself, for it may have been told another one.
 pub(crate) fn look_for_init(check: &mut Check<'_>) -> Result<(), PlatformError> {
-    if check.purpose != (Purpose::Verify { installed: true }) || check.found.root.is_none() {
+    if !matches!(check.purpose, Purpose::Verify { installed: true, .. }) || check.found.root.is_none() {
         return Ok(());
     }
     Ok(ZoneRoot::of(check.spec)?.check_init(&check.spec.process.init).map(drop)?)

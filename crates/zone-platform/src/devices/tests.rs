@@ -24,7 +24,7 @@ fn findings(patterns: &[&str]) -> (Vec<String>, Vec<String>) {
     lab.snapshot.config.device = patterns.iter().map(|pattern| device(pattern)).collect();
     let spec = Spec::of(&lab.snapshot);
     let (errors, warnings) =
-        Check::run(&lab.layout, &spec, Purpose::Verify { installed: false }).into_findings();
+        Check::run(&lab.layout, &spec, Purpose::Verify { installed: false, warns: true }).into_findings();
     let of_devices = errors.iter().filter(|error| matches!(error, PlatformError::Device(_)));
     (of_devices.map(|error| chain(error)).collect(), warnings)
 }

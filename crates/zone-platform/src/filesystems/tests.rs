@@ -181,7 +181,8 @@ fn errors_of(lab: &Lab) -> Vec<String> {
 /// What the check of the `fs` resources says.
 fn errors_with(lab: &Lab, snapshot: &Snapshot) -> Vec<String> {
     let spec = Spec::of(snapshot);
-    let (errors, _) = Check::run(&lab.layout, &spec, Purpose::Verify { installed: false }).into_findings();
+    let (errors, _) =
+        Check::run(&lab.layout, &spec, Purpose::Verify { installed: false, warns: true }).into_findings();
     let of_fs = errors.iter().filter(|error| matches!(error, PlatformError::Fs(_)));
     of_fs.map(|error| chain(error)).collect()
 }

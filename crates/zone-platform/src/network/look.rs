@@ -62,7 +62,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
             ));
         }
     }
-    if let (Some(network), Purpose::Verify { .. }) = (&managed, check.purpose) {
+    if let (Some(network), Purpose::Verify { warns: true, .. }) = (&managed, check.purpose) {
         foreign::look(&network.bridge)
             .map_err(NetworkError::Foreign)?
             .iter()

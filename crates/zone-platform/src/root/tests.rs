@@ -162,7 +162,7 @@ fn of_zones_that_are_down_those_count_that_could_have_written() {
         let claims = Claims::collect(&lab.layout, &spec, purpose).unwrap();
         matches!(place(&claims, &spec), Err(RootError::Conflict { .. }))
     };
-    assert!(refused(Purpose::Verify { installed: true }), "who is to tell of all tells of it");
+    assert!(refused(Purpose::Verify { installed: true, warns: true }), "who is to tell of all tells of it");
     // Whoever makes it ready has written that down before.
     Claims::collect(&lab.layout, &Spec::of(&theirs), Purpose::BringUp).unwrap();
     assert!(refused(Purpose::BringUp));
