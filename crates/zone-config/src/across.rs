@@ -148,8 +148,8 @@ impl Claim {
     fn meets(&self, other: &Self) -> Option<Thing> {
         match (self, other) {
             (Self::Address(one), Self::Address(two) | Self::Allowed(two))
-            | (Self::Allowed(one), Self::Address(two)) => (one == two).then(|| Thing::Address(*one)),
-            (Self::Mac(one), Self::Mac(two)) => (one == two).then(|| Thing::Mac(*one)),
+            | (Self::Allowed(one), Self::Address(two)) => (one == two).then_some(Thing::Address(*one)),
+            (Self::Mac(one), Self::Mac(two)) => (one == two).then_some(Thing::Mac(*one)),
             (Self::Link(one), Self::Link(two)) => (one == two).then(|| Thing::Link(one.clone())),
             (Self::Ports(one, words), Self::Ports(two, others)) => {
                 let both = HostPorts {

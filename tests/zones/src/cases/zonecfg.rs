@@ -85,7 +85,7 @@ fn configurations_of_other_systems_are_taken_over(lab: &Lab) {
             .zonecfg(name, &format!("create -{option} \"{}\"; set zonepath=/zones/{name}", from.display()));
         ran.ok();
         // All three are of one zone.
-        let others = ["", ", and for 1 more"].into_iter().take(exports.len()).last();
+        let others = exports.len().checked_sub(1).map(|at| ["", ", and for 1 more"][at]);
         let beside = others.map_or_else(String::new, |more| {
             let note =
                 |what| format!("zonecfg: note: net web0: {what} is configured for zone one, too{more}\n");
