@@ -8,6 +8,7 @@ cases![
     ansible_does_what_the_manual_says: 240,
     ansible_says_what_zoneadm_and_zlogin_say: 240,
     the_examples_lead_a_zone_through_its_life,
+    varlinkctl_leads_a_zone,
 ];
 
 /// The collection, as it is shipped.
@@ -194,4 +195,28 @@ fn the_examples_lead_a_zone_through_its_life(lab: &Lab) {
     let file = lab.path("life.py");
     write(&file, LIFE);
     life(Command::new(lab.python()).args([&file]));
+}
+
+fn varlinkctl_leads_a_zone(lab: &Lab) {
+    let places = ["/usr/bin/varlinkctl", "/usr/local/bin/varlinkctl"];
+    let Some(program) = places.into_iter().find(|place| PathBuf::from(place).is_file()) else {
+        skip("varlinkctl is not installed: systemd has it from version 255 on");
+    };
+    let zone = lab.sparse("web");
+    zone.zoneadm(["ready"]).ok();
+    let door = format!("unix:{}", zone.run_dir().join("door").display());
+    let said = |words: &[&str]| Command::new(program).args(words).within(60).run().ok().out();
+    let call = |method: &str, parameters: &str| {
+        said(&["call", &door, &format!("org.zones.zoneadmd.{method}"), parameters])
+    };
+    assert!(said(&["info", &door]).contains("org.zones.zoneadmd"));
+    assert!(said(&["introspect", &door, "org.zones.zoneadmd"]).contains("method Boot("));
+    let booted = said(&["call", "--more", &door, "org.zones.zoneadmd.Boot", "{}"]);
+    assert!(booted.contains("\"progress\"") && booted.contains("\"running\""), "{booted}");
+    let first = zone.status().uniqid.unwrap_or_default();
+    assert!(call("GetStatus", "{}").contains(&first));
+    assert!(call("Reboot", "{}").contains("\"running\""));
+    assert_ne!(zone.status().uniqid.unwrap_or_default(), first);
+    assert!(call("Halt", "{\"force\":false}").contains("\"installed\""));
+    zone.is("installed");
 }
