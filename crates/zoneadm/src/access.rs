@@ -59,12 +59,12 @@ fn everybody_may(verb: &Verb, zone: Option<&ZoneName>) -> bool {
     matches!((verb, zone), (Verb::List(_), _) | (Verb::Status(_), None))
 }
 
-/// The call; `None` for what is root's.
 /// How wide tables may be: what is run for us has no terminal.
 fn columns(asked: Option<u16>) -> Option<u16> {
     width(asked).and_then(|width| u16::try_from(width).ok())
 }
 
+/// The call; `None` for what is root's.
 fn ask(cx: &Context, verb: &Verb, zone: Option<&ZoneName>) -> Option<Ask> {
     let choice = cx.choice.as_ref();
     let zones = choice.and_then(Choice::text);
