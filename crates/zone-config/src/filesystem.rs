@@ -90,6 +90,12 @@ pub fn option_words(fstype: Option<FsType>) -> Vec<&'static str> {
     of.flat_map(|(_, words)| words.split(", ")).collect()
 }
 
+/// Lists the values of an option that [`option_words`] names with `=` behind it, where they are so few.
+#[must_use]
+pub fn option_values(option: &str) -> &'static [&'static str] {
+    if option == "vers=" { &NFS_VERSIONS } else { &[] }
+}
+
 /// Understands one mount option of a type of file system.
 ///
 /// # Errors
@@ -176,8 +182,10 @@ const VALUES: [Valued; 3] = [
     ("mode", is_mode, "a mode is up to four octal digits, such as 1777"),
 ];
 
+const NFS_VERSIONS: [&str; 3] = ["4.0", "4.1", "4.2"];
+
 const OF_NFS: [Valued; 6] = [
-    ("vers", |value| ["4.0", "4.1", "4.2"].contains(&value), "one of 4.0, 4.1, 4.2"),
+    ("vers", |value| NFS_VERSIONS.contains(&value), "one of 4.0, 4.1, 4.2"),
     ("port", |value| is_number(value, 65_535), "a port is a number from 1 to 65535"),
     ("timeo", |value| is_number(value, 60_000), "tenths of a second, from 1 to 60000"),
     ("retrans", |value| is_number(value, 100), "a number from 1 to 100"),

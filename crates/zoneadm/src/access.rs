@@ -1,11 +1,13 @@
 //! What a user who is not root may have done all the same: by zone-access, which knows who calls and what that user may do.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Lines, Write as _};
 
 use clap::ValueEnum as _;
 use zone_config::ZoneName;
-use zone_door::access::{Access, AccessError, Ask, Begun, Done, List, Look, Refusal, Verb as Wish};
+use zone_door::access::{
+    Access, AccessError, Ask, Begun, Connection, Done, List, Look, Refusal, Verb as Wish,
+};
 use zone_sys::Chain;
 
 use crate::choice::Choice;
@@ -15,6 +17,7 @@ use crate::daemon::locale;
 use crate::list::Column;
 use crate::message::{Failure, Outcome, harmless, say, warn};
 use crate::table::{begin, terminal_width, width};
+use crate::verbs::stat::{self, Shown};
 
 /// Has it done by zone-access. `None`: it is for this process to do, or to refuse, since the user is root, the verb is root's,
 /// or this host has no zone-access.
@@ -33,7 +36,9 @@ pub(crate) fn instead(cx: &Context, verb: &Verb) -> Option<Outcome> {
     let ask = ask(cx, verb, zone.as_ref())?;
     let dir = cx.layout.access_dir();
     let access = Access::in_dir(&dir);
-    let done = if matches!(ask, Ask::Stat(_) | Ask::Events(_)) {
+    let done = if matches!(verb, Verb::Stat(args) if stat::is_for_a_person(args)) {
+        access.begin(&ask).map(show)
+    } else if matches!(ask, Ask::Stat(_) | Ask::Events(_)) {
         access.begin(&ask).map(follow)
     } else {
         // A line of ps is as long as a command's.
@@ -101,7 +106,8 @@ fn ask(cx: &Context, verb: &Verb, zone: Option<&ZoneName>) -> Option<Ask> {
         Verb::Ps(args) => return Some(Ask::Ps(Look { json: args.json, ..look })),
         Verb::Stat(args) => {
             let interval = Some(args.interval);
-            let (count, json) = (args.count, args.json);
+            // A screen is drawn here, of what is counted there.
+            let (count, json) = (args.count, args.json || stat::is_for_a_person(args));
             let width = columns(args.width).filter(|_| !json);
             return Some(Ask::Stat(Look { interval, count, json, width, ..look }));
         }
@@ -160,17 +166,10 @@ fn pass_on(done: &Done, width: Option<usize>) -> Outcome {
 
 /// Prints what the program prints, as it comes, and ends as it does.
 fn follow(begun: Begun) -> Outcome {
-    let Begun { mut fds, mut connection, .. } = begun;
-    let (Some(out), Some(err)) = (fds.take(0), fds.take(1)) else {
-        return Err(Failure::general(AccessError::Protocol));
-    };
-    let errors = std::thread::spawn(move || {
-        BufReader::new(File::from(err))
-            .lines()
-            .map_while(Result::ok)
-            .for_each(|line| say(format_args!("{line}")));
-    });
-    let (mut out, mut line) = (BufReader::new(File::from(out)), Vec::new());
+    let (out, errors, mut connection) = streams(begun)?;
+    let errors =
+        std::thread::spawn(move || errors.map_while(Result::ok).for_each(|line| say(format_args!("{line}"))));
+    let (mut out, mut line) = (BufReader::new(out), Vec::new());
     let mut stdout = io::stdout().lock();
     let terminal = stdout.is_terminal();
     // An error in reading is an end, too: how it has ended comes from elsewhere.
@@ -188,6 +187,30 @@ fn follow(begun: Begun) -> Outcome {
     // A thread that panicked has said so.
     let _ = errors.join();
     ended(connection.wait().map_err(Failure::general)?.status)
+}
+
+/// Shows on a screen what the program counts.
+fn show(begun: Begun) -> Outcome {
+    let (out, errors, mut connection) = streams(begun)?;
+    // Said when the terminal is one again.
+    let errors = std::thread::spawn(move || errors.map_while(Result::ok).collect::<Vec<_>>());
+    match stat::show(out)? {
+        // The program ends with the connection.
+        Shown::Left => Ok(()),
+        Shown::Over => {
+            errors.join().unwrap_or_default().iter().for_each(|line| say(format_args!("{line}")));
+            ended(connection.wait().map_err(Failure::general)?.status)
+        }
+    }
+}
+
+/// What a program prints that runs for us, the lines of what it says is wrong, and the connection on which its end is told.
+fn streams(begun: Begun) -> Outcome<(File, Lines<BufReader<File>>, Connection)> {
+    let Begun { mut fds, connection, .. } = begun;
+    let (Some(out), Some(err)) = (fds.take(0), fds.take(1)) else {
+        return Err(Failure::general(AccessError::Protocol));
+    };
+    Ok((out.into(), BufReader::new(File::from(err)).lines(), connection))
 }
 
 fn unwritten(error: io::Error) -> Outcome {

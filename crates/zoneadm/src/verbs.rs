@@ -19,7 +19,7 @@ pub(crate) mod relocate;
 mod renew;
 mod set;
 mod shutdown;
-mod stat;
+pub(crate) mod stat;
 mod uninstall;
 pub(crate) mod verify;
 mod wait;

@@ -47,8 +47,10 @@ pub fn complete(line: &str, place: &Place) -> (usize, Vec<String>) {
     // Before the value that is begun, be it the first of a list.
     let assigned = command[..start].rsplit_once('=').filter(|(_, list)| is_list(list));
     let assigned = assigned.and_then(|(text, _)| text.split_whitespace().last());
+    let option = mount_option(&command[..start], place);
     let mut found = match before.as_slice() {
         [] => commands(place),
+        ["set" | "add", ..] if option.is_some() => option_values(option.unwrap_or_default(), word),
         [name] if word.starts_with('-') => command::spec(name).map(CommandSpec::options).unwrap_or_default(),
         ["set", ..] if assigned.is_some() => {
             values_of(assigned.and_then(|name| property_of(name, place)), word, place)
@@ -107,6 +109,22 @@ fn is_flag(word: &str) -> bool {
 fn is_list(text: &str) -> bool {
     let text = text.strip_prefix('"').unwrap_or(text);
     text.is_empty() || text.ends_with(['[', ','])
+}
+
+/// The option of a file system whose value is begun: `upper=` of `set options=[ro,upper=`.
+fn mount_option<'a>(before: &'a str, place: &Place) -> Option<&'a str> {
+    let is_fs = place.resource.is_some_and(|open| open.name == "fs");
+    let from = before.rfind([' ', '\t', '[', ',', '"']).map_or(0, |at| at + 1);
+    let option = &before[from..];
+    (is_fs && option.ends_with('=') && filesystem::option_words(place.fstype).contains(&option))
+        .then_some(option)
+}
+
+fn option_values(option: &str, word: &str) -> Vec<String> {
+    match option {
+        "upper=" | "lower=" => files(word),
+        _ => filesystem::option_values(option).iter().map(|value| (*value).to_owned()).collect(),
+    }
 }
 
 fn commands(place: &Place) -> Vec<String> {
@@ -302,6 +320,9 @@ mod tests {
         assert_eq!(options("set options=[ro,u", Some(FsType::Overlay)), "upper=");
         assert_eq!(options("add options v", None), "vers=");
         assert_eq!(options("add options v", Some(FsType::Ext4)), "");
+        assert_eq!(options("add options vers=4.", Some(FsType::Nfs)), "4.0|4.1|4.2");
+        assert_eq!(options("set options=[ro,upper=/pro", Some(FsType::Overlay)), "/proc/");
+        assert_eq!(options("add options upper=/pro", Some(FsType::Ext4)), "", "it has none");
     }
 
     #[test]

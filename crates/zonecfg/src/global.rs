@@ -84,7 +84,7 @@ fn execute(command: &Command, talk: &mut Talk<'_>) -> Result<Flow, Failure> {
         // There is nothing to be made again.
         Command::Export { file: None, .. } | Command::Verify | Command::Commit => {}
         Command::Exit { .. } => return Ok(Flow::Quit),
-        Command::Help { topic } => talk.out.write_all(help::about(topic.as_deref())?.as_bytes())?,
+        Command::Help { topic } => talk.help(&help::about(topic.as_deref())?)?,
         Command::Add { what, .. } => {
             return Err(GlobalError::Resource(editor::resource(what)?.name).into());
         }

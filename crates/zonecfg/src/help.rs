@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use textwrap::{Options, WordSplitter};
 use zone_config::command::{self, COMMANDS, CommandSpec, Scope};
 use zone_config::document::{Document, Instance};
 use zone_config::nearest::did_you_mean;
@@ -40,6 +41,39 @@ pub fn about(topic: Option<&str>) -> Result<String, Failure> {
         (_, _, _, Some(row)) => Ok(one_property(None, row)),
         _ => in_resources(topic).ok_or_else(|| Failure::NoHelp(topic.to_owned(), meant(topic))),
     }
+}
+
+/// Breaks the lines of a help text that are wider than a terminal of so many columns. What goes on stands below where the text of its line
+/// began, behind a name or a command and the blanks that follow it.
+#[must_use]
+pub fn fit(text: &str, columns: usize) -> String {
+    let mut fitting = String::new();
+    for line in text.lines() {
+        let line = without_tabs(line);
+        let begins = line.rmatch_indices("  ").map(|(at, _)| at + 2).find(|&at| at <= columns * 2 / 3);
+        let indent = " ".repeat(begins.unwrap_or(0));
+        let options = Options::new(columns)
+            .subsequent_indent(&indent)
+            .break_words(false)
+            .word_splitter(WordSplitter::NoHyphenation);
+        for part in textwrap::wrap(&line, options) {
+            fitting.push_str(&part);
+            fitting.push('\n');
+        }
+    }
+    fitting
+}
+
+/// The line with blanks as far as a terminal's tabs go.
+fn without_tabs(line: &str) -> String {
+    const TAB: usize = 8;
+    line.chars().fold(String::new(), |mut text, character| {
+        match character {
+            '\t' => text.extend(std::iter::repeat_n(' ', TAB - text.chars().count() % TAB)),
+            _ => text.push(character),
+        }
+        text
+    })
 }
 
 /// The topic that may have been meant by a word that is none.
@@ -150,6 +184,25 @@ fn in_resources(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn help_fits_a_terminal() {
+        let topics = COMMANDS.iter().map(|row| row.name).chain(RESOURCES.iter().map(|row| row.name));
+        let topics = topics.chain(GLOBALS.iter().map(|row| row.name)).chain(["usage", "commands", "syntax"]);
+        for topic in topics {
+            let text = about(Some(topic)).unwrap();
+            for columns in [80, 200] {
+                let fitting = fit(&text, columns);
+                let wide: Vec<_> = fitting.lines().filter(|line| line.chars().count() > columns).collect();
+                assert!(wide.is_empty(), "{topic}: {wide:#?}");
+                let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                assert_eq!(words(&fitting), words(&text), "{topic}: nothing is lost");
+            }
+        }
+        let text = "usage:\tzonecfg -z ZONE   ask for commands, do them\n\tname  what\n";
+        let narrow = "usage:  zonecfg -z ZONE   ask for commands,\n                          do them\n        name  what\n";
+        assert_eq!(fit(text, 45), narrow);
+    }
 
     #[test]
     fn everything_in_the_tables_has_help() {

@@ -53,7 +53,7 @@ fn start(args: &Args, talk: &mut Talk<'_>) -> anyhow::Result<u8> {
                 Ok(text) => text,
                 Err(failure) => return usage(talk, &failure.to_string()),
             };
-            talk.out.write_all(zone_locale::here(&text).as_bytes())?;
+            talk.help(&text)?;
             return Ok(0);
         }
         (None, _) => return usage(talk, "name the zone with -z"),

@@ -251,10 +251,7 @@ impl Session {
             Command::Revert { force } => self.revert(*force, talk)?,
             Command::Delete { force } => self.delete(*force, talk)?,
             Command::Exit { force } => return self.exit(*force, talk),
-            Command::Help { topic } => {
-                let text = help::about(topic.as_deref())?;
-                talk.out.write_all(zone_locale::here(&text).as_bytes())?;
-            }
+            Command::Help { topic } => talk.help(&help::about(topic.as_deref())?)?,
         }
         Ok(Flow::Next)
     }

@@ -2,7 +2,10 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use rustix::termios::tcgetwinsize;
 use zone_locale::Locale;
+
+use crate::help;
 
 /// The three streams, and whether there is a person behind them.
 pub struct Talk<'a> {
@@ -51,6 +54,20 @@ impl<'a> Talk<'a> {
             return Ok(Answer::Nobody);
         }
         Ok(if Locale::here().is_yes(&line) { Answer::Yes } else { Answer::No })
+    }
+
+    /// Shows a help text, as wide as the terminal is, if there is one.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn help(&mut self, text: &str) -> io::Result<()> {
+        let text = zone_locale::here(text);
+        let stdout = io::stdout();
+        let size = stdout.is_terminal().then(|| tcgetwinsize(&stdout).ok()).flatten();
+        match size.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0) {
+            Some(columns) => self.out.write_all(help::fit(&text, columns).as_bytes()),
+            None => self.out.write_all(text.as_bytes()),
+        }
     }
 
     /// Says something that is no answer, in the language of whoever called; a standard error that is gone silences it.

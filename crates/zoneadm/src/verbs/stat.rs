@@ -1,10 +1,13 @@
 //! `zoneadm stat`: what zones that are up use of the machine, by intervals.
 
+use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::thread;
 use std::time::Duration;
 
 use columns::{COLUMNS, NAME, fitting};
+use source::{Counting, Told};
+pub(crate) use terminal::Shown;
 use used::{Report, count, report};
 
 use crate::cli::watch::StatArgs;
@@ -16,6 +19,7 @@ use crate::table::{Table, width};
 
 mod columns;
 mod screen;
+mod source;
 mod terminal;
 mod used;
 
@@ -23,7 +27,7 @@ pub(crate) fn run(cx: &Context, args: &StatArgs) -> Outcome {
     sanity::only_root_here("see what zones use")?;
     let interval = Duration::from_secs(args.interval);
     if is_for_a_person(args) {
-        return terminal::run(cx, interval);
+        return terminal::run(&mut Counting::begin(cx, interval)?).map(drop);
     }
     let mut before = count(cx)?;
     let mut left = args.count;
@@ -37,8 +41,13 @@ pub(crate) fn run(cx: &Context, args: &StatArgs) -> Outcome {
     Ok(())
 }
 
+/// Shows on a screen what another `zoneadm stat --json` writes into a pipe, which counts for who may not count.
+pub(crate) fn show(told: File) -> Outcome<Shown> {
+    terminal::run(&mut Told::by(told))
+}
+
 /// Whether somebody sits there and looks, at a terminal that can be drawn on.
-fn is_for_a_person(args: &StatArgs) -> bool {
+pub(crate) fn is_for_a_person(args: &StatArgs) -> bool {
     let can_draw = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
     let asked = !args.json && !args.plain && args.count.is_none();
     asked && can_draw && io::stdout().is_terminal() && io::stdin().is_terminal()

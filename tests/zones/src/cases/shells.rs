@@ -1,17 +1,22 @@
 //! What people type, where they type it: in each shell, on terminals of 80 and of 200 columns, as root and as another user.
 
-use crate::harness::users::Host;
-use crate::harness::{Command, Lab, Terminal, cases, make_dir, skip};
+use crate::harness::users::{ADMINS, Host};
+use crate::harness::{Command, Lab, Terminal, cases, make_dir, skip, write};
 use std::os::unix::fs::chown;
 use std::path::Path;
 
+mod lines;
+
+use Prints::{Lines, Nothing, Question, Screen, Sentence, Table, Talk, Text};
+use lines::{EDITS, LOGINS, LOOKS, MANAGES, REFUSED, ROOTS};
+
 cases![
-    bash_as_root: 240,
-    zsh_as_root: 240,
-    fish_as_root: 240,
-    bash_as_another_user: 240,
-    zsh_as_another_user: 240,
-    fish_as_another_user: 240,
+    bash_as_root: 600,
+    zsh_as_root: 600,
+    fish_as_root: 600,
+    bash_as_another_user: 600,
+    zsh_as_another_user: 600,
+    fish_as_another_user: 600,
 ];
 
 const COLUMNS: [u16; 2] = [80, 200];
@@ -41,50 +46,23 @@ enum Prints {
     Lines,
     /// One sentence, which is as long as it is.
     Sentence,
+    /// Nothing at all.
+    Nothing,
+    /// What is as wide as it is, or is drawn.
+    Text,
     /// A question that is asked once, and answered with no.
     Question,
     /// A screen of its own, which is left with a key.
     Screen,
+    /// A session: what is waited for, and what is typed then.
+    Talk(&'static [(&'static str, &'static str)]),
 }
 
-use Prints::{Lines, Question, Screen, Sentence, Table};
+/// What is typed, what that prints, a part of it, and the status. `COLUMNS` stands for the width of the terminal.
+type Row = (&'static str, Prints, &'static str, i32);
 
-/// What is typed, what that prints, a part of it, and the status. There are `web`, which runs and has a net, and `spare`, which is configured.
-type Line = (&'static str, Prints, &'static str, i32);
-
-/// For whoever may look at zones.
-const LOOKS: [Line; 5] = [
-    ("zoneadm list --net", Table, "eth0", 0),
-    ("zoneadm ps", Table, "/native/sbin/init", 0),
-    ("zoneadm status web", Lines, "web: running since 20", 0),
-    ("zonecfg -z web info", Lines, "zonename: web", 0),
-    ("zoneadm --help", Lines, "Usage", 0),
-];
-
-/// For root.
-const ROOTS: [Line; 10] = [
-    ("zoneadm stat", Screen, "sorted by %CPU", 0),
-    ("zoneadm stat -c 1", Table, "web ", 0),
-    ("zoneadm list -cv", Table, " web ", 0),
-    ("zoneadm -z nowhere boot", Sentence, "zoneadm: zone 'nowhere': No such zone configured", 1),
-    ("zoneadm -z spare boot", Sentence, "zoneadm: zone 'spare': ", 1),
-    ("zonecfg -z web set autobot=true", Sentence, "did you mean \"autoboot\"?", 1),
-    ("zlogin spare true", Sentence, "zlogin: ", 1),
-    ("zoneadm list --nonsense", Lines, "--nonsense", 2),
-    ("zonecfg -z spare delete", Question, "Are you sure you want to delete zone spare (y/[n])? ", 0),
-    ("zoneadm -z cold uninstall", Question, "Are you sure you want to uninstall zone cold (y/[n])? ", 1),
-];
-
-/// For a user who may look, and nothing else.
-const USERS: [Line; 7] = [
-    ("zoneadm list -cv", Table, " web ", 0),
-    ("zoneadm stat -c 1", Table, "web ", 0),
-    ("zoneadm -z web halt", Sentence, "zoneadm: ", 1),
-    ("zoneadm -z cold uninstall", Sentence, "zoneadm: ", 1),
-    ("zoneadm -z spare install", Sentence, "zoneadm: ", 1),
-    ("zonecfg -z web set autoboot=true", Sentence, "zonecfg: ", 1),
-    ("zlogin web true", Sentence, "zlogin: ", 1),
-];
+/// What an illumos host wrote about a zone.
+const SUN: &str = "create -b\nset brand=lipkg\nset autoboot=false\nset ip-type=exclusive\n";
 
 fn bash_as_root(lab: &Lab) {
     as_root(lab, &BASH);
@@ -112,18 +90,21 @@ fn fish_as_another_user(lab: &Lab) {
 
 fn as_root(lab: &Lab, shell: &Shell) {
     needs(shell);
-    zones(lab);
-    let lines: Vec<&Line> = LOOKS.iter().chain(&ROOTS).collect();
-    types(lab, shell, &lines, || Command::new(shell.words[0]).args(&shell.words[1..]), 0);
+    zones(lab, "");
+    let start = || Command::new(shell.words[0]).args(&shell.words[1..]);
+    types(lab, shell, &[&LOOKS, &EDITS, &MANAGES, &LOGINS, &ROOTS], start, 0);
 }
 
+/// Who looks, who manages and who logs in, each with what the two others may not.
 fn as_another_user(lab: &Lab, shell: &Shell) {
     needs(shell);
     let host = Host::new(lab);
-    zones(lab);
-    let lines: Vec<&Line> = LOOKS.iter().chain(&USERS).collect();
-    let uid = Host::uid("rita");
-    types(lab, shell, &lines, || host.of("rita", shell.words), uid);
+    zones(lab, ADMINS);
+    for (user, tables) in
+        [("rita", &[&LOOKS[..], &REFUSED][..]), ("manny", &[&MANAGES]), ("logan", &[&LOGINS])]
+    {
+        types(lab, shell, tables, || host.of(user, shell.words), Host::uid(user));
+    }
 }
 
 fn needs(shell: &Shell) {
@@ -133,35 +114,42 @@ fn needs(shell: &Shell) {
     }
 }
 
-fn zones(lab: &Lab) {
-    lab.sparse_with("web", "add net; end").zoneadm(["boot"]).ok();
-    lab.sparse("cold");
+fn zones(lab: &Lab, admins: &str) {
+    lab.sparse_with("web", &format!("{admins}; add net; end")).zoneadm(["boot"]).ok();
+    for name in ["cold", "cool"] {
+        lab.sparse_with(name, admins);
+    }
     // A path that no narrow terminal has room for.
     let place = lab.root().join("a-folder-with-a-long-name/and-one-more-with-another-long-name");
-    lab.configured("spare", &format!("set zonepath={}", place.display()));
+    lab.configured("spare", &format!("set brand=sparse; set zonepath={}", place.display()));
 }
 
-/// Types all lines into the shell on terminals of each width, and looks at what is shown.
-fn types(lab: &Lab, shell: &Shell, lines: &[&Line], start: impl Fn() -> Command, uid: u32) {
-    let home = lab.path("home");
+/// Types all rows into the shell on terminals of each width, and looks at what is shown.
+fn types(lab: &Lab, shell: &Shell, tables: &[&[Row]], start: impl Fn() -> Command, uid: u32) {
+    let home = lab.path(&format!("home-of-{uid}"));
     make_dir(&home, 0o700);
-    chown(&home, Some(uid), Some(uid)).unwrap_or_else(|e| panic!("{}: {e}", home.display()));
+    write(&home.join("sun.cfg"), SUN);
+    for path in [home.join("sun.cfg"), home.clone()] {
+        chown(&path, Some(uid), Some(uid)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
     let programs = lab.program("zoneadm");
     let programs = programs.parent().expect("a folder").display();
     for columns in COLUMNS {
         let path = format!("{programs}:/usr/sbin:/usr/bin:/sbin:/bin");
         let command = start().dir(&home).env("PATH", path).env("HOME", &home).env("TERM", "xterm");
-        let mut terminal = Terminal::start(command.env("ZONES_ROOT", lab.root()), 24, columns);
+        let command = command.env("ZONES_ROOT", lab.root()).env("EDITOR", "true");
+        let mut terminal = Terminal::start(command, 24, columns);
         terminal.types(&format!("{}\r", shell.setup));
-        for (typed, prints, part, status) in lines {
+        for (typed, prints, part, status) in tables.iter().copied().flatten() {
             let at = format!("{} of {columns} columns: {typed}", shell.words[0]);
-            let (shown, code) = shows(&mut terminal, shell, typed, *prints, part);
+            let part = part.replace("COLUMNS", &columns.to_string());
+            let (shown, code) = shows(&mut terminal, shell, typed, &dialogue(*prints, &part, columns));
             assert_eq!(code, *status, "{at}: {shown}");
-            assert!(shown.contains(part), "{at}: {shown}");
+            assert!(shown.contains(&part), "{at}: {shown}");
             looks_right(&shown, *prints, columns.into(), &lab.root(), &at);
             // Into a file or a program goes text alone.
-            if !matches!(prints, Question | Screen) {
-                let (plain, _) = shows(&mut terminal, shell, &format!("{typed} 2>&1 | cat"), *prints, part);
+            if matches!(prints, Table | Lines | Sentence) {
+                let (plain, _) = shows(&mut terminal, shell, &format!("{typed} 2>&1 | cat"), &[]);
                 assert!(!plain.contains('\x1b'), "{at}: {plain:?}");
             }
         }
@@ -170,25 +158,38 @@ fn types(lab: &Lab, shell: &Shell, lines: &[&Line], start: impl Fn() -> Command,
     }
 }
 
-/// Types a line, with what is to be answered; gives what it showed, and its status.
-fn shows(terminal: &mut Terminal, shell: &Shell, typed: &str, prints: Prints, part: &str) -> (String, i32) {
+/// What is waited for while a line is at work, and what is typed then.
+fn dialogue(prints: Prints, part: &str, columns: u16) -> Vec<(String, &'static str)> {
+    match prints {
+        Question => vec![(part.to_owned(), "n\r")],
+        Screen => vec![(part.to_owned(), "q")],
+        Talk(steps) => {
+            let columns = columns.to_string();
+            steps.iter().map(|(shown, typed)| (shown.replace("COLUMNS", &columns), *typed)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Types a line, and what is to be typed while it is at work; gives what it showed, and its status.
+fn shows(
+    terminal: &mut Terminal,
+    shell: &Shell,
+    typed: &str,
+    steps: &[(String, &'static str)],
+) -> (String, i32) {
     // What is typed is shown, too, in pieces that are no output.
     let status = shell.status;
-    terminal.types(&format!("printf 'be''gin\\n'; {typed}; printf 'en''ded %s\\n' {status}\r"));
+    terminal.types(&format!("printf 'be''gin\\n'; {typed}; printf 'st''atus=%s\\n' {status}\r"));
     terminal.shows("begin\r\n");
     let mut shown = String::new();
-    let answer = match prints {
-        Question => Some("n\r"),
-        Screen => Some("q"),
-        _ => None,
-    };
-    if let Some(answer) = answer {
-        shown.push_str(&terminal.shows(part));
+    for (text, answer) in steps {
+        shown.push_str(&terminal.shows(text));
         terminal.types(answer);
     }
-    shown.push_str(&terminal.shows("ended "));
+    shown.push_str(&terminal.shows("status="));
     let code = terminal.shows("\r\n").trim().parse().unwrap_or(-1);
-    (shown.trim_end_matches("ended ").to_owned(), code)
+    (shown.trim_end_matches("status=").to_owned(), code)
 }
 
 fn looks_right(shown: &str, prints: Prints, columns: usize, root: &Path, at: &str) {
@@ -207,10 +208,11 @@ fn looks_right(shown: &str, prints: Prints, columns: usize, root: &Path, at: &st
             let heads = lines.first().map_or(0, |line| line.split_whitespace().count());
             assert!(gaps(&lines) + 1 >= heads, "{at}: a cell is not below its head\n{text}");
         }
-        Lines => {}
+        Nothing => assert_eq!(text, "", "{at}"),
+        Lines | Text | Talk(_) => {}
     }
     // Before it asks about an uninstall it shows what it counts.
-    let is_plain = prints == Question || !text.contains('\x1b');
+    let is_plain = matches!(prints, Question | Text | Talk(_)) || !text.contains('\x1b');
     assert!(is_plain && !text.contains("(os error"), "{at}: {text:?}");
     if matches!(prints, Table | Lines) {
         // Of a terminal that is as wide as need be the end of a path is seen.

@@ -101,9 +101,10 @@ impl View {
         frame.render_widget(help.style(Style::new().add_modifier(Modifier::REVERSED)), bottom);
     }
 
-    /// How many zones there are to be seen.
+    /// How many zones there are to be seen, once that is known.
     fn up(&self) -> String {
         match self.zones.len() {
+            _ if self.time.is_empty() => String::new(),
             0 => "no zone is up".to_owned(),
             1 => "1 zone is up".to_owned(),
             many => format!("{many} zones are up"),
@@ -170,7 +171,7 @@ mod tests {
             swap_bytes: None,
             lwps: Some(3),
             lwps_limit: None,
-            waits_percent: [("cpu", 12.5)].into(),
+            waits_percent: [("cpu".to_owned(), 12.5)].into(),
         }
     }
 

@@ -12,14 +12,13 @@ use rustix::io::Errno;
 use zone_sys::signal::{self, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 
 use super::screen::View;
-use super::used::{Counted, count, report};
-use crate::context::Context;
+use super::source::{Next, Source};
 use crate::message::{Failure, Outcome};
 
 /// What the one who looks has done, or somebody to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Happened {
-    /// The interval is over.
+    /// The interval is over, or more of one was told.
     Nothing,
     /// What is shown has to be drawn again.
     Changed,
@@ -29,56 +28,64 @@ enum Happened {
     Ended,
 }
 
-/// Shows what zones use until whoever looks at it leaves.
-pub(super) fn run(cx: &Context, interval: Duration) -> Outcome {
-    // Whoever has asked for a zone that is not there is told so on the screen that they have.
-    let first = count(cx)?;
+/// How it came that nothing is shown any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Whoever looked has left.
+    Left,
+    /// There is no interval to come.
+    Over,
+}
+
+/// Shows what zones use until whoever looks at it leaves, or nothing more comes.
+pub(super) fn run(source: &mut impl Source) -> Outcome<Shown> {
     // Before the terminal is changed: from now on nobody ends the program and leaves it so. A panic is ratatui's to see to.
     let signals = signal::as_fd(&[SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGWINCH]).map_err(Failure::general)?;
     let terminal = ratatui::try_init().map_err(unusable)?;
-    let shown = show(cx, interval, &signals, terminal, first);
+    let shown = show(source, &signals, terminal);
     match (shown, ratatui::try_restore()) {
-        (Ok(Happened::Ended), _) => Err(Failure::Told),
-        (Ok(_), restored) => restored.map_err(unusable),
+        (Ok(None), _) => Err(Failure::Told),
+        (Ok(Some(shown)), restored) => restored.map(|()| shown).map_err(unusable),
         (Err(failure), _) => Err(failure),
     }
 }
 
+/// `None`: the program is told to end.
 fn show(
-    cx: &Context,
-    interval: Duration,
+    source: &mut impl Source,
     signals: &OwnedFd,
     mut terminal: DefaultTerminal,
-    mut before: Counted,
-) -> Outcome<Happened> {
+) -> Outcome<Option<Shown>> {
     let mut view = View::default();
-    view.take(report(&before, &before));
-    let mut next = Instant::now() + interval;
+    if let Some(report) = source.first() {
+        view.take(report);
+    }
     loop {
         // It asks for the size, too, and draws what differs.
         terminal.draw(|frame| view.draw(frame)).map_err(unusable)?;
-        match wait(signals, (!view.is_paused()).then_some(next), &mut view).map_err(unusable)? {
+        match wait(signals, source, &mut view).map_err(unusable)? {
             Happened::Changed => {}
-            Happened::Nothing => {
-                let now = count(cx)?;
-                view.take(report(&before, &now));
-                before = now;
-                next = Instant::now() + interval;
-            }
-            end => return Ok(end),
+            Happened::Nothing => match source.next()? {
+                Next::Report(report) if !view.is_paused() => view.take(report),
+                Next::Report(_) | Next::NotYet => {}
+                Next::Over => return Ok(Some(Shown::Over)),
+            },
+            Happened::Left => return Ok(Some(Shown::Left)),
+            Happened::Ended => return Ok(None),
         }
     }
 }
 
-/// Waits until something happens, or up to `until`. Keys are told to `view`.
-fn wait(signals: &OwnedFd, until: Option<Instant>, view: &mut View) -> io::Result<Happened> {
+/// Waits until something happens. Keys are told to `view`.
+fn wait(signals: &OwnedFd, source: &impl Source, view: &mut View) -> io::Result<Happened> {
     // A key may have come along with the last one.
     if event::poll(Duration::ZERO)? {
         return keys(view);
     }
     let stdin = rustix::stdio::stdin();
-    let mut fds = [PollFd::new(signals, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
-    let limit = until.map(|until| {
+    let mut fds = vec![PollFd::new(signals, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+    fds.extend(source.told().map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
+    let limit = source.until().filter(|_| !view.is_paused()).map(|until| {
         let left = until.saturating_duration_since(Instant::now());
         Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
@@ -96,6 +103,9 @@ fn wait(signals: &OwnedFd, until: Option<Instant>, view: &mut View) -> io::Resul
     }
     if fds[1].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
         return Ok(Happened::Ended);
+    }
+    if fds.get(2).is_some_and(|pipe| !pipe.revents().is_empty()) {
+        return Ok(Happened::Nothing);
     }
     if event::poll(Duration::ZERO)? { keys(view) } else { Ok(Happened::Changed) }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zone_config::ZoneName;
 use zone_platform::cgroup::{Bounded, Usage};
 
@@ -13,7 +13,7 @@ use crate::message::{Failure, Outcome};
 use crate::time;
 
 /// What a zone has used in an interval. Percent are of one CPU, or of the interval; what this host does not count is null.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Used {
     pub(super) zone: String,
     pub(super) cpu_percent: Option<f64>,
@@ -23,7 +23,7 @@ pub(super) struct Used {
     pub(super) lwps: Option<u64>,
     pub(super) lwps_limit: Option<u64>,
     /// Of "cpu", "memory" and "io": how much of the interval some of its threads had to wait.
-    pub(super) waits_percent: BTreeMap<&'static str, f64>,
+    pub(super) waits_percent: BTreeMap<String, f64>,
 }
 
 impl Used {
@@ -34,7 +34,7 @@ impl Used {
 }
 
 /// One interval.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     pub(super) time: String,
     pub(super) zones: Vec<Used>,
@@ -81,7 +81,7 @@ fn used(zone: &ZoneName, before: Option<&(Instant, Usage)>, (at, now): &(Instant
     let cpu = now.cpu_usec.zip(earlier.and_then(|usage| usage.cpu_usec));
     let waits = now.pressure.iter().filter_map(|(name, pressure)| {
         let earlier = earlier?.pressure.iter().find(|(other, _)| other == name)?.1.some_usec;
-        Some((*name, percent(earlier, pressure.some_usec)?))
+        Some(((*name).to_owned(), percent(earlier, pressure.some_usec)?))
     });
     let limit = |bounded: Option<Bounded>| bounded.and_then(|bounded| bounded.limit);
     let used = |bounded: Option<Bounded>| bounded.map(|bounded| bounded.used);
