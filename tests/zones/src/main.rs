@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 use zones_suite::cases;
-use zones_suite::harness::{self, Case, LabSpec, namespaces, old_kernel, runner, supervisor};
+use zones_suite::harness::{self, Case, LabSpec, disk, namespaces, old_kernel, runner, supervisor};
 use zones_suite::soak;
 
 /// Boots real zones as root and asserts that nothing is left.
@@ -142,12 +142,17 @@ fn run(args: Args) -> io::Result<ExitCode> {
     if let Some(seed) = args.soak {
         return soak(&args, seed, spec);
     }
-    let base = std::fs::canonicalize(&args.dir)?.join("run");
+    let kept = std::fs::canonicalize(&args.dir)?;
+    let base = kept.join("run");
+    std::fs::create_dir_all(&base)?;
+    if let Err(e) = disk::mount(&base) {
+        println!("zones-suite: the tests have no file system of their own: {e}");
+    }
     // Most of a test is waiting.
     let usual =
         || std::thread::available_parallelism().ok().map(|processors| processors.saturating_mul(JOBS));
     let jobs = args.jobs.or_else(usual).map_or(1, NonZeroUsize::get);
-    let run = runner::Run { base: &base, spec: &spec, jobs, arguments: &more };
+    let run = runner::Run { base: &base, kept: &kept, spec: &spec, jobs, arguments: &more };
     let tally = run.all(&selected(&args))?;
     conclude(&args, &tally)
 }

@@ -4,6 +4,7 @@ mod calls;
 mod case;
 mod command;
 pub mod dead;
+pub mod disk;
 mod failpoint;
 pub mod frames;
 mod heard;

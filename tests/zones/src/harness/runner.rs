@@ -21,8 +21,10 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_secs(60);
 /// How long all that is left of the last tests may take to go away.
 const SETTLE: Duration = Duration::from_secs(8);
-/// How long each test took when it was last run, beside the folders of all tests.
+/// How long each test took when it was last run.
 const TIMES: &str = "times.json";
+/// The folder for what tests of the last run printed that failed.
+const FAILED: &str = "failed";
 /// The name by which leftovers are reported that are no single test's.
 const HOST: &str = "suite::nothing_is_left_on_the_machine";
 
@@ -43,6 +45,8 @@ pub struct Tally {
 pub struct Run<'a> {
     /// Below it each test has its folder.
     pub base: &'a Path,
+    /// What is kept of a run: how long each test took, what those printed that failed.
+    pub kept: &'a Path,
     /// Where programs, guests and Python are; its `dir` is not looked at.
     pub spec: &'a LabSpec,
     /// How many tests run at the same time.
@@ -64,8 +68,9 @@ impl Run<'_> {
     /// # Errors
     /// When a test cannot even be started.
     pub fn all(&self, cases: &[Case]) -> io::Result<Tally> {
-        fs::create_dir_all(self.base)?;
         let _ = fs::remove_file(self.base.join(FAULTS));
+        clear(&self.kept.join(FAILED))?;
+        fs::create_dir_all(self.kept.join(FAILED))?;
         let mut book = Book::open(self, cases);
         let turn = |turn| {
             let mut these: Vec<Case> = cases.iter().filter(|case| case.turn == turn).copied().collect();
@@ -137,9 +142,11 @@ impl Run<'_> {
         let verdict = verdict.unwrap_or_else(|| Verdict::Failed("its supervisor gave no verdict".to_owned()));
         clear(&dir)?;
         let _ = fs::remove_file(verdict_file(&dir));
-        if !matches!(verdict, Verdict::Failed(_)) {
-            fs::remove_file(log_file(&dir))?;
+        if matches!(verdict, Verdict::Failed(_)) {
+            let name = dir.file_name().unwrap_or_default();
+            let _ = fs::copy(log_file(&dir), log_file(&self.kept.join(FAILED).join(name)));
         }
+        let _ = fs::remove_file(log_file(&dir));
         Ok(verdict)
     }
 
@@ -166,7 +173,7 @@ struct Book {
 
 impl Book {
     fn open(run: &Run<'_>, cases: &[Case]) -> Self {
-        let times = fs::read(run.base.join(TIMES)).ok();
+        let times = fs::read(run.kept.join(TIMES)).ok();
         Self {
             tally: Tally::default(),
             times: times.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default(),
@@ -232,7 +239,7 @@ impl Book {
             left.iter().for_each(|thing| println!("             left behind: {thing}"));
             self.tally.failed.push((HOST.to_owned(), left.join("\n")));
         }
-        fs::write(run.base.join(TIMES), serde_json::to_vec_pretty(&self.times)?)?;
+        fs::write(run.kept.join(TIMES), serde_json::to_vec_pretty(&self.times)?)?;
         self.tally.faults = failpoint::count(run.base, &run.spec.bin);
         Ok(self.tally)
     }

@@ -38,7 +38,7 @@ pub(super) fn verdict_file(dir: &Path) -> PathBuf {
     beside(dir, "verdict")
 }
 
-/// The file beside a test's folder that has what it printed; kept when it failed.
+/// The file beside a test's folder that has what it printed.
 pub(super) fn log_file(dir: &Path) -> PathBuf {
     beside(dir, "log")
 }
