@@ -48,7 +48,7 @@ pub fn find_or_start(
     match Client::connect(&layout.zone_run(zone)) {
         Ok(client) => Ok(Reached { client, started: None }),
         Err(ClientError::NotRunning) => {
-            let lock = crate::unreachable::claim(layout, zone, warn)?;
+            let lock = crate::unreachable::claim(layout, zone, false, warn)?;
             let console = console()?;
             let ends = [console.manager.as_fd(), console.subsidiary.as_fd(), console.ring.as_fd()];
             let (client, child) = launch(layout, zone, lock, ends)?;

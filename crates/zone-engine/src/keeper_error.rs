@@ -33,7 +33,7 @@ pub enum KeeperError {
     Client(#[from] ClientError),
 }
 
-/// A zsched that lives, keeps a zone, and cannot be spoken to. Of what the remedies name nothing ends but zsched, for a zone
+/// A zsched that lives and cannot be spoken to. Of what the remedies name nothing ends but zsched, for a zone
 /// that runs goes on without it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreached {
@@ -73,6 +73,15 @@ pub enum Unreached {
          so, 'kill -KILL {pid}' ends zsched alone, and the next command gives a zone that runs another one"
     )]
     Deaf {
+        /// Its process.
+        pid: i32,
+    },
+    /// It keeps no zone and was killed, and the kernel does not let it go.
+    #[error(
+        "zsched, process {pid}, which kept no zone and could not be spoken to, was killed and has not ended yet: try again; \
+         /proc/{pid}/stack tells what it waits for"
+    )]
+    Killed {
         /// Its process.
         pid: i32,
     },

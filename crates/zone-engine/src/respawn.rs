@@ -10,7 +10,7 @@ use crate::keeper;
 use crate::keeper_error::KeeperError;
 use crate::sync::lock;
 use crate::zone::Zone;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use zone_config::{Layout, ZoneName};
 use zone_live::{Incarnation, Mark};
@@ -121,11 +121,7 @@ impl Zone {
             *keeper = again;
             return Ok(Ensured::Lives);
         }
-        let dead = lock(&self.backup.child).take();
-        if let Some(dead) = &dead {
-            let _ = waitid(WaitId::PidFd(dead.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        }
-        let claimed = crate::unreachable::claim(&self.layout, &self.name, |text| tracing::warn!("{text}"))?;
+        let claimed = self.claim()?;
         let console = [
             lock(&self.backup.manager).try_clone(),
             self.subsidiary().try_clone(),
@@ -147,6 +143,19 @@ impl Zone {
         lock(&self.backup.reported).push(words);
         *lock(&self.backup.fresh) = Some(events);
         Ok(Ensured::Respawned)
+    }
+
+    /// Takes the lock for another zsched. The one that this daemon has started, if it has one, has gone then, and is reaped.
+    fn claim(&self) -> Result<Option<OwnedFd>, KeeperError> {
+        let mut child = lock(&self.backup.child);
+        // One that answers nobody may live.
+        let in_doubt = child.as_ref().is_some_and(|child| !has_ended(child));
+        let warn = |text: &str| tracing::warn!("{text}");
+        let claimed = crate::unreachable::claim(&self.layout, &self.name, in_doubt, warn)?;
+        if let Some(dead) = child.take() {
+            let _ = waitid(WaitId::PidFd(dead.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+        Ok(claimed)
     }
 
     /// Tells zsched to end, and ends it if it keeps no zone and cannot be told: it would stay, with the zone's door and console, and start a

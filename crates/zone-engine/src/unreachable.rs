@@ -14,22 +14,29 @@ use rustix::process::{Signal, pidfd_send_signal};
 use rustix::time::Timespec;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use zone_config::{Layout, ZoneName};
 use zsched::client::{Client, SOCKET};
 use zsched::process::Process;
 
-/// A keeper that was dismissed is gone within this, and so is one that was killed.
+/// A keeper that was dismissed is gone within this.
 const DEPARTURE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// And one that was killed within this, be the machine as busy as it may.
+const DEATH: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// Who has copies of its descriptors has closed them within this: processes that it was making, and tracers.
+const COPIES: Duration = Duration::from_secs(1);
 
 /// Sees that the zone has no other keeper, and takes the lock for the one that is to be started. `None`
-/// when the lock cannot be had for reasons that are no keeper's; it protects, and is not needed. `warn`
-/// is told what was removed. The caller is the zone's daemon, of which there is one.
+/// when the lock cannot be had for reasons that are no keeper's; it protects, and is not needed. With `in_doubt` one may live that
+/// has no lock. `warn` is told what was removed. The caller is the zone's daemon, of which there is one.
 ///
 /// # Errors
-/// [`KeeperError::Living`] when one keeps a zone that lives.
+/// [`KeeperError::Living`] when one keeps a zone that lives, or does not end: one more would run without the lock, and be found by
+/// nobody who looks for that.
 pub(crate) fn claim(
     layout: &Layout,
     zone: &ZoneName,
+    in_doubt: bool,
     warn: impl FnOnce(&str),
 ) -> Result<Option<OwnedFd>, KeeperError> {
     let path = layout.keeper_lock(zone);
@@ -37,7 +44,7 @@ pub(crate) fn claim(
     let lock = take(&path);
     // In doubt it has some.
     let has_processes = || zone_platform::cgroup::is_populated(layout, zone).unwrap_or(true);
-    if lock.is_some() && (was_there || !has_processes()) {
+    if lock.is_some() && !in_doubt && (was_there || !has_processes()) {
         return Ok(lock);
     }
     // One that was told to go may need a moment.
@@ -48,16 +55,20 @@ pub(crate) fn claim(
     // It is no second one.
     let unheard = found.first().filter(|only| found.len() == 1 && listens(&why(only, layout, zone)));
     let unheard = unheard.map(|only| only.pid);
-    let removed = found.iter().filter(|keeper| remove(keeper)).count();
-    if let Some(pid) = unheard {
-        warn(&was_ended(pid));
-    } else if !found.is_empty() {
-        warn(&format!(
+    let left: Vec<&Process> = found.iter().filter(|keeper| !remove(keeper)).collect();
+    let removed = found.len() - left.len();
+    match unheard {
+        Some(pid) if left.is_empty() => warn(&was_ended(pid)),
+        None if !found.is_empty() => warn(&format!(
             "WARNING: multiple zone console instances detected for zone '{zone}'; {removed} of {} successfully removed.",
             found.len()
-        ));
+        )),
+        _ => {}
     }
-    Ok(lock.or_else(|| take(&path)))
+    match left.first() {
+        Some(one) => Err(Unreached::Killed { pid: one.pid }.into()),
+        None => Ok(lock.or_else(|| take_soon(&path))),
+    }
 }
 
 /// Ends the zone's keepers that keep none, and cannot be told to go. Says whether none is left; `warn` is told of each that was ended.
@@ -91,6 +102,17 @@ fn take(path: &Path) -> Option<OwnedFd> {
     zone_sys::lock::take(&file).ok()?.then_some(file)
 }
 
+/// As [`take`], but waits for who has a copy of a dead keeper's descriptor.
+fn take_soon(path: &Path) -> Option<OwnedFd> {
+    let deadline = Instant::now() + COPIES;
+    loop {
+        match take(path) {
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+            lock => return lock,
+        }
+    }
+}
+
 /// The keepers of the zone that run in our sight.
 fn find(layout: &Layout, zone: &ZoneName) -> Vec<Process> {
     let root = layout.root().display().to_string();
@@ -116,7 +138,11 @@ fn listens(why: &Unreached) -> bool {
 
 /// Whether it goes by itself.
 fn leaves(keeper: &Process) -> bool {
-    poll(&mut [PollFd::new(&keeper.pidfd, PollFlags::IN)], Some(&DEPARTURE)).is_ok_and(|ready| ready == 1)
+    ends_within(keeper, DEPARTURE)
+}
+
+fn ends_within(keeper: &Process, limit: Timespec) -> bool {
+    poll(&mut [PollFd::new(&keeper.pidfd, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready == 1)
 }
 
 /// Whether it has a child: that is a zone's first process. In doubt it has.
@@ -126,5 +152,5 @@ fn keeps_a_zone(keeper: &Process) -> bool {
 }
 
 fn remove(keeper: &Process) -> bool {
-    pidfd_send_signal(&keeper.pidfd, Signal::KILL).is_ok() && leaves(keeper)
+    pidfd_send_signal(&keeper.pidfd, Signal::KILL).is_ok() && ends_within(keeper, DEATH)
 }

@@ -151,13 +151,15 @@ fn what_may_leave_changes(lab: &Lab) {
     assert!(!leaves(), "it is nobody's to use");
     zone.zonecfg("select net physical=eth0; set allowed-address=203.0.113.9/32; end").ok();
     apply(&zone).stdout_has("Modifying net eth0 allowed-address=");
-    assert!(leaves());
+    // A busy machine may take longer than the second that ping waits.
+    let may_leave = || until("it may leave", || leaves().then_some(()));
+    may_leave();
     zone.zonecfg("select net physical=eth0; clear allowed-address; end").ok();
     apply(&zone);
     assert!(!leaves());
     zone.zonecfg("select net physical=eth0; set link-protection=none; end").ok();
     apply(&zone);
-    assert!(leaves());
+    may_leave();
     zone.zonecfg("select net physical=eth0; clear link-protection; set maxbw=10M; end").ok();
     apply(&zone);
     assert!(!leaves());
