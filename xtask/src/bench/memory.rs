@@ -8,6 +8,7 @@ use super::stats::Samples;
 use super::worker::Job;
 use crate::sh;
 use anyhow::{Context, Result};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use std::path::Path;
 
@@ -45,8 +46,7 @@ fn of_zones(stage: &Stage, number: usize) -> Result<[Table; 2]> {
         let zone = stage.lab.zone(name);
         let daemon = zone.daemon().context("the zone has no daemon")?;
         daemons.push(of(daemon)?);
-        // As it would leave by itself, after its minute.
-        rustix::process::kill_process(Pid::from_raw(daemon).context("no process")?, Signal::TERM)?;
+        leaves(daemon)?;
         zone.daemon_leaves();
         zscheds.push(of(zone.keeper())?);
     }
@@ -71,6 +71,15 @@ fn of_zones(stage: &Stage, number: usize) -> Result<[Table; 2]> {
         table.note("All run at once; the zones' own processes and the kernel's memory are not in it.")
     };
     Ok([table("private", |memory| memory.private), table("PSS", |memory| memory.pss)])
+}
+
+/// Has a daemon leave as it would by itself, after its minute.
+pub(super) fn leaves(daemon: i32) -> Result<()> {
+    match rustix::process::kill_process(Pid::from_raw(daemon).context("no process")?, Signal::TERM) {
+        // It has left just now.
+        Err(Errno::SRCH) => Ok(()),
+        sent => Ok(sent?),
+    }
 }
 
 /// Tells what a process has that nobody else has, in kB.

@@ -7,7 +7,7 @@ use crate::say;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,16 +81,14 @@ fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<Table> {
     let bad = names.last().context("no zones")?;
     let keeper = Pid::from_raw(stage.lab.zone(bad).keeper()).context("no zsched")?;
     let daemons = names.iter().map(|name| daemon(stage, name)).collect::<Result<Vec<_>>>()?;
-    rustix::process::kill_process(keeper, Signal::STOP)?;
+    kill_process(keeper, Signal::STOP)?;
     let began = Instant::now();
-    for pid in daemons {
-        kill(pid)?;
-    }
+    kill_all(&daemons)?;
     let killed = usec(began);
     // The bad one first: whoever stood behind it would wait for it.
     let order: Vec<&String> = std::iter::once(bad).chain(&names[..names.len() - 1]).collect();
     let answered = call_all(stage, &order, jobs, began);
-    rustix::process::kill_process(keeper, Signal::CONT)?;
+    kill_process(keeper, Signal::CONT)?;
     let (ill, well): (Vec<_>, Vec<_>) = answered.into_iter().partition(|answer| answer.zone == *bad);
     let last = until_all(&well)?;
     let once = |usec| std::iter::once(milliseconds(usec)).collect::<Samples>();
@@ -113,13 +111,7 @@ fn all(stage: &Stage, names: &[String], jobs: usize) -> Result<Table> {
 pub(super) fn killed_and_adopted(stage: &Stage, names: &[String], jobs: usize) -> Result<u64> {
     let daemons: Vec<i32> = names.iter().filter_map(|name| stage.lab.zone(name).daemon()).collect();
     let began = Instant::now();
-    for daemon in daemons {
-        // One may leave by itself in this moment.
-        match kill(daemon) {
-            Err(e) if e.downcast_ref() == Some(&Errno::SRCH) => {}
-            done => done?,
-        }
-    }
+    kill_all(&daemons)?;
     until_all(&call_all(stage, &names.iter().collect::<Vec<_>>(), jobs, began))
 }
 
@@ -179,10 +171,26 @@ fn call(zoneadm: &Path, root: &Path, name: &str) -> Result<(), String> {
 
 /// Kills a process and waits until it is no more.
 fn kill(pid: i32) -> Result<()> {
-    let pid = Pid::from_raw(pid).context("no process id")?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    pidfd_send_signal(&pidfd, Signal::KILL)?;
-    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None)?;
+    kill_all(&[pid])
+}
+
+/// Kills all of these processes at once, and waits until none is left. One may have left by itself in this moment.
+fn kill_all(pids: &[i32]) -> Result<()> {
+    let pids = pids.iter().map(|pid| Pid::from_raw(*pid).context("no process id"));
+    let pids = pids.collect::<Result<Vec<_>>>()?;
+    let there = |done: rustix::io::Result<()>| match done {
+        Err(Errno::SRCH) => Ok(()),
+        done => done,
+    };
+    for &pid in &pids {
+        there(kill_process(pid, Signal::KILL))?;
+    }
+    for &pid in &pids {
+        there(
+            pidfd_open(pid, PidfdFlags::empty())
+                .and_then(|pidfd| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).map(drop)),
+        )?;
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use crate::say;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;
+use zones_suite::harness::Zone;
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -164,8 +165,9 @@ fn up(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
     say::note("booting them");
     let boots = names.iter().map(|name| ask(&["-z", name, "boot"])).collect::<Result<Vec<_>>>()?;
     let lists = (0..LISTS_OF_ALL).map(|_| ask(&["list", "-cv"])).collect::<Result<Vec<_>>>()?;
-    let zscheds = names.iter().map(|name| super::memory::private(stage.lab.zone(name).keeper()));
-    let zscheds = zscheds.collect::<Result<Samples>>()?;
+    let zscheds = names.iter().map(|name| alone(&stage.lab.zone(name))).collect::<Result<Samples>>()?;
+    // So that there is a daemon of each again.
+    super::restart::killed_and_adopted(stage, &names, JOBS)?;
     let adopted = super::restart::killed_and_adopted(stage, &names, JOBS)?;
     let (first_half, second_half) = names.split_at(names.len() / 2);
     let halts = first_half.iter().map(|name| ask(&["-z", name, "halt"])).collect::<Result<Vec<_>>>()?;
@@ -181,15 +183,28 @@ fn up(stage: &Stage, args: &Args) -> Result<Vec<Table>> {
         .row(Who::Ours, &format!("zoneadm boot, the last {some}"), &samples(last))
         .row(Who::Ours, "zoneadm list -cv, of them all", &samples(&lists))
         .row(Who::Ours, "all daemons killed, until all are adopted", &samples(&[adopted]))
-        .row(Who::Ours, &format!("zoneadm halt, one after the other, of {}", first_half.len()), &samples(&halts))
+        .row(
+            Who::Ours,
+            &format!("zoneadm halt, one after the other, of {}", first_half.len()),
+            &samples(&halts),
+        )
         .row(Who::Ours, &format!("zoneadm --all halt, of {}", second_half.len()), &samples(&[rest]))
-        .note(&format!("Daemons leave after their minute; those that were there are killed, and {JOBS} commands at a time call."));
+        .note(&format!("Once killed, {JOBS} commands at a time call."));
     let memory = Table::new(&format!("Private memory of zsched, {title}"), Unit::Kilobytes).row(
         Who::Ours,
-        "zsched",
+        "zsched, all that stays, without a daemon",
         &zscheds,
     );
     Ok(vec![times, memory])
+}
+
+/// What zsched has for itself once the zone's daemon has left, in kB.
+fn alone(zone: &Zone<'_>) -> Result<f64> {
+    if let Some(daemon) = zone.daemon() {
+        super::memory::leaves(daemon)?;
+        zone.daemon_leaves();
+    }
+    super::memory::private(zone.keeper())
 }
 
 #[cfg(test)]
