@@ -31,6 +31,8 @@ pub(super) struct Case {
 pub(super) enum Kernel {
     /// What User-Mode Linux has: controllers but for cpuset, file systems, most kinds of links.
     Any,
+    /// The same, and no controllers.
+    Plain,
     /// Rules of nf_tables for every family, bridges; no controllers, no modules.
     Rules,
     /// All: rules of nf_tables for every family, cpuset, two processors, wireguard, a network card.
@@ -53,7 +55,7 @@ pub(super) const ALL: [Case; 23] = [
     Case { megabytes: 2048, ..any("privileges", "privileges.sh", &["debian12-systemd.tar"]) },
     Case { packages: true, seconds: 1500, ..any("upgrade", "upgrade.sh", &["debian12-systemd.tar"]) },
     Case { packages: true, boots: 3, seconds: 900, ..any("reboot", "reboot.sh", &[]) },
-    Case { packages: true, ..any("sysv", "sysv.sh", &["debian12-sysvinit.tar"]) },
+    Case { packages: true, kernel: Kernel::Plain, ..any("sysv", "sysv.sh", &["debian12-sysvinit.tar"]) },
     any("limits", "limits.sh", &[]),
     Case { seconds: 1200, ..any("boot", "boot.sh", &[]) },
     any("lxcfs", "lxcfs.sh", &["debian12-systemd.tar"]),
@@ -62,7 +64,7 @@ pub(super) const ALL: [Case; 23] = [
     any("dumps", "dumps.sh", &[]),
     any("fs", "fs.sh", &[]),
     any("life-systemd", "life.sh", &["debian12-systemd.tar"]),
-    any("life-sysvinit", "life.sh", &["debian12-sysvinit.tar"]),
+    Case { kernel: Kernel::Plain, ..any("life-sysvinit", "life.sh", &["debian12-sysvinit.tar"]) },
     any("life-sparse", "life.sh", &["sparse"]),
     // A measurement.
     Case { by_name: true, megabytes: 2048, seconds: 3000, ..any("fifty", "fifty.sh", &[]) },

@@ -132,11 +132,10 @@ impl Run<'_> {
     /// Runs one case, and says how it went.
     fn case(&self, case: &Case) -> Count {
         let Host { suite, arch, pages, .. } = self.args.host;
+        let here = || !engine::has_kvm() && Engine::Namespaces.missing(arch).is_none();
         let fit = match case.kernel {
-            Kernel::Any if arch == Arch::Amd64 => Engine::Uml,
-            Kernel::Rules if !engine::has_kvm() && Engine::Namespaces.missing(arch).is_none() => {
-                Engine::Namespaces
-            }
+            Kernel::Rules | Kernel::Plain if here() => Engine::Namespaces,
+            Kernel::Any | Kernel::Plain if arch == Arch::Amd64 => Engine::Uml,
             _ => Engine::Qemu,
         };
         let engine = self.args.engine.unwrap_or(fit);
