@@ -156,13 +156,15 @@ impl Daemon {
         self.stirred.notify_one();
     }
 
-    /// Asks zsched anew.
-    pub(crate) fn refresh(&self) {
+    /// Asks zsched anew. Whether it may have died.
+    pub(crate) fn refresh(&self) -> bool {
         let asked = self.zone.keeper().status();
+        let is_missed = zone_engine::handover::is_missed(&asked);
         match asked {
             Ok(status) => self.note(status),
             Err(error) => tracing::error!("{}", Chain(&error)),
         }
+        is_missed
     }
 
     /// Says something on the console and to those who monitor.

@@ -9,6 +9,7 @@ use crate::operation_lock;
 use crate::shutdown;
 use crate::shutdown_state::Then;
 use crate::slot::OperationLock;
+use crate::upcall;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +120,7 @@ async fn operate(
     if let (Operation::Halt, Some(failed)) = (operation, daemon.halts.joined(halts, force)) {
         return Err(failed);
     }
-    daemon.refresh();
+    upcall::refresh(daemon).await;
     let lock = if operation == Operation::Boot { after_end(daemon, lock).await } else { lock };
     let state = daemon.state();
     if let Request::Reboot { uniqid: Some(given), .. } = &request {

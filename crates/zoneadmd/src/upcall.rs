@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_local;
 use zone_config::lastexit::How;
 use zone_console::{InitEnd, Locale, Notice};
+use zone_engine::Ensured;
 use zone_engine::bootargs::Asked;
 use zone_live::how_it_ended;
 use zone_sys::Chain;
@@ -58,12 +59,7 @@ async fn forward_events(daemon: &Rc<Daemon>, client: &Client) {
 async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
     let mut delay = FIRST_DELAY;
     loop {
-        let zone = Arc::clone(&daemon.zone);
-        let ensured = blocking::run(move || zone.ensure_keeper()).await;
-        let ensured = ensured
-            .map_err(OpError::from)
-            .and_then(|done| Ok(done.map_err(zone_engine::KeeperError::of_operation)?));
-        match ensured {
+        match ensure_keeper(daemon).await {
             Ok(_) => break,
             Err(error) => {
                 tracing::error!("{}", Chain(&error));
@@ -104,6 +100,27 @@ async fn respawned(daemon: &Rc<Daemon>) -> Option<Client> {
         spawn_local(ended(Rc::clone(daemon), status));
     }
     next
+}
+
+async fn ensure_keeper(daemon: &Daemon) -> Result<Ensured, OpError> {
+    let zone = Arc::clone(&daemon.zone);
+    let ensured = blocking::run(move || zone.ensure_keeper()).await?;
+    Ok(ensured.map_err(zone_engine::KeeperError::of_operation)?)
+}
+
+/// Asks zsched anew, for who has the operation lock and is to decide by what it says. One that has died, of which [`listen`] has heard
+/// nothing yet, is replaced first: a zone that was ready has gone with it.
+pub(crate) async fn refresh(daemon: &Rc<Daemon>) {
+    if !daemon.refresh() {
+        return;
+    }
+    match ensure_keeper(daemon).await {
+        Ok(_) => {
+            daemon.refresh();
+            internal::clear_away(daemon).await;
+        }
+        Err(error) => tracing::error!("{}", Chain(&error)),
+    }
 }
 
 /// zsched lives, only its connection to us has gone.

@@ -3,13 +3,15 @@
 
 use super::adopt::kill_both;
 use super::crash::{be_up, zone};
-use crate::harness::{Command, Lab, cases, until};
+use crate::harness::{Command, Lab, cases, kill_and_wait, proc_status, until};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::Path;
 
 cases![
     processes_that_nobody_knows_are_no_installed_zone: 120,
     a_send_that_fails_is_no_death_of_zsched: 600,
+    what_is_asked_before_a_death_was_noticed_is_decided_by_it: 120,
 ];
 
 fn processes_that_nobody_knows_are_no_installed_zone(lab: &Lab) {
@@ -35,6 +37,29 @@ fn processes_that_nobody_knows_are_no_installed_zone(lab: &Lab) {
     }
     zone.halt_whatever();
     until("the first process has gone", || (!Path::new(&format!("/proc/{first}")).exists()).then_some(()));
+}
+
+fn what_is_asked_before_a_death_was_noticed_is_decided_by_it(lab: &Lab) {
+    let zone = zone(lab);
+    // The daemon finds the call and the death at once, and takes either first.
+    for _ in 0..10 {
+        zone.zoneadm(["ready"]).ok();
+        let (first, keeper) = (zone.status().pid1(), zone.keeper());
+        let daemon = zone.daemon().expect("a daemon");
+        let signal = |signal| {
+            let pid = Pid::from_raw(daemon).expect("a process id");
+            kill_process(pid, signal).unwrap_or_else(|e| panic!("kill({daemon}): {e}"));
+        };
+        signal(Signal::STOP);
+        until("it is stopped", || proc_status(daemon, "State").filter(|state| state.starts_with('T')));
+        let asked = lab.command("zoneadm", ["-z", zone.name(), "ready"]).start();
+        kill_and_wait(keeper);
+        signal(Signal::CONT);
+        asked.wait().ok();
+        zone.is("ready");
+        assert_ne!(zone.status().pid1(), first, "a zone that is ready goes with its zsched");
+        zone.halt();
+    }
 }
 
 fn a_send_that_fails_is_no_death_of_zsched(lab: &Lab) {
