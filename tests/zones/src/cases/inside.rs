@@ -143,7 +143,8 @@ fn dangerous_calls_are_refused(lab: &Lab) {
         "insmod /etc/hostname",
         "hwclock --systohc",
         "date -s 2001-01-01",
-        "cat /proc/kcore",
+        // Not there, or without a byte.
+        "cat /proc/kcore | grep -q ''",
         "chroot /proc/1/root true && nsenter -t 1 -m true && test -e /work",
     ] {
         let ran = zone.sh(attempt);
