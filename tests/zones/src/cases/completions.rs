@@ -76,6 +76,8 @@ fn completes(lab: &Lab, words: &[&str], setup: &str) {
     let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", stand_ins(lab).display());
     let shell = Command::new(program).args(args).dir(&home).env("PATH", path).env("TERM", "xterm");
     let shell = shell.env("HOME", &home).env("ZONES_ROOT", lab.root()).env("FOLDER", completions.to_string());
+    // Else fish leaves a folder in /tmp.
+    let shell = shell.env("XDG_RUNTIME_DIR", &home);
     let mut terminal = Terminal::start(shell, 24, 200);
     terminal.types(&format!("{setup}; zonecfg ready\r"));
     terminal.shows("ran <zonecfg ready>");

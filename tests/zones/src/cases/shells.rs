@@ -137,7 +137,9 @@ fn types(lab: &Lab, shell: &Shell, tables: &[&[Row]], start: impl Fn() -> Comman
     for columns in COLUMNS {
         let path = format!("{programs}:/usr/sbin:/usr/bin:/sbin:/bin");
         let command = start().dir(&home).env("PATH", path).env("HOME", &home).env("TERM", "xterm");
-        let command = command.env("ZONES_ROOT", lab.root()).env("EDITOR", "true");
+        // Without a folder for it fish leaves one in /tmp.
+        let command =
+            command.env("ZONES_ROOT", lab.root()).env("EDITOR", "true").env("XDG_RUNTIME_DIR", &home);
         let mut terminal = Terminal::start(command, 24, columns);
         terminal.types(&format!("{}\r", shell.setup));
         for (typed, prints, part, status) in tables.iter().copied().flatten() {
