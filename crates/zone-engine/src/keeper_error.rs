@@ -22,7 +22,7 @@ pub enum KeeperError {
     /// zsched could not be started.
     #[error("could not start zsched")]
     Start(#[source] zone_sys::Error),
-    /// One that nobody can speak to keeps the zone alive.
+    /// One that nobody can speak to lives.
     #[error(transparent)]
     Living(#[from] Unreached),
     /// It lives, as far as anybody can tell.

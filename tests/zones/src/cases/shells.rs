@@ -11,12 +11,12 @@ use Prints::{Lines, Nothing, Question, Screen, Sentence, Table, Talk, Text};
 use lines::{EDITS, LOGINS, LOOKS, MANAGES, REFUSED, ROOTS};
 
 cases![
-    bash_as_root: 600,
-    zsh_as_root: 600,
-    fish_as_root: 600,
-    bash_as_another_user: 600,
-    zsh_as_another_user: 600,
-    fish_as_another_user: 600,
+    bash_as_root: 240,
+    zsh_as_root: 240,
+    fish_as_root: 240,
+    bash_as_another_user: 240,
+    zsh_as_another_user: 240,
+    fish_as_another_user: 240,
 ];
 
 const COLUMNS: [u16; 2] = [80, 200];
@@ -95,7 +95,7 @@ fn as_root(lab: &Lab, shell: &Shell) {
     types(lab, shell, &[&LOOKS, &EDITS, &MANAGES, &LOGINS, &ROOTS], start, 0);
 }
 
-/// Who looks, who manages and who logs in, each with what the two others may not.
+/// Who looks, with what is refused to such a one; who manages; who logs in.
 fn as_another_user(lab: &Lab, shell: &Shell) {
     needs(shell);
     let host = Host::new(lab);

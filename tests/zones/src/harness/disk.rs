@@ -38,9 +38,9 @@ pub fn mount(dir: &Path) -> io::Result<()> {
     let image = dir.with_extension("img");
     let mounted =
         make(&image).and_then(|()| run(Command::new("mount").args(["-o", MOUNTED]).arg(&image).arg(dir)));
-    // The loop device holds it from now on.
-    fs::remove_file(&image)?;
-    mounted
+    // The loop device holds it from now on. Why it could not be made says more than that it is not there.
+    let removed = fs::remove_file(&image);
+    mounted.and(removed)
 }
 
 fn make(image: &Path) -> io::Result<()> {
