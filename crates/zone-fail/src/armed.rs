@@ -120,9 +120,11 @@ pub fn pass(name: &'static str, part: &str) {
 }
 
 /// Stops this process until the orders are taken back. The signal is one to the process: whichever thread takes it, this one
-/// goes on until it is told of that, which on a busy machine is long after the call has returned.
+/// goes on until it is told of that, which on a busy machine is long after the call has returned. No other thread is at a
+/// point meanwhile: one that was stopped with the orders locked would let nobody take them back.
 fn stop() {
-    let orders = armed().as_ref().map(|armed| armed.directory.join(ORDERS));
+    let armed = armed();
+    let orders = armed.as_ref().map(|armed| armed.directory.join(ORDERS));
     let _ = kill_process(getpid(), Signal::STOP);
     while orders.as_ref().is_some_and(|orders| orders.exists()) {
         std::thread::sleep(std::time::Duration::from_millis(1));

@@ -19,6 +19,7 @@ pub mod old_kernel;
 mod pty;
 pub mod runner;
 mod status;
+mod stuck;
 pub mod supervisor;
 mod sweep;
 pub(crate) mod tarball;

@@ -100,7 +100,9 @@ pub fn supervise(case: &Case, spec: &LabSpec, arguments: &[String]) -> io::Resul
         .stderr(log)
         .spawn()?;
     let status = wait_child(&mut child, stretched(case.limit));
+    let mut at = String::new();
     if status.is_none() {
+        at = super::stuck::describe(&spared);
         child.kill()?;
         child.wait()?;
     }
@@ -111,7 +113,12 @@ pub fn supervise(case: &Case, spec: &LabSpec, arguments: &[String]) -> io::Resul
         left_since(&before, &spared, dir);
     }
     let verdict = match status.map(|status| status.code()) {
-        None => Verdict::Failed(format!("{said}\nnot done after its limit of {:?}", stretched(case.limit))),
+        None => {
+            let limit = stretched(case.limit);
+            Verdict::Failed(format!(
+                "not done after its limit of {limit:?}; where everybody was:\n{at}{said}"
+            ))
+        }
         Some(Some(0)) if left.is_empty() => Verdict::Passed,
         Some(Some(0)) => Verdict::Failed(format!("{said}\nit left behind:\n  {}", left.join("\n  "))),
         Some(Some(code)) if code == i32::from(SKIPPED) => {

@@ -1,7 +1,7 @@
 //! A zone of a test, driven through the programs.
 
 use super::command::words;
-use super::{Command, Lab, Ran, Status, Terminal, until};
+use super::{Command, Lab, Ran, Status, Terminal, until, within};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::ffi::OsStr;
@@ -10,6 +10,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How long a lock that is there may be missing from the kernel's list.
+const LISTED: Duration = Duration::from_millis(200);
 
 /// A zone by its name.
 pub struct Zone<'lab> {
@@ -204,18 +207,16 @@ impl<'lab> Zone<'lab> {
         })
     }
 
-    /// The process that serves its door, by the kernel's word: who has its lock (proc_locks(5)). `None` when nobody does. Nobody is
+    /// The process that serves its door, by the kernel's word: who has its lock. `None` when nobody does. Nobody is
     /// connected to for that: whoever is in the door's queue has a daemon started for him when this one is killed.
     #[must_use]
     pub fn daemon(&self) -> Option<i32> {
-        let lock = self.served()?;
-        let inode = format!(":{}", rustix::fs::fstat(&lock).ok()?.st_ino);
-        let locks = fs::read_to_string("/proc/locks").ok()?;
-        let held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let pid = held.filter(|words| words.get(1) == Some(&"FLOCK")).find_map(|words| {
-            words.get(5).filter(|place| place.ends_with(&inode)).and(words.get(4)?.parse().ok())
+        // A list that others change while it is read can lack a line that was in it all the time.
+        let found = within(LISTED, || match self.served() {
+            Some(lock) => holder(&lock).map(Some),
+            None => Some(None),
         });
-        pid.filter(|&pid: &i32| pid > 0)
+        found.flatten()
     }
 
     /// The file of its daemon's locks, if a daemon serves the door.
@@ -303,6 +304,17 @@ impl<'lab> Zone<'lab> {
         self.zonecfg("delete -F").ok();
         self.daemon_leaves();
     }
+}
+
+/// The process that has locked a file (proc_locks(5)), if the list has it.
+fn holder(lock: &fs::File) -> Option<i32> {
+    let inode = format!(":{}", rustix::fs::fstat(lock).ok()?.st_ino);
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let pid = held.filter(|words| words.get(1) == Some(&"FLOCK")).find_map(|words| {
+        words.get(5).filter(|place| place.ends_with(&inode)).and(words.get(4)?.parse().ok())
+    });
+    pid.filter(|&pid: &i32| pid > 0)
 }
 
 /// Makes a call over a connection to a door, and gives it back with the answer.
