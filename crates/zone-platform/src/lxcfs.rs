@@ -151,7 +151,8 @@ fn without(why: impl std::error::Error + 'static) -> String {
 /// Whether lxcfs answers: tried by another process, and by this one only after it.
 fn answers() -> bool {
     let probe = FILES[0].below(AT);
-    reach::answers_soon(&probe) && std::fs::metadata(&probe).is_ok()
+    // Of a file the kernel remembers for a second what the last one said; of the file system it asks each time.
+    reach::answers_soon(&probe) && std::fs::metadata(&probe).is_ok() && rustix::fs::statvfs(&probe).is_ok()
 }
 
 /// Whether there is something to be done for a zone that boots.
