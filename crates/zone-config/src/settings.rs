@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use crate::file::{self, FileError};
 use crate::idmap::{COUNT, FIRST, LAST};
+use crate::nearest::did_you_mean;
 use crate::value::Kind;
 use crate::{Layout, ZoneName};
 
@@ -118,10 +119,14 @@ impl Settings {
 
     fn parse(text: &str, path: PathBuf) -> Result<Self, SettingsError> {
         let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-        let document: Document = toml::from_str(text).map_err(|error| SettingsError::Parse {
-            line: line(error.span().map_or(0, |span| span.start)),
-            what: error.message().replace('\n', ", "),
-            path: path.clone(),
+        let document: Document = toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            let keys = template::keys();
+            // Where a key is unknown, the place is the key.
+            let meant =
+                did_you_mean(text.get(span.clone()).unwrap_or_default(), keys.iter().map(|key| key.name));
+            let what = error.message().replace('\n', ", ") + &meant;
+            SettingsError::Parse { line: line(span.start), what, path: path.clone() }
         })?;
         let bad = |key, at: usize, value: String, allowed: String| SettingsError::Value {
             path: path.clone(),
@@ -253,6 +258,7 @@ mod tests {
                 "parallelism = 3\n\nparalellism = 4\n",
                 "/etc/zones/zones.toml, line 3: unknown field `paralellism`",
             ),
+            ("paralellism = 4\n", "; did you mean \"parallelism\"?"),
             (
                 "# x\nparallelism = 0\n",
                 "line 2: parallelism is \"0\"; allowed: a whole number from 1 to 1024",
@@ -268,6 +274,7 @@ mod tests {
                 "line 1: daemon-idle is \"-1\"; allowed: a whole number from 0 to 86400, or",
             ),
             ("\ndaemon-idle = \"later\"\n", "line 2: daemon-idle is \"later\"; allowed: a whole number"),
+            ("first_id = 600000\n", "; did you mean \"first-id\"?"),
             ("[boot]\n", "line 1: unknown field `boot`"),
         ] {
             let error = read(text).unwrap_err();

@@ -103,6 +103,9 @@ fn an_error_names_place_property_and_remedy() {
             "line 2, column 1",
             "no property or resource 'autobot'; allowed: zonepath, brand",
         ),
+        ("autobot = true\n", "line 1, column 1", "; did you mean \"autoboot\"?"),
+        ("[[nett]]\n", "line 1, column 3", "; did you mean \"net\"?"),
+        ("[[fs]]\nspecail = \"/srv\"\n", "line 2, column 1", "; did you mean \"special\"?"),
         (
             "autoboot = \"yes\"\n",
             "line 1, column 12",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike};
 
 use super::{Document, Instance, MOST_RESOURCES, Properties};
+use crate::nearest::did_you_mean;
 use crate::schema::{self, GLOBALS, Property, RESOURCES, Resource, ValueError};
 use crate::value::{Shape, Value};
 
@@ -80,10 +81,12 @@ fn read(text: &str) -> Result<Document, Fault> {
             (None, Some(resource)) => read_resources(resource, item, &mut document.resources)?,
             (None, None) => {
                 let known = schema::names(Document::stored_globals());
-                let reason = format!(
+                let mut reason = format!(
                     "no property or resource '{name}'; allowed: {known}, {}",
                     schema::resource_names()
                 );
+                let names = Document::stored_globals().map(|property| property.name);
+                reason += &did_you_mean(name, names.chain(RESOURCES.iter().map(|resource| resource.name)));
                 return Err((key_span(parsed.as_table(), name), reason));
             }
         }
@@ -117,7 +120,9 @@ fn read_resources(resource: &'static Resource, item: &Item, to: &mut Vec<Instanc
             let Some(property) = resource.property(key) else {
                 let at = table.key(key).and_then(toml_edit::Key::span).unwrap_or_else(|| span(item));
                 let known = schema::names(resource.properties);
-                return Err((at, format!("{name}: no property '{key}'; allowed: {known}")));
+                let mut reason = format!("{name}: no property '{key}'; allowed: {known}");
+                reason += &did_you_mean(key, resource.properties.iter().map(|property| property.name));
+                return Err((at, reason));
             };
             let value =
                 read_value(property, item).map_err(|reason| (span(item), format!("{name}: {reason}")))?;
