@@ -1,4 +1,4 @@
-//! Which of its standard descriptors a program was started without.
+//! The standard descriptors: which of them a program was started without, and how wide the terminal is.
 //!
 //! Rust's runtime opens `/dev/null` in the place of those that are closed, before `main`: what is written there
 //! is lost with success. So it is looked before that.
@@ -35,6 +35,14 @@ pub fn asked_for_version(name: &str, version: &str) -> bool {
         let _ = writeln!(std::io::stdout(), "{name} {version}");
     }
     asked
+}
+
+/// Tells how many columns the terminal has that standard output is; none if it is something else, or does not know.
+#[must_use]
+pub fn terminal_columns() -> Option<usize> {
+    // What is no terminal has no size.
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 /// Says whether the program was started with this descriptor (0, 1 or 2) closed.

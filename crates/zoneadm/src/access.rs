@@ -9,6 +9,7 @@ use zone_door::access::{
     Access, AccessError, Ask, Begun, Connection, Done, List, Look, Refusal, Verb as Wish,
 };
 use zone_sys::Chain;
+use zone_sys::stdio::terminal_columns;
 
 use crate::choice::Choice;
 use crate::cli::Verb;
@@ -16,7 +17,7 @@ use crate::context::{Context, Selection};
 use crate::daemon::locale;
 use crate::list::Column;
 use crate::message::{Failure, Outcome, harmless, say, warn};
-use crate::table::{begin, terminal_width, width};
+use crate::table::{begin, width};
 use crate::verbs::stat::{self, Shown};
 
 /// Has it done by zone-access. `None`: it is for this process to do, or to refuse, since the user is root, the verb is root's,
@@ -42,7 +43,7 @@ pub(crate) fn instead(cx: &Context, verb: &Verb) -> Option<Outcome> {
         access.begin(&ask).map(follow)
     } else {
         // A line of ps is as long as a command's.
-        let width = terminal_width().filter(|_| matches!(ask, Ask::Ps(_)));
+        let width = terminal_columns().filter(|_| matches!(ask, Ask::Ps(_)));
         access.run(&ask).map(|done| pass_on(&done, width))
     };
     match done {

@@ -1,8 +1,7 @@
 //! Tables: columns as wide as what stands in them, for terminals and for programs.
 
-use std::io::IsTerminal as _;
-
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use zone_sys::stdio::terminal_columns;
 
 /// The least that a column that can be cut is cut to.
 const LEAST: usize = 12;
@@ -106,14 +105,7 @@ impl Table {
 
 /// How wide tables may be: what was asked for, else what the terminal has.
 pub(crate) fn width(asked: Option<u16>) -> Option<usize> {
-    asked.map(usize::from).or_else(terminal_width)
-}
-
-/// The columns of the terminal that standard output is; none if it is something else.
-pub(crate) fn terminal_width() -> Option<usize> {
-    let stdout = std::io::stdout();
-    let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten()?;
-    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+    asked.map(usize::from).or_else(terminal_columns)
 }
 
 /// The end of a text that is too wide: the end of a path says more than its beginning.

@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use rustix::termios::tcgetwinsize;
 use zone_locale::Locale;
 
 use crate::help;
@@ -62,9 +61,7 @@ impl<'a> Talk<'a> {
     /// When standard output cannot be written.
     pub fn help(&mut self, text: &str) -> io::Result<()> {
         let text = zone_locale::here(text);
-        let stdout = io::stdout();
-        let size = stdout.is_terminal().then(|| tcgetwinsize(&stdout).ok()).flatten();
-        match size.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0) {
+        match zone_sys::stdio::terminal_columns() {
             Some(columns) => self.out.write_all(help::fit(&text, columns).as_bytes()),
             None => self.out.write_all(text.as_bytes()),
         }

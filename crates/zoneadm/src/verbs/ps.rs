@@ -1,6 +1,7 @@
 //! `zoneadm ps`: the processes of a zone, as the host sees them.
 
 use serde::Serialize;
+use zone_sys::stdio::terminal_columns;
 
 use crate::cli::watch::PsArgs;
 use crate::context::Context;
@@ -9,7 +10,7 @@ use crate::message::{Failure, Outcome};
 use crate::output::Output;
 use crate::processes::{self, Process};
 use crate::sanity;
-use crate::table::{Table, begin, number, terminal_width, text};
+use crate::table::{Table, begin, number, text};
 
 /// A process, and whose it is.
 #[derive(Serialize)]
@@ -69,7 +70,7 @@ pub(crate) fn run(cx: &Context, args: PsArgs) -> Outcome {
             None,
         );
     }
-    let width = terminal_width();
+    let width = terminal_columns();
     for line in table.lines(width) {
         // What does not fit is of the command, and there are other means to see all of it.
         let line = line.trim_end();
