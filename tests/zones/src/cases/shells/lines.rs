@@ -62,13 +62,15 @@ const EDITOR: [(&str, &str); 9] = [
 ];
 
 /// What root types into zoneadm.
-pub(super) const ROOTS: [Row; 22] = [
+pub(super) const ROOTS: [Row; 29] = [
     ("zoneadm -z spare install", Text, "", 0),
     ("zoneadm -z spare detach", Sentence, "detached; its files are in", 0),
     ("zoneadm -z spare attach", Text, "", 0),
     ("zoneadm -z spare uninstall -F", Text, "", 0),
     ("zonecfg -z copy create -t cold", Nothing, "", 0),
     ("zoneadm -z copy clone cold", Text, "", 0),
+    ("zoneadm -z copy move $ZONES_ROOT/moved", Lines, "moved to ", 0),
+    ("zoneadm -z copy mark incomplete", Nothing, "", 0),
     ("zoneadm -z copy uninstall -F", Text, "", 0),
     ("zonecfg -z copy delete -F", Nothing, "", 0),
     ("zoneadm events", Lines, "web", 0),
@@ -78,7 +80,13 @@ pub(super) const ROOTS: [Row; 22] = [
     ("zoneadm -z cold wait --state running -t 1", Sentence, "zoneadm: ", 1),
     ("zoneadm -z 'web,cold' verify", Text, "2 of 2 zones done", 0),
     ("zoneadm -z nowhere boot", Sentence, "zoneadm: zone 'nowhere': No such zone configured", 1),
+    ("zoneadm -z web set shutdown-timeout=7", Lines, "Modifying shutdown-timeout=7", 0),
+    ("zoneadm -z web set shutdown-timeout=", Lines, "Applied the changes", 0),
     ("zoneadm -z web apply -n", Lines, "", 0),
+    ("zoneadm -z web renew-daemon", Sentence, "zone 'web': zoneadmd ", 0),
+    // An interrupt by ^C would end the line of the shell, too.
+    ("timeout --foreground -s INT 1 zoneadm events -f", Lines, "web", 124),
+    ("timeout --foreground -s INT 1 zoneadm -z web log -f", Text, "running", 124),
     ("zoneadm cp sun.cfg web:/tmp/there", Text, "", 0),
     ("zoneadm cp web:/tmp/there back.cfg", Text, "", 0),
     ("zoneadm cp web:/no/such there", Text, "could not read web:/no/such in the zone", 1),
