@@ -83,16 +83,15 @@ fn a_keeper_without_its_socket_is_removed(lab: &Lab) {
     zone.halt();
     terminal.shows("[NOTICE: Zone halted]");
     let daemon = zone.daemon().unwrap_or_default();
-    // Its daemon dies, and somebody tidies up.
-    let held = Wire::connect(&zone);
-    // It does not see that its last client goes, upon which it would leave, and take zsched along.
+    // Its daemon dies, and somebody tidies up. It does not see that its last client goes, upon which it would leave, and take
+    // zsched along; and nobody is in a queue, for whom zsched would have another started.
     stop(daemon);
     terminal.signal(Signal::KILL);
     kill_and_wait(daemon);
     for name in ["zsched", "door", "console"] {
         let _ = std::fs::remove_file(zone.run_dir().join(name));
     }
-    drop((held, terminal));
+    drop(terminal);
     let ran = zone.zoneadm(["boot"]);
     ran.ok().stderr_has(
         "WARNING: multiple zone console instances detected for zone 'web'; 1 of 1 successfully removed.",
