@@ -2,9 +2,10 @@
 
 mod stage;
 
-use crate::{dist, say, sh};
-use anyhow::{Result, ensure};
+use crate::{dist, paths, say, sh};
+use anyhow::{Context, Result, ensure};
 use stage::Stage;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -14,15 +15,24 @@ pub(crate) struct Args {
     /// Leave the zone running at the end, to play with
     #[arg(long)]
     keep: bool,
+    /// Show the programs that are in this folder; nothing is built
+    #[arg(long, value_name = "DIR")]
+    bin: Option<PathBuf>,
 }
 
 /// Builds, shows, takes down. Whatever fails, nothing is left.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     sh::require_root("demo", "boots a zone")?;
-    say::title("Building (cargo build)");
-    dist::debug()?;
+    let bin = match &args.bin {
+        Some(bin) => bin.canonicalize().with_context(|| bin.display().to_string())?,
+        None => {
+            say::title("Building (cargo build)");
+            dist::debug()?;
+            paths::debug()
+        }
+    };
     let began = Instant::now();
-    let stage = Stage::set()?;
+    let stage = Stage::set(bin)?;
     let shown = show(&stage, args.keep);
     if shown.is_ok() && args.keep {
         stage.keep();

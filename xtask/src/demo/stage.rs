@@ -35,10 +35,10 @@ pub(super) struct Process {
 
 impl Stage {
     /// Makes the private root.
-    pub(super) fn set() -> Result<Self> {
+    pub(super) fn set(bin: PathBuf) -> Result<Self> {
         let root =
             tempfile::Builder::new().prefix("zones-demo.").tempdir().context("cannot make a private root")?;
-        Ok(Self { root: root.keep(), bin: paths::debug(), cgroup: RefCell::default() })
+        Ok(Self { root: root.keep(), bin, cgroup: RefCell::default() })
     }
 
     /// Shows what a person would set in their shell.
