@@ -2,7 +2,7 @@
 //! lives on and insists.
 
 use crate::harness::world::World;
-use crate::harness::{Lab, Ran, Status, Zone, cases, need_failpoints, until};
+use crate::harness::{ANY, Lab, Ran, Status, Zone, cases, need_failpoints, until};
 
 cases![
     ready: 300,
@@ -92,9 +92,9 @@ pub(super) fn is_drawn(seed: usize, first: usize, second: usize, of: usize) -> b
 /// Of how many pairs one is tried in a day: in a week all have been.
 const WEEK: usize = 7;
 
-/// Runs `words` with the daemon killed at its first boundary, then at its second, and so on until there
-/// are no more; after each, `judge` gets the state before and what the command said. With `second`,
-/// the next daemon is killed as well, at one of so many boundaries of its recovery; the sweep with 0 kills only the first.
+/// Runs `words` with the daemon killed at each of its boundaries; after each death, `judge` gets the state before and what the command
+/// said. With `second`, the next daemon is killed as well, at one of so many boundaries of its recovery; the sweep with 0 kills
+/// only the first.
 fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: Judge) {
     sweep_of(&zone(lab), prepare, words, second, judge);
 }
@@ -102,42 +102,96 @@ fn sweep(lab: &Lab, prepare: Prepare, words: &[&str], second: usize, judge: Judg
 pub(super) type Judge = fn(&Zone<'_>, &Status, &Ran);
 
 pub(super) fn sweep_of(zone: &Zone<'_>, prepare: Prepare, words: &[&str], second: usize, judge: Judge) {
-    let world = World::look(&[]);
-    let mut deaths_seen = Vec::new();
-    let seed = seed();
-    eprintln!("seed {seed}: set CRASH_SEED to it for the same double deaths");
-    for first in 1.. {
-        let mut more = false;
-        let seconds = if second == 0 { 0..=0 } else { 1..=second };
-        let is_tried = |at: &usize| second == 0 || is_drawn(seed, first, *at, second.min(WEEK));
-        for second in seconds.filter(is_tried) {
-            prepare(zone);
-            let before = zone.status();
-            zone.die_at(&if second == 0 { vec![first] } else { vec![first, second] });
-            let ran = zone.zoneadm(words);
-            zone.dead_or_done();
-            let deaths = zone.die_no_more();
-            if first == 1 {
+    let work = Work { zone, prepare, words, judge, world: World::look(&[]) };
+    let seen = if second == 0 { work.with_a_death() } else { work.with_two_deaths(second) };
+    assert!(seen > 4, "an operation has more boundaries than {seen}");
+}
+
+/// An operation whose daemon dies.
+struct Work<'a> {
+    zone: &'a Zone<'a>,
+    prepare: Prepare,
+    words: &'a [&'a str],
+    judge: Judge,
+    world: World,
+}
+
+impl Work<'_> {
+    /// At each boundary that the daemon passes, by its name: its threads pass theirs side by side, so what was the seventh may be the eighth
+    /// the next time, and one would be left out.
+    fn with_a_death(&self) -> usize {
+        let mut passed = Vec::new();
+        self.done("no death", |work| {
+            passed = self.zone.passed_by("zoneadmd", work);
+            Vec::new()
+        });
+        for (at, point) in passed.iter().enumerate() {
+            let count = passed[..=at].iter().filter(|earlier| *earlier == point).count();
+            let deaths = self.dies(&[("zoneadmd", point, count)], &at.to_string());
+            if at == 0 {
                 need_failpoints(&deaths);
             }
-            more |= !deaths.is_empty();
-            let at = deaths.join(", then ");
-            eprintln!("{first}/{second}: {at}");
-            eprintln!("{ran}");
-            judge(zone, &before, &ran);
-            let unfinished = zone.unfinished().filter(|_| zone.daemon().is_some());
-            assert_eq!(unfinished, None, "after a death at {at}");
-            leaves_nothing(zone, &world, &at);
-            deaths_seen.push(at);
-            if deaths.len() < usize::from(second > 0) + 1 {
+        }
+        passed.len()
+    }
+
+    /// At its first boundary, then at its second, and so on until there are no more; and whoever comes next at one of `second`.
+    fn with_two_deaths(&self, second: usize) -> usize {
+        let mut seen = 0;
+        let seed = seed();
+        eprintln!("seed {seed}: set CRASH_SEED to it for the same double deaths");
+        for first in 1.. {
+            let mut more = false;
+            for second in (1..=second).filter(|at| is_drawn(seed, first, *at, second.min(WEEK))) {
+                let orders = [("zoneadmd", ANY, first), ("zoneadmd", ANY, second)];
+                let deaths = self.dies(&orders, &format!("{first}/{second}"));
+                if first == 1 {
+                    need_failpoints(&deaths);
+                }
+                seen += 1;
+                more |= !deaths.is_empty();
+                if deaths.len() < orders.len() {
+                    break;
+                }
+            }
+            if !more {
                 break;
             }
         }
-        if !more {
-            break;
-        }
+        seen
     }
-    assert!(deaths_seen.len() > 4, "an operation has more boundaries than {deaths_seen:?}");
+
+    /// Has it done with such deaths. Gives where somebody died.
+    #[track_caller]
+    fn dies(&self, orders: &[(&str, &str, usize)], number: &str) -> Vec<String> {
+        self.done(number, |work| {
+            self.zone.dies(orders);
+            work();
+            self.zone.die_no_more()
+        })
+    }
+
+    /// Has it done by `how`, and looks at what came of it. Gives what that gives: where somebody died.
+    #[track_caller]
+    fn done(&self, number: &str, how: impl FnOnce(&mut dyn FnMut()) -> Vec<String>) -> Vec<String> {
+        let zone = self.zone;
+        (self.prepare)(zone);
+        let before = zone.status();
+        let mut ran = None;
+        let deaths = how(&mut || {
+            ran = Some(zone.zoneadm(self.words));
+            zone.dead_or_done();
+        });
+        let ran = ran.expect("it is done");
+        let at = deaths.join(", then ");
+        eprintln!("{number}: {at}");
+        eprintln!("{ran}");
+        (self.judge)(zone, &before, &ran);
+        let unfinished = zone.unfinished().filter(|_| zone.daemon().is_some());
+        assert_eq!(unfinished, None, "after a death at {at}");
+        leaves_nothing(zone, &self.world, &at);
+        deaths
+    }
 }
 
 fn is_ready(zone: &Zone<'_>, _: &Status, ran: &Ran) {

@@ -18,7 +18,7 @@ const CALLS: &str = "failpoint.calls";
 pub(super) const FAULTS: &str = "faults";
 
 /// Any point.
-pub(super) const ANY: &str = "*";
+pub const ANY: &str = "*";
 
 impl Zone<'_> {
     /// The next daemon that passes a point dies at the first of `numbers`, counted from 1; the one

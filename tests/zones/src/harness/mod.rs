@@ -33,7 +33,7 @@ pub use calls::numbered;
 pub(crate) use case::cases;
 pub use case::{Case, Skip, Turn, skip};
 pub use command::{Command, Ran, Running};
-pub use failpoint::{Point, is_crash, is_error, need_failpoints};
+pub use failpoint::{ANY, Point, is_crash, is_error, need_failpoints};
 pub use internet::{Internet, bridges_by_themselves, ip, outside};
 pub use lab::{Lab, LabSpec};
 pub(crate) use lab::{make_dir, read, set_mode, write, write_program};
