@@ -36,8 +36,9 @@ pub(super) struct Process {
 impl Stage {
     /// Makes the private root.
     pub(super) fn set(bin: PathBuf) -> Result<Self> {
-        let root =
-            tempfile::Builder::new().prefix("zones-demo.").tempdir().context("cannot make a private root")?;
+        // Debian 13 mounts /tmp nosuid, and no zone is installed there.
+        let root = tempfile::Builder::new().prefix("zones-demo.").tempdir_in("/var/tmp");
+        let root = root.context("cannot make a private root")?;
         Ok(Self { root: root.keep(), bin, cgroup: RefCell::default() })
     }
 
