@@ -135,10 +135,15 @@ fn any_two_verbs_at_once_are_as_one_after_the_other(lab: &Lab) {
             let refused = [first, second].contains(&"reboot")
                 && [first, second].contains(&"shutdown")
                 && now == "installed";
+            // Whoever shuts a zone down may come when the other one has ended it.
+            let late = now == "installed"
+                && [(first, &one, &other), (second, &other, &one)].iter().any(|(verb, ran, earlier)| {
+                    *verb == "shutdown" && ran.err().contains("not running") && earlier.code() == Some(0)
+                });
             // Two who want the same may be told that it was done for them.
             let same = first == second && now == orders[0].0 && one.code() <= Some(1);
             assert!(
-                orders.contains(&seen) || called_off || refused || same,
+                orders.contains(&seen) || called_off || refused || late || same,
                 "{first} and {second}: {seen:?}, not {orders:?}\n{one}\n{other}"
             );
         }
