@@ -68,6 +68,16 @@ pub fn trim_heap() {
     }
 }
 
+/// Has all threads share one heap (`M_ARENA_MAX`, mallopt(3)): for a process whose threads come and go and have little to allocate, each of which would
+/// make one of its own. Does nothing where the C library has no such call.
+pub fn share_heap() {
+    // SAFETY: takes two numbers, and changes what the allocator does from then on, under its own locks.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Sets whether other processes of the same user may look into this one (`PR_SET_DUMPABLE`).
 ///
 /// # Errors

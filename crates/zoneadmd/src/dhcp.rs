@@ -114,8 +114,8 @@ impl Net {
                     tell(daemon, incarnation).await;
                 }
             }
-            // It is not that zone any more.
-            Ok(None) => {}
+            // It is not that zone any more, or has lost its net.
+            Ok(None) => self.rest(),
             Err(error) => {
                 self.complain(&error);
                 self.rest();
@@ -214,7 +214,7 @@ fn untold(error: &str) {
     tracing::warn!("the guest is not told of its nameservers: {error}");
 }
 
-/// Does something with the zone's network while no operation runs; `None` if the zone is another one by then.
+/// Does something with the zone's network while no operation runs; `None` if the zone is another one by then, or has none.
 async fn change<T: Send + 'static>(
     daemon: &Rc<Daemon>,
     incarnation: &Status,
@@ -226,6 +226,10 @@ async fn change<T: Send + 'static>(
         return Ok(None);
     }
     let zone = Arc::clone(&daemon.zone);
+    // Where there is nothing to be done no thread is made: after a crash all daemons of a host come here at once.
+    if !zone.layout.zone_network(&zone.name).try_exists().unwrap_or(true) {
+        return Ok(None);
+    }
     told(blocking::run(move || work(&zone.layout, &zone.name)).await).map(Some)
 }
 

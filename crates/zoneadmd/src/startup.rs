@@ -52,6 +52,7 @@ fn lives(layout: &Layout, name: &ZoneName) -> bool {
 fn become_daemon(proof: SingleThreaded, layout: Layout, name: ZoneName, mut waiting: Waiting) -> ExitCode {
     zone_fail::arm("zoneadmd", || layout.zone_run(&name));
     zone_fail::pass!("start.forked");
+    zone_sys::process::share_heap();
     let prepared = detach(&waiting).and_then(|()| prepare(proof, layout, name, &waiting));
     match prepared.and_then(|started| serve::run(started, || waiting.serving())) {
         Ok(()) => ExitCode::SUCCESS,
