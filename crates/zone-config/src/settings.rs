@@ -121,11 +121,14 @@ impl Settings {
         let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         let document: Document = toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or_default();
-            let keys = template::keys();
-            // Where a key is unknown, the place is the key.
-            let meant =
-                did_you_mean(text.get(span.clone()).unwrap_or_default(), keys.iter().map(|key| key.name));
-            let what = error.message().replace('\n', ", ") + &meant;
+            let mut what = error.message().replace('\n', ", ");
+            // A key begins its line; elsewhere the place is a value, which nobody has mistaken for one.
+            let before = text.get(..span.start).and_then(|before| before.rsplit('\n').next());
+            if before.is_some_and(|before| before.trim().is_empty()) {
+                let keys = template::keys();
+                let typed = text.get(span.clone()).unwrap_or_default();
+                what += &did_you_mean(typed, keys.iter().map(|key| key.name));
+            }
             SettingsError::Parse { line: line(span.start), what, path: path.clone() }
         })?;
         let bad = |key, at: usize, value: String, allowed: String| SettingsError::Value {
@@ -280,5 +283,7 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.contains(told), "{error}");
         }
+        let value = read("parallelism = \"miror\"\n").unwrap_err();
+        assert!(value.contains("invalid type") && !value.contains("did you mean"), "{value}");
     }
 }

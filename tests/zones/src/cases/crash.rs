@@ -125,12 +125,10 @@ impl Work<'_> {
             passed = self.zone.passed_by("zoneadmd", work);
             Vec::new()
         });
+        need_failpoints(&passed);
         for (at, point) in passed.iter().enumerate() {
             let count = passed[..=at].iter().filter(|earlier| *earlier == point).count();
-            let deaths = self.dies(&[("zoneadmd", point, count)], &at.to_string());
-            if at == 0 {
-                need_failpoints(&deaths);
-            }
+            self.dies(&[("zoneadmd", point, count)], &at.to_string());
         }
         passed.len()
     }

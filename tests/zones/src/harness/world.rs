@@ -240,7 +240,7 @@ fn loops() -> Vec<(String, String)> {
     devices.filter_map(backing).collect()
 }
 
-fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
+pub(super) fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
