@@ -75,6 +75,8 @@ struct Query {
     attach_flags: u32,
     prog_ids: u64,
     prog_cnt: u32,
+    /// Up to a multiple of 8: a kernel for which the count is the last field (before 6.0) wants zeros behind it.
+    rest: u32,
 }
 
 /// For `BPF_PROG_GET_NEXT_ID` and `BPF_PROG_GET_FD_BY_ID`.
@@ -232,9 +234,11 @@ fn number(fd: BorrowedFd<'_>) -> u32 {
 }
 
 /// # Safety
-/// What `attr` points to must be as the command wants it, see bpf(2).
+/// What `attr` points to must be as the command wants it, see bpf(2). It must have no bytes between its fields or behind them, which would
+/// be of no value, and which the kernel reads.
 unsafe fn bpf<T>(command: libc::c_int, attr: &mut T, word: &'static str) -> Result<libc::c_int> {
-    // SAFETY: `attr` is valid for its size, which is given, for reading and writing; the rest is upon the caller.
+    // SAFETY: `attr` is valid for its size, which is given, for reading and writing; the rest is upon the caller, and for the bytes of
+    // the structures of this file there is a test.
     let ret = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
     match libc::c_int::try_from(ret) {
         Ok(ret) if ret >= 0 => Ok(ret),
@@ -254,5 +258,29 @@ mod tests {
         assert_eq!(program.len(), 16);
         assert!(load_for_devices(&program[..9], "odd").is_err());
         assert!(load_for_devices(&program, "a_name_that_is_too_long").is_err());
+    }
+
+    #[test]
+    fn all_bytes_that_the_kernel_reads_are_of_a_field() {
+        /// The bytes of a structure, and those of its fields.
+        macro_rules! bytes {
+            ($of:ident: $($field:ident)*) => {{
+                let one = $of::default();
+                (size_of::<$of>(), [$(size_of_val(&one.$field)),*].into_iter().sum::<usize>())
+            }};
+        }
+        let (load, attach, query, id, get, info) = (
+            bytes!(Load: prog_type insn_cnt insns license log_level log_size log_buf kern_version prog_flags prog_name
+                prog_ifindex expected_attach_type),
+            bytes!(Attach: target_fd attach_bpf_fd attach_type attach_flags replace_bpf_fd),
+            bytes!(Query: target_fd attach_type query_flags attach_flags prog_ids prog_cnt rest),
+            bytes!(Id: id next_id open_flags),
+            bytes!(GetInfo: bpf_fd info_len info),
+            bytes!(Info: prog_type id tag jited_prog_len xlated_prog_len jited_prog_insns xlated_prog_insns load_time
+                created_by_uid nr_map_ids map_ids name),
+        );
+        for (whole, fields) in [load, attach, query, id, get, info] {
+            assert_eq!(whole, fields);
+        }
     }
 }

@@ -127,7 +127,8 @@ impl<'a> Clone<'a> {
         }
         let args = raw::clone_args {
             flags,
-            pidfd: (&raw mut pidfd).addr() as u64,
+            // Exposed: the kernel writes there, which the compiler must know of.
+            pidfd: (&raw mut pidfd).expose_provenance() as u64,
             child_tid: 0,
             parent_tid: 0,
             // With CLONE_PARENT the kernel wants 0 and takes the caller's own exit signal.

@@ -28,6 +28,8 @@ pub struct Backing {
     pub inode: u64,
     /// Whether nothing can be written.
     pub read_only: bool,
+    /// Whether the device is as [`Loop::make`] makes them: of the whole file, and one that clears itself.
+    pub is_plain: bool,
 }
 
 impl Loop {
@@ -36,20 +38,38 @@ impl Loop {
     /// # Errors
     /// `ENOENT` on a host without loop devices; else what open(2) and ioctl(2) say.
     pub fn make(file: BorrowedFd<'_>, read_only: bool) -> Result<Self> {
+        Self::make_beside(file, read_only, &[])
+    }
+
+    /// Makes a device of a file, and not one of these numbers, be they free.
+    ///
+    /// # Errors
+    /// As [`Self::make`].
+    pub fn make_beside(file: BorrowedFd<'_>, read_only: bool, taken: &[u32]) -> Result<Self> {
         let control = open("/dev/loop-control", OFlags::RDWR)?;
+        let mut from = 0;
         for _ in 0..TRIES {
             // SAFETY: the call has no argument and writes nothing.
             let number = unsafe { libc::ioctl(control.as_raw_fd(), request(raw::LOOP_CTL_GET_FREE)) };
-            let Ok(number) = u32::try_from(number) else {
+            let Ok(free) = u32::try_from(number) else {
                 return Err(Error::last("ioctl").arg(Arg::Word("LOOP_CTL_GET_FREE")));
             };
+            // Those behind the first that is free may be in use, or not be there yet.
+            let number = (free.max(from)..u32::MAX).find(|number| !taken.contains(number)).unwrap_or(free);
+            if number != free {
+                add(control.as_fd(), number)?;
+                from = number + 1;
+            }
             // One that is open for reading only can only be read ever after.
             let flags = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
-            let device = Self { fd: open(&path(number), flags)?, number };
-            match device.configure(file, read_only) {
-                Err(error) if error.errno() == Errno::BUSY => {}
-                Ok(()) => return Ok(device),
-                Err(error) => return Err(error),
+            let made = open(&path(number), flags).and_then(|fd| {
+                let device = Self { fd, number };
+                device.configure(file, read_only).map(|()| device)
+            });
+            match made {
+                // Somebody else has it by now, or has had it and it is about to be free again.
+                Err(error) if matches!(error.errno(), Errno::BUSY | Errno::NXIO) => {}
+                done => return done,
             }
         }
         Err(Error::new("ioctl", Errno::BUSY).arg(Arg::Word("LOOP_CONFIGURE")))
@@ -87,9 +107,12 @@ impl Loop {
             let error = Error::last("ioctl").arg(Arg::Word("LOOP_GET_STATUS64"));
             return if error.errno() == Errno::NXIO { Ok(None) } else { Err(error) };
         }
-        let read_only = info.lo_flags & raw::LO_FLAGS_READ_ONLY as u32 != 0;
+        let has = |flag: u32| info.lo_flags & flag != 0;
+        let read_only = has(raw::LO_FLAGS_READ_ONLY as u32);
+        let is_whole = (info.lo_offset, info.lo_sizelimit) == (0, 0);
+        let is_plain = is_whole && has(raw::LO_FLAGS_AUTOCLEAR as u32);
         // The kernel encodes the number of a device as stat(2) does.
-        let backing = Backing { device: info.lo_device, inode: info.lo_inode, read_only };
+        let backing = Backing { device: info.lo_device, inode: info.lo_inode, read_only, is_plain };
         Ok(Some((Self { fd, number }, backing)))
     }
 
@@ -110,6 +133,15 @@ impl AsFd for Loop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Has there be a device of this number.
+fn add(control: BorrowedFd<'_>, number: u32) -> Result<()> {
+    // SAFETY: the argument of the call is a number.
+    let ret =
+        unsafe { libc::ioctl(control.as_raw_fd(), request(raw::LOOP_CTL_ADD), libc::c_ulong::from(number)) };
+    let error = Error::last("ioctl").arg(Arg::Word("LOOP_CTL_ADD"));
+    if ret >= 0 || error.errno() == Errno::EXIST { Ok(()) } else { Err(error) }
 }
 
 fn path(number: u32) -> String {

@@ -1,5 +1,16 @@
 //! What `/proc` tells of a process; proc_pid_stat(5).
 
+use std::path::Path;
+
+/// Reads a file of `/proc` as text. Where a process has chosen the bytes (its name, that of its cgroup, of a file) they may be none
+/// of UTF-8: the replacement character is in their place, and the rest is there.
+///
+/// # Errors
+/// What reading gave.
+pub fn text(path: impl AsRef<Path>) -> std::io::Result<String> {
+    Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+}
+
 /// `PF_EXITING` of the kernel's `sched.h`: the process has begun to end.
 const EXITING: u64 = 0x4;
 
@@ -75,5 +86,13 @@ mod tests {
             (Stat::of(std::process::id().cast_signed()).unwrap().start, false)
         );
         assert!(Stat::of(0).is_err());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hide_nothing() {
+        std::fs::write("/proc/thread-self/comm", b"a\xffb").unwrap();
+        assert_eq!(text("/proc/thread-self/comm").unwrap(), "a\u{fffd}b\n");
+        assert!(text("/proc/thread-self/status").unwrap().lines().any(|line| line.starts_with("State:")));
+        assert!(text("/proc/thread-self/none").is_err());
     }
 }

@@ -4,6 +4,7 @@ use crate::{Arg, Error, Result};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, openat, unlinkat};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recvmsg,
@@ -12,6 +13,7 @@ use rustix::net::{
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::path::Path;
+use std::time::Duration;
 
 /// The most descriptors sent with one message.
 pub const MAX_FDS: usize = 120;
@@ -84,7 +86,7 @@ fn persist<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Re
             // A socket with a time limit is interrupted even by ignored signals (signal(7)).
             Err(Errno::INTR) if interruptions < INTERRUPTIONS => interruptions += 1,
             Err(Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) if shortages < SHORTAGES => {
-                std::thread::sleep(std::time::Duration::from_millis(1 << shortages));
+                std::thread::sleep(Duration::from_millis(1 << shortages));
                 shortages += 1;
             }
             done => return done,
@@ -92,11 +94,23 @@ fn persist<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Re
     }
 }
 
-/// A socket connected to the one listening at `dir/name`.
+/// How long [`connect_in`] waits.
+pub const CONNECTING: Duration = Duration::from_secs(30);
+
+/// A socket connected to the one listening at `dir/name`. Waits for [`CONNECTING`] at most, as [`connect_within`] says.
 ///
 /// # Errors
-/// `ENOENT` if there is none, `ECONNREFUSED` if nobody listens any more.
+/// Those of [`connect_within`].
 pub fn connect_in(dir: &Path, name: &str, kind: SocketType) -> Result<OwnedFd> {
+    connect_within(dir, name, kind, CONNECTING)
+}
+
+/// A socket connected to the one listening at `dir/name`. Where as many wait to be accepted as may, one more waits for a place among
+/// them, `limit` at most: whoever listens may be stopped.
+///
+/// # Errors
+/// `ENOENT` if there is none, `ECONNREFUSED` if nobody listens any more, `EAGAIN` if there was no place.
+pub fn connect_within(dir: &Path, name: &str, kind: SocketType, limit: Duration) -> Result<OwnedFd> {
     // A path that fits is walked by connect(2) itself: `/proc/self/fd` takes three calls and as much of the kernel's time again.
     let (_dirfd, address) = match SocketAddrUnix::new(dir.join(name)) {
         Ok(address) => (None, address),
@@ -104,7 +118,14 @@ pub fn connect_in(dir: &Path, name: &str, kind: SocketType) -> Result<OwnedFd> {
     };
     let sock = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
         .map_err(|e| Error::new("socket", e))?;
+    // The kernel takes the limit of what is sent for this, too (socket(7)). It is not to hold for what is sent later.
+    let bound = |limit| {
+        set_socket_timeout(&sock, Timeout::Send, limit)
+            .map_err(|e| Error::new("setsockopt", e).arg(Arg::Word("SO_SNDTIMEO")))
+    };
+    bound(Some(limit))?;
     persist(|| connect(&sock, &address)).map_err(|e| Error::new("connect", e))?;
+    bound(None)?;
     Ok(sock)
 }
 
@@ -254,6 +275,30 @@ mod tests {
         for (errno, most) in [(Errno::INTR, INTERRUPTIONS), (Errno::NOMEM, SHORTAGES), (Errno::PIPE, 0)] {
             assert_eq!((failing(errno, u32::MAX), calls.get()), (Err(errno), most + 1));
         }
+    }
+
+    #[test]
+    fn who_finds_no_place_among_those_who_wait_does_not_wait_for_ever() {
+        use rustix::net::sockopt::socket_timeout;
+        let dir = std::env::temp_dir().join(format!("zone-sys-full-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for kind in [SocketType::SEQPACKET, SocketType::STREAM] {
+            let listener = bind_in(&dir, "s", kind, 1).unwrap();
+            let connect = || connect_within(&dir, "s", kind, Duration::from_millis(10));
+            let mut connected = Vec::new();
+            let full = loop {
+                match connect() {
+                    Ok(socket) => connected.push(socket),
+                    Err(error) => break error,
+                }
+                assert!(connected.len() < 100, "nobody accepts them");
+            };
+            assert_eq!(full.errno(), Errno::AGAIN);
+            assert_eq!(socket_timeout(&connected[0], Timeout::Send), Ok(None), "it was for connecting");
+            drop(accept(&listener).unwrap());
+            connect().unwrap();
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::launch::Arguments;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use zone_sys::proc::Stat;
@@ -50,13 +51,40 @@ impl Process {
 /// whatever words a process gives itself.
 fn is_zsched(pid: i32, is_it: impl Fn(&Arguments) -> bool) -> bool {
     let dir = Path::new("/proc").join(pid.to_string());
-    let cmdline = fs::read(dir.join("cmdline")).unwrap_or_default();
-    Arguments::of_process(&cmdline).is_some_and(|arguments| is_it(&arguments))
+    Arguments::of_process(&command_line(&dir)).is_some_and(|arguments| is_it(&arguments))
         && fs::metadata(&dir).is_ok_and(|meta| meta.uid() == 0)
         && is_of_the_host(&dir)
+}
+
+/// Reads as much of a command line as one that we start can have. Any process, also of a zone, may name any part of its memory as its own, for
+/// which it need not have memory (`PR_SET_MM_MAP`, prctl(2)).
+fn command_line(dir: &Path) -> Vec<u8> {
+    let mut line = Vec::new();
+    let read = fs::File::open(dir.join("cmdline"))
+        .and_then(|file| file.take(zone_sys::exec::MAX_BLOCK as u64).read_to_end(&mut line));
+    // What could not be read to the end is of one that has ended meanwhile.
+    if read.is_ok() { line } else { Vec::new() }
 }
 
 fn is_of_the_host(dir: &Path) -> bool {
     let ours = fs::read_link("/proc/self/ns/user").ok();
     ours.is_some() && fs::read_link(dir.join("ns/user")).ok() == ours
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn of_a_command_line_without_end_no_more_is_read_than_of_one_of_ours() {
+        let words = ["-c", "read line", &"x".repeat(100_000)];
+        let mut child = Command::new("sh").args(words).stdin(Stdio::piped()).spawn().unwrap();
+        let line = command_line(&Path::new("/proc").join(child.id().to_string()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(line.len(), zone_sys::exec::MAX_BLOCK);
+        assert!(line.starts_with(b"sh\0-c\0read line\0xx"));
+        assert!(command_line(Path::new("/proc/none")).is_empty());
+    }
 }
