@@ -110,6 +110,14 @@ pub fn version(document: &Document) -> String {
     fnv1a(document.to_toml().as_bytes()).to_string()
 }
 
+/// Names a property that is sealed once the zone is installed, and that the two do not have alike.
+#[must_use]
+pub fn sealed(before: &Document, now: &Document) -> Option<&'static str> {
+    let rows = Document::stored_globals().filter(|row| row.applies == Applies::Sealed);
+    let mut changed = rows.filter(|row| before.globals.effective(row) != now.globals.effective(row));
+    changed.next().map(|row| row.name)
+}
+
 /// Lists what differs. What counts at once is nothing that a zone would have to be given, and is left out.
 #[must_use]
 pub fn between(live: &Document, wanted: &Document) -> Vec<Change> {

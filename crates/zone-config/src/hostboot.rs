@@ -46,8 +46,9 @@ pub fn is_over(layout: &Layout, zone: &ZoneName) -> bool {
 }
 
 /// Whether the lock file that this is was last written in an earlier boot. One that holds nothing tells nothing.
-fn is_other(lock: &mut fs::File) -> bool {
+pub fn is_other(lock: &mut fs::File) -> bool {
     let mut held = String::new();
+    let _ = lock.rewind();
     lock.take(MOST).read_to_string(&mut held).is_ok() && is_another(&held)
 }
 
@@ -55,9 +56,8 @@ fn is_another(held: &str) -> bool {
     !held.trim().is_empty() && present().is_some_and(|present| present != held.trim())
 }
 
-/// For whoever has the lock: notes the present boot, and says whether the one before was another.
-pub fn note(lock: &mut fs::File) -> bool {
-    let _ = lock.rewind();
+/// Notes the present boot, for whoever has the lock and has forgotten what an earlier one left: after this nobody can tell any more.
+pub fn note(lock: &mut fs::File) {
     let other = is_other(lock);
     let _ = lock.rewind();
     if let Some(id) = present()
@@ -66,7 +66,6 @@ pub fn note(lock: &mut fs::File) -> bool {
         // Of one length always. On a full disk nothing is noted, and nothing is told by that.
         let _ = lock.write_all(format!("{id}\n").as_bytes());
     }
-    other
 }
 
 #[cfg(test)]
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_boot_is_told_once() {
+    fn another_boot_is_told_until_the_present_one_is_noted() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
         let zone: ZoneName = "web".parse().unwrap();
@@ -82,10 +81,15 @@ mod tests {
         let path = layout.lock(&zone);
         let open =
             || fs::File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
-        assert!(!is_over(&layout, &zone) && !note(&mut open()) && !note(&mut open()));
+        assert!(!is_over(&layout, &zone) && !is_other(&mut open()));
+        note(&mut open());
+        assert!(!is_over(&layout, &zone) && !is_other(&mut open()));
         fs::write(&path, "01234567-89ab-cdef-0123-456789abcdef\n").unwrap();
-        assert!(is_over(&layout, &zone) && note(&mut open()));
-        assert!(!is_over(&layout, &zone) && !note(&mut open()));
+        let mut lock = open();
+        assert!(is_over(&layout, &zone) && is_other(&mut lock));
+        assert!(is_other(&mut lock), "until it is noted");
+        note(&mut lock);
+        assert!(!is_over(&layout, &zone) && !is_other(&mut lock));
         assert_eq!(fs::read_to_string(&path).unwrap().trim(), present().unwrap());
     }
 }

@@ -174,6 +174,18 @@ impl Index {
     {
         let _lock = FileLock::take(&layout.index_lock()).map_err(IndexError::from)?;
         zone_fail::pass!("index.locked");
+        Self::update_locked(layout, change)
+    }
+
+    /// Changes the index as [`Self::update`] does, for a caller who has the lock.
+    ///
+    /// # Errors
+    /// Those of `change`, and those of reading and writing.
+    pub(crate) fn update_locked<T, E, F>(layout: &Layout, change: F) -> Result<T, E>
+    where
+        E: From<IndexError>,
+        F: FnOnce(&mut Self) -> Result<T, E>,
+    {
         let (answer, next) = Self::changed(layout, change)?;
         if let Some(Next { path, contents, mode }) = next {
             file::make_dir_to_stay(&layout.etc(), 0o755).map_err(IndexError::from)?;

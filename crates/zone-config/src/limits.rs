@@ -59,13 +59,15 @@ pub fn whole_cpus(text: &str) -> Option<OwnCpus> {
 /// Reads a list of CPUs by their numbers: `2-3,6`.
 #[must_use]
 pub fn cpu_list(text: &str) -> Option<OwnCpus> {
-    let mut all = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = range(part).filter(|(_, last)| *last < MOST_CPUS)?;
-        all.extend(first..=last);
+    let ranges = text.split(',').map(|part| range(part).filter(|(_, last)| *last < MOST_CPUS));
+    let mut ranges = ranges.collect::<Option<Vec<_>>>()?;
+    ranges.sort_unstable();
+    // Each CPU once, however often it is named: a text of a megabyte can name all of them a hundred thousand times.
+    let mut all: Vec<u64> = Vec::new();
+    for (first, last) in ranges {
+        let next = all.last().map_or(first, |all| first.max(all + 1));
+        all.extend(next..=last);
     }
-    all.sort_unstable();
-    all.dedup();
     Some(OwnCpus::These(all))
 }
 
@@ -277,6 +279,9 @@ mod tests {
             assert_eq!(whole_cpus(bad), None, "{bad}");
         }
         assert_eq!(cpu_list("4,1-2,2"), Some(OwnCpus::These(vec![1, 2, 4])));
+        assert_eq!(cpu_list("0-9,3-4,8-10,2"), Some(OwnCpus::These((0..=10).collect())));
+        let Some(OwnCpus::These(all)) = cpu_list(&["0-8191"; 100_000].join(",")) else { panic!() };
+        assert_eq!((all.len(), all.capacity() < 100_000), (8192, true), "each once");
         assert_eq!(cpu_text(&[0, 2, 3, 4, 6, 7]), "0,2-4,6-7");
         for bad in ["", "1,", "a", "0-8192", "1 2"] {
             assert_eq!(cpu_list(bad), None, "{bad}");

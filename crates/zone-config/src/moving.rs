@@ -5,6 +5,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,8 @@ pub struct Moving {
     pub copy: Option<Copy>,
 }
 
-/// The two directories of a copy, by their numbers: what another has put in the place of one is not removed.
+/// The two directories of a copy, by their numbers and births: what another has put in the place of one is not removed, also if it has got
+/// the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Copy {
@@ -31,6 +33,22 @@ pub struct Copy {
     pub from: i64,
     /// That of the one that it is to have.
     pub to: i64,
+    /// When the first was made, in nanoseconds since 1970; nothing where its file system does not tell, and in the records of earlier
+    /// programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_born: Option<i64>,
+    /// The same of the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_born: Option<i64>,
+}
+
+impl Copy {
+    /// Looks at the two directories; `None` if one is not there. No link is followed.
+    #[must_use]
+    pub fn of(from: &Path, to: &Path) -> Option<Self> {
+        let ((from, from_born), (to, to_born)) = (identity(from)?, identity(to)?);
+        Some(Self { from, to, from_born, to_born })
+    }
 }
 
 /// A record that cannot be had.
@@ -94,15 +112,22 @@ impl Moving {
     #[must_use]
     pub fn left(&self, place: &Path) -> Option<&Path> {
         let copy = self.copy?;
-        let (path, inode) = if place == self.to { (&self.from, copy.from) } else { (&self.to, copy.to) };
-        inode_of(path).is_some_and(|there| there == inode).then_some(path.as_path())
+        let (path, inode, born) = if place == self.to {
+            (&self.from, copy.from, copy.from_born)
+        } else {
+            (&self.to, copy.to, copy.to_born)
+        };
+        let (there, was_born) = identity(path)?;
+        let is_same = there == inode && (born.is_none() || born == was_born);
+        is_same.then_some(path.as_path())
     }
 }
 
-/// Gives the inode of a directory, no link followed, as TOML has numbers.
-#[must_use]
-pub fn inode_of(path: &Path) -> Option<i64> {
-    path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir).map(|stat| stat.ino().cast_signed())
+/// The inode of a directory, no link followed, and when it was made, as TOML has numbers.
+fn identity(path: &Path) -> Option<(i64, Option<i64>)> {
+    let stat = path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir)?;
+    let born = stat.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Some((stat.ino().cast_signed(), born.and_then(|born| i64::try_from(born.as_nanos()).ok())))
 }
 
 fn is_missing(path: &Path) -> bool {
@@ -124,7 +149,7 @@ mod tests {
         assert_eq!(rename.place(&from, &from), to);
         assert_eq!(rename.left(&to), None);
         // The disk of the old one is not mounted, and the new one is half a copy.
-        let copy = Copy { from: 1, to: inode_of(&to).unwrap() };
+        let copy = Copy { from: 1, from_born: None, ..Copy::of(&to, &to).unwrap() };
         let copied = Moving { copy: Some(copy), ..rename };
         assert_eq!(copied.place(&from, &from), from);
         assert_eq!(copied.left(&from), Some(to.as_path()));
@@ -134,15 +159,41 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_was_given_again_is_told_by_the_birth() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("old"), dir.path().join("new"));
+        std::fs::create_dir(&from).unwrap();
+        std::fs::create_dir(&to).unwrap();
+        let whole = Copy::of(&from, &to).unwrap();
+        let of = |copy| Moving { from: from.clone(), to: to.clone(), copy: Some(copy) };
+        assert_eq!((of(whole).left(&to), of(whole).left(&from)), (Some(from.as_path()), Some(to.as_path())));
+        let Some(born) = whole.from_born else { return };
+        // Another one of the same number, made at another time.
+        let another = Copy { from_born: Some(born - 1), ..whole };
+        assert_eq!((of(another).left(&to), of(another).left(&from)), (None, Some(to.as_path())));
+        let earlier = Copy { from_born: None, to_born: None, ..whole };
+        assert_eq!(of(earlier).left(&to), Some(from.as_path()), "as a record of earlier programs");
+        assert_eq!(Copy::of(&from, &dir.path().join("missing")), None);
+    }
+
+    #[test]
     fn a_record_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
         let zone: ZoneName = "web".parse().unwrap();
         std::fs::create_dir_all(layout.etc()).unwrap();
         assert_eq!(Moving::load(&layout, &zone).unwrap(), None);
-        let moving = Moving { from: "/a".into(), to: "/b c".into(), copy: Some(Copy { from: 7, to: -1 }) };
-        moving.save(&layout, &zone).unwrap();
-        assert_eq!(Moving::load(&layout, &zone).unwrap(), Some(moving));
+        let moving = Moving { from: "/a".into(), to: "/b c".into(), copy: None };
+        let first = Copy { from: 7, to: -1, from_born: None, to_born: None };
+        for copy in [None, Some(first), Some(Copy { from_born: Some(3), to_born: Some(-4), ..first })] {
+            let moving = Moving { copy, ..moving.clone() };
+            moving.save(&layout, &zone).unwrap();
+            assert_eq!(Moving::load(&layout, &zone).unwrap(), Some(moving));
+        }
+        // As earlier programs wrote it.
+        std::fs::write(layout.moving(&zone), "from = \"/a\"\nto = \"/b c\"\n[copy]\nfrom = 7\nto = -1\n")
+            .unwrap();
+        assert_eq!(Moving::load(&layout, &zone).unwrap(), Some(Moving { copy: Some(first), ..moving }));
         std::fs::write(layout.moving(&zone), "from = 1").unwrap();
         assert!(Moving::load(&layout, &zone).is_err());
         Moving::forget(&layout, &zone).unwrap();

@@ -1,4 +1,5 @@
-//! In which order zones boot, and go down: by what they depend on, then by their priority.
+//! In which order zones boot, and go down: by what they depend on, then by their priority. What a zone depends on has at least the
+//! priority of that zone, since it boots before it ([`effective`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,9 +32,9 @@ pub struct Order {
 }
 
 impl Order {
-    /// Orders zones.
+    /// Orders zones, by their [`effective`] priorities.
     pub fn new(zones: impl IntoIterator<Item = (ZoneName, Place)>) -> Self {
-        Self { waiting: zones.into_iter().collect(), under_way: BTreeMap::new() }
+        Self { waiting: effective(zones), under_way: BTreeMap::new() }
     }
 
     /// Gives a zone that may boot now, and is then under way; `None` while all others wait for one that is, and at the end.
@@ -77,10 +78,32 @@ impl Order {
     }
 }
 
+/// Raises the priority of each zone to the highest of those that depend on it, over whichever others. By its own alone it would have to
+/// boot after a zone that boots after it, and nobody could obey both.
+#[must_use]
+pub fn effective(zones: impl IntoIterator<Item = (ZoneName, Place)>) -> BTreeMap<ZoneName, Place> {
+    let mut zones: BTreeMap<ZoneName, Place> = zones.into_iter().collect();
+    for priority in [BootPriority::High, BootPriority::Normal] {
+        let of_it = zones.values().filter(|place| place.priority == priority);
+        let mut depends: Vec<ZoneName> = of_it.flat_map(|place| &place.depends).cloned().collect();
+        while let Some(name) = depends.pop() {
+            let Some(place) = zones.get_mut(&name) else { continue };
+            // One that is there already has handed it on, or does so by itself.
+            if rank(place.priority) > rank(priority) {
+                place.priority = priority;
+                depends.extend(place.depends.iter().cloned());
+            }
+        }
+    }
+    zones
+}
+
 /// The same zones the other way round, as they go down: a zone goes when all have gone that depend on it, and all of a lower
 /// priority.
 #[must_use]
 pub fn reversed(zones: &BTreeMap<ZoneName, Place>) -> Order {
+    // Raised before they are turned round: else a zone would go down as early as what it depends on, which is to go down after it.
+    let zones = effective(zones.clone());
     let backwards = |priority| match priority {
         BootPriority::High => BootPriority::Low,
         BootPriority::Normal => BootPriority::Normal,
@@ -215,9 +238,31 @@ mod tests {
     fn who_waits_for_each_other_boots_all_the_same() {
         let zones = zones(&[("a", "b", Normal), ("b", "a", Normal), ("c", "", Normal)]);
         assert_eq!(steps(Order::new(zones.clone())), ["c", "a", "b"]);
-        // A dependency against the priorities is a circle, too.
-        let zones = self::zones(&[("a", "b", High), ("b", "", Low)]);
-        assert_eq!(steps(Order::new(zones)), ["a", "b"]);
+        // All that are in it have the highest priority of any.
+        let zones = self::zones(&[("a", "b", Normal), ("b", "a", High), ("c", "", Normal)]);
+        assert_eq!(steps(Order::new(zones)), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_a_zone_of_high_priority_depends_on_has_that_priority_too() {
+        let zones = zones(&[
+            ("web", "db", High),
+            ("db", "disk", Normal),
+            ("disk", "", Low),
+            ("auth", "", Normal),
+            ("late", "", Low),
+        ]);
+        assert_eq!(steps(Order::new(zones.clone())), ["disk", "db", "web", "auth", "late"]);
+        assert_eq!(steps(reversed(&zones)), ["late", "auth", "web", "db", "disk"]);
+    }
+
+    #[test]
+    fn a_priority_is_raised_and_never_lowered() {
+        let of =
+            |lines| effective(zones(lines)).into_values().map(|place| place.priority).collect::<Vec<_>>();
+        assert_eq!(of(&[("a", "b", Low), ("b", "c", Normal), ("c", "", High)]), [Low, Normal, High]);
+        // Whoever else depends on it, and whatever is not there.
+        assert_eq!(of(&[("a", "c gone", Normal), ("b", "c", High), ("c", "", Low)]), [Normal, High, High]);
     }
 
     #[test]

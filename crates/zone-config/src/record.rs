@@ -15,8 +15,16 @@ use std::path::{Path, PathBuf};
 /// Reads a record; one that is missing or cannot be read is none.
 #[must_use]
 pub fn load(path: &Path) -> Option<String> {
-    let bytes = file::read_if_there(path, file::DOCUMENT).ok()??;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    read(path).ok()?
+}
+
+/// Reads a record; `None` if there is none.
+///
+/// # Errors
+/// When it cannot be read, or is larger than a document may be.
+pub fn read(path: &Path) -> Result<Option<String>, FileError> {
+    let bytes = file::read_if_there(path, file::DOCUMENT)?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Gives the lines that are whole, each as its word and what belongs to it.
@@ -74,6 +82,14 @@ impl Record {
             FileError::new("write", &self.path)(error)
         })
     }
+
+    /// Removes all lines: for whoever reads it is as one that nothing was added to.
+    ///
+    /// # Errors
+    /// Those of ftruncate(2).
+    pub fn clear(&mut self) -> Result<(), FileError> {
+        self.file.set_len(0).map_err(FileError::new("truncate", &self.path))
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +112,19 @@ mod tests {
             lines(&text).collect::<Vec<_>>(),
             [("begin", "boot 1"), ("booted", ""), ("args", "a end b")]
         );
+        record.clear().unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some(""));
+        record.add("booted").unwrap();
+        assert_eq!(load(&path).as_deref(), Some("booted\n"), "what was there before leaves no hole");
+    }
+
+    #[test]
+    fn one_that_is_too_large_is_told_from_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        assert!(read(&path).unwrap().is_none());
+        Record::open(&path).unwrap().file.set_len(file::DOCUMENT + 1).unwrap();
+        assert!(read(&path).is_err() && load(&path).is_none());
     }
 
     #[test]

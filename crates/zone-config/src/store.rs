@@ -13,7 +13,7 @@ use crate::file::{self, FileError, FileLock};
 use crate::idmap::{self, IdMapError};
 use crate::index::{Entry, Index, IndexError};
 use crate::schema::{self, ValueError};
-use crate::{IdRange, Layout, State, ZoneName, sharing};
+use crate::{IdRange, Layout, State, ZoneName, change, sharing};
 
 /// A change of a zone's configuration that cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,21 @@ pub enum StoreError {
         /// What was to be done.
         change: &'static str,
     },
+    /// The zone has got files, which go by what was to be changed.
+    #[error("Zone {zone} is {state}; set {property} not allowed.")]
+    Sealed {
+        /// The zone that was to be changed.
+        zone: ZoneName,
+        /// The state that it is in by now.
+        state: State,
+        /// The property's name.
+        property: &'static str,
+    },
+    /// What was to be saved was made from what is not there any more.
+    #[error(
+        "Zone {0}: the configuration was changed or deleted by somebody else since it was read, and is left as it is; begin anew with 'zonecfg -z {0}'"
+    )]
+    Stale(ZoneName),
     /// Without its configuration nobody would know whose files these are.
     #[error(
         "Zone {zone} has its files in {}; delete not allowed.  Remove them with 'zoneadm -z {zone} uninstall', or move them away to keep them.",
@@ -67,6 +82,17 @@ pub enum RelocateError {
     Store(#[from] StoreError),
 }
 
+/// What a configuration that is saved may write over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Whatever is there.
+    Any,
+    /// Nothing: no zone may have the name.
+    Nothing,
+    /// The configuration from which it was made, by its [`change::version`].
+    Version(String),
+}
+
 /// Reads what is set in a zone's configuration.
 ///
 /// # Errors
@@ -89,10 +115,29 @@ pub fn written(layout: &Layout, zone: &ZoneName) -> String {
 /// another than `zone` when the zone is renamed.
 ///
 /// # Errors
-/// When a zone that is above configured would be renamed or moved, when `to` is in use, or when a file cannot be
-/// written; nothing is then changed.
-pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document) -> Result<(), StoreError> {
-    put(layout, zone, to, document, true)
+/// When a sealed property of a zone above configured would be changed, when `to` is in use, when there is another configuration than
+/// `base`, or when a file cannot be written; nothing is then changed.
+pub fn save(
+    layout: &Layout,
+    zone: &ZoneName,
+    to: &ZoneName,
+    document: &Document,
+    base: &Base,
+) -> Result<(), StoreError> {
+    if sharing::may_share(&document.to_toml()) {
+        // Before it is there: a name too many is no harm.
+        sharing::add(layout, to)?;
+    }
+    {
+        let _lock = lock(layout)?;
+        put(layout, zone, to, document, |entry| may_save(layout, zone, to, document, base, entry))?;
+    }
+    if zone != to {
+        file::remove(&layout.config(zone))?;
+        // A name too many is no harm.
+        let _ = sharing::forget(layout, zone);
+    }
+    Ok(())
 }
 
 /// Writes that a zone's files are in `zonepath` now, whatever state it is in. Who is killed within it does the same again.
@@ -100,48 +145,78 @@ pub fn save(layout: &Layout, zone: &ZoneName, to: &ZoneName, document: &Document
 /// # Errors
 /// When the configuration cannot be read or understood, or a file cannot be written; nothing is then changed.
 pub fn set_zonepath(layout: &Layout, zone: &ZoneName, zonepath: &Path) -> Result<(), RelocateError> {
+    // Before it is read: what somebody commits meanwhile is kept.
+    let _lock = lock(layout)?;
     let mut document = load(layout, zone)?;
     if let Some(row) = schema::global("zonepath") {
         document.globals.set(row, row.read(&zonepath.to_string_lossy())?);
     }
-    Ok(put(layout, zone, zone, &document, false)?)
+    Ok(put(layout, zone, zone, &document, |_| Ok(()))?)
 }
 
-/// `sealed`: a zone that has files is neither renamed nor moved.
+/// Takes the lock of the index, under which configurations are written, too.
+fn lock(layout: &Layout) -> Result<FileLock, StoreError> {
+    let lock = FileLock::take(&layout.index_lock())?;
+    zone_fail::pass!("index.locked");
+    Ok(lock)
+}
+
+/// Looks again, under the lock, at what was seen when the configuration was read: others install and commit meanwhile.
+fn may_save(
+    layout: &Layout,
+    zone: &ZoneName,
+    to: &ZoneName,
+    document: &Document,
+    base: &Base,
+    entry: Option<&Entry>,
+) -> Result<(), StoreError> {
+    // What cannot be understood can only be written over.
+    let there = load(layout, zone).ok();
+    if let Some(entry) = entry.filter(|entry| entry.state != State::Configured) {
+        let sealed = |property| StoreError::Sealed { zone: zone.clone(), state: entry.state, property };
+        if zone != to {
+            return Err(sealed("zonename"));
+        }
+        if entry.zonepath != zonepath_of(document) {
+            return Err(sealed("zonepath"));
+        }
+        if let Some(property) = there.as_ref().and_then(|there| change::sealed(there, document)) {
+            return Err(sealed(property));
+        }
+    }
+    match (base, entry, there) {
+        (Base::Any, ..) | (Base::Nothing, None, _) => Ok(()),
+        (Base::Nothing, Some(_), _) => Err(IndexError::InUse(zone.clone()).into()),
+        (Base::Version(read), _, Some(there)) if *read == change::version(&there) => Ok(()),
+        (Base::Version(_), ..) => Err(StoreError::Stale(zone.clone())),
+    }
+}
+
+fn zonepath_of(document: &Document) -> PathBuf {
+    document.globals.text("zonepath").map(PathBuf::from).unwrap_or_default()
+}
+
+/// Writes the file and the line, if `may` lets it. The caller has the lock of the index.
 fn put(
     layout: &Layout,
     zone: &ZoneName,
     to: &ZoneName,
     document: &Document,
-    sealed: bool,
+    may: impl FnOnce(Option<&Entry>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let zonepath = document.globals.text("zonepath").map(PathBuf::from).unwrap_or_default();
+    let zonepath = zonepath_of(document);
     let file = layout.config(to);
-    if sharing::may_share(&document.to_toml()) {
-        // Before it is there: a name too many is no harm.
-        sharing::add(layout, to)?;
-    }
     let mut before = None;
-    let changed = Index::update(layout, |index| {
+    let changed = Index::update_locked(layout, |index| {
+        may(index.get(zone))?;
         let old = document.text.0.clone().unwrap_or_else(|| written(layout, zone));
         let text = document.to_toml_over(&old);
         file::check_size(&file, text.as_bytes(), file::DOCUMENT)?;
-        match index.get(zone).cloned() {
-            Some(entry) => {
-                let refused = |change| StoreError::State { zone: zone.clone(), state: entry.state, change };
-                let sealed = sealed && entry.state != State::Configured;
-                if sealed && zone != to {
-                    return Err(refused("set zonename"));
-                }
-                if sealed && entry.zonepath != zonepath {
-                    return Err(refused("set zonepath"));
-                }
-                index.rename(zone, to)?;
-                index.set_zonepath(to, zonepath)?;
-            }
-            None => {
-                index.add(Entry { name: to.clone(), state: State::Configured, zonepath, uuid: None })?;
-            }
+        if index.get(zone).is_some() {
+            index.rename(zone, to)?;
+            index.set_zonepath(to, zonepath)?;
+        } else {
+            index.add(Entry { name: to.clone(), state: State::Configured, zonepath, uuid: None })?;
         }
         file::make_dir_to_stay(&layout.etc(), 0o755)?;
         // What cannot be read cannot be put back, and is no reason not to write over it.
@@ -160,13 +235,7 @@ fn put(
         };
         let _ = addresses::rename(layout, to, zone);
     }
-    changed?;
-    if zone != to {
-        file::remove(&layout.config(zone))?;
-        // A name too many is no harm.
-        let _ = sharing::forget(layout, zone);
-    }
-    Ok(())
+    changed
 }
 
 /// The mode of a file with this text: what is no configuration may have secrets.
@@ -312,123 +381,4 @@ fn is_missing(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    #[test]
-    fn a_zone_is_begun_once_with_ids_or_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
-        let web: ZoneName = "web".parse().unwrap();
-        save(&layout, &web, &web, &document("/zones/web")).unwrap();
-        let configured = fs::read_to_string(layout.index()).unwrap();
-        // The last of the files cannot be written.
-        fs::create_dir_all(dir.path().join("etc/.subgid.new")).unwrap();
-        assert!(matches!(begin(&layout, &web), Err(StoreError::File(_))));
-        assert_eq!(fs::read_to_string(layout.index()).unwrap(), configured);
-        assert_eq!(idmap::lookup(&layout, &web).unwrap(), None);
-        fs::remove_dir(dir.path().join("etc/.subgid.new")).unwrap();
-        // The last of them cannot be replaced.
-        fs::create_dir(dir.path().join("etc/subgid")).unwrap();
-        assert!(begin(&layout, &web).is_err());
-        assert_eq!(fs::read_to_string(layout.index()).unwrap(), configured);
-        fs::remove_dir(dir.path().join("etc/subgid")).unwrap();
-        let Begun::Incomplete(ids) = begin(&layout, &web).unwrap() else { panic!() };
-        assert_eq!(idmap::lookup(&layout, &web).unwrap(), Some(ids));
-        let registered = |name| fs::read_to_string(dir.path().join("etc").join(name)).unwrap();
-        assert_eq!(
-            [registered("subuid"), registered("subgid")],
-            [(); 2].map(|()| format!("zone-web:{ids}\n"))
-        );
-        assert_eq!(Index::find(&layout, &web).unwrap().unwrap().state, State::Incomplete);
-        assert_eq!(begin(&layout, &web).unwrap(), Begun::Already(State::Incomplete));
-    }
-
-    fn document(zonepath: &str) -> Document {
-        let mut document = Document::default();
-        let row = schema::global("zonepath").unwrap();
-        document.globals.set(row, row.read(zonepath).unwrap());
-        document
-    }
-
-    #[test]
-    fn the_file_and_the_line_live_and_die_together() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
-        let (web, db): (ZoneName, ZoneName) = ("web".parse().unwrap(), "db".parse().unwrap());
-        save(&layout, &web, &web, &document("/zones/web")).unwrap();
-        save(&layout, &web, &db, &document("/zones/db")).unwrap();
-        assert!(!layout.config(&web).exists());
-        assert_eq!(load(&layout, &db).unwrap(), document("/zones/db"));
-        assert_eq!(fs::read_to_string(layout.index()).unwrap(), "db:configured:/zones/db:\n");
-        let recorded = || fs::read_to_string(layout.addresses()).unwrap();
-        fs::write(layout.addresses(), "db eth0 10.0.0.2\nother eth0 10.0.0.3\n").unwrap();
-        save(&layout, &db, &web, &document("/zones/db")).unwrap();
-        assert_eq!(recorded(), "web eth0 10.0.0.2\nother eth0 10.0.0.3\n");
-        save(&layout, &web, &db, &document("/zones/db")).unwrap();
-
-        Index::update(&layout, |index| index.set_state(&db, State::Installed)).unwrap();
-        assert!(matches!(save(&layout, &db, &web, &document("/zones/db")), Err(StoreError::State { .. })));
-        let refused = save(&layout, &db, &db, &document("/zones/x")).unwrap_err();
-        assert_eq!(refused.to_string(), "Zone db is installed; set zonepath not allowed.");
-        assert!(matches!(delete(&layout, &db, false), Err(StoreError::State { .. })));
-        assert_eq!(load(&layout, &db).unwrap(), document("/zones/db"));
-        assert_eq!(recorded(), "db eth0 10.0.0.2\nother eth0 10.0.0.3\n");
-        set_zonepath(&layout, &db, Path::new("/zones/y")).unwrap();
-        assert_eq!(load(&layout, &db).unwrap(), document("/zones/y"));
-        assert_eq!(Index::find(&layout, &db).unwrap().unwrap().zonepath, Path::new("/zones/y"));
-        assert_eq!(delete(&layout, &db, true).unwrap(), None);
-        assert_eq!(recorded(), "other eth0 10.0.0.3\n");
-        assert!(!layout.config(&db).exists());
-        assert_eq!(fs::read_to_string(layout.index()).unwrap(), "");
-    }
-
-    #[test]
-    fn what_could_not_be_read_back_is_not_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
-        let web: ZoneName = "web".parse().unwrap();
-        let long = document(&format!("/{}", "a".repeat(usize::try_from(file::DOCUMENT).unwrap())));
-        let refused = save(&layout, &web, &web, &long).unwrap_err().to_string();
-        assert_eq!(refused, format!("cannot write {}", layout.config(&web).display()));
-        assert!(!layout.config(&web).exists() && !layout.index().exists());
-    }
-
-    #[test]
-    fn a_root_keeps_its_zone_and_its_ids() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
-        let web: ZoneName = "web".parse().unwrap();
-        let zonepath = dir.path().join("zone");
-        let begin = || {
-            save(&layout, &web, &web, &document(zonepath.to_str().unwrap())).unwrap();
-            Index::update(&layout, |index| index.set_state(&web, State::Incomplete)).unwrap();
-            idmap::allocate(&layout, &web).unwrap()
-        };
-        let range = begin();
-        fs::create_dir_all(zonepath.join("root")).unwrap();
-        let refused = delete(&layout, &web, true).unwrap_err().to_string();
-        assert!(
-            refused.contains("zone/root; delete not allowed.  Remove them with 'zoneadm -z web uninstall'")
-        );
-        assert!(may_delete(&layout, &web).is_err() && load(&layout, &web).is_ok());
-        assert_eq!(idmap::lookup(&layout, &web).unwrap(), Some(range));
-        assert!(!layout.zone_run(&web).exists(), "what is refused leaves nothing");
-
-        // Its disk is not mounted: who can say what is on it?
-        fs::rename(&zonepath, dir.path().join("away")).unwrap();
-        assert_eq!(delete(&layout, &web, true).unwrap(), Some(range));
-        assert_eq!(begin(), range, "the same ids for a zone of the same name");
-        let held = FileLock::take(&layout.oplock(&web)).unwrap();
-        assert!(matches!(delete(&layout, &web, true), Err(StoreError::Busy(_))));
-        drop(held);
-
-        // Somebody has removed the root and left the zonepath: nothing can have the ids.
-        fs::create_dir(&zonepath).unwrap();
-        assert!(matches!(delete(&layout, &web, false), Err(StoreError::State { .. })));
-        assert_eq!(delete(&layout, &web, true).unwrap(), None);
-        assert_eq!(idmap::lookup(&layout, &web).unwrap(), None);
-        assert!(!layout.config(&web).exists() && !layout.zone_run(&web).exists());
-    }
-}
+mod tests;

@@ -114,7 +114,7 @@ pub enum Kind {
     Routers,
     /// The Ethernet address of one station.
     Mac,
-    /// A rate in bits in a second.
+    /// A rate in bits in a second; a number without a letter is in megabits.
     Bandwidth,
     /// Words, from this list.
     Words(&'static [&'static str]),
@@ -185,7 +185,7 @@ impl Kind {
             Self::Prefixes => "a list of addresses and prefixes, such as [192.0.2.7,2001:db8:1::/48]".to_owned(),
             Self::Routers => "a list of addresses, such as [192.0.2.1,fe80::1]".to_owned(),
             Self::Mac => "an Ethernet address of one station, such as 02:08:20:5e:01:07".to_owned(),
-            Self::Bandwidth => "bits in a second: a whole number with K, M or G, from 8K to 1000G, such as 100M".to_owned(),
+            Self::Bandwidth => "bits in a second: a whole number with K, M or G, from 8K to 1000G, such as 100M, or without a letter in megabits".to_owned(),
             Self::Words(words) => format!("a list of these: {}", words.join(", ")),
             Self::HostPorts => format!(
                 "a port from 1 to 65535 or a range of at most {}, with or without an address of the host: 8080, 8000-8010, 192.0.2.1:8080, \"[2001:db8::1]:8080\"",

@@ -1,5 +1,7 @@
 //! A configuration in memory, and the resource one is in.
 
+use std::borrow::Cow;
+
 use zone_config::command::{Qualifier, Term};
 use zone_config::document::{Document, Instance, MOST_RESOURCES};
 use zone_config::limits::Alias;
@@ -7,6 +9,8 @@ use zone_config::net::AUTO;
 use zone_config::schema::{self, Applies, GLOBALS, Property, Resource};
 use zone_config::value::{Shape, Value};
 use zone_config::{State, ZoneName};
+
+use crate::tokens;
 
 mod error;
 pub(crate) mod rctl;
@@ -92,7 +96,7 @@ impl Editor {
         if let Some(open) = &mut self.open {
             let resource = open.instance.resource;
             let property = open.property(name)?;
-            let value = term
+            let value = expanded(property, term, &self.zone)?
                 .value_for(property)
                 .map_err(|value| EditError::ResourceValue { resource: resource.name, value })?;
             open.instance.values.set(property, value);
@@ -108,7 +112,7 @@ impl Editor {
         if let (Applies::Sealed, Some(state)) = (property.applies, self.sealed) {
             return Err(EditError::Sealed { zone: self.zone.clone(), state, property: property.name });
         }
-        let value = term.value_for(property)?;
+        let value = expanded(property, term, &self.zone)?.value_for(property)?;
         if property.stored {
             self.document.globals.set(property, value);
         } else if let Ok(zone) = value.to_string().parse() {
@@ -384,6 +388,16 @@ pub(crate) fn global(name: &str) -> Result<&'static Property, EditError> {
         name: name.to_owned(),
         allowed: schema::names(GLOBALS),
     })
+}
+
+/// What is set, with the token of Solaris in it that can be one of a path here.
+fn expanded<'a>(property: &Property, term: &'a Term, zone: &ZoneName) -> Result<Cow<'a, Term>, EditError> {
+    match term {
+        Term::Word(path) if tokens::has(property) => tokens::typed(path, zone.as_str())
+            .map(|path| Cow::Owned(Term::Word(path)))
+            .map_err(|token| EditError::Token { property: property.name, token }),
+        term => Ok(Cow::Borrowed(term)),
+    }
 }
 
 fn property_of(resource: &Resource, name: &str) -> Result<&'static Property, EditError> {

@@ -18,6 +18,7 @@ pub mod run;
 pub mod session;
 pub mod show;
 pub mod talk;
+mod tokens;
 
 pub use run::main;
 

@@ -11,6 +11,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
+use zone_config::schema::{Property, RESOURCES, Resource};
 
 use crate::complete::{Place, complete};
 
@@ -45,7 +46,7 @@ impl Reader {
             .and_then(|config| config.history_ignore_dups(true))
             .map_err(io::Error::other)?
             .completion_type(CompletionType::List)
-            .auto_add_history(true)
+            .auto_add_history(false)
             .bracketed_paste(true)
             .build();
         let history = FileHistory::with_config(&config);
@@ -61,11 +62,18 @@ impl Reader {
 
     /// Reads a line that is typed at this place.
     pub fn read(&mut self, prompt: &str, place: Place) -> Typed {
+        let open = place.resource;
         if let Some(Words(known)) = self.editor.helper_mut() {
             *known = place;
         }
         match self.editor.readline(prompt) {
-            Ok(line) => Typed::Line(line),
+            Ok(line) => {
+                if !may_be_secret(&line, open) {
+                    // That it is not known again is nothing to fail for.
+                    let _ = self.editor.add_history_entry(&line);
+                }
+                Typed::Line(line)
+            }
             Err(ReadlineError::Interrupted) => Typed::Cleared,
             Err(_) => Typed::End,
         }
@@ -87,6 +95,22 @@ fn history_file() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     Some(state.join("zones/zonecfg_history"))
+}
+
+/// Tells whether a line may have what is shown to nobody, and must not be in a file of ours: one that is typed within a resource that
+/// has such a property or names the resource, and one that sets the property, though it be in the wrong place.
+fn may_be_secret(line: &str, open: Option<&Resource>) -> bool {
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '-';
+    let names = |resource: &Resource| line.split(|c| !is_of_name(c)).any(|word| word == resource.name);
+    let sets = |row: &Property| {
+        line.match_indices(row.name).any(|(at, name)| {
+            !line[..at].ends_with(is_of_name) && line[at + name.len()..].trim_start().starts_with('=')
+        })
+    };
+    RESOURCES.iter().any(|resource| {
+        let mut secret = resource.properties.iter().filter(|row| row.secret).peekable();
+        secret.peek().is_some() && (open == Some(resource) || names(resource) || secret.any(sets))
+    })
 }
 
 /// Completes words.
@@ -135,4 +159,28 @@ pub fn page(text: &str) -> io::Result<()> {
     let mut out = io::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zone_config::schema;
+
+    #[test]
+    fn a_secret_is_in_no_history() {
+        for line in [
+            "add credential; set name=a; set data=hunter2; end",
+            "select credential data=hunter2",
+            "set credential:data=\"hunter2",
+            "set data = hunter2",
+            "info;set data=hunter2",
+        ] {
+            assert!(may_be_secret(line, None), "{line}");
+        }
+        let credential = schema::resource("credential");
+        assert!(may_be_secret("set data \"hunter2", credential) && may_be_secret("hunter2", credential));
+        for line in ["set user-data=/srv/x", "add fs; set dir=/data; set special=/credentials", "info"] {
+            assert!(!may_be_secret(line, None) && !may_be_secret(line, schema::resource("fs")), "{line}");
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! Giving a zone that runs the configuration in hand, by its daemon.
 
+use std::path::Path;
+
+use zone_config::config::ConfigError;
 use zone_config::document::Document;
-use zone_config::{Layout, ZoneName, change};
+use zone_config::{Layout, ZoneConfig, ZoneName, change};
 use zone_door::{CallError, Client, DoorError, MAX_CALL, OpResult, Request};
 use zone_start::{Missed, StartError, Unreached};
 
@@ -74,6 +77,14 @@ pub(crate) fn give(
     Ok(())
 }
 
+/// Gives the version of what a zone has that was given this: its daemon leaves out what is set to its default.
+///
+/// # Errors
+/// When something is missing that a zone must have.
+pub(crate) fn version(given: &Document) -> Result<String, ConfigError> {
+    Ok(change::version(&ZoneConfig::from_document(given, Path::new(""))?.to_document()))
+}
+
 fn refused(zone: &ZoneName, refusal: &DoorError) -> LiveError {
     LiveError::Refused { zone: zone.clone(), messages: refusal.messages() }
 }
@@ -88,4 +99,19 @@ fn call(layout: &Layout, zone: &ZoneName, request: &Request) -> Result<OpResult,
         CallError::Gone => Missed::Gone(cause),
         _ => Missed::Final(cause),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_change_is_of_what_the_zone_was_given_by_the_first() {
+        let read = |text: &str| Document::parse(text, Path::new("f")).unwrap();
+        let given = read("zonepath = \"/z\"\nrestart-init = true\nmax-lwps = 7\n");
+        // As its daemon has it, without the default.
+        let has = read("zonepath = \"/z\"\nmax-lwps = 7\n");
+        assert_eq!(version(&given).unwrap(), change::version(&has));
+        assert_ne!(change::version(&given), change::version(&has));
+    }
 }

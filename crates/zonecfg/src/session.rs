@@ -20,12 +20,14 @@ use zone_sys::Chain;
 use crate::editor::{EditError, Editor};
 use crate::error::Failure;
 use crate::talk::{Answer, Talk};
-use crate::{help, import, live, show};
+use crate::{help, import, show};
+use save::{Disk, Plan};
 
 mod access;
 mod create;
 mod edit;
 mod hints;
+mod save;
 mod told;
 mod verify;
 
@@ -49,6 +51,8 @@ pub struct Session {
     saved: Option<(ZoneName, Document)>,
     disk: Disk,
     plan: Plan,
+    /// Whether what is in hand was created, and is not what was saved with changes.
+    anew: bool,
     /// Whether a commit is saved at once.
     at_once: bool,
     /// The version of what the zone has that runs, when that is what is edited.
@@ -70,24 +74,6 @@ enum Current {
     Broken(Failure),
     /// It is being edited.
     Here(Box<Editor>),
-}
-
-/// What was on disk when the session began, or is since it last saved.
-#[derive(Clone, Debug, Default)]
-struct Disk {
-    /// The name, when there is an index line or a file.
-    name: Option<ZoneName>,
-    /// The state in the index.
-    state: Option<State>,
-}
-
-/// What is to be done to the disk.
-#[derive(Debug, Default)]
-struct Plan {
-    /// Remove this zone's configuration; with force if so.
-    delete: Option<(ZoneName, bool)>,
-    /// Save this configuration, of the zone that is now called the first name, under the second.
-    save: Option<(ZoneName, ZoneName, Document)>,
 }
 
 impl Session {
@@ -119,7 +105,8 @@ impl Session {
             (Err(error), _) => (Current::Broken(error.into()), None),
         };
         let there = !matches!(current, Current::None);
-        let disk = Disk { name: there.then(|| zone.clone()), state };
+        let version = saved.as_ref().map(|(_, document)| change::version(document));
+        let disk = Disk { name: there.then(|| zone.clone()), state, version };
         Ok(Self::new(layout, zone, current, saved, disk, at_once))
     }
 
@@ -140,6 +127,7 @@ impl Session {
             saved,
             disk,
             plan: Plan::default(),
+            anew: false,
             at_once,
             live: None,
             left_out: Vec::new(),
@@ -163,7 +151,7 @@ impl Session {
         let live = Some(change::version(&document));
         let state = Some(State::Installed);
         let current = Current::Here(Box::new(Editor::new(zone.clone(), document.clone(), state)));
-        let disk = Disk { name: Some(zone.clone()), state };
+        let disk = Disk { name: Some(zone.clone()), state, version: None };
         let saved = Some((zone.clone(), document));
         Ok(Self { live, ..Self::new(layout, zone, current, saved, disk, at_once) })
     }
@@ -343,6 +331,7 @@ impl Session {
 
     fn is_dirty(&self) -> bool {
         match (&self.current, &self.saved) {
+            (Current::Here(_), _) if self.anew => true,
             (Current::Here(editor), Some((zone, document))) => {
                 editor.zone != *zone || editor.document != *document
             }
@@ -356,28 +345,6 @@ impl Session {
             Current::Here(editor) if editor.open().is_some() => Err(EditError::GlobalOnly(command).into()),
             _ => Ok(()),
         }
-    }
-
-    fn commit(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
-        let notes = self.verified()?;
-        if self.live.is_none() {
-            self.tell_pending(talk);
-            notes.into_iter().for_each(|note| self.note_once(note, talk));
-        }
-        let editor = self.editor()?;
-        let (to, document) = (editor.zone.clone(), editor.document.clone());
-        let to_be_deleted = self.plan.delete.as_ref().map(|(name, _)| name);
-        let is_ours = self.disk.name.as_ref() == Some(&to) || to_be_deleted == Some(&to);
-        if !is_ours && Index::load(&self.layout)?.get(&to).is_some() {
-            return Err(Failure::NameInUse(to));
-        }
-        let from = self.disk.name.clone().unwrap_or_else(|| to.clone());
-        self.plan.save = Some((from, to.clone(), document.clone()));
-        self.saved = Some((to, document));
-        if self.live.is_none() {
-            self.tell_of_a_live_zone(talk);
-        }
-        if self.at_once { self.apply(talk) } else { Ok(()) }
     }
 
     fn revert(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<(), Failure> {
@@ -399,65 +366,8 @@ impl Session {
             }
         }
         self.current = Current::Here(Box::new(Editor::new(zone, document, sealed)));
+        self.anew = false;
         self.left_out.clear();
-        Ok(())
-    }
-
-    fn delete(&mut self, force: bool, talk: &mut Talk<'_>) -> Result<(), Failure> {
-        self.global_scope("delete")?;
-        let Some(zone) =
-            self.disk.name.clone().or_else(|| self.plan.save.as_ref().map(|save| save.1.clone()))
-        else {
-            return Err(Failure::NoSuchZone(self.zone.clone(), self.meant()));
-        };
-        if self.layout.snapshot(&zone).exists() && !hostboot::is_over(&self.layout, &zone) {
-            return Err(Failure::Up(zone));
-        }
-        // Before anything is asked or promised; it is looked at again when it is done.
-        store::may_delete(&self.layout, &zone)?;
-        if above_configured(self.disk.state).is_some() && !force {
-            return Err(Failure::NotConfigured(zone));
-        }
-        if !force {
-            match talk.ask(&format!("Are you sure you want to delete zone {zone}"))? {
-                Answer::Yes => {}
-                Answer::No => return Ok(()),
-                Answer::Nobody => return Err(Failure::NobodyToAsk("delete")),
-            }
-        }
-        self.plan = Plan { delete: self.disk.name.clone().map(|name| (name, force)), save: None };
-        self.disk = Disk::default();
-        self.current = Current::None;
-        self.saved = None;
-        if self.at_once { self.apply(talk) } else { Ok(()) }
-    }
-
-    /// Makes real what was planned.
-    fn apply(&mut self, talk: &mut Talk<'_>) -> Result<(), Failure> {
-        let Plan { delete, save } = std::mem::take(&mut self.plan);
-        if self.dry_run {
-            return Ok(());
-        }
-        if let Some((zone, force)) = delete
-            && let Some(range) = store::delete(&self.layout, &zone, force)?
-        {
-            talk.note(&format!(
-                "note: the ids {} to {} stay reserved for a zone named {zone}: files that have them may still be on a disk.",
-                range.base,
-                range.base + (range.count - 1)
-            ));
-        }
-        if let (Some((_, _, document)), Some(base)) = (&save, &mut self.live) {
-            live::give(&self.layout, &self.zone, document, base, talk)?;
-            *base = change::version(document);
-            return Ok(());
-        }
-        if let Some((from, to, document)) = save {
-            store::save(&self.layout, &from, &to, &document)?;
-            let state = self.disk.state.or(Some(State::Configured));
-            self.disk = Disk { name: Some(to.clone()), state };
-            self.zone = to;
-        }
         Ok(())
     }
 }
@@ -465,3 +375,6 @@ impl Session {
 fn above_configured(state: Option<State>) -> Option<State> {
     state.filter(|state| *state > State::Configured)
 }
+
+#[cfg(test)]
+mod tests;

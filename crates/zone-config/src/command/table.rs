@@ -128,8 +128,9 @@ pub static COMMANDS: &[CommandSpec] = &[
         &["commit"],
         Scope::Both,
         "",
-        "Verifies and saves. In a command file, what was committed is saved when the whole file has succeeded. A live \
-         zone keeps what it was booted with until its next boot.",
+        "Verifies and saves. In a command file, what was committed is saved when the whole file has succeeded. A zone \
+         that is up keeps what it has until 'zoneadm apply' or its next boot; 'help PROPERTY' says when a change applies. \
+         With -r the commit gives it to the zone that runs.",
     ),
     row("revert", &["revert [-F]"], Scope::Global, "F", "Goes back to what was saved last."),
     row(

@@ -43,7 +43,7 @@ pub static GLOBALS: &[Property] = &[
         "depends",
         Kind::Zones,
         Unset::Nothing,
-        "Zones that boot before it, with it, and go down after it, where systemd boots it.",
+        "Zones that the host boots before it, and with it, and takes down after it.",
     )
     .at_once(),
     Property::new(
@@ -75,7 +75,7 @@ pub static GLOBALS: &[Property] = &[
     Property::new(
         "limitpriv",
         Kind::Privileges,
-        Unset::From("the brand's default"),
+        Unset::From("default, the safe set"),
         "The privileges that processes in the zone can have at most: capabilities, or Solaris' names for them.",
     ),
     Property::new(

@@ -184,7 +184,7 @@ pub static RESOURCES: &[Resource] = &[
                 "maxbw",
                 Kind::Bandwidth,
                 Unset::Nothing,
-                "The most that it sends, and the most that it receives, in bits in a second.",
+                "The most that it sends, and the most that it receives, in bits in a second; a number without a letter is in megabits, as on Solaris.",
             )
             .live(),
             Property::new(

@@ -43,6 +43,14 @@ pub enum EditError {
         /// What is wrong with the value; a part of the sentence, not its cause.
         value: ValueError,
     },
+    /// A token of Solaris that has no meaning here.
+    #[error("{property}: {token} is a token of Solaris that nothing here stands for; write the path instead")]
+    Token {
+        /// The property's name.
+        property: &'static str,
+        /// The token, with its braces.
+        token: String,
+    },
     /// The zone has as many resources as it can have.
     #[error("a zone has at most {MOST_RESOURCES} resources")]
     TooMany,

@@ -161,3 +161,14 @@ fn the_one_resource_of_a_type_is_edited_from_outside() {
     edit(&mut editor, "clear capped-memory.swap; set max-lwps=5").unwrap();
     assert_eq!(editor.document.resources, []);
 }
+
+#[test]
+fn a_token_of_solaris_is_the_zones_name_or_refused() {
+    let mut editor = Editor::new("web".parse().unwrap(), Document::default(), None);
+    let word = |text: &str| Term::Word(text.to_owned());
+    editor.set("zonepath", &word("/system/zones/%{zonename}")).unwrap();
+    assert_eq!(editor.document.globals.text("zonepath"), Some("/system/zones/web"));
+    let refused = editor.set("zonepath", &word("/system/zones/%{id}")).unwrap_err().to_string();
+    assert!(refused.starts_with("zonepath: %{id} is a token of Solaris"), "{refused}");
+    editor.set("ready-check", &word("curl -w %{http_code} localhost")).unwrap();
+}

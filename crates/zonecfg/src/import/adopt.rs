@@ -6,11 +6,12 @@
 use zone_config::brand;
 use zone_config::command::Term;
 use zone_config::net::Address;
-use zone_config::schema;
+use zone_config::schema::{self, Property};
 use zone_config::value::Shape;
 
 use super::{Foreign, LeftOut, Resource, shown, words};
 use crate::editor::Editor;
+use crate::tokens;
 
 /// The property that tells resources of a type from each other, for types that are not known here.
 const KEYS: [&str; 7] = ["name", "dir", "physical", "linkname", "match", "user", "id"];
@@ -72,7 +73,7 @@ impl Adopting<'_> {
             _ => {}
         }
         let value = sized(None, name, value);
-        if self.editor.set(name, &value).is_err() {
+        if self.expanded(None, name, &value).is_none_or(|value| self.editor.set(name, &value).is_err()) {
             self.leave(format!("{name} {value}"));
         }
     }
@@ -93,10 +94,7 @@ impl Adopting<'_> {
         name: &str,
         words: impl Iterator<Item = &'w str>,
     ) -> (Vec<String>, Vec<String>) {
-        let property = match resource {
-            Some(resource) => schema::resource(resource).and_then(|resource| resource.property(name)),
-            None => schema::global(name),
-        };
+        let property = row(resource, name);
         let allows = |word: &String| property.is_some_and(|property| property.read(word).is_ok());
         words.map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).partition(allows)
     }
@@ -117,7 +115,9 @@ impl Adopting<'_> {
             "device" if !resource.text("match").is_none_or(words::has_device) => return self.leave(title),
             _ => resource,
         };
-        if self.editor.add(&resource.name, None).is_err() {
+        // A cap that came as a resource control has made the one that there can be.
+        if self.editor.add(&resource.name, None).is_err() && self.editor.select(&resource.name, &[]).is_err()
+        {
             return self.leave(title);
         }
         let mut lost = Vec::new();
@@ -127,7 +127,7 @@ impl Adopting<'_> {
             );
         }
         if let Err(error) = self.editor.end() {
-            // There is one, for it was added.
+            // There is one, for it was added or selected.
             let _ = self.editor.cancel();
             return self.leave(format!("{title} ({error})"));
         }
@@ -136,8 +136,7 @@ impl Adopting<'_> {
 
     /// Sets or adds to a property of the open resource, and returns what it does not allow.
     fn set(&mut self, resource: &str, name: &str, value: Term) -> Vec<String> {
-        let property = schema::resource(resource).and_then(|resource| resource.property(name));
-        let is_list = property.is_some_and(|property| property.kind.shape() == Shape::List);
+        let is_list = row(Some(resource), name).is_some_and(|property| property.kind.shape() == Shape::List);
         match value {
             Term::Word(all) if is_list => {
                 let (known, mut unknown) = self.known(Some(resource), name, all.split(','));
@@ -150,10 +149,22 @@ impl Adopting<'_> {
             }
             value => {
                 let value = sized(Some(resource), name, value);
-                let done =
-                    if is_list { self.editor.add(name, Some(&value)) } else { self.editor.set(name, &value) };
-                if done.is_ok() { Vec::new() } else { vec![value.to_string()] }
+                let done = self.expanded(Some(resource), name, &value).is_some_and(|value| {
+                    let editor = &mut self.editor;
+                    if is_list { editor.add(name, Some(&value)) } else { editor.set(name, &value) }.is_ok()
+                });
+                if done { Vec::new() } else { vec![value.to_string()] }
             }
+        }
+    }
+
+    /// A value with the tokens of its path expanded; `None` if it has one without a meaning here.
+    fn expanded(&self, resource: Option<&str>, name: &str, value: &Term) -> Option<Term> {
+        match value {
+            Term::Word(path) if row(resource, name).is_some_and(tokens::has) => {
+                tokens::written(path, self.editor.zone.as_str()).map(Term::Word)
+            }
+            value => Some(value.clone()),
         }
     }
 
@@ -236,13 +247,17 @@ fn title(resource: &Resource) -> String {
     }
 }
 
-/// A value that is a size with a fraction as one without.
-fn sized(resource: Option<&str>, name: &str, value: Term) -> Term {
-    let property = match resource {
+/// The property of the zone, or of a type of resource.
+fn row(resource: Option<&str>, name: &str) -> Option<&'static Property> {
+    match resource {
         Some(resource) => schema::resource(resource).and_then(|resource| resource.property(name)),
         None => schema::global(name),
-    };
-    match (value, property.map(|property| property.kind)) {
+    }
+}
+
+/// A value that is a size with a fraction as one without.
+fn sized(resource: Option<&str>, name: &str, value: Term) -> Term {
+    match (value, row(resource, name).map(|property| property.kind)) {
         (Term::Word(word), Some(zone_config::value::Kind::Size)) => Term::Word(words::size(&word)),
         (value, _) => value,
     }

@@ -27,6 +27,9 @@ const XML: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
     <rctl-value priv="privileged" limit="500" action="deny"/>
   </rctl>
   <rctl name="zone.cpu-cap"><rctl-value priv="privileged" limit="250" action="deny"/></rctl>
+  <rctl name="zone.max-swap">
+    <rctl-value priv="privileged" limit="3221225472" action="deny"/>
+  </rctl>
   <mcap physcap="2147483648"/>
   <attr name="comment" type="string" value="the web's"/>
   <dataset name="tank/data"/>
@@ -93,7 +96,7 @@ fn xml_becomes_a_zone_of_linux_and_what_does_not_is_named() {
         "set max-lwps=500\n",
         "set dir=/data\nset special=\"/export/a & b\"\nset type=lofs\nadd options [ro,nosuid]\n",
         "set physical=web0\nadd address [192.0.2.5/24]\nadd defrouter [192.0.2.1]\n",
-        "set physical=2147483648\n",
+        "add capped-memory\nset physical=2147483648\nset swap=3221225472\nend\n",
         "set ncpus=2.50\n",
         "add device\nset match=/dev/fuse\n",
         "set value=\"the web's\"\n",
@@ -125,6 +128,25 @@ fn commands_of_export_become_a_zone_of_linux() {
     }
     assert!(!made.contains("brand"), "sparse is the default: {made}");
     assert_eq!(left_out, "brand native (it is sparse), admin jo auths fly");
+}
+
+#[test]
+fn tokens_of_solaris_are_expanded_where_they_have_a_meaning() {
+    let (made, left_out) = imported(
+        "create -b\nset zonepath=/system/zones/%{zonename}\n\
+         add fs\nset dir=/data\nset special=/export/%zonename/100%%\nset type=lofs\nend\n\
+         add fs\nset dir=/odd\nset special=/export/%{id}\nset type=lofs\nend\n",
+    );
+    for line in ["set zonepath=/system/zones/new\n", "set special=/export/new/100%\n"] {
+        assert!(made.contains(line), "{line} in {made}");
+    }
+    assert!(!made.contains("/odd"), "{made}");
+    assert!(left_out.contains("fs /odd (fs: special not specified"), "{left_out}");
+    let mut editor = Editor::new("new".parse().unwrap(), Document::default(), None);
+    assert_eq!(
+        adopt(parse("create -b\nset zonepath=/z/%{id}\nset brand=linux\n").unwrap(), &mut editor),
+        ["zonepath \"/z/%{id}\""]
+    );
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl Session {
             editor.set("zonepath", &Term::Word(path.clone()))?;
         }
         self.current = Current::Here(Box::new(editor));
-        self.saved = None;
+        // What was saved stays what a revert goes back to.
+        self.anew = true;
         Ok(())
     }
 }

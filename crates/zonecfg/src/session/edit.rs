@@ -7,8 +7,7 @@ use std::process::Command;
 
 use zone_config::ZoneName;
 use zone_config::document::{Document, Handwritten};
-use zone_config::schema::{Applies, GLOBALS};
-use zone_config::{file, store};
+use zone_config::{change, file, store};
 use zone_sys::Chain;
 
 use super::Session;
@@ -44,7 +43,7 @@ impl Session {
             let understood = Document::parse(&text, Path::new("the edited text"))
                 .map_err(|error| Chain(&error).to_string());
             let found = understood.and_then(|document| {
-                match changed(&before, &document).filter(|_| sealed.is_some()) {
+                match change::sealed(&before, &document).filter(|_| sealed.is_some()) {
                     Some(name) => Err(format!("Zone {zone} already installed; set {name} not allowed.")),
                     None => Ok(Document { text: Handwritten(Some(text.clone())), ..document }),
                 }
@@ -69,15 +68,6 @@ impl Session {
             }
         }
     }
-}
-
-/// The property that an installed zone keeps, and that has another value by now.
-fn changed(before: &Document, now: &Document) -> Option<&'static str> {
-    let sealed = GLOBALS.iter().filter(|property| property.applies == Applies::Sealed && property.stored);
-    sealed
-        .into_iter()
-        .find(|property| before.globals.effective(property) != now.globals.effective(property))
-        .map(|property| property.name)
 }
 
 /// What an editor has made of a text.

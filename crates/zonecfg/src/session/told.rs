@@ -35,7 +35,9 @@ impl Session {
         let left_out = std::mem::take(&mut self.left_out);
         let Current::Here(editor) = &self.current else { return };
         let mut foreign = Vec::new();
-        for (name, row) in fresh(self.saved.as_ref().map(|(_, saved)| saved), &editor.document) {
+        // All of what was created is set anew.
+        let saved = self.saved.as_ref().map(|(_, saved)| saved).filter(|_| !self.anew);
+        for (name, row) in fresh(saved, &editor.document) {
             if let (Some(pending), Some(_)) = (row.pending, schema::global(&name)) {
                 talk.note(&format!("note: {name} is kept, but {pending}"));
             } else if row.foreign && !foreign.contains(&name) {
@@ -47,7 +49,7 @@ impl Session {
             let config = ZoneConfig::from_document(document, Path::new(""));
             config.map(|config| config.idle_names()).unwrap_or_default()
         };
-        let before = self.saved.as_ref().map(|(_, saved)| idle(saved)).unwrap_or_default();
+        let before = saved.map(idle).unwrap_or_default();
         foreign.extend(idle(&editor.document).into_iter().filter(|name| !before.contains(name)));
         // Once for all resources of a type.
         for resource in RESOURCES {
@@ -57,7 +59,7 @@ impl Session {
             for row in resource.properties {
                 if let Some(pending) = row.pending
                     && set(&editor.document, row)
-                    && !self.saved.as_ref().is_some_and(|(_, saved)| set(saved, row))
+                    && !saved.is_some_and(|saved| set(saved, row))
                 {
                     talk.note(&format!("note: {} of {} is kept, but {pending}", row.name, resource.name));
                 }

@@ -12,6 +12,7 @@ cases![
     an_editor_gets_the_whole,
     comments_are_edited_as_well,
     what_does_not_verify_is_not_committed,
+    what_could_not_be_saved_is_asked_about_until_it_is_given_up,
 ];
 
 fn begin(lab: &Lab, columns: u16) -> Terminal {
@@ -178,4 +179,26 @@ fn what_does_not_verify_is_not_committed(lab: &Lab) {
     terminal.shows("set zonepath not allowed");
     terminal.types("n\r");
     assert_eq!(terminal.ends().0.code(), Some(1));
+}
+
+fn what_could_not_be_saved_is_asked_about_until_it_is_given_up(lab: &Lab) {
+    let zone = lab.configured("web", "set hostname=first");
+    let mut terminal = Terminal::start(lab.command("zonecfg", ["-z", "web"]).env("TERM", "xterm"), 24, 200);
+    terminal.shows("zonecfg:web> ");
+    terminal.types("set hostname=mine\r");
+    terminal.shows("zonecfg:web> ");
+    // Somebody else is faster.
+    zone.zonecfg("set autoboot=true").ok();
+    for _ in 0..2 {
+        terminal.types("exit\r");
+        terminal.shows("changed or deleted by somebody else");
+        terminal.shows("Configuration not saved; really quit (y/[n])? ");
+        terminal.types("n\r");
+        terminal.shows("zonecfg:web> ");
+    }
+    terminal.types("exit\r");
+    terminal.shows("really quit (y/[n])? ");
+    terminal.types("y\r");
+    assert!(terminal.ends().0.success());
+    zone.zonecfg("info hostname; info autoboot").ok().stdout_is("hostname: first\nautoboot: true\n");
 }
