@@ -33,6 +33,18 @@ pub enum Error {
         /// The entry that did not fit, relative to `place`.
         entry: PathBuf,
     },
+    /// The owners, modes and attributes of directories, which are set last, take more memory than an install may.
+    #[error(
+        "the directories of {} up to {}, with their names and attributes, take more than 256 MiB of memory; install it without some of them",
+        shown(place),
+        shown(entry)
+    )]
+    TooMany {
+        /// The directory that was being filled.
+        place: PathBuf,
+        /// The directory that was one too many, relative to `place`.
+        entry: PathBuf,
+    },
     /// A system call failed.
     #[error("cannot {doing} {}", shown(path))]
     Io {
@@ -204,6 +216,21 @@ pub enum Error {
         xattrs: u64,
         /// How many entries with file flags.
         flags: u64,
+    },
+    /// Something is on a read-only file system, such as a snapshot that a zone has made in its root.
+    #[error(
+        "cannot {doing} {}: {} is read-only; if it is a subvolume of btrfs, run: btrfs property set {} ro false",
+        shown(path),
+        shown(top),
+        shown(top)
+    )]
+    ReadOnly {
+        /// The operation, as a verb phrase that a path follows.
+        doing: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// The directory from which on everything is read-only.
+        top: PathBuf,
     },
     /// The kernel keeps a file immutable or append-only.
     #[error("cannot remove {}: it is immutable or append-only, and that cannot be cleared", shown(path))]

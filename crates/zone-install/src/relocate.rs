@@ -11,22 +11,30 @@ use crate::error::Error;
 use crate::install::{self, Left, Summary};
 use crate::progress::{Options, Reporter};
 
-/// Renames a zonepath to one that is empty, and puts that on the disk. False when it has to be copied: the other one is on another
-/// file system, or is the top of one.
+/// Renames a zonepath to one that is empty. False when it has to be copied: the other one is on another file system, or is the top of
+/// one. [`sync`] puts it on the disk.
 ///
 /// # Errors
 /// [`Error::Io`]; it then has the name that it had.
 pub fn rename(from: &Path, to: &Path) -> Result<bool, Error> {
     let ((old, name), (new, new_name)) = (parent(from)?, parent(to)?);
     match rustix::fs::renameat(&old, name, &new, new_name) {
-        Ok(()) => {}
-        Err(Errno::XDEV | Errno::BUSY | Errno::NOTEMPTY | Errno::EXIST) => return Ok(false),
-        Err(errno) => return Err(Error::io("rename", from, errno)),
+        Ok(()) => Ok(true),
+        Err(Errno::XDEV | Errno::BUSY | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Err(errno) => Err(Error::io("rename", from, errno)),
     }
-    for (directory, path) in [(&new, to), (&old, from)] {
+}
+
+/// Puts on the disk that a zonepath has another name now. Apart from [`rename`]: where this fails the name is nevertheless the new one.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sync(from: &Path, to: &Path) -> Result<(), Error> {
+    for path in [to, from] {
+        let (directory, _) = parent(path)?;
         rustix::fs::fsync(directory).map_err(|errno| Error::io("sync the directory of", path, errno))?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Copies all of a zonepath to another one, which is empty.
@@ -137,6 +145,7 @@ mod tests {
         assert!(!rename(&from, &to).unwrap(), "nothing is replaced that has something in it");
         fs::remove_dir_all(to.join("root")).unwrap();
         assert!(rename(&from, &to).unwrap());
+        sync(&from, &to).unwrap();
         assert!(to.join("root/etc").is_dir() && !from.exists());
         symlink(dir.path(), dir.path().join("link")).unwrap();
         assert!(rename(&to, &dir.path().join("link/there")).is_err());

@@ -174,8 +174,18 @@ impl<V: Visit> Walk<'_, V> {
     fn fault(&self, doing: &'static str, name: Option<&CStr>, errno: Errno) -> Error {
         match errno {
             Errno::XDEV => Error::MountsBelow { zonepath: self.base.clone(), mounts: vec![self.path(name)] },
+            Errno::ROFS => Error::ReadOnly { doing, path: self.path(name), top: self.top() },
             errno => Error::io(doing, self.path(name), errno),
         }
+    }
+
+    /// The topmost directory on the way that is on one device with the one at hand: a subvolume of btrfs is no mount, and has a device of
+    /// its own.
+    fn top(&self) -> PathBuf {
+        let device = self.frames.last().map(|frame| frame.identity.0);
+        let other = self.frames.iter().rposition(|frame| Some(frame.identity.0) != device);
+        let first = other.map_or(0, |at| at + 1);
+        full(&self.base, self.frames.get(..=first).unwrap_or_default(), None)
     }
 }
 

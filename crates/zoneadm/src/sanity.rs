@@ -2,6 +2,7 @@
 //! and their texts are those of zoneadm on Solaris.
 
 use zone_config::{Entry, Layout, State, ZoneName, here};
+use zsched::client::operates;
 use zsched::wire::Status;
 
 use crate::context::{Context, Selection};
@@ -79,6 +80,11 @@ impl Action {
             Self::Clone | Self::Cloned | Self::Move => Wants::NotUp,
             Self::Verify | Self::Ready | Self::Boot | Self::Halt => Wants::Either,
         }
+    }
+
+    /// Whether it ends the life that a zone has.
+    fn ends(self) -> bool {
+        matches!(self, Self::Reboot | Self::Halt | Self::Shutdown)
     }
 
     /// Why it cannot be done to a zone of which the index says `stored`.
@@ -178,10 +184,12 @@ fn examine(layout: &Layout, action: Action, entry: Entry) -> Outcome<Target<'_>>
     let verb = action.name();
     let mut target = Target { action, layout, entry, live: None };
     let zone = &target.entry.name;
-    if action.wants() != Wants::Either {
+    if action.wants() != Wants::Either || (action.ends() && target.entry.state != State::Installed) {
         let status = live::ask(layout, zone)
             .map_err(|error| Failure::of(zone)(anyhow::Error::new(error).context("could not get state")))?;
         match (action.wants(), &status) {
+            // Between two lives of a reboot there is none: its daemon decides when that is over.
+            (Wants::Up, None) if action.ends() && operates(&layout.zone_run(zone)) => {}
             (Wants::Up, None) => return Err(Failure::text(zone, "not running")),
             (Wants::NotUp, Some(_)) => {
                 let state = live::state(status.as_ref(), target.entry.state);
@@ -195,6 +203,10 @@ fn examine(layout: &Layout, action: Action, entry: Entry) -> Outcome<Target<'_>>
             _ => {}
         }
         target.live = status;
+    }
+    // What is up can be brought down, whatever was written down of it meanwhile.
+    if action.ends() && target.live.is_some() {
+        return Ok(target);
     }
     let zone = target.name();
     // What is only half there because somebody is at it needs no uninstall, but patience.

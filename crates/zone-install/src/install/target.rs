@@ -17,10 +17,12 @@ use rustix::fs::{AtFlags, CWD, FileType, IFlags, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 mod attributes;
+mod directories;
 mod meta;
 
 use self::attributes::Waiting;
 pub(crate) use self::attributes::{keeps_xattr, stays_xattr};
+use self::directories::Directories;
 use self::meta::Ourselves;
 pub(crate) use self::meta::{Meta, Owner, Xattrs, both};
 use super::Summary;
@@ -51,9 +53,7 @@ pub(crate) struct Target {
     fixed: Vec<(PathBuf, IFlags)>,
     /// The last parent used: neighbours come together.
     parent: Option<(PathBuf, Rc<OwnedFd>)>,
-    /// Owners, modes and times of directories, set when everything is in them: writing into a directory
-    /// changes its time, and its mode may forbid it.
-    directories: Vec<(PathBuf, Meta)>,
+    directories: Directories,
     /// Access control lists that wait for the names in them.
     waiting: Waiting,
     unwatched: (u64, u64),
@@ -101,7 +101,7 @@ impl Target {
             keeps,
             fixed: Vec::new(),
             parent: None,
-            directories: Vec::new(),
+            directories: Directories::default(),
             waiting: Waiting::default(),
             unwatched: (0, 0),
             ourselves,
@@ -234,6 +234,7 @@ impl Target {
         // It may be the last parent, or a link on the way to it.
         self.parent = None;
         self.waiting.forget(parent, name);
+        self.directories.forget(entry);
         let removed = match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
             Err(Errno::ISDIR | Errno::PERM) => rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR),
             other => other,
@@ -276,7 +277,11 @@ impl Target {
                 },
                 Err(errno) => return Err(self.fault("create directory", entry, errno)),
             }
-            self.directories.push((entry.to_owned(), meta));
+            self.directories.promise(entry, meta);
+            // Nobody vouches for what is installed. What is moved is on a disk of this host, and must go along whole.
+            if self.keeps == Keeps::Files && self.directories.are_too_many() {
+                return Err(Error::TooMany { place: self.place.clone(), entry: entry.to_owned() });
+            }
         }
         self.grew(1, 0, entry)
     }
@@ -392,7 +397,7 @@ impl Target {
         zone_fail::pass!("fill.entries");
         let flags = DIR | OFlags::NOFOLLOW;
         let mut done = HashSet::new();
-        for (entry, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
+        for (entry, meta) in std::mem::take(&mut self.directories).last_first() {
             let (parent, name) = self.locate(&entry)?;
             // A later entry may have taken the directory's place; it has its own.
             let Ok(fd) = rustix::fs::openat(&*parent, name, flags, Mode::empty()) else { continue };

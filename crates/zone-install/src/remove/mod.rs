@@ -21,8 +21,16 @@ use crate::tree::{Visit, fixed_by, identity, is_fixed, loosen, walk};
 
 /// What is ours in a zonepath, with what a daemon that was killed may have left half written; the root last, so that
 /// an interrupted removal still looks like a zone.
-pub(crate) const STANDARD: [&CStr; 7] =
-    [c"dev", c"logs", c"lastboot", c".lastexit.toml.new", c"lastexit.toml", c"detached.toml", c"root"];
+pub(crate) const STANDARD: [&CStr; 8] = [
+    c"dev",
+    c"logs",
+    c"lastboot",
+    c".lastexit.toml.new",
+    c"lastexit.toml",
+    c".detached.toml.new",
+    c"detached.toml",
+    c"root",
+];
 
 /// How many files that cannot be removed as they are a plan names.
 const MOST_NAMED: usize = 8;
@@ -130,7 +138,7 @@ impl Plan {
         Err(Error::Immutable { zonepath, paths, count: self.fixed })
     }
 
-    /// True when there is nothing at the zonepath.
+    /// True when there is nothing at the zonepath, or a directory that no zone was installed in.
     pub fn is_missing(&self) -> bool {
         self.directory.is_none()
     }
@@ -149,7 +157,8 @@ impl Plan {
 /// Looks at what is there. The directory is held open from now on: it is the one that [`execute`] empties.
 ///
 /// The zonepath must be absolute, free of symbolic links, root's, and closed to others (mode 0700, which an
-/// install sees to): a wrong path in a hand-edited configuration must not empty some other directory.
+/// install sees to): a wrong path in a hand-edited configuration must not empty some other directory. One that is open to others and has
+/// nothing of a zone in it is what was there before an install that did not come so far: the plan is to leave it alone.
 ///
 /// # Errors
 /// [`Error::NotRemovable`], [`Error::Io`], or [`Error::Interrupted`].
@@ -163,7 +172,10 @@ pub fn plan(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Re
         fixed: 0,
         fixed_paths: Vec::new(),
     };
-    let Some(directory) = open_zonepath(zonepath)? else { return Ok(plan) };
+    let Some(directory) = look_at_zonepath(zonepath)? else { return Ok(plan) };
+    if is_open(&directory, zonepath)? {
+        return if has_standard(&directory) { open_to_others(zonepath) } else { Ok(plan) };
+    }
     plan.mounts = mounts::below(zonepath)?;
     let failed = |errno: Errno| Error::io("read", zonepath, errno);
     let mut meter = Meter::new(Phase::Measuring, options, report);
@@ -280,6 +292,14 @@ pub fn all(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Res
 
 /// `None` when it is not there.
 fn open_zonepath(zonepath: &Path) -> Result<Option<OwnedFd>, Error> {
+    match look_at_zonepath(zonepath)? {
+        Some(directory) if is_open(&directory, zonepath)? => open_to_others(zonepath),
+        other => Ok(other),
+    }
+}
+
+/// As [`open_zonepath`], whoever may enter it.
+fn look_at_zonepath(zonepath: &Path) -> Result<Option<OwnedFd>, Error> {
     let refuse = |why| Err(Error::NotRemovable { zonepath: zonepath.to_owned(), why });
     if !zonepath.is_absolute() || zonepath.file_name().is_none() {
         return refuse("it is not the absolute path of a directory of its own; correct the zonepath");
@@ -292,13 +312,24 @@ fn open_zonepath(zonepath: &Path) -> Result<Option<OwnedFd>, Error> {
         Err(Errno::NOTDIR) => return refuse("it is not a directory; correct the zonepath"),
         Err(errno) => return Err(Error::io("open", zonepath, errno)),
     };
-    let stat = rustix::fs::fstat(&fd).map_err(|errno| Error::io("look at", zonepath, errno))?;
-    if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
-        return refuse(
-            "no zone was installed there, for it is open to others; if one was, run chown 0:0 and chmod 0700 on it",
-        );
-    }
     Ok(Some(fd))
+}
+
+/// Whether others than root may enter it, as they may no zonepath.
+fn is_open(directory: &OwnedFd, zonepath: &Path) -> Result<bool, Error> {
+    let stat = rustix::fs::fstat(directory).map_err(|errno| Error::io("look at", zonepath, errno))?;
+    Ok(stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0)
+}
+
+fn open_to_others<T>(zonepath: &Path) -> Result<T, Error> {
+    let why = "no zone was installed there, for it is open to others; if one was, run chown 0:0 and chmod 0700 on it";
+    Err(Error::NotRemovable { zonepath: zonepath.to_owned(), why })
+}
+
+/// Whether it has something in it that an install makes. What cannot be looked at may be one.
+fn has_standard(directory: &OwnedFd) -> bool {
+    let look = |name: &CStr| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+    STANDARD.into_iter().any(|name| look(name).map_or_else(|errno| errno != Errno::NOENT, |_| true))
 }
 
 fn remove_zonepath(zonepath: &Path, directory: &OwnedFd) -> Result<Option<Left>, Error> {

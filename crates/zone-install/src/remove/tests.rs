@@ -121,6 +121,58 @@ fn a_wrong_path_empties_nothing() {
 }
 
 #[test]
+fn a_directory_that_no_zone_was_installed_in_is_left_alone() {
+    let ground = Ground::new();
+    chmod(&ground.zonepath, 0o755);
+    fs::write(ground.zonepath.join("notes"), "mine").unwrap();
+    let plan = planned(&ground);
+    assert!(plan.is_missing() && plan.standard.is_empty());
+    assert_eq!(removed(&ground), Removed { entries: 0, left: None });
+    assert_eq!(fs::read_to_string(ground.zonepath.join("notes")).unwrap(), "mine");
+    assert!(
+        all(&ground.zonepath, &options(), &mut silent).is_err(),
+        "a copy is in a directory of root's alone"
+    );
+    for name in STANDARD {
+        fs::write(ground.zonepath.join(name.to_str().unwrap()), "").unwrap();
+        assert!(super::plan(&ground.zonepath, &options(), &mut silent).is_err(), "{name:?}");
+        fs::remove_file(ground.zonepath.join(name.to_str().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn a_read_only_file_system_is_said_to_be_one_with_the_remedy() {
+    struct ReadOnly;
+    impl Visit for ReadOnly {
+        const DOING: &'static str = "remove";
+        const SKIPS_MOUNTS: bool = false;
+        fn before(&mut self, _path: &dyn Fn() -> PathBuf) -> Result<(), Error> {
+            Ok(())
+        }
+        fn file(&mut self, _: &OwnedFd, _: &CStr, _: &dyn Fn() -> PathBuf) -> Result<(), Errno> {
+            Err(Errno::ROFS)
+        }
+        fn directory(&mut self, _: &OwnedFd, _: &CStr, _: &dyn Fn() -> PathBuf) -> Result<(), Errno> {
+            Ok(())
+        }
+    }
+    let ground = Ground::new();
+    fill(&ground);
+    let plan = planned(&ground);
+    let directory = plan.directory.as_ref().unwrap();
+    let error = walk(directory, &ground.zonepath, c"root", &mut ReadOnly).unwrap_err();
+    // What is one subvolume has one device; here all of it has.
+    let (file, top) = (ground.root.join("a/b/file"), ground.root.display());
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot remove {}: {top} is read-only; if it is a subvolume of btrfs, run: btrfs property set {top} ro false",
+            file.display()
+        )
+    );
+}
+
+#[test]
 fn a_mount_below_stops_it_before_anything_is_touched() {
     if !in_own_mounts("remove::tests::a_mount_below_stops_it_before_anything_is_touched") {
         return;

@@ -73,7 +73,7 @@ Examples:
 /// `detach`.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct DetachArgs {
-    /// Print what would be written into the zonepath, and change nothing
+    /// Print what would be written into the zonepath, but no secrets, and change nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 }
@@ -149,8 +149,9 @@ pub(crate) struct MoveArgs {
 
 pub(super) const MOVE_HELP: &str = "\
 The zone must be installed and not be running. On the same file system the zonepath is renamed. Else all that is in
-it is copied, with owners, extended attributes, access control lists, hard links, device nodes and file flags; then
-the configuration names the new zonepath, and the old one is removed. The zone's ids stay what they are.
+it is copied, with owners, extended attributes, access control lists, hard links, device nodes, and which files are
+immutable or append-only; other flags of chattr are left to the new file system. Then the configuration names the
+new zonepath, and the old one is removed. The zone's ids stay what they are.
 
 Whoever is interrupted leaves the zone at the old zonepath or at the new one, where it can be booted. The same
 command again finishes the move; with the zonepath that \"list -v\" shows it removes what was left of it.

@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use zone_config::moving::{Copy, Moving, inode_of};
-use zone_config::{State, ZoneConfig, schema, store};
+use zone_config::moving::{Copy, Moving};
+use zone_config::{Index, State, ZoneConfig, schema, store};
 use zone_install::progress::Options;
 use zone_install::zonepath::{self, Prepared, ZonepathError};
 use zone_install::{Error, mounts, relocate, remove};
@@ -124,9 +124,11 @@ impl Begun<'_> {
         self.prepared = Some(prepared);
         zone_fail::pass!("move.prepared");
         if relocate::rename(from, self.to).map_err(Failure::of(zone))? {
+            // Before anything else can fail: what is taken back is what was done.
             self.done = Done::Renamed;
+            relocate::sync(from, self.to).map_err(Failure::of(zone))?;
         } else {
-            moving.copy = inode_of(from).zip(inode_of(self.to)).map(|(from, to)| Copy { from, to });
+            moving.copy = Copy::of(from, self.to);
             moving.save(layout, zone).map_err(Failure::of(zone))?;
             self.done = Done::Copied;
             zone_fail::pass!("move.copying");
@@ -141,11 +143,14 @@ impl Begun<'_> {
 
     /// Takes it all back.
     fn undo(self) -> Outcome {
-        let (layout, zone) = (self.target.layout, self.target.name());
+        let (layout, zone, from) = (self.target.layout, self.target.name(), &self.target.entry.zonepath);
+        // Before the files: should we be killed, it is by these that they are found where they still are.
+        self.name_old()?;
         match self.done {
             Done::Nothing => {}
             Done::Renamed => {
-                relocate::rename(self.to, &self.target.entry.zonepath).map_err(Failure::of(zone))?;
+                relocate::rename(self.to, from).map_err(Failure::of(zone))?;
+                relocate::sync(self.to, from).map_err(Failure::of(zone))?;
             }
             // An interruption was one of the copy, and not of this.
             Done::Copied => {
@@ -154,6 +159,17 @@ impl Begun<'_> {
         }
         self.prepared.map_or(Ok(()), Prepared::undo).map_err(Failure::of(zone))?;
         Moving::forget(layout, zone).map_err(Failure::of(zone))
+    }
+
+    /// Sees to it that configuration and index say the old zonepath. One of them may say the new one: a file that could not be put on the
+    /// disk has its name all the same.
+    fn name_old(&self) -> Outcome {
+        let (layout, zone, from) = (self.target.layout, self.target.name(), &self.target.entry.zonepath);
+        let entry = Index::find(layout, zone).map_err(Failure::of(zone))?;
+        if configured(self.target)? == *from && entry.is_some_and(|entry| entry.zonepath == *from) {
+            return Ok(());
+        }
+        store::set_zonepath(layout, zone, from).map_err(Failure::of(zone))
     }
 }
 
@@ -232,14 +248,31 @@ pub(crate) fn settle(target: &mut Target<'_>) -> Outcome {
         leave(layout, &zone, lock);
         put?;
     }
-    if matches!(target.action, Action::Uninstall | Action::Detach) {
-        let (from, to, here) = (moving.from.display(), moving.to.display(), target.entry.zonepath.display());
-        let text = format!(
-            "its move from {from} to {to} was interrupted; finish that first: zoneadm -z {zone} move {here}"
-        );
-        return Err(Failure::text(&zone, text));
+    if matches!(target.action, Action::Uninstall | Action::Detach | Action::Mark) {
+        return Err(interrupted(target, &moving));
     }
     Ok(())
+}
+
+/// Makes sure that nothing is left of a move: what an incomplete zone had elsewhere nobody would ever find.
+pub(crate) fn is_finished(target: &Target<'_>) -> Outcome {
+    if target.entry.state != State::Installed {
+        return Ok(());
+    }
+    let moving = Moving::load(target.layout, target.name()).map_err(Failure::of(target.name()))?;
+    match moving.filter(|moving| is_of(moving, target)) {
+        Some(moving) => Err(interrupted(target, &moving)),
+        None => Ok(()),
+    }
+}
+
+fn interrupted(target: &Target<'_>, moving: &Moving) -> Failure {
+    let zone = target.name();
+    let (from, to, here) = (moving.from.display(), moving.to.display(), target.entry.zonepath.display());
+    let text = format!(
+        "its move from {from} to {to} was interrupted; finish that first: zoneadm -z {zone} move {here}"
+    );
+    Failure::text(zone, text)
 }
 
 /// Whether a record is about the zone as it is; nobody takes one away who edits the index by hand.
@@ -272,7 +305,7 @@ fn put_right(target: &mut Target<'_>, moving: &Moving) -> Outcome<PathBuf> {
 
 /// Whether a directory is another zone's by now.
 fn is_anothers(target: &Target<'_>, path: &Path) -> bool {
-    let overlapping = zone_config::Index::overlapping(target.layout, path).unwrap_or_default();
+    let overlapping = Index::overlapping(target.layout, path).unwrap_or_default();
     overlapping.iter().any(|entry| entry.name != *target.name())
 }
 

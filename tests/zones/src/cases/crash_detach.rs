@@ -3,7 +3,7 @@
 
 use crate::harness::{Lab, Place, cases, need_failpoints, places, read, write};
 
-cases![a_detach_and_an_attach_are_done_again: 240];
+cases![a_detach_and_an_attach_are_done_again: 240, nothing_of_a_detach_outlives_an_uninstall: 240];
 
 fn a_detach_and_an_attach_are_done_again(lab: &Lab) {
     let _memory = lab.in_memory();
@@ -39,5 +39,27 @@ fn a_detach_and_an_attach_are_done_again(lab: &Lab) {
     zone.boot();
     zone.halt();
     // As long as there is a file system that it is on.
+    zone.zoneadm(["uninstall", "-F"]).ok();
+}
+
+fn nothing_of_a_detach_outlives_an_uninstall(lab: &Lab) {
+    let _memory = lab.in_memory();
+    let zone = lab.sparse("wreck");
+    let passed = zone.passed_by("zoneadm", || {
+        zone.zoneadm(["detach"]).ok();
+    });
+    need_failpoints(&passed);
+    zone.zoneadm(["attach"]).ok();
+    for Place { point, passage } in places(&passed) {
+        zone.dies(&[("zoneadm", &point, passage)]);
+        let ran = zone.zoneadm(["detach"]);
+        assert_eq!(zone.die_no_more(), [format!("zoneadm {point}")], "{ran}");
+        if zone.status().state == "configured" {
+            zone.zoneadm(["mark", "incomplete"]).ok();
+        }
+        zone.zoneadm(["uninstall", "-F"]).ok();
+        assert!(!zone.path().exists(), "something is left after a death at {point} {passage}");
+        zone.zoneadm(["install"]).ok();
+    }
     zone.zoneadm(["uninstall", "-F"]).ok();
 }

@@ -13,6 +13,7 @@ cases![
     install_of_the_sparse_brand: 240,
     install_from_a_directory: 240,
     install_from_an_archive: 240,
+    install_into_a_directory_that_is_there: 240,
     install_by_debootstrap: 240,
     a_decompressor_that_is_killed: 120,
     a_failed_install: 120,
@@ -29,12 +30,27 @@ struct Source {
     words: Vec<OsString>,
     /// A folder that stands in for /usr/local/sbin, for this command alone.
     programs: Option<PathBuf>,
+    /// The zonepath is there before, open to others.
+    finds_directory: bool,
 }
 
 impl Source {
     fn new(brand: &'static str, words: &[&OsStr]) -> Self {
         let words = std::iter::once("install".into()).chain(words.iter().map(OsString::from));
-        Self { brand, words: words.collect(), programs: None }
+        Self { brand, words: words.collect(), programs: None, finds_directory: false }
+    }
+
+    fn prepare(&self, zone: &Zone<'_>) {
+        if self.finds_directory {
+            make_dir(&zone.path(), 0o755);
+        }
+    }
+
+    /// Takes away what was there before, where an install has not made it its own, and an uninstall so has left it.
+    fn tidy(&self, zone: &Zone<'_>) {
+        if self.finds_directory {
+            let _ = std::fs::remove_dir(zone.path());
+        }
     }
 
     fn install(&self, zone: &Zone<'_>, lab: &Lab) -> Ran {
@@ -99,6 +115,7 @@ fn sweep(lab: &Lab, source: &Source) {
     let _memory = lab.in_memory();
     let zone = lab.configured(NAME, &format!("set brand={}", source.brand));
     let world = World::look(&[]);
+    source.prepare(&zone);
     let passed = zone.passed_by("zoneadm", || {
         source.install(&zone, lab).ok();
     });
@@ -109,6 +126,7 @@ fn sweep(lab: &Lab, source: &Source) {
     is_clean(lab, &zone, &world, "nothing");
     for Place { point, passage } in places(&passed) {
         let at = format!("{point} {passage}");
+        source.prepare(&zone);
         zone.dies(&[("zoneadm", &point, passage)]);
         let ran = source.install(&zone, lab);
         eprintln!("{at}: {} {ran}", zone.status().state);
@@ -118,12 +136,14 @@ fn sweep(lab: &Lab, source: &Source) {
         zone.zoneadm(["uninstall", "-F"]).ok();
         is_clean(lab, &zone, &world, &at);
         // And the way without another install.
+        source.prepare(&zone);
         zone.dies(&[("zoneadm", &point, passage)]);
         drop(source.install(&zone, lab));
         zone.die_no_more();
         if zone.status().state != "configured" {
             zone.zoneadm(["uninstall", "-F"]).ok();
         }
+        source.tidy(&zone);
         is_clean(lab, &zone, &world, &at);
     }
 }
@@ -149,6 +169,11 @@ fn archive(lab: &Lab) -> PathBuf {
 fn install_from_an_archive(lab: &Lab) {
     let archive = archive(lab);
     sweep(lab, &Source::new("linux", &[OsStr::new("-a"), archive.as_os_str()]));
+}
+
+/// By mkdir, by whoever has prepared the place.
+fn install_into_a_directory_that_is_there(lab: &Lab) {
+    sweep(lab, &Source { finds_directory: true, ..Source::new("sparse", &[]) });
 }
 
 /// What debootstrap does, as far as it matters here.

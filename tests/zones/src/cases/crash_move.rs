@@ -53,6 +53,9 @@ fn sweep(lab: &Lab, zone: &Zone<'_>, new: &Path) {
         zone.boot();
         zone.halt();
         zone.zoneadm(["uninstall", "-F"]).refuses().stderr_has("was interrupted; finish that first");
+        // An incomplete zone cannot be moved any more, so that one of the two trees would stay for ever.
+        zone.zoneadm(["mark", "incomplete"]).refuses().stderr_has("was interrupted; finish that first");
+        zone.is("installed");
         moves(zone, &old);
         assert!(!new.exists());
     } else {

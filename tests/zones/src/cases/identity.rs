@@ -90,6 +90,10 @@ fn a_secret_is_shown_by_nothing(lab: &Lab) {
         let mode = entry.metadata().map_or(0, |meta| meta.permissions().mode());
         assert!(!has || mode & 0o077 == 0, "{}", entry.path().display());
     }
+    zone.halt();
+    let manifest = zone.zoneadm(["detach", "-n"]);
+    manifest.ok().stdout_has("data = \"(secret)\"");
+    assert!(!manifest.out().contains("other-secret"), "{manifest}");
     zone.zonecfg("remove credential name=x").ok();
     assert_eq!(mode(), 0o644);
 }

@@ -1,5 +1,6 @@
 //! `zoneadm move` and `clone`: a zone goes to another place, or there is another one like it.
 
+use crate::harness::inject::{Injection, Injector};
 use crate::harness::{Command, Lab, Terminal, Zone, cases, make_dir, read, set_mode, write};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -10,6 +11,7 @@ cases![
     a_zone_is_copied_to_another_file_system,
     what_is_no_place_for_a_zone_is_refused,
     nobody_boots_it_meanwhile,
+    a_move_that_is_not_on_the_disk_is_taken_back: 240,
     a_clone_is_a_machine_of_its_own,
     clones_of_one_zone_wait_for_each_other: 240,
     several_zones_are_cloned_from_one: 240,
@@ -135,6 +137,36 @@ fn nobody_boots_it_meanwhile(lab: &Lab) {
         twin.zoneadm(["boot"]).refuses().stderr_has("\"zoneadm clone\" (process ");
     });
     ran.ok();
+    zone.boot();
+    zone.halt();
+}
+
+/// Whichever of what is put on the disk cannot be: the zone is whole at one of the two places, and that is where all look for it.
+fn a_move_that_is_not_on_the_disk_is_taken_back(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let (old, new) = (zone.path(), lab.root().join("srv/web"));
+    write(&zone.file("/etc/kept"), "yes\n");
+    let injector = Injector::new(lab, "zoneadm");
+    let words = ["-z", "web", "move", new.to_str().unwrap_or_default()];
+    let mut failed = 1;
+    let mut nth = 0;
+    while failed > 0 {
+        nth += 1;
+        injector.inject(&Injection { call: "fsync", error: "EIO", nth, always: false });
+        let ran = injector.command("zoneadm", &words).within(60).run();
+        failed = injector.release();
+        eprintln!("the {nth}th: {ran}");
+        assert!(failed > 0 || ran.code() == Some(0), "{ran}");
+        zone.zoneadm(["verify"]).ok();
+        let listed = zone.zoneadm(["list", "-p"]).out();
+        let place = listed.split(':').nth(3).map(Path::new).unwrap_or_else(|| panic!("{listed}"));
+        let other = if place == old { &new } else { &old };
+        assert_eq!(read(&place.join("root/etc/kept")), "yes\n", "{ran}");
+        assert!(!other.exists(), "{} is left: {ran}", other.display());
+        moved(&zone, &old).ok();
+        assert!(!lab.etc().join("web.moving").exists(), "{ran}");
+    }
+    assert!(nth > 2, "nothing was put on the disk");
     zone.boot();
     zone.halt();
 }

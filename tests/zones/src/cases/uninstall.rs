@@ -15,6 +15,9 @@ cases![
     mounts_below_are_named_and_kept,
     a_live_zone_is_not_uninstalled,
     the_daemon_goes_with_the_zone,
+    what_was_there_before_an_install_stays,
+    a_zone_that_comes_up_is_not_marked,
+    what_is_up_is_halted_whatever_the_index_says,
 ];
 
 fn wants_force_without_a_terminal(lab: &Lab) {
@@ -151,4 +154,50 @@ fn the_daemon_goes_with_the_zone(lab: &Lab) {
     zone.halt();
     zone.zoneadm(["uninstall", "-F"]).ok();
     zone.daemon_leaves();
+}
+
+/// As when an install was killed before it had made the directory its own.
+fn what_was_there_before_an_install_stays(lab: &Lab) {
+    let zone = lab.configured("web", "set brand=sparse");
+    make_dir(&zone.path(), 0o755);
+    write(&zone.path().join("notes"), "mine\n");
+    zone.zoneadm(["mark", "incomplete"]).ok();
+    zone.zoneadm(["uninstall", "-F"]).ok().stdout_has("There is nothing to remove in");
+    zone.is("configured");
+    assert_eq!(read(&zone.path().join("notes")), "mine\n");
+    // What looks like a zone's is not left behind in silence.
+    make_dir(&zone.path().join("root"), 0o755);
+    zone.zoneadm(["mark", "incomplete"]).ok();
+    zone.zoneadm(["uninstall", "-F"]).refuses().stderr_has("it is open to others");
+    zone.is("incomplete");
+    std::fs::remove_dir(zone.path().join("root")).unwrap_or_else(|error| panic!("{error}"));
+    zone.zoneadm(["uninstall", "-F"]).ok();
+    zone.is("configured");
+    std::fs::remove_dir_all(zone.path()).unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn a_zone_that_comes_up_is_not_marked(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let ran = zone.stopped_at("step.snapshot", zone.zoneadm_command(["boot"]), || {
+        zone.zoneadm(["mark", "incomplete"]).refuses().stderr_has("its zoneadmd does not leave");
+        zone.is("installed");
+    });
+    ran.ok();
+    zone.is("running");
+    zone.zoneadm(["mark", "incomplete"]).refuses().stderr_has("mark operation is invalid for running zones.");
+    zone.halt();
+    zone.zoneadm(["mark", "incomplete"]).ok();
+    zone.is("incomplete");
+}
+
+fn what_is_up_is_halted_whatever_the_index_says(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let index = lab.etc().join("index");
+    zone.boot();
+    write(&index, read(&index).replace(":installed:", ":incomplete:"));
+    zone.is("running");
+    zone.zoneadm(["halt"]).ok();
+    zone.is("incomplete");
+    zone.zoneadm(["halt"]).refuses().stderr_has("must be installed before halt.");
+    zone.zoneadm(["uninstall", "-F"]).ok();
 }

@@ -3,8 +3,11 @@
 
 use super::pax::Records;
 use crate::install::Left;
-use crate::install::acl::{Acl, Names};
+use crate::install::acl::{self, Acl, Names};
 use crate::install::target::{Xattrs, keeps_xattr};
+
+/// The longest list of names that a file's attributes have (`XATTR_LIST_MAX`).
+const LONGEST_LIST: usize = 65536;
 
 /// Attributes of one entry, and what could not be taken along.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +28,10 @@ pub(super) fn of(records: &Records) -> Attributes {
     for (name, value) in decoded.chain(plain) {
         match (name, value) {
             (Some(name), Some(value)) if keeps_xattr(&name) && !name.contains(&0) && name.len() <= 255 => {
+                if value.len() > acl::LONGEST || names(&found.xattrs) + name.len() >= LONGEST_LIST {
+                    found.left.unsupported += 1;
+                    continue;
+                }
                 set(&mut found.xattrs, name, value);
             }
             (Some(name), _) if found.xattrs.iter().any(|(known, _)| *known == name) => {}
@@ -51,6 +58,11 @@ pub(super) fn of(records: &Records) -> Attributes {
     found.left.acls += u64::from(records.get("SCHILY.acl.ace").is_some());
     found.left.flags += u64::from(records.get("SCHILY.fflags").is_some());
     found
+}
+
+/// Bytes of the list of their names, as the kernel has it.
+fn names(xattrs: &Xattrs) -> usize {
+    xattrs.iter().map(|(name, _)| name.len() + 1).sum()
 }
 
 fn set(xattrs: &mut Xattrs, name: Vec<u8>, value: Vec<u8>) {

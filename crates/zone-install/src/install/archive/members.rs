@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::install::Left;
 use crate::install::target::{Meta, Owner, both};
 
-/// The longest extension (name, link, records, sparse map) that is taken into memory. Attributes are at most
-/// 64 KiB each and names 4 KiB, so only a hostile or a very fragmented one is longer.
+/// The longest extension (name, link, records, sparse map) that is taken into memory, and the most of all records in force
+/// together. Attributes are at most 64 KiB each and names 4 KiB, so only a hostile or a very fragmented one is longer.
 const LONGEST_EXTENSION: u64 = 4 << 20;
 
 /// What a member is.
@@ -94,12 +94,12 @@ impl Members {
             match header.entry_type() {
                 EntryType::GNULongName => before.name = Some(self.long_name(size)?),
                 EntryType::GNULongLink => before.link = Some(self.long_name(size)?),
-                EntryType::XHeader => self.records(size, &mut before.records)?,
+                EntryType::XHeader => self.records(size, &mut before.records, Records::add)?,
                 EntryType::XGlobalHeader => {
-                    let mut global = std::mem::take(&mut self.global);
-                    self.records(size, &mut global)?;
-                    before.records.prepend(&global);
-                    self.global = global;
+                    // Held once, they are changed where they are.
+                    self.global = Records::default();
+                    self.records(size, &mut before.records, Records::add_global)?;
+                    self.global = before.records.global();
                 }
                 // A volume's label.
                 kind if kind.as_byte() == b'V' => self.begin(size),
@@ -326,9 +326,10 @@ impl Members {
         self.rest
     }
 
-    fn extension(&mut self, size: u64) -> Result<Vec<u8>, Error> {
-        if size > LONGEST_EXTENSION {
-            return Err(self.malformed("is followed by an extended header of more than 4 MiB"));
+    /// Takes an extension into memory, where so many bytes are already.
+    fn extension(&mut self, size: u64, before: usize) -> Result<Vec<u8>, Error> {
+        if size.saturating_add(before as u64) > LONGEST_EXTENSION {
+            return Err(self.malformed("is followed by extended headers of more than 4 MiB"));
         }
         self.begin(size);
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
@@ -338,15 +339,20 @@ impl Members {
     }
 
     fn long_name(&mut self, size: u64) -> Result<Vec<u8>, Error> {
-        let mut name = self.extension(size)?;
+        let mut name = self.extension(size, 0)?;
         let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
         name.truncate(end);
         Ok(name)
     }
 
-    fn records(&mut self, size: u64, records: &mut Records) -> Result<(), Error> {
-        let bytes = self.extension(size)?;
-        records.add(&bytes).ok_or_else(|| self.malformed("is followed by an unreadable extended header"))
+    fn records(
+        &mut self,
+        size: u64,
+        records: &mut Records,
+        add: fn(&mut Records, &[u8]) -> Option<()>,
+    ) -> Result<(), Error> {
+        let bytes = self.extension(size, records.bytes())?;
+        add(records, &bytes).ok_or_else(|| self.malformed("is followed by an unreadable extended header"))
     }
 
     fn exactly(&mut self, bytes: &mut [u8]) -> Result<(), Error> {

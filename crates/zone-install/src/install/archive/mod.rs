@@ -2,7 +2,7 @@
 //!
 //! What an archive can do is bounded: entries are made below the root's file descriptor (see
 //! [`target`](super::target)), names that would leave it stop the install, devices are left out, extensions,
-//! maps and the decompressor's memory have limits, and the disk is not filled to the last block.
+//! maps, what has to be remembered until the end and the decompressor's memory have limits, and the disk is not filled to the last block.
 
 mod attributes;
 mod decoder;
@@ -94,7 +94,7 @@ impl Archive {
         let mut unpacker = Unpacker {
             target: Target::create(zonepath)?,
             position,
-            devices: HashSet::new(),
+            devices: Devices::default(),
             buffer: vec![0; 128 << 10],
         };
         let mut next = Some(first);
@@ -127,9 +127,38 @@ pub fn from_archive(
 struct Unpacker {
     target: Target,
     position: Rc<Cell<u64>>,
-    /// Devices that were left out: hard links to them are, too.
-    devices: HashSet<PathBuf>,
+    devices: Devices,
     buffer: Vec<u8>,
+}
+
+/// Names of the devices that were left out: hard links to them are, too.
+#[derive(Default)]
+struct Devices {
+    names: HashSet<PathBuf>,
+    bytes: usize,
+}
+
+impl Devices {
+    /// Bytes of names that are remembered. Nothing is made for a device: without a bound an archive of nothing else would take all of the
+    /// memory. A hard link to one that is not remembered is one to nothing.
+    const MOST: usize = 16 << 20;
+
+    fn remember(&mut self, name: PathBuf) {
+        let weight = Self::weight(&name);
+        if self.bytes + weight <= Self::MOST && self.names.insert(name) {
+            self.bytes += weight;
+        }
+    }
+
+    fn forget(&mut self, name: &Path) {
+        if self.names.remove(name) {
+            self.bytes -= Self::weight(name);
+        }
+    }
+
+    fn weight(name: &Path) -> usize {
+        name.as_os_str().len() + size_of::<PathBuf>()
+    }
 }
 
 impl Unpacker {
@@ -143,17 +172,17 @@ impl Unpacker {
         }
         let left_out = match &kind {
             Kind::Device => true,
-            Kind::HardLink(earlier) => self.devices.contains(earlier),
+            Kind::HardLink(earlier) => self.devices.names.contains(earlier),
             _ => false,
         };
         if left_out {
             // The last entry of a name counts: what was there before is not there any more.
             self.target.remove(&name)?;
             self.target.summary.devices_skipped += 1;
-            self.devices.insert(name);
+            self.devices.remember(name);
             return Ok(());
         }
-        self.devices.remove(&name);
+        self.devices.forget(&name);
         match kind {
             Kind::Directory => self.target.directory(&name, meta),
             Kind::Symlink(text) => self.target.symlink(&name, &text, &meta),

@@ -1,14 +1,24 @@
 //! Extended header records: `LENGTH KEY=VALUE\n` (pax(1), POSIX.1-2017), values may hold any byte.
 
-/// The keys that matter, gathered from the records in force for one entry.
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// The records in force for one entry: global ones, which all entries behind them share, and its own.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Records {
-    list: Vec<(Vec<u8>, Vec<u8>)>,
+    global: Rc<List>,
+    own: List,
 }
 
-impl Records {
-    /// Adds the records of one extended header; `None` when it is not well formed.
-    pub(super) fn add(&mut self, mut data: &[u8]) -> Option<()> {
+#[derive(Debug, Clone, Default)]
+struct List {
+    records: Vec<(Vec<u8>, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl List {
+    fn of(mut data: &[u8]) -> Option<Self> {
+        let mut list = Self::default();
         // Some writers pad with NULs.
         while data.first().is_some_and(|byte| *byte != 0) {
             let blank = data.iter().position(|byte| *byte == b' ')?;
@@ -16,22 +26,61 @@ impl Records {
             let (record, rest) = data.split_at_checked(length)?;
             let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
             let equals = body.iter().position(|byte| *byte == b'=')?;
-            self.list.push((body[..equals].to_vec(), body[equals + 1..].to_vec()));
+            let (key, value) = (&body[..equals], &body[equals + 1..]);
+            list.records.push((key.to_vec(), value.to_vec()));
+            list.bytes += weight(key, value);
             data = rest;
         }
+        Some(list)
+    }
+
+    fn append(&mut self, mut later: Self) {
+        self.records.append(&mut later.records);
+        self.bytes += later.bytes;
+    }
+
+    /// Takes out what later records of the same keys replace.
+    fn give_way(&mut self, later: &Self) {
+        let keys: HashSet<&[u8]> = later.records.iter().map(|(key, _)| key.as_slice()).collect();
+        self.records.retain(|(key, _)| !keys.contains(key.as_slice()));
+        self.bytes = self.records.iter().map(|(key, value)| weight(key, value)).sum();
+    }
+}
+
+impl Records {
+    /// Adds the records of one extended header; `None` when it is not well formed.
+    pub(super) fn add(&mut self, data: &[u8]) -> Option<()> {
+        self.own.append(List::of(data)?);
         Some(())
     }
 
-    /// Puts global records before these: an entry's own come last and so count.
-    pub(super) fn prepend(&mut self, global: &Self) {
-        let own = std::mem::replace(&mut self.list, global.list.clone());
-        self.list.extend(own);
+    /// Adds the records of a global header, which come before the entry's own and so do not count where it has its own; `None` when it
+    /// is not well formed.
+    pub(super) fn add_global(&mut self, data: &[u8]) -> Option<()> {
+        let later = List::of(data)?;
+        let global = Rc::make_mut(&mut self.global);
+        global.give_way(&later);
+        global.append(later);
+        Some(())
+    }
+
+    /// What of these is in force for the next entry, too.
+    pub(super) fn global(&self) -> Self {
+        Self { global: Rc::clone(&self.global), own: List::default() }
+    }
+
+    /// Bytes of all that are in force.
+    pub(super) fn bytes(&self) -> usize {
+        self.global.bytes + self.own.bytes
+    }
+
+    fn all(&self) -> impl DoubleEndedIterator<Item = &(Vec<u8>, Vec<u8>)> {
+        self.global.records.iter().chain(&self.own.records)
     }
 
     /// The last value of a key; an empty value takes an earlier one back.
     pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
-        self.list
-            .iter()
+        self.all()
             .rev()
             .find(|(name, _)| name == key.as_bytes())
             .map(|(_, value)| value.as_slice())
@@ -52,15 +101,19 @@ impl Records {
 
     /// Every record whose key begins so, without that, in order.
     pub(super) fn prefixed(&self, prefix: &'static str) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.list
-            .iter()
+        self.all()
             .filter_map(move |(key, value)| Some((key.strip_prefix(prefix.as_bytes())?, value.as_slice())))
     }
 
     /// Every record, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.list.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.all().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
+}
+
+/// Bytes of a record, but for the digits of its length.
+fn weight(key: &[u8], value: &[u8]) -> usize {
+    key.len() + value.len() + " =\n".len()
 }
 
 /// Decimal digits and nothing else.
@@ -125,6 +178,21 @@ mod tests {
         for bad in [&b"5 a=b"[..], b"99 a=b\n", b"1 a=b\n", b"0 \n", b"6 ab\n\n", b"x a=b\n", b" a=b\n"] {
             assert!(Records::default().add(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn global_records_are_shared_and_the_later_of_a_key_replaces_the_earlier() {
+        let mut first = Records::default();
+        first.add(&record(b"path", b"own")).unwrap();
+        for time in [&b"1"[..], b"22", b"333"] {
+            first.add_global(&[record(b"mtime", time), record(b"path", b"all")].concat()).unwrap();
+        }
+        assert_eq!((first.get("mtime"), first.get("path")), (Some(&b"333"[..]), Some(&b"own"[..])));
+        let next = first.global();
+        assert_eq!((next.get("mtime"), next.get("path")), (Some(&b"333"[..]), Some(&b"all"[..])));
+        assert_eq!(next.iter().count(), 2);
+        assert_eq!(next.bytes(), " mtime=333\n path=all\n".len());
+        assert!(Rc::ptr_eq(&first.global, &next.global));
     }
 
     proptest! {

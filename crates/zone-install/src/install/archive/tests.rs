@@ -1,4 +1,5 @@
 mod attributes;
+mod bounded;
 mod hostile;
 mod same_name;
 

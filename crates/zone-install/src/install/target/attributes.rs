@@ -97,7 +97,7 @@ impl Target {
                 };
                 let set = rustix::fs::setxattr(magic(&fd), acl.attribute, &value, XattrFlags::empty());
                 let fault = |errno| self.fault("set the access control list of", &entry, errno);
-                self.summary.left.unsupported += u64::from(is_lost(set).map_err(fault)?);
+                self.summary.left.unsupported += u64::from(self.is_lost(set).map_err(fault)?);
             }
         }
         Ok(())
@@ -135,19 +135,57 @@ impl Target {
         let mut lost = 0;
         for (name, value) in &meta.xattrs {
             let fault = |errno| self.fault("set an extended attribute of", entry, errno);
-            let is_lost = is_lost(set(name, value)).map_err(fault)?;
+            let is_lost = self.is_lost(set(name, value)).map_err(fault)?;
             // Those of the host's policy are the host's to give.
             lost += u64::from(is_lost && (self.keeps == Keeps::Files || !is_policy(name)));
         }
         Ok(lost)
     }
+
+    /// True when an attribute was refused for what it is: the file system, or the kind of file, has no place for it.
+    fn is_lost(&self, set: Result<(), Errno>) -> Result<bool, Errno> {
+        is_lost(set, || {
+            let stat = rustix::fs::fstatvfs(&self.root);
+            stat.is_ok_and(|stat| stat.f_blocks > 0 && stat.f_bavail == 0)
+        })
+    }
 }
 
-/// True when an attribute was refused for what it is: the file system, or the kind of file, has no place for it.
-fn is_lost(set: Result<(), Errno>) -> Result<bool, Errno> {
+fn is_lost(set: Result<(), Errno>, is_full: impl FnOnce() -> bool) -> Result<bool, Errno> {
     match set {
         Ok(()) => Ok(false),
-        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::PERM) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::PERM | Errno::TOOBIG) => Ok(true),
+        // ext4 says so of one that is larger than a block, or than what others have left of it.
+        Err(Errno::NOSPC) if !is_full() => Ok(true),
         Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Owner;
+    use super::*;
+
+    #[test]
+    fn only_a_full_disk_is_one() {
+        assert_eq!(is_lost(Ok(()), || true), Ok(false));
+        assert_eq!(is_lost(Err(Errno::TOOBIG), || true), Ok(true));
+        assert_eq!(is_lost(Err(Errno::NOSPC), || false), Ok(true));
+        assert_eq!(is_lost(Err(Errno::NOSPC), || true), Err(Errno::NOSPC));
+        assert_eq!(is_lost(Err(Errno::DQUOT), || false), Err(Errno::DQUOT));
+    }
+
+    #[test]
+    fn an_attribute_that_is_too_large_for_the_file_system_is_counted() {
+        let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+        let mut target = Target::open_for(dir.path(), Keeps::Files).unwrap();
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let mut meta = Meta { owner: Some(Owner { uid, gid }), ..Meta::ours(0o644) };
+        // ext4 has one block for all of a file's, XFS and btrfs take each.
+        meta.xattrs.push((b"user.large".to_vec(), vec![b'x'; 30_000]));
+        let file = target.create_file(Path::new("f")).unwrap();
+        target.finish_file(&file, Path::new("f"), &meta).unwrap();
+        let kept = rustix::fs::fgetxattr(&file, "user.large", &mut vec![0; 30_000]).is_ok();
+        assert_eq!(target.summary.left.unsupported, u64::from(!kept));
     }
 }

@@ -30,6 +30,13 @@ impl Meta {
     pub(crate) fn ours(mode: u32) -> Self {
         Self { mode, owner: None, times: None, xattrs: Vec::new(), acls: Vec::new() }
     }
+
+    /// Bytes that its attributes and lists take, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let xattr =
+            |(name, value): &(Vec<u8>, Vec<u8>)| name.len() + value.len() + size_of::<(Vec<u8>, Vec<u8>)>();
+        self.xattrs.iter().map(xattr).chain(self.acls.iter().map(Acl::weight)).sum()
+    }
 }
 
 /// Both times the same.

@@ -71,6 +71,15 @@ impl Hostile {
     }
 
     pub(super) fn pax(self, records: &[(&str, &[u8])]) -> Self {
+        self.entry(EntryType::XHeader, "pax", "", &Self::records(records))
+    }
+
+    pub(super) fn global(self, records: &[(&str, &[u8])]) -> Self {
+        self.entry(EntryType::XGlobalHeader, "pax", "", &Self::records(records))
+    }
+
+    /// What an extended header has in it.
+    pub(super) fn records(records: &[(&str, &[u8])]) -> Vec<u8> {
         let mut body = Vec::new();
         for (key, value) in records {
             let rest = key.len() + value.len() + 3;
@@ -82,7 +91,7 @@ impl Hostile {
             body.extend_from_slice(value);
             body.push(b'\n');
         }
-        self.entry(EntryType::XHeader, "pax", "", &body)
+        body
     }
 
     pub(super) fn unpack(&self, ground: &Ground) -> Result<Summary, Error> {
