@@ -26,6 +26,7 @@ use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::Interface;
+use crate::interface::Attachment;
 use crate::rt::{self, Socket, namespace, sysctl};
 
 pub use teardown::{tear_down, tear_down_recorded};
@@ -182,7 +183,10 @@ pub fn create(interfaces: &[Interface], netns: BorrowedFd<'_>) -> Result<(), Net
         return Ok(());
     }
     let mut host = Socket::here()?;
-    interfaces.iter().try_for_each(|interface| attach::create(&mut host, interface, netns))
+    // What moves in comes first, and keeps its number there, by which a virtual one is found again.
+    let (moving, made): (Vec<_>, Vec<_>) =
+        interfaces.iter().partition(|interface| matches!(interface.attachment, Attachment::Physical { .. }));
+    moving.into_iter().chain(made).try_for_each(|interface| attach::create(&mut host, interface, netns))
 }
 
 /// Gives links that [`create`] has made their addresses and routes, inside and on the host, and sets them up; the zone's

@@ -33,7 +33,7 @@ use crate::names::{self, Owner};
 use crate::nft::{self, ChainType, Family, Field, Hook, HookPoint, Rule, Set, SetType, Transaction};
 use crate::spec::PortSpec;
 
-pub use taken::{Holder, free};
+pub use taken::{Holder, free, free_of_zones};
 
 /// Priorities of linux/netfilter_ipv4.h: before conntrack, after it, translation of destinations, filtering, of sources.
 const RAW: i32 = -300;
@@ -222,7 +222,18 @@ pub fn remove_network(installation: InstallationId) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Range`], and what the kernel refuses; then the rules are what they were.
 pub fn ports(owner: Owner<'_>, link: &str, addresses: &[IpAddr], ports: &[PortSpec]) -> Result<(), Error> {
-    of_zone(owner, Some((link, addresses)), ports, &[])
+    of_zone(owner, Some(Way { link, addresses, loopback: true }), ports, &[])
+}
+
+/// The way by which ports of the host lead into a zone.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// The host's link by which the zone is reached.
+    pub link: &'a str,
+    /// The addresses of the zone.
+    pub addresses: &'a [IpAddr],
+    /// Whether the host's own loopback is answered by that link, so that ports of its addresses lead there, too.
+    pub loopback: bool,
 }
 
 /// Makes the table of a zone what it has to be: its ports, as [`ports()`] has them, with the link and the addresses that they lead to,
@@ -233,7 +244,7 @@ pub fn ports(owner: Owner<'_>, link: &str, addresses: &[IpAddr], ports: &[PortSp
 /// As [`ports()`].
 pub fn of_zone(
     owner: Owner<'_>,
-    way: Option<(&str, &[IpAddr])>,
+    way: Option<Way<'_>>,
     ports: &[PortSpec],
     bounded: &[&str],
 ) -> Result<(), Error> {
@@ -243,7 +254,7 @@ pub fn of_zone(
 /// As [`of_zone`], with the most connections that a link may have.
 fn of_zone_with(
     owner: Owner<'_>,
-    way: Option<(&str, &[IpAddr])>,
+    way: Option<Way<'_>>,
     ports: &[PortSpec],
     bounded: &[&str],
     most: u32,
@@ -254,8 +265,8 @@ fn of_zone_with(
     }
     let mut transaction = Transaction::new();
     transaction.replace_table(Family::Inet, &owner.table());
-    if let Some((link, addresses)) = way {
-        ports::write(&mut transaction, owner, link, addresses, ports)?;
+    if let Some(way) = way {
+        ports::write(&mut transaction, owner, way, ports)?;
     }
     bound_links(&mut transaction, &owner.table(), bounded, most);
     transaction.commit().map_err(|source| Error::Ports { zone: owner.zone.clone(), source })

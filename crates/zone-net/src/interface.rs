@@ -30,6 +30,9 @@ pub struct Interface {
     pub routers: Vec<IpAddr>,
     /// Addresses that it may use beside `addresses`.
     pub allowed: Vec<IpNet>,
+    /// Of an isolated net, the addresses that the host has on its bridge; of others none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_addresses: Vec<IpAddr>,
     /// Whether a DHCP client inside may ask for an address.
     pub dhcp: bool,
     /// The most bits in a second, in each direction.

@@ -104,6 +104,7 @@ impl Plan<'_> {
             mtu,
             routers: self.routers(net, &attachment, &addresses)?,
             allowed: net.allowed.clone(),
+            host_addresses: self.host_addresses(net, &attachment),
             dhcp: net.addresses == Addresses::Dhcp,
             bandwidth: net.bandwidth,
             protection: self.protection(net, &attachment),
@@ -202,7 +203,9 @@ impl Plan<'_> {
         let managed = self.managed.filter(|_| net.lower == Lower::Managed);
         let on_lower = self.lower(attachment).map(|link| self.host.prefixes(link.index)).unwrap_or_default();
         let complete = |address: &Address| {
-            if let Some(network) = managed {
+            // What a hoster routes to the host is of no range, and goes out as what it is.
+            let routed = matches!(attachment, Attachment::Routed { .. });
+            if let Some(network) = managed.filter(|_| !routed) {
                 let range = network.ranges().find(|range| range.contains(address.ip));
                 let range = range.ok_or_else(|| PlanError::OutsideManaged {
                     net: net.physical.clone(),
@@ -223,6 +226,18 @@ impl Plan<'_> {
             }
         };
         given.iter().map(complete).collect()
+    }
+
+    /// What the host has on the bridge of an isolated net, which such a net reaches all the same.
+    fn host_addresses(&self, net: &NetSpec, attachment: &Attachment) -> Vec<IpAddr> {
+        if !matches!(attachment, Attachment::Bridge { .. }) || !self.protection(net, attachment).isolated {
+            return Vec::new();
+        }
+        if let Some(network) = self.managed.filter(|_| net.lower == Lower::Managed) {
+            return network.routers();
+        }
+        let on_bridge = self.lower(attachment).map(|link| self.host.prefixes(link.index));
+        on_bridge.unwrap_or_default().iter().map(IpNet::addr).collect()
     }
 
     fn unused(&self, net: &NetSpec, attachment: &Attachment, addresses: &[IpNet]) -> Result<(), PlanError> {
@@ -290,13 +305,26 @@ impl Plan<'_> {
         }
     }
 
+    /// Names the nets that the guest is to configure, and of whose IPv4 link protection would let nothing out.
+    pub fn muted(&self) -> impl Iterator<Item = &str> {
+        let is_muted = |net: &&NetSpec| {
+            let attachment = self.attachment(net);
+            let left = net.allowed.is_empty()
+                && matches!(&net.addresses, Addresses::Given(given) if given.is_empty());
+            left && attachment
+                .is_ok_and(|attachment| attachment.is_reached() && self.protection(net, &attachment).ip)
+        };
+        self.spec.nets.iter().filter(is_muted).map(|net| net.physical.as_str())
+    }
+
     /// Tells whether what is asked needs rules of the kernel.
     #[must_use]
     pub fn needs_rules(&self) -> bool {
         let guarded = |net: &NetSpec| {
             let hook =
                 matches!(self.attachment(net), Ok(Attachment::Bridge { .. } | Attachment::Routed { .. }));
-            hook && (net.protection.unwrap_or_default().needs_rules() || net.bandwidth.is_some())
+            let protection = net.protection.unwrap_or_default();
+            hook && (protection.needs_rules() || protection.isolated || net.bandwidth.is_some())
         };
         !self.spec.ports.is_empty() || self.spec.uses_managed() || self.spec.nets.iter().any(guarded)
     }

@@ -103,6 +103,13 @@ impl Record {
         self.interfaces.iter().any(|interface| interface.attachment.shares_vlan_link())
     }
 
+    /// Tells whether taking the zone down looks at the links of VLANs, under the lock of the installation's network: if a net is on
+    /// one, or if it is not known what there is.
+    #[must_use]
+    pub fn may_use_vlan_links(&self) -> bool {
+        self.interfaces.is_empty() || self.shares_vlan_link()
+    }
+
     /// Reads the record of a zone; `None` if it has no network.
     ///
     /// # Errors
@@ -161,6 +168,7 @@ mod tests {
             addresses: vec!["192.0.2.5/24".parse().unwrap(), "2001:db8::5/64".parse().unwrap()],
             routers: vec!["192.0.2.1".parse().unwrap()],
             allowed: vec!["198.51.100.0/24".parse().unwrap()],
+            host_addresses: vec!["192.0.2.1".parse().unwrap()],
             dhcp: false,
             bandwidth: None,
             protection: Protection::default(),

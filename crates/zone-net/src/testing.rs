@@ -102,6 +102,7 @@ impl Zone {
             addresses: nets(addresses),
             routers: Vec::new(),
             allowed: Vec::new(),
+            host_addresses: Vec::new(),
             dhcp: false,
             bandwidth: None,
             protection: Protection::default(),

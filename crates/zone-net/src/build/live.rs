@@ -88,7 +88,7 @@ fn find(
             upper(theirs, interface, lower)
         }
         Attachment::Physical { link } => {
-            physical.iter().find(|record| record.name == *link).and_then(|record| record.find(theirs))
+            physical.iter().find(|record| record.name == *link).and_then(|record| record.find_inside(theirs))
         }
     }
     .map(|link| link.index))
@@ -135,7 +135,7 @@ pub fn ensure<'a>(interfaces: &'a [Interface], zone: Inside<'_>) -> Result<Ensur
         }
         if let Attachment::Physical { link } = &interface.attachment {
             let record = zone.physical.iter().find(|record| record.name == *link);
-            if record.is_none_or(|record| record.find(&host.links().unwrap_or_default()).is_none()) {
+            if record.is_none_or(|record| record.find_on_host(&host.links().unwrap_or_default()).is_none()) {
                 ensured.missing.push(interface);
                 continue;
             }
@@ -254,6 +254,7 @@ mod tests {
             addresses: Vec::new(),
             routers: Vec::new(),
             allowed: Vec::new(),
+            host_addresses: Vec::new(),
             dhcp: false,
             bandwidth: None,
             protection: Protection::NONE,

@@ -3,7 +3,8 @@
 //! A link that moves loses its addresses and routes, and inside the zone's root does with it what it likes. So it is
 //! [`record`]ed before, the record is saved where it outlives everybody, and [`give_back()`] makes the link what the record
 //! says. It is found by what it is, never by the name that it has by then: by its hardware and the Ethernet address that
-//! is burnt into it, or, of a virtual one, by its number.
+//! is burnt into it, or, of a virtual one, by its number. A virtual one that the zone's root has destroyed is not to be found: one of
+//! the host's that is like it is another one.
 //!
 //! Hardware comes back to the host by itself when the zone's network namespace goes: the kernel puts it into the first
 //! namespace of the machine, down, under the name that it had inside, or as `devN` if that is taken. A virtual link is
@@ -42,6 +43,9 @@ pub struct PhysicalRecord {
     /// What a virtual one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The VLAN, of a VLAN link; of one that an earlier program has recorded it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// The hardware, as bus and name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
@@ -88,6 +92,9 @@ pub struct RecordedAddress {
     pub net: IpNet,
     /// Where it is known, as the kernel counts (`RT_SCOPE_*`).
     pub scope: u8,
+    /// The address of the other end, of a point-to-point link; the prefix is that one's.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
+    pub peer: Option<IpAddr>,
     /// Its broadcast address.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
     pub broadcast: Option<Ipv4Addr>,
@@ -154,6 +161,7 @@ pub fn record(name: &str) -> Result<PhysicalRecord, NetError> {
         routes: routes.iter().filter(|route| is_said(route, link.index)).map(RecordedRoute::of).collect(),
         name: link.name,
         kind: link.kind,
+        vlan: link.vlan,
         parent: link.parent,
         alias: link.alias,
         altnames: link.altnames,
@@ -182,6 +190,7 @@ impl PhysicalRecord {
             index: self.index,
             name: self.name.clone(),
             kind: self.kind.clone(),
+            vlan: self.vlan,
             parent: self.parent.clone(),
             permanent_mac: self.permanent_mac,
             mac: self.mac,
@@ -191,20 +200,53 @@ impl PhysicalRecord {
         }
     }
 
-    /// Finds the link among others, whatever it is called there.
-    pub(super) fn find<'a>(&self, links: &'a [Link]) -> Option<&'a Link> {
-        // Links that a zone makes have a kind, or no hardware: none of them is taken for one of the host's.
+    /// Finds the link among those of a zone, whatever it is called there.
+    pub(super) fn find_inside<'a>(&self, links: &'a [Link]) -> Option<&'a Link> {
+        let alike = self.alike(links);
+        self.exact(&alike).or_else(|| self.by_hardware(&alike)).or_else(|| self.by_address(&alike))
+    }
+
+    /// Finds the link among those of the host, whatever it is called there. A virtual one ends with whoever destroys it, and the host
+    /// may have others like it, so it is known by its number or by a name that it has from us: it is never another one.
+    pub(super) fn find_on_host<'a>(&self, links: &'a [Link]) -> Option<&'a Link> {
+        let alike = self.alike(links);
+        let exact = self.exact(&alike);
+        if self.is_virtual() {
+            let named = || alike.iter().find(|link| link.name == self.name).copied();
+            let underway = || self.by_address(&alike).filter(|link| give_back::is_underway(&link.name));
+            return exact.or_else(named).or_else(underway);
+        }
+        exact.or_else(|| self.by_hardware(&alike)).or_else(|| self.by_address(&alike))
+    }
+
+    /// The links that are of its kind. Those that a zone makes have a kind, or no hardware: none of them is taken for one of the host's.
+    fn alike<'a>(&self, links: &'a [Link]) -> Vec<&'a Link> {
         let same = |link: &&Link| {
-            link.kind == self.kind && link.parent == self.parent && link.permanent_mac == self.permanent_mac
+            link.kind == self.kind
+                && link.parent == self.parent
+                && link.permanent_mac == self.permanent_mac
+                && (self.vlan.is_none() || link.vlan == self.vlan)
         };
-        let alike: Vec<_> = links.iter().filter(same).collect();
+        links.iter().filter(same).collect()
+    }
+
+    fn exact<'a>(&self, alike: &[&'a Link]) -> Option<&'a Link> {
+        alike.iter().find(|link| link.index == self.index && link.lower == self.lower).copied()
+    }
+
+    /// The only one of its hardware.
+    fn by_hardware<'a>(&self, alike: &[&'a Link]) -> Option<&'a Link> {
         let known = self.parent.is_some() || self.permanent_mac.is_some();
-        let exact = alike.iter().find(|link| link.index == self.index && link.lower == self.lower);
-        exact.copied().or_else(|| match alike.as_slice() {
-            [only] if known => Some(*only),
-            // A card with several ports, or a virtual link whose number was taken.
-            _ => alike.iter().find(|link| link.mac == self.mac && link.lower == self.lower).copied(),
-        })
+        match alike {
+            [only] if known => Some(only),
+            _ => None,
+        }
+    }
+
+    /// A port of a card that has several, or a virtual link whose number was taken. What has no Ethernet address is like all others.
+    fn by_address<'a>(&self, alike: &[&'a Link]) -> Option<&'a Link> {
+        let mac = self.mac?;
+        alike.iter().find(|link| link.mac == Some(mac) && link.lower == self.lower).copied()
     }
 }
 
@@ -212,6 +254,7 @@ impl RecordedAddress {
     fn of(address: &Address) -> Self {
         Self {
             net: address.net,
+            peer: address.peer,
             scope: address.scope.into(),
             broadcast: address.broadcast,
             label: address.label.clone(),
@@ -222,6 +265,7 @@ impl RecordedAddress {
 
     fn on(&self, link: u32) -> Address {
         Address {
+            peer: self.peer,
             scope: self.scope.into(),
             broadcast: self.broadcast,
             label: self.label.clone(),

@@ -18,7 +18,8 @@ const GONE: &[Errno] = &[Errno::NODEV, Errno::NOENT];
 
 /// Takes away all that was made for a zone on the host, and, if its network namespace is at hand, what of it holds on to
 /// links of the host. Idempotent: it needs no memory, and copes with what was half made, half taken away or has gone with
-/// the namespace. Links that moved in are given back as their records say. Everything is tried, whatever else fails.
+/// the namespace. Links that moved in are given back as their records say. Everything is tried, whatever else fails. The caller
+/// holds the lock of the installation's network, for the links of VLANs.
 ///
 /// # Errors
 /// What could not be taken away or given back.
@@ -26,6 +27,16 @@ pub fn tear_down(
     owner: Owner<'_>,
     records: &[PhysicalRecord],
     netns: Option<BorrowedFd<'_>>,
+) -> Result<(), NetError> {
+    take_away(owner, records, netns, true)
+}
+
+/// The same, of links of VLANs only if that is said.
+fn take_away(
+    owner: Owner<'_>,
+    records: &[PhysicalRecord],
+    netns: Option<BorrowedFd<'_>>,
+    vlans: bool,
 ) -> Result<(), NetError> {
     let back = records.iter().map(|record| match give_back(record, netns) {
         // Hardware comes back by itself; what is virtual goes with its namespace, and never does.
@@ -36,14 +47,15 @@ pub fn tear_down(
     if let Some(netns) = netns {
         errors.extend(release_lower(netns).err());
     }
-    errors.extend(on_host(owner).err());
+    errors.extend(on_host(owner, vlans).err());
     NetError::of(errors)
 }
 
 /// The same for a zone of which is known what was made, without a look at the links of all others. `namespace_ends` tells
 /// that the zone's network namespace goes with its last process: the kernel then deletes the pairs with it, which takes it some
 /// 30 ms that nobody waits for, and here they are cut off, so that nothing goes through them from now on. What has such a
-/// name when the zone boots again is deleted then.
+/// name when the zone boots again is deleted then. If the record [may use links of VLANs](Record::may_use_vlan_links), the caller holds
+/// the lock of the installation's network.
 ///
 /// # Errors
 /// What could not be taken away or given back.
@@ -54,7 +66,7 @@ pub fn tear_down_recorded(
     namespace_ends: bool,
 ) -> Result<(), NetError> {
     if record.interfaces.is_empty() || record.holds_links() {
-        return tear_down(owner, &record.physical, netns);
+        return take_away(owner, &record.physical, netns, record.may_use_vlan_links());
     }
     let mut host = Socket::here()?;
     let mut requests = Vec::new();
@@ -113,7 +125,7 @@ fn release_lower(netns: BorrowedFd<'_>) -> Result<(), NetError> {
     Ok(inside.run(requests.map(|link| links::delete(link.index).tolerating(GONE)))?)
 }
 
-fn on_host(owner: Owner<'_>) -> Result<(), NetError> {
+fn on_host(owner: Owner<'_>, vlans: bool) -> Result<(), NetError> {
     let mut host = Socket::here()?;
     let found = host.links()?;
     let ours = |link: &&Link| {
@@ -123,7 +135,9 @@ fn on_host(owner: Owner<'_>) -> Result<(), NetError> {
     let mut errors = Vec::new();
     let requests = found.iter().filter(ours).map(|link| links::delete(link.index).tolerating(GONE));
     errors.extend(host.run(requests).err().map(NetError::from));
-    errors.extend(vlan::release(&mut host, &found, |name| owner.is_link(name)).err());
+    if vlans {
+        errors.extend(vlan::release(&mut host, &found, |name| owner.is_link(name)).err());
+    }
     errors.extend(sweep_proxies(&mut host).err());
     NetError::of(errors)
 }

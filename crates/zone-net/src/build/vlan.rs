@@ -7,7 +7,7 @@
 
 use rustix::io::Errno;
 
-use super::{NetError, link, make_kind, set_if_there};
+use super::{NetError, link, make_kind, set_if_there, teardown};
 use crate::rt::link::{Generation, Upper};
 use crate::rt::sysctl::Setting;
 use crate::rt::{Link, Socket, link as links};
@@ -16,6 +16,8 @@ use crate::rt::{Link, Socket, link as links};
 pub(super) fn lower(host: &mut Socket, name: &str, vlan: Option<u16>, user: &str) -> Result<u32, NetError> {
     let lower = link(host, name)?;
     let Some(vlan) = vlan else { return Ok(lower.index) };
+    // The zone may have had a pair of that name, which the kernel takes some time to take away.
+    teardown::delete_last(host, user)?;
     let on =
         |link: &Link| link.lower == Some(lower.index) && !link.lower_elsewhere && link.vlan == Some(vlan);
     let made = name_of(lower.index, vlan);
@@ -31,7 +33,9 @@ pub(super) fn lower(host: &mut Socket, name: &str, vlan: Option<u16>, user: &str
         // Each time: who made it may have died before it came to this. The host is no part of that network.
         set_if_there(Setting::v6(&found.name, "disable_ipv6"), "1")?;
         change = change.alias("VLAN of zones").generation(Generation::None);
-        requests.push(links::add_altname(found.index, user).tolerating(&[Errno::EXIST]));
+        // Refused if something else is called so: without it the link would be nobody's, and taken away.
+        let used = found.altnames.iter().any(|name| name == user);
+        requests.extend((!used).then(|| links::add_altname(found.index, user)));
     }
     requests.push(change.up().request());
     host.run(requests)?;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{
     ChainType, DESTINATION_NAT, DESTINATION_TRANSLATED, Error, Family, Field, HookPoint, LOOPBACK4,
-    LOOPBACK6, Owner, PortSpec, Rule, SOURCE_NAT, Transaction, hook, loopback, martians,
+    LOOPBACK6, Owner, PortSpec, Rule, SOURCE_NAT, Transaction, Way, hook, loopback, martians,
 };
 use crate::nft::{Set, SetType};
 use crate::spec::Protocol;
@@ -33,10 +33,10 @@ fn number(protocol: Protocol) -> u8 {
 pub(super) fn write(
     transaction: &mut Transaction,
     owner: Owner<'_>,
-    link: &str,
-    addresses: &[IpAddr],
+    way: Way<'_>,
     ports: &[PortSpec],
 ) -> Result<(), Error> {
+    let Way { link, addresses, loopback: answered } = way;
     let table = &owner.table();
     // Of the bridge of the managed network, that network's own table has this once for all zones.
     if owner.is_link(link) {
@@ -48,6 +48,13 @@ pub(super) fn write(
         ("postrouting", HookPoint::Postrouting, SOURCE_NAT),
     ] {
         transaction.chain(FAMILY, table, chain, Some(&hook(ChainType::Nat, point, priority)));
+    }
+    if !answered {
+        // Of these nothing would come back, and whoever listens there would go deaf.
+        for own in [LOOPBACK4, LOOPBACK6].map(loopback) {
+            let stays = Rule::new().destination_in(own).accept().comment("the host's loopback");
+            transaction.rule(FAMILY, table, "output", stays);
+        }
     }
     let four = addresses.iter().copied().find(IpAddr::is_ipv4);
     let six = addresses.iter().copied().find(IpAddr::is_ipv6);

@@ -55,13 +55,7 @@ pub fn free<'a>(
     ports: &[PortSpec],
     zones: impl IntoIterator<Item = (&'a ZoneName, &'a [PortSpec])>,
 ) -> Result<(), Error> {
-    for (zone, theirs) in zones {
-        for port in ports {
-            if theirs.iter().any(|other| overlap(port, other)) {
-                return Err(Error::Taken { port: port.clone(), holder: Holder::Zone(zone.clone()) });
-            }
-        }
-    }
+    free_of_zones(ports, zones)?;
     for (file, protocol) in [
         ("/proc/thread-self/net/tcp", Protocol::Tcp),
         ("/proc/thread-self/net/tcp6", Protocol::Tcp),
@@ -81,6 +75,24 @@ pub fn free<'a>(
         for port in ports.iter().filter(|port| port.protocol == protocol) {
             if let Some(socket) = sockets.iter().find(|socket| is_hit(port, socket)) {
                 return Err(Error::Taken { port: port.clone(), holder: holder(socket.inode) });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that none of the zones given has one of these ports, whatever sockets there are.
+///
+/// # Errors
+/// [`Error::Taken`], with who has it.
+pub fn free_of_zones<'a>(
+    ports: &[PortSpec],
+    zones: impl IntoIterator<Item = (&'a ZoneName, &'a [PortSpec])>,
+) -> Result<(), Error> {
+    for (zone, theirs) in zones {
+        for port in ports {
+            if theirs.iter().any(|other| overlap(port, other)) {
+                return Err(Error::Taken { port: port.clone(), holder: Holder::Zone(zone.clone()) });
             }
         }
     }
@@ -150,7 +162,7 @@ fn holder(inode: u64) -> Holder {
     for process in processes {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         if has(&process.path()) {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            let name = zone_sys::proc::text(process.path().join("comm")).unwrap_or_default();
             return Holder::Program { name: name.trim_end().to_owned(), pid };
         }
     }

@@ -287,6 +287,24 @@ fn a_port_of_the_host_leads_into_the_zone_from_everywhere() {
 }
 
 #[test]
+fn the_hosts_loopback_is_its_own_where_no_link_of_ours_answers_it() {
+    zone_testing::needs_root!();
+    let lab = lab();
+    let (zone, addresses) = (name("web"), ZONE.map(|address| address.parse().unwrap()));
+    let owner = Owner { installation: installation(), zone: &zone };
+    let list = [port(Protocol::Tcp, 8080, 8080, 80)];
+    let way = Way { link: "br0", addresses: &addresses, loopback: false };
+    lab.host.run(|| of_zone(owner, Some(way), &list, &[])).unwrap();
+    for family in 0..2 {
+        let own = at(["127.0.0.1", "::1"][family], 8080);
+        assert_eq!(tcp(&lab.host, own, &lab.host, own, COMES), Some(own.ip()));
+        let (host, zone) = (at(HOST[family], 8080), at(ZONE[family], 80));
+        assert_eq!(tcp(&lab.outside, host, &lab.web, zone, COMES), ip(OUTSIDE[family]));
+        assert_eq!(tcp(&lab.host, host, &lab.web, zone, COMES), ip(HOST[family]));
+    }
+}
+
+#[test]
 fn only_the_hosts_own_addresses_lead_anywhere() {
     zone_testing::needs_root!();
     let lab = lab();

@@ -1,9 +1,12 @@
 //! What a zone has of its own: the first look at its frames, and of the second what is about this zone alone. On a bridge that is who
-//! sends IPv4 where a DHCP server says who may, and that nothing comes back to it that it has sent to all.
+//! sends IPv4 where a DHCP server says who may, that nothing comes back to it that it has sent to all, and that an isolated zone does
+//! not have the host send on to another zone what the bridge does not.
+
+use ipnet::IpNet;
 
 use crate::Interface;
 use crate::interface::Attachment;
-use crate::nft::{self, Family, Field, HookPoint, Rule, Set, SetType, Transaction};
+use crate::nft::{self, Family, Field, HookPoint, Rule, Set, SetType, Transaction, intervals};
 
 use super::chains::{BEFORE_ALL, Chains, UDP, hook, to_host};
 use super::protect::{first_look, ip4_and_arp, ip4_or_arp, learns};
@@ -38,8 +41,10 @@ pub(super) fn write(
     let bridged: Vec<&Interface> = guarded.into_iter().filter(on_bridge).collect();
     let learning: Vec<&Interface> = bridged.iter().copied().filter(|interface| learns(interface)).collect();
     let returning = if nets.published { bridged } else { Vec::new() };
-    if !learning.is_empty() || !returning.is_empty() {
+    let isolated: Vec<&Interface> = nets.interfaces.iter().filter(|one| is_apart(one)).collect();
+    if !learning.is_empty() || !returning.is_empty() || !isolated.is_empty() {
         on_bridges(transaction, table, &learning, &returning, of_servers)?;
+        keep_apart(transaction, table, &isolated);
         used.push(Family::Bridge);
     }
     Ok(used)
@@ -101,6 +106,43 @@ fn on_bridges(
         transaction.rule(FAMILY, table, "forward", group.drop().comment("its own, for all"));
     }
     Ok(())
+}
+
+/// Tells whether an interface is kept from others of its bridge on which the host has addresses, and so the way to them.
+fn is_apart(interface: &Interface) -> bool {
+    let bridge = matches!(interface.attachment, Attachment::Bridge { .. });
+    bridge && interface.protection.isolated && !interface.host_addresses.is_empty()
+}
+
+/// Has the host not send on to another zone of the bridge what an isolated one gives it: that would come from the bridge itself, which
+/// is no isolated port. Of the network there it may send to the host alone. What the bridge itself passes on, to a router or a station
+/// that is no zone, does not come by here, nor what ports of the host lead to, which is for the host until then.
+fn keep_apart(transaction: &mut Transaction, table: &str, isolated: &[&Interface]) {
+    const FAMILY: Family = Family::Bridge;
+    const CHAIN: &str = "isolated";
+    if isolated.is_empty() {
+        return;
+    }
+    transaction.chain(FAMILY, table, CHAIN, Some(&hook(HookPoint::Input, BEFORE_ALL)));
+    for interface in isolated {
+        let to = format!("{}-{CHAIN}", interface.host);
+        let chains = &mut chains(transaction, FAMILY, table, interface);
+        chains.make(&[CHAIN]);
+        let host: Vec<IpNet> = interface.host_addresses.iter().copied().map(IpNet::from).collect();
+        let rule = |v4: bool| if v4 { Rule::new().ip() } else { Rule::new().ip6() };
+        for (v4, kind, field, allowed, kept) in [
+            (true, SetType::Ip, Field::IP_DESTINATION, "host4", "network4"),
+            (false, SetType::Ip6, Field::IP6_DESTINATION, "host6", "network6"),
+        ] {
+            chains.set(allowed, &Set::Intervals(kind, intervals(&host, kind)));
+            chains.set(kept, &Set::Intervals(kind, intervals(&interface.addresses, kind)));
+            let [allowed, kept] = [allowed, kept].map(|set| chains.name(set));
+            chains.add(CHAIN, rule(v4).is_in(field, &allowed).leave().comment("the host"));
+            chains.drop(CHAIN, rule(v4).is_in(field, &kept), "by the host to the zones of the bridge");
+        }
+        let rule = Rule::new().link_is(Field::IN_NAME, &interface.host).jump(&to).comment(CHAIN);
+        transaction.rule(FAMILY, table, CHAIN, rule);
+    }
 }
 
 /// Reads the addresses that were learned for a link; `None` of one for which none are.

@@ -38,6 +38,7 @@ fn interface(host: &str, protection: Protection) -> Interface {
         addresses: vec!["10.0.0.5/24".parse().unwrap(), "fd00::5/64".parse().unwrap()],
         routers: Vec::new(),
         allowed: vec!["192.168.7.0/24".parse().unwrap(), "fd77::/32".parse().unwrap()],
+        host_addresses: Vec::new(),
         dhcp: false,
         bandwidth: None,
         protection,
@@ -95,6 +96,40 @@ impl Bridged {
 fn chain(error: &dyn std::error::Error) -> String {
     let cause = error.source().map(|cause| format!(": {}", chain(cause))).unwrap_or_default();
     format!("{error}{cause}")
+}
+
+#[test]
+fn what_is_isolated_has_the_host_send_nothing_on_to_other_zones() {
+    zone_testing::needs_root!();
+    let lab = bridged();
+    let alone = Protection { isolated: true, ..Protection::NONE };
+    let host = vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+    let isolated = |protection| Interface { host_addresses: host.clone(), ..interface("z1", protection) };
+    let four = |to: &str| f::ether(MAC, 0x0800, &f::ip4("10.0.0.5", to, 17, &f::udp(1, 2)));
+    let six = |to: &str| f::ether(MAC, 0x86dd, &f::ip6("fd00::5", to, 17, &f::udp(1, 2)));
+    let frames = [
+        (four("10.0.0.1"), true),
+        (four("10.0.0.9"), false),
+        (four("192.0.2.9"), true),
+        (six("fd00::1"), true),
+        (six("fd00::9"), false),
+        (six("2001:db8::9"), true),
+        (six("ff02::1"), true),
+    ];
+    for protection in [alone, Protection { isolated: true, ..Protection::default() }] {
+        lab.apply(&[isolated(protection)]);
+        for (frame, comes) in &frames {
+            let tail = b"the end";
+            lab.from.send(frame);
+            lab.from.send(&[four("10.0.0.1"), tail.to_vec()].concat());
+            let seen = |wire: &Wire| wire.until(tail).len() > 1;
+            assert!(seen(&lab.to_other), "the bridge itself is told otherwise: {frame:?}");
+            assert_eq!(seen(&lab.to_host), *comes, "{frame:?}");
+        }
+    }
+    lab.apply(&[interface("z1", Protection { isolated: false, ..alone })]);
+    let rules = lab.host.sh("nft list ruleset");
+    assert!(!rules.contains("isolated"), "{rules}");
 }
 
 #[test]

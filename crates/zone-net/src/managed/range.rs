@@ -18,7 +18,7 @@ pub struct Range {
 
 impl Range {
     /// Makes the range of a prefix, whose bits behind its length do not count.
-    pub(super) fn new(prefix: IpNet) -> Self {
+    pub(crate) fn new(prefix: IpNet) -> Self {
         Self { prefix: prefix.trunc() }
     }
 

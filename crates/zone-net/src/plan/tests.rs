@@ -78,6 +78,51 @@ fn the_mode_follows_from_the_link() {
 }
 
 #[test]
+fn a_network_that_is_routed_to_the_host_is_of_no_range() {
+    let network = Network {
+        bridge: "zones0".to_owned(),
+        mac: crate::Mac([2, 0, 0, 0, 0, 8]),
+        ipv4: Some(Range::new("10.9.0.0/20".parse().unwrap())),
+        ipv6: None,
+        mtu: None,
+        nameservers: Vec::new(),
+        file: "network.toml".into(),
+    };
+    let routed = NetSpec { mode: Some(Mode::Routed), ..net("eth0", Lower::Managed, &["203.0.113.9"]) };
+    let bridged = net("eth0", Lower::Managed, &["203.0.113.9"]);
+    let zone: ZoneName = "web".parse().unwrap();
+    let owner = Owner { installation: Layout::host().id(), zone: &zone };
+    let host = host();
+    let planned = |net: NetSpec| {
+        let spec = NetworkSpec { nets: vec![net], ..NetworkSpec::default() };
+        let plan = Plan { owner, spec: &spec, host: &host, managed: Some(&network) };
+        plan.interfaces(|_| vec![]).map(|all| all[0].addresses.clone()).map_err(|error| error.to_string())
+    };
+    assert_eq!(planned(routed), Ok(vec!["203.0.113.9/32".parse().unwrap()]));
+    assert!(planned(bridged).unwrap_err().contains("none of the managed network's addresses"));
+}
+
+#[test]
+fn a_net_of_whose_ipv4_nothing_gets_out_is_told() {
+    let on = |link: &str| Lower::Link(link.to_owned());
+    let without_ip = Protection { ip: false, ..Protection::default() };
+    let nets = vec![
+        net("eth0", on("br0"), &[]),
+        net("eth1", on("br0"), &["198.51.100.7"]),
+        NetSpec { allowed: vec!["198.51.100.0/24".parse().unwrap()], ..net("eth2", on("br0"), &[]) },
+        NetSpec { protection: Some(without_ip), ..net("eth3", on("br0"), &[]) },
+        NetSpec { addresses: Addresses::Dhcp, ..net("eth4", on("br0"), &[]) },
+        net("eth5", on("lan"), &[]),
+        net("spare", Lower::None, &[]),
+    ];
+    let zone: ZoneName = "web".parse().unwrap();
+    let spec = NetworkSpec { nets, ..NetworkSpec::default() };
+    let owner = Owner { installation: Layout::host().id(), zone: &zone };
+    let plan = Plan { owner, spec: &spec, host: &host(), managed: None };
+    assert_eq!(plan.muted().collect::<Vec<_>>(), ["eth0"]);
+}
+
+#[test]
 fn what_cannot_be_is_said() {
     let on = |link: &str| Lower::Link(link.to_owned());
     let routed_by = |net: NetSpec, router: &str| NetSpec { routers: vec![router.parse().unwrap()], ..net };

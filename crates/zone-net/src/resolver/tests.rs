@@ -124,6 +124,7 @@ fn interface(addresses: &[&str], routers: &[&str], dhcp: bool) -> Interface {
         addresses: addresses.iter().map(|net| net.parse().unwrap()).collect(),
         routers: ips(routers),
         allowed: Vec::new(),
+        host_addresses: Vec::new(),
         dhcp,
         bandwidth: None,
         protection: Protection::default(),

@@ -19,6 +19,8 @@ pub struct Address {
     pub net: IpNet,
     /// Where it is known.
     pub scope: Scope,
+    /// The address of the other end, of a point-to-point link; the prefix is that one's.
+    pub peer: Option<IpAddr>,
     /// The broadcast address, of IPv4.
     pub broadcast: Option<Ipv4Addr>,
     /// What it is called, of IPv4; `None` for the name of the link.
@@ -81,6 +83,7 @@ impl Address {
         Self {
             link,
             net,
+            peer: None,
             scope: Scope::default(),
             broadcast,
             label: None,
@@ -113,6 +116,7 @@ impl Address {
         Some(Self {
             link: attributes::u32_at(payload, 4)?,
             net,
+            peer: address.filter(|address| local.is_some_and(|local| local != *address)),
             scope: scope.into(),
             broadcast: broadcast.and_then(|address| match address {
                 IpAddr::V4(address) => Some(address),
@@ -133,7 +137,10 @@ impl Address {
         message.header.prefix_len = self.net.prefix_len();
         message.header.scope = AddressScope::from(u8::from(self.scope));
         message.header.index = self.link;
-        message.attributes.extend([AddressAttribute::Local(address), AddressAttribute::Address(address)]);
+        message.attributes.extend([
+            AddressAttribute::Local(address),
+            AddressAttribute::Address(self.peer.unwrap_or(address)),
+        ]);
         message
     }
 }

@@ -16,6 +16,7 @@ use zone_net::record::Record;
 use zone_net::spec::{Addresses, Lower, NetworkSpec, PortSpec};
 use zone_net::{Interface, foreign, guard, rt};
 
+use super::look::claim;
 use super::publish::{answer_loopback, forward, publish};
 use super::{NetworkError, dhcp, inside};
 use crate::build::missing;
@@ -170,7 +171,7 @@ impl Making {
         guard::check(&interfaces)?;
         let mut record = record(network.is_some(), &interfaces, &asked.ports)?;
         record.hostname = hostname;
-        record.save(&layout, &zone)?;
+        claim(&layout, &zone, &asked, &record)?;
         zone_fail::pass!("network.recorded");
         // Nobody listens where another step has failed.
         let _ = recorded.send(record.clone());
@@ -232,7 +233,7 @@ fn build(
         guarded?;
         configured?;
         zone_fail::pass!("network.guarded");
-        publish(owner, interfaces, ports)?;
+        publish(owner, interfaces, ports, network)?;
         zone_fail::pass!("network.published");
         links::set_up(interfaces)?;
         answer_loopback(interfaces, ports, network)?;

@@ -177,6 +177,7 @@ mod tests {
             addresses: address.into_iter().map(|address| address.parse().unwrap()).collect(),
             routers: Vec::new(),
             allowed: Vec::new(),
+            host_addresses: Vec::new(),
             dhcp: false,
             bandwidth: None,
             protection: Protection::NONE,

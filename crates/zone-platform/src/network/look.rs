@@ -54,6 +54,11 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
         let errors = checks.into_iter().filter_map(Result::err).filter(new);
         errors.for_each(|error| check.fail(NetworkError::from(error)));
     }
+    for net in plan.muted() {
+        check.warn(format!(
+            "net {net} has no address, and its link-protection lets nothing of IPv4 out of it: set address, or allowed-address to the prefix that the zone takes one of, or link-protection without ip-nospoof"
+        ));
+    }
     for port in &spec.network.ports {
         if let Some(address) = port.host.filter(|address| host.owner_of(*address).is_none()) {
             check.warn(format!(
@@ -108,21 +113,46 @@ fn conflicts(
     asked: &NetworkSpec,
     purpose: Purpose,
 ) -> Result<Vec<NetworkError>, NetworkError> {
-    let given = given(asked);
-    if given.is_empty() && asked.ports.is_empty() {
+    if given(asked).is_empty() && asked.ports.is_empty() {
         return Ok(Vec::new());
     }
-    let mut problems = Vec::new();
     let others = others(layout, zone, purpose)?;
-    for (net, address) in given {
+    let mut problems = addresses_of_others(asked, &others);
+    let ports = others.iter().map(|other| (&other.zone, other.ports.as_slice()));
+    problems.extend(firewall::free(&asked.ports, ports).map_err(NetworkError::from).err());
+    Ok(problems)
+}
+
+/// Records what is to be of a zone's network, unless another zone has recorded an address or a port of it since the checks: of zones
+/// that come up at once the first has them, and the others leave nothing behind.
+pub(super) fn claim(
+    layout: &Layout,
+    zone: &ZoneName,
+    asked: &NetworkSpec,
+    record: &Record,
+) -> Result<(), NetworkError> {
+    let claims = !given(asked).is_empty() || !asked.ports.is_empty();
+    // Who looks and records under it is seen by whoever looks next.
+    let _lock = claims.then(|| managed::lock(layout)).transpose()?;
+    if claims {
+        let others = others(layout, zone, Purpose::BringUp)?;
+        let mut problems = addresses_of_others(asked, &others);
+        let ports = others.iter().map(|other| (&other.zone, other.ports.as_slice()));
+        problems.extend(firewall::free_of_zones(&asked.ports, ports).map_err(NetworkError::from).err());
+        problems.into_iter().next().map_or(Ok(()), Err)?;
+    }
+    Ok(record.save(layout, zone)?)
+}
+
+fn addresses_of_others(asked: &NetworkSpec, others: &[Other]) -> Vec<NetworkError> {
+    let mut problems = Vec::new();
+    for (net, address) in given(asked) {
         if let Some(other) = others.iter().find(|other| other.addresses.contains(&address)) {
             let zone = other.zone.to_string();
             problems.push(PlanError::ZonesAddress { net: net.to_owned(), address, zone }.into());
         }
     }
-    let ports = others.iter().map(|other| (&other.zone, other.ports.as_slice()));
-    problems.extend(firewall::free(&asked.ports, ports).map_err(NetworkError::from).err());
-    Ok(problems)
+    problems
 }
 
 /// The addresses that the configuration gives, each with the name of its net.
@@ -163,4 +193,66 @@ fn others(layout: &Layout, zone: &ZoneName, purpose: Purpose) -> Result<Vec<Othe
         }
     }
     Ok(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> NetworkSpec {
+        let text = format!("zonepath = \"/z\"\n{text}");
+        asked(&ZoneConfig::parse(&text, std::path::Path::new("f")).unwrap())
+    }
+
+    fn layout(dir: &tempfile::TempDir) -> Layout {
+        let layout = Layout::new(Some(dir.path().to_owned())).unwrap();
+        for zone in ["web", "db"] {
+            let path = layout.zone_network(&zone.parse().unwrap());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        layout
+    }
+
+    #[test]
+    fn what_another_zone_has_recorded_since_the_checks_is_refused_and_nothing_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = layout(&dir);
+        let (web, db): (ZoneName, ZoneName) = ("web".parse().unwrap(), "db".parse().unwrap());
+        let port =
+            "[[net]]\nphysical = \"eth0\"\nglobal-nic = \"auto\"\n[[port]]\nhost = \"8080\"\nto = 80\n";
+        let address = "[[net]]\nphysical = \"eth0\"\nglobal-nic = \"br0\"\naddress = [\"192.0.2.5/24\"]\n";
+        let interface = |spec: &NetworkSpec| match spec.nets[0].addresses {
+            Addresses::Given(ref given) => given.iter().map(|address| address.net()).collect(),
+            _ => Vec::new(),
+        };
+        for (text, said) in [
+            (port, "port tcp 8080 of the host is already that of zone web; choose another one"),
+            (address, "net eth0: 192.0.2.5 is an address of zone 'web'; give this zone another one"),
+        ] {
+            let spec = spec(text);
+            let net = zone_net::Interface {
+                host: "z0n0".to_owned(),
+                alias: String::new(),
+                inside: "eth0".to_owned(),
+                attachment: zone_net::interface::Attachment::Routed { uplink: None },
+                mac: zone_net::Mac([2, 0, 0, 0, 0, 1]),
+                mtu: None,
+                addresses: interface(&spec),
+                routers: Vec::new(),
+                allowed: Vec::new(),
+                host_addresses: Vec::new(),
+                dhcp: false,
+                bandwidth: None,
+                protection: zone_net::spec::Protection::default(),
+            };
+            let record = Record::new(false, vec![net], spec.ports.clone());
+            claim(&layout, &web, &spec, &record).unwrap();
+            claim(&layout, &web, &spec, &record).unwrap();
+            assert_eq!(claim(&layout, &db, &spec, &record).unwrap_err().to_string(), said);
+            assert!(Record::load(&layout, &db).unwrap().is_none(), "there is nothing to take down");
+            Record::remove(&layout, &web).unwrap();
+            claim(&layout, &db, &spec, &record).unwrap();
+            Record::remove(&layout, &db).unwrap();
+        }
+    }
 }

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use rustix::io::Errno;
 use zone_net::Interface;
 use zone_net::build as links;
-use zone_net::firewall;
+use zone_net::firewall::{self, Way};
 use zone_net::forwarding::{self, Family};
 use zone_net::interface::Attachment;
 use zone_net::managed::Network;
@@ -16,6 +17,9 @@ use zone_net::rt::sysctl::Setting;
 use zone_net::spec::PortSpec;
 
 use super::NetworkError;
+
+/// The setting of a link by which the host routes what comes from there to its own 127.0.0.0/8.
+const LOCALNET: &str = "route_localnet";
 
 /// Has the host forward what comes for routed nets and for ports, and tells what was switched on. The managed network has
 /// seen to its own.
@@ -40,18 +44,20 @@ pub(super) fn publish(
     owner: Owner<'_>,
     interfaces: &[Interface],
     ports: &[PortSpec],
+    managed: Option<&Network>,
 ) -> Result<(), NetworkError> {
     let bounded = bounded(interfaces, ports);
     if ports.is_empty() {
         return if bounded.is_empty() { Ok(()) } else { Ok(firewall::of_zone(owner, None, &[], &bounded)?) };
     }
     let (interface, link) = reached(interfaces).ok_or(PlanError::Unreached)?;
-    if matches!(interface.attachment, Attachment::Routed { .. }) {
-        // For the host's own loopback; what arrives there from outside of the host is dropped by the rules.
-        Setting::v4(link, "route_localnet").set("1")?;
-    }
     let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
-    firewall::of_zone(owner, Some((link, &addresses)), ports, &bounded)?;
+    let way = Way { link, addresses: &addresses, loopback: is_own(interface, link, managed) };
+    firewall::of_zone(owner, Some(way), ports, &bounded)?;
+    if matches!(interface.attachment, Attachment::Routed { .. }) {
+        // For the host's own loopback; what arrives there from outside of the host is dropped by the rules, which are there by now.
+        Setting::v4(link, LOCALNET).set("1")?;
+    }
     if matches!(interface.attachment, Attachment::Bridge { .. }) && interface.protection.needs_rules() {
         links::hairpin(&interface.host, true)?;
     }
@@ -75,11 +81,27 @@ pub(super) fn publish_anew(
     owner: Owner<'_>,
     interfaces: &[Interface],
     ports: &[PortSpec],
+    managed: Option<&Network>,
 ) -> Result<(), NetworkError> {
+    close_loopback(interfaces, ports)?;
     if ports.is_empty() && bounded(interfaces, ports).is_empty() {
         return Ok(firewall::remove_ports(owner)?);
     }
-    publish(owner, interfaces, ports)
+    publish(owner, interfaces, ports, managed)
+}
+
+/// Has no link of the zone lead to the host's loopback any more, but for that to which ports of the host are to lead: another may have
+/// been that one, and the rules that make it safe go with the ports.
+fn close_loopback(interfaces: &[Interface], ports: &[PortSpec]) -> Result<(), NetworkError> {
+    let led = reached(interfaces).filter(|_| !ports.is_empty()).map(|(_, link)| link);
+    for other in interfaces.iter().filter(|one| one.attachment.is_reached() && led != Some(&one.host)) {
+        match Setting::v4(&other.host, LOCALNET).set("0") {
+            Err(error) if error.errno() != Errno::NOENT => return Err(error.into()),
+            // What is not there leads nowhere.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The links of routed nets, whose zone may fill the host's table of connections, where the host has one: by the ports of the zone, or
@@ -101,11 +123,17 @@ pub(super) fn answer_loopback(
     managed: Option<&Network>,
 ) -> Result<(), NetworkError> {
     let Some((interface, link)) = reached(interfaces).filter(|_| !ports.is_empty()) else { return Ok(()) };
-    let own = managed.is_some_and(|network| network.bridge == *link) || *link == interface.host;
-    if own && interface.addresses.iter().any(|address| address.addr().is_ipv6()) {
+    if is_own(interface, link, managed) && interface.addresses.iter().any(|address| address.addr().is_ipv6())
+    {
         links::accept_loopback(link)?;
     }
     Ok(())
+}
+
+/// Tells whether the way to a net is by a link of ours, by which the host's loopback may be answered: what others' links do with it is
+/// theirs to say.
+fn is_own(interface: &Interface, link: &str, managed: Option<&Network>) -> bool {
+    managed.is_some_and(|network| network.bridge == *link) || *link == interface.host
 }
 
 /// Leads the ports of a zone's host to the addresses that the zone has by now, where those come from a DHCP server, and tells
@@ -117,7 +145,7 @@ pub(super) fn again(owner: Owner<'_>, record: &Record) -> Result<Vec<String>, Ne
     }
     let told = forward(&record.interfaces, true)?;
     // Such a net is not of the managed network.
-    publish(owner, &record.interfaces, &record.ports)?;
+    publish(owner, &record.interfaces, &record.ports, None)?;
     answer_loopback(&record.interfaces, &record.ports, None)?;
     Ok(told)
 }

@@ -23,7 +23,7 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     let owner = Owner { installation: layout.id(), zone };
     let pin = layout.zone_netns(zone);
     // All is tried, and the first error told.
-    let lock = record.shares_vlan_link().then(|| managed::lock(layout));
+    let lock = record.may_use_vlan_links().then(|| managed::lock(layout));
     let lock = lock.transpose().map_err(NetworkError::from)?;
     let links = physical::pinned(&pin).and_then(|netns| {
         let netns = netns.as_ref().map(AsFd::as_fd);

@@ -19,6 +19,7 @@ use zone_net::{Interface, guard};
 use zone_sys::Chain;
 
 use super::build::{lease, nets};
+use super::look::claim;
 use super::publish::{answer_loopback, forward, keep_back, publish_anew};
 use super::{NetworkError, dhcp, inside, release};
 use crate::change::Change;
@@ -134,7 +135,7 @@ fn build(
     let ports = &change.new.network.ports;
     let mut both = both(record, wanted, ports, network.is_some())?;
     both.hostname.clone_from(&change.new.hostname);
-    both.save(layout, zone)?;
+    claim(layout, zone, &change.new.network, &both)?;
     zone_fail::pass!("network.recorded");
     let ready = network.map(|network| managed::ensure(layout, network)).transpose()?;
     let shares = both.shares_vlan_link() || guard::is_any_guarded(&both.interfaces);
@@ -162,7 +163,7 @@ fn build(
     keep_back(wanted, ports)?;
     guard::apply(owner, nets(wanted, ports), &shared)?;
     zone_fail::pass!("network.guarded");
-    publish_anew(owner, wanted, ports)?;
+    publish_anew(owner, wanted, ports, network)?;
     zone_fail::pass!("network.published");
     let other: Vec<&str> =
         unlike(&change.new.network, &change.old.network).map(|net| net.physical.as_str()).collect();

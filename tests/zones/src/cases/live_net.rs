@@ -12,6 +12,7 @@ cases![
     what_may_leave_changes: 180,
     what_was_taken_away_is_mended: 180,
     a_routed_net_comes_and_changes: 180,
+    the_hosts_loopback_is_closed_with_the_last_port: 180,
     what_takes_a_boot_waits: 180,
     a_shared_zone_is_given_a_net: 180,
     what_fails_is_taken_back: 180,
@@ -237,6 +238,47 @@ fn a_routed_net_comes_and_changes(lab: &Lab) {
     ip("route delete 192.0.2.78").ok();
     zone.zoneadm(["apply"]).ok();
     Command::new("ping").args(["-n", "-c1", "-W10", "192.0.2.78"]).run().ok();
+}
+
+fn the_hosts_loopback_is_closed_with_the_last_port(lab: &Lab) {
+    let _internet = lab.internet();
+    let port = "add port; set host=8080; set to=80; end";
+    let net = "add net; set global-nic=up0; set mode=routed; set address=192.0.2.77; end";
+    let zone = lab.sparse_with("web", &format!("{net}; {port}"));
+    zone.zoneadm(["boot"]).ok();
+    let open = || {
+        let links = ip("-o link show").out();
+        let end = links.lines().find(|line| line.contains("eth0 of zone web"));
+        let end = end.and_then(|line| line.split([':', '@']).nth(1)).map(str::trim);
+        let end = end.unwrap_or_else(|| panic!("the link must be there: {links}"));
+        crate::harness::read(format!("/proc/sys/net/ipv4/conf/{end}/route_localnet").as_ref()).trim() == "1"
+    };
+    let guarded = || Command::new("nft").args(["list", "ruleset"]).run().out().contains("chain martians");
+    assert!(open() && guarded());
+    zone.zonecfg("remove port").ok();
+    // What is taken back has both again.
+    zone.fails("zoneadmd", "snapshot.commit", 1, "EIO", false);
+    zone.zoneadm(["apply"]).refuses();
+    need_failpoints(&zone.fail_no_more());
+    assert!(open() && guarded());
+    apply(&zone);
+    assert!(!open(), "without the rules nothing may lead there");
+    zone.zonecfg(port).ok();
+    apply(&zone);
+    assert!(open() && guarded());
+    // Another net is the one to which ports lead.
+    ip("link add br0 type bridge").ok();
+    ip("address add 198.51.100.1/24 dev br0").ok();
+    ip("link set br0 up").ok();
+    zone.zonecfg(&format!(
+        "remove net physical=eth0; add net; set physical=lan; set global-nic=br0; set address=198.51.100.7; end; {}",
+        net.replace("add net;", "add net; set physical=eth0;")
+    ))
+    .ok();
+    apply(&zone);
+    assert!(!open(), "ports lead to another net");
+    zone.zoneadm(["halt"]).ok();
+    ip("link delete br0").ok();
 }
 
 fn what_takes_a_boot_waits(lab: &Lab) {

@@ -1,6 +1,6 @@
 //! `add net; end`: a zone has an address, a router and names, gets out, and is reached.
 
-use crate::harness::{Lab, Zone, cases, ip, outside, read, until, write};
+use crate::harness::{Lab, Zone, bridges_by_themselves, cases, ip, outside, read, until, write};
 
 cases![
     one_line_gives_the_internet: 180,
@@ -202,8 +202,21 @@ fn isolated_zones_do_not(lab: &Lab) {
             assert!(ran.code() != Some(0), "an isolated zone reaches no other\n{ran}");
         }
     }
+    // Neither by the host, which would send it on from the bridge itself.
+    let route = web.sh("ip -4 route show default").ok().out();
+    let router = route.split_whitespace().nth(2).unwrap_or_else(|| panic!("{route}")).to_owned();
+    let [v4, _] = addresses(&db);
+    web.sh(&format!("ip route add {v4}/32 via {router} dev eth0 onlink")).ok();
+    let ran = web.sh(&calling(&v4, 80));
+    assert!(ran.code() != Some(0), "the host sends nothing on either\n{ran}");
+    web.sh(&format!("ping -n -c1 -W10 {router}")).ok();
     reaches_the_internet(&web);
     reaches_the_internet(&db);
+    // What others publish is for the host until it leads there, but where it is translated before it has left the bridge.
+    bridges_by_themselves();
+    db.zonecfg("add port; set host=8080; set to=80; end").ok();
+    db.zoneadm(["apply"]).ok();
+    web.sh(&calling(&router, 8080)).ok().stdout_has("db ");
 }
 
 fn a_resolv_conf_of_the_guests_own_is_left(lab: &Lab) {

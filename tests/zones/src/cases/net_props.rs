@@ -111,9 +111,19 @@ fn without_an_address(lab: &Lab) {
     ip("link add br0 type bridge");
     ip("link set br0 up");
     let zone = lab.sparse_with("web", "add net; set global-nic=br0; end");
+    let told = "net eth0 has no address, and its link-protection lets nothing of IPv4 out of it";
+    zone.zoneadm(["verify"]).ok().stderr_has(told);
     zone.zoneadm(["boot"]).ok();
     zone.sh("ip -4 -o address show dev eth0; ip route").ok().stdout_is("");
     link_says(&zone, "operstate", "up");
+    ip("address add 198.51.100.1/24 dev br0");
+    zone.sh("ip address add 198.51.100.7/24 dev eth0").ok();
+    let ran = zone.sh("ping -n -c1 -W1 198.51.100.1");
+    assert!(ran.code() != Some(0), "{ran}");
+    zone.zonecfg("select net physical=eth0; set allowed-address=198.51.100.0/24; end").ok();
+    let ran = zone.zoneadm(["apply"]);
+    assert!(!ran.ok().err().contains(told), "{ran}");
+    zone.sh("ping -n -c1 -W10 198.51.100.1").ok();
     zone.halt_whatever();
     ip("link delete br0");
 }

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 
@@ -12,6 +13,12 @@ use crate::rt::{Link, Request, Socket, address, link as links, namespace, route}
 
 /// What a link is called that cannot have its own name yet: always free.
 const UNDERWAY: &str = "zback%d";
+
+/// Tells whether a link is called so.
+pub(super) fn is_underway(name: &str) -> bool {
+    UNDERWAY.strip_suffix("%d").is_some_and(|begin| name.starts_with(begin))
+}
+
 /// What is waited before all is done once more, when something that was restored is not there.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(10),
@@ -65,7 +72,7 @@ fn take_out(record: &PhysicalRecord, netns: BorrowedFd<'_>) -> Result<(), NetErr
     let home = namespace::current().map_err(NetError::Current)?;
     let mut inside = Socket::within(netns)?;
     let found = inside.links()?;
-    let Some(link) = record.find(&found) else { return Ok(()) };
+    let Some(link) = record.find_inside(&found) else { return Ok(()) };
     let on_top = found.iter().filter(|upper| {
         let kind = upper.kind.as_deref();
         let above = matches!(kind, Some("vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "macsec"));
@@ -92,7 +99,7 @@ fn take_out(record: &PhysicalRecord, netns: BorrowedFd<'_>) -> Result<(), NetErr
 }
 
 fn find(host: &mut Socket, record: &PhysicalRecord) -> Result<Option<Link>, NetError> {
-    Ok(record.find(&host.links()?).cloned())
+    Ok(record.find_on_host(&host.links()?).cloned())
 }
 
 /// Makes a link of the host what the record says; what it is already is not touched.
@@ -115,13 +122,16 @@ fn restore(host: &mut Socket, record: &PhysicalRecord, others: &mut dyn FnMut())
     if record.up {
         let up = host.run([change(link.index).called(&record.name).up().request()]);
         others();
-        errors.extend(addresses(host, record, &link).err());
+        errors.extend(addresses(host, record, &link, |_| true).err());
         others();
         match up {
             Ok(()) => errors.extend(host.run(routes(record, &link)).err().map(NetError::from)),
             Err(source) => errors.push(NetError::StaysDown { name: record.name.clone(), source }),
         }
         others();
+    } else {
+        // Those of IPv6 a link has while it is up.
+        errors.extend(addresses(host, record, &link, |net| net.addr().is_ipv4()).err());
     }
     NetError::of(errors)
 }
@@ -246,8 +256,13 @@ fn enslave(host: &mut Socket, record: &PhysicalRecord, link: &Link) -> Result<()
     Ok(host.run([change(link.index).called(&record.name).master(master).request()])?)
 }
 
-/// Gives it the addresses that it had while it was up.
-fn addresses(host: &mut Socket, record: &PhysicalRecord, link: &Link) -> Result<(), NetError> {
+/// Gives it the addresses that it had, as far as they are `wanted`.
+fn addresses(
+    host: &mut Socket,
+    record: &PhysicalRecord,
+    link: &Link,
+    wanted: impl Fn(&IpNet) -> bool,
+) -> Result<(), NetError> {
     let mut there = host.addresses(Some(link.index))?;
     // The kernel calls addresses anew when it renames a link, and otherwise only if they are new.
     let misnamed: Vec<_> = (record.addresses.iter())
@@ -260,7 +275,7 @@ fn addresses(host: &mut Socket, record: &PhysicalRecord, link: &Link) -> Result<
         there = host.addresses(Some(link.index))?;
     }
     let has = |net| there.iter().any(|address| address.net == net && address.permanent);
-    let missing = record.addresses.iter().filter(|address| !has(address.net));
+    let missing = record.addresses.iter().filter(|address| wanted(&address.net) && !has(address.net));
     Ok(host.run(missing.map(|missing| address::add(&missing.on(link.index))))?)
 }
 

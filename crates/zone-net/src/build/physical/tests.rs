@@ -8,7 +8,9 @@ use super::*;
 use crate::build::{self, tear_down};
 use crate::interface::Attachment;
 use crate::needs_program;
-use crate::testing::{Zone, alone, echo, json, mac, namespace, run, within};
+use crate::testing::{Zone, alone, echo, json, namespace, run, within};
+
+mod known;
 
 /// A link with everything that a link can have, its other end elsewhere.
 fn uplink() -> rustix::fd::OwnedFd {
@@ -354,43 +356,47 @@ fn a_lost_link_is_said() {
 }
 
 #[test]
-fn links_are_known_by_their_hardware() {
-    let card = |index, name: &str, permanent: &str| Link {
-        index,
-        name: name.to_owned(),
-        parent: Some("pci/0000:00:03.0".to_owned()),
-        permanent_mac: Some(mac(permanent)),
-        mac: Some(mac(permanent)),
-        ..Link::default()
-    };
-    let record = PhysicalRecord {
-        name: "up0".to_owned(),
-        index: 3,
-        kind: None,
-        parent: Some("pci/0000:00:03.0".to_owned()),
-        permanent_mac: Some(mac("02:00:00:00:00:01")),
-        mac: Some(mac("02:00:00:00:00:01")),
-        lower: None,
-        mtu: 1500,
-        up: true,
-        queue_length: 1000,
-        group: 0,
-        master: None,
-        alias: None,
-        altnames: Vec::new(),
-        addresses: Vec::new(),
-        routes: Vec::new(),
-    };
-    let mut own = card(9, "mine", "02:00:00:00:00:01");
-    own.mac = Some(mac("02:00:00:00:00:66"));
-    let other = card(3, "up1", "02:00:00:00:00:02");
-    let forged = Link { kind: Some("macvlan".to_owned()), ..card(3, "up0", "02:00:00:00:00:01") };
-    let loose = Link { parent: None, ..card(3, "up0", "02:00:00:00:00:01") };
-    let all = [other.clone(), forged.clone(), loose.clone(), own.clone()];
-    assert_eq!(record.find(&all), Some(&own), "under another index, name and address");
-    assert_eq!(record.find(&[other, forged, loose]), None);
-    let text = toml::to_string(&record).unwrap();
-    assert_eq!(toml::from_str::<PhysicalRecord>(&text).unwrap(), record, "{text}");
+fn a_link_that_was_destroyed_is_not_taken_for_one_like_it() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        run("ip link add lower type veth peer name far0");
+        run("ip link set lower up");
+        for name in ["up0", "up1"] {
+            run(&format!("ip link add {name} link lower address 02:00:00:00:01:01 type macvlan mode bridge"));
+        }
+        run("ip addr add 198.51.100.9/24 dev up1");
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        within(&zone.netns, || run("ip link del eth0"));
+        let before = run("ip -o addr show dev up1");
+        let error = tear_down(zone.owner(), std::slice::from_ref(&record), Some(zone.fd())).unwrap_err();
+        assert!(error.is_final(), "{error}");
+        assert_eq!(run("ip -o addr show dev up1"), before);
+        let error = give_back(&record, None).unwrap_err();
+        assert_eq!(error.to_string(), "the link 'up0' has not come back from the zone");
+        assert_eq!(run("ip -o addr show dev up1"), before);
+    });
+}
+
+#[test]
+fn a_link_that_was_down_has_its_addresses_again_and_one_its_peer() {
+    zone_testing::needs_root!();
+    needs_program!("ip");
+    alone(|| {
+        run("ip link add up0 type veth peer name far0");
+        run("ip addr add 192.0.2.1/24 dev up0");
+        run("ip addr add 198.51.100.1 peer 198.51.100.2/32 dev up0");
+        let before = run("ip -o -4 addr show dev up0");
+        assert!(before.contains("198.51.100.1 peer 198.51.100.2/32"), "{before}");
+        let zone = Zone::new("web");
+        let record = move_in(&zone);
+        assert!(!record.up);
+        give_back(&record, Some(zone.fd())).unwrap();
+        assert_eq!(run("ip -o -4 addr show dev up0"), before);
+        give_back(&record, Some(zone.fd())).unwrap();
+        assert_eq!(run("ip -o -4 addr show dev up0"), before, "and again");
+    });
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn ipvlans_of_a_link_are_told_apart_and_hear_what_is_for_all() {
         addresses: vec![],
         routers: vec![],
         allowed: vec![],
+        host_addresses: vec![],
         dhcp: true,
         bandwidth: None,
         protection: crate::spec::Protection::NONE,
