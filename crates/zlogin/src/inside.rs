@@ -101,8 +101,8 @@ pub(crate) fn work_in(
     let plan = || {
         let empty = OsString::new;
         let groups = vec![0];
-        let (directory, args, env) = ("/".into(), Vec::new(), Vec::new());
-        Ok(Plan { uid: 0, gid: 0, groups, directory, program: empty(), name: empty(), args, env })
+        let (directory, named, args, env) = ("/".into(), false, Vec::new(), Vec::new());
+        Ok(Plan { uid: 0, gid: 0, groups, directory, named, program: empty(), name: empty(), args, env })
     };
     enter_for(proof, zone, None, (op, caller), &plan, Some(work))
 }

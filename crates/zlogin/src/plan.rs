@@ -16,8 +16,10 @@ use zone_platform::{Spec, guest};
 /// The shell that every system has, for when nothing else is to be relied upon.
 const SHELL: &str = "/bin/sh";
 
-/// How a script begins that runs as a user whose home is known by now; `$0` is the directory that was chosen.
-const ENTER: &str = "cd \"$HOME\" 2> /dev/null; if [ -n \"$0\" ]; then cd -- \"$0\" || exit 1; fi; exec ";
+/// How a script begins that runs as a user whose home is known by now; `$0` is the directory that was chosen, which is from
+/// the home on, be that to be entered or not, and by no `CDPATH`.
+const ENTER: &str = "case \"$0\" in '') cd -- \"$HOME\" 2> /dev/null;; /*) cd -- \"$0\" || exit 1;; \
+    *) cd -- \"${HOME%/}/$0\" || exit 1;; esac; exec ";
 /// A login shell.
 const LOGIN: &str = "\"${SHELL:-/bin/sh}\" -l";
 /// A command line for the user's shell.
@@ -161,7 +163,8 @@ impl Planner {
         env.push(("PATH".to_owned(), OsString::from(&self.path)));
         self.add_to(&mut env);
         let directory = PathBuf::from("/");
-        Plan { uid: 0, gid: 0, groups: vec![0], directory, program, name: name.into(), args, env }
+        let (groups, named) = (vec![0], false);
+        Plan { uid: 0, gid: 0, groups, directory, named, program, name: name.into(), args, env }
     }
 
     /// Adds what the caller has chosen, and the language.
@@ -225,6 +228,7 @@ impl Planner {
             uid: user.uid,
             gid: user.gid,
             groups: user.groups.clone(),
+            named: directory.is_some(),
             directory: directory.unwrap_or(home),
             program,
             name,
@@ -269,8 +273,32 @@ mod tests {
         assert_eq!(of("TERM"), ["dumb"]);
         assert_eq!(of("X"), ["a=b"]);
         assert_eq!(of("LANG"), ["C.UTF-8"]);
+        assert!(plan.named);
+        planner.around.cwd = None;
+        assert!(!planner.login(true).unwrap().named, "a home is not asked for");
         planner.around.cwd = Some("no/such".into());
         assert_eq!(planner.login(true).unwrap_err(), "there is no directory /no/such in the zone");
+    }
+
+    #[test]
+    fn a_script_runs_nothing_elsewhere_than_in_the_directory_that_was_chosen() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("etc")).unwrap();
+        let home = home.path().to_str().unwrap();
+        let run = |home: &str, cwd: &str| {
+            let mut script = std::process::Command::new(SHELL);
+            script.args(["-c", &format!("{ENTER}{WORDS}"), cwd, "pwd"]).current_dir("/");
+            let ran = script.env("HOME", home).env("CDPATH", "/").output().unwrap();
+            (ran.status.code(), String::from_utf8(ran.stdout).unwrap().trim_end().to_owned())
+        };
+        assert_eq!(run(home, ""), (Some(0), home.to_owned()));
+        assert_eq!(run("/no/such", ""), (Some(0), "/".to_owned()), "a home is not asked for");
+        assert_eq!(run("/no/such", "/etc"), (Some(0), "/etc".to_owned()));
+        assert_eq!(run(home, "etc"), (Some(0), format!("{home}/etc")));
+        assert_eq!(run("/", "etc"), (Some(0), "/etc".to_owned()));
+        for (home, cwd) in [("/no/such", "etc"), (home, "usr"), (home, "/no/such")] {
+            assert_eq!(run(home, cwd), (Some(1), String::new()), "{home} {cwd}");
+        }
     }
 
     #[test]

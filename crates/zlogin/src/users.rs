@@ -102,10 +102,10 @@ fn fields<const N: usize>(line: &[u8]) -> Option<[&[u8]; N]> {
     line.split(|&c| c == b':').collect::<Vec<_>>().try_into().ok()
 }
 
-/// A number and nothing else.
+/// A number and nothing else, that is an id: to setresuid(2) the largest means "as before", which is root.
 fn id(field: &[u8]) -> Option<u32> {
     let digits = !field.is_empty() && field.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(field).ok().filter(|_| digits)?.parse().ok()
+    std::str::from_utf8(field).ok().filter(|_| digits)?.parse().ok().filter(|id| *id != u32::MAX)
 }
 
 /// The first line of `passwd` that is the user's and makes sense.
@@ -152,6 +152,7 @@ mod tests {
 
     const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/bash\n\
         bad:x:-1:0::/:/bin/sh\nbad:x:1x:0::/:/bin/sh\nbad:x:99999999999:0::/:/bin/sh\nbad:x:+1:0::/:/bin/sh\n\
+        none:x:4294967295:0::/:/bin/sh\nnone:x:1:4294967295::/:/bin/sh\n\
         short:x:5:5\nlong:x:5:5::/:/bin/sh:more\nodd:x:7:8::relative:\nbob:x:1000:1001:Bob:/home/bob:/bin/zsh\n\
         bob:x:0:0::/:/bin/sh";
 
@@ -160,7 +161,9 @@ mod tests {
         let bob = find(PASSWD, "bob").unwrap();
         assert_eq!((bob.uid, bob.gid), (1000, 1001), "the first line rules");
         assert_eq!((bob.home.to_str(), bob.shell.to_str()), (Some("/home/bob"), Some("/bin/zsh")));
-        for none in ["bad", "short", "long", "", "bo", "bobb", "bob:x", "root:x:0:0:root:/root:/bin/bash"] {
+        for none in
+            ["bad", "none", "short", "long", "", "bo", "bobb", "bob:x", "root:x:0:0:root:/root:/bin/bash"]
+        {
             assert_eq!(find(PASSWD, none), None, "{none}");
         }
         let odd = find(PASSWD, "odd").unwrap();
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn memberships() {
-        let group = b"a:x:1:bob\nb:x:2:al,bob\nc:x:3:bobb,al\nd:x:x:bob\ne:x:1001:bob\nf:x:4\ng:x:2:bob";
+        let group = b"a:x:1:bob\nb:x:2:al,bob\nc:x:3:bobb,al\nd:x:x:bob\ne:x:1001:bob\nf:x:4\ng:x:2:bob\nh:x:4294967295:bob";
         assert_eq!(groups(group, "bob", 1001), [1001, 1, 2]);
         assert_eq!(groups(b"", "bob", 7), [7]);
     }
@@ -190,7 +193,7 @@ mod tests {
 
         #[test]
         fn a_line_is_read_as_it_was_written(
-            name in "[a-z_][a-z0-9_-]{0,12}", uid: u32, gid: u32, home in "(/[a-z]{1,5}){1,3}", shell in "/[a-z/]{0,9}",
+            name in "[a-z_][a-z0-9_-]{0,12}", uid in 0..u32::MAX, gid in 0..u32::MAX, home in "(/[a-z]{1,5}){1,3}", shell in "/[a-z/]{0,9}",
         ) {
             let line = format!("#\n{name}:x:{uid}:{gid}:A, B:{home}:{shell}");
             let user = find(line.as_bytes(), &name).unwrap();

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -21,7 +21,7 @@ use zone_locale::Locale;
 use zone_start::{Missed, Unreached};
 use zone_sys::clone::SingleThreaded;
 
-use crate::{arguments, follow, rights};
+use crate::{arguments, callers, follow, rights};
 
 /// So long may a call take to arrive, and each part of an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,11 +30,17 @@ const MOST_PRINTED: u64 = 16 * 1024 * 1024;
 /// The signals that may be sent to a command: what a terminal and its end send.
 const SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
-/// Serves a connection to its end.
-pub(crate) fn one_call(proof: SingleThreaded, mut stream: UnixStream, caller: Caller, layout: &Layout) {
+/// Serves a connection to its end; `tell` is where the parent hears that the caller has a right ([`callers::allowed`]).
+pub(crate) fn one_call(
+    proof: SingleThreaded,
+    mut stream: UnixStream,
+    caller: Caller,
+    layout: &Layout,
+    tell: OwnedFd,
+) {
     let _ = stream.set_write_timeout(Some(PATIENCE));
     let done = match receive(&mut stream) {
-        Ok(message) => read(&message).and_then(|ask| act(proof, &mut stream, caller, layout, &ask)),
+        Ok(message) => read(&message).and_then(|ask| act(proof, &mut stream, caller, layout, &ask, tell)),
         // Nobody who means it sends as much, or takes as long.
         Err(refused) => refused.map_or(Ok(()), Err),
     };
@@ -75,6 +81,7 @@ fn act(
     caller: Caller,
     layout: &Layout,
     ask: &Ask,
+    tell: OwnedFd,
 ) -> Result<(), Refusal> {
     let zone = rights::zone(ask).map(|name| known(layout, name)).transpose()?;
     if let Err(refused) = rights::check(layout, caller.uid, ask, zone.as_ref()) {
@@ -83,6 +90,9 @@ fn act(
         }
         return Err(refused);
     }
+    callers::allowed(&tell);
+    // No process of a session keeps it.
+    drop(tell);
     match (ask, zone) {
         (Ask::Enter(wish), Some(zone)) => enter(proof, stream, caller, layout, &zone, wish),
         (Ask::Console(_), Some(zone)) => console(stream, caller, layout, &zone),
@@ -260,11 +270,17 @@ fn console(stream: &mut UnixStream, caller: Caller, layout: &Layout, zone: &Zone
         }
     })?;
     if begun(stream, None, &[socket.as_fd()]) {
-        drop(socket);
-        let _ = stream.set_read_timeout(None);
-        while stream.read(&mut [0; 16]).is_ok_and(|count| count > 0) {}
+        hold(stream, &socket);
     }
     Ok(())
+}
+
+/// Waits until the caller has gone, and ends its connection to the console, whoever has a copy of that by then: with this
+/// process goes the one that the console says has it.
+fn hold(stream: &mut UnixStream, console: &OwnedFd) {
+    let _ = stream.set_read_timeout(None);
+    while stream.read(&mut [0; 16]).is_ok_and(|count| count > 0) {}
+    let _ = rustix::net::shutdown(console, rustix::net::Shutdown::Both);
 }
 
 #[cfg(test)]
@@ -289,6 +305,17 @@ mod tests {
         drop(far);
         assert_eq!(receive(&mut near), Err(None));
         assert!(matches!(received(&vec![b'x'; MAX_CALL * 4]), Err(Some(Refusal::Invalid { .. }))));
+    }
+
+    #[test]
+    fn a_console_ends_with_its_caller_whoever_has_a_copy() {
+        let (mut stream, caller) = UnixStream::pair().unwrap();
+        let (console, mut server) = UnixStream::pair().unwrap();
+        let copy = console.try_clone().unwrap();
+        drop(caller);
+        hold(&mut stream, &OwnedFd::from(console));
+        assert_eq!(server.read(&mut [0; 1]).unwrap(), 0);
+        assert!((&copy).write(b"x").is_err());
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The socket, and a process for each caller within bounds.
 
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, chmodat};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{SocketFlags, SocketType, accept_with};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::pipe::{PipeFlags, pipe_with};
 use zone_config::Layout;
 use zone_config::file::{FileError, FileLock};
 use zone_config::layout::ACCESS;
@@ -17,11 +17,8 @@ use zone_door::access::{Refusal, refusal};
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
 
 use crate::act;
+use crate::callers::Callers;
 
-/// So many connections of one user there are at once; root has no bound but that of all.
-const EACH: usize = 16;
-/// So many of all users.
-const ALL: usize = 256;
 /// So many callers wait to be accepted, at most.
 const BACKLOG: i32 = 128;
 /// After so long without a caller a process ends that systemd starts for the next.
@@ -53,12 +50,6 @@ pub(crate) fn given() -> Option<OwnedFd> {
     ours.then(|| zone_sys::process::inherited(3)).flatten()
 }
 
-/// A caller's process.
-struct Child {
-    pidfd: OwnedFd,
-    uid: u32,
-}
-
 /// Serves: for as long as there are callers if systemd has the socket, else for ever.
 pub(crate) fn serve(given: Option<OwnedFd>, layout: &Layout) -> Result<(), ServeError> {
     let (listener, _lock, idle) = match given {
@@ -70,21 +61,17 @@ pub(crate) fn serve(given: Option<OwnedFd>, layout: &Layout) -> Result<(), Serve
         }
     };
     ioctl_fionbio(&listener, true).map_err(ServeError::Accept)?;
-    let mut children: Vec<Child> = Vec::new();
+    let mut callers = Callers::default();
     let mut paused = false;
     loop {
-        let heard = wait(&listener, &children, if paused { Some(PAUSE) } else { idle }, paused);
-        let Ok((called, ended)) = heard else { continue };
-        if called.is_none() && ended.is_empty() && !paused && children.is_empty() {
+        let closed = if paused { Some(PAUSE) } else { callers.full_for(Instant::now()) };
+        let Ok((called, ended)) = wait(&listener, &mut callers, closed, idle) else { continue };
+        if !called && !ended && closed.is_none() && callers.is_empty() {
             return Ok(());
         }
         paused = false;
-        for index in ended.into_iter().rev() {
-            let child = children.swap_remove(index);
-            let _ = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        }
-        if called == Some(()) {
-            paused = !admit(&listener, layout, &mut children)?;
+        if called {
+            paused = !admit(&listener, layout, &mut callers)?;
         }
     }
 }
@@ -113,25 +100,25 @@ fn bind(layout: &Layout) -> Result<OwnedFd, ServeError> {
     Ok(listener)
 }
 
-/// Waits for a caller, or the end of a child: whether there is one, and which have ended, in order.
+/// Waits for a caller, unless nobody is to be accepted for so long (`closed`), or for what is heard of those who have called:
+/// whether there is one, and whether any of the others has ended.
 fn wait(
     listener: &OwnedFd,
-    children: &[Child],
-    limit: Option<Duration>,
-    paused: bool,
-) -> Result<(Option<()>, Vec<usize>), Errno> {
-    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-    let events = if paused { PollFlags::empty() } else { PollFlags::IN };
+    callers: &mut Callers,
+    closed: Option<Duration>,
+    idle: Option<Duration>,
+) -> Result<(bool, bool), Errno> {
+    let limit = closed.or(idle).and_then(|limit| Timespec::try_from(limit).ok());
+    let events = if closed.is_some() { PollFlags::empty() } else { PollFlags::IN };
     let mut fds = vec![PollFd::new(listener, events)];
-    fds.extend(children.iter().map(|child| PollFd::new(&child.pidfd, PollFlags::IN)));
+    callers.poll(&mut fds);
     poll(&mut fds, limit.as_ref())?;
-    let called = fds[0].revents().contains(PollFlags::IN).then_some(());
-    let ended = (0..children.len()).filter(|index| !fds[index + 1].revents().is_empty());
-    Ok((called, ended.collect()))
+    let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+    Ok((events[0].contains(PollFlags::IN), callers.heard(events.into_iter().skip(1))))
 }
 
 /// Gives who waits longest a process; `false` if the host has nothing left for one.
-fn admit(listener: &OwnedFd, layout: &Layout, children: &mut Vec<Child>) -> Result<bool, ServeError> {
+fn admit(listener: &OwnedFd, layout: &Layout, callers: &mut Callers) -> Result<bool, ServeError> {
     let stream = match accept_with(listener, SocketFlags::CLOEXEC) {
         Ok(socket) => UnixStream::from(socket),
         Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => return Ok(true),
@@ -139,8 +126,7 @@ fn admit(listener: &OwnedFd, layout: &Layout, children: &mut Vec<Child>) -> Resu
         Err(errno) => return Err(ServeError::Accept(errno)),
     };
     let Ok(peer) = zone_sys::unix::peer(&stream) else { return Ok(true) };
-    let of_user = children.iter().filter(|child| child.uid == peer.uid).count();
-    if let Some(text) = no_room(peer.uid, of_user, children.len()) {
+    if let Some(text) = callers.no_room(peer.uid) {
         let said = Refusal::Failed { status: 1, message: text };
         // A socket that is new has room for it.
         let _ = rustix::net::send(
@@ -150,45 +136,23 @@ fn admit(listener: &OwnedFd, layout: &Layout, children: &mut Vec<Child>) -> Resu
         );
         return Ok(true);
     }
+    callers.make_room();
+    let Ok((told, tell)) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK) else { return Ok(false) };
     let proof = SingleThreaded::assert().map_err(ServeError::Threads)?;
     match Clone::new(Namespaces::empty()).spawn(proof) {
         Ok(Cloned::Parent { pidfd, .. }) => {
-            children.push(Child { pidfd, uid: peer.uid });
+            callers.add(pidfd, peer.uid, told);
             Ok(true)
         }
         Ok(Cloned::Child) => {
             // The others' ends are the parent's to see; and who calls when it is gone is not to wait for a session's end at a
             // socket, or a lock, that this process holds open. None of them is dropped: it ends by _exit(2).
-            if zone_sys::process::close_all_but(3, &[stream.as_fd()]).is_err() {
+            if zone_sys::process::close_all_but(3, &[stream.as_fd(), tell.as_fd()]).is_err() {
                 exit_now(1);
             }
-            act::one_call(proof, stream, Caller::of(peer.pid, peer.uid), layout);
+            act::one_call(proof, stream, Caller::of(peer.pid, peer.uid), layout, tell);
             exit_now(0)
         }
         Err(_) => Ok(false),
-    }
-}
-
-/// Why a caller gets no process, if that is so.
-fn no_room(uid: u32, of_user: usize, all: usize) -> Option<String> {
-    if of_user >= EACH && uid != 0 {
-        return Some(format!("user {uid} has {EACH} calls and sessions in zones already: end one first"));
-    }
-    (all >= ALL)
-        .then(|| format!("all users together have {ALL} calls and sessions in zones: try again later"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_user_does_not_take_the_place_of_others() {
-        assert_eq!(no_room(1000, EACH - 1, ALL - 1), None);
-        assert!(no_room(1000, EACH, 20).unwrap().contains("user 1000"));
-        assert_eq!(no_room(0, EACH, 20), None);
-        for uid in [0, 1001] {
-            assert!(no_room(uid, 0, ALL).unwrap().contains("all users"));
-        }
     }
 }

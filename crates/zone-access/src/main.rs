@@ -7,7 +7,8 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `listen` | the socket, and who of the callers gets a process |
+//! | `listen` | the socket, and a process for each caller |
+//! | `callers` | how many there may be, and who gives way |
 //! | `rights` | the table: which right each call wants, and who has which |
 //! | `arguments` | a call in the words of `zoneadm` |
 //! | `act` | one call, from its first byte to its last |
@@ -16,6 +17,7 @@
 
 mod act;
 mod arguments;
+mod callers;
 mod follow;
 mod listen;
 mod rights;

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::termios::{Termios, Winsize};
@@ -47,6 +47,8 @@ pub use report::Stage;
 /// How long the processes inside may take until the program is executed. What holds them up for longer is a file
 /// system of the zone that does not answer, or a zone that has stopped them.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long who has failed inside may take to end, and how long once more when it has been killed.
+const PARTING: Duration = Duration::from_secs(2);
 /// How often it is looked whether they are frozen while nothing is heard of them.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
@@ -93,8 +95,11 @@ pub struct Plan {
     pub gid: u32,
     /// Supplementary groups in the zone.
     pub groups: Vec<u32>,
-    /// Where to start; `/` if that cannot be entered.
+    /// Where to start.
     pub directory: PathBuf,
+    /// Whether it was asked for: then nothing is executed anywhere else. A home that cannot be entered is no reason to
+    /// keep its user out, who starts in `/`.
+    pub named: bool,
     /// The program: a path, or a name to be found in the `PATH` of `env`.
     pub program: OsString,
     /// What the program sees as its own name.
@@ -163,6 +168,14 @@ pub enum EnterError {
         /// What the kernel answered.
         source: Errno,
     },
+    /// The directory that was asked for could not be entered as the user.
+    #[error("could not enter the directory '{}'", .directory.display())]
+    Directory {
+        /// The directory, as the plan had it.
+        directory: PathBuf,
+        /// What the kernel answered.
+        source: Errno,
+    },
     /// It ended on the way in: the zone is going down.
     #[error("the zone went down")]
     Gone,
@@ -214,19 +227,42 @@ pub fn enter(proof: SingleThreaded, entry: &Entry<'_>) -> Result<(Entered, Ends)
         Err(error) => {
             // That nobody listens any more keeps a command that is thawed later from being executed.
             drop(near);
-            // It has said what it had to say, reaps the command and exits. It is not killed for that: an
-            // unreaped process would keep the zone from ending.
-            match error {
-                EnterError::Inside { stage: Stage::Report, .. } => {
-                    let _ = pidfd_send_signal(&middle, Signal::TERM);
-                }
-                EnterError::Frozen | EnterError::Late => {
-                    let _ = pidfd_send_signal(&middle, Signal::KILL);
-                }
-                _ => {}
-            }
-            let _ = retry_on_intr(|| waitid(WaitId::PidFd(middle.as_fd()), WaitIdOptions::EXITED));
+            let signal = match error {
+                EnterError::Inside { stage: Stage::Report, .. } => Some(Signal::TERM),
+                EnterError::Frozen | EnterError::Late => Some(Signal::KILL),
+                // It has said what it had to say, reaps the command and exits.
+                _ => None,
+            };
+            part(&middle, signal, PARTING);
             Err(error)
+        }
+    }
+}
+
+/// Sees to the end of the middle process, and reaps it. One that waits in the kernel for a file system of the zone's cannot
+/// be killed either, and is not waited for: whoever takes the caller's orphans reaps it, and the command.
+fn part(middle: &OwnedFd, signal: Option<Signal>, limit: Duration) {
+    for signal in [signal, Some(Signal::KILL)] {
+        if let Some(signal) = signal {
+            let _ = pidfd_send_signal(middle, signal);
+        }
+        if ends_within(middle, limit) {
+            let _ = waitid(WaitId::PidFd(middle.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+            return;
+        }
+    }
+}
+
+/// Waits for a process' end; `false` if that does not come.
+fn ends_within(pidfd: &OwnedFd, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    loop {
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return false,
+            Err(Errno::INTR) => {}
+            // What cannot be polled is not waited for.
+            ended => return ended.is_ok(),
         }
     }
 }
@@ -251,6 +287,9 @@ fn listen(near: &OwnedFd, birthplace: &Birthplace<'_>) -> Result<Ends, EnterErro
             Some(Report::NoPlan(text)) => return Err(EnterError::Plan(text)),
             Some(Report::NotExecuted(source, program)) => {
                 return Err(EnterError::Execute { program: program.into(), source });
+            }
+            Some(Report::NoDirectory(source, directory)) => {
+                return Err(EnterError::Directory { directory: directory.into(), source });
             }
             None => return Err(EnterError::Inside { stage: Stage::Report, source: Errno::PROTO }),
         }
@@ -309,5 +348,33 @@ impl Entered {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    #[test]
+    #[allow(clippy::zombie_processes)] // reaped by their pidfds
+    fn who_does_not_end_in_time_is_killed_and_reaped() {
+        let child = |script| {
+            let child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+            pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap()
+        };
+        let is_left = |pidfd: &OwnedFd| {
+            waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG).is_ok()
+        };
+        let short = Duration::from_millis(1);
+        let stopped = child("kill -STOP $$");
+        let stops = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::PidFd(stopped.as_fd()), stops).unwrap();
+        assert!(!ends_within(&stopped, short));
+        part(&stopped, Some(Signal::TERM), PARTING);
+        assert!(!is_left(&stopped), "it was killed and reaped");
+        let ended = child("exit 0");
+        part(&ended, None, PARTING);
+        assert!(!is_left(&ended));
     }
 }

@@ -125,6 +125,7 @@ fn shell(script: &str) -> Plan {
         gid: 0,
         groups: vec![],
         directory: "/".into(),
+        named: false,
         program: "sh".into(),
         name: "sh".into(),
         args: vec!["-c".into(), script.into()],
@@ -269,6 +270,15 @@ fn failures_are_told(zone: &Zone) {
     let directory = Plan { program: "/etc".into(), ..shell("") };
     let error = zone.enter(None, directory).unwrap_err();
     assert!(matches!(error, EnterError::Execute { source: rustix::io::Errno::ACCESS, .. }), "{error:?}");
+    let kept_out = |named| {
+        let (directory, groups) = ("/proc/1/fd".into(), vec![1000]);
+        Plan { uid: 1000, gid: 1000, groups, directory, named, ..shell("pwd") }
+    };
+    let error = zone.enter(None, kept_out(true)).unwrap_err();
+    assert_eq!(error.to_string(), "could not enter the directory '/proc/1/fd'");
+    assert!(matches!(error, EnterError::Directory { source: rustix::io::Errno::ACCESS, .. }), "{error:?}");
+    let (out, _, _) = drain(zone.enter(None, kept_out(false)).unwrap());
+    assert_eq!(out, "/\n", "a home is not asked for");
     let error = zone.enter_with(None, &|| Err("no user".into())).unwrap_err();
     assert_eq!(error.to_string(), "no user");
     let error = zone.enter_with(None, &|| panic!("in the zone")).unwrap_err();

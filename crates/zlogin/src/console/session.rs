@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::File;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
@@ -111,7 +112,14 @@ impl Session {
 
     /// Serves one connection to its end.
     pub(super) fn run(&mut self, connection: UnixStream) -> Result<Over, Failure> {
-        let connection = OwnedFd::from(connection);
+        let ours = connection.try_clone()?;
+        let over = self.serve(OwnedFd::from(connection));
+        // zone-access may have a copy until it sees that we are gone: the console is free now.
+        let _ = ours.shutdown(Shutdown::Both);
+        over
+    }
+
+    fn serve(&mut self, connection: OwnedFd) -> Result<Over, Failure> {
         let mut frames = Frames::default();
         let mut keys = Keys::new(Stdio::own(connection.try_clone()?)?, &std::mem::take(&mut self.unsent));
         keys.step();

@@ -57,8 +57,11 @@ fn prepare(entry: &Entry<'_>, plan: &Plan, far: &Far) -> Step<()> {
     // Before the capabilities go: to load it takes CAP_SYS_ADMIN in the zone.
     seccomp::load(entry.seccomp).map_err(at(Stage::Seccomp))?;
     become_user(plan).map_err(at(Stage::User))?;
+    // A change of user may have made the process dumpable again (fs.suid_dumpable), and the user's own processes in the
+    // zone could look into it until its exec.
+    process::set_dumpable(false).map_err(at(Stage::User))?;
     keep(if plan.uid == 0 { entry.bounding } else { 0 }).map_err(at(Stage::Capabilities))?;
-    chdir(&plan.directory).or_else(|_| chdir("/")).map_err(at(Stage::Directory))?;
+    start_in(plan)?;
     signal::reset_all();
     // Last, whatever was forgotten before.
     process::cloexec_from(3).map_err(at(Stage::Isolate))
@@ -92,6 +95,15 @@ fn become_user(plan: &Plan) -> Result<(), Errno> {
     let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)
+}
+
+/// Goes where the program is to start: into the very directory that was asked for, or else into the home if the user may.
+fn start_in(plan: &Plan) -> Step<()> {
+    match chdir(&plan.directory) {
+        Ok(()) => Ok(()),
+        Err(errno) if plan.named => Err(Report::NoDirectory(errno, plan.directory.clone().into())),
+        Err(_) => chdir("/").map_err(at(Stage::Directory)),
+    }
 }
 
 /// Executes the program, looked for in the `PATH` of its own environment; returns what failed.

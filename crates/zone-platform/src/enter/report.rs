@@ -85,6 +85,8 @@ pub(super) enum Report {
     NoPlan(String),
     /// The program could not be executed.
     NotExecuted(Errno, OsString),
+    /// The directory that was asked for could not be entered.
+    NoDirectory(Errno, OsString),
 }
 
 impl Report {
@@ -108,10 +110,10 @@ impl Report {
                 out.push(b'N');
                 out.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(MAX - 1)]);
             }
-            Self::NotExecuted(errno, program) => {
-                out.push(b'X');
+            Self::NotExecuted(errno, path) | Self::NoDirectory(errno, path) => {
+                out.push(if matches!(self, Self::NotExecuted(..)) { b'X' } else { b'D' });
                 out.extend_from_slice(&errno.raw_os_error().to_le_bytes());
-                out.extend_from_slice(program.as_bytes());
+                out.extend_from_slice(path.as_bytes());
             }
         }
         out.truncate(MAX);
@@ -135,6 +137,7 @@ impl Report {
             }
             b'N' => Self::NoPlan(text()),
             b'X' => Self::NotExecuted(errno(body)?, OsString::from_vec(body[4..].to_vec())),
+            b'D' => Self::NoDirectory(errno(body)?, OsString::from_vec(body[4..].to_vec())),
             _ => return None,
         })
     }
@@ -152,6 +155,7 @@ mod tests {
             Report::Inherited(Inherited { attribute: Attribute::Nofile, errno: Errno::PERM }),
             Report::NoPlan("no user 'x'".into()),
             Report::NotExecuted(Errno::NOENT, OsString::from_vec(vec![0xff, b'a'])),
+            Report::NoDirectory(Errno::ACCESS, OsString::from_vec(vec![b'/', 0xff])),
         ];
         all.extend(Stage::ALL.map(|stage| Report::Failed(stage, Errno::PERM)));
         for report in all {
@@ -161,6 +165,7 @@ mod tests {
         assert_eq!(Report::decode(b"F"), None);
         assert_eq!(Report::decode(b"I"), None);
         assert_eq!(Report::decode(b"X123"), None);
+        assert_eq!(Report::decode(b"D123"), None);
         assert!(Report::NoPlan("ä".repeat(MAX)).encode().len() <= MAX);
     }
 }

@@ -13,6 +13,7 @@ cases![
     users_by_number_and_users_that_are_none,
     what_is_no_call_is_refused_and_leaves_nothing: 120,
     connections_that_are_held_hold_nobody_up: 120,
+    connections_of_many_users_hold_nobody_up: 120,
     nothing_of_the_caller_comes_along: 120,
     sessions_outlive_who_serves: 120,
     without_anybody_who_serves_there_is_a_sentence,
@@ -305,6 +306,33 @@ fn connections_that_are_held_hold_nobody_up(lab: &Lab) {
     until("they are over", || {
         (host.user("logan", "zlogin", &["web", "true"]).code() == Some(0)).then_some(())
     });
+}
+
+/// Subordinate uids are users as well: whoever has them has as many as are to be had.
+fn connections_of_many_users_hold_nobody_up(lab: &Lab) {
+    let host = Host::new(lab);
+    let web = lab.sparse_with("web", ADMINS);
+    web.boot();
+    // Each holds fewer than one user may; all together far more than there are places, and takes them again.
+    let full = lab.path("full");
+    let flood = format!(
+        "my $parent = $$; pipe(my $heard, my $tell); for my $uid (5001 .. 5040) {{ next if fork(); \
+            $) = \"$uid $uid\"; $( = $uid; ($<, $>) = ($uid, $uid); \
+            while (getppid() == $parent) {{ my @held = map {{ eval {{ open_one() }} }} 1 .. 10; \
+                syswrite($tell, '.'); select(undef, undef, undef, 1) }} exit 0 }} \
+        sysread($heard, my $one, 1) for 1 .. 40; open(my $file, '>', '{}') or die; close $file; sleep 1 while 1;",
+        full.display()
+    );
+    let mut flooding = host.perl("root", &flood).within(100).start();
+    until("all places are taken", || full.exists().then_some(()));
+    for _ in 0..3 {
+        host.user("logan", "zlogin", &["web", "echo served"]).ok().stdout_is("served\n");
+        host.user("manny", "zoneadm", &["-z", "web", "list", "-p"]).ok().stdout_has(":web:running:");
+    }
+    // A session is nobody's to take.
+    host.user("logan", "zlogin", &["web", "sleep 3; echo whole"]).ok().stdout_is("whole\n");
+    assert!(!flooding.ended(), "it went on all the while");
+    flooding.kill();
 }
 
 fn nothing_of_the_caller_comes_along(lab: &Lab) {

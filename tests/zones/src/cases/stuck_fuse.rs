@@ -10,6 +10,7 @@ cases![
     another_zone_boots_beside_it,
     a_halt_with_processes_in_it,
     verify_does_not_hang,
+    who_goes_in_and_waits_is_given_up: 120,
 ];
 
 fn zone_on<'lab>(lab: &'lab Lab, name: &str, fuse: &Fuse) -> Zone<'lab> {
@@ -87,4 +88,17 @@ fn verify_does_not_hang(lab: &Lab) {
     zone.zoneadm(["verify"]).refuses().stderr_has("does not answer");
     fuse.end();
     zone.zoneadm(["verify"]).ok();
+}
+
+fn who_goes_in_and_waits_is_given_up(lab: &Lab) {
+    let mut fuse = Fuse::make(lab, "fuse");
+    let zone = zone_on(lab, "web", &fuse);
+    patience(lab, 2);
+    zone.zoneadm(["boot"]).ok();
+    fuse.fall_silent();
+    // What looks for the directory waits in the kernel, and cannot be killed either.
+    let around = ["--cwd", "/data/below", zone.name(), "true"];
+    lab.command("zlogin", around).within(100).run().exits(1).stderr_has("was not executed within 30 seconds");
+    fuse.end();
+    zone.halt();
 }

@@ -152,6 +152,20 @@ fn the_language_and_the_place_are_chosen(lab: &Lab) {
         .run()
         .exits(1)
         .stderr_has("/no/such in the zone");
+    // Where the user may not go nothing is run, and not elsewhere: it was asked for, as a home is not.
+    let script =
+        "echo 'kept:x:1000:1000::/root:/bin/sh' >> /etc/passwd; chmod 755 /; chmod 700 /root; mkdir /root/in";
+    zone.sh(script).ok();
+    for directory in ["/root", "/root/in", "."] {
+        lab.command("zlogin", ["-l", "kept", "--cwd", directory, zone.name(), "pwd; touch /tmp/run"])
+            .run()
+            .exits(1)
+            .stdout_is("")
+            .stderr_has("could not enter the directory '/root")
+            .stderr_has("Permission denied");
+    }
+    zone.sh("test ! -e /tmp/run").ok();
+    lab.command("zlogin", ["-l", "kept", zone.name(), "pwd"]).run().ok().stdout_is("/\n");
     lab.command("zlogin", ["--env", "NOT_THERE", zone.name(), "pwd"]).run().exits(2).stderr_has("NOT_THERE");
 }
 
@@ -374,7 +388,7 @@ fn a_file_full_of_groups_holds_nobody_up(lab: &Lab) {
 }
 
 /// The zone's cgroup, as the host sees it.
-fn cgroup_of(zone: &Zone<'_>) -> PathBuf {
+pub(super) fn cgroup_of(zone: &Zone<'_>) -> PathBuf {
     let line = fs::read_to_string(format!("/proc/{}/cgroup", zone.status().pid1())).unwrap_or_default();
     let path = line
         .lines()
