@@ -169,6 +169,7 @@ impl Zone {
                 context.warn(&format!("not all was taken back: {}", zone_sys::Chain(&failed)));
             }
         }
+        back.warnings().iter().for_each(|warning| context.say(format!("WARNING: {warning}")));
         zone_fail::pass!("apply.back");
         Snapshot::remove_next(&self.layout, &self.name).map_err(Error::NextSnapshot)?;
         journal.end_or_say(context);

@@ -43,6 +43,7 @@ pub fn take_over(
             Ok(Some(text.into()))
         }
         Fate::Unknown => Ok(None),
+        Fate::Unclear(why) => Err(why.into()),
     }
 }
 
@@ -57,7 +58,11 @@ pub fn take_up(
     name: &ZoneName,
     keeper: &mut Keeper,
 ) -> Result<Option<String>, KeeperError> {
-    let Fate::Lives(orphan) = zone_live::fate(layout, name) else { return Ok(None) };
+    let orphan = match zone_live::fate(layout, name) {
+        Fate::Lives(orphan) => orphan,
+        Fate::Unclear(why) => return Err(why.into()),
+        Fate::Ended(_) | Fate::Unknown => return Ok(None),
+    };
     let (status, why) = hand_over(proof, layout, name, &keeper.requests, &keeper.console, &orphan)?;
     keeper.status = status;
     Ok(Some(words(&status) + &why))

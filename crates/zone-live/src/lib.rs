@@ -21,7 +21,7 @@ use zsched::wire::{Phase, Status};
 
 pub use end::{how_it_ended, last_exit};
 pub use oom::OomSeen;
-pub use orphan::{Fate, Orphan, fate};
+pub use orphan::{Fate, Orphan, Unclear, fate};
 pub use record::{Incarnation, Mark};
 
 /// The state of a zone of which its keeper says `live` and the index says `stored`: the one place where the one becomes

@@ -1,12 +1,16 @@
 //! A zone whose zsched was killed.
 
 use crate::is_quiet;
-use crate::record::{Incarnation, program_of, start_of};
+use crate::record::{Incarnation, program_of};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
+use std::io;
 use std::time::{Duration, Instant};
 use zone_config::{Layout, ZoneName, hostboot};
+use zone_platform::cgroup::{self, CgroupError};
+use zone_sys::proc::Stat;
 use zsched::client::ZoneFds;
 use zsched::wire::{Phase, Status};
 
@@ -34,6 +38,26 @@ pub enum Fate {
     Lives(Orphan),
     /// Its first process has ended.
     Ended(Incarnation),
+    /// It may live: who takes it for ended would kill it.
+    Unclear(Unclear),
+}
+
+/// Why it cannot be told whether the first process of a zone lives.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclear {
+    /// The kernel does not say.
+    #[error(
+        "it cannot be told whether the zone's first process, {pid}, still lives; what is left of the zone stays as it is"
+    )]
+    Process {
+        /// Its number.
+        pid: i32,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Its cgroup cannot be looked at.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
 }
 
 /// What has become of a zone that has no zsched.
@@ -44,8 +68,9 @@ pub fn fate(layout: &Layout, zone: &ZoneName) -> Fate {
         return Fate::Unknown;
     }
     match alive(layout, zone, &record) {
-        Some(fds) => Fate::Lives(Orphan { record, fds }),
-        None => Fate::Ended(record),
+        Ok(Some(fds)) => Fate::Lives(Orphan { record, fds }),
+        Ok(None) => Fate::Ended(record),
+        Err(why) => Fate::Unclear(why),
     }
 }
 
@@ -55,7 +80,7 @@ impl Orphan {
     pub fn find(layout: &Layout, zone: &ZoneName) -> Option<Self> {
         match fate(layout, zone) {
             Fate::Lives(orphan) => Some(orphan),
-            Fate::Ended(_) | Fate::Unknown => None,
+            Fate::Ended(_) | Fate::Unknown | Fate::Unclear(_) => None,
         }
     }
 
@@ -69,16 +94,34 @@ impl Orphan {
 
 /// The first process, if it is that of the record and has become init. Everything is read between the opening of the pidfd and a look
 /// that it has not ended, and so is about one process.
-fn alive(layout: &Layout, zone: &ZoneName, record: &Incarnation) -> Option<ZoneFds> {
-    let pidfd = pidfd_open(Pid::from_raw(record.pid)?, PidfdFlags::empty()).ok()?;
-    let is_it = start_of(record.pid) == Some(record.start)
-        && is_first_of_a_namespace(record.pid)
-        && zone_platform::cgroup::has(layout, zone, record.pid);
+fn alive(layout: &Layout, zone: &ZoneName, record: &Incarnation) -> Result<Option<ZoneFds>, Unclear> {
+    let unclear = |source| Unclear::Process { pid: record.pid, source };
+    let Some(pid) = Pid::from_raw(record.pid) else { return Ok(None) };
+    let opened = there(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from));
+    let Some(pidfd) = opened.map_err(unclear)? else { return Ok(None) };
+    let stat = there(Stat::of(record.pid)).map_err(unclear)?;
+    let is_it = stat.is_some_and(|stat| stat.start == record.start)
+        && is_first_of_a_namespace(record.pid).map_err(unclear)?
+        && cgroup::has(layout, zone, record.pid)?;
     if !is_it || record.waits_at_gate(&pidfd) {
-        return None;
+        return Ok(None);
     }
-    let cgroup = zone_platform::cgroup::open(layout, zone).ok()??;
-    is_quiet(&pidfd, Duration::ZERO).then_some(ZoneFds { pidfd, cgroup })
+    let Some(cgroup) = cgroup::open(layout, zone)? else { return Ok(None) };
+    Ok(is_quiet(&pidfd, Duration::ZERO).then_some(ZoneFds { pidfd, cgroup }))
+}
+
+/// What was opened or read of a process; `None` if the kernel says that there is none.
+fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        // pidfd_open(2) says EINVAL of a number that is now that of a thread.
+        Err(error)
+            if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH | Errno::INVAL)) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl Incarnation {
@@ -101,8 +144,14 @@ impl Incarnation {
 }
 
 /// Whether a process is number 1 of a PID namespace below ours (proc_pid_status(5), `NSpid`).
-fn is_first_of_a_namespace(pid: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+fn is_first_of_a_namespace(pid: i32) -> io::Result<bool> {
+    let status = there(fs::read(format!("/proc/{pid}/status")))?;
+    Ok(status.is_some_and(|status| is_first(&status)))
+}
+
+/// The same of the text of that file, in which the name is what the process has chosen, and any bytes but the end of a line.
+fn is_first(status: &[u8]) -> bool {
+    let status = String::from_utf8_lossy(status);
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     numbers.is_some_and(|numbers| {
         let numbers: Vec<&str> = numbers.split_whitespace().collect();
@@ -130,6 +179,45 @@ mod tests {
         assert!(matches!(fate(&layout, &zone), Fate::Ended(seen) if seen == record));
         Incarnation { boot: "earlier".into(), ..record }.save(&layout, &zone).unwrap();
         assert!(matches!(fate(&layout, &zone), Fate::Unknown));
-        assert!(!is_first_of_a_namespace(pid) || !zone_platform::cgroup::has(&layout, &zone, pid));
+        assert!(!is_first_of_a_namespace(pid).unwrap() || !cgroup::has(&layout, &zone, pid).unwrap());
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_hides_nobody() {
+        assert!(is_first(b"Name:\t\xff\nUmask:\t0022\nNSpid:\t77\t1\n"));
+        for other in [&b"Name:\t\xffNSpid: 7 1\nNSpid:\t77\t12\n"[..], b"Name:\ta\nNSpid:\t1\n", b""] {
+            assert!(!is_first(other));
+        }
+        // As the kernel shows it.
+        let script = r"printf '\377' > /proc/self/comm; echo ready; read -r end";
+        let command = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--pid", "--fork", "sh", "-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let mut child = command.unwrap();
+        let mut line = String::new();
+        io::BufRead::read_line(&mut io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let first = fs::read_to_string(children).unwrap();
+        let first = first.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap();
+        let found =
+            (fs::read(format!("/proc/{first}/comm")).unwrap(), is_first_of_a_namespace(first).unwrap());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(line, "ready\n");
+        assert_eq!(found, (b"\xff\n".to_vec(), true));
+        assert!(!is_first_of_a_namespace(first).unwrap(), "it has ended");
+    }
+
+    #[test]
+    fn a_look_that_fails_is_no_end() {
+        let of = |errno: Errno| there::<()>(Err(errno.into())).ok();
+        for ended in [Errno::SRCH, Errno::INVAL, Errno::NOENT] {
+            assert_eq!(of(ended), Some(None));
+        }
+        for unclear in [Errno::NFILE, Errno::MFILE, Errno::NOMEM, Errno::IO] {
+            assert_eq!(of(unclear), None);
+        }
     }
 }

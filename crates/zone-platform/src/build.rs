@@ -175,7 +175,8 @@ impl<'a> Build<'a> {
 
     /// Builds from what was checked already, of the same specification.
     pub fn accept(&mut self, checked: Checked<'a>) {
-        let Checked { found, tree, ahead } = checked;
+        let Checked { mut found, tree, ahead } = checked;
+        self.warnings.append(&mut found.warnings);
         (self.found, self.tree, self.ahead) = (found, Some(tree), ahead);
     }
 

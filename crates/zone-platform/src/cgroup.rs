@@ -12,6 +12,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstatfs, mkdirat, openat, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
 use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
@@ -19,10 +20,12 @@ use crate::change::Change;
 use crate::check::{Check, Purpose};
 use crate::spec::CgroupSpec;
 use crate::step::TearDown;
-use crate::{Build, Failed, PlatformError, holders, mountinfo};
+use crate::{Build, Failed, PlatformError, mountinfo};
 
+mod below;
 mod cpus;
 mod end;
+mod error;
 mod held;
 mod io;
 pub(crate) mod limits;
@@ -30,7 +33,9 @@ mod member;
 pub mod oom;
 mod usage;
 
-pub use end::{KillObserver, WaitToTheLimit, end, is_populated, kill, processes, sweep};
+pub use below::{Members, all_processes, processes};
+pub use end::{KillObserver, WaitToTheLimit, end, is_populated, kill, sweep};
+pub use error::CgroupError;
 pub use member::has;
 pub use usage::{Bounded, OomKills, Pressure, Usage};
 
@@ -60,92 +65,6 @@ const BOOTED: &str = "/run/systemd/system";
 const ZONE: &str = "zone";
 /// Where the zone's daemon and keeper may live.
 const SUPERVISOR: &str = "supervisor";
-
-/// A cgroup that cannot be made or removed.
-#[derive(Debug, thiserror::Error)]
-pub enum CgroupError {
-    /// There is no version 2.
-    #[error(
-        "no cgroup2 file system is mounted, and a zone cannot live without: say 'mount -t cgroup2 none /sys/fs/cgroup/unified', or boot with systemd.unified_cgroup_hierarchy=1"
-    )]
-    NoCgroup2,
-    /// The kernel is too old to end a zone for certain.
-    #[error(
-        "Linux {0} lacks cgroup.kill, without which a zone cannot be ended for certain: boot Linux 5.14 or newer"
-    )]
-    NoKill(String),
-    /// A limit needs a controller that is not version 2's on this host.
-    #[error(
-        "{property} needs the controller '{controller}' of cgroup version 2, which this host has not: it is bound to version 1 (boot with systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=all), or not in this kernel"
-    )]
-    NoController {
-        /// The property that asks for it.
-        property: &'static str,
-        /// The controller.
-        controller: &'static str,
-    },
-    /// A limit needs a capability that this host keeps from its root.
-    #[error(
-        "{property} needs the capability CAP_SYS_RESOURCE, which root has not here: run this on a host, or in a container, that does not take it away"
-    )]
-    NoCapability {
-        /// The property that asks for it.
-        property: &'static str,
-    },
-    /// There are not so many CPUs to give.
-    #[error(
-        "dedicated-cpu wants {wanted} of the host's CPUs for the zone alone, and there are {spare} to give beside the one that the host keeps: ask for less, or halt a zone that has some"
-    )]
-    NoCpus {
-        /// How many, or which.
-        wanted: String,
-        /// How many could be had.
-        spare: usize,
-    },
-    /// The kernel does not make a partition of CPUs.
-    #[error(
-        "dedicated-cpu: the kernel does not give the zone CPUs of its own ({said}): see whether a unit of systemd has AllowedCPUs="
-    )]
-    NoPartition {
-        /// What it says.
-        said: String,
-    },
-    /// A disk whose use is to be limited is none.
-    #[error("io: {} is no block device of this host", zone_config::hostpath::shown(.device))]
-    NoDisk {
-        /// Its path.
-        device: PathBuf,
-        /// What the kernel says.
-        source: Errno,
-    },
-    /// A limit of memory below what a live zone holds.
-    #[error(
-        "capped-memory.physical of {wanted} MiB is less than the {held} MiB that zone '{zone}' holds and cannot give back: the kernel would kill its processes; end some before, or have it configured and say 'zoneadm -z {zone} reboot'"
-    )]
-    Held {
-        /// The zone.
-        zone: ZoneName,
-        /// The limit, in MiB.
-        wanted: u64,
-        /// What the zone holds.
-        held: u64,
-    },
-    /// Processes that do not die: most often they wait for a device or a file server.
-    #[error(
-        "zone '{zone}' still has processes {seconds} s after they were killed: {}", holders::sentence(.holders)
-    )]
-    Alive {
-        /// The zone that they are in.
-        zone: ZoneName,
-        /// How long they had, in seconds.
-        seconds: u64,
-        /// The processes that are left.
-        holders: Vec<holders::Holder>,
-    },
-    /// A call to the system failed.
-    #[error(transparent)]
-    Failed(#[from] Failed),
-}
 
 /// Where the cgroups of one zone are.
 #[derive(Debug)]
@@ -311,7 +230,7 @@ fn open_cgroup(point: &Path) -> Option<OwnedFd> {
     is_cgroup2.then_some(dir)
 }
 
-fn open_dir(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+fn open_dir(parent: BorrowedFd<'_>, name: impl Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
 }
@@ -419,14 +338,10 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
             _ => check.fail(error),
         }
     }
-    for (device, _) in &check.spec.cgroup.io {
-        if let Err(error) = io::disk(device) {
-            check.fail(error);
-        }
-    }
+    io::look(&check.spec.cgroup.io).into_iter().for_each(|error| check.fail(error));
     if missing.is_empty()
         && let Some(old) = check.old
-        && let Err(error) = held::look(&tree, &check.spec.zone, &old.cgroup, &check.spec.cgroup)
+        && let Err(error) = held::look(&tree, &check.spec.zone, held::limit(&old.cgroup), &check.spec.cgroup)
     {
         check.fail(error);
     }
@@ -452,7 +367,11 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
             }
             limits::clear(dir.as_fd(), bounds)
                 .map_err(Failed::to("unbound cgroup", tree.path().join(ZONE).display()))?;
-            Ok(bound(&tree, dir.as_fd(), bounds)?)
+            let (bounds, held) = held::bearable(dir.as_fd(), zone, bounds);
+            if let Some(held) = held {
+                change.warn(format!("{held}; it keeps the limit that it has"));
+            }
+            Ok(bound(&tree, dir.as_fd(), &bounds)?)
         }
         // It has ended meanwhile, and the next boot bounds it anew.
         None => Ok(()),
@@ -494,7 +413,7 @@ pub fn open(layout: &Layout, zone: &ZoneName) -> Result<Option<OwnedFd>, CgroupE
     Ok(Tree::find(layout.id(), zone)?.open(ZONE)?)
 }
 
-fn rmdir(dir: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+fn rmdir(dir: BorrowedFd<'_>, name: impl Arg) -> Result<(), Errno> {
     match unlinkat(dir, name, AtFlags::REMOVEDIR) {
         Err(Errno::NOENT) => Ok(()),
         other => other,

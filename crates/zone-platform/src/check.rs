@@ -64,6 +64,8 @@ pub(crate) struct Found<'a> {
     pub(crate) host: Option<Host>,
     /// The managed network, if the zone uses it and it was chosen before.
     pub(crate) managed: Option<Network>,
+    /// What a boot is to warn of.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> Check<'a> {
@@ -118,9 +120,18 @@ impl<'a> Check<'a> {
         self.errors.push(error.into());
     }
 
-    /// Notes something that somebody may be surprised by, as one sentence.
+    /// Notes something that somebody may be surprised by, as one sentence, for `verify` and `apply`. A boot does not
+    /// say it: it would say the same at each, and to nobody where the zone reboots by itself.
     pub(crate) fn warn(&mut self, warning: String) {
         self.warnings.push(warning);
+    }
+
+    /// The same for what a boot says as well: that the zone does not get a protection that it was configured with.
+    pub(crate) fn warn_always(&mut self, warning: String) {
+        match self.purpose {
+            Purpose::BringUp => self.found.warnings.push(warning),
+            _ => self.warn(warning),
+        }
     }
 
     /// All that is wrong, and all that is to be warned of.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fd::BorrowedFd;
+use rustix::fs::Stat;
 use zone_config::hostpath::{FileId, HostPath, shown};
 use zone_config::{Layout, ZoneConfig, ZoneName, sharing};
 
@@ -20,6 +21,10 @@ use crate::mountinfo::{self, Mount};
 use crate::root::{Extent, Other, RootError, others};
 use crate::spec::Source;
 use crate::{Spec, reach, spec};
+
+mod disks;
+
+pub(crate) use disks::{Medium, whole};
 
 /// A place on the host: what it is called, and what it is if that could be found out.
 #[derive(Debug)]
@@ -105,6 +110,14 @@ impl Spot {
         }
     }
 
+    /// What was found there, as of the walk to it.
+    fn stat(&self) -> Option<&Stat> {
+        match self.found.as_ref()? {
+            Found::Walked(found) => Some(found.stat()),
+            Found::Beneath(..) => None,
+        }
+    }
+
     /// What was found there.
     pub(crate) fn into_found(self) -> Option<HostPath> {
         match self.found? {
@@ -146,6 +159,8 @@ pub(crate) struct Share {
     disk: bool,
     /// Whether it is where an overlay keeps what is changed.
     upper: bool,
+    /// Whether it counts for whoever has a device: only what is there, and what is asked about, can be written to.
+    counts: bool,
 }
 
 /// Why a place lies where it must not.
@@ -187,6 +202,26 @@ pub enum Conflict {
         /// Where that zone has it.
         dir: String,
     },
+    /// A zone could write to it while the kernel has it mounted.
+    #[error(
+        "zone {zone} has it, the whole of it or a part of it as a device (match {device}), and could write to it while it is mounted: give the fs a disk of its own, or remove the device"
+    )]
+    Device {
+        /// The zone that has the device.
+        zone: ZoneName,
+        /// The `match` of the device.
+        device: String,
+    },
+    /// The loop device that an image is given could be one that a zone has, or is given by its pattern later.
+    #[error(
+        "zone {zone} has loop devices by a pattern (match {device}), and the one that the image is mounted by could be among them: name each of the zone's by a device of its own"
+    )]
+    Loops {
+        /// The zone that has the devices.
+        zone: ZoneName,
+        /// The `match` of the devices.
+        device: String,
+    },
     /// The files of a zone would be another's.
     #[error("zone {zone} is in {}", shown(.zonepath))]
     OtherZone {
@@ -210,6 +245,8 @@ pub(crate) struct Claims {
     zonepaths: Vec<Spot>,
     shares: Vec<Share>,
     table: Vec<Mount>,
+    /// Whether the configurations of all others count.
+    tells_all: bool,
 }
 
 impl Claims {
@@ -217,7 +254,7 @@ impl Claims {
     /// as the two can meet.
     pub(crate) fn collect(layout: &Layout, spec: &Spec, purpose: Purpose) -> Result<Self, RootError> {
         let table = mountinfo::read()?;
-        let mut shares = shares(&spec.zone, &spec.mounts, &table);
+        let mut shares = shares(&spec.zone, &spec.mounts, &table, true);
         // One that lives is looked at before it is booted anew, which what is only configured keeps no zone from.
         let tells_all = matches!(purpose, Purpose::Verify { .. }) && !layout.snapshot(&spec.zone).exists();
         let extent = match shares.is_empty() {
@@ -233,8 +270,8 @@ impl Claims {
                 (Spot::look(&spec.zonepath, &table), zonepaths)
             }
         };
-        shares.extend(others.iter().flat_map(|other| shares_of(layout, other, &table)));
-        Ok(Self { own: spec.zone.clone(), own_zonepath, others, zonepaths, shares, table })
+        shares.extend(others.iter().flat_map(|other| shares_of(layout, other, &table, tells_all)));
+        Ok(Self { own: spec.zone.clone(), own_zonepath, others, zonepaths, shares, table, tells_all })
     }
 
     /// The table of mounts that all was looked at with.
@@ -326,9 +363,9 @@ impl Claims {
 
 /// What another zone mounts: of one that lives as it was made, else as it is configured. A configuration that
 /// cannot be read boots no zone.
-fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
+fn shares_of(layout: &Layout, other: &Other, table: &[Mount], tells_all: bool) -> Vec<Share> {
     if let Some(mounts) = other.live.as_ref().and_then(|live| live.mounts.as_ref()) {
-        return shares(&other.zone, mounts, table);
+        return shares(&other.zone, mounts, table, true);
     }
     if !other.may_share {
         return Vec::new();
@@ -340,10 +377,10 @@ fn shares_of(layout: &Layout, other: &Other, table: &[Mount]) -> Vec<Share> {
     }
     let config = ZoneConfig::parse(&text, &path);
     let mounts = config.map(|config| config.fs.iter().map(spec::Mount::of).collect::<Vec<_>>());
-    mounts.map(|mounts| shares(&other.zone, &mounts, table)).unwrap_or_default()
+    mounts.map(|mounts| shares(&other.zone, &mounts, table, tells_all)).unwrap_or_default()
 }
 
-fn shares(zone: &ZoneName, mounts: &[spec::Mount], table: &[Mount]) -> Vec<Share> {
+fn shares(zone: &ZoneName, mounts: &[spec::Mount], table: &[Mount], counts: bool) -> Vec<Share> {
     let upper_of = |mount: &spec::Mount| match &mount.source {
         Source::Overlay { upper, .. } => upper.clone(),
         _ => None,
@@ -357,6 +394,7 @@ fn shares(zone: &ZoneName, mounts: &[spec::Mount], table: &[Mount]) -> Vec<Share
             spot: Spot::look(path, table),
             writable: if is_layer { is_upper } else { !mount.is_read_only() },
             upper: is_upper,
+            counts,
             disk: is_upper || matches!(mount.source, Source::Disk(..)),
         }
     };

@@ -120,7 +120,8 @@ pub(crate) fn of_the_zone() -> Result<Vec<(&'static str, OwnedFd)>, Failed> {
 }
 
 /// The paths of [`NODES`].
-const BOUND: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+pub(crate) const BOUND: [&str; 6] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// Makes a device of the host's, with the directories that it is in.
 pub(crate) fn make(dev: BorrowedFd<'_>, node: &Node, base: u32) -> Result<(), Failed> {

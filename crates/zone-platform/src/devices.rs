@@ -6,19 +6,22 @@
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
-use zone_config::Snapshot;
 use zone_config::device::PatternError;
 use zone_config::layout::InstallationId;
+use zone_config::{Snapshot, ZoneName};
 use zone_sys::bpf;
 
 use crate::check::{Check, Purpose};
+use crate::claims::Claims;
 use crate::spec::Device;
 use crate::{Failed, PlatformError, mountinfo};
 
+mod disks;
 mod find;
 mod live;
 mod program;
 
+pub(crate) use disks::{Given, given_disks};
 pub(crate) use live::update;
 
 /// As many nodes as a zone can have.
@@ -64,6 +67,18 @@ pub enum DeviceError {
         /// Its path on the host.
         name: String,
     },
+    /// The kernel has it mounted for a zone, or will have.
+    #[error(
+        "could not verify device {name}: zone {zone} mounts it, the whole of it or a part of it (fs {dir}), and no zone may write to a disk that is mounted: write a match without it, or give the fs a disk of its own"
+    )]
+    Mounted {
+        /// Its path on the host.
+        name: String,
+        /// The zone that mounts it.
+        zone: ZoneName,
+        /// Where that zone has it.
+        dir: String,
+    },
     /// More than anybody can mean.
     #[error(
         "could not verify device {pattern}: with it the zone would have more than {MOST} devices; write a narrower match"
@@ -94,6 +109,13 @@ pub(crate) struct Node {
     pub(crate) group: u32,
 }
 
+impl Node {
+    /// Its path on the host.
+    fn path(&self) -> String {
+        format!("{}/{}", find::DEV, self.name)
+    }
+}
+
 /// Looks for all devices that the zone asks for.
 pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     if check.spec.devices.is_empty() {
@@ -116,6 +138,11 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
                 check.warn(format!("no device of the host matches {}", device.text));
             }
             Ok(found) => {
+                for node in found.iter().filter(|node| node.kind == FileType::BlockDevice) {
+                    if let Some(mounted) = mounted(check.claims()?, &node.path())? {
+                        check.fail(mounted);
+                    }
+                }
                 // Of two that match the same the first has it.
                 nodes.extend(
                     found
@@ -128,11 +155,27 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
                     nodes.clear();
                 }
             }
+            // Whoever has it mounted is named, if that is a zone.
+            Err(DeviceError::Busy { name }) => {
+                let mounted = mounted(check.claims()?, &name)?;
+                check.fail(mounted.unwrap_or(DeviceError::Busy { name }));
+            }
             Err(error) => check.fail(error),
         }
     }
     check.found.devices = nodes;
     Ok(())
+}
+
+/// What is wrong with the device that has a name on the host, if a zone mounts what is on it.
+fn mounted(claims: &Claims, name: &str) -> Result<Option<DeviceError>, Failed> {
+    let Some(medium) = disks::medium(name)? else { return Ok(None) };
+    let mounter = claims.mounter(&medium)?;
+    Ok(mounter.map(|(zone, dir)| DeviceError::Mounted {
+        name: name.to_owned(),
+        zone: zone.clone(),
+        dir: dir.to_owned(),
+    }))
 }
 
 /// Keeps the processes of a cgroup from all devices but those that every zone has and these: whatever was attached before by this

@@ -13,7 +13,7 @@ use zone_sys::mount::set_idmap;
 
 use crate::check::{Check, Purpose};
 use crate::claims::Claims;
-use crate::devices::is_guarded;
+use crate::devices::{given_disks, is_guarded};
 use crate::kernelfs::memory;
 use crate::mounts::{CopyError, Shortfall, copy_best, copy_mapped};
 use crate::spec::{self, Mount};
@@ -21,6 +21,7 @@ use crate::step::TearDown;
 use crate::zoneroot::{Canonical, Kind, Making, Refusal};
 use crate::{Build, Failed, PlatformError, mountinfo};
 
+mod count;
 mod disk;
 mod elsewhere;
 mod forsake;
@@ -32,6 +33,7 @@ mod overlay;
 mod server;
 mod source;
 
+pub use count::BESIDE;
 pub(crate) use disk::Disk;
 pub use disk::DiskError;
 pub use forsake::forsake;
@@ -70,6 +72,16 @@ pub enum FsError {
         /// Why it is not fit.
         #[source]
         source: Box<Unfit>,
+    },
+    /// There are more than can be handed to zsched.
+    #[error(
+        "a zone as this one has at most {most} fs resources, and this one has {given}: share a directory above several of them instead"
+    )]
+    TooMany {
+        /// As many as there can be.
+        most: usize,
+        /// As many as there are.
+        given: usize,
     },
     /// An image that the zone had is still mounted.
     #[error(transparent)]
@@ -130,10 +142,17 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     if spec.mounts.is_empty() {
         return Ok(());
     }
-    let judge = Judge::new(layout)?;
+    let (most, given) = (count::most(spec), spec.mounts.len());
+    if given > most {
+        return Err(FsError::TooMany { most, given }.into());
+    }
+    let (mut judge, old) = (Judge::new(layout)?, check.old);
+    if spec.mounts.iter().any(|mount| matches!(mount.source, spec::Source::Disk(..))) {
+        judge = judge.beside(given_disks(layout, check.claims()?, spec, old)?);
+    }
     let lives = matches!(check.purpose, Purpose::Verify { .. }) && layout.snapshot(&spec.zone).exists();
     // A disk that a zone has which lives is in use by that zone.
-    let (old, inside) = (check.old, check.inside.take());
+    let inside = check.inside.take();
     let mut plans: Vec<Plan<'_>> = Vec::new();
     for mount in &spec.mounts {
         let has = old.is_some_and(|old| old.mounts.iter().any(|other| other.source == mount.source));

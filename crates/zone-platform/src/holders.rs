@@ -25,8 +25,9 @@ impl Holder {
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
         let dir = Path::new("/proc").join(pid.to_string());
-        let stat = fs::read_to_string(dir.join("stat")).ok()?;
-        // The name may have anything in it, also brackets.
+        // The name may have anything in it, also brackets, and bytes that are no text.
+        let stat = fs::read(dir.join("stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
         let (head, tail) = stat.rsplit_once(") ")?;
         let name = head.split_once(" (").map_or("", |(_, name)| name).escape_debug().to_string();
         let state = tail.chars().next().filter(|state| !matches!(state, 'Z' | 'X'))?;
@@ -95,6 +96,8 @@ pub fn sentence(holders: &[Holder]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Held;
+    use std::process::Command;
 
     #[test]
     fn this_process_is_looked_at() {
@@ -107,6 +110,14 @@ mod tests {
             "{text}"
         );
         assert_eq!(Holder::of(i32::MAX), None);
+    }
+
+    #[test]
+    fn one_whose_name_is_no_text_is_looked_at() {
+        let script = r"printf 'a\377) b' > /proc/$$/comm; echo ready; read -r end";
+        let held = Held::start(Command::new("sh").args(["-c", script]));
+        let text = Holder::of(held.0.id().cast_signed()).unwrap().to_string();
+        assert!(text.contains("(a\u{fffd}) b) has not ended yet"), "{text}");
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! zone may leave its mounts behind: `pivot_root(2)`, after which the old root can be unmounted as a whole, is refused to it,
 //! and so are, to every zone, mount namespaces that begin empty.
 
+use std::cell::LazyCell;
+
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -23,6 +25,10 @@ use crate::kernelfs::temporary;
 use crate::mounts::{Below, CopyError, copy_mapped};
 use crate::zoneroot::{Canonical, Kind, Making};
 use crate::{Build, Failed, PlatformError};
+
+mod scripts;
+
+use scripts::Scripts;
 
 /// A root that cannot be kept as the profile says.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +59,9 @@ enum Fate {
     Kept,
     /// The same; made when it is missing, since whoever made it could have the next boot obey what is in it.
     Sealed,
+    /// [`Self::Sealed`] where the root's systemd obeys what is in it. Elsewhere [`Self::Kept`]: distributions have links of this name, in
+    /// whose place their package managers would not take a directory.
+    Scripts,
     /// Memory takes its place.
     Memory,
 }
@@ -66,7 +75,7 @@ const DATA: &[MacProfile] = &[MacProfile::Fixed, MacProfile::Flexible];
 const FLEXIBLE: &[MacProfile] = &[MacProfile::Flexible];
 
 /// What of a root is not simply read-only; parents come first. `docs/immutable.md` says why.
-const TABLE: [Line; 37] = [
+const TABLE: [Line; 38] = [
     Line("/tmp", Fate::Memory, ALL),
     Line("/var/tmp", Fate::Memory, STRICT),
     Line("/var", Fate::Writable, DATA),
@@ -93,15 +102,16 @@ const TABLE: [Line; 37] = [
     Line("/etc", Fate::Writable, FLEXIBLE),
     Line("/etc/apt", Fate::Kept, FLEXIBLE),
     Line("/etc/dpkg", Fate::Kept, FLEXIBLE),
-    Line("/etc/init.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rc0.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rc1.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rc2.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rc3.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rc4.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rc5.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rc6.d", Fate::Kept, FLEXIBLE),
-    Line("/etc/rcS.d", Fate::Kept, FLEXIBLE),
+    Line("/etc/init.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc0.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc1.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc2.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc3.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc4.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc5.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rc6.d", Fate::Scripts, FLEXIBLE),
+    Line("/etc/rcS.d", Fate::Scripts, FLEXIBLE),
     Line("/etc/systemd", Fate::Sealed, FLEXIBLE),
     Line("/root", Fate::Writable, FLEXIBLE),
 ];
@@ -120,6 +130,11 @@ pub(crate) fn attributes(profile: MacProfile) -> MountAttr {
     if profile == MacProfile::None { MountAttr::empty() } else { MountAttr::RDONLY }
 }
 
+/// How many mounts lie over the root of a zone with this profile, at most.
+pub(crate) fn mounts(profile: MacProfile) -> usize {
+    TABLE.iter().filter(|Line(_, _, profiles)| profiles.contains(&profile)).count()
+}
+
 /// Whether processes of the zone may give another root to a mount namespace of theirs: where nothing is kept inside of what is
 /// writable, nothing is lost by that.
 pub(crate) fn lets_pivot(profile: MacProfile) -> bool {
@@ -131,6 +146,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let (spec, profile) = (check.spec, check.spec.protection);
     let Some(root) = &check.found.root else { return Ok(()) };
     let (mut places, mut left_out) = (Vec::new(), Vec::new());
+    let scripts = LazyCell::new(|| scripts::of(root.fd.as_fd()));
     for Line(path, fate, profiles) in TABLE {
         let at = Canonical::fixed(path);
         // What is mounted there is nothing of the root.
@@ -139,10 +155,20 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
             continue;
         }
         match (open(root.fd.as_fd(), path)?, fate) {
+            (Found::Nothing, Fate::Scripts) if scripts.obeys(path) && surrounded(&places, &at) => {
+                places.push(Place { at, fate, dir: None });
+            }
+            (Found::Other, Fate::Scripts) if !scripts.obeys(path) => {
+                left_out.extend((*scripts == Scripts::Unknown).then_some(path));
+            }
             (Found::Directory(dir), fate) => places.push(Place { at, fate, dir: Some(dir) }),
             (Found::Nothing, Fate::Sealed)
                 if surrounded(&places, &at) || has_parent(root.fd.as_fd(), &at)? =>
             {
+                places.push(Place { at, fate, dir: None });
+            }
+            // Without a mount of its own it could be renamed, with what is sealed in it.
+            (Found::Nothing, Fate::Pinned) if surrounded(&places, &at) && is_to_be_made(&at, profile) => {
                 places.push(Place { at, fate, dir: None });
             }
             (Found::Nothing, Fate::Memory) => places.push(Place { at, fate, dir: None }),
@@ -155,8 +181,8 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     }
     if !left_out.is_empty() {
         let (profile, paths) = (profile.as_str(), left_out.join(", "));
-        check.warn(format!(
-            "file-mac-profile={profile} keeps directories read-only, and these are none: {paths}"
+        check.warn_always(format!(
+            "file-mac-profile={profile} keeps directories read-only, and these are none, so the zone's root can put others in their place: {paths}"
         ));
     }
     check.found.places = places;
@@ -166,6 +192,13 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
 /// Whether something that is missing lies in a directory that is writable, so that the zone could make it.
 fn surrounded(places: &[Place], at: &Canonical) -> bool {
     places.iter().any(|place| place.fate == Fate::Writable && at.is_within(&place.at))
+}
+
+/// Whether a directory that is missing is made in any case, since something in it is.
+fn is_to_be_made(at: &Canonical, profile: MacProfile) -> bool {
+    TABLE.iter().any(|Line(path, fate, profiles)| {
+        *fate == Fate::Sealed && profiles.contains(&profile) && Canonical::fixed(path).is_within(at)
+    })
 }
 
 /// Whether what is missing is missing in a directory that is there: a service of the guest may do without making it.
@@ -186,7 +219,7 @@ pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
             Some(dir) => dir,
             None => make(build, &at)?,
         };
-        let read_only = matches!(fate, Fate::Kept | Fate::Sealed);
+        let read_only = matches!(fate, Fate::Kept | Fate::Sealed | Fate::Scripts);
         let set = if read_only { MountAttr::NODEV | MountAttr::RDONLY } else { MountAttr::NODEV };
         // The root was mounted with these owners, so this file system can be.
         let mount = copy_mapped(dir.as_fd(), Some(build.userns.as_fd()), set, Below::NOTHING)
@@ -220,5 +253,31 @@ fn open(root: BorrowedFd<'_>, path: &str) -> Result<Found, ImmutableError> {
         Err(Errno::NOENT) => Ok(Found::Nothing),
         Err(Errno::NOTDIR | Errno::LOOP) => Ok(Found::Other),
         Err(errno) => Err(Failed::to("open the zone's", path)(errno).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Lab;
+
+    #[test]
+    fn what_lies_around_a_directory_that_is_made_is_pinned() {
+        zone_testing::needs_root!();
+        let mut lab = Lab::new("linux");
+        lab.snapshot.config.file_mac_profile = MacProfile::Fixed;
+        lab.dirs(&["var", "sbin"]);
+        std::fs::write(lab.root().join("sbin/init"), "").unwrap();
+        crate::testing::mode(&lab.root().join("sbin/init"), 0o755);
+        let platform = lab.build().unwrap();
+        let targets: Vec<&str> = platform.attachments.iter().map(|one| &*one.target).collect();
+        for made in ["/var/lib/confexts", "/var/lib/systemd/linger", "/var/spool/cron"] {
+            let at = made.parse::<Canonical>().unwrap();
+            let around = targets.iter().filter(|target| at.is_within(&target.parse().unwrap()));
+            // Each of them but the root has a mount, so nobody can rename one.
+            assert_eq!(around.count(), at.components().len(), "{made} in {targets:?}");
+        }
+        // Nothing is made for its own sake.
+        assert!(!lab.root().join("var/cache").exists());
     }
 }

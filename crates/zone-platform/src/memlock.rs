@@ -7,8 +7,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, prlimit};
 use rustix::thread::CapabilitySet;
-use zone_config::ZoneConfig;
 use zone_config::limits::size;
+use zone_config::{Layout, ZoneConfig, ZoneName};
 
 use crate::cgroup::CgroupError;
 use crate::change::Change;
@@ -59,21 +59,31 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
     let usual = zone_sys::inherit::limits(u64::MAX, true).iter().find_map(zone_sys::inherit::Limit::memlock);
     let Some(bytes) = new.memlock.or(usual).or(getrlimit(Resource::Memlock).maximum) else { return Ok(()) };
     for _ in 0..ROUNDS {
-        let mut changed = false;
-        for number in cgroup::processes(layout, &new.zone)? {
-            let Some(pid) = Pid::from_raw(number) else { continue };
-            let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-            if !cgroup::has(layout, &new.zone, number) || limit_of(number) == Some(bytes) {
-                continue;
-            }
-            bound(held.as_fd(), bytes).map_err(Failed::to("limit the locked memory of process", number))?;
-            changed = true;
-        }
-        if !changed {
-            break;
+        let members = cgroup::all_processes(layout, &new.zone)?;
+        if !bound_those(layout, &new.zone, &members.pids, bytes)? && members.complete {
+            return Ok(());
         }
     }
+    change.warn(format!(
+        "some processes of zone '{}' may keep the limit of locked memory that they had: it has more than can be gone through, or starts them too fast; the next boot gives it to all",
+        new.zone
+    ));
     Ok(())
+}
+
+/// Bounds those of these processes that are the zone's and not bounded so; whether there was one.
+fn bound_those(layout: &Layout, zone: &ZoneName, pids: &[i32], bytes: u64) -> Result<bool, PlatformError> {
+    let mut changed = false;
+    for &number in pids {
+        let Some(pid) = Pid::from_raw(number) else { continue };
+        let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        if limit_of(number) == Some(bytes) || !cgroup::has(layout, zone, number)? {
+            continue;
+        }
+        bound(held.as_fd(), bytes).map_err(Failed::to("limit the locked memory of process", number))?;
+        changed = true;
+    }
+    Ok(changed)
 }
 
 /// The hard limit of a process, if it is a number.

@@ -11,6 +11,14 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 use crate::Failed;
 
 const TABLE: &str = "/proc/self/mountinfo";
+/// The longest table of a zone in bytes: as many mounts as the kernel lets a mount namespace have (`fs.mount-max`), with paths as they are
+/// in use. The kernel bounds no path of a mount, and who is root in a zone chooses them.
+const MOST: u64 = 32 << 20;
+
+/// A zone's table that is longer than any has to be.
+#[derive(Debug, thiserror::Error)]
+#[error("what the zone has mounted fills more than {} MiB: have it unmount that, or reboot it", MOST >> 20)]
+struct TooLong;
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +56,15 @@ pub(crate) fn read() -> Result<Vec<Mount>, Failed> {
 }
 
 /// All mounts that another process sees.
+///
+/// # Errors
+/// Also for a table of more than 32 MiB.
 pub(crate) fn read_of(process: i32) -> Result<Vec<Mount>, Failed> {
     let table = format!("/proc/{process}/mountinfo");
-    Ok(parse_all(&read_whole(&table).map_err(Failed::to("read", table))?))
+    match read_at_most(&table, MOST).map_err(Failed::to("read", &table))? {
+        Some(bytes) => Ok(parse_all(&bytes)),
+        None => Err(Failed::to("read", table)(TooLong)),
+    }
 }
 
 /// The mount that a descriptor is open on, of a table that has it.
@@ -62,9 +76,14 @@ pub(crate) fn of<'a>(table: &'a [Mount], fd: BorrowedFd<'_>) -> Option<&'a Mount
 
 /// Reads a file that does not say how long it is, with few calls: the kernel walks all mounts up to the part that is asked for.
 fn read_whole(path: &str) -> std::io::Result<Vec<u8>> {
+    Ok(read_at_most(path, u64::MAX - 1)?.unwrap_or_default())
+}
+
+/// As [`read_whole`]; `None` if it is longer than so many bytes.
+fn read_at_most(path: &str, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::with_capacity(16 << 10);
-    File::open(path)?.take(u64::MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let read = File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((read as u64 <= most).then_some(bytes))
 }
 
 /// The mounts below a directory, whose path has no symlinks; not one at the directory itself.
@@ -146,6 +165,17 @@ mod tests {
         assert_eq!(plain.fstype, "tmpfs");
         assert!(parse(b"").is_none() && parse(b"1 2 0:1 / /x rw shared:1").is_none());
         assert_eq!(unescape(br"\999\04\777"), br"\999\04\777");
+    }
+
+    #[test]
+    fn no_more_is_read_of_a_zones_table_than_it_may_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("mountinfo");
+        std::fs::write(&table, "0123456789").unwrap();
+        let read = |most| read_at_most(table.to_str().unwrap(), most).unwrap();
+        assert_eq!((read(10), read(9)), (Some(b"0123456789".to_vec()), None));
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(read_of(own).unwrap().len(), super::read().unwrap().len());
     }
 
     #[test]

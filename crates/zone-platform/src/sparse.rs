@@ -29,6 +29,9 @@ const HOST_DIRS: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64
 /// What belongs to nobody in the zone, so that its root reads what others may read and no more.
 const NOBODYS: &str = "/usr/local";
 
+/// How many mounts a zone with them has of the host, at most: those, what is nobody's, and our own init.
+pub(crate) const MOUNTS: usize = HOST_DIRS.len() + 2;
+
 /// Where our own init is in the zone; its other names are links beside it.
 pub(crate) const INIT: &str = "/native/sbin/init";
 

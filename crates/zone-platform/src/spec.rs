@@ -285,7 +285,7 @@ impl Default for CgroupSpec {
 
 impl Device {
     /// Reads a `device` resource.
-    fn of(device: &config::Device) -> Self {
+    pub(crate) fn of(device: &config::Device) -> Self {
         // The table lets no number pass that is none of a zone's ids.
         let id = |number: u64| u32::try_from(number).unwrap_or(u32::from(u16::MAX));
         let mode = device.mode.as_deref().and_then(mode);

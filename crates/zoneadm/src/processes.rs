@@ -37,7 +37,7 @@ pub(crate) struct Process {
 /// The processes of a zone whose first process is `first`, by their numbers. One that ends meanwhile is left out.
 pub(crate) fn of(layout: &Layout, zone: &ZoneName, first: i32) -> Vec<Process> {
     let base = Snapshot::load(layout, zone).ok().map(|snapshot| snapshot.idmap);
-    let mut pids = zone_platform::cgroup::processes(layout, zone).unwrap_or_default();
+    let mut pids = zone_platform::cgroup::all_processes(layout, zone).unwrap_or_default().pids;
     if pids.is_empty() {
         pids = in_namespace_of(first);
     }

@@ -7,18 +7,17 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 use zone_config::layout::InstallationId;
 use zone_config::{Layout, ZoneName};
 
+use super::below::{SOME, children, pids};
 use super::{CgroupError, SLICE, SUPERVISOR, Tree, ZONE, open_dir, path_of, read, rmdir, write};
 use crate::{Failed, holders};
 
 /// How long to wait before looking who does not end, and whether somebody has given up. What dies at all dies sooner.
 const LOOK: Duration = Duration::from_millis(250);
-/// As many as are looked at.
-const MOST: usize = 1000;
 
 /// Watches over processes that were killed and have not ended yet.
 pub trait KillObserver {
@@ -64,15 +63,6 @@ pub fn is_populated(layout: &Layout, zone: &ZoneName) -> Result<bool, CgroupErro
     }
 }
 
-/// The processes of a zone, those of the cgroups that it made itself included; empty if it has no cgroup. A guest with very many
-/// is not shown whole.
-///
-/// # Errors
-/// [`CgroupError`] when the cgroup cannot be opened.
-pub fn processes(layout: &Layout, zone: &ZoneName) -> Result<Vec<i32>, CgroupError> {
-    Ok(Tree::find(layout.id(), zone)?.open(ZONE)?.map(|dir| pids(dir.as_fd())).unwrap_or_default())
-}
-
 /// Kills every process of the zone, waits until the last is gone, and removes the cgroup. Nothing to remove is fine.
 ///
 /// # Errors
@@ -108,9 +98,9 @@ fn kill_in(
             return Ok(());
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        let late = begun.elapsed() >= LOOK && observer.still_alive(&pids(dir.as_fd())).is_break();
+        let late = begun.elapsed() >= LOOK && observer.still_alive(&pids(dir.as_fd(), SOME).pids).is_break();
         if left.is_zero() || late {
-            let holders = holders::among(&pids(dir.as_fd()), 0);
+            let holders = holders::among(&pids(dir.as_fd(), SOME).pids, 0);
             let seconds = begun.elapsed().as_secs();
             return Err(CgroupError::Alive { zone: zone.clone(), seconds, holders });
         }
@@ -213,7 +203,7 @@ fn remove_tree(top: OwnedFd) -> Result<(), Errno> {
             }
         } else {
             left.pop();
-            here = open_dir(here.as_fd(), "..")?;
+            here = open_dir(here.as_fd(), c"..")?;
             let name = left.last().and_then(|level| level.last());
             match name {
                 Some(name) => rmdir(here.as_fd(), name)?,
@@ -222,33 +212,4 @@ fn remove_tree(top: OwnedFd) -> Result<(), Errno> {
         }
         left.last_mut().and_then(Vec::pop);
     }
-}
-
-fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy();
-        if entry.file_type() == FileType::Directory && name != "." && name != ".." {
-            names.push(name.into_owned());
-        }
-    }
-    Ok(names)
-}
-
-/// The processes in a cgroup and below it.
-fn pids(dir: BorrowedFd<'_>) -> Vec<i32> {
-    let mut pids = Vec::new();
-    let mut open = open_dir(dir, ".").into_iter().collect::<Vec<_>>();
-    while let Some(here) = open.pop() {
-        // Fails for a threaded cgroup, whose processes its parent shows.
-        let text = read(here.as_fd(), "cgroup.procs").unwrap_or_default();
-        pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
-        if pids.len() > MOST {
-            break;
-        }
-        let below = children(here.as_fd()).unwrap_or_default();
-        open.extend(below.iter().filter_map(|name| open_dir(here.as_fd(), name).ok()));
-    }
-    pids
 }

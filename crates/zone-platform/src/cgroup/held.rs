@@ -1,5 +1,6 @@
 //! How much memory a zone holds that the kernel could take from it by killing alone.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustix::fd::{AsFd, BorrowedFd};
@@ -9,26 +10,61 @@ use super::usage::flat;
 use super::{CgroupError, Tree, ZONE, read};
 use crate::spec::CgroupSpec;
 
-/// Refuses a limit of memory that the zone, which lives, could only be held to by killing its processes.
+/// The limit of memory, and the one below at which it is freed.
+const MAX: &str = "memory.max";
+const HIGH: &str = "memory.high";
+
+/// Refuses a limit of memory that the zone, which lives and has the limit `now`, could only be held to by killing its processes.
 pub(super) fn look(
     tree: &Tree,
     zone: &ZoneName,
-    old: &CgroupSpec,
+    now: Option<u64>,
     new: &CgroupSpec,
 ) -> Result<(), CgroupError> {
-    let Some(wanted) = limit(new, "memory.max") else { return Ok(()) };
-    if limit(old, "memory.max").is_some_and(|now| now <= wanted) {
+    match tree.open(ZONE)? {
+        Some(dir) => look_in(dir.as_fd(), zone, now, new),
+        None => Ok(()),
+    }
+}
+
+fn look_in(
+    dir: BorrowedFd<'_>,
+    zone: &ZoneName,
+    now: Option<u64>,
+    new: &CgroupSpec,
+) -> Result<(), CgroupError> {
+    let Some(wanted) = limit(new) else { return Ok(()) };
+    if now.is_some_and(|now| now <= wanted) {
         return Ok(());
     }
-    let Some(dir) = tree.open(ZONE)? else { return Ok(()) };
-    let held = held(&flat(dir.as_fd(), "memory.stat"), swap(dir.as_fd(), limit(new, "memory.swap.max")));
+    let held = held(&flat(dir, "memory.stat"), swap(dir, number(new, "memory.swap.max")));
     if held < wanted {
         return Ok(());
     }
     Err(CgroupError::Held { zone: zone.clone(), wanted: mebibytes(wanted), held: mebibytes(held) })
 }
 
-fn limit(spec: &CgroupSpec, name: &str) -> Option<u64> {
+/// Leaves out of the bounds of a zone that lives a limit of memory that it could only be held to by killing, and says so: nobody has looked
+/// where a change is taken back, or where is mended what another has taken away, and the zone may have grown since somebody did.
+pub(super) fn bearable<'a>(
+    dir: BorrowedFd<'_>,
+    zone: &ZoneName,
+    bounds: &'a CgroupSpec,
+) -> (Cow<'a, CgroupSpec>, Option<CgroupError>) {
+    // What the kernel has, whatever anybody thinks that it has: not a number is none.
+    let now = read(dir, MAX).ok().and_then(|text| text.trim().parse().ok());
+    let Err(held) = look_in(dir, zone, now, bounds) else { return (Cow::Borrowed(bounds), None) };
+    let mut others = bounds.clone();
+    others.bounds.retain(|(file, _)| file != MAX && file != HIGH);
+    (Cow::Owned(others), Some(held))
+}
+
+/// The limit of memory that is asked for.
+pub(super) fn limit(spec: &CgroupSpec) -> Option<u64> {
+    number(spec, MAX)
+}
+
+fn number(spec: &CgroupSpec, name: &str) -> Option<u64> {
     spec.bounds.iter().find(|(file, _)| file == name)?.1.parse().ok()
 }
 
@@ -63,6 +99,42 @@ fn held(stat: &BTreeMap<String, u64>, swap: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_that_has_grown_keeps_the_limit_that_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let cgroup = super::super::open_dir(rustix::fs::CWD, dir.path()).unwrap();
+        let has = |max: &str, anon: u64| {
+            std::fs::write(dir.path().join(MAX), max).unwrap();
+            std::fs::write(dir.path().join("memory.stat"), format!("shmem 0\nanon {anon}\n")).unwrap();
+        };
+        let bound = |file: &str, value: u64| (file.to_owned(), value.to_string());
+        // It may have no swap space, however much the host has.
+        let bounds = vec![bound(MAX, 64 << 20), bound(HIGH, 62 << 20), bound("memory.swap.max", 0)];
+        let wanted = CgroupSpec { bounds, ..CgroupSpec::default() };
+        let zone: ZoneName = "web".parse().unwrap();
+        let files = || {
+            let (bounds, held) = bearable(cgroup.as_fd(), &zone, &wanted);
+            let files: Vec<_> = bounds.bounds.iter().map(|(file, _)| file.clone()).collect();
+            (files.join(" "), held.map(|held| held.to_string()))
+        };
+        let all = ("memory.max memory.high memory.swap.max".to_owned(), None);
+        has("134217728\n", 20 << 20);
+        assert_eq!(files(), all);
+        // No more than it could hold at the limit that it has, which may be the same.
+        has("67108864\n", 64 << 20);
+        assert_eq!(files(), all);
+        for max in ["134217728\n", "max\n"] {
+            has(max, 100 << 20);
+            let (left, said) = files();
+            assert_eq!(left, "memory.swap.max");
+            let said = said.unwrap();
+            assert!(
+                said.starts_with("capped-memory.physical of 64 MiB is less than the 100 MiB that"),
+                "{said}"
+            );
+        }
+    }
 
     #[test]
     fn files_can_be_given_back_and_processes_cannot() {

@@ -10,6 +10,7 @@ use zone_config::limits::size;
 
 use super::{CgroupError, read, write};
 use crate::Failed;
+use crate::claims::whole;
 
 const FILE: &str = "io.max";
 /// What the kernel says for a disk without a limit; it then shows no line for it.
@@ -36,14 +37,26 @@ pub(super) fn disk(device: &Path) -> Result<String, CgroupError> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::BlockDevice {
         return Err(none(Errno::NOTBLK));
     }
-    let number = format!("{}:{}", major(stat.st_rdev), minor(stat.st_rdev));
-    let here = PathBuf::from("/sys/dev/block").join(&number);
-    if !here.join("partition").exists() {
-        return Ok(number);
+    let disk = whole((major(stat.st_rdev), minor(stat.st_rdev))).ok_or_else(|| none(Errno::NODEV))?;
+    Ok(format!("{}:{}", disk.0, disk.1))
+}
+
+/// Finds what is wrong with the disks of these limits. A second limit for a disk would undo the first.
+pub(super) fn look(asked: &[(PathBuf, String)]) -> Vec<CgroupError> {
+    let mut disks: Vec<(String, &Path)> = Vec::new();
+    let mut wrong = Vec::new();
+    for (device, _) in asked {
+        match disk(device) {
+            Ok(number) => match disks.iter().find(|(other, _)| *other == number) {
+                Some((_, first)) => {
+                    wrong.push(CgroupError::SameDisk { first: first.to_path_buf(), second: device.clone() });
+                }
+                None => disks.push((number, device)),
+            },
+            Err(error) => wrong.push(error),
+        }
     }
-    let disk =
-        here.canonicalize().ok().and_then(|part| std::fs::read_to_string(part.parent()?.join("dev")).ok());
-    disk.map(|number| number.trim().to_owned()).ok_or_else(|| none(Errno::NODEV))
+    wrong
 }
 
 /// Gives the cgroup its limits for these disks, and takes away those for others.
@@ -81,6 +94,27 @@ mod tests {
         let config = ZoneConfig::parse(text, Path::new("f")).unwrap();
         let wanted = "rbps=max wbps=8388608 riops=100 wiops=max";
         assert_eq!(asked(&config.io[0]), (PathBuf::from("/dev/vda"), wanted.to_owned()));
+    }
+
+    #[test]
+    fn a_disk_has_one_limit_under_all_of_its_names() {
+        zone_testing::needs_root!();
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for (name, minor) in [("a", 0), ("b", 1)] {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            let device = rustix::fs::makedev(7, minor);
+            rustix::fs::mknodat(rustix::fs::CWD, path(name), FileType::BlockDevice, mode, device).unwrap();
+        }
+        std::os::unix::fs::symlink("a", path("link")).unwrap();
+        let looked = |names: &[&str]| {
+            let asked: Vec<_> = names.iter().map(|name| (path(name), "rbps=1".to_owned())).collect();
+            look(&asked).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(looked(&["a", "b"]), [""; 0]);
+        let [first, second] = ["a", "link"].map(|name| path(name).display().to_string());
+        let said = format!("io: {first} and {second} are one disk: put their limits into one io resource");
+        assert_eq!(looked(&["a", "b", "link"]), [said]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use super::*;
+use crate::holders;
 use crate::testing::{BASE, chain};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -64,13 +66,22 @@ fn processes_are_killed_and_a_tree_of_the_zones_own_goes_too() {
     for deep in ["a/b/c", "a/b/f", "a/d", "e", "g/h"] {
         std::fs::create_dir_all(place.path().join(deep)).unwrap();
     }
+    // A name is bytes to the kernel, and no text.
+    let odd = place.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+    std::fs::create_dir_all(odd.join("below")).unwrap();
     let deep = open_dir(dir.as_fd(), "a").and_then(|a| open_dir(a.as_fd(), "d")).unwrap();
     let too_deep = "x/".repeat(70);
     assert!(std::fs::create_dir_all(place.path().join(&too_deep)).is_err());
     let mut victim = process_in(deep.as_fd());
+    let mut other = process_in(open_dir(CWD, odd.join("below")).unwrap().as_fd());
+    let number = other.id().cast_signed();
+    assert!(has(&place.layout, &place.zone, number).unwrap());
+    let members = all_processes(&place.layout, &place.zone).unwrap();
+    assert!(members.complete && members.pids.contains(&number) && members.pids.len() == 2, "{members:?}");
     kill(&place.layout, &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
     kill(&place.layout, &place.zone, Duration::ZERO, &WaitToTheLimit).unwrap();
     victim.wait().unwrap();
+    other.wait().unwrap();
     drop((dir, deep));
     end(place.layout.id(), &place.zone, Duration::from_secs(10), &WaitToTheLimit).unwrap();
     assert!(!place.path().exists());

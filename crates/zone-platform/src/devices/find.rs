@@ -17,7 +17,7 @@ use crate::Failed;
 use crate::mountinfo::Mount;
 use crate::spec::Device;
 
-const DEV: &str = "/dev";
+pub(super) const DEV: &str = "/dev";
 /// The most names of a directory that are looked at.
 const MOST_NAMES: usize = 65_536;
 

@@ -33,9 +33,9 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
     let gone: Vec<Node> =
         there(old)?.into_iter().filter(|node| !nodes.iter().any(|kept| kept.name == node.name)).collect();
     if let Err(failed) = guard(cgroup.as_fd(), change.layout.id(), &nodes)
-        && !nodes.is_empty()
+        && let Some(warning) = unguarded(&failed, &nodes, &gone)
     {
-        change.warn(super::unguarded(&failed));
+        change.warn(warning);
     }
     // What the zone's root has done to its own /dev is no reason to refuse the host's all else.
     let mut obstacles = Vec::new();
@@ -58,6 +58,18 @@ pub(crate) fn update(change: &mut Change<'_>) -> Result<(), PlatformError> {
         ));
     }
     Ok(())
+}
+
+/// What is to be said where nothing guards the devices of a zone that has these and had those besides. The zone's root owns its /dev:
+/// what is taken away there may have another name by then.
+fn unguarded(failed: &Failed, nodes: &[Node], gone: &[Node]) -> Option<String> {
+    if gone.is_empty() {
+        return (!nodes.is_empty()).then(|| super::unguarded(failed));
+    }
+    Some(format!(
+        "{}; what is taken away goes from the zone's /dev alone, and the zone can go on to use it where it has given it another name",
+        zone_sys::Chain(failed)
+    ))
 }
 
 fn failed(operation: &'static str, node: &Node) -> impl FnOnce(Errno) -> Failed {
@@ -131,5 +143,31 @@ fn take(dev: BorrowedFd<'_>, node: &Node) -> Result<(), Errno> {
             other => other,
         },
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_guards_it_is_said_what_that_means() {
+        let node = || Node {
+            name: "fuse".to_owned(),
+            kind: FileType::CharacterDevice,
+            major: 10,
+            minor: 229,
+            mode: 0o600,
+            owner: 0,
+            group: 0,
+        };
+        let failed = Failed::to("attach the program for the devices of", "the zone's cgroup")(Errno::PERM);
+        let said = |nodes: &[Node], gone: &[Node]| unguarded(&failed, nodes, gone).unwrap_or_default();
+        assert_eq!(said(&[], &[]), "");
+        assert!(said(&[node()], &[]).ends_with("; the zone is kept from other devices by its /dev alone"));
+        for nodes in [vec![], vec![node()]] {
+            let text = said(&nodes, &[node()]);
+            assert!(text.contains("; what is taken away goes from the zone's /dev alone, and"), "{text}");
+        }
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct Disk {
     fstype: FsType,
     stat: Stat,
     read_only: bool,
+    /// Loop devices that zones have, which an image is never mounted by.
+    taken: Vec<u32>,
 }
 
 impl fmt::Debug for Disk {
@@ -112,7 +114,8 @@ impl Disk {
         own: Own<'_>,
     ) -> Result<Self, Unfit> {
         let (path, stat) = (found.path().to_owned(), *found.stat());
-        let disk = Self { fd: found.into_fd(), path, fstype, stat, read_only: options.read_only() };
+        let read_only = options.read_only();
+        let disk = Self { fd: found.into_fd(), path, fstype, stat, read_only, taken: Vec::new() };
         match disk.kind() {
             FileType::RegularFile if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 => {
                 return Err(DiskError::Writable(disk.path).into());
@@ -135,6 +138,11 @@ impl Disk {
             disk.check_state()?;
         }
         Ok(disk)
+    }
+
+    /// Has it mounted by no loop device of these numbers.
+    pub(super) fn beside(self, taken: Vec<u32>) -> Self {
+        Self { taken, ..self }
     }
 
     /// Whether a mount is of this disk.
@@ -166,12 +174,13 @@ impl Disk {
             return Ok((taken.err() == Some(Errno::BUSY))
                 .then(|| "a file system, swap space or another device has it".to_owned()));
         }
-        let of_host = loops(&self.stat)?.into_iter().find(|(device, backing)| {
+        let mut users = loops(&self.stat)?.into_iter().filter_map(|(device, backing)| {
             let number = (7, device.number());
-            let mounted = table.iter().any(|mount| (mount.major, mount.minor) == number);
-            mounted && !(backing.read_only && self.read_only)
+            let is_mounted = table.iter().any(|mount| (mount.major, mount.minor) == number);
+            let disturbs = !(backing.read_only && self.read_only);
+            of_host(&device.path(), is_mounted, backing.is_plain).filter(|_| disturbs)
         });
-        Ok(of_host.map(|(device, _)| device.path()))
+        Ok(users.next())
     }
 
     /// Reads what the file system says of itself.
@@ -214,10 +223,11 @@ impl Disk {
         // One that is still there is about to go with the zone's last life: it is used again, for two of one file would each
         // write as if alone.
         let left = loops(&fstat(&file).map_err(fail())?)?;
-        let left = left.into_iter().find(|(_, backing)| backing.read_only == self.read_only);
+        let is_left = |backing: &Backing| backing.is_plain && backing.read_only == self.read_only;
+        let left = left.into_iter().find(|(_, backing)| is_left(backing));
         let device = match left {
             Some((device, _)) => device,
-            None => Loop::make(file.as_fd(), self.read_only)
+            None => Loop::make_beside(file.as_fd(), self.read_only, &self.taken)
                 .map_err(Failed::to("make a loop device of", self.path.display()))?,
         };
         zone_fail::pass!("fs.loop");
@@ -273,6 +283,16 @@ pub(super) fn loops(stat: &Stat) -> Result<Vec<(Loop, Backing)>, Failed> {
         );
     }
     Ok(found)
+}
+
+/// What of the host has an image by a loop device: a mount, or one who has made a device that does not go with what is mounted of it, or
+/// shows a part of the image only. None if the device is one of a zone's life before.
+fn of_host(device: &str, is_mounted: bool, is_plain: bool) -> Option<String> {
+    match (is_mounted, is_plain) {
+        (true, _) => Some(device.to_owned()),
+        (false, false) => Some(format!("{device}, which 'losetup -d {device}' takes off it")),
+        (false, true) => None,
+    }
 }
 
 /// What a file system says of itself.
@@ -345,5 +365,46 @@ mod tests {
         );
         assert_eq!(state_of(FsType::Vfat, &[0; 2048]), State::Other);
         assert_eq!(state_of(FsType::Xfs, &[0; 2048]), State::Fit, "the kernel says it");
+    }
+
+    #[test]
+    fn a_loop_device_is_the_hosts_if_it_is_mounted_or_none_of_ours() {
+        let of = |is_mounted, is_plain| of_host("/dev/loop3", is_mounted, is_plain);
+        assert_eq!(of(false, true), None);
+        assert_eq!((of(true, true), of(true, false)), (Some("/dev/loop3".into()), Some("/dev/loop3".into())));
+        assert!(of(false, false).is_some_and(|by| by.contains("'losetup -d /dev/loop3'")));
+    }
+
+    #[test]
+    fn a_device_that_shows_a_part_or_stays_is_known() {
+        use std::process::Command;
+        zone_testing::needs_root!();
+        if !Path::new("/dev/loop-control").exists() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        // Each has an image of its own, for a device may be in use for a while after its end (udev).
+        let image = |name: &str| {
+            let image = dir.path().join(name);
+            std::fs::File::create(&image).unwrap().set_len(1 << 20).unwrap();
+            image
+        };
+        let plain = |image: &Path| {
+            let found = loops(&rustix::fs::stat(image).unwrap()).unwrap();
+            found.iter().map(|(_, backing)| backing.is_plain).collect::<Vec<_>>()
+        };
+        let ours = image("ours");
+        let file = std::fs::File::options().read(true).write(true).open(&ours).unwrap();
+        let made = Loop::make(file.as_fd(), false).unwrap();
+        assert_eq!(plain(&ours), [true]);
+        drop(made);
+        for (name, more) in [("stays", &[][..]), ("part", &["--offset", "4096"])] {
+            let theirs = image(name);
+            let made = Command::new("losetup").args(["--find", "--show"]).args(more).arg(&theirs).output();
+            let device = String::from_utf8(made.unwrap().stdout).unwrap();
+            let found = plain(&theirs);
+            Command::new("losetup").args(["--detach", device.trim()]).status().unwrap();
+            assert_eq!(found, [false], "{name} {device}");
+        }
     }
 }

@@ -3,13 +3,12 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::makedev;
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
@@ -70,7 +69,9 @@ fn left(image: &Path) -> Result<Option<(PathBuf, u32)>, Failed> {
     let Ok(found) = HostPath::open(image) else { return Ok(None) };
     let table = mountinfo::read()?;
     let is_hosts = |number: u32| table.iter().any(|mount| (mount.major, mount.minor) == (7, number));
-    let left = loops(found.stat())?.into_iter().map(|(device, _)| device.number());
+    // One that does not clear itself is none of a zone's, and would be waited for in vain.
+    let left = loops(found.stat())?.into_iter().filter(|(_, backing)| backing.is_plain);
+    let left = left.map(|(device, _)| device.number());
     Ok(left.filter(|number| !is_hosts(*number)).map(|number| (image.to_owned(), number)).next())
 }
 
@@ -108,7 +109,6 @@ fn next(events: &OwnedFd, rest: Duration) -> Result<(), Failed> {
 
 /// The processes that have something of a loop device's file system: mounted, one of each mount namespace, or open.
 fn holders(number: u32) -> Vec<String> {
-    let device = format!(" 7:{number} ");
     let mut seen = Vec::new();
     let mut named = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -116,9 +116,13 @@ fn holders(number: u32) -> Vec<String> {
         let Ok(namespace) = fs::read_link(path.join("ns/mnt")) else { continue };
         let is_first = !seen.contains(&namespace);
         seen.extend(is_first.then_some(namespace));
-        let sees = || fs::read_to_string(path.join("mountinfo")).is_ok_and(|table| table.contains(&device));
+        let is_there = |mount: &mountinfo::Mount| (mount.major, mount.minor) == (7, number);
+        let sees = || {
+            let process = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            process.is_some_and(|pid| mountinfo::read_of(pid).is_ok_and(|table| table.iter().any(is_there)))
+        };
         if is_first && sees() || has_open(&path, number) {
-            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+            let name = zone_sys::proc::text(path.join("comm")).unwrap_or_default();
             let mut text = String::new();
             let _ =
                 write!(text, "process {} ({})", entry.file_name().display(), name.trim_end().escape_debug());
@@ -133,7 +137,10 @@ fn holders(number: u32) -> Vec<String> {
 
 fn has_open(process: &Path, number: u32) -> bool {
     let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let device = makedev(7, number);
-    let is_there = |path: PathBuf| fs::metadata(path).is_ok_and(|found| found.dev() == device);
+    // Where a file is, and no more: what its file system knows of it a server would have to be asked for, who may be gone.
+    let is_there = |path: PathBuf| {
+        statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::empty())
+            .is_ok_and(|found| (found.stx_dev_major, found.stx_dev_minor) == (7, number))
+    };
     files.chain([process.join("cwd"), process.join("root")]).any(is_there)
 }

@@ -4,7 +4,9 @@
 //! with it. A change that was cut short is run again: what is mounted already as it is to be is left alone. So is what nothing
 //! is changed of, unless the zone's root has unmounted it, which is mended.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::AsFd;
@@ -311,7 +313,8 @@ fn holders(change: &Change<'_>, table: &[Entry], mount: &Entry, going: &[&Mount]
             break;
         }
         if uses(pid, mount) {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+            let name = String::from_utf8_lossy(&name);
             named.push(format!("process {pid} ({})", name.trim_end().escape_debug()));
         }
     }
@@ -324,21 +327,40 @@ fn uses(pid: i32, mount: &Entry) -> bool {
     let key = |entry: &Entry| (entry.major, entry.minor, entry.root.clone(), entry.point.clone());
     let ids: Vec<u64> = table.iter().filter(|entry| key(entry) == key(mount)).map(|entry| entry.id).collect();
     let open = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
-    let of = |text: String| {
+    // Text of the zone's: names in it have any bytes, those of files that io_uring has among them.
+    let of = |text: Vec<u8>| {
+        let text = String::from_utf8_lossy(&text);
         let id = text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
         id.is_some_and(|id| ids.contains(&id))
     };
-    let mut infos = open.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let mut infos = open.filter_map(|entry| beginning(&entry.path(), INFO).ok());
     let links = ["cwd", "root", "exe"].map(|name| fs::read_link(format!("/proc/{pid}/{name}")));
     // Seen from here what a process in a namespace of its own has begins with the zone's root.
     let inside = |path: &Path| path.starts_with(&mount.point);
     infos.any(of)
         || links.iter().flatten().any(|path| inside(path))
-        || fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| {
-            maps.lines()
-                .filter_map(|line| line.find('/').map(|at| &line[at..]))
-                .any(|path| inside(Path::new(path)))
-        })
+        || beginning(format!("/proc/{pid}/maps").as_ref(), MAPS)
+            .is_ok_and(|maps| maps.len() as u64 == MAPS || mapped(&maps).any(inside))
+}
+
+/// So much of a file of `/proc/PID/fdinfo` is read: the mount is in its first lines, and what follows has no end that the zone does not
+/// give it.
+const INFO: u64 = 4096;
+/// So much of a process' mappings is gone through. One that has more, by paths as deep as it likes, is taken for a user of the mount.
+const MAPS: u64 = 32 << 20;
+
+fn beginning(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The files that proc_pid_maps(5) names; a name is whatever bytes the zone gave it.
+fn mapped(maps: &[u8]) -> impl Iterator<Item = &Path> {
+    let path = |line: &[u8]| line.iter().position(|&byte| byte == b'/');
+    maps.split(|&byte| byte == b'\n')
+        .filter_map(move |line| Some(Path::new(OsStr::from_bytes(&line[path(line)?..]))))
 }
 
 #[cfg(test)]
@@ -366,6 +388,14 @@ mod tests {
         assert_eq!(taken(std::slice::from_ref(&b), &[a.clone(), b.clone()]), ["/a/b"]);
         let given = Differing::between(&all, &[a, b]);
         assert!(given.has("/ab") && given.has("/ab/c") && !given.has("/a"));
+    }
+
+    #[test]
+    fn a_mapping_whose_name_is_no_text_hides_none() {
+        let maps = b"55d0-55d1 r-xp 00000000 fe:01 7   /usr/bin/a\xff\n7f00-7f01 rw-p 00000000 00:00 0 \n\
+            7f02-7f03 r--s 00000000 00:2a 9   /data/b c\n7ffd-7ffe rw-p 00000000 00:00 0   [stack]\n";
+        let names: Vec<&[u8]> = mapped(maps).map(|path| path.as_os_str().as_bytes()).collect();
+        assert_eq!(names, [&b"/usr/bin/a\xff"[..], b"/data/b c"]);
     }
 
     #[test]

@@ -8,14 +8,17 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, mkdirat, openat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, fstat, mkdirat, openat, renameat,
+    unlinkat,
+};
 use rustix::io::Errno;
 use rustix::thread::{capabilities, set_capabilities, set_thread_res_gid, set_thread_res_uid};
 use zone_sys::mount::MountAttr;
 use zone_sys::path::beneath;
 
 use super::Unfit;
-use super::disk::DiskError;
+use super::disk::{DiskError, is_known};
 use super::options::Options;
 use super::source::{Judge, Source};
 use crate::Failed;
@@ -50,8 +53,7 @@ impl Overlay {
                 Kind::File => Err(Unfit::Layer(path.to_owned())),
             }
         };
-        let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-        if !known.lines().any(|line| line.split_whitespace().last() == Some("overlay")) {
+        if !is_known("overlay") {
             return Err(DiskError::Unknown("overlay").into());
         }
         let lower = lower.iter().map(|path| layer(path, MountAttr::RDONLY)).collect::<Result<_, _>>()?;
@@ -108,26 +110,36 @@ impl Overlay {
     /// Makes what an overlay needs in its upper directory, if it is not there: the directory for the files has owner and mode of
     /// the uppermost one below, for it is what is seen.
     fn prepare(&self, upper: &Source) -> Result<(), Errno> {
-        for name in KEPT {
-            match mkdirat(upper.fd(), name, Mode::from_raw_mode(0o700)) {
-                Err(Errno::EXIST) => {
-                    let found = beneath(upper.fd(), name, OFlags::PATH | OFlags::NOFOLLOW)?;
-                    if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::Directory {
-                        return Err(Errno::NOTDIR);
-                    }
-                    continue;
-                }
-                made => made?,
-            }
+        KEPT.into_iter().try_for_each(|name| {
             let seen = self.lower.first().filter(|_| name == KEPT[0]);
-            if let Some(seen) = seen.map(|source| fstat(source.fd())).transpose()? {
-                let (user, group) = (Uid::from_raw(seen.st_uid), Gid::from_raw(seen.st_gid));
-                chownat(upper.fd(), name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
-                chmodat(upper.fd(), name, Mode::from_raw_mode(seen.st_mode & 0o7777), AtFlags::empty())?;
-            }
-        }
-        Ok(())
+            let seen = seen.map(|source| fstat(source.fd())).transpose()?;
+            make_kept(upper.fd(), name, seen.as_ref())
+        })
     }
+}
+
+/// Makes a directory if it is not there, with owner and mode of what is seen of it. It has another name until it has them: whoever comes
+/// after one who was killed here would take what is there for whole.
+fn make_kept(dir: BorrowedFd<'_>, name: &str, seen: Option<&Stat>) -> Result<(), Errno> {
+    match beneath(dir, name, OFlags::PATH | OFlags::NOFOLLOW) {
+        Err(Errno::NOENT) => {}
+        found => {
+            let is_directory = FileType::from_raw_mode(fstat(found?)?.st_mode) == FileType::Directory;
+            return if is_directory { Ok(()) } else { Err(Errno::NOTDIR) };
+        }
+    }
+    let half = format!("{name}.new");
+    match unlinkat(dir, &*half, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    mkdirat(dir, &*half, Mode::from_raw_mode(0o700))?;
+    if let Some(seen) = seen {
+        let (user, group) = (Uid::from_raw(seen.st_uid), Gid::from_raw(seen.st_gid));
+        chownat(dir, &*half, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        chmodat(dir, &*half, Mode::from_raw_mode(seen.st_mode & 0o7777), AtFlags::empty())?;
+    }
+    renameat(dir, &*half, dir, name)
 }
 
 /// Makes the calling thread one of whom the mapped layers know: what the kernel makes in them of its own accord, it makes as whoever
@@ -144,4 +156,40 @@ fn put(place: BorrowedFd<'_>, name: &str, mount: BorrowedFd<'_>) -> Result<(), E
     mkdirat(place, name, Mode::from_raw_mode(0o700))?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     attach(mount, openat(place, name, flags, Mode::empty())?.as_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_is_kept_is_whole_after_whoever_was_killed_at_it() {
+        zone_testing::needs_root!();
+        let lab = tempfile::tempdir().unwrap();
+        let (seen, at) = (lab.path().join("seen"), lab.path().join("upper"));
+        fs::create_dir(&seen).unwrap();
+        crate::testing::mode(&seen, 0o2755);
+        std::os::unix::fs::chown(&seen, Some(7), Some(8)).unwrap();
+        crate::testing::mode(&seen, 0o2755);
+        // As much as there is of it before it has its owner.
+        fs::create_dir(lab.path().join("upper.new")).unwrap();
+        let dir = fs::File::open(lab.path()).unwrap();
+        let make = |name| make_kept(dir.as_fd(), name, Some(&rustix::fs::stat(&seen).unwrap()));
+        make("upper").unwrap();
+        let found =
+            || fs::metadata(&at).map(|found| (found.mode() & 0o7777, found.uid(), found.gid())).unwrap();
+        assert_eq!(found(), (0o2755, 7, 8));
+        assert!(!lab.path().join("upper.new").exists());
+        // What the zone has made of it stays.
+        crate::testing::mode(&at, 0o700);
+        make("upper").unwrap();
+        assert_eq!(found(), (0o700, 7, 8));
+        fs::write(lab.path().join("file"), "").unwrap();
+        assert_eq!(make("file"), Err(Errno::NOTDIR));
+        // Nothing that is somebody's is taken away.
+        fs::create_dir_all(lab.path().join("work.new/theirs")).unwrap();
+        assert_eq!(make("work"), Err(Errno::NOTEMPTY));
+    }
 }

@@ -7,6 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, StatVfsMountFlags, fstatfs, fstatvfs};
 use zone_config::Layout;
 use zone_config::config::FsType;
+use zone_config::device;
 use zone_config::filesystem::OptionError;
 use zone_config::hostpath::{HostPath, HostPathError, shown};
 
@@ -16,7 +17,8 @@ use super::elsewhere;
 use super::options::Options;
 use super::server::ServerError;
 use crate::Failed;
-use crate::claims::{Claims, Conflict, Spot};
+use crate::claims::{Claims, Conflict, Medium, Spot};
+use crate::devices::Given;
 use crate::mountinfo::{self, Mount};
 use crate::root::mount_of;
 use crate::zoneroot::Kind;
@@ -153,6 +155,8 @@ impl Source {
 /// Judges what `fs` resources name; what is the same for all of them is found out once.
 pub(crate) struct Judge {
     administration: [Spot; 2],
+    /// The disks that zones have as devices.
+    given: Vec<Given>,
     table: Vec<Mount>,
     limit: Duration,
 }
@@ -161,7 +165,13 @@ impl Judge {
     pub(crate) fn new(layout: &Layout) -> Result<Self, Failed> {
         let table = mountinfo::read()?;
         let administration = [layout.run(), layout.etc()].map(|path| Spot::look(&path, &table));
-        Ok(Self { administration, table, limit: zone_fail::limit(&layout.run(), crate::reach::LIMIT) })
+        let limit = zone_fail::limit(&layout.run(), crate::reach::LIMIT);
+        Ok(Self { administration, given: Vec::new(), table, limit })
+    }
+
+    /// Has no disk mounted that a zone has as one of these devices.
+    pub(crate) fn beside(self, given: Vec<Given>) -> Self {
+        Self { given, ..self }
     }
 
     /// How long what is not of this host may take to answer.
@@ -232,7 +242,24 @@ impl Judge {
         claims.check_disk(&spot, !options.read_only()).map_err(|conflict| refused(spot.path(), conflict))?;
         let path = spot.path().to_owned();
         let Some(found) = spot.into_found() else { return Err(HostPathError::NotCanonical(path).into()) };
-        Disk::look(found, fstype, options, &self.table, own)
+        if let Some(medium) = Medium::of(found.stat())? {
+            self.apart(&medium).map_err(|conflict| refused(&path, conflict))?;
+        }
+        let taken = self.given.iter().filter_map(|one| one.medium.loop_number()).collect();
+        Ok(Disk::look(found, fstype, options, &self.table, own)?.beside(taken))
+    }
+
+    /// Looks whether no zone has what is to be mounted as a device.
+    fn apart(&self, medium: &Medium) -> Result<(), Conflict> {
+        let told = |one: &Given| (one.zone.clone(), one.text.clone());
+        if let Some((zone, device)) = self.given.iter().find(|one| one.medium.meets(medium)).map(told) {
+            return Err(Conflict::Device { zone, device });
+        }
+        let any = |one: &&Given| one.medium.loop_number().is_some() && device::is_wild(&one.text);
+        match self.given.iter().find(any).map(told).filter(|_| medium.is_image()) {
+            Some((zone, device)) => Err(Conflict::Loops { zone, device }),
+            None => Ok(()),
+        }
     }
 
     fn permit(&self, claims: &Claims, spot: &Spot, writable: bool) -> Result<(), Unfit> {

@@ -6,8 +6,9 @@ use rustix::fs::fstat;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
-use zone_config::config::{Fs, FsOwners, FsType};
+use zone_config::config::{Fs, FsOwners, FsType, MacProfile};
 use zone_config::{Layout, Snapshot};
+use zone_sys::unix::MAX_FDS;
 
 fn fs_of(fstype: FsType, special: &str, dir: &str, options: &[&str]) -> Fs {
     Fs {
@@ -386,4 +387,34 @@ fn with_the_owners_of_the_host_the_zone_may_have_what_users_reach() {
     let platform = lab.build().unwrap();
     let file = stat(at(&platform, "/data"), "file");
     assert_eq!((file.st_uid, file.st_gid), (0, 0), "it is the host's root's, who is nobody in the zone");
+}
+
+#[test]
+fn more_than_zsched_can_be_handed_are_refused_before_anything_is_made() {
+    zone_testing::needs_root!();
+    let with = |lab: &mut Lab, count: usize| {
+        let one = |nth| fs_of(FsType::Tmpfs, "swap", &format!("/srv/{nth}"), &[]);
+        lab.snapshot.config.fs = (0..count).map(one).collect();
+    };
+    for (brand, profile) in [
+        ("linux", MacProfile::None),
+        ("linux", MacProfile::Flexible),
+        ("sparse", MacProfile::None),
+        ("sparse", MacProfile::Fixed),
+    ] {
+        let mut lab = Lab::new(brand);
+        lab.snapshot.config.file_mac_profile = profile;
+        let most = count::most(&Spec::of(&lab.snapshot));
+        assert!((45..=MAX_FDS).contains(&most), "{brand} {profile:?}: {most}");
+        with(&mut lab, most);
+        let platform = lab.build().unwrap();
+        let handed = platform.attachments.len() + BESIDE;
+        assert!(handed <= MAX_FDS, "{brand} {profile:?}: {handed}");
+        with(&mut lab, most + 1);
+        let error = chain(&lab.build().unwrap_err());
+        assert!(error.contains(&format!("has at most {most} fs resources")), "{error}");
+        let spec = Spec::of(&lab.snapshot);
+        let found = crate::verify::errors(&lab.layout, &spec);
+        assert!(found.iter().any(|found| found.text == error), "{found:?}");
+    }
 }

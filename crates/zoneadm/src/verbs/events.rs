@@ -1,7 +1,7 @@
 //! `zoneadm events`: what happens to zones, as their daemons tell it.
 
 use std::io::Write as _;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use crate::{live, sanity, time};
 
 /// How often it is looked for a daemon where there is none, and for zones that are new.
 const LOOK: Duration = Duration::from_millis(500);
+/// As many events are kept for whoever reads what is printed, beside the one that each zone begins with.
+const KEPT: usize = 256;
 
 /// What happened, and to whom.
 #[derive(Serialize)]
@@ -41,7 +43,7 @@ pub(crate) fn run(cx: &Context, args: EventsArgs) -> Outcome {
         }
         return out.end();
     }
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(KEPT + known.len());
     for zone in &known {
         watch(&cx.layout, zone, &sender)?;
     }
@@ -91,29 +93,70 @@ fn told(zone: &ZoneName, event: Event) -> Told {
     Told { time: time::local(time::now()), zone: zone.to_string(), event }
 }
 
+/// The way of a zone's events to whoever prints them, who may wait for a reader for as long as that likes.
+struct Way {
+    zone: ZoneName,
+    events: SyncSender<Told>,
+    /// How many were not taken and not told of.
+    lost: u64,
+}
+
+/// The program ends.
+struct NobodyPrints;
+
+impl Way {
+    /// Hands on an event; what is not taken is counted. Whether it was taken.
+    fn tell(&mut self, event: Event) -> Result<bool, NobodyPrints> {
+        let missed = if let Event::Lost { count } = event { count } else { 1 };
+        let taken = self.offer(event)?;
+        if !taken {
+            self.lost = self.lost.saturating_add(missed);
+        }
+        Ok(taken)
+    }
+
+    /// Hands on an event, before it how many were lost, if there is room for both. Whether it was taken.
+    fn offer(&mut self, event: Event) -> Result<bool, NobodyPrints> {
+        if self.lost > 0 && self.hand(Event::Lost { count: self.lost })? {
+            self.lost = 0;
+        }
+        Ok(self.lost == 0 && self.hand(event)?)
+    }
+
+    fn hand(&self, event: Event) -> Result<bool, NobodyPrints> {
+        match self.events.try_send(told(&self.zone, event)) {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => Ok(false),
+            Err(TrySendError::Disconnected(_)) => Err(NobodyPrints),
+        }
+    }
+}
+
 /// Follows one zone: its daemon while there is one, and else its state.
-fn watch(layout: &Layout, zone: &ZoneName, events: &Sender<Told>) -> Outcome {
-    let (layout, zone, events) = (layout.clone(), zone.clone(), events.clone());
+fn watch(layout: &Layout, zone: &ZoneName, events: &SyncSender<Told>) -> Outcome {
+    let (layout, zone) = (layout.clone(), zone.clone());
+    let mut way = Way { zone: zone.clone(), events: events.clone(), lost: 0 };
     let follow = move || {
         let mut last = None;
         loop {
             if let Some(all) = reached(&layout, &zone).and_then(|door| door.monitor().ok()) {
                 for event in all.map_while(Result::ok) {
+                    let state = if let Event::State { state, .. } = &event { Some(*state) } else { None };
                     // A stream begins with the state, which may be known.
-                    if let Event::State { state, .. } = &event {
-                        if last == Some(*state) {
-                            continue;
-                        }
-                        last = Some(*state);
+                    if state.is_some() && last == state {
+                        continue;
                     }
-                    if events.send(told(&zone, event)).is_err() {
-                        return;
+                    match way.tell(event) {
+                        Ok(told) if state.is_some() => last = state.filter(|_| told),
+                        Ok(_) => {}
+                        Err(NobodyPrints) => return,
                     }
                 }
             } else if let Some(state) = quiet(&layout, &zone).filter(|state| last != Some(*state)) {
-                last = Some(state);
-                if events.send(told(&zone, Event::State { state, uniqid: None })).is_err() {
-                    return;
+                // What is not taken now is looked for again.
+                match way.offer(Event::State { state, uniqid: None }) {
+                    Ok(told) => last = Some(state).filter(|_| told),
+                    Err(NobodyPrints) => return,
                 }
             }
             thread::sleep(LOOK);
@@ -175,6 +218,27 @@ fn zones(cx: &Context) -> Outcome<Vec<ZoneName>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_reader_takes_is_counted_and_told_before_the_next() {
+        let (events, printed) = sync_channel(2);
+        let mut way = Way { zone: "web".parse().unwrap(), events, lost: 0 };
+        let mut tell = |text: &str| way.tell(Event::Notice { text: text.to_owned() }).is_ok_and(|told| told);
+        assert_eq!(["a", "b", "c", "d"].map(&mut tell), [true, true, false, false]);
+        let next = || line(&printed.try_recv().unwrap(), false).split_once(" web ").unwrap().1.to_owned();
+        assert_eq!(next(), "notice: a");
+        // There is room for how many were lost, and for no more; this one comes to those.
+        assert!(!tell("e"));
+        assert_eq!([next(), next()], ["notice: b", "2 events were missed"]);
+        assert!(tell("f"));
+        assert_eq!([next(), next()], ["1 events were missed", "notice: f"]);
+        // What the daemon could not hand on comes to them, too.
+        assert!(tell("g") && tell("h"));
+        assert!(!way.tell(Event::Lost { count: 7 }).is_ok_and(|told| told));
+        assert_eq!(way.lost, 7);
+        drop(printed);
+        assert!(way.tell(Event::Lost { count: 1 }).is_err());
+    }
 
     #[test]
     fn an_event_is_a_line() {

@@ -17,6 +17,7 @@ cases![
     a_ready_zone_ends_with_it: 120,
     an_installed_zone_gets_another: 120,
     without_a_daemon_the_next_one_takes_over: 180,
+    whose_name_is_no_text_is_not_taken_for_dead: 120,
     without_a_daemon_the_console_is_given_anew: 120,
     without_a_daemon_an_end_is_noticed_later: 180,
     without_a_daemon_a_ready_zone_is_cleared_away: 120,
@@ -266,6 +267,27 @@ fn without_a_daemon_the_next_one_takes_over(lab: &Lab) {
         }
         leaves_nothing(&zone, &world, &format!("zsched and daemon, and a {next}"));
     }
+}
+
+fn whose_name_is_no_text_is_not_taken_for_dead(lab: &Lab) {
+    // A process may write its own name only, and its cgroup has any that the zone gives it.
+    let init = r#"printf 'a\377) Z' > /proc/1/comm
+at=$(printf '/sys/fs/cgroup/\377'); [ ! -e /sys/fs/cgroup/cgroup.procs ] || { busybox mkdir "$at" && echo 1 > "$at/cgroup.procs"; }
+echo named > /named; while :; do sleep 1; done"#;
+    let zone = lab.tiny("web", init);
+    be_up(&zone);
+    until("init has its name", || (zone.sh("test -e /named").code() == Some(0)).then_some(()));
+    let (before, pid) = (identity(&zone), zone.status().pid1());
+    let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    assert!(read("comm").starts_with(b"a\xff) Z"), "{}", read("comm").escape_ascii());
+    if zone.sh("test -e /sys/fs/cgroup/cgroup.procs").code() == Some(0) {
+        assert!(read("cgroup").windows(2).any(|at| at == b"/\xff"), "{}", read("cgroup").escape_ascii());
+    }
+    kill_both(&zone);
+    zone.is("running");
+    zone.zoneadm(["boot"]).ok().stderr_has("zsched has died; the zone runs on under a new one");
+    assert_eq!(identity(&zone), before);
+    zone.halt();
 }
 
 fn without_a_daemon_the_console_is_given_anew(lab: &Lab) {

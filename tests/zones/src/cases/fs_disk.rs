@@ -12,6 +12,7 @@ cases![
     an_image_that_a_zone_could_write_to_is_refused,
     who_holds_an_image_is_named: 120,
     a_block_device_is_mounted_by_its_node,
+    no_zone_has_a_disk_for_a_device_that_is_mounted,
     a_server_that_is_not_there_is_told,
 ];
 
@@ -149,7 +150,23 @@ fn an_image_has_one_zone(lab: &Lab) {
     first.zoneadm(["boot"]).refuses().stderr_has("is in use on the host (/dev/loop");
     Command::new("umount").args([&mount]).run().ok();
     until("the host has let go of it", || (loops(&image) == 0).then_some(()));
+    // So it has by a device that nothing is mounted of, and that does not clear itself.
+    let attach = || {
+        let ran = Command::new("losetup").args(["--find", "--show"]).args([&image]).run();
+        ran.ok().out().trim().to_owned()
+    };
+    let detach = |device: &str| {
+        Command::new("losetup").args(["--detach", device]).run().ok();
+        until("it is detached", || (loops(&image) == 0).then_some(()));
+    };
+    let device = attach();
+    let said = format!("is in use on the host ({device}, which 'losetup -d {device}' takes off it)");
+    first.zoneadm(["boot"]).refuses().stderr_has(&said);
+    detach(&device);
     first.boot();
+    let device = attach();
+    first.halt();
+    detach(&device);
 }
 
 fn an_image_that_a_zone_could_write_to_is_refused(lab: &Lab) {
@@ -221,6 +238,50 @@ fn a_block_device_is_mounted_by_its_node(lab: &Lab) {
     zone.sh("cat /data/file").ok().stdout_is("words\n");
     zone.halt();
     Command::new("losetup").args(["--detach"]).args([&device]).run().ok();
+    until("nothing of it is left", || (loops(&image) == 0).then_some(()));
+}
+
+/// Be it the same zone or two: the kernel trusts what is on a disk.
+fn no_zone_has_a_disk_for_a_device_that_is_mounted(lab: &Lab) {
+    let image = image(&lab.path("disk.img"));
+    let ran = Command::new("losetup").args(["--find", "--show"]).args([&image]).run();
+    let disk = PathBuf::from(ran.ok().out().trim());
+    let add = format!("add device; set match={}; end; ", disk.display());
+    let remove = format!("remove device match={}", disk.display());
+    let given = format!("as a device (match {})", disk.display());
+    let first = lab.sparse_with("first", &add);
+    first.boot();
+    // By its node and by what is behind it, and also to be read only.
+    let second = lab.configured("second", "set brand=sparse");
+    for special in [&image, &disk] {
+        second.zonecfg(&ext4("/data", special, "add options ro; ")).ok();
+        second.zoneadm(["install"]).refuses().stderr_has("zone first has it").stderr_has(&given);
+        first.zonecfg(&ext4("/data", special, "")).ok();
+        first.zoneadm(["apply"]).refuses().stderr_has("zone first").stderr_has(&given);
+        for zone in [&first, &second] {
+            zone.zonecfg("remove fs dir=/data").ok();
+        }
+    }
+    // A zone that has it only configured keeps nobody from a boot, and is kept from its own.
+    first.halt();
+    second.zoneadm(["install"]).ok();
+    second.zonecfg(&ext4("/data", &disk, "")).ok();
+    second.zoneadm(["verify"]).refuses().stderr_has(&given);
+    second.boot();
+    for verb in ["verify", "boot"] {
+        first.zoneadm([verb]).refuses().stderr_has("zone second mounts it").stderr_has("(fs /data)");
+    }
+    first.zonecfg(&remove).ok();
+    first.boot();
+    first.zonecfg(&add).ok();
+    first.zoneadm(["apply"]).refuses().stderr_has("zone second mounts it");
+    second.halt();
+    until("the kernel has let go of it", || (first.zoneadm(["apply"]).code() == Some(0)).then_some(()));
+    second.zoneadm(["boot"]).refuses().stderr_has("zone first has it").stderr_has(&given);
+    first.halt();
+    second.boot();
+    second.halt();
+    Command::new("losetup").args(["--detach"]).args([&disk]).run().ok();
     until("nothing of it is left", || (loops(&image) == 0).then_some(()));
 }
 

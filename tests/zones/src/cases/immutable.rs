@@ -18,6 +18,8 @@ cases![
     writable_once,
     writable_once_under_a_killed_daemon,
     a_symlink_in_its_place_is_refused,
+    where_a_symlink_is_no_more_than_told_nothing_is_kept,
+    scripts_that_the_next_boot_would_obey_are_kept,
     where_no_profile_is_w_is_nothing,
     debian_boots_with_strict: 240,
     debian_boots_with_fixed_configuration: 240,
@@ -285,6 +287,42 @@ fn a_symlink_in_its_place_is_refused(lab: &Lab) {
     let said = "/var/spool is no directory but a file or a symlink";
     zone.zoneadm(["verify"]).refuses().stderr_has(said);
     zone.zoneadm(["boot"]).refuses().stderr_has(said).stderr_has("set file-mac-profile=none");
+    zone.is("installed");
+}
+
+fn where_a_symlink_is_no_more_than_told_nothing_is_kept(lab: &Lab) {
+    let zone = lab.sparse_with("web", "set file-mac-profile=flexible-configuration");
+    let etc = zone.file("/etc");
+    make_dir(&etc.join("elsewhere"), 0o755);
+    let _ = fs::remove_dir_all(etc.join("rc2.d"));
+    symlink("elsewhere", etc.join("rc2.d")).unwrap_or_else(|e| panic!("{e}"));
+    // Nothing of a sparse zone obeys it, and that is said.
+    for verb in ["verify", "boot"] {
+        zone.zoneadm([verb]).ok().stderr_has("keeps directories read-only, and these are none");
+    }
+    zone.sh("echo x > /etc/rc2.d/made").ok();
+    zone.sh("echo x > /etc/systemd/made").stderr_has("Read-only file system");
+}
+
+/// A root whose systemd makes units of them.
+fn scripts_that_the_next_boot_would_obey_are_kept(lab: &Lab) {
+    let zone = lab.tiny("web", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done");
+    let generators = zone.file("/usr/lib/systemd/system-generators");
+    fs::create_dir_all(&generators).unwrap_or_else(|e| panic!("{e}"));
+    write(&generators.join("systemd-sysv-generator"), "/etc/init.d\n");
+    zone.zonecfg("set file-mac-profile=flexible-configuration").ok();
+    zone.boot();
+    for place in ["/etc/init.d", "/etc/rc2.d", "/etc/rcS.d"] {
+        zone.sh(&format!("echo x > {place}/made")).stderr_has("Read-only file system");
+        zone.sh(&format!("busybox mv {place} {place}.old")).refuses();
+    }
+    zone.sh("busybox mkdir /etc/rc.d && echo x > /etc/made").ok();
+    zone.halt();
+    fs::remove_dir(zone.file("/etc/rc2.d")).unwrap_or_else(|e| panic!("{e}"));
+    symlink("rc.d", zone.file("/etc/rc2.d")).unwrap_or_else(|e| panic!("{e}"));
+    for verb in ["verify", "boot"] {
+        zone.zoneadm([verb]).refuses().stderr_has("/etc/rc2.d is no directory but a file or a symlink");
+    }
     zone.is("installed");
 }
 

@@ -10,6 +10,7 @@ cases![
     restart_on_exit_0_only,
     reboot_on_exit,
     starting_again_is_a_new_incarnation,
+    a_shutdown_ends_a_zone_whose_init_waits_to_be_started_again: 180,
 ];
 
 fn an_init_that_exits_is_started_again_then_the_zone_halts(lab: &Lab) {
@@ -106,6 +107,33 @@ fn starting_again_is_a_new_incarnation(lab: &Lab) {
     assert_ne!(after.incarnation(), before.incarnation());
     assert!(after.restarts.unwrap_or(0) >= 1, "{after:?}");
     zone.zoneadm(["list", "-v"]).ok().stdout_has("init exited 1, 1 restart\n");
+}
+
+/// There is no init that could be asked, and the zone is not to come up again behind the back of whoever asked.
+fn a_shutdown_ends_a_zone_whose_init_waits_to_be_started_again(lab: &Lab) {
+    // The sixth time it stays. However late a shutdown comes, it ends a zone that is there.
+    let stays = "trap 'exit 0' TERM INT PWR USR1 USR2; while :; do sleep 1000 & wait; done";
+    let zone = lab
+        .tiny("web", &format!("echo again >> /starts; test $(cat /starts | wc -l) -lt 6 && exit 3; {stays}"));
+    // Whether init ends before a boot has looked at it is luck.
+    let boots = || drop(zone.zoneadm(["boot"]));
+    boots();
+    let waits = || {
+        zone.waits_for("init waits to be started for the last time", |now| {
+            (now.state.as_str(), now.restarts) == ("down", Some(4))
+        });
+    };
+    waits();
+    zone.zoneadm(["shutdown", "-t", "60"]).ok();
+    zone.is("installed");
+    assert_eq!(zone.status().last_exit.map(|exit| exit.how).as_deref(), Some("shutdown"));
+    write(&zone.file("/starts"), "");
+    boots();
+    waits();
+    zone.zoneadm(["shutdown", "-r", "-t", "60"]).ok();
+    let now = zone.status();
+    assert_eq!((now.state.as_str(), now.restarts), ("running", Some(0)), "booted, and not started again");
+    assert_eq!(now.last_exit.map(|exit| exit.how).as_deref(), Some("shutdown"));
 }
 
 fn fifo(path: &std::path::Path) {

@@ -1,7 +1,9 @@
 //! What a zone is made of, read from inside it and from outside.
 
+use super::zlogin::cgroup_of;
 use crate::harness::{Lab, Zone, cases, proc_status, until};
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 cases![
@@ -17,6 +19,7 @@ cases![
     nothing_is_leaked_into_the_zone,
     files_keep_ordinary_owners,
     the_cgroup_is_delegated,
+    a_cgroup_whose_name_is_no_text_goes_with_the_zone,
     zones_do_not_see_each_other,
     the_console_is_a_terminal,
     what_the_guest_is_told,
@@ -259,6 +262,29 @@ fn the_cgroup_is_delegated(lab: &Lab) {
             "{own}"
         );
     }
+}
+
+fn a_cgroup_whose_name_is_no_text_goes_with_the_zone(lab: &Lab) {
+    let zone = lab.booted_sparse();
+    let info = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if !info.contains(" - cgroup2 ") {
+        crate::harness::skip("this host has no cgroup v2");
+    }
+    let make = r#"at=$(printf '/sys/fs/cgroup/\377'); mkdir -p "$at/below" && echo $$ > "$at/below/cgroup.procs" && exec sleep 1000"#;
+    let process = zone.zlogin_command(["sh", "-c", make]).start();
+    let place = cgroup_of(&zone);
+    until("a process is in it", || {
+        let name = std::ffi::OsStr::from_bytes(b"\xff");
+        let inside = std::fs::read_to_string(place.join(name).join("below/cgroup.procs")).ok()?;
+        (!inside.is_empty()).then_some(())
+    });
+    zone.zoneadm(["ps"]).ok().stdout_has("sleep 1000");
+    zone.zoneadm(["reboot"]).ok();
+    let _ = process.wait();
+    zone.sh(r#"mkdir "$(printf '/sys/fs/cgroup/\376')""#).ok();
+    zone.halt();
+    assert!(!place.exists(), "{} is left", place.display());
+    zone.zoneadm(["uninstall", "-F"]).ok();
 }
 
 fn zones_do_not_see_each_other(lab: &Lab) {

@@ -346,7 +346,9 @@ pub(crate) fn kill_and_wait(pid: i32) {
 /// A line of `/proc/PID/status`.
 #[must_use]
 pub(crate) fn proc_status(pid: i32, field: &str) -> Option<String> {
-    let text = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
+    // A process may have named itself with any bytes.
+    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
+    let text = String::from_utf8_lossy(&text);
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.map(|value| value.trim().to_owned())
 }
@@ -355,6 +357,6 @@ pub(crate) fn proc_status(pid: i32, field: &str) -> Option<String> {
 /// this tells whether it is still the same one.
 #[must_use]
 pub(crate) fn started_at(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    String::from_utf8_lossy(&stat).rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
 }
