@@ -58,6 +58,7 @@ fn life(name: &str) -> Result<(), Failed> {
         timeout: Some(30),
         reboot: false,
         bootargs: String::new(),
+        uniqid: None,
         locale: String::new(),
     };
     // The daemon leaves when the zone is down. How that ended is told before, to those who listen.

@@ -112,7 +112,7 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError::NotListening`] if the socket or the directory is not there or nobody listens,
-    /// [`CallError::Connect`] if anything else is wrong.
+    /// [`CallError::TimedOut`] if nobody is accepted, [`CallError::Connect`] if anything else is wrong.
     pub fn connect(run_dir: &Path) -> Result<Self, CallError> {
         Self::connected(run_dir, zsched::client::connect_served(run_dir, SOCKET_NAME))
     }
@@ -131,6 +131,10 @@ impl Client {
             Ok(socket) => Self::over(UnixStream::from(socket), path),
             Err(source) if matches!(source.errno(), Errno::NOENT | Errno::NOTDIR | Errno::CONNREFUSED) => {
                 Err(CallError::NotListening { path, source })
+            }
+            // It accepts nobody, and as many wait for that as may.
+            Err(source) if source.errno() == Errno::AGAIN => {
+                Err(CallError::TimedOut { after: zone_sys::unix::CONNECTING })
             }
             Err(source) => Err(CallError::Connect { path, source }),
         }
@@ -403,5 +407,19 @@ impl Iterator for Events {
         });
         self.ended |= event.is_err();
         Some(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_with_no_place_for_one_more_is_that_of_a_daemon_that_does_not_answer() {
+        let refused =
+            |errno| Client::connected(Path::new("/run"), Err(zone_sys::Error::new("connect", errno)));
+        assert!(matches!(refused(Errno::AGAIN), Err(CallError::TimedOut { .. })));
+        assert!(matches!(refused(Errno::CONNREFUSED), Err(CallError::NotListening { .. })));
+        assert!(matches!(refused(Errno::ACCESS), Err(CallError::Connect { .. })));
     }
 }

@@ -98,6 +98,7 @@ pub(crate) fn request(
                 timeout: p.seconds("timeout")?,
                 reboot: p.flag("reboot")?,
                 bootargs: p.text("bootargs")?,
+                uniqid: p.uniqid("uniqid")?,
                 locale: p.text("locale")?,
             })
         },
@@ -148,10 +149,25 @@ mod tests {
             },
             Request::Halt { force: false, locale: locale() },
             Request::Halt { force: true, locale: locale() },
-            Request::Shutdown { timeout: Some(3), reboot: true, bootargs: "-s".into(), locale: locale() },
-            Request::Shutdown { timeout: None, reboot: false, bootargs: String::new(), locale: locale() },
+            Request::Shutdown {
+                timeout: Some(3),
+                reboot: true,
+                bootargs: "-s".into(),
+                uniqid: Some(Uniqid(7)),
+                locale: locale(),
+            },
+            Request::Shutdown {
+                timeout: None,
+                reboot: false,
+                bootargs: String::new(),
+                uniqid: None,
+                locale: locale(),
+            },
             Request::NoteUninstalling { locale: locale() },
         ];
+        // An older daemon refuses a call with a parameter that it does not know.
+        let named = |request: &Request| serde_json::to_string(request).unwrap().contains("uniqid");
+        assert!(requests.iter().all(|request| named(request) == request.uniqid().is_some()));
         for request in requests {
             let wire = serde_json::to_value(&request).unwrap();
             let member = wire["method"].as_str().unwrap().strip_prefix("org.zones.zoneadmd.").unwrap();

@@ -60,6 +60,9 @@ pub enum Request {
         reboot: bool,
         /// Arguments for that boot.
         bootargs: String,
+        /// Only if the zone is still this incarnation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        uniqid: Option<Uniqid>,
         /// The language for the messages.
         locale: String,
     },
@@ -113,6 +116,19 @@ impl Request {
                 bootargs
             }
             Self::Ready { .. } | Self::Halt { .. } | Self::NoteUninstalling { .. } | Self::Apply { .. } => "",
+        }
+    }
+
+    /// The incarnation that it is meant for, if it is for no other.
+    #[must_use]
+    pub fn uniqid(&self) -> Option<Uniqid> {
+        match self {
+            Self::Reboot { uniqid, .. } | Self::Shutdown { uniqid, .. } => *uniqid,
+            Self::Ready { .. }
+            | Self::Boot { .. }
+            | Self::Halt { .. }
+            | Self::NoteUninstalling { .. }
+            | Self::Apply { .. } => None,
         }
     }
 

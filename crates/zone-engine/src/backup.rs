@@ -105,6 +105,12 @@ impl KeeperBackup {
         lock(&self.held).is_some()
     }
 
+    /// Whether a zone is held whose first process lives.
+    pub(crate) fn holds_one_that_lives(&self) -> bool {
+        let held = lock(&self.held);
+        held.as_ref().is_some_and(|held| held.status.lives() && !has_ended(&held.fds.pidfd))
+    }
+
     /// The zone as it was last heard of, if its first process has ended since.
     pub fn died_unseen(&self) -> Option<Status> {
         let held = lock(&self.held);

@@ -9,15 +9,15 @@ pub fn is_missed(answer: &Result<Status, ClientError>) -> bool {
     matches!(answer, Err(ClientError::NotRunning | ClientError::Broken))
 }
 
-/// Tells whether a zsched that can be connected to lives, by what it says to a greeting.
+/// Tells whether a zsched that can be connected to lives, by what it says to a greeting: gives that; `None` if it does not.
 ///
 /// # Errors
 /// The greeting's, if it lives and serves nobody: another one beside it is none.
-pub fn lives(greeting: Result<Status, ClientError>) -> Result<bool, ClientError> {
+pub fn lives(greeting: Result<Status, ClientError>) -> Result<Option<Status>, ClientError> {
     match greeting {
-        Ok(_) => Ok(true),
+        Ok(status) => Ok(Some(status)),
         Err(error) if error.is_unserved() => Err(error),
-        Err(_) => Ok(false),
+        Err(_) => Ok(None),
     }
 }
 
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn one_that_answers_is_the_one_and_one_that_serves_nobody_has_no_other_beside_it() {
-        assert!(lives(Ok(Status::default())).unwrap());
-        assert!(!lives(Err(ClientError::Broken)).unwrap());
-        assert!(!lives(Err(ClientError::NotRunning)).unwrap());
+        assert!(lives(Ok(Status::default())).unwrap().is_some());
+        assert!(lives(Err(ClientError::Broken)).unwrap().is_none());
+        assert!(lives(Err(ClientError::NotRunning)).unwrap().is_none());
         assert!(matches!(lives(Err(ClientError::Silent)), Err(ClientError::Silent)));
         assert!(lives(Err(refused(Stage::Accept, Errno::MFILE))).is_err());
     }

@@ -10,6 +10,7 @@ use zone_config::file::FileError;
 use zone_config::lastexit::How;
 use zone_config::record::{self, Record};
 use zone_config::{Layout, ZoneName, file};
+use zone_sys::Chain;
 
 /// An open journal.
 #[derive(Debug)]
@@ -117,9 +118,11 @@ impl Journal {
         Ok(())
     }
 
-    /// The operation has ended, one way or the other.
+    /// The operation has ended, one way or the other. What came before is nothing to anybody any more, and a zone could make it grow by
+    /// rebooting for ever; the one line that stays keeps room for the next operation's first, on a host whose run directory is full.
     pub fn end(&mut self, operation: Operation) -> Result<(), Error> {
-        self.line(&format!("end {operation}"))?;
+        let cleared = self.record.clear().map_err(Error::Journal);
+        self.line(&format!("end {operation}")).and(cleared)?;
         zone_fail::pass!("journal.end");
         Ok(())
     }
@@ -127,7 +130,7 @@ impl Journal {
     /// The same for an context that has done what it was for: that it could not be written down is told.
     pub fn end_or_say(&mut self, context: &mut OperationContext) {
         if let Err(error) = self.end(context.operation) {
-            context.warn(&zone_sys::Chain(&error).to_string());
+            context.warn(&Chain(&error).to_string());
         }
     }
 
@@ -138,9 +141,14 @@ impl Journal {
 }
 
 /// The operation that a dead daemon left unfinished. Lines that make no sense are passed over: the
-/// worst that follows is that an operation is not carried on, and its caller hears of that.
+/// worst that follows is that an operation is not carried on, and its caller hears of that. So is a journal that cannot be read,
+/// which is logged.
 pub fn unfinished(layout: &Layout, zone: &ZoneName) -> Option<Intent> {
-    parse(&record::load(&layout.journal(zone))?)
+    let read = record::read(&layout.journal(zone));
+    parse(&read.unwrap_or_else(|error| {
+        tracing::error!("an operation that was interrupted is not carried on: {}", Chain(&error));
+        None
+    })?)
 }
 
 /// Tells whether a reboot is not through: should this daemon die, too, zsched is to start another.
@@ -236,5 +244,27 @@ mod tests {
             Journal::open(&layout, &zone).unwrap().begin(&intent).unwrap();
             assert_eq!(unfinished(&layout, &zone), Some(intent));
         }
+    }
+
+    #[test]
+    fn a_zone_that_reboots_for_ever_does_not_fill_the_host() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Some(root.path().to_owned())).unwrap();
+        let zone: ZoneName = "a".parse().unwrap();
+        std::fs::create_dir_all(layout.zone_run(&zone)).unwrap();
+        let intent = Intent { uniqid: 8, ..Intent::to(Operation::Reboot, &"x".repeat(1000)) };
+        let mut most = 0;
+        for _ in 0..2000 {
+            let mut journal = Journal::open(&layout, &zone).unwrap();
+            journal.begin(&intent).unwrap();
+            // A bring-up writes down its steps beside who has begun it.
+            Journal::open(&layout, &zone).unwrap().intent("create").unwrap();
+            assert!(owes(&layout, &zone));
+            most = most.max(std::fs::metadata(layout.journal(&zone)).unwrap().len());
+            journal.end(Operation::Reboot).unwrap();
+            assert_eq!(unfinished(&layout, &zone), None);
+        }
+        assert!(most < 2000, "{most} bytes");
+        assert_eq!(record::load(&layout.journal(&zone)).as_deref(), Some("end reboot\n"));
     }
 }

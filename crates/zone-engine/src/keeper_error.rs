@@ -31,6 +31,9 @@ pub enum KeeperError {
     /// zsched refused, or did not answer.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// There is none, and it cannot be told whether the zone lives on.
+    #[error(transparent)]
+    Unclear(#[from] zone_live::Unclear),
 }
 
 /// A zsched that lives and cannot be spoken to. Of what the remedies name nothing ends but zsched, for a zone

@@ -17,7 +17,12 @@ use zone_platform::{
     Build, CHECK, Checked, Namespaces, Platform, PlatformError, Spec, ZoneRoot, lxcfs, memlock, steps,
 };
 use zsched::client::{ClientError, NamespaceFds};
-use zsched::wire::{Create, Failure, Kinds, Stage, Status, Strings};
+use zsched::wire::{CREATE_FDS, Create, Failure, KEPT, Kinds, Stage, Status, Strings};
+
+// How many mounts a zone can have was counted by this.
+const _: () = assert!(
+    CREATE_FDS + KEPT + Kinds::all().bits().count_ones() as usize <= zone_platform::filesystems::BESIDE
+);
 
 impl Zone {
     /// Makes the zone ready. What a failure leaves is undone by [`Zone::undo`].

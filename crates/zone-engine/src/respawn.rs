@@ -27,18 +27,18 @@ pub enum Ensured {
     Respawned,
 }
 
-/// Connects to the zsched that listens at the zone's socket; `None` if none does.
+/// Connects to the zsched that listens at the zone's socket, and gives what it has; `None` if none does.
 ///
 /// # Errors
 /// If one does and has no room for us, or no answer.
-fn reconnect(layout: &Layout, name: &ZoneName) -> Result<Option<Client>, ClientError> {
+fn reconnect(layout: &Layout, name: &ZoneName) -> Result<Option<(Client, Status)>, ClientError> {
     let client = match Client::connect(&layout.zone_run(name)) {
         Ok(client) => client,
         Err(ClientError::NotRunning) => return Ok(None),
         // There is no saying whether it lives.
         Err(error) => return Err(error),
     };
-    Ok(handover::lives(client.greet())?.then_some(client))
+    Ok(handover::lives(client.greet())?.map(|status| (client, status)))
 }
 
 impl Zone {
@@ -116,11 +116,35 @@ impl Zone {
         if self.backup.is_retired() || !handover::is_missed(&keeper.status()) {
             return Ok(Ensured::Lives);
         }
-        if let Some(again) = reconnect(&self.layout, &self.name).map_err(KeeperError::Unserved)? {
-            tracing::warn!("the connection to zsched broke; connected to it anew");
-            *keeper = again;
-            return Ok(Ensured::Lives);
-        }
+        let found = reconnect(&self.layout, &self.name).map_err(KeeperError::Unserved)?;
+        let (requests, events) = match found {
+            Some((again, status)) if status.exists() || !self.backup.holds_one_that_lives() => {
+                tracing::warn!("the connection to zsched broke; connected to it anew");
+                *keeper = again;
+                return Ok(Ensured::Lives);
+            }
+            // It was started for the zone when this was tried before, and has not been handed it.
+            Some((again, _)) => (again, None),
+            None => {
+                let events = self.launch_another()?;
+                (Client::connect(&self.layout.zone_run(&self.name))?, Some(events))
+            }
+        };
+        let words = self.hand_over(events.as_ref().unwrap_or(&requests))?;
+        zone_fail::pass!("respawn.adopted");
+        // Not before it has the zone: what it says of having none would be taken for the zone's end.
+        *keeper = requests;
+        give_sockets(&keeper, self.backup.sockets.each_ref().map(AsFd::as_fd));
+        zone_fail::pass!("respawn.sockets");
+        drop(keeper);
+        tracing::error!("{words}");
+        lock(&self.backup.reported).push(words);
+        *lock(&self.backup.fresh) = events;
+        Ok(Ensured::Respawned)
+    }
+
+    /// Starts another zsched with the zone's console, and gives the connection on which its events come.
+    fn launch_another(&self) -> Result<Client, KeeperError> {
         let claimed = self.claim()?;
         let console = [
             lock(&self.backup.manager).try_clone(),
@@ -133,16 +157,7 @@ impl Zone {
             keeper::launch(&self.layout, &self.name, claimed, console.each_ref().map(AsFd::as_fd))?;
         *lock(&self.backup.child) = Some(child);
         zone_fail::pass!("respawn.started");
-        let words = self.hand_over(&events)?;
-        zone_fail::pass!("respawn.adopted");
-        *keeper = Client::connect(&self.layout.zone_run(&self.name))?;
-        give_sockets(&keeper, self.backup.sockets.each_ref().map(AsFd::as_fd));
-        zone_fail::pass!("respawn.sockets");
-        drop(keeper);
-        tracing::error!("{words}");
-        lock(&self.backup.reported).push(words);
-        *lock(&self.backup.fresh) = Some(events);
-        Ok(Ensured::Respawned)
+        Ok(events)
     }
 
     /// Takes the lock for another zsched. The one that this daemon has started, if it has one, has gone then, and is reaped.
@@ -238,5 +253,67 @@ pub fn give_sockets(zsched: &Client, sockets: [BorrowedFd<'_>; SOCKETS]) {
     match zsched.hold_sockets(sockets) {
         Ok(_) | Err(ClientError::TooOld { .. }) => {}
         Err(error) => tracing::warn!("{}", Chain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Fault, Lab, UNIQID};
+    use rustix::io::Errno;
+    use zone_testing::needs_root;
+    use zsched::wire::{Op, Stage};
+
+    /// A zone that runs and is held by the daemon, with a zsched that has it no more; the connection to the one before has broken.
+    fn abandoned() -> Lab {
+        let lab = Lab::new(Phase::Running);
+        let status = lab.zone.keeper().status().unwrap();
+        lab.zone.hold(&status);
+        lab.forgets();
+        lab.fails(Op::Status, Fault::Lost);
+        lab.asked();
+        lab
+    }
+
+    #[test]
+    fn a_zsched_that_was_not_handed_the_zone_before_is_handed_it_now() {
+        needs_root!();
+        let lab = abandoned();
+        assert_eq!(lab.zone.ensure_keeper().unwrap(), Ensured::Respawned);
+        let status = lab.zone.keeper().status().unwrap();
+        assert_eq!((status.phase, status.uniqid), (Phase::Running, UNIQID));
+        assert!(lab.zone.backup.holds_a_zone());
+        assert!(lab.asked().ends_with(&[Op::Adopt, Op::Sockets, Op::Status]));
+        assert_eq!(lab.zone.backup.take_messages().len(), 1);
+    }
+
+    #[test]
+    fn one_that_does_not_take_it_is_not_asked_for_the_zone() {
+        needs_root!();
+        let lab = abandoned();
+        // What it says of the zone is that there is none, and who believed that would remove what lives.
+        assert!(lab.zone.keeper().status().is_err());
+        lab.fails(Op::Adopt, Fault::Refused(Stage::Busy, Errno::BUSY));
+        assert!(lab.zone.ensure_keeper().is_err());
+        assert!(lab.zone.keeper().status().is_err() && lab.zone.backup.holds_a_zone());
+        assert_eq!(lab.zone.ensure_keeper().unwrap(), Ensured::Respawned, "it is tried again");
+        assert_eq!(lab.phase(), Phase::Running);
+    }
+
+    #[test]
+    fn one_of_which_only_the_connection_broke_keeps_what_it_has() {
+        needs_root!();
+        let lab = Lab::new(Phase::Running);
+        let status = lab.zone.keeper().status().unwrap();
+        lab.zone.hold(&status);
+        lab.fails(Op::Status, Fault::Lost);
+        assert_eq!(lab.zone.ensure_keeper().unwrap(), Ensured::Lives);
+        assert!(!lab.asked().contains(&Op::Adopt));
+        // Nor is a zone handed over that has ended: what follows from that was begun.
+        lab.ends();
+        lab.forgets();
+        lab.fails(Op::Status, Fault::Lost);
+        assert_eq!(lab.zone.ensure_keeper().unwrap(), Ensured::Lives);
+        assert!(!lab.asked().contains(&Op::Adopt));
     }
 }

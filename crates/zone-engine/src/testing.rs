@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use zone_config::{Brand, IdRange, Layout, Operation, Snapshot, Uuid, ZoneConfig, ZoneName};
 use zone_sys::unix;
 use zsched::client::{Client, ConsoleFds, SOCKET};
-use zsched::wire::{End, Failure, Header, MAX_MESSAGE, Op, Phase, Reply, Stage, Status};
+use zsched::wire::{Adopt, End, Failure, Header, MAX_MESSAGE, Op, Phase, Reply, Stage, Status};
 
 /// The incarnation that lives when a test begins.
 pub(crate) const UNIQID: u64 = 7;
@@ -97,6 +97,11 @@ impl Lab {
         state.reap(true);
     }
 
+    /// Another zsched takes the place of the one that had the zone, and has none.
+    pub(crate) fn forgets(&self) {
+        lock(&self.state).status = Status::default();
+    }
+
     /// The requests since this was last asked, without the greeting of a connection.
     pub(crate) fn asked(&self) -> Vec<Op> {
         std::mem::take(&mut lock(&self.state).asked)
@@ -146,6 +151,12 @@ impl State {
             Op::Consume if meant != Some(self.status.uniqid) => return refuse(Stage::StaleUniqid),
             Op::Consume if self.status.lives() => return refuse(Stage::Busy),
             Op::Consume => self.status = Status::default(),
+            Op::Adopt => {
+                let Some(Adopt { phase, uniqid, pid, since, .. }) = Adopt::decode(body) else {
+                    return refuse(Stage::Request);
+                };
+                self.status = Status { phase, uniqid, pid, since, ..self.status };
+            }
             Op::Fds => {
                 let Some(pid) = Pid::from_raw(self.status.pid).filter(|_| self.status.lives()) else {
                     return refuse(Stage::NoZone);

@@ -16,13 +16,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use zone_config::{Layout, ZoneName};
-use zsched::client::{Client, SOCKET};
+use zsched::client::{Client, ClientError, SOCKET};
 use zsched::process::Process;
 
 /// A keeper that was dismissed is gone within this.
 const DEPARTURE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// And one that was killed within this, be the machine as busy as it may.
 const DEATH: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// Whether it listens shows within this.
+const PLACE: Duration = Duration::from_secs(1);
 /// Who has copies of its descriptors has closed them within this: processes that it was making, and tracers.
 const COPIES: Duration = Duration::from_secs(1);
 
@@ -124,9 +126,12 @@ fn why(keeper: &Process, layout: &Layout, zone: &ZoneName) -> Unreached {
     let run_dir = layout.zone_run(zone);
     let (pid, socket) = (keeper.pid, run_dir.join(SOCKET));
     let (is_there, socket) = (socket.symlink_metadata().is_ok(), socket.display().to_string());
-    match Client::connect(&run_dir) {
-        Ok(_) if keeper.is_stopped() => Unreached::Stopped { pid },
-        Ok(_) => Unreached::Deaf { pid },
+    match Client::connect_for(&run_dir, PLACE) {
+        // Where there is no place for one more to wait, there is somebody who accepts nobody.
+        Ok(_) | Err(ClientError::Silent | ClientError::Stopped { .. }) => match keeper.is_stopped() {
+            true => Unreached::Stopped { pid },
+            false => Unreached::Deaf { pid },
+        },
         Err(_) if is_there => Unreached::Replaced { pid, socket },
         Err(_) => Unreached::Removed { pid, socket },
     }

@@ -52,12 +52,18 @@ pub(crate) fn become_exclusive(layout: &Layout, zone: &ZoneName) -> Result<Exclu
             break lock;
         }
     };
-    let earlier = hostboot::note(&mut lock);
+    let earlier = hostboot::is_other(&mut lock);
     let stale = run.join(zone_config::layout::DOOR).symlink_metadata().is_ok();
     Ok(Exclusive { lock, stale, earlier })
 }
 
 impl Exclusive {
+    /// Writes down that what there is of the zone is of the present boot of the host: nothing is left of an earlier one. A daemon that
+    /// is killed before that leaves the next one to find it.
+    pub(crate) fn is_of_present_boot(&mut self) {
+        hostboot::note(&mut self.lock);
+    }
+
     /// From now on the daemon serves door and console: a second lock on the same file, of which one can see without taking it that it is
     /// held (`zsched::client::connect_served`), and of which kind ([`Self::works`]).
     pub(crate) fn serves(&self) {

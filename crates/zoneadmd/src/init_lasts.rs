@@ -79,7 +79,7 @@ fn activity(init: i32) -> Option<u64> {
 }
 
 fn switches(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let text = zone_sys::proc::text(format!("/proc/{pid}/status")).ok()?;
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let sleeps = value("State:")?.starts_with('S');
     let count = |name| value(name).and_then(|count| count.parse::<u64>().ok());

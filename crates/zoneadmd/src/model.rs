@@ -32,6 +32,8 @@ struct Rules {
     recover: fn(Phase, Option<&zone_engine::journal::Intent>, bool, bool) -> Recovery,
     /// What the end of a first process asks for.
     wish: fn(Option<End>, Policy, u32) -> Wish,
+    /// What it asks for when the time is over before init is started again, by whether a shutdown was begun meanwhile.
+    after_delay: fn(Wish, bool) -> Wish,
     /// Whether zsched starts a daemon.
     needs_daemon: fn(Phase, bool, bool) -> bool,
     /// What a daemon is needed for, so that it does not leave.
@@ -46,6 +48,7 @@ impl Rules {
             beside: crate::matrix::beside_shutdown,
             recover: zone_engine::recovery::plan,
             wish: crate::wish::wish,
+            after_delay: crate::wish::after_delay,
             needs_daemon: Phase::needs_daemon,
             need: crate::rest::need,
         }

@@ -123,10 +123,10 @@ async fn operate(
     upcall::refresh(daemon).await;
     let lock = if operation == Operation::Boot { after_end(daemon, lock).await } else { lock };
     let state = daemon.state();
-    if let Request::Reboot { uniqid: Some(given), .. } = &request {
+    if let Some(given) = request.uniqid() {
         let present = daemon.status();
-        if Uniqid(present.uniqid) != *given {
-            return Err(DoorError::stale_uniqid(present.exists().then_some(Uniqid(present.uniqid)), *given));
+        if Uniqid(present.uniqid) != given {
+            return Err(DoorError::stale_uniqid(present.exists().then_some(Uniqid(present.uniqid)), given));
         }
     }
     if !daemon.status().exists() && state != State::ShuttingDown {

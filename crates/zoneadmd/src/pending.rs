@@ -16,7 +16,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn see_through(daemon: Rc<Daemon>) {
     loop {
         daemon.stuck.notified().await;
-        while daemon.stuck.is_set() {
+        // Somebody may have halted it again, and booted it: the processes that are there then are another incarnation's.
+        while daemon.stuck.is_still(daemon.status().uniqid) {
             tokio::time::sleep(LOOK).await;
             let populated = cgroup::is_populated(daemon.layout(), daemon.name()).unwrap_or(true);
             if !populated {

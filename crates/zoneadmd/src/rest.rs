@@ -153,7 +153,7 @@ pub(crate) fn look(daemon: &Daemon, connected: bool, expected: bool) -> Seen {
         phase: status.phase,
         operation: daemon.slot.try_lock().is_none(),
         shutdown: daemon.shutdown.current().is_some(),
-        stuck: daemon.stuck.is_set(),
+        stuck: daemon.stuck.is(status.uniqid),
         expected,
         settled: readiness.is_none_or(|readiness| readiness.state != ReadyState::Starting),
         watches: daemon.watches.need(status.uniqid, status.phase),

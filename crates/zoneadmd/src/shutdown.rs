@@ -44,7 +44,11 @@ pub(crate) async fn shutdown(
     context.current = daemon.shutdown.current().unwrap_or_default();
     if !first {
         context.say("shutdown already in progress");
-    } else if let Err(error) = note(daemon, &status, limit, &then) {
+    }
+    // A boot that one who joins asks for is to follow whoever carries on.
+    if (first || matches!(then, Then::Boot(_)))
+        && let Err(error) = note(daemon, &status, limit, &then)
+    {
         context.warn(&format!("{}; a daemon that died now would not carry on", Chain(&error)));
     }
     zone_fail::pass!("shutdown.noted");
@@ -284,7 +288,7 @@ pub(crate) fn run_inside(zone: &Zone, words: &[String], deadline: Instant) -> Re
 /// (signalfd), or sits in sigtimedwait(2), during which `/proc` shows neither. When that cannot be
 /// told, yes.
 fn listens(pid: i32, number: i32) -> bool {
-    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let Ok(text) = zone_sys::proc::text(format!("/proc/{pid}/status")) else { return true };
     let mask = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)

@@ -29,10 +29,10 @@ pub(crate) fn start(zone: &str, root: Option<PathBuf>) -> Result<ExitCode, Start
     let name: ZoneName = zone.parse().map_err(|_| StartError::NoZone(zone.into()))?;
     let layout = Layout::new(root).map_err(StartError::Root)?;
     match Index::find(&layout, &name).map_err(StartError::State)? {
-        Some(entry) if entry.state < State::Installed => return Err(StartError::TooEarly(entry.state)),
-        Some(_) => {}
+        Some(entry) if entry.state >= State::Installed => {}
         // Whatever became of the index: a zone that is up must have somebody who can halt it.
-        None if lives(&layout, &name) => {}
+        _ if lives(&layout, &name) => {}
+        Some(entry) => return Err(StartError::TooEarly(entry.state)),
         None => return Err(StartError::NoZone(zone.into())),
     }
     privileged()?;
@@ -89,7 +89,7 @@ fn prepare(
     waiting: &Waiting,
 ) -> Result<Started, StartError> {
     log::init(&name, &layout);
-    let exclusive = exclusive::become_exclusive(&layout, &name)?;
+    let mut exclusive = exclusive::become_exclusive(&layout, &name)?;
     zone_fail::pass!("start.exclusive");
     let run = layout.zone_run(&name);
     let warn = |text: &str| {
@@ -99,6 +99,7 @@ fn prepare(
     if exclusive.earlier {
         forget(&layout, &name);
     }
+    exclusive.is_of_present_boot();
     let keeper::Reached { client: zsched, started } =
         keeper::find_or_start(&layout, &name, warn).map_err(StartError::Keeper)?;
     let sockets::Held { console, door, before } =

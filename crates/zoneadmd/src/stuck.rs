@@ -17,9 +17,13 @@ impl Stuck {
         self.changed.notify_one();
     }
 
-    /// Whether one is.
-    pub(crate) fn is_set(&self) -> bool {
-        self.uniqid.get().is_some()
+    /// Whether the `present` one is. Another one has gone, and is forgotten.
+    pub(crate) fn is_still(&self, present: u64) -> bool {
+        let is_it = self.is(present);
+        if !is_it {
+            self.uniqid.take();
+        }
+        is_it
     }
 
     /// Whether this one is: then its end is for `pending`.
@@ -33,5 +37,21 @@ impl Stuck {
 
     pub(crate) async fn notified(&self) {
         self.changed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_that_has_gone_is_not_stuck_any_more() {
+        let stuck = Stuck::default();
+        assert!(!stuck.is_still(7));
+        stuck.set(7);
+        assert!(stuck.is_still(7) && stuck.is(7));
+        assert!(!stuck.is(8), "which forgets nothing");
+        assert!(!stuck.is_still(8) && !stuck.is(7));
+        assert_eq!(stuck.take(), None);
     }
 }

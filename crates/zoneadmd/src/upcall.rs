@@ -6,7 +6,7 @@ use crate::daemon::Daemon;
 use crate::error::OpError;
 use crate::internal;
 use crate::shutdown_state::Then;
-use crate::wish::{Policy, RESTART_DELAYS_MS, Wish, wish};
+use crate::wish::{Policy, RESTART_DELAYS_MS, Wish, after_delay, wish};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,8 +169,8 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     let how = how_it_ended(status.end);
     let asked = matches!(how, How::Rebooted | How::Poweroff);
     // An init that was asked to shut down may simply exit.
-    let shutting_down = daemon.shutdown.is_of(status.uniqid);
-    let wished =
+    let mut shutting_down = daemon.shutdown.is_of(status.uniqid);
+    let mut wished =
         if shutting_down && how != How::Rebooted { Wish::Halt } else { wish(status.end, policy, restarts) };
     if !asked {
         let again = matches!(wished, Wish::Restart(_)).then_some((restarts + 1, RESTART_DELAYS_MS.len()));
@@ -181,13 +181,15 @@ pub(crate) async fn ended(daemon: Rc<Daemon>, status: Status) {
     if let Wish::Restart(delay) = wished {
         drop(lock);
         zone_fail::pass!("upcall.delayed");
-        // The zone is down meanwhile, and an administrator may halt or reboot it.
+        // The zone is down meanwhile, and an administrator may halt, reboot or shut it down.
         tokio::time::sleep(Duration::from_millis(delay)).await;
         lock = daemon.slot.lock().await;
         daemon.refresh();
         if !is_present(&daemon, &status) {
             return;
         }
+        shutting_down = daemon.shutdown.is_of(status.uniqid);
+        wished = after_delay(wished, shutting_down);
     }
     let recorded = match how {
         How::Poweroff | How::Exited if shutting_down => How::Shutdown,

@@ -45,6 +45,12 @@ pub(crate) fn wish(end: Option<End>, policy: Policy, restarts: u32) -> Wish {
     }
 }
 
+/// Decides what is wished when the time is over before init is started again. Others had their turn meanwhile: a shutdown of that
+/// incarnation, which had no init to hear of it, ends the zone.
+pub(crate) fn after_delay(wished: Wish, shutting_down: bool) -> Wish {
+    if shutting_down { Wish::Halt } else { wished }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +75,12 @@ mod tests {
         assert_eq!((wish(ok, both, 0), wish(bad, both, 0)), (Wish::Reboot, Wish::Halt));
         let on_0 = Policy { restart_on_0: true, ..DEFAULT };
         assert_eq!((wish(ok, on_0, 0), wish(bad, on_0, 0)), (Wish::Restart(100), Wish::Halt));
+    }
+
+    #[test]
+    fn a_shutdown_that_was_asked_for_while_init_waited_ends_the_zone() {
+        assert_eq!(after_delay(Wish::Restart(5_000), true), Wish::Halt);
+        assert_eq!(after_delay(Wish::Restart(5_000), false), Wish::Restart(5_000));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod served;
 
 pub use error::{ClientError, Result};
 pub use fds::{ConsoleFds, NamespaceFds, ZoneFds};
-pub use served::{connect_served, is_at_work};
+pub use served::{connect_served, is_at_work, operates};
 
 use crate::wire::{Adopt, Create, Kinds, Op, PACKET, Reply, SOCKETS, Status};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,6 +29,8 @@ pub const DAEMON_LOCK: &str = "lock";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long [`Client::greet`] waits.
 const GREETING: Duration = Duration::from_secs(10);
+/// How long to wait for a place among those who wait to be accepted, where only that is to be seen: who has none sees it, too.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Whether a zsched lives whose socket is, or was, in `run_dir`. In doubt it does.
 #[must_use]
@@ -41,7 +43,7 @@ pub fn lives(run_dir: &Path) -> bool {
 }
 
 fn listens(run_dir: &Path) -> bool {
-    match unix::connect_in(run_dir, SOCKET, SocketType::SEQPACKET) {
+    match unix::connect_within(run_dir, SOCKET, SocketType::SEQPACKET, LOOK) {
         Ok(_) => true,
         Err(e) => !matches!(e.errno(), Errno::NOENT | Errno::CONNREFUSED),
     }
@@ -59,21 +61,22 @@ impl Client {
     /// Connects to the zsched whose socket is in `run_dir`.
     ///
     /// # Errors
-    /// [`ClientError::NotRunning`] if nobody listens there.
+    /// [`ClientError::NotRunning`] if nobody listens there, [`ClientError::Silent`] or [`ClientError::Stopped`] if it accepts nobody.
     pub fn connect(run_dir: &Path) -> Result<Self> {
         Self::connect_for(run_dir, PATIENCE)
     }
 
-    /// As [`Client::connect`], with a limit to how long an answer may take.
+    /// As [`Client::connect`], with a limit to how long an answer may take, and a place among those who wait to be accepted.
     ///
     /// # Errors
-    /// As [`Client::connect`].
+    /// As [`Client::connect`]; [`ClientError::Silent`] or [`ClientError::Stopped`] if there is no place.
     pub fn connect_for(run_dir: &Path, patience: Duration) -> Result<Self> {
-        let socket = match unix::connect_in(run_dir, SOCKET, SocketType::SEQPACKET) {
+        let socket = match unix::connect_within(run_dir, SOCKET, SocketType::SEQPACKET, patience) {
             Ok(socket) => socket,
             Err(e) if matches!(e.errno(), Errno::NOENT | Errno::CONNREFUSED) => {
                 return Err(ClientError::NotRunning);
             }
+            Err(e) if e.errno() == Errno::AGAIN => return Err(exchange::silent(run_dir)),
             Err(e) => return Err(ClientError::Io(e)),
         };
         let client = Self { socket, run_dir: run_dir.to_owned() };
@@ -301,5 +304,30 @@ impl Client {
             Err(e) if e.errno() == Errno::AGAIN => Ok(None),
             Err(e) => Err(ClientError::Io(e)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zsched_with_no_place_for_one_more_is_silent_and_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let connect = || Client::connect_for(dir.path(), Duration::from_millis(10));
+        assert!(matches!(connect(), Err(ClientError::NotRunning)) && !lives(dir.path()));
+        let listener = unix::bind_in(dir.path(), SOCKET, SocketType::SEQPACKET, 1).unwrap();
+        let mut connected = Vec::new();
+        let refused = loop {
+            match connect() {
+                Ok(client) => connected.push(client),
+                Err(error) => break error,
+            }
+            assert!(connected.len() < 100, "nobody accepts them");
+        };
+        assert!(matches!(refused, ClientError::Silent), "{refused}");
+        assert!(lives(dir.path()), "in doubt it does");
+        drop(listener);
+        assert!(matches!(connect(), Err(ClientError::NotRunning)));
     }
 }

@@ -44,8 +44,13 @@ fn who_does_not_want_progress_gets_the_result_alone() {
 fn one_connection_serves_many_calls_also_after_an_error() {
     let daemon = Daemon::start();
     let mut client = daemon.client();
-    let shutdown =
-        Request::Shutdown { timeout: Some(1), reboot: false, bootargs: String::new(), locale: String::new() };
+    let shutdown = Request::Shutdown {
+        timeout: Some(1),
+        reboot: false,
+        bootargs: String::new(),
+        uniqid: None,
+        locale: String::new(),
+    };
     match client.call(&shutdown, |_| {}) {
         Err(CallError::Door(error)) => assert_eq!(error.messages(), ["one", "two"]),
         other => panic!("{other:?}"),

@@ -72,6 +72,7 @@ impl Model for Zones {
                     || world.zone.as_ref().is_some_and(|zone| zone.phase == Phase::Down)
                     || (world.journal.is_none() && world.snapshot == world.zone.is_some())
             }),
+            Property::always(IGNORED, |_, world: &World| !world.ignored),
             Property::always(CUT_OFF, |_, world: &World| !world.cuts_off()),
             Property::sometimes(THREE_LIVES, |_, world: &World| {
                 world.zone.as_ref().is_some_and(|zone| zone.uniqid > 2)
@@ -86,6 +87,7 @@ const TWO_LIVES: &str = "one incarnation";
 const LIES: &str = "nothing lives of a zone that is called installed";
 const UNANSWERED: &str = "every caller is answered";
 const LOST: &str = "no request of the zone is lost";
+const IGNORED: &str = "a zone that is being shut down has its init not started again";
 const CUT_OFF: &str = "a daemon that leaves cuts off nobody";
 const LEFT: &str = "a daemon that rests has left nothing";
 
@@ -178,6 +180,13 @@ fn a_reboot_that_is_taken_for_a_halt_is_found() {
         other => other,
     };
     assert!(broken(Rules { wish, ..Rules::shipped() }, (0, 0), 1).contains(&LOST));
+}
+
+/// So it was once: whoever asked for a shutdown while init waited to be started again was told that it was done.
+#[test]
+fn a_shutdown_that_is_forgotten_while_init_waits_is_found() {
+    let after_delay = |wished, _| wished;
+    assert!(broken(Rules { after_delay, ..Rules::shipped() }, (0, 0), 1).contains(&IGNORED));
 }
 
 #[test]

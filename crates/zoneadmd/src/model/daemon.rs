@@ -126,6 +126,7 @@ impl World {
             }
             Effect::Consume { owed } => {
                 self.zone = None;
+                self.daemon().delayed = None;
                 self.zsched = Some(owed);
             }
         }
@@ -220,6 +221,25 @@ impl World {
         } else {
             (rules.wish)(end, POLICY, restarts)
         };
+        if matches!(wished, Wish::Restart(_)) {
+            self.daemon().delayed = Some(uniqid);
+            return;
+        }
+        self.follow(wished, how, restarts);
+    }
+
+    /// Others have had their turn while init waited to be started again.
+    pub(super) fn again(&mut self, rules: &Rules) {
+        let Some(Zone { uniqid, end, restarts, .. }) = self.zone.clone() else { return };
+        self.daemon().delayed = None;
+        let shutting_down = self.daemon().shutdown_of(uniqid).is_some();
+        let wished = (rules.after_delay)((rules.wish)(end, POLICY, restarts), shutting_down);
+        self.ignored |= shutting_down && wished != Wish::Halt;
+        self.follow(wished, how_it_ended(end), restarts);
+    }
+
+    /// Begins what the end of a first process asks for.
+    fn follow(&mut self, wished: Wish, how: How, restarts: u32) {
         let then = self.take_then();
         match wished {
             Wish::Reboot => self.begin(Action::Reboot, how, 0, None),

@@ -81,6 +81,8 @@ pub(super) struct Daemon {
     /// The incarnation that was asked to shut down, without the lock, and whether a boot is to follow.
     pub(super) shutdown: Option<(u64, bool)>,
     pub(super) waiting: Vec<Waiting>,
+    /// The incarnation that has ended and whose init is to be started again in a while, without the lock.
+    pub(super) delayed: Option<u64>,
     /// Whether it has told zsched that nothing needs it, and accepts nobody any more.
     pub(super) leaves: bool,
 }
@@ -142,6 +144,8 @@ pub(super) struct World {
     pub(super) ends: u8,
     /// Whether daemons leave that nothing needs.
     pub(super) idle: bool,
+    /// Whether init was started again in a zone that was being shut down.
+    pub(super) ignored: bool,
 }
 
 /// One step of one actor.
@@ -159,6 +163,8 @@ pub(super) enum Step {
     Serve(usize),
     /// It deals with the end of the first process.
     Deal,
+    /// The time is over before it starts init again.
+    Again,
     /// The incarnation that was asked to shut down is no more.
     ShutdownOver,
     /// Time is up for init.
@@ -197,6 +203,7 @@ impl World {
             deaths_of_zsched: deaths.1,
             ends,
             idle: false,
+            ignored: false,
             zone,
         }
     }
@@ -270,7 +277,8 @@ impl World {
         let served = (0..2).filter(|&client| self.is_served(daemon, client, rules));
         steps.extend(served.map(Step::Serve));
         if self.phase() == Phase::Down {
-            steps.push(Step::Deal);
+            let is_delayed = daemon.delayed == Some(self.uniqid());
+            steps.push(if is_delayed { Step::Again } else { Step::Deal });
         }
         if daemon.waiting.iter().any(|waiting| waiting.uniqid != self.uniqid()) {
             steps.push(Step::ShutdownOver);
@@ -339,6 +347,7 @@ impl World {
             Step::Work => self.work(),
             Step::Serve(client) => self.serve(client, rules),
             Step::Deal => self.deal(rules),
+            Step::Again => self.again(rules),
             Step::ShutdownOver => self.shutdown_over(),
             Step::Late => {
                 let up = self.take_then();

@@ -7,6 +7,7 @@ use crate::wire::{Failure, Header, MAX_MESSAGE, OLDEST, Op, PACKET, PROTOCOL, Re
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use std::path::Path;
 use std::time::Duration;
 use zone_sys::unix::{self, Fds};
 
@@ -66,7 +67,7 @@ impl Client {
             }
             errno => {
                 self.hang_up();
-                if errno == Errno::AGAIN { self.silent() } else { ClientError::Io(e) }
+                if errno == Errno::AGAIN { silent(&self.run_dir) } else { ClientError::Io(e) }
             }
         })?;
         if n == 0 {
@@ -136,12 +137,6 @@ impl Client {
         ClientError::Broken
     }
 
-    /// Why nothing was said in all the time that an answer may take.
-    fn silent(&self) -> ClientError {
-        let stopped = Process::of_zone(&self.run_dir).into_iter().find(Process::is_stopped);
-        stopped.map_or(ClientError::Silent, |stopped| ClientError::Stopped { pid: stopped.pid })
-    }
-
     /// Whose zsched it is, for messages.
     fn zone(&self) -> String {
         self.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -158,6 +153,12 @@ impl Client {
         }
         Ok(Reply::decode(packet))
     }
+}
+
+/// Why the zsched whose socket is in `run_dir` said nothing in all the time that an answer may take.
+pub(super) fn silent(run_dir: &Path) -> ClientError {
+    let stopped = Process::of_zone(run_dir).into_iter().find(Process::is_stopped);
+    stopped.map_or(ClientError::Silent, |stopped| ClientError::Stopped { pid: stopped.pid })
 }
 
 /// Reads what came before a connection was reset, if anything did: a process that closes a connection without having read

@@ -27,8 +27,18 @@ pub fn connect_served(run_dir: &Path, name: &str) -> zone_sys::Result<OwnedFd> {
 /// Whether the daemon that serves a zone is at work, as far as it shows that: one of before it did, or that starts, may be.
 #[must_use]
 pub fn is_at_work(run_dir: &Path) -> bool {
-    let held = std::fs::File::open(run_dir.join(DAEMON_LOCK)).ok().map(lock::held);
-    !matches!(held, Some(Ok(Some(Kind::Shared))))
+    !matches!(daemon_lock(run_dir), Some(Ok(Some(Kind::Shared))))
+}
+
+/// Whether there is a daemon that shows that it is at work.
+#[must_use]
+pub fn operates(run_dir: &Path) -> bool {
+    matches!(daemon_lock(run_dir), Some(Ok(Some(Kind::Exclusive))))
+}
+
+/// The lock that a daemon has for as long as it serves; `None` where there was none since the host's boot.
+fn daemon_lock(run_dir: &Path) -> Option<zone_sys::Result<Option<Kind>>> {
+    std::fs::File::open(run_dir.join(DAEMON_LOCK)).ok().map(lock::held)
 }
 
 /// Whether there is a zsched and no daemon. In doubt that is for the socket to say.

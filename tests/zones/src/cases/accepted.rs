@@ -6,6 +6,7 @@ use std::fs;
 cases![
     a_boot_waits_for_a_shutdown_and_then_boots: 120,
     each_verb_beside_a_shutdown: 300,
+    a_boot_that_a_second_shutdown_asks_for_is_written_down: 120,
     any_two_verbs_at_once_are_as_one_after_the_other: 600,
     an_interrupt_says_what_goes_on: 120,
     configured_arguments_hold_for_what_the_zone_does_itself: 120,
@@ -72,6 +73,29 @@ fn each_verb_beside_a_shutdown(lab: &Lab) {
     let shutdown = shutting_down(&zone, &["-r"]);
     zone.zoneadm(["boot"]).ok().stderr_has("zone is already booted");
     shutdown.wait().ok();
+    zone.is("running");
+}
+
+/// Else it would be lost with the daemon, and with whoever asked for it.
+fn a_boot_that_a_second_shutdown_asks_for_is_written_down(lab: &Lab) {
+    let zone = lab.booted_tiny(DEAF);
+    let written = |up: bool| {
+        until(&format!("the journal says of the zone's coming back: {up}"), || {
+            let line = zone.unfinished().filter(|line| line.starts_with("begin shutdown "))?;
+            line.contains(&format!(" {up} ")).then_some(())
+        });
+    };
+    let first = zone.zoneadm_command(["shutdown", "-t", "600"]).start();
+    written(false);
+    let second = zone.zoneadm_command(["shutdown", "-t", "600", "-r"]).start();
+    written(true);
+    // Who does not ask for it does not take it back.
+    let third = zone.zoneadm_command(["shutdown", "-t", "1"]).start();
+    third.wait().ok().stderr_has("shutdown already in progress");
+    let now = zone.becomes("running");
+    assert_eq!(now.last_exit.map(|exit| exit.how).as_deref(), Some("halted"));
+    first.wait().ok();
+    second.wait().ok();
     zone.is("running");
 }
 

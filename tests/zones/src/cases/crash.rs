@@ -241,7 +241,10 @@ fn is_shut_down(zone: &Zone<'_>, before: &Status, ran: &Ran) {
 fn is_shut_down_and_up(zone: &Zone<'_>, before: &Status, ran: &Ran) {
     ran.ok();
     zone.is("running");
-    assert_ne!(zone.status().uniqid, before.uniqid, "{ran}");
+    let now = zone.status();
+    assert_ne!(now.uniqid, before.uniqid, "{ran}");
+    // What the call has booted is not shut down when it is repeated.
+    assert_eq!(now.last_exit.map(|exit| exit.uniqid), before.uniqid, "{ran}");
 }
 
 fn ready(lab: &Lab) {

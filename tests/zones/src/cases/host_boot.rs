@@ -1,12 +1,13 @@
 //! A host that was booted again, on which the run directory is a disk: everything in it is still there and means nothing.
 
-use crate::harness::{Lab, Zone, cases, kill_and_wait, read, until, write};
+use crate::harness::{Lab, Zone, cases, kill_and_wait, need_failpoints, read, until, write};
 use std::fs;
 use std::path::PathBuf;
 
 cases![
     what_an_earlier_boot_left_is_forgotten,
     a_reboot_of_an_earlier_boot_is_not_carried_on,
+    a_daemon_that_dies_before_it_has_forgotten_leaves_it_to_the_next,
     a_zone_that_went_down_with_the_host_ended_in_an_unknown_way,
     what_lives_is_of_this_boot_whatever_the_file_says,
     uninstall_leaves_no_file,
@@ -70,6 +71,24 @@ fn a_reboot_of_an_earlier_boot_is_not_carried_on(lab: &Lab) {
     zone.zoneadm(["boot"]).ok().stderr_has("zone is already booted");
     zone.is("running");
     zone.halt();
+}
+
+fn a_daemon_that_dies_before_it_has_forgotten_leaves_it_to_the_next(lab: &Lab) {
+    let zone = lab.sparse("web");
+    zone.boot();
+    let mut files = kept(&zone);
+    let uniqid = zone.status().incarnation();
+    zone.halt();
+    files.retain(|(path, _)| !path.ends_with("journal"));
+    let reboot = format!("begin reboot {uniqid} rebooted 0 true \n");
+    files.push((zone.run_dir().join("journal"), reboot.into_bytes()));
+    host_went_down(&zone, &files);
+    zone.dies(&[("zoneadmd", "start.exclusive", 1)]);
+    zone.zoneadm(["halt"]).ok().stderr_has("zone is already halted");
+    need_failpoints(&zone.die_no_more());
+    zone.is("installed");
+    assert!(!zone.run_dir().join("journal").exists() && !zone.run_dir().join("snapshot.toml").exists());
+    assert_ne!(read(&zone.run_dir().join("lock")), EARLIER);
 }
 
 /// The incarnation that ended last, and how.
