@@ -76,7 +76,18 @@ if [ "$act" = take ] && [ -z "$destination" ] && [ -x "$prefix/sbin/zoneadm" ]; 
     if [ -d /run/systemd/system ]; then
         systemctl disable --now zones.target zone-access.socket
         systemctl stop zones.service zone-access.service
+    # No zone is up: what these stop is zone-access.
+    elif [ -x /sbin/openrc-run ]; then
+        rc-service -q --ifstarted zones stop || true
+    elif [ -x /etc/init.d/zones ]; then
+        /etc/init.d/zones stop > /dev/null || true
     fi
+fi
+
+# Whose members may see all zones. Before anything is put: without it this is no installation.
+if [ "$act" = put ] && [ -z "$destination" ] && ! getent group zones > /dev/null; then
+    # Alpine has BusyBox' addgroup.
+    if command -v groupadd > /dev/null; then groupadd --system zones; else addgroup -S zones; fi
 fi
 
 $act 755 "$prefix/sbin" "$from/bin/zoneadm" "$from/bin/zonecfg"
@@ -123,15 +134,23 @@ if [ "$act" = take ]; then
     exit 0
 fi
 
-# Whose members may see all zones.
-getent group zones >/dev/null || groupadd --system zones
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
-    systemctl enable --now zones.target zone-access.socket
+    systemctl enable zones.target zone-access.socket
+    for unit in zone-access.socket zones.target; do
+        # One that is there, or about to be, is let be: its start would boot zones that were halted.
+        case $(systemctl is-active "$unit" || true) in
+        active | activating | reloading) ;;
+        *) systemctl start "$unit" ;;
+        esac
+    done
+    # Sessions go on, who calls waits at the socket, and the next call is served by what was put here.
+    systemctl try-restart zone-access.service
 elif [ -x /sbin/openrc-run ]; then
     put 755 /etc/init.d "$from/init/openrc/zones"
     rc-update add zones default
 elif [ -d /etc/init.d ]; then
     put 755 /etc/init.d "$from/init/sysv/zones"
     if command -v update-rc.d > /dev/null; then update-rc.d zones defaults; fi
+    /etc/init.d/zones try-restart || true
 fi

@@ -242,10 +242,24 @@ has "it has three quarters of the time, not its own" 'did not shut down within [
 is "and was halted" installed state hand
 finds "its console says so" 'Zone halted' log hand
 ok inactive unit_is hand inactive
+ok boot zoneadm -z hand boot
+ok active unit_is hand active
+ok "a time of long ago" sh -c 'echo 0.001 > /run/zones/.going-down'
+ok "who takes down all has his own" /usr/libexec/zones/zones-host shutdown
+is "hand" installed state hand
+ok inactive unit_is hand inactive
+ok boot zoneadm -z hand boot
+ok active unit_is hand active
+mount --bind /tmp/going/systemctl "$(readlink -f "$(command -v systemctl)")"
+ok "whose turn does not come within the host's is halted all the same" /usr/libexec/zones/zones-host end
+umount "$(readlink -f "$(command -v systemctl)")"
+is "hand" installed state hand
+ok inactive unit_is hand inactive
 printf 'parallelism = 2\nshutdown-time = 40\n' > /etc/zones/zones.toml
 
 title "Without systemd"
 # As /etc/init.d/zones has it.
+rm -f /var/lib/zones/db/root/tmp/is-ready
 ok "all in their order" /usr/libexec/zones/zones-host begin
 no "boot, and the one that cannot" "zone 'bad' has not booted" /usr/libexec/zones/zones-host boot
 for zone in late web db first; do is "$zone" running state "$zone"; done
@@ -253,6 +267,7 @@ is "hand" installed state hand
 booted() { grep -n "zone '$1'\] boot asked" /tmp/asked | tail -1 | cut -d: -f1; }
 journalctl -b -t zoneadmd -o cat > /tmp/asked
 ok "first before db before web before late" test "$(booted first)" -lt "$(booted db)" -a "$(booted db)" -lt "$(booted web)" -a "$(booted web)" -lt "$(booted late)"
+ok "db was ready before" sh -c "test \"\$(zlogin db stat -c %Y /tmp/is-ready)\" -le \"\$(zoneadm -z web list -v --json | jq .[0].since)\""
 begun=$(date +%s%N)
 ok "shutdown" /usr/libexec/zones/zones-host shutdown
 echo "      $((($(date +%s%N) - begun) / 1000000)) ms for four idle zones, one after another"

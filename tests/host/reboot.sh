@@ -13,12 +13,14 @@ before() { # ZONE ZONE: the first ran before the second began to boot
     local first second; first=$(unit "$1" ActiveEnterTimestampMonotonic) second=$(unit "$2" ExecMainStartTimestampMonotonic)
     echo "$first $second"; [ "$first" -gt 0 ] && [ "$first" -le "$second" ]
 }
-zones="first db auth web mail late"
+zones="base first db auth web mail late"
 all_run() {
     # As the host has booted them: nothing is started here that was not.
     ok "the target is reached" until_is 300 active systemctl is-active zones.target
     for zone in $zones; do is "$zone" running state "$zone"; done
     is "hand" installed state hand
+    ok "base, of normal priority, before first, of high priority, that depends on it" before base first
+    is "there is no circle that systemd had to break" "" sh -c 'journalctl -b -o cat | grep "ordering cycle"'
     ok "first before db" before first db
     ok "db before auth" before db auth
     ok "auth before web" before auth web
@@ -34,10 +36,11 @@ case $boot in
 1)
     title "First boot: the package and its zones"
     ok "apt install" apt-get -y -q install "$(ls "$PWD"/zones_9*.deb)"
-    for line in "first boot-priority=high" "db" "auth depends=db" "web depends=auth,db" "mail" "late boot-priority=low" "bad init=/sbin/nope"; do
+    for line in "base" "first boot-priority=high" "db" "auth depends=db" "web depends=auth,db" "mail" "late boot-priority=low" "bad init=/sbin/nope"; do
         set -- $line
         ok "$1" sh -c "zonecfg -z $1 'create; set autoboot=true${2:+; set $2}' && zoneadm -z $1 install"
     done
+    ok "first depends on base" zonecfg -z first 'set depends=base'
     ok "hand" sh -c 'zonecfg -z hand create && zoneadm -z hand install'
     ok "boot by hand" zoneadm -z hand boot
     ok "the host is switched off" next_boot systemctl poweroff --no-block
@@ -61,7 +64,7 @@ case $boot in
     title "The end of the level"
     begun=$(date +%s%N)
     ok "all units are stopped" systemctl stop 'zone@*'
-    echo "      $((($(date +%s%N) - begun) / 1000000)) ms for six idle zones"
+    echo "      $((($(date +%s%N) - begun) / 1000000)) ms for seven idle zones"
     for zone in $zones; do is "$zone" installed state "$zone"; done
     the_end ;;
 esac

@@ -38,6 +38,10 @@ no "halt" 'User logan is not authorized to halt this zone' as logan zoneadm -z w
 no "uninstall" 'only a privileged user may uninstall' as manny zoneadm -z web uninstall -F
 no "the sockets of root" 'Permission denied' runuser -u manny -- ls /run/zones/
 ok "a session of logan's" sh -c 'runuser -u logan -- zlogin web sleep 1000 > /dev/null 2>&1 & sleep 2'
+served=$(systemctl show -P MainPID zone-access.service)
+ok "the service starts anew, as an upgrade has it" systemctl try-restart zone-access.service
+no "by another process" '' kill -0 "$served"
+ok "and the session stays" zlogin web pgrep -x sleep
 ok "the service goes" systemctl stop zone-access.service
 ok "and the session stays" zlogin web pgrep -x sleep
 is "the socket starts it again" 0 as logan zlogin web id -u

@@ -29,27 +29,34 @@ has "runlevel 2 has it" 'S[0-9]+zones' ls /etc/rc2.d
 has "a host that goes down stops zones before it kills what is left" '^sendsigs:.* zones' cat /etc/init.d/.depend.stop
 
 title "Zones that boot with the host"
-for line in "first boot-priority=high" "db" "web depends=db" "late boot-priority=low" "bad init=/sbin/nope"; do
+for line in "base" "first boot-priority=high" "db" "web depends=db" "late boot-priority=low" "bad init=/sbin/nope"; do
     set -- $line
     ok "$1" sh -c "zonecfg -z $1 'create; set autoboot=true${2:+; set $2}' && zoneadm -z $1 install"
 done
+ok "first depends on one of normal priority" zonecfg -z first 'set depends=base'
 ok "hand" sh -c 'zonecfg -z hand create && zoneadm -z hand install'
 no "service zones start" "zone 'bad' has not booted" service zones start
-for zone in first db web late; do is "$zone" running state "$zone"; done
+for zone in base first db web late; do is "$zone" running state "$zone"; done
 is "hand" installed state hand
 ok "boot by hand" zoneadm -z hand boot
 # With what tells an incarnation from the next.
 up=$(zoneadm list -p)
-ok "five are up" test "$(wc -l <<<"$up")" -eq 6
+ok "six are up" test "$(wc -l <<<"$up")" -eq 7
+ok "users who are not root are served" until_is 20 666 stat -c %a /run/zone-access
+served=$(cat /run/zone-access.pid)
 service zones restart > /dev/null 2>&1
 is "a restart is nothing to them" "$up" zoneadm list -p
+# As init has it, and invoke-rc.d asks.
+echo 2 > /run/runlevel
 ok "upgrade" dpkg -i ./zones_9*.deb
 is "nor is an upgrade" "$up" zoneadm list -p
+ok "users are served by another zone-access" test "$(cat /run/zone-access.pid)" != "$served"
+ok "which is there" until_is 20 /usr/libexec/zones/zone-access sh -c 'readlink "/proc/$(cat /run/zone-access.pid)/exe"'
 ok "status" service zones status
 
 title "The host goes down"
 ok "as /etc/rc0.d does it" /etc/rc0.d/K*zones stop
-for zone in first db web late hand; do is "$zone" installed state "$zone"; done
+for zone in base first db web late hand; do is "$zone" installed state "$zone"; done
 order() { # ZONE ZONE: what the first's console says last is older
     local first second
     first=$(stat -c %.9Y "/var/log/zones/$1.console.log") second=$(stat -c %.9Y "/var/log/zones/$2.console.log")
@@ -58,6 +65,8 @@ order() { # ZONE ZONE: what the first's console says last is older
 ok "late before web" order late web
 ok "web before db" order web db
 ok "db before first" order db first
+ok "first before base" order first base
+ok "nobody serves users" test ! -e /run/zone-access.pid
 
 title "Removal"
 ok "service zones start" sh -c 'service zones start || true'
@@ -65,7 +74,9 @@ is "web" running state web
 no "with nobody to answer" 'still running: ' dpkg --remove zones
 is "web" running state web
 ok "the zones go down" service zones stop
+ok "zone-access by itself" sh -c 'start-stop-daemon --start --background --make-pidfile --pidfile /run/zone-access.pid --exec /usr/libexec/zones/zone-access'
 ok "remove" dpkg --remove zones
+ok "takes it away" test ! -e /run/zone-access.pid
 has "purge says where they are" 'web: /var/lib/zones/web' dpkg --purge zones
 is "nothing starts it any more" "" sh -c 'ls /etc/rc?.d | grep zones'
 the_end

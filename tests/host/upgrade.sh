@@ -47,6 +47,7 @@ exchanged() {
     is "every zone is the same incarnation, with the same first process" "$before" of '|.uniqid + " " + (.pid | tostring)'
     is "and the same zsched" "$keepers" of .zsched.pid
     is "no daemon is the one that was" "" sh -c "for pid in $(echo $pids); do ps -o pid=,comm= \$pid | grep zoneadmd; done"
+    is "one that boots with the host and was halted stays so" installed state idle
     for zone in $zones; do
         is "the daemon of $zone is the program that is installed now" /usr/libexec/zones/zoneadmd readlink "/proc/$(daemon "$zone")/exe"
         is "its unit" active systemctl is-active "zone@$zone"
@@ -82,6 +83,8 @@ ok "guest" sh -c "zonecfg -z guest 'create; set brand=linux; set depends=web; ad
 ok "a key for its root" sh -c "mkdir -p -m 700 /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519 &&
     zonecfg -z guest 'add credential; set name=ssh.authorized_keys.root; set source=/root/.ssh/id_ed25519.pub; end'"
 mkdir -p /var/lib/zones/guest/root/var/log/journal
+ok "one that boots with the host, and is halted" sh -c 'zonecfg -z idle "create; set autoboot=true" && zoneadm -z idle install'
+ok "a user of web's" sh -c 'useradd -m ada && zonecfg -z web "add admin; set user=ada; set auths=login; end"'
 systemctl daemon-reload
 ok "by systemd" systemctl start zone@web zone@guest
 ok "by hand" zoneadm -z count boot
@@ -114,7 +117,14 @@ finds "its journal" 'Started|Reached target' journalctl -M guest --no-pager -n 2
 has "its units" multi-user.target systemctl -M guest list-units --all --no-pager --no-legend multi-user.target
 
 title "Upgrade"
+runuser -u ada -- zlogin web sleep 100000 > /dev/null 2>&1 < /dev/null &
+ok "a session of who is not root" until_is 30 yes sh -c 'zlogin web pgrep -x sleep > /dev/null && echo yes'
+served=$(systemctl show -P MainPID zone-access.service)
+is "is served by" /usr/libexec/zones/zone-access readlink "/proc/$served/exe"
 exchanged "$(dpkg-deb -f "$new" Version)" apt install "$new"
+no "users are served by no program that was" '' kill -0 "$served"
+ok "their sessions go on" zlogin web pgrep -x sleep
+is "the next is served" 0 runuser -u ada -- zlogin web id -u
 for zone in $zones; do
     has "the zsched of $zone is the program that was" '\(deleted\)$' readlink "/proc/$(field "$zone" .zsched.pid)/exe"
 done
@@ -130,6 +140,10 @@ title "Removal"
 kill "$socat"
 no "with nobody to answer" 'still running: .*web' apt remove zones
 for zone in $zones; do is "$zone" running state "$zone"; done
+is "it boots none that was halted" installed state idle
+is "the target" active systemctl is-active zones.target
+ok "uninstall idle" zoneadm -z idle uninstall -F
+ok "delete idle" zonecfg -z idle delete -F
 echo 'zones zones/removal select shut down' | debconf-set-selections
 uniqid=$(field guest .uniqid)
 ok "with an answer" apt remove zones
@@ -146,6 +160,8 @@ ok "and the one that boots with the host does" until_is 60 running state web
 ok "removed with a halt" sh -c "echo 'zones zones/removal select halt' | debconf-set-selections && DEBIAN_FRONTEND=noninteractive apt-get -y -q remove zones"
 ok "installed once more" apt install "$new"
 ok "it has booted again" until_is 60 running state web
+no "the answer was for the removal that it was given for" 'still running: .*web' apt remove zones
+is "web" running state web
 ok "halt" zoneadm -z web halt
 for zone in $zones; do
     ok "uninstall $zone" zoneadm -z "$zone" uninstall -F

@@ -3,6 +3,7 @@
 use crate::passwd::Root;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, getpgrp, getpid, ioctl_tiocsctty, setpgid, setsid, waitpid};
 use rustix::termios::{
     Action, InputModes, LocalModes, OptionalActions, OutputModes, tcflow, tcgetattr, tcsetattr, tcsetpgrp,
@@ -12,6 +13,8 @@ use std::process::Command;
 use zone_sys::clone::{Clone, Cloned, Namespaces, SingleThreaded, exit_now};
 
 const CONSOLE: &str = "/dev/console";
+/// What a zone runs before it is ready.
+const RC: &str = "/etc/rc";
 
 /// The status of a child that could not execute its program, as shells have it.
 const NOT_EXECUTED: i32 = 127;
@@ -22,9 +25,14 @@ fn console(flags: OFlags) -> rustix::io::Result<OwnedFd> {
     open(CONSOLE, flags | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Whether there is a console.
+/// Whether there is a console. One that cannot be opened just now, be it for want of memory, is there all the same.
 pub(crate) fn exists() -> bool {
-    console(OFlags::RDWR | OFlags::NONBLOCK).is_ok()
+    !console(OFlags::RDWR | OFlags::NONBLOCK).is_err_and(is_absence)
+}
+
+/// Whether an error says that there is no such device.
+fn is_absence(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NXIO | Errno::NODEV)
 }
 
 /// Says something on the console, if it takes it at once.
@@ -34,18 +42,21 @@ pub(crate) fn say(text: &str) {
     }
 }
 
-/// Runs `/etc/rc` in a session of its own on the console, whose keys reach it; `None` if it is not there, not
-/// executable, or cannot be started. What it has started lives on when it ends.
+/// Whether there is an `/etc/rc` that can be executed.
+pub(crate) fn has_rc() -> bool {
+    rustix::fs::access(RC, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// Runs `/etc/rc` in a session of its own on the console, whose keys reach it; `None` if there is no process for it just now. What it
+/// has started lives on when it ends.
 pub(crate) fn run_rc(proof: SingleThreaded) -> Option<Pid> {
-    const RC: &str = "/etc/rc";
-    rustix::fs::access(RC, rustix::fs::Access::EXEC_OK).ok()?;
     start(proof, |console| {
         lead_session(proof, console.as_ref());
         on(Command::new(RC), console)
     })
 }
 
-/// Runs root's login shell on the console; `None` if it cannot be started.
+/// Runs root's login shell on the console; `None` if there is no process for it just now.
 pub(crate) fn run_shell(proof: SingleThreaded) -> Option<Pid> {
     start(proof, |console| {
         let Root { home, shell } = Root::load();
@@ -118,7 +129,7 @@ fn lead_session(proof: SingleThreaded, console: Option<&OwnedFd>) {
             zone_sys::signal::reset_all();
         }
         Ok(Cloned::Parent { pid, .. }) => {
-            while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
+            while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
             if let Some(console) = console {
                 let _ = tcsetpgrp(console, getpgrp());
             }
@@ -143,5 +154,20 @@ fn make_sane(console: &OwnedFd) {
             | LocalModes::ECHOE
             | LocalModes::ECHOK;
         let _ = tcsetattr(console, OptionalActions::Now, &terminal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_that_cannot_be_opened_just_now_is_there() {
+        for errno in [Errno::NOENT, Errno::NXIO, Errno::NODEV] {
+            assert!(is_absence(errno), "{errno:?}");
+        }
+        for errno in [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::IO, Errno::BUSY] {
+            assert!(!is_absence(errno), "{errno:?}");
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// What init is busy with on the console.
 #[derive(Debug)]
 enum Console {
+    /// `/etc/rc` is to be started then.
+    RcDue(Instant),
     /// `/etc/rc` runs; the shell comes after it.
     Rc(Pid),
     /// The shell runs since then.
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     let mut init = Init { proof, console: Console::Absent, pause: Duration::ZERO };
     init.begin(is_single_user(args));
     loop {
-        init.start_shell_if_due();
+        init.start_what_is_due();
         wait(&signals, init.next_wakeup());
         while let Ok(Some((number, _))) = signal::read(&signals) {
             if let Some(request) = Request::of_signal(number) {
@@ -98,30 +100,37 @@ fn wait(signals: &OwnedFd, until: Option<Instant>) {
 struct Init {
     proof: SingleThreaded,
     console: Console,
-    /// Before the shell is started again.
+    /// Before the shell, or what could not be started, is started again.
     pause: Duration,
 }
 
 impl Init {
     fn begin(&mut self, single_user: bool) {
-        let rc = if single_user { None } else { console::run_rc(self.proof) };
-        if rc.is_none() {
+        self.console = if !single_user && console::has_rc() {
+            Console::RcDue(Instant::now())
+        } else {
             ready();
-        }
-        self.console = rc.map_or(Console::Due(Instant::now()), Console::Rc);
+            Console::Due(Instant::now())
+        };
     }
 
-    fn start_shell_if_due(&mut self) {
-        if !matches!(self.console, Console::Due(at) if at <= Instant::now()) {
+    fn start_what_is_due(&mut self) {
+        if self.next_wakeup().is_none_or(|at| at > Instant::now()) {
             return;
         }
-        let shell = if console::exists() { console::run_shell(self.proof) } else { None };
-        self.console = shell.map_or(Console::Absent, |pid| Console::Shell(pid, Instant::now()));
+        self.console = if matches!(self.console, Console::RcDue(_)) {
+            attempted(console::run_rc(self.proof), Console::Rc, Console::RcDue, &mut self.pause)
+        } else if console::exists() {
+            let shell = |pid| Console::Shell(pid, Instant::now());
+            attempted(console::run_shell(self.proof), shell, Console::Due, &mut self.pause)
+        } else {
+            Console::Absent
+        };
     }
 
     fn next_wakeup(&self) -> Option<Instant> {
         match self.console {
-            Console::Due(at) => Some(at),
+            Console::RcDue(at) | Console::Due(at) => Some(at),
             _ => None,
         }
     }
@@ -139,6 +148,21 @@ impl Init {
             _ => {}
         }
     }
+}
+
+/// What comes of an attempt to start a process on the console. One that failed is made again, ever more slowly: that the host has no process
+/// or no memory left for one passes, and the zone would be without it for as long as it lives.
+fn attempted(
+    started: Option<Pid>,
+    runs: impl FnOnce(Pid) -> Console,
+    due: impl FnOnce(Instant) -> Console,
+    pause: &mut Duration,
+) -> Console {
+    if let Some(pid) = started {
+        return runs(pid);
+    }
+    *pause = next_pause(*pause, Duration::ZERO);
+    due(Instant::now() + *pause)
 }
 
 /// Says that the zone is ready to whoever waits for that, as sd_notify(3) does. That nobody does is no matter.
@@ -169,6 +193,21 @@ mod tests {
         assert!(pauses.is_sorted());
         assert_eq!((pauses[0], pauses[19]), (Duration::from_millis(100), SLOWEST));
         assert_eq!(next_pause(SLOWEST, USED), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_could_not_be_started_is_started_later() {
+        let mut pause = Duration::ZERO;
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            let before = Instant::now();
+            let next = attempted(None, Console::Rc, Console::RcDue, &mut pause);
+            assert!(matches!(next, Console::RcDue(at) if at >= before + pause), "{next:?}");
+            pauses.push(pause.as_millis());
+        }
+        assert_eq!(pauses, [100, 200, 400]);
+        let next = attempted(Some(Pid::INIT), Console::Rc, Console::RcDue, &mut pause);
+        assert!(matches!(next, Console::Rc(Pid::INIT)), "{next:?}");
     }
 
     #[test]

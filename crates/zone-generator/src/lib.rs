@@ -4,6 +4,7 @@
 //! The unit itself is a template that the package brings; what is made here are links to it and drop-ins beside it.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use zone_config::config::{BootPriority, FsType};
 use zone_config::filesystem::{MountOption, read_option};
 use zone_config::index::{Index, IndexError};
+use zone_config::order::{self, Place};
 use zone_config::{Layout, State, ZoneConfig, ZoneName};
 use zone_sys::Chain;
 
@@ -47,21 +49,34 @@ pub enum GeneratorError {
 /// [`GeneratorError`].
 pub fn generate(layout: &Layout, normal: &Path, mut say: impl FnMut(String)) -> Result<(), GeneratorError> {
     let index = Index::load(layout)?;
+    let mut configs = BTreeMap::new();
     for entry in index.entries().filter(|entry| entry.state == State::Installed) {
         match ZoneConfig::load(layout, &entry.name) {
-            Ok(config) => write_units(&entry.name, &config, normal)?,
+            Ok(config) => {
+                configs.insert(entry.name.clone(), config);
+            }
             Err(error) => {
                 say(format!("zone '{}' does not boot with the host: {}", entry.name, Chain(&error)));
             }
         }
     }
+    // Of all, whether they boot with the host or not: systemd also takes down in this order what was booted by hand.
+    let places = order::effective(configs.iter().map(|(zone, config)| (zone.clone(), Place::of(config))));
+    for ((zone, config), place) in configs.iter().zip(places.values()) {
+        write_units(zone, config, place, normal)?;
+    }
     Ok(())
 }
 
-fn write_units(zone: &ZoneName, config: &ZoneConfig, normal: &Path) -> Result<(), GeneratorError> {
+fn write_units(
+    zone: &ZoneName,
+    config: &ZoneConfig,
+    place: &Place,
+    normal: &Path,
+) -> Result<(), GeneratorError> {
     let path = normal.join(format!("{}.d", unit(zone))).join("50-zone.conf");
     at(&path, |path| fs::create_dir_all(path.parent().unwrap_or(normal)))?;
-    at(&path, |path| fs::write(path, drop_in(config)))?;
+    at(&path, |path| fs::write(path, drop_in(config, place)))?;
     if config.autoboot {
         let link = normal.join(format!("{TARGET}.wants")).join(unit(zone));
         at(&link, |link| fs::create_dir_all(link.parent().unwrap_or(normal)))?;
@@ -88,7 +103,7 @@ fn unit(zone: &ZoneName) -> String {
 }
 
 /// What a zone's unit has beside the template.
-fn drop_in(config: &ZoneConfig) -> String {
+fn drop_in(config: &ZoneConfig, place: &Place) -> String {
     let mut text = String::from("# Made from the zone's configuration by zone-generator.\n[Unit]\n");
     let mut line = |key: &str, value: &str| text.extend([key, "=", value, "\n"]);
     line("RequiresMountsFor", &escaped(&config.zonepath.to_string_lossy()));
@@ -101,12 +116,12 @@ fn drop_in(config: &ZoneConfig) -> String {
             line("RequiresMountsFor", &escaped(path));
         }
     }
-    for zone in config.depends.iter().filter_map(|name| name.parse::<ZoneName>().ok()) {
+    for zone in &place.depends {
         // Not Requires=: that would take this zone down with the other one whenever that is stopped.
-        line("Wants", &unit(&zone));
-        line("After", &unit(&zone));
+        line("Wants", &unit(zone));
+        line("After", &unit(zone));
     }
-    match config.boot_priority {
+    match place.priority {
         BootPriority::High => line("Before", HIGH),
         BootPriority::Normal => {
             line("After", HIGH);
@@ -217,6 +232,25 @@ mod tests {
         }
         assert!(told("boot-priority = \"high\"\n").ends_with("\nBefore=zones-high.target\n"));
         assert!(told("boot-priority = \"low\"\n").ends_with("\nAfter=zones-normal.target\n"));
+    }
+
+    #[test]
+    fn what_a_zone_of_high_priority_depends_on_is_before_the_same_target() {
+        let host = Host::with(&[
+            ("web", "installed", "boot-priority = \"high\"\ndepends = [\"db\"]\n"),
+            ("db", "installed", "depends = [\"disk\"]\n"),
+            ("disk", "installed", "boot-priority = \"low\"\n"),
+            ("mail", "installed", ""),
+        ]);
+        let (normal, _) = host.generate();
+        let of = |zone: &str| fs::read_to_string(normal.join(format!("zone@{zone}.service.d/50-zone.conf")));
+        for zone in ["web", "db", "disk"] {
+            let text = of(zone).unwrap();
+            // After it as well they would wait for who waits for them.
+            assert!(text.ends_with("\nBefore=zones-high.target\n"), "{zone}: {text}");
+            assert!(!text.contains("After=zones-"), "{zone}: {text}");
+        }
+        assert!(of("mail").unwrap().ends_with("\nAfter=zones-high.target\nBefore=zones-normal.target\n"));
     }
 
     #[test]

@@ -19,8 +19,13 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// The deadline of the host that goes down now. Whoever asks first begins it.
     pub(crate) fn of(layout: &Layout, settings: &Settings) -> Self {
-        let total = Duration::from_secs(settings.shutdown_time.unwrap_or(SHUTDOWN_TIME));
-        Self { begun: begun(layout), total }
+        Self { begun: begun(layout), total: total(settings) }
+    }
+
+    /// The deadline of who takes down all zones by himself, and so shares the time with nobody: no file says when it began, which could
+    /// be one of long ago.
+    pub(crate) fn from_now(settings: &Settings) -> Self {
+        Self { begun: now(), total: total(settings) }
     }
 
     /// For how long zones may still end in order.
@@ -37,6 +42,10 @@ impl Deadline {
     pub(crate) fn total(&self) -> Duration {
         self.total
     }
+}
+
+fn total(settings: &Settings) -> Duration {
+    Duration::from_secs(settings.shutdown_time.unwrap_or(SHUTDOWN_TIME))
 }
 
 /// When the host began to go down, from the file that says so; it is made when it is missing. Where it cannot be, the time
@@ -85,6 +94,12 @@ mod tests {
         std::fs::write(layout.going_down(), &earlier).unwrap();
         let second = Deadline::of(&layout, &settings);
         assert_eq!(format!("{:.3}\n", second.begun.as_secs_f64()), earlier);
+        // Who has the time for himself has all of it, whatever is left of another's.
+        std::fs::write(layout.going_down(), "0.001\n").unwrap();
+        let short = Settings { shutdown_time: Some(0), ..Settings::default() };
+        assert!(Deadline::of(&layout, &short).left().is_zero());
+        let own = Deadline::from_now(&settings);
+        assert!(own.begun > Duration::from_millis(1) && own.total() == first.total());
         // What cannot be is no deadline, and another boot's is forgotten.
         std::fs::write(layout.going_down(), "99999999999\n").unwrap();
         assert!(Deadline::of(&layout, &settings).begun <= now());

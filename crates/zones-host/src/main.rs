@@ -18,6 +18,8 @@ use zone_config::settings::SettingsError;
 use zone_config::{Layout, Settings, ZoneName};
 use zone_sys::Chain;
 
+use crate::deadline::Deadline;
+
 const USAGE: &str =
     "usage: zones-host {start | stop} ZONE\n       zones-host {begin | boot | shutdown | end}";
 
@@ -36,10 +38,13 @@ fn main() -> ExitCode {
         ["stop", zone] => on(zone, unit::stop),
         ["begin"] => layout().map(|layout| deadline::forget(&layout)),
         ["boot"] => layout().and_then(|layout| all::boot(&layout)),
-        ["shutdown"] => layout().and_then(|layout| all::shutdown(&layout)),
+        ["shutdown"] => layout().and_then(|layout| all::shutdown(&layout, Deadline::from_now)),
         // Whoever only restarts the service does not mean the zones.
         ["end"] if !unit::goes_down() => Ok(()),
-        ["end"] => layout().and_then(|layout| all::shutdown(&layout)),
+        // The units of zones have the same time.
+        ["end"] => {
+            layout().and_then(|layout| all::shutdown(&layout, |settings| Deadline::of(&layout, settings)))
+        }
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

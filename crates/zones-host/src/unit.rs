@@ -15,6 +15,8 @@ use crate::deadline::Deadline;
 use crate::machine::Machine;
 use crate::{Failed, failed, notify, ready, say, settings, slots, watch};
 
+/// How long a zone has at least to be halted, where the host's time is over before anybody has begun with it.
+pub(crate) const LAST: Duration = Duration::from_secs(10);
 /// A keeper that is ill must not keep the host from going down.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -72,12 +74,16 @@ fn boot(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
 /// Tells systemd that the zone is up; when it is ready, if those are to wait for that who depend on it. One that does not become so
 /// runs all the same.
 fn is_up(layout: &Layout, zone: &ZoneName) {
-    let waits = ZoneConfig::load(layout, zone).is_ok_and(|config| config.boot_wait == BootWait::Ready);
-    notify::notify(if !waits || ready::becomes_ready(layout, zone) {
+    notify::notify(if !is_waited_for(layout, zone) || ready::becomes_ready(layout, zone) {
         "READY=1\nSTATUS=The zone runs"
     } else {
         "READY=1\nSTATUS=The zone runs, and has not become ready"
     });
+}
+
+/// Whether a zone has booted, for those that come after it, not before it is ready.
+pub(crate) fn is_waited_for(layout: &Layout, zone: &ZoneName) -> bool {
+    ZoneConfig::load(layout, zone).is_ok_and(|config| config.boot_wait == BootWait::Ready)
 }
 
 /// Takes the zone down, in the way that its configuration says. A unit whose process has ended is one whose zone has, or one
@@ -103,7 +109,7 @@ pub(crate) fn take_down(layout: &Layout, zone: &ZoneName, deadline: Option<Deadl
         Autoshutdown::Shutdown if orderly > 0 => &["shutdown", "-t", &seconds],
         _ => &["halt"],
     };
-    match Zoneadm::start(zone, words)?.wait_for(deadline.left()) {
+    match Zoneadm::start(zone, words)?.wait_for(deadline.left().max(LAST)) {
         Some(true) => Ok(()),
         Some(false) if state(layout, zone)? < State::Ready => Ok(()),
         Some(false) => Err(Some(format!("zone '{zone}' could not be stopped"))),

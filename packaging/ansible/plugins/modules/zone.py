@@ -22,6 +22,8 @@ options:
       - C(installed), it is installed and down; one that is up is shut down.
       - C(ready) and C(running), it is in this state.
       - C(absent), there is no such zone. Its root and all files in it are removed.
+      - Nothing but C(absent) removes files. So a zone that is incomplete, which can only be uninstalled, stays so with C(configured), and
+        the others fail, in check mode, too.
     type: str
     choices: [absent, configured, installed, ready, running]
     default: configured
@@ -222,14 +224,19 @@ def configure(zone, state):
     return before, after
 
 
+def refuse_incomplete(zone, state, wanted):
+    """Fails where the zone would have to be uninstalled first: nobody has said that its files are to go."""
+    if state == "incomplete" and wanted != "configured":
+        zone.module.fail_json(
+            msg="zone %s is incomplete: state=absent removes it first, with all files in it" % zone.name
+        )
+
+
 def bring(zone, state, wanted):
     """Leads the zone from a state to one that is wanted, and returns the state that it has then."""
     params = zone.module.params
     if wanted == "configured":
         return state if state != "absent" else "configured"
-    if state == "incomplete":
-        zone.adm("uninstall", "-F")
-        state = "configured"
     if state in ("absent", "configured"):
         zone.adm("install", *params["install"])
         state = "installed"
@@ -303,6 +310,7 @@ def main():
         remove(zone, before)
         after = "absent"
     else:
+        refuse_incomplete(zone, before, wanted)
         config = configure(zone, before)
         after = bring(zone, before, wanted)
         if module.params["apply"] and before in UP and after == before:

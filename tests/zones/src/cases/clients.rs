@@ -7,6 +7,7 @@ cases![
     ansible_leads_a_zone_through_its_life: 240,
     ansible_does_what_the_manual_says: 240,
     ansible_says_what_zoneadm_and_zlogin_say: 240,
+    ansible_removes_nothing_but_what_is_to_be_absent: 240,
     the_examples_lead_a_zone_through_its_life,
     varlinkctl_leads_a_zone,
 ];
@@ -161,6 +162,49 @@ fn ansible_says_what_zoneadm_and_zlogin_say(lab: &Lab) {
     // 4: a host was unreachable.
     ran.exits(4).stdout_has("zlogin: cannot login to a zone which is 'configured'");
     lab.zonecfg("web", "info autoboot").ok().stdout_is("autoboot: false\n");
+}
+
+fn ansible_removes_nothing_but_what_is_to_be_absent(lab: &Lab) {
+    let zone = lab.sparse("web");
+    write(&zone.file("/etc/kept"), "yes\n");
+    zone.zoneadm(["mark", "incomplete"]).ok();
+    let ran = play(
+        lab,
+        r#"
+- hosts: localhost
+  tasks:
+    - zones.linux.zone: {name: web, state: "{{ item.state }}", zones_root: "{{ root }}", config: {hostname: www}}
+      check_mode: "{{ item.check }}"
+      register: refused
+      failed_when: 'not refused.failed or "zone web is incomplete: state=absent removes it first" not in refused.msg'
+      loop:
+        - {state: installed, check: false}
+        - {state: installed, check: true}
+        - {state: ready, check: false}
+        - {state: running, check: false}
+        - {state: running, check: true}
+    - zones.linux.zone: {name: web, zones_root: "{{ root }}", config: {shutdown-timeout: 30}}
+      register: left
+      failed_when: left.failed or left.state != "incomplete"
+"#,
+    );
+    ran.ok().stdout_has("failed=0");
+    zone.is("incomplete");
+    assert_eq!(read(&zone.file("/etc/kept")), "yes\n", "{ran}");
+    let info = lab.zonecfg("web", "info hostname").ok().out();
+    assert!(!info.contains("www"), "it failed before it changed the configuration: {info}");
+    let ran = play(
+        lab,
+        r#"
+- hosts: localhost
+  tasks:
+    - zones.linux.zone: {name: web, state: absent, zones_root: "{{ root }}"}
+      register: gone
+      failed_when: gone.failed or not gone.changed
+"#,
+    );
+    ran.ok();
+    zone.zoneadm(["list"]).exits(1).stderr_has("No such zone configured");
 }
 
 fn ansible_does_what_the_manual_says(lab: &Lab) {
