@@ -70,7 +70,7 @@ pub(crate) fn state_parser() -> impl TypedValueParser<Value = State> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// List zones and their states
-    #[command(after_long_help = watch::LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [-s STATE,...] [-o COLUMN,...] [--csv] [--net] [--json]")]
+    #[command(after_long_help = watch::LIST_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE | -u UUID] list [-cinpv] [-s STATE,...] [-o COLUMN,...] [--width COLUMNS] [--csv] [--net] [--json]")]
     List(ListArgs),
     /// Show what there is to know of a zone, on one screen
     #[command(after_long_help = watch::STATUS_HELP, override_usage = "zoneadm [-R ROOT] status [--json] [ZONE,...]\n       zoneadm [-R ROOT] [-z ZONE,... | -u UUID] status [--json]")]
@@ -82,7 +82,7 @@ pub(crate) enum Verb {
     #[command(after_long_help = watch::PS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] ps [--json]")]
     Ps(PsArgs),
     /// Show what zones use of the machine, again and again
-    #[command(after_long_help = watch::STAT_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] stat [-i SECONDS] [-c COUNT] [--plain | --json]")]
+    #[command(after_long_help = watch::STAT_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] stat [-i SECONDS] [-c COUNT] [[--plain] [--width COLUMNS] | --json]")]
     Stat(StatArgs),
     /// Show what happens to zones
     #[command(after_long_help = watch::EVENTS_HELP, override_usage = "zoneadm [-R ROOT] [-z ZONE,... | -u UUID] events [-f] [--json]")]
@@ -230,5 +230,23 @@ mod tests {
             assert!(help.contains("Examples:\n  zoneadm "), "{}", verb.get_name());
         }
         assert_eq!(parse("").unwrap_err(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    }
+
+    #[test]
+    fn a_synopsis_has_every_option_of_its_verb() {
+        for verb in Cli::command().get_subcommands_mut() {
+            let usage = verb.render_usage().to_string();
+            let words = || usage.split(|char: char| !(char.is_alphanumeric() || char == '-'));
+            for option in verb.get_arguments().filter(|option| !option.is_positional()) {
+                let is_long = |word: &str| word.strip_prefix("--") == option.get_long();
+                let letter = option.get_short();
+                let is_short = |word: &str| {
+                    let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+                    letters.zip(letter).is_some_and(|(letters, letter)| letters.contains(letter))
+                };
+                let named = words().any(|word| is_long(word) || is_short(word)) || option.get_id() == "help";
+                assert!(named || option.is_hide_set() || option.is_global_set(), "{option} in {usage}");
+            }
+        }
     }
 }

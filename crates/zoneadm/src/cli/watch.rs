@@ -170,7 +170,8 @@ pub(crate) struct ConsoleArgs {
 pub(super) const CONSOLE_HELP: &str = "\
 On a terminal it is shown as text, without what a terminal would obey; a pipe or a file gets the bytes as they
 were said. The log is in ROOT/var/log/zones and bounded: what is older, or came too fast, is no longer there.
-Nothing is started to answer. To use a console, run \"zlogin -C\".
+Nothing is started to answer but a daemon that has left since nothing needed it; with -f it stays. To use a
+console, run \"zlogin -C\".
 
 Examples:
   zoneadm console web --log                       all that is kept
