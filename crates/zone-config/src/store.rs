@@ -131,9 +131,12 @@ pub fn save(
     {
         let _lock = lock(layout)?;
         put(layout, zone, to, document, |entry| may_save(layout, zone, to, document, base, entry))?;
+        if zone != to {
+            // Before somebody else can have the old name.
+            file::remove(&layout.config(zone))?;
+        }
     }
     if zone != to {
-        file::remove(&layout.config(zone))?;
         // A name too many is no harm.
         let _ = sharing::forget(layout, zone);
     }
@@ -354,19 +357,23 @@ fn delete_locked(layout: &Layout, zone: &ZoneName, force: bool) -> Result<Option
         kept = None;
     }
     let seen = entry.map(|entry| entry.state);
-    Index::update(layout, |index| match index.get(zone) {
-        // It may have come further meanwhile only by a hand that knows no locks.
-        Some(entry) if Some(entry.state) != seen => {
-            Err(StoreError::State { zone: zone.clone(), state: entry.state, change: "delete" })
-        }
-        Some(_) => Ok(index.remove(zone).map(|_| ())?),
-        // A configuration without a line is what a crash leaves.
-        None => Ok(()),
-    })?;
-    // The configuration goes last: as long as it is there, the zone can be deleted again.
-    addresses::release(layout, zone)?;
-    file::remove(&layout.moving(zone))?;
-    file::remove(&layout.config(zone))?;
+    {
+        // Until all is gone: who has read the zone, and saves it in between, would be told that it is saved.
+        let _lock = lock(layout)?;
+        Index::update_locked(layout, |index| match index.get(zone) {
+            // It may have come further meanwhile only by a hand that knows no locks.
+            Some(entry) if Some(entry.state) != seen => {
+                Err(StoreError::State { zone: zone.clone(), state: entry.state, change: "delete" })
+            }
+            Some(_) => Ok(index.remove(zone).map(|_| ())?),
+            // A configuration without a line is what a crash leaves.
+            None => Ok(()),
+        })?;
+        // The configuration goes last: as long as it is there, the zone can be deleted again.
+        addresses::release(layout, zone)?;
+        file::remove(&layout.moving(zone))?;
+        file::remove(&layout.config(zone))?;
+    }
     // A name too many is no harm, and the zone is deleted.
     let _ = sharing::forget(layout, zone);
     Ok(kept)

@@ -39,7 +39,7 @@
 //! let summary = archive.unpack(path, &options, &mut report)?;
 //! eprintln!("\n{} entries, {} devices left out", summary.entries, summary.devices_skipped);
 //!
-//! let plan = remove::plan(path, &options, &mut report)?;
+//! let plan = remove::plan(path, false, &options, &mut report)?;
 //! let removed = remove::execute(&plan, remove::Fixed::Refuse, &options, &mut report)?;
 //! if let Some(left) = removed.left {
 //!     eprintln!("{left}");

@@ -61,8 +61,11 @@ fn known(
         // It may have ended between the two calls, as keepers of halted zones do; and one that was started for a zone whose
         // keeper was killed may not have it yet.
         Ok(_) | Err(ClientError::NotRunning) => {
-            let orphan = Orphan::find(layout, zone).map(|orphan| orphan.status());
-            let seen = orphan.or_else(|| remains(layout, zone));
+            let seen = match fate(layout, zone) {
+                Fate::Lives(orphan) => Some(orphan.status()),
+                Fate::Unclear(_) => Some(unclear()),
+                Fate::Ended(_) | Fate::Unknown => remains(layout, zone),
+            };
             // What was made between the two looks has a keeper that knows it.
             let known = || asked(layout, zone, patience, Client::status).ok().filter(Status::exists);
             Ok(seen.map(|seen| known().unwrap_or(seen)))
@@ -147,6 +150,12 @@ pub fn remains(layout: &Layout, zone: &ZoneName) -> Option<Status> {
     populated.then(|| Status { phase: Phase::Stopping, ..Status::default() })
 }
 
+/// The status of a zone of which it cannot be told whether it lives: it has processes, for all that is known, and nothing is removed
+/// below them.
+fn unclear() -> Status {
+    Status { phase: Phase::Stopping, ..Status::default() }
+}
+
 /// The same with what it takes to enter the zone, of one whose first process lives.
 ///
 /// # Errors
@@ -165,7 +174,11 @@ pub fn enter(
     match ask() {
         Ok((status, fds)) if status.exists() => Ok((Some(status), fds)),
         Ok(_) | Err(ClientError::NotRunning) => {
-            let Some(orphan) = Orphan::find(layout, zone) else { return Ok((None, None)) };
+            let orphan = match fate(layout, zone) {
+                Fate::Lives(orphan) => orphan,
+                Fate::Unclear(_) => return Ok((Some(unclear()), None)),
+                Fate::Ended(_) | Fate::Unknown => return Ok((None, None)),
+            };
             // What was made between the two looks has a keeper that knows it.
             Ok(match ask() {
                 Ok((status, fds)) if status.exists() => (Some(status), fds),

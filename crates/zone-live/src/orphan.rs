@@ -75,15 +75,6 @@ pub fn fate(layout: &Layout, zone: &ZoneName) -> Fate {
 }
 
 impl Orphan {
-    /// The zone, if it lives without a zsched.
-    #[must_use]
-    pub fn find(layout: &Layout, zone: &ZoneName) -> Option<Self> {
-        match fate(layout, zone) {
-            Fate::Lives(orphan) => Some(orphan),
-            Fate::Ended(_) | Fate::Unknown | Fate::Unclear(_) => None,
-        }
-    }
-
     /// What zsched would say of it.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -188,7 +179,11 @@ mod tests {
         for other in [&b"Name:\t\xffNSpid: 7 1\nNSpid:\t77\t12\n"[..], b"Name:\ta\nNSpid:\t1\n", b""] {
             assert!(!is_first(other));
         }
-        // As the kernel shows it.
+    }
+
+    #[test]
+    fn the_kernel_shows_a_name_that_is_no_text_and_hides_nobody() {
+        zone_testing::needs_root!();
         let script = r"printf '\377' > /proc/self/comm; echo ready; read -r end";
         let command = std::process::Command::new("unshare")
             .args(["--user", "--map-root-user", "--pid", "--fork", "sh", "-c", script])

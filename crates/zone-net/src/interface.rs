@@ -30,9 +30,9 @@ pub struct Interface {
     pub routers: Vec<IpAddr>,
     /// Addresses that it may use beside `addresses`.
     pub allowed: Vec<IpNet>,
-    /// Of an isolated net, the addresses that the host has on its bridge; of others none.
+    /// Of an isolated net, the addresses that the host has on its bridge, with their prefixes; of others none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub host_addresses: Vec<IpAddr>,
+    pub host_addresses: Vec<IpNet>,
     /// Whether a DHCP client inside may ask for an address.
     pub dhcp: bool,
     /// The most bits in a second, in each direction.

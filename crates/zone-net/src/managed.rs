@@ -276,6 +276,12 @@ impl Network {
         self.ranges().map(Range::router).collect()
     }
 
+    /// Lists the host's own addresses in it, with the prefixes of its ranges.
+    #[must_use]
+    pub fn own_addresses(&self) -> Vec<IpNet> {
+        self.ranges().map(|range| range.router()).collect()
+    }
+
     /// Lists the routers of the zones' default routes.
     pub fn routers(&self) -> Vec<IpAddr> {
         self.ranges().map(|range| range.router().addr()).collect()

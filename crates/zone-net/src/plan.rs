@@ -228,16 +228,18 @@ impl Plan<'_> {
         given.iter().map(complete).collect()
     }
 
-    /// What the host has on the bridge of an isolated net, which such a net reaches all the same.
-    fn host_addresses(&self, net: &NetSpec, attachment: &Attachment) -> Vec<IpAddr> {
+    /// What the host has on the bridge of an isolated net, which such a net reaches all the same, and around which it has the host send
+    /// nothing on.
+    #[must_use]
+    pub fn host_addresses(&self, net: &NetSpec, attachment: &Attachment) -> Vec<IpNet> {
         if !matches!(attachment, Attachment::Bridge { .. }) || !self.protection(net, attachment).isolated {
             return Vec::new();
         }
         if let Some(network) = self.managed.filter(|_| net.lower == Lower::Managed) {
-            return network.routers();
+            return network.own_addresses();
         }
         let on_bridge = self.lower(attachment).map(|link| self.host.prefixes(link.index));
-        on_bridge.unwrap_or_default().iter().map(IpNet::addr).collect()
+        on_bridge.unwrap_or_default()
     }
 
     fn unused(&self, net: &NetSpec, attachment: &Attachment, addresses: &[IpNet]) -> Result<(), PlanError> {

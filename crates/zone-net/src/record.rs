@@ -168,7 +168,7 @@ mod tests {
             addresses: vec!["192.0.2.5/24".parse().unwrap(), "2001:db8::5/64".parse().unwrap()],
             routers: vec!["192.0.2.1".parse().unwrap()],
             allowed: vec!["198.51.100.0/24".parse().unwrap()],
-            host_addresses: vec!["192.0.2.1".parse().unwrap()],
+            host_addresses: vec!["192.0.2.1/24".parse().unwrap()],
             dhcp: false,
             bandwidth: None,
             protection: Protection::default(),

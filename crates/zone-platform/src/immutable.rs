@@ -11,8 +11,6 @@
 //! zone may leave its mounts behind: `pivot_root(2)`, after which the old root can be unmounted as a whole, is refused to it,
 //! and so are, to every zone, mount namespaces that begin empty.
 
-use std::cell::LazyCell;
-
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -146,7 +144,12 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
     let (spec, profile) = (check.spec, check.spec.protection);
     let Some(root) = &check.found.root else { return Ok(()) };
     let (mut places, mut left_out) = (Vec::new(), Vec::new());
-    let scripts = LazyCell::new(|| scripts::of(root.fd.as_fd()));
+    // Asked for only where a profile has a row of them, and once.
+    let has_scripts = |Line(_, fate, profiles): &Line| *fate == Fate::Scripts && profiles.contains(&profile);
+    let scripts = match TABLE.iter().any(has_scripts) {
+        true => scripts::of(root.fd.as_fd()).map_err(ImmutableError::Failed)?,
+        false => Scripts::Unknown,
+    };
     for Line(path, fate, profiles) in TABLE {
         let at = Canonical::fixed(path);
         // What is mounted there is nothing of the root.
@@ -159,7 +162,7 @@ pub(crate) fn look(check: &mut Check<'_>) -> Result<(), PlatformError> {
                 places.push(Place { at, fate, dir: None });
             }
             (Found::Other, Fate::Scripts) if !scripts.obeys(path) => {
-                left_out.extend((*scripts == Scripts::Unknown).then_some(path));
+                left_out.extend((scripts == Scripts::Unknown).then_some(path));
             }
             (Found::Directory(dir), fate) => places.push(Place { at, fate, dir: Some(dir) }),
             (Found::Nothing, Fate::Sealed)

@@ -78,8 +78,9 @@ pub(crate) fn shutdown(layout: &Layout, deadline: impl FnOnce(&Settings) -> Dead
     }
     // The time can be over before their turn has come: then they are halted without one.
     order.rest().into_iter().for_each(|zone| begin(&mut work, zone));
-    // Those that are still at it have no time left, and say so at once.
-    while work.next(Some(unit::LAST + Duration::from_secs(1))).is_some() {}
+    // Each of them ends by itself in the time that it has, and once it has been asked what became of it.
+    let limit = || deadline.left().max(unit::LAST) + unit::ANSWER + Duration::from_secs(1);
+    while work.next(Some(limit())).is_some() {}
     for zone in std::mem::take(&mut work.under_way) {
         say(&format!("zone '{zone}' could not be stopped"));
         work.wrong = true;

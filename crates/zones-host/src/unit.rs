@@ -18,7 +18,7 @@ use crate::{Failed, failed, notify, ready, say, settings, slots, watch};
 /// How long a zone has at least to be halted, where the host's time is over before anybody has begun with it.
 pub(crate) const LAST: Duration = Duration::from_secs(10);
 /// A keeper that is ill must not keep the host from going down.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Boots the zone, tells systemd when it runs, and stays until it does not any more. Where the zone's daemon is telling systemd
 /// that somebody has booted the zone, it boots nothing: that may be over by now.

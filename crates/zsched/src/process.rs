@@ -78,13 +78,17 @@ mod tests {
 
     #[test]
     fn of_a_command_line_without_end_no_more_is_read_than_of_one_of_ours() {
-        let words = ["-c", "read line", &"x".repeat(100_000)];
-        let mut child = Command::new("sh").args(words).stdin(Stdio::piped()).spawn().unwrap();
+        let words = ["-c", "echo ready; read line", &"x".repeat(100_000)];
+        let mut command = Command::new("sh");
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // In the middle of its exec it has none.
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 6]).unwrap();
         let line = command_line(&Path::new("/proc").join(child.id().to_string()));
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(line.len(), zone_sys::exec::MAX_BLOCK);
-        assert!(line.starts_with(b"sh\0-c\0read line\0xx"));
+        assert!(line.starts_with(b"sh\0-c\0echo ready; read line\0xx"));
         assert!(command_line(Path::new("/proc/none")).is_empty());
     }
 }

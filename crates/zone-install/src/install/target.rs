@@ -54,6 +54,8 @@ pub(crate) struct Target {
     /// The last parent used: neighbours come together.
     parent: Option<(PathBuf, Rc<OwnedFd>)>,
     directories: Directories,
+    /// Whether nobody vouches for what comes, as for an archive: behind a tree that is copied stands a disk of this host.
+    unvouched: bool,
     /// Access control lists that wait for the names in them.
     waiting: Waiting,
     unwatched: (u64, u64),
@@ -74,6 +76,12 @@ impl Target {
             Err(errno) => return Err(Error::io("create", place, errno)),
         }
         Self::open(&place)
+    }
+
+    /// Bounds what directories may have remembered of them.
+    pub(crate) fn unvouched(mut self) -> Self {
+        self.unvouched = true;
+        self
     }
 
     /// Takes an empty directory as the root.
@@ -102,6 +110,7 @@ impl Target {
             fixed: Vec::new(),
             parent: None,
             directories: Directories::default(),
+            unvouched: false,
             waiting: Waiting::default(),
             unwatched: (0, 0),
             ourselves,
@@ -278,8 +287,7 @@ impl Target {
                 Err(errno) => return Err(self.fault("create directory", entry, errno)),
             }
             self.directories.promise(entry, meta);
-            // Nobody vouches for what is installed. What is moved is on a disk of this host, and must go along whole.
-            if self.keeps == Keeps::Files && self.directories.are_too_many() {
+            if self.unvouched && self.directories.are_too_many() {
                 return Err(Error::TooMany { place: self.place.clone(), entry: entry.to_owned() });
             }
         }

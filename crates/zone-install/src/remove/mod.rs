@@ -157,12 +157,18 @@ impl Plan {
 /// Looks at what is there. The directory is held open from now on: it is the one that [`execute`] empties.
 ///
 /// The zonepath must be absolute, free of symbolic links, root's, and closed to others (mode 0700, which an
-/// install sees to): a wrong path in a hand-edited configuration must not empty some other directory. One that is open to others and has
-/// nothing of a zone in it is what was there before an install that did not come so far: the plan is to leave it alone.
+/// install sees to): a wrong path in a hand-edited configuration must not empty some other directory. Of a zone that is `incomplete`
+/// one that is open to others and has nothing of a zone in it is what was there before an install that did not come so far: the plan is to
+/// leave it alone. Of any other zone it is what is below a disk that is not mounted.
 ///
 /// # Errors
 /// [`Error::NotRemovable`], [`Error::Io`], or [`Error::Interrupted`].
-pub fn plan(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Result<Plan, Error> {
+pub fn plan(
+    zonepath: &Path,
+    incomplete: bool,
+    options: &Options,
+    report: &mut Reporter<'_>,
+) -> Result<Plan, Error> {
     let mut plan = Plan {
         zonepath: zonepath.to_owned(),
         directory: None,
@@ -174,7 +180,8 @@ pub fn plan(zonepath: &Path, options: &Options, report: &mut Reporter<'_>) -> Re
     };
     let Some(directory) = look_at_zonepath(zonepath)? else { return Ok(plan) };
     if is_open(&directory, zonepath)? {
-        return if has_standard(&directory) { open_to_others(zonepath) } else { Ok(plan) };
+        let is_ours = !incomplete || has_standard(&directory);
+        return if is_ours { open_to_others(zonepath) } else { Ok(plan) };
     }
     plan.mounts = mounts::below(zonepath)?;
     let failed = |errno: Errno| Error::io("read", zonepath, errno);

@@ -7,7 +7,7 @@ use super::*;
 use crate::testing::{Ground, chmod, in_own_mounts, mount_tmpfs, options, silent};
 
 fn planned(ground: &Ground) -> Plan {
-    plan(&ground.zonepath, &options(), &mut silent).unwrap()
+    plan(&ground.zonepath, true, &options(), &mut silent).unwrap()
 }
 
 fn removed(ground: &Ground) -> Removed {
@@ -96,7 +96,7 @@ fn an_interrupted_removal_can_be_finished() {
     let ground = Ground::new();
     fill(&ground);
     let options = options();
-    let plan = plan(&ground.zonepath, &options, &mut silent).unwrap();
+    let plan = plan(&ground.zonepath, true, &options, &mut silent).unwrap();
     options.cancel.store(true, Ordering::Relaxed);
     let error = execute(&plan, Fixed::Refuse, &options, &mut silent).unwrap_err();
     assert_eq!(error.to_string(), "the uninstall was interrupted; run uninstall -F again to finish it");
@@ -110,7 +110,7 @@ fn a_wrong_path_empties_nothing() {
     let ground = Ground::new();
     fill(&ground);
     symlink(&ground.zonepath, ground.path("link")).unwrap();
-    let refused = |path: &Path| plan(path, &options(), &mut silent).unwrap_err().to_string();
+    let refused = |path: &Path| plan(path, false, &options(), &mut silent).unwrap_err().to_string();
     assert!(refused(&ground.path("link")).contains("cannot be removed"));
     assert!(refused(&ground.path("link/root")).contains("symbolic link"));
     assert!(refused(Path::new("/")).contains("directory of its own"));
@@ -135,7 +135,7 @@ fn a_directory_that_no_zone_was_installed_in_is_left_alone() {
     );
     for name in STANDARD {
         fs::write(ground.zonepath.join(name.to_str().unwrap()), "").unwrap();
-        assert!(super::plan(&ground.zonepath, &options(), &mut silent).is_err(), "{name:?}");
+        assert!(super::plan(&ground.zonepath, true, &options(), &mut silent).is_err(), "{name:?}");
         fs::remove_file(ground.zonepath.join(name.to_str().unwrap())).unwrap();
     }
 }

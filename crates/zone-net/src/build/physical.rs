@@ -203,7 +203,8 @@ impl PhysicalRecord {
     /// Finds the link among those of a zone, whatever it is called there.
     pub(super) fn find_inside<'a>(&self, links: &'a [Link]) -> Option<&'a Link> {
         let alike = self.alike(links);
-        self.exact(&alike).or_else(|| self.by_hardware(&alike)).or_else(|| self.by_address(&alike))
+        let by_address = || self.by_address(&alike).or_else(|| self.only_one(&alike));
+        self.exact(&alike).or_else(|| self.by_hardware(&alike)).or_else(by_address)
     }
 
     /// Finds the link among those of the host, whatever it is called there. A virtual one ends with whoever destroys it, and the host
@@ -213,7 +214,11 @@ impl PhysicalRecord {
         let exact = self.exact(&alike);
         if self.is_virtual() {
             let named = || alike.iter().find(|link| link.name == self.name).copied();
-            let underway = || self.by_address(&alike).filter(|link| give_back::is_underway(&link.name));
+            let underway = || {
+                let back: Vec<_> =
+                    alike.iter().copied().filter(|link| give_back::is_underway(&link.name)).collect();
+                self.by_address(&back).or_else(|| self.only_one(&back))
+            };
             return exact.or_else(named).or_else(underway);
         }
         exact.or_else(|| self.by_hardware(&alike)).or_else(|| self.by_address(&alike))
@@ -239,6 +244,14 @@ impl PhysicalRecord {
         let known = self.parent.is_some() || self.permanent_mac.is_some();
         match alike {
             [only] if known => Some(only),
+            _ => None,
+        }
+    }
+
+    /// What has no Ethernet address, as a WireGuard, and whose number was taken where it went: the only one of its kind.
+    fn only_one<'a>(&self, alike: &[&'a Link]) -> Option<&'a Link> {
+        match alike {
+            [only] if self.mac.is_none() && only.mac.is_none() && only.lower == self.lower => Some(only),
             _ => None,
         }
     }

@@ -128,14 +128,16 @@ fn keep_apart(transaction: &mut Transaction, table: &str, isolated: &[&Interface
         let to = format!("{}-{CHAIN}", interface.host);
         let chains = &mut chains(transaction, FAMILY, table, interface);
         chains.make(&[CHAIN]);
-        let host: Vec<IpNet> = interface.host_addresses.iter().copied().map(IpNet::from).collect();
+        let host: Vec<IpNet> = interface.host_addresses.iter().map(|net| net.addr().into()).collect();
+        // A net that the guest configures has its addresses among the host's prefixes, if anywhere.
+        let around = [&interface.host_addresses, &interface.addresses].map(Vec::as_slice).concat();
         let rule = |v4: bool| if v4 { Rule::new().ip() } else { Rule::new().ip6() };
         for (v4, kind, field, allowed, kept) in [
             (true, SetType::Ip, Field::IP_DESTINATION, "host4", "network4"),
             (false, SetType::Ip6, Field::IP6_DESTINATION, "host6", "network6"),
         ] {
             chains.set(allowed, &Set::Intervals(kind, intervals(&host, kind)));
-            chains.set(kept, &Set::Intervals(kind, intervals(&interface.addresses, kind)));
+            chains.set(kept, &Set::Intervals(kind, intervals(&around, kind)));
             let [allowed, kept] = [allowed, kept].map(|set| chains.name(set));
             chains.add(CHAIN, rule(v4).is_in(field, &allowed).leave().comment("the host"));
             chains.drop(CHAIN, rule(v4).is_in(field, &kept), "by the host to the zones of the bridge");

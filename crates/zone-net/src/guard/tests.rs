@@ -103,8 +103,10 @@ fn what_is_isolated_has_the_host_send_nothing_on_to_other_zones() {
     zone_testing::needs_root!();
     let lab = bridged();
     let alone = Protection { isolated: true, ..Protection::NONE };
-    let host = vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+    let host = vec!["10.0.0.1/24".parse().unwrap(), "fd00::1/64".parse().unwrap()];
     let isolated = |protection| Interface { host_addresses: host.clone(), ..interface("z1", protection) };
+    // What the guest gives itself.
+    let unknown = |protection| Interface { addresses: vec![], ..isolated(protection) };
     let four = |to: &str| f::ether(MAC, 0x0800, &f::ip4("10.0.0.5", to, 17, &f::udp(1, 2)));
     let six = |to: &str| f::ether(MAC, 0x86dd, &f::ip6("fd00::5", to, 17, &f::udp(1, 2)));
     let frames = [
@@ -116,8 +118,9 @@ fn what_is_isolated_has_the_host_send_nothing_on_to_other_zones() {
         (six("2001:db8::9"), true),
         (six("ff02::1"), true),
     ];
-    for protection in [alone, Protection { isolated: true, ..Protection::default() }] {
-        lab.apply(&[isolated(protection)]);
+    let all = Protection { isolated: true, ..Protection::default() };
+    for interface in [isolated(alone), isolated(all), unknown(alone)] {
+        lab.apply(&[interface]);
         for (frame, comes) in &frames {
             let tail = b"the end";
             lab.from.send(frame);

@@ -9,6 +9,9 @@ use std::io::Read;
 
 use rustix::fd::BorrowedFd;
 use rustix::fs::{FileType, OFlags, fstat};
+use rustix::io::Errno;
+
+use crate::Failed;
 
 /// Where it is, with and without a merged `/usr`.
 const GENERATORS: [&str; 2] = [
@@ -41,25 +44,35 @@ impl Scripts {
 }
 
 /// Finds out where the systemd of a root obeys them.
-pub(super) fn of(root: BorrowedFd<'_>) -> Scripts {
-    let Some(program) = GENERATORS.iter().find_map(|path| read(root, path)) else { return Scripts::Unknown };
-    let has = |path: &str| program.windows(path.len()).any(|part| part == path.as_bytes());
-    match (has("/etc/rc.d/init.d"), has("/etc/init.d")) {
-        (true, _) => Scripts::RcD,
-        (false, true) => Scripts::Etc,
-        (false, false) => Scripts::Unknown,
+///
+/// # Errors
+/// When that cannot be read, which is no reason to keep nothing.
+pub(super) fn of(root: BorrowedFd<'_>) -> Result<Scripts, Failed> {
+    for path in GENERATORS {
+        let Some(program) = read(root, path).map_err(Failed::to("read the zone's", path))? else { continue };
+        let has = |path: &str| program.windows(path.len()).any(|part| part == path.as_bytes());
+        return Ok(match (has("/etc/rc.d/init.d"), has("/etc/init.d")) {
+            (true, _) => Scripts::RcD,
+            (false, true) => Scripts::Etc,
+            (false, false) => Scripts::Unknown,
+        });
     }
+    Ok(Scripts::Unknown)
 }
 
-fn read(root: BorrowedFd<'_>, path: &str) -> Option<Vec<u8>> {
-    let file =
-        zone_sys::path::in_root(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).ok()?;
-    if FileType::from_raw_mode(fstat(&file).ok()?.st_mode) != FileType::RegularFile {
-        return None;
+/// What is in it; `None` if there is no such file.
+fn read(root: BorrowedFd<'_>, path: &str) -> std::io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match zone_sys::path::in_root(root, path, flags) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(None),
+        opened => opened?,
+    };
+    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Ok(None);
     }
     let mut program = Vec::new();
-    File::from(file).take(MOST).read_to_end(&mut program).ok()?;
-    Some(program)
+    File::from(file).take(MOST).read_to_end(&mut program)?;
+    Ok(Some(program))
 }
 
 #[cfg(test)]

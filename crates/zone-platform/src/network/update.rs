@@ -68,7 +68,8 @@ fn network(change: &mut Change<'_>) -> Result<Option<Network>, NetworkError> {
     }
 }
 
-/// What is to be built: what was, of each net that is as it was, else what a boot would build.
+/// What is to be built: what was, of each net that is as it was, else what a boot would build. What the host has on the bridge of an
+/// isolated one is looked at anew.
 fn wanted(
     change: &mut Change<'_>,
     owner: Owner<'_>,
@@ -82,7 +83,8 @@ fn wanted(
     };
     let built = |net: &NetSpec| record.interfaces.iter().find(|built| built.inside == net.physical);
     let as_it_was = |net: &NetSpec| built(net).filter(|_| old.nets.contains(net)).cloned();
-    if let Some(all) = new.nets.iter().map(as_it_was).collect() {
+    let kept: Option<Vec<Interface>> = new.nets.iter().map(as_it_was).collect();
+    if let Some(all) = kept.filter(|all| !all.iter().any(|net| net.protection.isolated)) {
         return Ok(all);
     }
     let host = match change.found.host.take() {
@@ -97,7 +99,8 @@ fn wanted(
     let mut numbers: Vec<String> = record.interfaces.iter().map(|built| built.host.clone()).collect();
     let mut all = Vec::new();
     for (place, net) in new.nets.iter().enumerate() {
-        if let Some(kept) = as_it_was(net) {
+        if let Some(mut kept) = as_it_was(net) {
+            kept.host_addresses = plan.host_addresses(net, &kept.attachment);
             all.push(kept);
             continue;
         }

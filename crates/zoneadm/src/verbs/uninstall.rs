@@ -42,7 +42,9 @@ pub(crate) fn run(cx: &Context, args: UninstallArgs) -> Outcome {
     let zonepath = target.entry.zonepath.as_path();
     let plan = {
         let mut display = Display::new(zone);
-        remove::plan(zonepath, options, &mut |progress| display.show(progress)).map_err(Failure::of(zone))?
+        let incomplete = target.entry.state == State::Incomplete;
+        remove::plan(zonepath, incomplete, options, &mut |progress| display.show(progress))
+            .map_err(Failure::of(zone))?
     };
     if !plan.mounts.is_empty() {
         let mounts = plan.mounts.clone();

@@ -15,6 +15,7 @@ cases![
     mounts_below_are_named_and_kept,
     a_live_zone_is_not_uninstalled,
     the_daemon_goes_with_the_zone,
+    nothing_is_forgotten_of_a_zone_whose_files_are_elsewhere,
     what_was_there_before_an_install_stays,
     a_zone_that_comes_up_is_not_marked,
     what_is_up_is_halted_whatever_the_index_says,
@@ -154,6 +155,19 @@ fn the_daemon_goes_with_the_zone(lab: &Lab) {
     zone.halt();
     zone.zoneadm(["uninstall", "-F"]).ok();
     zone.daemon_leaves();
+}
+
+/// As below a disk that is not mounted.
+fn nothing_is_forgotten_of_a_zone_whose_files_are_elsewhere(lab: &Lab) {
+    let zone = lab.sparse("web");
+    let away = zone.path().with_extension("away");
+    std::fs::rename(zone.path(), &away).unwrap_or_else(|error| panic!("{error}"));
+    make_dir(&zone.path(), 0o755);
+    zone.zoneadm(["uninstall", "-F"]).refuses().stderr_has("it is open to others");
+    zone.is("installed");
+    std::fs::rename(&away, zone.path()).unwrap_or_else(|error| panic!("{error}"));
+    zone.boot();
+    zone.halt();
 }
 
 /// As when an install was killed before it had made the directory its own.

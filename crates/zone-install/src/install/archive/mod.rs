@@ -92,7 +92,7 @@ impl Archive {
         let mut meter = Meter::new(Phase::Unpacking, options, report);
         meter.phase(Phase::Unpacking, size, None);
         let mut unpacker = Unpacker {
-            target: Target::create(zonepath)?,
+            target: Target::create(zonepath)?.unvouched(),
             position,
             devices: Devices::default(),
             buffer: vec![0; 128 << 10],

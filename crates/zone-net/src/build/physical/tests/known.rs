@@ -85,15 +85,20 @@ fn a_virtual_link_is_never_another_one_of_the_host() {
         let anew = Link { index: 9, ..own.clone() };
         assert_eq!(record.find_on_host(&[sibling.clone(), anew.clone()]), Some(&anew), "{kind}: by its name");
         let inside = Link { name: "mine".to_owned(), ..anew.clone() };
-        let found = record.find_inside(std::slice::from_ref(&inside));
+        assert_eq!(
+            record.find_inside(std::slice::from_ref(&inside)),
+            Some(&inside),
+            "{kind}: its number was taken"
+        );
+        let two = [inside.clone(), Link { index: 10, ..inside.clone() }];
+        let found = record.find_inside(&two);
         assert_eq!(
             found,
             mac.is_some().then_some(&inside),
             "{kind}: without an address it is like all others"
         );
         let underway = Link { name: "zback0".to_owned(), ..anew };
-        let found = record.find_on_host(std::slice::from_ref(&underway));
-        assert_eq!(found, mac.is_some().then_some(&underway), "{kind}");
+        assert_eq!(record.find_on_host(&[sibling, underway.clone()]), Some(&underway), "{kind}");
     }
 }
 
