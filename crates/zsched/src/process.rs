@@ -83,7 +83,7 @@ mod tests {
         command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // In the middle of its exec it has none.
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 6]).unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
         let line = command_line(&Path::new("/proc").join(child.id().to_string()));
         drop(child.stdin.take());
         child.wait().unwrap();
