@@ -279,7 +279,7 @@ impl Network {
     /// Lists the host's own addresses in it, with the prefixes of its ranges.
     #[must_use]
     pub fn own_addresses(&self) -> Vec<IpNet> {
-        self.ranges().map(|range| range.router()).collect()
+        self.ranges().map(Range::router).collect()
     }
 
     /// Lists the routers of the zones' default routes.
