@@ -204,8 +204,8 @@ pub(crate) async fn clear(daemon: &Rc<Daemon>) {
     }
 }
 
-/// Takes the door and the console away and lets zsched go, so that the next daemon starts from nothing.
-pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
+/// Takes the door and the console away, so that nobody comes any more.
+pub(crate) async fn close(daemon: &Rc<Daemon>, door: &Server<Door>) {
     let run = daemon.layout().zone_run(daemon.name());
     let _ = std::fs::remove_file(run.join(DOOR));
     zone_fail::pass!("end.door");
@@ -213,6 +213,11 @@ pub(crate) async fn dismantle(daemon: &Rc<Daemon>, door: &Server<Door>) {
     // Calls in flight end first.
     door.idle().await;
     zone_fail::pass!("end.console");
+}
+
+/// Lets zsched go, so that the next daemon starts from nothing. With it goes what the console has said and no log has.
+pub(crate) fn let_go(daemon: &Rc<Daemon>) {
+    let run = daemon.layout().zone_run(daemon.name());
     match daemon.zone.dismiss() {
         Ok(()) => {
             zone_fail::pass!("end.keeper");

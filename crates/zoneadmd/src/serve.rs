@@ -161,11 +161,13 @@ async fn serve(started: Started, serving: impl FnOnce()) -> Result<(), StartErro
     door_task.abort();
     // From here on nobody minds that zsched goes.
     keeper_task.abort();
-    ending::dismantle(&daemon, &door_server).await;
+    ending::close(&daemon, &door_server).await;
     daemon.console.stop(zone_console::frame::End::Leaving);
     if !console_task.is_finished() {
         let _ = console_task.await;
     }
+    // What was said is in the log by now, should this daemon be killed behind it.
+    ending::let_go(&daemon);
     console_watch.abort();
     pending.abort();
     addresses.abort();
