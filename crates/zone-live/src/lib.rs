@@ -147,11 +147,11 @@ fn wait_until(client: &Client, asked: Instant, patience: Duration) -> Result<(),
 #[must_use]
 pub fn remains(layout: &Layout, zone: &ZoneName) -> Option<Status> {
     let populated = zone_platform::cgroup::is_populated(layout, zone).unwrap_or(false);
-    populated.then(|| Status { phase: Phase::Stopping, ..Status::default() })
+    populated.then(unclear)
 }
 
-/// The status of a zone of which it cannot be told whether it lives: it has processes, for all that is known, and nothing is removed
-/// below them.
+/// The status of a zone that nobody knows, or of which it cannot be told whether it lives: it has processes, for all that is known, and
+/// nothing is removed below them.
 fn unclear() -> Status {
     Status { phase: Phase::Stopping, ..Status::default() }
 }

@@ -26,8 +26,7 @@ impl Holder {
     pub fn of(pid: i32) -> Option<Self> {
         let dir = Path::new("/proc").join(pid.to_string());
         // The name may have anything in it, also brackets, and bytes that are no text.
-        let stat = fs::read(dir.join("stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat);
+        let stat = zone_sys::proc::text(dir.join("stat")).ok()?;
         let (head, tail) = stat.rsplit_once(") ")?;
         let name = head.split_once(" (").map_or("", |(_, name)| name).escape_debug().to_string();
         let state = tail.chars().next().filter(|state| !matches!(state, 'Z' | 'X'))?;

@@ -313,8 +313,7 @@ fn holders(change: &Change<'_>, table: &[Entry], mount: &Entry, going: &[&Mount]
             break;
         }
         if uses(pid, mount) {
-            let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-            let name = String::from_utf8_lossy(&name);
+            let name = zone_sys::proc::text(format!("/proc/{pid}/comm")).unwrap_or_default();
             named.push(format!("process {pid} ({})", name.trim_end().escape_debug()));
         }
     }

@@ -51,23 +51,26 @@ fn what_an_earlier_boot_left_is_forgotten(lab: &Lab) {
     zone.halt();
 }
 
+/// Has the host go down while the zone, which is up, reboots; gives what its journal has of that.
+fn went_down_in_a_reboot(zone: &Zone<'_>) -> String {
+    let mut files = kept(zone);
+    let journal = format!("begin reboot {} rebooted 0 true \n", zone.status().incarnation());
+    zone.halt();
+    files.retain(|(path, _)| !path.ends_with("journal"));
+    files.push((zone.run_dir().join("journal"), journal.clone().into_bytes()));
+    host_went_down(zone, &files);
+    journal
+}
+
 fn a_reboot_of_an_earlier_boot_is_not_carried_on(lab: &Lab) {
     let zone = lab.sparse("web");
     zone.boot();
-    let mut files = kept(&zone);
-    let uniqid = zone.status().incarnation();
-    zone.halt();
-    files.retain(|(path, _)| !path.ends_with("journal"));
-    files.push((
-        zone.run_dir().join("journal"),
-        format!("begin reboot {uniqid} rebooted 0 true \n").into_bytes(),
-    ));
-    host_went_down(&zone, &files);
+    let journal = went_down_in_a_reboot(&zone);
     zone.zoneadm(["halt"]).ok().stderr_has("zone is already halted");
     zone.is("installed");
     assert!(!zone.run_dir().join("journal").exists());
     // In this boot it is.
-    write(&zone.run_dir().join("journal"), &files[files.len() - 1].1);
+    write(&zone.run_dir().join("journal"), journal);
     zone.zoneadm(["boot"]).ok().stderr_has("zone is already booted");
     zone.is("running");
     zone.halt();
@@ -76,13 +79,7 @@ fn a_reboot_of_an_earlier_boot_is_not_carried_on(lab: &Lab) {
 fn a_daemon_that_dies_before_it_has_forgotten_leaves_it_to_the_next(lab: &Lab) {
     let zone = lab.sparse("web");
     zone.boot();
-    let mut files = kept(&zone);
-    let uniqid = zone.status().incarnation();
-    zone.halt();
-    files.retain(|(path, _)| !path.ends_with("journal"));
-    let reboot = format!("begin reboot {uniqid} rebooted 0 true \n");
-    files.push((zone.run_dir().join("journal"), reboot.into_bytes()));
-    host_went_down(&zone, &files);
+    went_down_in_a_reboot(&zone);
     zone.dies(&[("zoneadmd", "start.exclusive", 1)]);
     zone.zoneadm(["halt"]).ok().stderr_has("zone is already halted");
     need_failpoints(&zone.die_no_more());
