@@ -11,11 +11,14 @@ use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProto
 use rustix::io::Errno;
 
 use super::error::{Error, Subject};
+use super::expression::nested;
 use super::socket::{Answer, Socket, packet, serialize};
 use super::{COUNTED, Family, Hook, LEARNED, NETLINK, Rule, Set, tables};
 
 /// NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h: whom a batch is for.
 const SUBSYSTEM: u16 = 10;
+/// NFTA_RULE_EXPRESSIONS of linux/netfilter/nf_tables.h.
+const EXPRESSIONS: u16 = 4;
 /// How many elements of a set go into one message: the attribute that they are in has at most 64 KiB.
 const ELEMENTS: usize = 500;
 /// How often a removal looks again for what somebody else may be removing too.
@@ -141,7 +144,7 @@ impl Transaction {
         let mut attributes = vec![
             RuleAttribute::Table(table.to_owned()),
             RuleAttribute::Chain(chain.to_owned()),
-            RuleAttribute::Expressions(expressions),
+            RuleAttribute::Other(nested(EXPRESSIONS, &expressions)),
         ];
         attributes.extend(comment.as_deref().map(user_data).map(RuleAttribute::UserData));
         let subject = Subject::Rule(family, table.to_owned(), chain.to_owned(), comment.unwrap_or_default());
