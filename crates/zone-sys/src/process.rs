@@ -1,5 +1,6 @@
 //! Descriptors and identity of the calling process.
 
+use crate::clone::SingleThreaded;
 use crate::{Arg, Error, Result};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -56,6 +57,13 @@ fn close_between(first: u32, last: u32, flags: u32) -> Result<()> {
         return Ok(());
     }
     Err(Error::last("close_range").arg(Arg::Num(first.into())).arg(Arg::Flags(flags.into())))
+}
+
+/// Makes room for 256 descriptors while the process has one thread; the table that it begins with has 64. Where threads share a
+/// table, whoever opens the first descriptor that does not fit waits for a grace period of the kernel's, 10 to 25 ms on an idle
+/// machine, and so do all who open one meanwhile (`expand_files` in fs/file.c). Does nothing where the limit of open files is lower.
+pub fn widen_descriptors(_proof: SingleThreaded) {
+    let _ = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 255);
 }
 
 /// Gives the memory that the allocator keeps for later back to the kernel: for a process that has done something large

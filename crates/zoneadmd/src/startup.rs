@@ -53,7 +53,10 @@ fn become_daemon(proof: SingleThreaded, layout: Layout, name: ZoneName, mut wait
     zone_fail::arm("zoneadmd", || layout.zone_run(&name));
     zone_fail::pass!("start.forked");
     zone_sys::process::share_heap();
-    let prepared = detach(&waiting).and_then(|()| prepare(proof, layout, name, &waiting));
+    let prepared = detach(&waiting).and_then(|()| {
+        zone_sys::process::widen_descriptors(proof);
+        prepare(proof, layout, name, &waiting)
+    });
     match prepared.and_then(|started| serve::run(started, || waiting.serving())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(StartError::Exclusive(NotExclusive::Another)) => ExitCode::FAILURE,

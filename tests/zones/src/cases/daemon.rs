@@ -12,6 +12,7 @@ cases![
     serves_door_and_console_when_it_says_so,
     there_is_only_one,
     leaves_when_there_is_nothing_to_do,
+    has_room_for_the_descriptors_of_a_boot,
     keeps_nothing_of_its_starter,
     takes_the_place_of_what_should_not_be_there,
     others_may_not_command_it,
@@ -89,6 +90,21 @@ fn leaves_when_there_is_nothing_to_do(lab: &Lab) {
         proc_status(keeper, "State").is_none_or(|s| s.starts_with('Z')).then_some(())
     });
     zone.boot();
+}
+
+/// A table that grows while threads share it has whoever opens something wait for a grace period of the kernel's.
+fn has_room_for_the_descriptors_of_a_boot(lab: &Lab) {
+    let fs = |dir| format!("add fs; set dir=/{dir}; set special=swap; set type=tmpfs; end; ");
+    let more: String = ["a", "b", "c", "d"].map(fs).concat() + "add net; end; add net; end";
+    let zone = lab.sparse_with("web", &more);
+    lab.command("zoneadmd", ["-z", "web"]).run().ok();
+    let room = || {
+        let daemon = zone.daemon().expect("there is a daemon");
+        (daemon, proc_status(daemon, "FDSize").unwrap_or_default())
+    };
+    let before = room();
+    zone.zoneadm(["boot"]).ok();
+    assert_eq!(room(), before);
 }
 
 fn keeps_nothing_of_its_starter(lab: &Lab) {
