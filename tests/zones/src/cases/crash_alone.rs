@@ -27,9 +27,13 @@ pub(super) fn call(zone: &Zone<'_>, method: &str) {
     while stream.read(&mut byte).unwrap_or(0) == 1 && byte[0] != 0 {}
 }
 
-/// Waits until the zone is in a state that nobody is going to change by himself.
+/// Waits until the zone is in a state that nobody is going to change by himself. Who asks how things stand just as the
+/// daemon dies knocks at a door that zsched then has another serve, and that one carries on what was begun.
 fn settles(zone: &Zone<'_>) -> Status {
-    zone.waits_for("the zone settles", |now| now.operation.is_none() && now.state != "down")
+    zone.waits_for("the zone settles", |now| {
+        let carried_on = || zone.unfinished().is_some() && zone.daemon().is_some();
+        now.operation.is_none() && now.state != "down" && !carried_on()
+    })
 }
 
 /// Calls `method` with the daemon killed at its first boundary, its second and so on. Of the zone that is

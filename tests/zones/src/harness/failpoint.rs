@@ -165,20 +165,22 @@ impl Zone<'_> {
         marks.pop().filter(|line| line.starts_with("begin "))
     }
 
-    /// Waits until a daemon has died as it was told to, or has passed all the points there are.
+    /// Waits until a daemon has died as it was told to, or has passed all the points there are, and until nobody carries on
+    /// with anything. While one is at work its door is left alone: somebody who waits there when it dies gets another daemon.
     #[track_caller]
     pub fn dead_or_done(&self) -> Vec<String> {
         until(&format!("the daemon of zone '{}' is dead or at rest", self.name()), || {
             let deaths = self.deaths();
-            let rests = || match self.daemon() {
+            let is_up = || {
+                let now = self.status();
+                ["ready", "running"].contains(&now.state.as_str()) && now.operation.is_none()
+            };
+            let rests = match self.daemon() {
                 // Its door is gone before it is: what it passes on its way out counts, too.
                 None => self.nobody_is_daemon(),
-                Some(_) => {
-                    let now = self.status();
-                    ["ready", "running"].contains(&now.state.as_str()) && now.operation.is_none()
-                }
+                Some(_) => !self.is_at_work() && (!deaths.is_empty() || is_up()),
             };
-            if deaths.is_empty() { rests().then(|| self.deaths()) } else { Some(deaths) }
+            rests.then(|| self.deaths())
         })
     }
 

@@ -225,6 +225,12 @@ impl<'lab> Zone<'lab> {
         zone_sys::lock::is_taken(&lock).ok()?.then_some(lock)
     }
 
+    /// Whether a daemon shows, by the kind of its lock, that it is at work.
+    pub(super) fn is_at_work(&self) -> bool {
+        let kind = self.served().and_then(|lock| zone_sys::lock::held(&lock).ok()?);
+        kind == Some(zone_sys::lock::Kind::Exclusive)
+    }
+
     /// A connection to its door, if a daemon serves it: without one the zone's zsched would start one for whoever connects.
     fn served_door(&self) -> Option<OwnedFd> {
         self.served()?;
