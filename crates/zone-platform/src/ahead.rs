@@ -8,7 +8,7 @@ use rustix::fd::OwnedFd;
 use zone_config::Layout;
 
 use crate::mounts::leave_host;
-use crate::{Failed, Spec, dev, devices};
+use crate::{Failed, Spec, dev, devices, ipc};
 
 /// The making of it.
 #[derive(Debug, Default)]
@@ -21,15 +21,18 @@ pub(crate) struct Made {
     pub(crate) program: Option<zone_sys::Result<OwnedFd>>,
     /// The zone's terminals.
     pub(crate) pts: Result<OwnedFd, Failed>,
+    /// The IPC namespace of a zone that has limits there.
+    pub(crate) ipc: Option<Result<OwnedFd, Failed>>,
 }
 
 impl Ahead {
     /// Begins, if there is anything to begin with; where no thread is to be had, whoever needs it makes it.
     pub(crate) fn begin(layout: &Layout, spec: &Spec) -> Self {
         let Some(ids) = spec.ids else { return Self::default() };
-        let (installation, guards) = (layout.id(), spec.devices.is_empty());
+        let (installation, guards, limits) = (layout.id(), spec.devices.is_empty(), spec.ipc.clone());
         let make = move || Made {
             program: guards.then(|| devices::load(installation, &[])),
+            ipc: (!limits.is_empty()).then(|| ipc::make(&limits, ids.base)),
             pts: leave_host("/dev/pts").and_then(|()| dev::pts_aside(ids.base)),
         };
         Self(Builder::new().name("ahead".to_owned()).spawn(make).ok())

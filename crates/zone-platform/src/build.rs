@@ -92,6 +92,8 @@ pub struct Build<'a> {
     pub(crate) clocks: Option<OwnedFd>,
     /// The zone's IPC namespace, if it has limits.
     pub(crate) ipc: Option<OwnedFd>,
+    /// The same, or why not, as it was made ahead.
+    pub(crate) ipc_ahead: Option<Result<OwnedFd, Failed>>,
     /// What PID 1 makes read-only.
     readonly: &'static [&'static str],
     /// The zone's `/run`, not attached yet.
@@ -156,6 +158,7 @@ impl<'a> Build<'a> {
             network: network::Begun::default(),
             clocks: None,
             ipc: None,
+            ipc_ahead: None,
             readonly: kernelfs::readonly(spec.privileges.opened.nesting),
             run: None,
             base,

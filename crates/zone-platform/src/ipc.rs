@@ -8,7 +8,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Uid;
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -44,19 +44,22 @@ pub(crate) fn asked(config: &ZoneConfig) -> Vec<(String, u64)> {
     LIMITS.iter().zip(numbers).filter_map(|(limit, number)| Some((limit.file.to_owned(), number?))).collect()
 }
 
-/// Makes the IPC namespace of a zone that has limits.
+/// Gives a zone that has limits its IPC namespace, which was made while the checks ran.
 pub(crate) fn bring_up(build: &mut Build<'_>) -> Result<(), PlatformError> {
     if !build.spec.ipc.is_empty() {
         let (asked, root) = (&build.spec.ipc, build.base());
-        build.ipc = Some(in_thread(|| {
-            let failed = |error: zone_sys::Error| Failed::to("make", "an IPC namespace")(error.errno());
-            zone_sys::namespace::unshare(Namespaces::IPC).map_err(failed)?;
-            write_all(asked, root)?;
-            let made = fs::File::open("/proc/thread-self/ns/ipc");
-            Ok(made.map_err(Failed::to("open", "an IPC namespace"))?.into())
-        })?);
+        build.ipc = Some(build.ipc_ahead.take().unwrap_or_else(|| in_thread(|| make(asked, root)))?);
     }
     Ok(())
+}
+
+/// Makes an IPC namespace with limits, in which the calling thread stays.
+pub(crate) fn make(asked: &[(String, u64)], root: u32) -> Result<OwnedFd, Failed> {
+    let failed = |error: zone_sys::Error| Failed::to("make", "an IPC namespace")(error.errno());
+    zone_sys::namespace::unshare(Namespaces::IPC).map_err(failed)?;
+    write_all(asked, root)?;
+    let made = fs::File::open("/proc/thread-self/ns/ipc");
+    Ok(made.map_err(Failed::to("open", "an IPC namespace"))?.into())
 }
 
 /// Gives the IPC namespace of a live zone other limits.

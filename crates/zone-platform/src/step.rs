@@ -212,7 +212,10 @@ fn make_devices(build: &mut Build<'_>) -> Result<(), PlatformError> {
     let nodes = std::mem::take(&mut build.found.devices);
     let installation = build.layout.id();
     let (program, pts) = match std::mem::take(&mut build.ahead).finish() {
-        Some(made) => (made.program, Some(made.pts)),
+        Some(made) => {
+            build.ipc_ahead = made.ipc;
+            (made.program, Some(made.pts))
+        }
         None => (None, None),
     };
     let program = program.unwrap_or_else(|| devices::load(installation, &nodes));
