@@ -32,8 +32,9 @@ impl Ahead {
         let (installation, guards, limits) = (layout.id(), spec.devices.is_empty(), spec.ipc.clone());
         let make = move || Made {
             program: guards.then(|| devices::load(installation, &[])),
-            ipc: (!limits.is_empty()).then(|| ipc::make(&limits, ids.base)),
             pts: leave_host("/dev/pts").and_then(|()| dev::pts_aside(ids.base)),
+            // Last: the thread stays in the namespace, and may have to write as its owner.
+            ipc: (!limits.is_empty()).then(|| ipc::make(&limits, ids.base)),
         };
         Self(Builder::new().name("ahead".to_owned()).spawn(make).ok())
     }
