@@ -70,11 +70,13 @@ impl Tracer {
     pub(crate) fn look(&mut self) -> Seen {
         // Before the stops: each of those that come later raises the signal anew.
         while matches!(zone_sys::signal::read(&self.signals), Ok(Some(_))) {}
+        // Before the stops, too: a place that is taken after this is found taken by the wait, or looked for again.
+        let headless = self.is_headless();
         for _ in 0..AT_A_TIME {
             // An answer that fails goes to a process that was killed meanwhile: its end is the next event.
             let _ = match trace::next(self.pid) {
                 Ok(None) => {
-                    self.doubt_ms = if self.is_headless() { (self.doubt_ms * 2).clamp(1, 1000) } else { 0 };
+                    self.doubt_ms = if headless { (self.doubt_ms * 2).clamp(1, 1000) } else { 0 };
                     return Seen::Lives;
                 }
                 Err(_) => return Seen::Lost,
@@ -119,10 +121,10 @@ impl Tracer {
         u64::from_str_radix(digits, 16).ok()
     }
 
-    /// Whether its first thread has ended, and others live or are about to take its place.
+    /// Whether its first thread has ended, and others live or are about to take its place; in doubt it has.
     fn is_headless(&self) -> bool {
         let stat = self.read(b"/stat").and_then(|(text, n)| zone_sys::proc::Stat::parse(&text[..n]));
-        stat.is_some_and(|stat| stat.state == b'Z')
+        stat.is_none_or(|stat| stat.state == b'Z')
     }
 
     /// A file of the process in `/proc`: its first page.
