@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Only the unit tests and the core of the zones suite: what to run after each change
     #[arg(long, conflicts_with_all = ["units", "zones", "guests", "all_guests"])]
     quick: bool,
-    /// How many tests of the zones suite to run at the same time [default: three times the number of processors]
+    /// How many tests of the zones suite to run at the same time [default: four times the number of processors]
     #[arg(long, short, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
     /// A test that cannot be run here has failed

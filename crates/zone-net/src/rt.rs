@@ -1,4 +1,4 @@
-//! Links, addresses, routes and neighbours: rtnetlink(7).
+//! Links, addresses, routes and neighbours: rtnetlink(7); and sockets that wait for peers: sock_diag(7).
 //!
 //! What changes something is a [`Request`]: a value that is made without a system call ([`link`], [`bridge`], [`address`],
 //! [`route`], [`neighbour`], [`qdisc`]), and that a [`Socket`] sends, several at once if need be. What asks for something is
@@ -16,6 +16,7 @@ pub mod neighbour;
 pub mod qdisc;
 pub mod route;
 pub mod sysctl;
+pub mod waiting;
 
 pub(crate) mod attributes;
 mod error;
@@ -29,6 +30,7 @@ pub use neighbour::Proxy;
 pub use request::Request;
 pub use route::Route;
 pub use socket::Socket;
+pub use waiting::Waiting;
 
 #[cfg(test)]
 mod tests;

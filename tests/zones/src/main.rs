@@ -51,7 +51,7 @@ struct Args {
     /// How many zones to soak
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     zones: usize,
-    /// How many tests to run at the same time [default: three times the number of processors]
+    /// How many tests to run at the same time [default: four times the number of processors]
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
     /// Give everything so many times as long, on a machine that is emulated
@@ -81,7 +81,7 @@ struct Args {
 }
 
 /// How many tests run at the same time for each processor.
-const JOBS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+const JOBS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 fn main() -> ExitCode {
     // Who starts the suite in the background of a script has it ignore SIGINT, which terminals here are to send.

@@ -1,12 +1,12 @@
 //! Who has a port of the host already.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use zone_config::ZoneName;
 
 use super::{Error, PortSpec};
+use crate::rt::waiting::{self, Waiting};
 use crate::spec::Protocol;
 
 /// Who has a port.
@@ -38,14 +38,6 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A socket of the host that waits for peers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Waiting {
-    address: IpAddr,
-    port: u16,
-    inode: u64,
-}
-
 /// Checks that nobody has one of these ports of the host: no socket of the caller's network namespace, and none of the
 /// zones given with the ports that lead into them. A rule would win over a socket, which would go deaf.
 ///
@@ -56,29 +48,40 @@ pub fn free<'a>(
     zones: impl IntoIterator<Item = (&'a ZoneName, &'a [PortSpec])>,
 ) -> Result<(), Error> {
     free_of_zones(ports, zones)?;
-    for (file, protocol) in [
-        ("/proc/thread-self/net/tcp", Protocol::Tcp),
-        ("/proc/thread-self/net/tcp6", Protocol::Tcp),
-        ("/proc/thread-self/net/udp", Protocol::Udp),
-        ("/proc/thread-self/net/udp6", Protocol::Udp),
-    ] {
-        if !ports.iter().any(|port| port.protocol == protocol) {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let wanted = || ports.iter().filter(|port| port.protocol == protocol);
+        if wanted().next().is_none() {
             continue;
         }
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            // A kernel without IPv6.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(Error::Listening { file, source }),
-        };
-        let sockets = waiting(&text, protocol);
-        for port in ports.iter().filter(|port| port.protocol == protocol) {
+        let sockets = sockets(protocol)?;
+        for port in wanted() {
             if let Some(socket) = sockets.iter().find(|socket| is_hit(port, socket)) {
                 return Err(Error::Taken { port: port.clone(), holder: holder(socket.inode) });
             }
         }
     }
     Ok(())
+}
+
+/// The sockets of the caller's network namespace that wait for peers.
+fn sockets(protocol: Protocol) -> Result<Vec<Waiting>, Error> {
+    // What the kernel has against that, such as that it has no module for it: its tables say the same, and more.
+    waiting::sockets(protocol).or_else(|_| {
+        let files = match protocol {
+            Protocol::Tcp => ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"],
+            Protocol::Udp => ["/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"],
+        };
+        let mut all = Vec::new();
+        for file in files {
+            match std::fs::read_to_string(file) {
+                Ok(text) => all.extend(waiting::of_table(&text, protocol)),
+                // A kernel without IPv6.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Listening { file, source }),
+            }
+        }
+        Ok(all)
+    })
 }
 
 /// Checks that none of the zones given has one of these ports, whatever sockets there are.
@@ -113,42 +116,6 @@ fn is_hit(port: &PortSpec, socket: &Waiting) -> bool {
     (port.first..=port.last).contains(&socket.port) && host
 }
 
-/// Reads the sockets that wait for peers from a file of proc_net(5): those of TCP that listen, those of UDP without peer.
-fn waiting(text: &str, protocol: Protocol) -> Vec<Waiting> {
-    // TCP_LISTEN and TCP_CLOSE of the kernel.
-    let state = match protocol {
-        Protocol::Tcp => "0A",
-        Protocol::Udp => "07",
-    };
-    let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        let local = words.nth(1)?;
-        let is_waiting = words.nth(1)? == state;
-        let (address, port) = local.split_once(':')?;
-        let port = u16::from_str_radix(port, 16).ok()?;
-        let inode = words.nth(5)?.parse().ok()?;
-        is_waiting.then_some(Waiting { address: address_of(address)?, port, inode })
-    };
-    text.lines().skip(1).filter_map(line).collect()
-}
-
-/// An address as the kernel prints it: words of 32 bits in its own byte order.
-fn address_of(text: &str) -> Option<IpAddr> {
-    let mut bytes = Vec::new();
-    for start in (0..text.len()).step_by(8) {
-        let word = u32::from_str_radix(text.get(start..start + 8)?, 16).ok()?;
-        bytes.extend(word.to_ne_bytes());
-    }
-    match bytes.len() {
-        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
-        16 => {
-            let address = Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?);
-            Some(address.to_ipv4_mapped().map_or(address.into(), IpAddr::from))
-        }
-        _ => None,
-    }
-}
-
 /// Finds the program that has a socket.
 fn holder(inode: u64) -> Holder {
     let wanted = format!("socket:[{inode}]");
@@ -178,25 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn listening_sockets_are_read_as_the_kernel_prints_them() {
-        let text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-                    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n   \
-                    1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1\n   \
-                    2: 0100007F:1F91 0100007F:0016 01 00000000:00000000 00:00000000 00000000     0        0 4713 1\n";
-        if cfg!(target_endian = "little") {
-            let found = waiting(text, Protocol::Tcp);
-            assert_eq!(
-                found,
-                [
-                    Waiting { address: Ipv4Addr::LOCALHOST.into(), port: 8080, inode: 4711 },
-                    Waiting { address: Ipv4Addr::UNSPECIFIED.into(), port: 22, inode: 4712 }
-                ]
-            );
-            assert!(is_hit(&port(Protocol::Tcp, None, 8000, 8100), &found[0]));
-            assert!(!is_hit(&port(Protocol::Tcp, Some("192.0.2.1"), 8080, 8080), &found[0]));
-            assert!(is_hit(&port(Protocol::Tcp, Some("192.0.2.1"), 22, 22), &found[1]));
-        }
-        assert_eq!(waiting("", Protocol::Udp), []);
+    fn a_socket_has_the_ports_of_its_address() {
+        let waiting = |address: &str, port| Waiting { address: address.parse().unwrap(), port, inode: 4711 };
+        assert!(is_hit(&port(Protocol::Tcp, None, 8000, 8100), &waiting("127.0.0.1", 8080)));
+        assert!(!is_hit(&port(Protocol::Tcp, None, 8000, 8079), &waiting("127.0.0.1", 8080)));
+        assert!(!is_hit(&port(Protocol::Tcp, Some("192.0.2.1"), 8080, 8080), &waiting("127.0.0.1", 8080)));
+        assert!(is_hit(&port(Protocol::Tcp, Some("192.0.2.1"), 22, 22), &waiting("0.0.0.0", 22)));
     }
 
     #[test]

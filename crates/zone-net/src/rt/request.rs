@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use netlink_packet_core::NetlinkMessage;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload, NetlinkSerializable};
 use netlink_packet_route::RouteNetlinkMessage;
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
@@ -52,8 +52,13 @@ impl Request<'_> {
     }
 }
 
+/// What a socket can be asked: a message of the protocol that it is for.
+pub(super) trait Message: Clone + NetlinkSerializable + Into<NetlinkPayload<Self>> {}
+
+impl<M: Clone + NetlinkSerializable + Into<NetlinkPayload<M>>> Message for M {}
+
 /// Writes a message with these flags behind those that are in `bytes`.
-pub(super) fn write(message: &RouteNetlinkMessage, flags: u16, sequence: u32, bytes: &mut Vec<u8>) {
+pub(super) fn write(message: &impl Message, flags: u16, sequence: u32, bytes: &mut Vec<u8>) {
     let mut whole = NetlinkMessage::from(message.clone());
     whole.header.flags = flags;
     whole.header.sequence_number = sequence;

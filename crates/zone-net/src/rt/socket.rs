@@ -8,11 +8,12 @@ use netlink_packet_route::RouteNetlinkMessage;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{bind, getsockname, recvfrom, sendto, socket_with};
 use zone_sys::net::{NetlinkOption, set_netlink_option};
 
-use super::{Cause, Error, Request, attributes, namespace, request};
+use super::request::{self, Message};
+use super::{Cause, Error, Request, attributes, namespace};
 
 /// How large an answer may be, in bytes: twice what the kernel puts into one packet of a dump.
 const ANSWER: usize = 64 * 1024;
@@ -20,10 +21,12 @@ const ANSWER: usize = 64 * 1024;
 const BATCH: usize = 64;
 /// How often a dump is begun anew when something changes meanwhile.
 const DUMPS: usize = 16;
+/// The protocol of a socket that names none: `NETLINK_ROUTE` is 0.
+const ROUTE: Option<Protocol> = None;
 /// The kernel's own port.
 const KERNEL: u32 = 0;
 
-/// A socket to the rtnetlink of one network namespace.
+/// A socket to the rtnetlink of one network namespace, or to another protocol of netlink.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
@@ -47,7 +50,12 @@ impl Socket {
     /// # Errors
     /// Those of socket(2), bind(2) and setsockopt(2).
     pub fn here() -> Result<Self, Error> {
-        open().map_err(|cause| Error {
+        Self::speaking(ROUTE)
+    }
+
+    /// Opens a socket of another protocol of netlink in the network namespace of the calling thread.
+    pub(super) fn speaking(protocol: Option<Protocol>) -> Result<Self, Error> {
+        open(protocol).map_err(|cause| Error {
             what: "open a netlink socket",
             object: String::new(),
             within: false,
@@ -60,7 +68,7 @@ impl Socket {
     /// # Errors
     /// Those of setns(2), and of [`here`](Self::here).
     pub fn within(netns: BorrowedFd<'_>) -> Result<Self, Error> {
-        let opened = namespace::within(netns, open).unwrap_or_else(|errno| Err(errno.into()));
+        let opened = namespace::within(netns, || open(ROUTE)).unwrap_or_else(|errno| Err(errno.into()));
         let fail =
             |cause| Error { what: "open a netlink socket", object: String::new(), within: true, cause };
         opened.map(Self::inside).map_err(fail)
@@ -146,7 +154,7 @@ impl Socket {
     /// Asks for all things of a kind. What `read` makes nothing of is left out.
     pub(super) fn dump<T>(
         &mut self,
-        message: &RouteNetlinkMessage,
+        message: &impl Message,
         what: &'static str,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
@@ -166,7 +174,7 @@ impl Socket {
     /// `None` if something changed meanwhile: some may be missing, some be there twice.
     fn dump_once<T>(
         &mut self,
-        message: &RouteNetlinkMessage,
+        message: &impl Message,
         what: &'static str,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Option<Vec<T>>, Error> {
@@ -284,9 +292,9 @@ impl Socket {
     }
 }
 
-fn open() -> Result<Socket, Cause> {
+fn open(protocol: Option<Protocol>) -> Result<Socket, Cause> {
     let flags = SocketFlags::CLOEXEC;
-    let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
     bind(&fd, &SocketAddrNetlink::new(0, 0))?;
     for option in [NetlinkOption::ExtendedAck, NetlinkOption::CappedAck, NetlinkOption::StrictCheck] {
         set_netlink_option(&fd, option).map_err(|error| error.errno())?;

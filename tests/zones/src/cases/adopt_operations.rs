@@ -22,7 +22,7 @@ const MICROS: [u64; 12] = [0, 200, 400, 700, 1_000, 1_500, 2_200, 3_000, 4_500, 
 /// The zone's zsched, found by the world's processes: no zone need be up for it.
 fn keeper(zone: &Zone<'_>, world: &World) -> Option<i32> {
     let of_zone = format!(" zsched (zsched {} ", zone.name());
-    World::look(&[]).since(world, &zone.root()).into_iter().find_map(|thing| {
+    World::processes().since(world, &zone.root()).into_iter().find_map(|thing| {
         let (pid, _) = thing.strip_prefix("process ")?.split_once(&of_zone)?;
         pid.parse().ok()
     })

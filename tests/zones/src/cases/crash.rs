@@ -2,7 +2,7 @@
 //! lives on and insists.
 
 use crate::harness::world::World;
-use crate::harness::{ANY, Lab, Ran, Status, Zone, cases, need_failpoints, until};
+use crate::harness::{ANY, Lab, Ran, Status, Zone, cases, need_failpoints, until_none};
 
 cases![
     ready: 300,
@@ -57,16 +57,13 @@ pub(super) fn leaves_nothing(zone: &Zone<'_>, before: &World, at: &str) {
         let below = thing.split("/zones-").nth(1).map(|path| path.split('/').skip(1).collect::<Vec<_>>());
         below.is_some_and(|names| matches!(names[..], [] | [_] | [_, "supervisor"]))
     };
-    let left = || {
+    until_none(&format!("nothing is left after a death at {at}"), || {
         let mut left = World::look(&[]).since(before, &zone.root());
         // Files come and go on the machine; those of this test are below its own root.
         left.retain(|thing| {
             !(thing.starts_with("file ") || thing.starts_with("cgroup ") && supervisors(thing))
         });
         left
-    };
-    until(&format!("nothing is left after a death at {at}: {:?}", left()), || {
-        left().is_empty().then_some(())
     });
     let run: Vec<_> = std::fs::read_dir(zone.run_dir()).into_iter().flatten().flatten().collect();
     let left: Vec<_> = run

@@ -135,10 +135,7 @@ fn a_keeper_without_a_successor(lab: &Lab) {
     let bin = lab.path("bin");
     fs::create_dir(&bin).unwrap_or_else(|e| panic!("{e}"));
     for name in ["zoneadm", "zoneadmd", "zsched", "zinit", "zlogin"] {
-        let linked = fs::hard_link(lab.program(name), bin.join(name));
-        linked
-            .or_else(|_| fs::copy(lab.program(name), bin.join(name)).map(drop))
-            .unwrap_or_else(|e| panic!("{e}"));
+        lab.name_program(&lab.program(name), &bin.join(name));
     }
     let zoneadm = |verb: &str| {
         Command::new(bin.join("zoneadm")).args(["-z", "web", verb]).env("ZONES_ROOT", lab.root()).run()
@@ -147,7 +144,7 @@ fn a_keeper_without_a_successor(lab: &Lab) {
     let mut console =
         Command::new(bin.join("zlogin")).args(["-C", "web"]).env("ZONES_ROOT", lab.root()).start();
     let keeper = until("it has a zsched", || {
-        World::look(&[]).since(&world, &lab.root()).into_iter().find_map(|thing| {
+        World::processes().since(&world, &lab.root()).into_iter().find_map(|thing| {
             let (pid, _) = thing.strip_prefix("process ")?.split_once(" zsched (zsched web ")?;
             pid.parse().ok()
         })

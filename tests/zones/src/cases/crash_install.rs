@@ -4,7 +4,8 @@
 use crate::harness::tarball::{file, tarball};
 use crate::harness::world::World;
 use crate::harness::{
-    Command, Lab, Place, Ran, Zone, cases, make_dir, need_failpoints, places, until, write, write_program,
+    Command, Lab, Place, Ran, Zone, cases, make_dir, need_failpoints, places, until, until_none, write,
+    write_program,
 };
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -80,14 +81,14 @@ fn is_clean(lab: &Lab, zone: &Zone<'_>, world: &World, at: &str) {
         .filter(|name| !known.contains(name))
         .collect();
     assert!(others.is_empty(), "etc/zones has {others:?} after a death at {at}");
-    until(&format!("nothing is left after a death at {at}"), || {
+    until_none(&format!("nothing is left after a death at {at}"), || {
         let mut left = World::look(&[]).since(world, &lab.root());
         // Other suites on this machine have other zones.
         let own = format!("/{NAME}");
         left.retain(|thing| {
             !(thing.starts_with("file ") || thing.starts_with("cgroup ") && !thing.contains(&own))
         });
-        left.is_empty().then_some(())
+        left
     });
 }
 

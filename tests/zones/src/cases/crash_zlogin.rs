@@ -4,7 +4,7 @@
 use super::crash::{be_up, leaves_nothing, zone};
 use crate::harness::world::World;
 use crate::harness::{
-    Identity, Lab, Place, Terminal, Zone, cases, need_failpoints, places, proc_status, until,
+    Identity, Lab, Place, Terminal, Zone, cases, need_failpoints, places, proc_status, until, until_none,
 };
 use std::fs;
 
@@ -33,9 +33,7 @@ fn zlogins() -> Vec<String> {
 
 #[track_caller]
 fn no_zlogin_is_left(at: &str) {
-    until(&format!("no process of a zlogin is left after a death at {at}: {:?}", zlogins()), || {
-        zlogins().is_empty().then_some(())
-    });
+    until_none(&format!("no process of a zlogin is left after a death at {at}"), zlogins);
 }
 
 /// The zone has not noticed, and can be entered as ever.

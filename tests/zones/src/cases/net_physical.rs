@@ -2,7 +2,7 @@
 
 use super::crash_net::make_link;
 use crate::harness::world::World;
-use crate::harness::{Command, Lab, Zone, cases, ip, kill_and_wait, until};
+use crate::harness::{Command, Lab, Zone, cases, ip, kill_and_wait, until_none};
 
 cases![
     it_moves_in_and_comes_back: 120,
@@ -24,13 +24,10 @@ fn there() -> World {
 /// Waits until the host's network is as it was.
 #[track_caller]
 fn is_back(zone: &Zone<'_>, before: &World, after: &str) {
-    let changed = || {
+    until_none(&format!("the link is back after {after}"), || {
         let mut changed = World::look(&[]).since(before, &zone.root());
         changed.retain(|thing| thing.contains("network: "));
         changed
-    };
-    until(&format!("the link is back after {after}: {:#?}", changed()), || {
-        changed().is_empty().then_some(())
     });
 }
 

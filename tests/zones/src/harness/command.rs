@@ -86,7 +86,7 @@ impl Command {
         let line = self.line();
         self.inner.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.inner.spawn().unwrap_or_else(|e| panic!("cannot start `{line}`: {e}"));
-        if let Some(mut pipe) = child.stdin.take() {
+        if let Some(mut pipe) = child.stdin.take().filter(|_| !self.stdin.is_empty()) {
             let bytes = self.stdin;
             // A program that does not read must not stop the test; a broken pipe is its right.
             std::thread::spawn(move || pipe.write_all(&bytes));

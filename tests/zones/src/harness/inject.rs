@@ -130,11 +130,7 @@ impl<'lab> Injector<'lab> {
             let (bin, real) = (injector.dir.join("bin").join(name), injector.dir.join("real").join(name));
             let (copy, link) = if name == program { (real, None) } else { (bin.clone(), Some(real)) };
             let from = if name == program { traced(lab, name) } else { lab.program(name) };
-            // A copy by name only: what is executed is found beside this name.
-            let linked = fs::hard_link(&from, &copy);
-            linked
-                .or_else(|_| fs::copy(&from, &copy).map(drop))
-                .unwrap_or_else(|e| panic!("{}: {e}", copy.display()));
+            lab.name_program(&from, &copy);
             if let Some(link) = link {
                 symlink(&bin, &link).unwrap_or_else(|e| panic!("{}: {e}", link.display()));
             }

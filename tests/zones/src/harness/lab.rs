@@ -23,6 +23,9 @@ pub struct LabSpec {
     pub daemon_idle: Option<String>,
 }
 
+/// Beside the folders of all tests: copies of programs that are executed by another name.
+pub(super) const COPIES: &str = "programs";
+
 /// The stage of one test.
 pub struct Lab {
     spec: LabSpec,
@@ -120,6 +123,23 @@ impl Lab {
         let program = self.spec.bin.join(name);
         assert!(program.is_file(), "{name} is not in {}", self.spec.bin.display());
         program
+    }
+
+    /// Gives a program another name, by which it is the one that is executed: what a program starts is found beside that. The new name is
+    /// one more of a copy that is made once in a run, on the file system where the tests have their folders.
+    #[track_caller]
+    pub(crate) fn name_program(&self, from: &Path, to: &Path) {
+        let copies = self.beside(COPIES);
+        let copy = copies.join(from.file_name().unwrap_or_default());
+        let named = fs::hard_link(&copy, to).or_else(|_| {
+            make_dir(&copies, 0o755);
+            // Others may be at it, too: each has a whole one.
+            let own = copies.join(self.spec.dir.file_name().unwrap_or_default());
+            fs::copy(from, &own)?;
+            fs::rename(&own, &copy)?;
+            fs::hard_link(&copy, to)
+        });
+        named.unwrap_or_else(|e| panic!("{}: {e}", to.display()));
     }
 
     /// One of our programs, told of the private root.

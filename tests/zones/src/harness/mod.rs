@@ -41,7 +41,7 @@ pub use manual::{Example, examples, follow};
 pub use pty::Terminal;
 pub use status::{Attached, Exit, Readiness, Status};
 pub use sweep::{Identity, Place, identity, places};
-pub use wait::{slow_down, until};
+pub use wait::{slow_down, until, until_none};
 pub(crate) use wait::{stretched, within};
 pub use wire::Wire;
 pub use zone::Zone;

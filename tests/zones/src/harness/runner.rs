@@ -4,6 +4,7 @@
 use super::case::Turn;
 use super::command::wait_child;
 use super::failpoint::{self, FAULTS};
+use super::lab::COPIES;
 use super::supervisor::{Verdict, log_file, verdict_file};
 use super::wait::{stretched, within};
 use super::world::{Host, World};
@@ -69,6 +70,7 @@ impl Run<'_> {
     /// When a test cannot even be started.
     pub fn all(&self, cases: &[Case]) -> io::Result<Tally> {
         let _ = fs::remove_file(self.base.join(FAULTS));
+        clear(&self.base.join(COPIES))?;
         clear(&self.kept.join(FAILED))?;
         fs::create_dir_all(self.kept.join(FAILED))?;
         let mut book = Book::open(self, cases);

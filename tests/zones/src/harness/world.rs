@@ -51,6 +51,14 @@ impl World {
         Self(seen)
     }
 
+    /// Looks at the processes alone, and the namespaces that they hold.
+    #[must_use]
+    pub fn processes() -> Self {
+        let mut seen = BTreeSet::new();
+        processes(&[], &mut seen);
+        Self(seen)
+    }
+
     /// What is in this world, was not in the earlier one, and belongs to installations or files below `folder`.
     #[must_use]
     pub fn since(&self, before: &Self, folder: &Path) -> Vec<String> {

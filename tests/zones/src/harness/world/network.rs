@@ -12,24 +12,33 @@ const NETWORK: &str = "network: ";
 /// Where the settings are.
 const SETTINGS: &str = "/proc/sys/net";
 
+/// What is asked of ip(8) at once, a line each; its answers are in this order. Rules are those of IPv4.
+const ASKED: &str = "address show\nroute show table all\nneighbour show proxy\nrule show\n";
+
 /// Adds links, addresses, routes, rules, proxy entries, tables of nftables and settings to what is seen.
+///
+/// This is looked at thousands of times in a run, so few programs are started for it.
 pub(super) fn look(seen: &mut BTreeSet<String>) {
     let mut add = |thing: String| seen.insert(format!("{NETWORK}{thing}"));
-    let links = output(Command::new("ip").args(["-json", "-details", "address", "show"]), "");
-    let links: Value = serde_json::from_str(&links).unwrap_or_default();
-    for link in links.as_array().into_iter().flatten() {
-        add(shown(link));
-        let name = text(&link["ifname"]);
-        for address in link["addr_info"].as_array().into_iter().flatten() {
-            let (local, length) = (text(&address["local"]), &address["prefixlen"]);
-            add(format!("address {local}/{length} of {name}"));
-        }
-    }
-    for family in ["-4", "-6"] {
-        let words = "route show table all\nrule show\nneighbour show proxy\n";
-        let lines = output(Command::new("ip").args([family, "-batch", "-"]), words);
-        for line in lines.lines().filter(|line| !is_the_kernels(line)) {
-            add(format!("{family} {}", lasting(line)));
+    let all = answers(&["-json", "-details", "-batch", "-"], ASKED);
+    assert!(all.len() == ASKED.lines().count(), "ip(8) must answer: {all:?}");
+    let rules = answers(&["-6", "-json", "rule", "show"], "");
+    let kinds = ["link", "route", "proxy", "rule of IPv4"].into_iter().zip(all);
+    for (kind, thing) in kinds.chain(rules.into_iter().map(|rule| ("rule of IPv6", rule))) {
+        for thing in thing.as_array().into_iter().flatten() {
+            match kind {
+                "link" => {
+                    add(link(thing));
+                    for address in thing["addr_info"].as_array().into_iter().flatten() {
+                        let (local, length) = (text(&address["local"]), &address["prefixlen"]);
+                        add(format!("address {local}/{length} of {}", text(&thing["ifname"])));
+                    }
+                }
+                "route" if is_the_kernels(thing) => {}
+                _ => {
+                    add(format!("{kind} {}", lasting(thing)));
+                }
+            }
         }
     }
     for line in output(Command::new("nft").args(["list", "tables"]), "").lines() {
@@ -38,6 +47,12 @@ pub(super) fn look(seen: &mut BTreeSet<String>) {
     settings(Path::new(SETTINGS), &mut |path, value| {
         add(format!("setting {path} = {value}"));
     });
+}
+
+/// What ip(8) answers, each to one question.
+fn answers(arguments: &[&str], input: &str) -> Vec<Value> {
+    let said = output(Command::new("ip").args(arguments), input);
+    serde_json::Deserializer::from_str(&said).into_iter().map_while(Result::ok).collect()
 }
 
 /// Whether it is told, too, that a thing was there before and is not any more: all of the network but the value that a
@@ -50,7 +65,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
-fn shown(link: &Value) -> String {
+fn link(link: &Value) -> String {
     let has = |flag: &str| link["flags"].as_array().is_some_and(|flags| flags.iter().any(|one| one == flag));
     let names: Vec<&str> = link["altnames"].as_array().into_iter().flatten().map(text).collect();
     format!(
@@ -66,22 +81,20 @@ fn shown(link: &Value) -> String {
 
 /// Whether a route comes and goes by itself: those of a router, which a host is from its first zone on, and of link-local
 /// addresses, which a link has once nobody else was found to have them.
-fn is_the_kernels(line: &str) -> bool {
-    line.starts_with("anycast ") || line.starts_with("multicast ") || line.contains("fe80:")
+fn is_the_kernels(route: &Value) -> bool {
+    let is_local = |key: &str| text(&route[key]).starts_with("fe80:");
+    matches!(text(&route["type"]), "anycast" | "multicast")
+        || ["dst", "gateway", "prefsrc"].into_iter().any(is_local)
 }
 
-/// A line of ip(8) without what changes by itself.
-fn lasting(line: &str) -> String {
-    let mut words = line.split_whitespace();
-    let mut kept = Vec::new();
-    while let Some(word) = words.next() {
-        match word {
-            "expires" => drop(words.next()),
-            "linkdown" | "dead" => {}
-            word => kept.push(word),
-        }
+/// A thing as ip(8) tells it, without what changes by itself: for how long it stays, and whether its link has a carrier.
+fn lasting(thing: &Value) -> String {
+    let mut thing = thing.clone();
+    if let Some(told) = thing.as_object_mut() {
+        told.remove("expires");
+        told.remove("flags");
     }
-    kept.join(" ")
+    thing.to_string()
 }
 
 fn output(command: &mut Command, input: &str) -> String {
