@@ -25,8 +25,8 @@ use crate::{arguments, callers, follow, rights};
 
 /// So long may a call take to arrive, and each part of an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The most of what a program printed that is passed on, in bytes.
-const MOST_PRINTED: u64 = 16 * 1024 * 1024;
+/// How many MiB a program may have printed, for it to be passed on.
+const MOST_PRINTED: u64 = 16;
 /// The signals that may be sent to a command: what a terminal and its end send.
 const SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
@@ -151,7 +151,8 @@ fn zoneadm(words: &[String], locale: &str, caller: Caller) -> Command {
     command
 }
 
-/// Runs zoneadm. What it prints goes to memory: a caller who does not read holds nothing up.
+/// Runs zoneadm. What it prints goes to memory: a caller who does not read holds nothing up. What is too long is not cut, since half a
+/// table, or half of JSON, says what is not so.
 fn run(words: &[String], locale: &str, caller: Caller) -> Result<Done, Refusal> {
     let printed = |name: &str| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
     let run = || {
@@ -161,18 +162,25 @@ fn run(words: &[String], locale: &str, caller: Caller) -> Result<Done, Refusal> 
             .stderr(errors.try_clone()?)
             .status()?;
         let status = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-        Ok(Done { status, output: text(&mut output)?, errors: text(&mut errors)? })
+        let texts = text(&mut output)?.zip(text(&mut errors)?);
+        Ok(texts.map(|(output, errors)| Done { status, output, errors }))
     };
-    run().map_err(|error: std::io::Error| {
+    let done = run().map_err(|error: std::io::Error| {
         failed(format!("could not run zoneadm: {}", zone_sys::Chain(&error)))
+    });
+    done?.ok_or_else(|| {
+        failed(format!("the answer is longer than {MOST_PRINTED} MiB: ask for one zone, or as root"))
     })
 }
 
-fn text(file: &mut File) -> std::io::Result<String> {
+/// What is in a file; `None` if that is too long.
+fn text(file: &mut File) -> std::io::Result<Option<String>> {
     let mut bytes = Vec::new();
     file.rewind()?;
-    file.take(MOST_PRINTED).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let most = MOST_PRINTED << 20;
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    let is_short = u64::try_from(bytes.len()).is_ok_and(|length| length <= most);
+    Ok(is_short.then(|| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Sends a reply with descriptors.
@@ -339,5 +347,16 @@ mod tests {
             let refused = known(&layout, name).unwrap_err().to_string();
             assert_eq!(refused, format!("zone '{}' unknown", name.escape_debug()));
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_cut() {
+        let mut file = File::from(memfd_create("printed", MemfdFlags::CLOEXEC).unwrap());
+        file.write_all(b"a line\n").unwrap();
+        assert_eq!(text(&mut file).unwrap().as_deref(), Some("a line\n"));
+        file.set_len(MOST_PRINTED << 20).unwrap();
+        assert_eq!(text(&mut file).unwrap().map(|text| text.len()), Some(16 << 20));
+        file.set_len((MOST_PRINTED << 20) + 1).unwrap();
+        assert_eq!(text(&mut file).unwrap(), None);
     }
 }
