@@ -16,6 +16,7 @@
 //! `::1` stays on its loopback link, whose route has metric 0). Either would let zones talk to what listens on the host's
 //! loopback addresses, hence the first chain of the network's table; of `::1` the kernel drops what comes by a wire, too.
 
+pub mod flows;
 mod ports;
 mod taken;
 

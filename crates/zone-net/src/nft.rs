@@ -6,6 +6,7 @@
 //!
 //! The words are nft(8)'s: tables, chains, rules, sets, maps. Everything made here is meant to be read with
 //! `nft list ruleset`, so rules carry the protocol that they are about and a comment that says what they are for.
+//! What connections there are is told by the same socket ([`tracked`]).
 
 mod dump;
 mod error;
@@ -15,6 +16,7 @@ mod rule;
 mod set;
 mod socket;
 mod standing;
+pub mod tracked;
 mod transaction;
 
 #[cfg(test)]

@@ -287,6 +287,73 @@ fn a_port_of_the_host_leads_into_the_zone_from_everywhere() {
 }
 
 #[test]
+fn a_flow_that_does_not_rest_goes_where_its_port_leads_by_now() {
+    zone_testing::needs_root!();
+    let lab = lab();
+    let list = [
+        port(Protocol::Udp, 5300, 5399, 6000),
+        PortSpec { host: ip(HOST[0]), ..port(Protocol::Udp, 5353, 5353, 53) },
+    ];
+    let settle = |addresses: [&str; 2], ports: &[PortSpec]| {
+        let addresses = addresses.map(|address| address.parse().unwrap());
+        lab.host.run(|| flows::settle(&addresses, ports, true)).unwrap();
+    };
+    for family in 0..2 {
+        // The port for one address comes before the one for all, of which the other family has only that.
+        let to = [53, 6053][family];
+        let [web, db] = [(&lab.web, ZONE), (&lab.db, OTHER)].map(|(zone, addresses)| {
+            let socket = zone.run(|| bound(|| UdpSocket::bind(at(addresses[family], to))));
+            socket.set_read_timeout(Some(MISSING)).unwrap();
+            socket
+        });
+        let client = lab.outside.run(|| UdpSocket::bind(at(OUTSIDE[family], 0)).unwrap());
+        lab.outside.run(|| client.connect(at(HOST[family], 5353))).unwrap();
+        // Of what comes first it may be told that nobody is there.
+        let comes = |zone: &UdpSocket| {
+            let _ = client.send(b"first");
+            client.send(b"again").is_ok() && zone.recv(&mut [0; 8]).is_ok()
+        };
+        assert!(!comes(&web), "there is no port yet");
+        lab.ports("web", ZONE, &list);
+        assert!(!comes(&web), "the kernel remembers that there was none");
+        settle(ZONE, &list);
+        assert!(comes(&web));
+        let family = [Family::Ip, Family::Ip6][family];
+        let flows = || lab.host.run(|| nft::tracked::flows(family, |_| true)).unwrap();
+        let before = flows();
+        assert!(before.iter().any(|flow| flow.sent_to.port() == 5353), "{before:?}");
+        settle(ZONE, &list);
+        assert_eq!(flows(), before, "what is right stays, and is not begun anew");
+        // Another zone has the port by now.
+        lab.ports("web", ZONE, &[]);
+        lab.ports("db", OTHER, &list);
+        while web.recv(&mut [0; 8]).is_ok() {}
+        assert!(!comes(&db) && web.recv(&mut [0; 8]).is_ok(), "it goes on to the one before");
+        settle(OTHER, &list);
+        assert!(comes(&db));
+        while web.recv(&mut [0; 8]).is_ok() {}
+        // Nobody has it.
+        lab.ports("db", OTHER, &[]);
+        while db.recv(&mut [0; 8]).is_ok() {}
+        assert!(comes(&db), "what was led goes on");
+        settle(OTHER, &[]);
+        while db.recv(&mut [0; 8]).is_ok() {}
+        assert!(!comes(&db));
+        // What zones send elsewhere is nobody's port, whatever its number is.
+        let out = at(OUTSIDE[0], 5353);
+        let server = lab.outside.run(|| bound(|| UdpSocket::bind(out)));
+        let inside = lab.web.run(|| UdpSocket::bind(at(ZONE[0], 0)).unwrap());
+        lab.web.run(|| inside.send_to(b"out", out)).unwrap();
+        server.set_read_timeout(Some(COMES)).unwrap();
+        let (_, masqueraded) = server.recv_from(&mut [0; 8]).unwrap();
+        settle(ZONE, &list);
+        server.send_to(b"back", masqueraded).unwrap();
+        inside.set_read_timeout(Some(COMES)).unwrap();
+        assert_eq!(inside.recv(&mut [0; 8]).unwrap(), 4);
+    }
+}
+
+#[test]
 fn the_hosts_loopback_is_its_own_where_no_link_of_ours_answers_it() {
     zone_testing::needs_root!();
     let lab = lab();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use netlink_packet_core::{NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST};
 use netlink_packet_core::{NetlinkBuffer, NetlinkMessage, NlasIterator};
 use netlink_packet_netfilter::nftables::NfTablesMessage;
-use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
+use netlink_packet_netfilter::{
+    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
@@ -147,13 +149,25 @@ impl Socket {
         &mut self,
         what: &'static str,
         family: u8,
-        request: &NfTablesMessage,
+        request: &(impl Into<NetfilterMessageInner> + Clone),
     ) -> Result<Vec<Listed>, Error> {
+        self.dump_read(what, family, request, |kind, payload| Some((kind, payload.to_vec())))
+    }
+
+    /// The same, of which only that is kept which `read` makes something of.
+    pub(super) fn dump_read<T>(
+        &mut self,
+        what: &'static str,
+        family: u8,
+        request: &(impl Into<NetfilterMessageInner> + Clone),
+        read: impl Fn(u16, &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
         for sequence in 1..=DUMPS {
             if let Some(found) = self.dump_once(
                 what,
                 packet(request.clone(), family, NLM_F_REQUEST | NLM_F_DUMP, sequence),
                 sequence,
+                &read,
             )? {
                 return Ok(found);
             }
@@ -161,12 +175,13 @@ impl Socket {
         Err(Error::Answer("with rules that never rest"))
     }
 
-    fn dump_once(
+    fn dump_once<T>(
         &mut self,
         what: &'static str,
         request: Vec<u8>,
         sequence: u32,
-    ) -> Result<Option<Vec<Listed>>, Error> {
+        read: impl Fn(u16, &[u8]) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, Error> {
         let fail = |source| Error::List { what, source };
         rustix::net::send(&self.fd, &request, SendFlags::empty()).map_err(fail)?;
         let mut found = Vec::new();
@@ -188,7 +203,7 @@ impl Socket {
                         source.map_or(Ok(()), |source| Err(fail(source)))?;
                         done = true;
                     }
-                    kind => found.push((kind, message.payload().to_vec())),
+                    kind => found.extend(read(kind, message.payload())),
                 }
                 Ok(())
             })?;
@@ -242,8 +257,13 @@ fn each(
     Ok(())
 }
 
-/// Serializes a message about nf_tables.
-pub(super) fn packet(message: NfTablesMessage, family: u8, flags: u16, sequence: u32) -> Vec<u8> {
+/// Serializes a message about nf_tables, or about connections.
+pub(super) fn packet(
+    message: impl Into<NetfilterMessageInner>,
+    family: u8,
+    flags: u16,
+    sequence: u32,
+) -> Vec<u8> {
     let header = NetfilterHeader::new(NetfilterProtoFamily::from(family), 0, 0);
     serialize(NetfilterMessage::new(header, message), flags, sequence)
 }

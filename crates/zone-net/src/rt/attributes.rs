@@ -60,7 +60,7 @@ pub(crate) fn text(value: &[u8]) -> String {
 }
 
 /// An address of four or sixteen bytes.
-pub(super) fn ip(value: &[u8]) -> Option<IpAddr> {
+pub(crate) fn ip(value: &[u8]) -> Option<IpAddr> {
     match value.len() {
         4 => value.first_chunk::<4>().map(|bytes| Ipv4Addr::from(*bytes).into()),
         16 => value.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes).into()),

@@ -14,7 +14,7 @@ use zone_net::names::Owner;
 use zone_net::plan::PlanError;
 use zone_net::record::Record;
 use zone_net::rt::sysctl::Setting;
-use zone_net::spec::PortSpec;
+use zone_net::spec::{PortSpec, Protocol};
 
 use super::NetworkError;
 
@@ -54,6 +54,9 @@ pub(super) fn publish(
     let addresses: Vec<IpAddr> = interface.addresses.iter().map(IpNet::addr).collect();
     let way = Way { link, addresses: &addresses, loopback: is_own(interface, link, managed) };
     firewall::of_zone(owner, Some(way), ports, &bounded)?;
+    if has_datagrams(ports) {
+        settle(&addresses, ports, way.loopback);
+    }
     if matches!(interface.attachment, Attachment::Routed { .. }) {
         // For the host's own loopback; what arrives there from outside of the host is dropped by the rules, which are there by now.
         Setting::v4(link, LOCALNET).set("1")?;
@@ -85,9 +88,32 @@ pub(super) fn publish_anew(
 ) -> Result<(), NetworkError> {
     close_loopback(interfaces, ports)?;
     if ports.is_empty() && bounded(interfaces, ports).is_empty() {
-        return Ok(firewall::remove_ports(owner)?);
+        firewall::remove_ports(owner)?;
+    } else {
+        publish(owner, interfaces, ports, managed)?;
     }
-    publish(owner, interfaces, ports, managed)
+    if !has_datagrams(ports) {
+        // It may have had some.
+        forget(interfaces);
+    }
+    Ok(())
+}
+
+/// Has the host forget the flows of datagrams that ports have led to a zone.
+pub(super) fn forget(interfaces: &[Interface]) {
+    let addresses = interfaces.iter().flat_map(|interface| &interface.addresses).map(IpNet::addr);
+    settle(&addresses.collect::<Vec<_>>(), &[], false);
+}
+
+/// Has flows of datagrams go where ports lead by now. One that goes on elsewhere comes right when it rests, and is no reason to refuse
+/// a zone.
+fn settle(addresses: &[IpAddr], ports: &[PortSpec], loopback: bool) {
+    let _ = firewall::flows::settle(addresses, ports, loopback);
+}
+
+/// Whether any of the ports is one of UDP.
+pub(super) fn has_datagrams(ports: &[PortSpec]) -> bool {
+    ports.iter().any(|port| port.protocol == Protocol::Udp)
 }
 
 /// Has no link of the zone lead to the host's loopback any more, but for that to which ports of the host are to lead: another may have

@@ -7,6 +7,7 @@ use zone_net::names::Owner;
 use zone_net::record::Record;
 use zone_net::{guard, managed};
 
+use super::publish::{forget, has_datagrams};
 use super::{NetworkError, dhcp};
 use crate::{PlatformError, TearDown};
 
@@ -40,6 +41,9 @@ pub(crate) fn tear_down(down: &TearDown<'_>) -> Result<(), PlatformError> {
     zone_fail::pass!("network.unpinned");
     // Nothing goes through the links any more, so the rules can go.
     let unguarded = guard::remove_with_ports(owner);
+    if has_datagrams(&record.ports) {
+        forget(&record.interfaces);
+    }
     zone_fail::pass!("network.unguarded");
     let others = unpinned.map_err(NetworkError::from).and(unguarded.map_err(NetworkError::from));
     if over && others.is_ok() {

@@ -6,6 +6,7 @@ use crate::harness::{Command, Lab, Zone, bridges_by_themselves, cases, outside, 
 cases![
     from_everywhere: 180,
     by_udp: 180,
+    who_sends_all_the_time_comes_to_whose_port_it_is: 180,
     a_range_leads_to_a_range: 180,
     one_address_of_the_host: 180,
     a_routed_zone_has_ports: 180,
@@ -69,6 +70,37 @@ fn by_udp(lab: &Lab) {
     // Of TCP it is nobody's.
     let ran = internet.sh(&calling(outside::HOST4, 5353));
     assert!(ran.code() != Some(0), "{ran}");
+}
+
+/// Waits until what comes to port 53 of a zone is heard there, by both families.
+#[track_caller]
+fn hears(zone: &Zone<'_>) {
+    for (family, only) in [("4", ""), ("6", ",ipv6-v6only=1")] {
+        let listen = format!("socat -u UDP{family}-RECV:53{only} OPEN:/root/heard{family},creat,append");
+        zone.sh(&format!("setsid {listen} </dev/null >/dev/null 2>&1 &")).ok();
+        assert!(zone.written(&format!("/root/heard{family}")).starts_with("here\n"));
+    }
+}
+
+fn who_sends_all_the_time_comes_to_whose_port_it_is(lab: &Lab) {
+    const PORT: &str = "add port; set host=5353; set to=53; set protocol=udp; end";
+    let internet = lab.internet();
+    // As long as somebody is on the managed network the host remembers who talks to whom.
+    let db = booted(lab, "db", "");
+    for (family, address, port) in [("UDP4", outside::HOST4, 7004), ("UDP6", outside::HOST6, 7006)] {
+        let to = format!("{family}-SENDTO:{}:5353,sourceport={port}", quoted(address));
+        internet.serve(&["socat", "-u", "SYSTEM:while echo here; do sleep 0.05; done", &to]);
+    }
+    until("the host remembers both", || {
+        let known = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap_or_default();
+        (known.lines().filter(|line| line.contains("dport=5353")).count() >= 2).then_some(())
+    });
+    let web = booted(lab, "web", PORT);
+    hears(&web);
+    web.halt_whatever();
+    db.zonecfg(PORT).ok();
+    db.zoneadm(["apply"]).ok();
+    hears(&db);
 }
 
 fn a_range_leads_to_a_range(lab: &Lab) {
