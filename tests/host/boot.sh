@@ -284,8 +284,20 @@ ok boot zoneadm -z db boot
 ok "its unit waits" unit_is db activating
 ok "and can be stopped meanwhile" systemctl stop zone@db
 is "nobody waits on" "" sh -c 'cat /sys/fs/cgroup/system.slice/system-zone.slice/zone@db.service/cgroup.procs 2>/dev/null'
+is "which takes the zone down" installed state db
+ok "and is no failure" unit_is db inactive
+ok "a start that waits" systemctl start --no-block zone@db
+ok "its zone runs" until_is 20 running state db
+ok "and is waited for" unit_is db activating
+ok "its process can be killed" systemctl kill --kill-who=main zone@db
+ok "and the unit has failed" unit_is db failed
+is "which does nothing to the zone" running state db
 ok halt zoneadm -z db halt
 systemctl reset-failed
+ok "a start that waits, once more" systemctl start --no-block zone@db
+ok "and is called off at once" systemctl stop zone@db
+ok "is no failure" unit_is db inactive
+is "and leaves no zone" installed state db
 
 title "A service that starts again"
 ok "a start that comes next" /usr/libexec/zones/zones-host begin

@@ -9,6 +9,7 @@ mod machine;
 mod notify;
 mod ready;
 mod slots;
+mod stop;
 mod unit;
 mod watch;
 

@@ -13,6 +13,7 @@ use zone_config::{Layout, State, ZoneConfig, ZoneName};
 use crate::child::Zoneadm;
 use crate::deadline::Deadline;
 use crate::machine::Machine;
+use crate::stop::Stop;
 use crate::{Failed, failed, notify, ready, say, settings, slots, watch};
 
 /// How long a zone has at least to be halted, where the host's time is over before anybody has begun with it.
@@ -23,16 +24,19 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// Boots the zone, tells systemd when it runs, and stays until it does not any more. Where the zone's daemon is telling systemd
 /// that somebody has booted the zone, it boots nothing: that may be over by now.
 pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
+    let stop = Stop::heed(layout, zone).map_err(|error| failed(&error))?;
     // Held by a daemon that tells systemd, or by us as long as there is nothing to tell.
     let ours = FileLock::try_take(&layout.unit_lock(zone)).map_err(|error| failed(&error))?;
     if let Some(lock) = ours {
-        if let Err(why) = boot(layout, zone) {
+        if let Err(why) = boot(layout, zone, &stop) {
+            stop.end();
             // There may be no such zone, and then nothing of it.
             lock.discard();
             let _ = std::fs::remove_dir(layout.zone_run(zone));
             return Err(why);
         }
         is_up(layout, zone);
+        stop.end();
         // Only now: until then the zone's daemon has nothing to tell systemd.
         drop(lock);
     } else if state(layout, zone)? < State::Ready {
@@ -41,6 +45,7 @@ pub(crate) fn start(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
         )));
     } else {
         is_up(layout, zone);
+        stop.end();
     }
     watch::until_over(layout, zone, &mut Machine::new(layout, zone));
     // From here on systemd takes a start for one that is to come after us. Whoever has booted the zone again before that has told systemd
@@ -66,9 +71,10 @@ fn start_after(layout: &Layout, zone: &ZoneName) {
 }
 
 /// Boots the zone when there is room for one more.
-fn boot(layout: &Layout, zone: &ZoneName) -> Result<(), Failed> {
+fn boot(layout: &Layout, zone: &ZoneName, stop: &Stop) -> Result<(), Failed> {
     let _slot = slots::take(layout, &settings(layout), zone).map_err(|error| failed(&error))?;
-    if Zoneadm::start(zone, &["boot"])?.wait() { Ok(()) } else { Err(None) }
+    let boots = || Ok::<_, Failed>(Zoneadm::start(zone, &["boot"])?.wait());
+    if stop.unless_it_has_come(boots).transpose()? == Some(true) { Ok(()) } else { Err(None) }
 }
 
 /// Tells systemd that the zone is up; when it is ready, if those are to wait for that who depend on it. One that does not become so
