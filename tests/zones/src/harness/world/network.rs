@@ -92,7 +92,9 @@ fn lasting(thing: &Value) -> String {
     let mut thing = thing.clone();
     if let Some(told) = thing.as_object_mut() {
         told.remove("expires");
-        told.remove("flags");
+        if let Some(flags) = told.get_mut("flags").and_then(Value::as_array_mut) {
+            flags.retain(|flag| flag != "linkdown" && flag != "dead");
+        }
     }
     thing.to_string()
 }
